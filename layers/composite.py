@@ -1,0 +1,53 @@
+"""What every composite layer has in common."""
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+Shape = tuple[int | None, ...]
+
+
+class CompositeLayer(keras.layers.Layer):
+    """A layer whose `call` only applies other Keras layers, so that `zoo.flatten_model` can write it out flat.
+
+    A subclass keeps every constructor argument in an attribute of the same name (that is what `get_config` returns, so
+    a model can be rebuilt narrower from its config), makes its parts with `sublayer`, builds them in `build`, and has
+    a `call` with no literal channel count and no Python branch on tensor values. Its data format is NHWC.
+    """
+
+    def sublayer(self, layer_class: type[keras.layers.Layer], suffix: str, *args: Any, **kwargs: Any):
+        """Makes a part named `<this layer's name>_<suffix>`: unique in the model once it is written out flat."""
+        kwargs.setdefault("dtype", self.dtype_policy)
+        return layer_class(*args, name=f"{self.name}_{suffix}", **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Every constructor argument, by name."""
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        own = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+        return super().get_config() | {name: getattr(self, name) for name in own}
+
+
+def build_chain(chain: Iterable[keras.layers.Layer], shape: Shape) -> Shape:
+    """Builds layers that follow one another on inputs of `shape` and returns the shape that leaves the last."""
+    shape = tuple(shape)  # a list when it comes from a saved config
+    for layer in chain:
+        if not layer.built:
+            layer.build(shape)
+        shape = layer.compute_output_shape(shape)
+    return shape
+
+
+def chain_output_shape(chain: Iterable[keras.layers.Layer], shape: Shape) -> Shape:
+    """The shape that leaves the last of `chain` for inputs of `shape`, without building anything."""
+    for layer in chain:
+        shape = layer.compute_output_shape(shape)
+    return shape
+
+
+def call_chain(chain: Iterable[keras.layers.Layer], x: Any) -> Any:
+    """Applies layers one after another to `x`."""
+    for layer in chain:
+        x = layer(x)
+    return x

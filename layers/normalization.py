@@ -1,0 +1,59 @@
+"""Pixel normalisation that travels inside the model."""
+
+from collections.abc import Sequence
+
+import keras
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class PixelNormalization(keras.layers.Layer):
+    """Raw pixels in 0..255 to what the network was trained on: `(pixels - mean) * scale`, per channel.
+
+    The constants are non-trainable weights, so pretrained weights bring their own and the graph stays the same.
+
+    Args:
+        mean: One number, or one for each channel, in pixel units (0..255).
+        scale: One number, or one for each channel: one over the deviation, in pixel units.
+
+    The defaults bring 0..255 to -1..1. Input and output are `(batch, height, width, channels)`.
+    """
+
+    def __init__(self, mean: float | Sequence[float] = 127.5, scale: float | Sequence[float] = 1 / 127.5, **kwargs):
+        # Pixels arrive in float32 and are reduced there: float16 has too few digits for 0..255 minus a mean.
+        super().__init__(autocast=False, **kwargs)
+        self.mean = mean
+        self.scale = scale
+
+    def build(self, input_shape):
+        """Makes the two constants, one value a channel."""
+        channels = input_shape[-1]
+        self.mean_weight = self._constant("mean", self.mean, channels)
+        self.scale_weight = self._constant("scale", self.scale, channels)
+
+    def _constant(self, name: str, value: float | Sequence[float], channels: int):
+        values = keras.ops.convert_to_numpy(keras.ops.cast(value, "float32")).reshape(-1)
+        if len(values) not in (1, channels):
+            raise ValueError(
+                f"{self.name}: {len(values)} values of {name} for {channels} channels; give 1 or {channels}."
+            )
+        weight = self.add_weight(name=name, shape=(channels,), dtype="float32", trainable=False, autocast=False)
+        weight.assign(keras.ops.broadcast_to(values, (channels,)))
+        return weight
+
+    def scale_and_offset(self):
+        """The two constants of the equal form `pixels * scale + offset`, each of shape `(channels,)`."""
+        return self.scale_weight.value, -self.mean_weight.value * self.scale_weight.value
+
+    def call(self, inputs):
+        """Normalises pixels of shape `(batch, height, width, channels)`."""
+        # In this order because it is `keras.layers.Rescaling`'s: the flat form then gives the same bits.
+        scale, offset = self.scale_and_offset()
+        return keras.ops.cast(keras.ops.cast(inputs, "float32") * scale + offset, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """The constructor's arguments; the weights hold what is in force."""
+        return super().get_config() | {"mean": self.mean, "scale": self.scale}

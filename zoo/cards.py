@@ -1,0 +1,101 @@
+"""Model cards: what is known of a model, as validated data read from `cards/*.toml`."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from .errors import InputError
+
+CARDS = Path(__file__).parent / "cards"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Endpoint(_Table):
+    """A named place in a backbone where decoders, pyramids and feature extraction attach."""
+
+    layer: str
+    """Name of the layer whose output it is."""
+    stride: PositiveInt
+    """Input pixels for each step of the map."""
+    channels: PositiveInt
+
+
+class Paper(_Table):
+    """Where the architecture was published."""
+
+    title: str
+    authors: str
+    year: int
+    url: str
+
+
+class ModelCard(_Table):
+    """What is known of one model. A family's file gives the fields its variants share, each variant's table the rest."""
+
+    name: str
+    family: str
+    task: Literal["classification"] = "classification"
+    summary: str
+    """One line for lists."""
+    builder: str = Field(pattern=r"^[a-z0-9_]+:[a-z0-9_]+$")
+    """`module:function` in `zoo/`: normalised pixels in, features out."""
+    arguments: dict[str, Any] = {}
+    """Keyword arguments of the builder that make this variant."""
+    paper: Paper
+    input_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    """Height, width and channels when none are asked for."""
+    smallest_input: PositiveInt
+    """Least height and width in pixels."""
+    variable_size: bool
+    """Whether height and width may be left open (None)."""
+    classes: PositiveInt
+    """Number of classes when none is asked for."""
+    trainable_parameters: PositiveInt
+    """Exact count at `input_shape` and `classes`, equal to the published one."""
+    parameters_source: str
+    """Where the count was published, and what it includes."""
+    endpoints: dict[str, Endpoint]
+    pretrained: dict[str, dict[str, Any]] = {}
+    """Published weights by tag."""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self):
+        if min(self.input_shape[:2]) < self.smallest_input:
+            raise ValueError(f"input_shape {self.input_shape} is below smallest_input {self.smallest_input}")
+        return self
+
+
+def load_cards(folder: Path = CARDS) -> dict[str, ModelCard]:
+    """Reads every card file of `folder`, sorted by file name, then in the order of the file.
+
+    Raises:
+        InputError: A file is no TOML, a card has an unknown key or an impossible value, or two cards share a name.
+    """
+    cards: dict[str, ModelCard] = {}
+    for path in sorted(folder.glob("*.toml")):
+        for card in _read_family(path):
+            if card.name in cards:
+                raise InputError(f"{path.name}: the model name {card.name!r} is already taken by another card.")
+            cards[card.name] = card
+    return cards
+
+
+def _read_family(path: Path) -> list[ModelCard]:
+    try:
+        shared = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path.name} is not valid TOML: {error}.") from error
+    cards = []
+    for name, variant in shared.pop("models", {}).items():
+        try:
+            cards.append(ModelCard(**{"name": name, "family": path.stem, **shared, **variant}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "card"
+            raise InputError(f"{path.name}, model {name!r}: {field}: {first['msg']}.") from error
+    return cards

@@ -1,0 +1,19 @@
+"""Errors that are the user's to mend, in one clear sentence each."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message says what, which value, and what is allowed.
+
+    The command line shows the message alone and exits with 2.
+    """
+
+
+def unknown(what: str, value: object, allowed: Iterable[str]) -> InputError:
+    """An error for a `value` that is none of `allowed`, with the nearest right spellings first."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return InputError(f"unknown {what} {value!r}: {hint}there are {', '.join(allowed) or 'none'}.")

@@ -1,0 +1,39 @@
+"""The flat form: the same model written out in stock Keras layers."""
+
+import keras
+
+from ..layers import CompositeLayer, PixelNormalization
+
+
+def flatten_model(model: keras.Model) -> keras.Model:
+    """The same function as `model`, as a functional model of stock Keras layers that share `model`'s weights.
+
+    Composite layers and nested models are replaced by what their `call` does, at any depth; `PixelNormalization`
+    becomes a `Rescaling` that holds a copy of its constants. The numbers are the same to the bit. The saved flat model
+    loads anywhere without this package.
+    """
+    stock: dict[int, keras.layers.Layer] = {}
+
+    def to_stock(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if not isinstance(layer, PixelNormalization):
+            return layer
+        return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is used twice stays one layer
+
+    flat = keras.models.clone_model(model, clone_function=to_stock, call_function=_inline)
+    while any(_is_composite(layer) for layer in flat.layers):
+        flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
+    return flat
+
+
+def _is_composite(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, CompositeLayer | keras.Model)
+
+
+def _inline(layer: keras.layers.Layer, *args, **kwargs):
+    # `call` on symbolic tensors records the parts, where `__call__` would record the composite as one opaque node.
+    return layer.call(*args, **kwargs) if _is_composite(layer) else layer(*args, **kwargs)
+
+
+def _rescaling(layer: PixelNormalization) -> keras.layers.Rescaling:
+    scale, offset = (keras.ops.convert_to_numpy(value).tolist() for value in layer.scale_and_offset())
+    return keras.layers.Rescaling(scale, offset, name=layer.name, dtype="float32")

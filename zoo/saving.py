@@ -1,0 +1,70 @@
+"""Models and weights to and from files. Nothing a file contains is ever executed."""
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+from .. import layers as _layers
+from .atomic import atomic_path
+from .errors import InputError
+
+
+def save_model(model: keras.Model, path: str | Path) -> Path:
+    """Writes `model` as one `.keras` file (architecture, weights, labels, normalisation) and returns its path.
+
+    Raises:
+        InputError: `path` does not end in `.keras`.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise InputError(f"cannot save a model as {str(path)!r}: the name must end in .keras.")
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+    return path
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Reads a `.keras` file that `save_model` or Keras wrote.
+
+    Raises:
+        InputError: There is no such file, or it is not a whole `.keras` file, or it holds code (a Lambda layer).
+    """
+    path = _existing(path)
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is not a .keras model file.")
+    _register_layers()
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except Exception as error:  # Keras raises a dozen kinds for a damaged file, from KeyError to BadZipFile.
+        raise InputError(f"{path} cannot be read as a .keras model: {_first_line(error)}") from error
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Fills `model` from a `.weights.h5` or `.keras` file of the very same architecture.
+
+    Raises:
+        InputError: There is no such file, it is damaged, or its weights are not this model's.
+    """
+    path = _existing(path)
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        raise InputError(f"{path} does not hold the weights of {model.name}: {_first_line(error)}") from error
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    return path
+
+
+def _register_layers() -> None:
+    for name in _layers.__all__:
+        getattr(_layers, name)  # importing a layer's module registers it with Keras
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
