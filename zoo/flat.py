@@ -3,6 +3,7 @@
 import keras
 
 from ..layers import CompositeLayer, PixelNormalization
+from .errors import InputError
 
 
 def flatten_model(model: keras.Model) -> keras.Model:
@@ -11,7 +12,12 @@ def flatten_model(model: keras.Model) -> keras.Model:
     Composite layers and nested models are replaced by what their `call` does, at any depth; `PixelNormalization`
     becomes a `Rescaling` that holds a copy of its constants. The numbers are the same to the bit. The saved flat model
     loads anywhere without this package.
+
+    Raises:
+        InputError: `model` is a subclassed model, which has no graph to write out.
     """
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise InputError(f"{model.name} cannot be written out flat: it is no functional or sequential model.")
     stock: dict[int, keras.layers.Layer] = {}
 
     def to_stock(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -19,8 +25,8 @@ def flatten_model(model: keras.Model) -> keras.Model:
             return layer
         return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is used twice stays one layer
 
-    flat = keras.models.clone_model(model, clone_function=to_stock, call_function=_inline)
-    while any(_is_composite(layer) for layer in flat.layers):
+    flat = keras.Model(model.input, model.output, name=model.name)  # without `model`'s optimizer, which clones would copy
+    while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
         flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
     return flat
 

@@ -1,0 +1,9 @@
+from .compression.pruning import prune as prune
+from .data import ImageData as ImageData
+from .data import ImageSplit as ImageSplit
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluate as evaluate
+from .fitting import RunResult as RunResult
+from .fitting import fit as fit
+from .recipe import Recipe as Recipe
+from .sources import load_data as load_data

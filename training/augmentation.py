@@ -1,0 +1,48 @@
+"""Augmentation policies by name, on Keras' own layers with explicit seeds."""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+Augment = Callable[[object, object], object]
+"""(float32 images `(batch, height, width, channels)` in 0..255, seed `(2,)`) to images of the same shape."""
+
+
+def augmenter(policy: str) -> Augment | None:
+    """The function of the policy called `policy`, or None for `"none"`. The same seed gives the same images."""
+    if policy == "none":
+        return None
+    steps = POLICIES[policy]()
+
+    def augment(images, seed):
+        given = _GivenSeed(seed)
+        for step in steps:
+            transformation = step.get_random_transformation(images, training=True, seed=given)
+            images = step.transform_images(images, transformation, training=True)
+        return images
+
+    return augment
+
+
+def _light() -> list[keras.Layer]:
+    return [
+        layers.RandomTranslation(0.08, 0.08, fill_mode="nearest"),
+        layers.RandomRotation(0.03, fill_mode="nearest"),
+        layers.RandomZoom((-0.1, 0.1), (-0.1, 0.1), fill_mode="nearest"),
+    ]
+
+
+POLICIES = {"light": _light}
+
+
+class _GivenSeed(keras.random.SeedGenerator):
+    """Draws from a seed that is handed in, where Keras' own keeps a counter of how often it was asked."""
+
+    def __init__(self, seed):
+        self._seed = keras.ops.cast(seed, "uint32")
+        self._draws = 0
+
+    def next(self, ordered=True):
+        self._draws += 1
+        return self._seed + keras.ops.convert_to_tensor([0, 1 << 20], "uint32") * self._draws

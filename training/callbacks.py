@@ -1,0 +1,79 @@
+"""Callbacks: record and stop, and show progress."""
+
+import math
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..zoo.errors import InputError
+from .history import History
+from .run_directory import RunDirectory
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps history, checkpoint and best model after every epoch, and stops when nothing gets better.
+
+    Everything it decides follows from the history, so a resumed run decides as an uninterrupted one would.
+
+    Args:
+        run: Where to keep them.
+        history: Of the epochs that are already done; grows with the run.
+        patience: Epochs without a better validation loss after which to stop, or None.
+        first_eligible: Index of the first epoch that may become the best.
+    """
+
+    def __init__(self, run: RunDirectory, history: History, *, patience: int | None, first_eligible: int):
+        super().__init__()
+        self._run = run
+        self._history = history
+        self._patience = patience
+        self._first_eligible = first_eligible
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Stops a run whose loss is no number any more."""
+        if not math.isfinite(logs["loss"]):
+            kept = self._run.last_checkpoint()
+            raise InputError(
+                f"the loss became {logs['loss']} in epoch {len(self._history) + 1}, step {batch + 1}; "
+                f"try a lower learning_rate. Last good checkpoint: {kept or 'none yet'}."
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Records the epoch."""
+        self._history.epochs.append({name: float(value) for name, value in logs.items()})
+        if self._history.best_epoch(self._first_eligible) == epoch:
+            self._run.save_best(self.model)
+        self._run.save_checkpoint(self.model, self._history)
+        if self._history.is_exhausted(self._patience, self._first_eligible):
+            self.model.stop_training = True
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """Shows epochs, metrics and the time that is left on standard error: a bar on a terminal, else ten lines."""
+
+    def __init__(self, title: str, *, epochs: int, done: int):
+        super().__init__()
+        self._epochs = epochs
+        self._console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        metrics = TextColumn("{task.fields[metrics]}")
+        self._progress = Progress(*columns, metrics, console=self._console, disable=not self._console.is_terminal)
+        self._task = self._progress.add_task(title, total=epochs, completed=done, metrics="")
+        self._title = title
+
+    def on_train_begin(self, logs=None):
+        """Shows the bar."""
+        self._progress.start()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Moves on by one epoch."""
+        metrics = f"loss {logs['loss']:.3f}  val_loss {logs['val_loss']:.3f}  val_accuracy {logs['val_accuracy']:.3f}"
+        self._progress.update(self._task, advance=1, metrics=metrics)
+        done = epoch + 1
+        if not self._console.is_terminal and (done == self._epochs or done % max(1, self._epochs // 10) == 0):
+            self._console.print(f"{self._title}: epoch {done}/{self._epochs}  {metrics}", soft_wrap=True)
+
+    def on_train_end(self, logs=None):
+        """Leaves the bar as it stands."""
+        self._progress.stop()

@@ -1,0 +1,123 @@
+"""Magnitude pruning of Keras 3 models, with TF-MOT's schedule and engine."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from ...zoo.errors import InputError
+from ...zoo.flat import flatten_model
+from ..data import ImageData
+from ..fitting import Job, RunResult, run_job
+from ..pipeline import steps_per_epoch
+from ..recipe import Recipe
+
+DEFAULT_RECIPE = Recipe(epochs=20, learning_rate=1e-3)
+
+
+def prune(
+    model: keras.Model,
+    data: ImageData,
+    recipe: Recipe | None = None,
+    *,
+    sparsity: float = 0.5,
+    frequency: int = 10,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> RunResult:
+    """Sets the smallest weights of every convolution and dense kernel of a trained `model` to zero while it trains on.
+
+    Zhu, Gupta: To prune, or not to prune (arXiv:1710.01878): the sparsity s(t) = sparsity * (1 - (1 - t)^3) rises over
+    the first half of the steps, the second half makes up for the loss. Depthwise kernels, biases and norms stay, as in
+    TF-MOT. The model stays a plain `keras.Model`: no wrappers, nothing to strip.
+
+    Args:
+        model: A trained classifier; pruned in place.
+        data: What to train on.
+        recipe: How to train on; 20 epochs at a learning rate of 1e-3 if None.
+        sparsity: Share of zeros in every kernel at the end, from 0 up to but not including 1.
+        frequency: Steps between two updates of the masks.
+        run_dir: As in `fit`.
+        resume: As in `fit`.
+        overwrite: As in `fit`.
+        verbose: As in `fit`.
+
+    Returns:
+        The run; its metrics also have `sparsity`, the share of zeros over all pruned kernels.
+
+    Raises:
+        InputError: `sparsity` or `frequency` is out of range, the run is too short for one update, or as in `fit`.
+    """
+    recipe = recipe or DEFAULT_RECIPE
+    if not 0 <= sparsity < 1:
+        raise InputError(f"sparsity is {sparsity}; it takes 0 or more and less than 1.")
+    if frequency < 1:
+        raise InputError(f"frequency is {frequency}; it takes 1 step or more.")
+    steps = steps_per_epoch(data.train, recipe)
+    # The last update must fall on the last step of the schedule, or the sparsity would stop short of the target.
+    end_step = recipe.epochs * steps // 2 // frequency * frequency
+    if end_step == 0:
+        raise InputError(f"{recipe.epochs * steps} steps are too few to prune every {frequency}; train longer.")
+    kernels = prunable_kernels(model)
+    job = Job(
+        title=f"Pruning {model.name}",
+        recipe=recipe,
+        settings={"verb": "prune", "sparsity": sparsity, "frequency": frequency},
+        callbacks=lambda model: [PruningCallback(kernels, sparsity, end_step, frequency)],
+        first_eligible=math.ceil(end_step / steps),
+    )
+    with _constraints_removed_after(kernels):
+        result = run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+    return replace(result, metrics=result.metrics | {"sparsity": measured_sparsity(kernels)})
+
+
+def prunable_kernels(model: keras.Model) -> list[keras.Variable]:
+    """The kernels of all convolutions (but depthwise) and dense layers of `model`, in order."""
+    kinds = (layers.Conv2D, layers.Conv2DTranspose, layers.Dense)
+    return [layer.kernel for layer in flatten_model(model).layers if isinstance(layer, kinds)]
+
+
+def measured_sparsity(kernels: list[keras.Variable]) -> float:
+    """Share of exact zeros over all `kernels`, 0..1."""
+    zeros = sum(int(np.count_nonzero(keras.ops.convert_to_numpy(kernel) == 0)) for kernel in kernels)
+    return zeros / sum(math.prod(kernel.shape) for kernel in kernels)
+
+
+class PruningCallback(keras.callbacks.Callback):
+    """Drives the masks by `optimizer.iterations`, which also is right where a batch of the log is several steps."""
+
+    def __init__(self, kernels: list[keras.Variable], sparsity: float, end_step: int, frequency: int):
+        super().__init__()
+        self._kernels = kernels
+        self._arguments = {"sparsity": sparsity, "end_step": end_step, "frequency": frequency}
+
+    def on_train_begin(self, logs=None):
+        """Starts with a mask of what is zero already, which is how a resumed run gets its masks back."""
+        from .tfmot import MagnitudePruning, Masked
+
+        iterations = self.model.optimizer.iterations
+        self._pruning = MagnitudePruning(self._kernels, lambda: iterations.value, **self._arguments)
+        for kernel, mask in zip(self._kernels, self._pruning.masks, strict=True):
+            kernel.constraint = Masked(mask)
+        self._pruning.update()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Updates the masks when it is time."""
+        self._pruning.update()
+
+
+@contextmanager
+def _constraints_removed_after(kernels: list[keras.Variable]) -> Iterator[None]:
+    before = [kernel.constraint for kernel in kernels]
+    try:
+        yield
+    finally:
+        for kernel, constraint in zip(kernels, before, strict=True):
+            kernel.constraint = constraint

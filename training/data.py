@@ -1,0 +1,124 @@
+"""Images with class labels, split into train, validation and test."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..zoo.pixels import read_image
+
+Shape = tuple[int, int, int]
+"""Height, width, channels."""
+
+
+class Images(Protocol):
+    """A sequence of equally sized images that need not be in memory."""
+
+    shape: Shape
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """The images at `indices`, uint8 of shape `(len(indices), height, width, channels)`."""
+
+
+class ArrayImages:
+    """Images in memory, uint8 of shape `(count, height, width, channels)`."""
+
+    def __init__(self, pixels: np.ndarray):
+        self._pixels = pixels
+        self.shape: Shape = pixels.shape[1:]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._pixels)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """The images at `indices`."""
+        return self._pixels[indices]
+
+
+class FileImages:
+    """Images in files, decoded when they are taken."""
+
+    def __init__(self, paths: Sequence[Path], shape: Shape):
+        self._paths = list(paths)
+        self.shape = shape
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._paths)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """The images at `indices`, decoded side by side."""
+        height, width, channels = self.shape
+        with ThreadPoolExecutor() as pool:
+            decoded = pool.map(
+                lambda i: read_image(self._paths[i], height=height, width=width, channels=channels), indices
+            )
+            return np.stack(list(decoded))
+
+
+@dataclass(frozen=True)
+class ImageSplit:
+    """One of the parts of a dataset: images and the class index of each."""
+
+    images: Images
+    labels: np.ndarray
+    """int32 of shape `(count,)`."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.labels)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """All images (uint8, `(count, height, width, channels)`) and labels (int32, `(count,)`) in memory."""
+        return self.images.take(np.arange(len(self))), self.labels
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A labelled image dataset. The three splits never share an image."""
+
+    source: str
+    labels: tuple[str, ...]
+    """Names of the classes, in the order of the indices."""
+    train: ImageSplit
+    validation: ImageSplit
+    test: ImageSplit
+    skipped: tuple[str, ...] = ()
+    """Files that could not be read, where the caller asked to skip them."""
+
+    @property
+    def image_shape(self) -> Shape:
+        """Height, width and channels of every image."""
+        return self.train.images.shape
+
+
+def split_stratified(
+    labels: np.ndarray, *, validation: float, test: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of train, validation and test: disjoint, together all, each with these shares of every class.
+
+    Every class has at least one image in each part, which scikit-learn's splitters do not promise.
+
+    Args:
+        labels: Class index of each image; every class has 3 or more.
+        validation: Share of the whole, 0..1.
+        test: Share of the whole, 0..1.
+        seed: Of the choice.
+    """
+    random = np.random.default_rng(seed)
+    parts: tuple[list[np.ndarray], ...] = ([], [], [])
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        in_test, in_validation = (max(1, round(share * len(members))) for share in (test, validation))
+        ends = [len(members) - in_test - in_validation, len(members) - in_test]
+        for part, chosen in zip(parts, np.split(members, ends), strict=True):
+            part.append(chosen)
+    train_part, validation_part, test_part = (np.sort(np.concatenate(part)) for part in parts)
+    return train_part, validation_part, test_part
