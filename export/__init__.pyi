@@ -1,0 +1,10 @@
+from .artifact import Artifact as Artifact
+from .artifact import load_artifact as load_artifact
+from .bundle import export_model as export_model
+from .latency import Latency as Latency
+from .latency import benchmark as benchmark
+from .manifest import Manifest as Manifest
+from .prediction import Prediction as Prediction
+from .prediction import predict as predict
+from .proof import ProofError as ProofError
+from .targets import list_targets as list_targets

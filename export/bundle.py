@@ -1,0 +1,151 @@
+"""Exporting a model: convert, prove every artifact on its runtime, and put them in a directory with a manifest."""
+
+import gzip
+import hashlib
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..zoo.errors import InputError
+from .artifact import load_artifact
+from .finished import finished_directory
+from .latency import benchmark
+from .manifest import ArtifactRecord, ImagesRecord, Manifest, Tensor
+from .proof import ProofError, Reference, prove
+from .report import write_report
+from .samples import Samples
+from .targets import TARGETS, Format, formats_of
+
+if TYPE_CHECKING:
+    import keras
+
+CALIBRATION_IMAGES = 200
+NOISE_IMAGES = 16
+RUNTIMES = {".tflite": "LiteRT", ".onnx": "ONNX Runtime"}
+TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim", "onnxruntime", "ai-edge-litert", "numpy", "pocketzoo")
+
+
+def export_model(
+    model: "keras.Model",
+    out_dir: str | Path,
+    *,
+    targets: Sequence[str] = ("mobile",),
+    calibration: Any = None,
+    evaluation: Any = None,
+    overwrite: bool = False,
+) -> Manifest:
+    """Exports `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
+
+    Every artifact is opened by its own runtime and held against the Keras model, image by image. The directory is there
+    only if every artifact passes.
+
+    Args:
+        model: A classifier for images of one fixed size. It is not changed.
+        out_dir: The bundle's directory.
+        targets: Names from `list_targets()`.
+        calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
+            `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 of them are
+            used, evenly by class; those that are also in `evaluation` are left out.
+        evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms. Without
+            them artifacts are held against Keras on the calibration images, without these on noise, and the gates that
+            cannot be measured so are marked as skipped.
+        overwrite: Replace a bundle that is in the way.
+
+    Raises:
+        InputError: Something that was given cannot be used.
+        ProofError: An artifact failed. Its bundle is left as `<out_dir>.failed`, for a look.
+    """
+    from .conversion import write_artifacts
+    from .form import ExportForm, weights_sha256
+
+    formats = formats_of(targets)
+    form = ExportForm.of(model)
+    shape = form.metadata.image_shape
+    evaluation = None if evaluation is None else Samples.of(evaluation, "evaluation", shape)
+    calibration = _calibration(calibration, evaluation, formats, shape)
+    reference = _reference(model, evaluation, calibration, shape)
+    with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
+        records = tuple(
+            _prove(file, kind, targets, reference, form.kernel_weights)
+            for file, kind in write_artifacts(form, formats, calibration, folder)
+        )
+        if weights_sha256(model) != form.metadata.weights_sha256:
+            raise ProofError(f"exporting changed the weights of {model.name}.")
+        manifest = Manifest(
+            model=form.metadata,
+            parameters=model.count_params(),
+            sparsity=form.sparsity,
+            targets=tuple(targets),
+            artifacts=records,
+            calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
+            evaluation=evaluation
+            and ImagesRecord(count=len(evaluation), sha256=evaluation.sha256, keras_accuracy=reference.accuracy),
+            proven_on=reference.origin,
+            tools={name: version(name) for name in TOOLS},
+            host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        write_report(manifest, folder / "report.md")
+        if not manifest.passed:
+            raise ProofError(f"{model.name} as exported does not answer as it did: {'; '.join(manifest.failures())}.")
+    return manifest
+
+
+def _calibration(
+    source: Any, evaluation: Samples | None, formats: Sequence[Format], shape: tuple[int, int, int]
+) -> Samples | None:
+    if source is None:
+        needy = [kind.name for kind in formats if kind.quantized]
+        if needy:
+            raise InputError(f"{', '.join(needy)} takes calibration: training images that show the ranges of activations.")
+        return None
+    samples = Samples.of(source, "calibration", shape)
+    if evaluation is not None:
+        samples = samples.without(evaluation)
+        if not len(samples):
+            raise InputError("all calibration images are evaluation images too; calibrate with training images.")
+    return samples.spread(CALIBRATION_IMAGES)
+
+
+def _reference(
+    model: "keras.Model", evaluation: Samples | None, calibration: Samples | None, shape: tuple[int, int, int]
+) -> Reference:
+    if evaluation is not None:
+        samples, origin = evaluation, "evaluation images"
+    elif calibration is not None:
+        samples, origin = Samples(calibration.images, None), "calibration images"
+    else:
+        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *shape))
+        samples, origin = Samples(noise.astype("float32"), None), "noise"
+    return Reference(samples, origin, model.predict(samples.images, verbose=0))
+
+
+def _prove(
+    file: Path, kind: Format, targets: Sequence[str], reference: Reference, kernel_weights: int
+) -> ArtifactRecord:
+    artifact = load_artifact(file)
+    content = file.read_bytes()
+    proof = prove(artifact, kind, reference, size=len(content), kernel_weights=kernel_weights)
+    return ArtifactRecord(
+        file=file.name,
+        format=kind.name,
+        targets=tuple(target for target in targets if kind.name in TARGETS[target]),
+        runtime=RUNTIMES[kind.suffix],
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        gzip_bytes=len(gzip.compress(content)),
+        input=Tensor(**asdict(artifact.input)),
+        output=Tensor(**asdict(artifact.output)),
+        accuracy=proof.accuracy,
+        agreement=proof.agreement,
+        median_ms=benchmark(artifact).median_ms,
+        gates=proof.gates,
+    )

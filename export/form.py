@@ -1,0 +1,83 @@
+"""The export form: the model as converters take it, flat, static and inference-only."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..layers import ClassificationHead, PixelNormalization
+from ..zoo.errors import InputError
+from ..zoo.flat import flatten_model
+from .metadata import Metadata
+
+OUTPUT = "probabilities"
+
+
+@dataclass(frozen=True)
+class ExportForm:
+    """What every converter starts from."""
+
+    flat: keras.Model
+    serve: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+    """A `tf.function` from `image`, `(1, height, width, channels)`, to `probabilities`, `(1, classes)`, in inference mode."""
+    metadata: Metadata
+
+    @classmethod
+    def of(cls, model: keras.Model) -> "ExportForm":
+        """The export form of a classifier for images of one fixed size.
+
+        Raises:
+            InputError: `model` has several inputs or outputs, takes no images, or leaves height or width open.
+        """
+        if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.input_shape) != 4:
+            raise InputError(f"{model.name} cannot be exported: it takes one image and gives one vector of probabilities.")
+        if None in model.input_shape[1:]:
+            raise InputError(f"{model.name} leaves its size open, {model.input_shape[1:]}; create it with a fixed input_shape.")
+        flat = flatten_model(model)
+        image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
+
+        @tf.function(input_signature=[image], autograph=False)
+        def serve(image):
+            return {OUTPUT: flat(image, training=False)}
+
+        return cls(flat, serve, _metadata(model))
+
+    @property
+    def kernels(self) -> list[np.ndarray]:
+        """The weights of more than one axis: what no converter can fold away."""
+        return [keras.ops.convert_to_numpy(weight) for weight in self.flat.weights if len(weight.shape) > 1]
+
+    @property
+    def kernel_weights(self) -> int:
+        """How many numbers there are in the kernels."""
+        return sum(kernel.size for kernel in self.kernels)
+
+    @property
+    def sparsity(self) -> float:
+        """Share of exact zeros in the kernels, 0..1."""
+        return 1 - sum(np.count_nonzero(kernel) for kernel in self.kernels) / self.kernel_weights
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """Of all the weights of `model`, in order."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _metadata(model: keras.Model) -> Metadata:
+    heads = [layer for layer in model.layers if isinstance(layer, ClassificationHead)]
+    pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
+    classes = model.output_shape[-1]
+    return Metadata(
+        model=model.name,
+        labels=tuple(heads[0].labels) if heads and heads[0].labels else tuple(str(i) for i in range(classes)),
+        image_shape=model.input_shape[1:],
+        mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels else None,
+        scale=tuple(keras.ops.convert_to_numpy(pixels[0].scale_weight).tolist()) if pixels else None,
+        weights_sha256=weights_sha256(model),
+    )

@@ -1,0 +1,111 @@
+"""The manifest: what a bundle holds, and what was proven of it."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from .metadata import Metadata
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Gate(_Record):
+    """One check of one artifact."""
+
+    name: str
+    status: Literal["passed", "failed", "skipped"]
+    figure: float | None = None
+    """What was measured."""
+    bar: str | None = None
+    """What it had to be, such as `>= 0.98`."""
+    reason: str | None = None
+    """Why it was skipped."""
+
+
+class Tensor(_Record):
+    """An input or output as the runtime reports it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+class ArtifactRecord(_Record):
+    """One file of the bundle."""
+
+    file: str
+    format: str
+    targets: tuple[str, ...]
+    runtime: str
+    """What it was proven on."""
+    sha256: str
+    bytes: int
+    gzip_bytes: int
+    input: Tensor
+    output: Tensor
+    accuracy: float | None
+    """On the evaluation images, 0..1."""
+    agreement: float | None
+    """Share of the real images with the same most probable class as Keras."""
+    median_ms: float
+    """Of one image on one thread of this host."""
+    gates: tuple[Gate, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate failed."""
+        return all(gate.status != "failed" for gate in self.gates)
+
+
+class ImagesRecord(_Record):
+    """Which images were used."""
+
+    count: int
+    sha256: str
+    keras_accuracy: float | None = None
+    """Of the model that was exported, 0..1, where the labels are known."""
+
+
+class Manifest(_Record):
+    """Everything that is known of a bundle."""
+
+    schema_version: Literal[1] = 1
+    model: Metadata
+    parameters: int
+    sparsity: float
+    """Share of exact zeros in the kernels, 0..1."""
+    targets: tuple[str, ...]
+    artifacts: tuple[ArtifactRecord, ...]
+    calibration: ImagesRecord | None
+    evaluation: ImagesRecord | None
+    proven_on: Literal["evaluation images", "calibration images", "noise"]
+    """Which images the artifacts were held against Keras on."""
+    tools: dict[str, str]
+    """Versions."""
+    host: str
+    created: str
+    """UTC, ISO 8601."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate of any artifact failed."""
+        return all(artifact.passed for artifact in self.artifacts)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Manifest":
+        """Reads a `manifest.json`."""
+        return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+
+    def failures(self) -> list[str]:
+        """One line for each gate that failed."""
+        return [
+            f"{artifact.file}: {gate.name} is {gate.figure}, must be {gate.bar}"
+            for artifact in self.artifacts
+            for gate in artifact.gates
+            if gate.status == "failed"
+        ]

@@ -1,0 +1,79 @@
+"""What an artifact says of itself, inside its own file. Imports no TensorFlow."""
+
+import io
+import zipfile
+from typing import Literal
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as tflite
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..zoo.errors import InputError
+
+KEY = "pocketzoo"
+
+
+class Metadata(BaseModel):
+    """How to feed an artifact and how to read its answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    labels: tuple[str, ...]
+    """Names of the classes, in the order of the output."""
+    image_shape: tuple[int, int, int]
+    """Height, width, channels."""
+    layout: Literal["NHWC"] = "NHWC"
+    pixel_range: tuple[float, float] = (0.0, 255.0)
+    """What goes in: raw pixels. An integer artifact takes them by the scale and zero point of its input."""
+    mean: tuple[float, ...] | None
+    """Normalisation that the artifact does itself, `(pixels - mean) * scale`; None where the model has none."""
+    scale: tuple[float, ...] | None
+    weights_sha256: str
+    """Of the Keras weights it was made from."""
+
+
+def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
+    """Names the input and output, puts the metadata into a buffer, and appends `labels.txt` as a zip.
+
+    The zip at the end is where TFLite's own tools look for labels; runtimes ignore it.
+    """
+    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].name = b"image"
+    graph.tensors[graph.outputs[0]].name = b"probabilities"
+    buffer = tflite.BufferT()
+    buffer.data = list(metadata.model_dump_json().encode())
+    model.buffers.append(buffer)
+    entry = tflite.MetadataT()
+    entry.name = KEY.encode()
+    entry.buffer = len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(content) + 4096)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    file = io.BytesIO(bytes(builder.Output()))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(metadata.labels))
+    return file.getvalue()
+
+
+def read_from_tflite(content: bytes) -> Metadata | None:
+    """The metadata of a TFLite file, or None if it has none of ours."""
+    model = tflite.Model.GetRootAsModel(content, 0)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == KEY.encode():
+            return _parse(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    return None
+
+
+def read_from_onnx(properties: dict[str, str]) -> Metadata | None:
+    """The metadata among the properties of an ONNX file, or None if it has none of ours."""
+    return _parse(properties[KEY]) if KEY in properties else None
+
+
+def _parse(text: str | bytes) -> Metadata:
+    try:
+        return Metadata.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"its pocketzoo metadata is damaged: {error.errors()[0]['msg']}.") from error

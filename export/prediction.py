@@ -1,0 +1,44 @@
+"""Asking an artifact what is in a picture. Imports no TensorFlow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..zoo.errors import InputError
+from .artifact import Artifact
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Answers to a number of images."""
+
+    probabilities: np.ndarray
+    """Float32 of shape `(count, classes)`."""
+    labels: tuple[str, ...]
+    """Names of the classes."""
+
+    def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
+        """For every image the `k` most probable classes, the most probable first, each as (label, probability)."""
+        order = np.argsort(-self.probabilities, axis=-1, kind="stable")[:, :k]
+        return [
+            [(self.labels[i], float(row[i])) for i in best] for row, best in zip(self.probabilities, order, strict=True)
+        ]
+
+
+def predict(artifact: Artifact, images: np.ndarray) -> Prediction:
+    """Classifies images with an artifact from `load_artifact`.
+
+    Args:
+        artifact: What to ask.
+        images: Raw pixels 0..255, `(count, height, width, channels)` or one image `(height, width, channels)`.
+
+    Raises:
+        InputError: The images are not of the size that the artifact takes.
+    """
+    images = np.asarray(images)
+    images = images[None] if images.ndim == 3 else images
+    if images.shape[1:] != artifact.input.shape[1:]:
+        raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{artifact.input.shape[1:]}).")
+    probabilities = artifact.run(images)
+    names = artifact.metadata.labels if artifact.metadata else map(str, range(probabilities.shape[-1]))
+    return Prediction(probabilities, tuple(names))

@@ -1,0 +1,98 @@
+"""The proof that an artifact answers as the Keras model does: measured on the real runtime, on real images."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .artifact import Artifact
+from .manifest import Gate
+from .samples import Samples
+from .targets import Format
+
+
+class ProofError(RuntimeError):
+    """An artifact does not answer as its model does; the message names the gates and their figures."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the Keras model answers, to which every artifact is held."""
+
+    samples: Samples
+    """The images; with labels where accuracy can be measured."""
+    origin: Literal["evaluation images", "calibration images", "noise"]
+    """Noise shows that two graphs are the same, not that quantisation is harmless."""
+    outputs: np.ndarray
+    """The model's answers, float32 of shape `(count, classes)`."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the Keras model, 0..1; None where the labels are not known."""
+        return _accuracy(self.outputs, self.samples.labels)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured of one artifact."""
+
+    accuracy: float | None
+    agreement: float | None
+    gates: tuple[Gate, ...]
+
+
+def prove(artifact: Artifact, form: Format, reference: Reference, *, size: int, kernel_weights: int) -> Proof:
+    """Runs `artifact` over all images of `reference` and holds what it answers against the bars of `form`.
+
+    Args:
+        artifact: Opened in its runtime.
+        form: Says which bars apply.
+        reference: Images and the Keras model's answers.
+        size: Bytes of the file.
+        kernel_weights: Weights that the file must have room for.
+    """
+    outputs = artifact.run(reference.samples.images)
+    accuracy = _accuracy(outputs, reference.samples.labels)
+    agreement = float(np.mean(outputs.argmax(-1) == reference.outputs.argmax(-1))) if reference.origin != "noise" else None
+    drop = None if accuracy is None else reference.accuracy - accuracy
+    gates = (
+        _at_least("bytes", size, kernel_weights * form.bytes_per_weight),
+        _at_least("finite share", float(np.isfinite(outputs).mean()), 1.0),
+        _at_least("distinct answers", len(np.unique(outputs, axis=0)), min(2, len(outputs))),
+        _at_most("relative difference", relative_difference(outputs, reference.outputs), form.relative_difference),
+        _at_least("agreement", agreement, form.agreement, "no real images were given"),
+        _at_most("accuracy drop", drop, form.accuracy_drop, "no labelled evaluation images were given"),
+    )
+    return Proof(accuracy, agreement, tuple(gate for gate in gates if gate is not None))
+
+
+def relative_difference(outputs: np.ndarray, reference: np.ndarray) -> float:
+    """Root-mean-square difference over the root-mean-square variation of `reference` from image to image.
+
+    Relative to the variation and not to the values: a fresh net answers nearly the same to every image, and any bar on
+    the plain difference would let a wrong artifact pass. Infinite where the reference does not vary at all.
+    """
+    reference = reference.astype("float64")
+    variation = np.sqrt(np.mean((reference - reference.mean(axis=0)) ** 2))
+    difference = np.sqrt(np.mean((outputs - reference) ** 2))
+    return float(difference / variation) if variation > 0 else float("inf")
+
+
+def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:
+    return None if labels is None else float(np.mean(outputs.argmax(-1) == labels))
+
+
+def _at_least(name: str, figure: float | None, bar: float | None, reason: str = "") -> Gate | None:
+    return _gate(name, figure, bar, ">=", figure is not None and bar is not None and figure >= bar, reason)
+
+
+def _at_most(name: str, figure: float | None, bar: float | None, reason: str = "") -> Gate | None:
+    return _gate(name, figure, bar, "<=", figure is not None and bar is not None and figure <= bar, reason)
+
+
+def _gate(name: str, figure: float | None, bar: float | None, sign: str, holds: bool, reason: str) -> Gate | None:
+    if bar is None:  # the format has no such bar
+        return None
+    if figure is None:
+        return Gate(name=name, status="skipped", bar=f"{sign} {bar:g}", reason=reason)
+    return Gate(name=name, status="passed" if holds else "failed", figure=figure, bar=f"{sign} {bar:g}")

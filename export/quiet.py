@@ -1,0 +1,41 @@
+"""Converters and runtimes talk to file descriptors, past Python; here they are kept quiet, and heard when they fail."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_loud = False
+
+
+def be_loud() -> None:
+    """Lets converters and runtimes talk again (`-v` on the command line)."""
+    global _loud
+    _loud = True
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Swallows what the block prints on standard output and error; an exception gets it as a note."""
+    if _loud:
+        yield
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(descriptor) for descriptor in (1, 2)]
+    with tempfile.TemporaryFile() as log:
+        for descriptor in (1, 2):
+            os.dup2(log.fileno(), descriptor)
+        try:
+            yield
+        except Exception as error:
+            log.seek(0)
+            error.add_note(log.read().decode(errors="replace"))
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, saved in zip((1, 2), kept, strict=True):
+                os.dup2(saved, descriptor)
+                os.close(saved)

@@ -1,0 +1,72 @@
+"""What can be shipped where, and which bar each artifact must clear. A new target is a new row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..zoo.errors import InputError, unknown
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of artifact."""
+
+    name: str
+    suffix: Literal[".tflite", ".onnx"]
+    bytes_per_weight: int
+    """Least bytes that a kernel's weight takes in the file."""
+    quantized: bool = False
+    """Whether activations are integers, for which calibration images are needed."""
+    relative_difference: float | None = None
+    """Highest allowed deviation from Keras, relative to how much its answers vary over the images."""
+    agreement: float | None = None
+    """Least share of images with the same most probable class as Keras."""
+    accuracy_drop: float | None = None
+    """Most accuracy that may be lost against Keras, 0..1."""
+
+    @property
+    def file_ending(self) -> str:
+        """Such as `-int8.tflite`."""
+        return f"-{self.name.split('-')[1]}{self.suffix}"
+
+
+FORMATS = {
+    form.name: form
+    for form in (
+        Format("tflite-fp32", ".tflite", 4, relative_difference=1e-4, agreement=0.999),
+        Format("tflite-fp16", ".tflite", 2, relative_difference=2e-2, agreement=0.999),
+        Format("tflite-dynamic", ".tflite", 1, agreement=0.98, accuracy_drop=0.01),
+        Format("tflite-int8", ".tflite", 1, quantized=True, agreement=0.98, accuracy_drop=0.01),
+        Format("onnx-fp32", ".onnx", 4, relative_difference=1e-4, agreement=0.999),
+        Format("onnx-int8", ".onnx", 1, quantized=True, agreement=0.98, accuracy_drop=0.01),
+    )
+}
+
+TARGETS = {
+    "mobile": ("tflite-fp32", "tflite-fp16", "tflite-dynamic"),
+    "edge": ("tflite-int8",),
+    "gpu": ("tflite-fp16", "onnx-fp32"),
+    "server": ("onnx-fp32", "onnx-int8"),
+}
+
+
+def list_targets() -> list[str]:
+    """Names of the targets, such as `"mobile"`."""
+    return list(TARGETS)
+
+
+def formats_of(targets: Sequence[str]) -> list[Format]:
+    """The formats that `targets` ask for, each once, in the order of the table.
+
+    Raises:
+        InputError: A target is unknown, or there is none.
+    """
+    if isinstance(targets, str):
+        targets = [targets]
+    if not targets:
+        raise InputError(f"no targets; there are {', '.join(TARGETS)}.")
+    for target in targets:
+        if target not in TARGETS:
+            raise unknown("target", target, TARGETS)
+    wanted = {name for target in targets for name in TARGETS[target]}
+    return [form for name, form in FORMATS.items() if name in wanted]
