@@ -105,7 +105,9 @@ def _open_tflite(path: Path, content: bytes, threads: int) -> Artifact:
 def _tflite_tensor(details: dict) -> TensorInfo:
     scale, zero_point = details["quantization"]
     quantization = (scale, zero_point) if scale else (None, None)
-    return TensorInfo(details["name"], tuple(map(int, details["shape"])), np.dtype(details["dtype"]).name, *quantization)
+    return TensorInfo(
+        details["name"], tuple(map(int, details["shape"])), np.dtype(details["dtype"]).name, *quantization
+    )
 
 
 def _open_onnx(path: Path, content: bytes, threads: int) -> Artifact:
@@ -134,7 +136,9 @@ def _onnx_tensor(node) -> TensorInfo:
 
 def _check_signature(input_shapes: list[tuple], outputs: int) -> None:
     if len(input_shapes) != 1 or outputs != 1 or len(input_shapes[0]) != 4 or input_shapes[0][0] != 1:
-        raise InputError(f"it takes inputs of {input_shapes}; one image at a time, (1, height, width, channels), is meant.")
+        raise InputError(
+            f"it takes inputs of {input_shapes}; one image at a time, (1, height, width, channels), is meant."
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -26,6 +26,8 @@ from .targets import TARGETS, Format, formats_of
 if TYPE_CHECKING:
     import keras
 
+    from .form import ExportForm
+
 CALIBRATION_IMAGES = 200
 NOISE_IMAGES = 16
 RUNTIMES = {".tflite": "LiteRT", ".onnx": "ONNX Runtime"}
@@ -51,8 +53,8 @@ def export_model(
         out_dir: The bundle's directory.
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
-            `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 of them are
-            used, evenly by class; those that are also in `evaluation` are left out.
+            `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
+            evenly by class; those that are also in `evaluation` are left out.
         evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms. Without
             them artifacts are held against Keras on the calibration images, without these on noise, and the gates that
             cannot be measured so are marked as skipped.
@@ -65,6 +67,7 @@ def export_model(
     from .conversion import write_artifacts
     from .form import ExportForm, weights_sha256
 
+    targets = [targets] if isinstance(targets, str) else list(targets)
     formats = formats_of(targets)
     form = ExportForm.of(model)
     shape = form.metadata.image_shape
@@ -72,26 +75,13 @@ def export_model(
     calibration = _calibration(calibration, evaluation, formats, shape)
     reference = _reference(model, evaluation, calibration, shape)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
-        records = tuple(
+        records = [
             _prove(file, kind, targets, reference, form.kernel_weights)
             for file, kind in write_artifacts(form, formats, calibration, folder)
-        )
+        ]
         if weights_sha256(model) != form.metadata.weights_sha256:
             raise ProofError(f"exporting changed the weights of {model.name}.")
-        manifest = Manifest(
-            model=form.metadata,
-            parameters=model.count_params(),
-            sparsity=form.sparsity,
-            targets=tuple(targets),
-            artifacts=records,
-            calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
-            evaluation=evaluation
-            and ImagesRecord(count=len(evaluation), sha256=evaluation.sha256, keras_accuracy=reference.accuracy),
-            proven_on=reference.origin,
-            tools={name: version(name) for name in TOOLS},
-            host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        manifest = _manifest(form, targets, records, calibration, reference)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
         if not manifest.passed:
@@ -105,7 +95,9 @@ def _calibration(
     if source is None:
         needy = [kind.name for kind in formats if kind.quantized]
         if needy:
-            raise InputError(f"{', '.join(needy)} takes calibration: training images that show the ranges of activations.")
+            raise InputError(
+                f"{', '.join(needy)} takes calibration: training images that show the ranges of activations."
+            )
         return None
     samples = Samples.of(source, "calibration", shape)
     if evaluation is not None:
@@ -148,4 +140,27 @@ def _prove(
         agreement=proof.agreement,
         median_ms=benchmark(artifact).median_ms,
         gates=proof.gates,
+    )
+
+
+def _manifest(
+    form: "ExportForm",
+    targets: Sequence[str],
+    records: Sequence[ArtifactRecord],
+    calibration: Samples | None,
+    reference: Reference,
+) -> Manifest:
+    seen = reference.samples if reference.origin == "evaluation images" else None
+    return Manifest(
+        model=form.metadata,
+        parameters=form.flat.count_params(),
+        sparsity=form.sparsity,
+        targets=tuple(targets),
+        artifacts=tuple(records),
+        calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
+        evaluation=seen and ImagesRecord(count=len(seen), sha256=seen.sha256, keras_accuracy=reference.accuracy),
+        proven_on=reference.origin,
+        tools={name: version(name) for name in TOOLS},
+        host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

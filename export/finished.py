@@ -13,10 +13,10 @@ from .proof import ProofError
 
 @contextmanager
 def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Gives an empty directory beside `path`; it becomes `path` when the block ends.
+    """Gives an empty directory beside `path`, which becomes `path` when the block ends.
 
-    A block that raises leaves `path` as it was. After a `ProofError` its directory is kept as `<path>.failed`, after any
-    other error it is removed.
+    A block that raises leaves `path` as it was. After a `ProofError` its directory is kept as `<path>.failed`, after
+    any other error it is removed.
 
     Raises:
         InputError: `path` is in the way (without `overwrite`, or because it is no bundle), or cannot be written.
@@ -48,7 +48,9 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
 def _check_free(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         if any(path.iterdir()) and not (overwrite and (path / "manifest.json").is_file()):
-            advice = "it is no bundle, so it is not overwritten" if overwrite else "overwrite it or name another directory"
+            advice = (
+                "it is no bundle, so it is not overwritten" if overwrite else "overwrite it or name another directory"
+            )
             raise InputError(f"output directory {path} is not empty; {advice}.")
     elif path.exists():
         raise InputError(f"output directory {path} is a file.")

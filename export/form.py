@@ -22,7 +22,7 @@ class ExportForm:
 
     flat: keras.Model
     serve: Callable[[tf.Tensor], dict[str, tf.Tensor]]
-    """A `tf.function` from `image`, `(1, height, width, channels)`, to `probabilities`, `(1, classes)`, in inference mode."""
+    """A `tf.function` from image `(1, height, width, channels)` to probabilities `(1, classes)`, in inference mode."""
     metadata: Metadata
 
     @classmethod
@@ -33,9 +33,13 @@ class ExportForm:
             InputError: `model` has several inputs or outputs, takes no images, or leaves height or width open.
         """
         if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.input_shape) != 4:
-            raise InputError(f"{model.name} cannot be exported: it takes one image and gives one vector of probabilities.")
+            raise InputError(
+                f"{model.name} cannot be exported: it takes one image and gives one vector of probabilities."
+            )
         if None in model.input_shape[1:]:
-            raise InputError(f"{model.name} leaves its size open, {model.input_shape[1:]}; create it with a fixed input_shape.")
+            raise InputError(
+                f"{model.name} leaves its size open, {model.input_shape[1:]}; create it with a fixed input_shape."
+            )
         flat = flatten_model(model)
         image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
 

@@ -37,7 +37,9 @@ def benchmark(artifact_or_model: "Artifact | keras.Model", *, runs: int = 50) ->
     """
     if runs < 1:
         raise InputError(f"runs is {runs}; it takes 1 or more.")
-    invoke = _artifact_call(artifact_or_model) if isinstance(artifact_or_model, Artifact) else _keras_call(artifact_or_model)
+    invoke = (
+        _artifact_call(artifact_or_model) if isinstance(artifact_or_model, Artifact) else _keras_call(artifact_or_model)
+    )
     for _ in range(max(3, runs // 10)):
         invoke()
     milliseconds = []

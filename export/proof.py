@@ -53,7 +53,9 @@ def prove(artifact: Artifact, form: Format, reference: Reference, *, size: int, 
     """
     outputs = artifact.run(reference.samples.images)
     accuracy = _accuracy(outputs, reference.samples.labels)
-    agreement = float(np.mean(outputs.argmax(-1) == reference.outputs.argmax(-1))) if reference.origin != "noise" else None
+    agreement = (
+        float(np.mean(outputs.argmax(-1) == reference.outputs.argmax(-1))) if reference.origin != "noise" else None
+    )
     drop = None if accuracy is None else reference.accuracy - accuracy
     gates = (
         _at_least("bytes", size, kernel_weights * form.bytes_per_weight),

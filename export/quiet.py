@@ -6,19 +6,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_loud = False
 
-
-def be_loud() -> None:
-    """Lets converters and runtimes talk again (`-v` on the command line)."""
-    global _loud
-    _loud = True
+def is_verbose() -> bool:
+    """Whether `pocketzoo -v` is running, or `POCKETZOO_VERBOSE` is set."""
+    return bool(os.environ.get("POCKETZOO_VERBOSE"))
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Swallows what the block prints on standard output and error; an exception gets it as a note."""
-    if _loud:
+    """Swallows what the block prints on standard output and error; an exception gets it as a note.
+
+    With `is_verbose()` they talk.
+    """
+    if is_verbose():
         yield
         return
     sys.stdout.flush()

@@ -25,12 +25,13 @@ def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
 
 def write_report(manifest: Manifest, path: Path) -> None:
     """Writes the manifest as Markdown."""
+    accuracy = manifest.evaluation.keras_accuracy if manifest.evaluation else None
     lines = [
         f"# {manifest.model.model} for {', '.join(manifest.targets)}",
         "",
-        f"{manifest.parameters:,} parameters, {manifest.sparsity:.1%} of the kernels' weights are zero. Made on {manifest.created} "
-        f"({manifest.host}). Proven on: {manifest.proven_on}. Accuracy of the Keras model: "
-        f"{_percent(manifest.evaluation.keras_accuracy if manifest.evaluation else None)}. Median ms: one image, one thread.",
+        f"{manifest.parameters:,} parameters, {manifest.sparsity:.1%} of the kernels' weights are zero.",
+        f"Made on {manifest.created} ({manifest.host}). Proven on: {manifest.proven_on}.",
+        f"Accuracy of the Keras model: {_percent(accuracy)}. Median ms: one image, one thread.",
         "",
         *_markdown_table(HEADER, table_rows(manifest)),
         "",

@@ -11,7 +11,7 @@ from ..zoo.errors import InputError
 
 @dataclass(frozen=True)
 class Samples:
-    """Images, float32 pixels 0..255 of shape `(count, height, width, channels)`, and the class index of each if known."""
+    """Images, float32 pixels 0..255 `(count, height, width, channels)`, and the class index of each if known."""
 
     images: np.ndarray
     labels: np.ndarray | None
@@ -33,7 +33,9 @@ class Samples:
         try:
             images = np.asarray(images, dtype="float32")
         except (TypeError, ValueError) as error:
-            raise InputError(f"{what} is {type(source).__name__}; it takes images, (images, labels) or a split.") from error
+            raise InputError(
+                f"{what} is {type(source).__name__}; it takes images, (images, labels) or a split."
+            ) from error
         if images.ndim != 4 or not len(images) or images.shape[1:] != shape:
             raise InputError(f"{what} has shape {images.shape}; the model takes (count, {', '.join(map(str, shape))}).")
         if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:

@@ -61,8 +61,6 @@ def formats_of(targets: Sequence[str]) -> list[Format]:
     Raises:
         InputError: A target is unknown, or there is none.
     """
-    if isinstance(targets, str):
-        targets = [targets]
     if not targets:
         raise InputError(f"no targets; there are {', '.join(TARGETS)}.")
     for target in targets:

@@ -51,7 +51,7 @@ class ResidualBlock(CompositeLayer):
         if self.shortcut == "projection":
             return [self.sublayer(ConvNormAct, "shortcut", self.filters, 1, strides=self.strides, activation=None)]
         if self.shortcut == "pad":
-            # Told that its input is channels-first, ZeroPadding2D pads the last axis of ours: a stock layer, one PAD op.
+            # Told that its input is channels-first, ZeroPadding2D pads the last axis of ours: stock, and one PAD op.
             return [
                 self.sublayer(keras.layers.MaxPooling2D, "shortcut_subsample", 1, strides=self.strides),
                 self.sublayer(
@@ -69,7 +69,7 @@ class ResidualBlock(CompositeLayer):
         shortcut = build_chain(self.shortcut_layers, input_shape)
         if residual != shortcut:
             raise ValueError(
-                f"{self.name}: the residual branch gives {residual} but the {self.shortcut!r} shortcut gives {shortcut}; "
+                f"{self.name}: the residual branch gives {residual} but the {self.shortcut!r} shortcut {shortcut}; "
                 "use 'projection', or 'pad' with pad_channels that make up the difference."
             )
         build_chain([self.act], residual)

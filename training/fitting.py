@@ -12,8 +12,8 @@ import keras
 
 from ..layers import ClassificationHead
 from ..zoo.errors import InputError
-from .compatibility import check_fit_together
 from .callbacks import ProgressBar, Recorder
+from .compatibility import check_fit_together
 from .data import ImageData
 from .history import History
 from .pipeline import evaluation_batches, steps_per_epoch, training_batches
@@ -106,16 +106,12 @@ def run_job(
     return RunResult(model, history.epochs, metrics, None if run_dir is None else path)
 
 
-def _train(
-    job: Job, model: keras.Model, data: ImageData, run: RunDirectory, history: History, verbose: bool
-) -> float:
+def _train(job: Job, model: keras.Model, data: ImageData, run: RunDirectory, history: History, verbose: bool) -> float:
     recipe = job.recipe
     start = time.perf_counter()
     if len(history) < recipe.epochs and not history.is_exhausted(recipe.early_stopping, job.first_eligible):
         callbacks = [*job.callbacks(model)]
-        callbacks.append(
-            Recorder(run, history, patience=recipe.early_stopping, first_eligible=job.first_eligible)
-        )
+        callbacks.append(Recorder(run, history, patience=recipe.early_stopping, first_eligible=job.first_eligible))
         if verbose:
             callbacks.append(ProgressBar(job.title, epochs=recipe.epochs, done=len(history)))
         model.fit(

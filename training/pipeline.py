@@ -22,7 +22,9 @@ def training_batches(split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0)
     augment = augmenter(recipe.augmentation)
 
     def epoch_order(epoch):
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(split)), seed=[recipe.seed, tf.cast(epoch, tf.int32)])
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(split)), seed=[recipe.seed, tf.cast(epoch, tf.int32)]
+        )
         batches = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
         return batches.map(lambda number, indices: (epoch * steps_per_epoch(split, recipe) + number, indices))
 

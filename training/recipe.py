@@ -17,7 +17,7 @@ class Recipe(BaseModel):
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AdamW, or SGD with Nesterov momentum 0.9. Both decay weights apart from the gradient, norms and biases excepted."""
+    """AdamW, or SGD with Nesterov momentum 0.9. Both decay kernels apart from the gradient, not norms and biases."""
     learning_rate: PositiveFloat = 2e-3
     """The highest; it falls to zero on a cosine."""
     warmup_epochs: float = Field(1.0, ge=0)

@@ -44,14 +44,18 @@ class RunDirectory:
         except OSError as error:
             raise InputError(f"run directory {path} cannot be written: {error.strerror}.") from error
         if not run._settings_file.exists() or (not resume and run.last_checkpoint()):
-            raise InputError(f"run directory {path} is not empty; resume the run, overwrite it, or name another directory.")
+            raise InputError(
+                f"run directory {path} is not empty; resume the run, overwrite it, or name another directory."
+            )
         run._check_same(settings)
         return run
 
     def _check_same(self, settings: dict[str, Any]) -> None:
         before = json.loads(self._settings_file.read_text())
         now = json.loads(json.dumps(settings))
-        changed = [f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in now if before.get(key) != now.get(key)]
+        changed = [
+            f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in now if before.get(key) != now.get(key)
+        ]
         if changed:
             raise InputError(f"run directory {self.path} belongs to another run: {'; '.join(changed)}.")
 
@@ -94,7 +98,7 @@ class RunDirectory:
         return [path for path in self.path.glob("checkpoint-*") if path.is_dir()]
 
     def restore(self, model: keras.Model) -> History:
-        """Brings the compiled `model` to where the last checkpoint left it; the history is empty where there is none."""
+        """Brings the compiled `model` to where the last checkpoint left it, if there is one, and gives its history."""
         checkpoint = self.last_checkpoint()
         if checkpoint is None:
             return History([])

@@ -29,8 +29,8 @@ def load_data(
 
     Args:
         source: `"digits"` (scikit-learn's 1,797 handwritten digits, 8x8) or a folder with one sub-folder a class.
-        image_size: Side, or (height, width), to which images are resized; 32 for digits and 224 for a folder by default.
-        channels: 1 (grey) or 3 (RGB); 1 for digits and 3 for a folder by default.
+        image_size: Side, or (height, width), to resize images to; by default 32 for digits and 224 for a folder.
+        channels: 1 (grey) or 3 (RGB); by default 1 for digits and 3 for a folder.
         seed: Of the split.
         on_unreadable: Whether an image file that cannot be read is an error or is left out (and named in `skipped`).
 
@@ -66,12 +66,12 @@ def _digits(sides: tuple[int, int], channels: int, seed: int) -> ImageData:
     return _split("digits", names, digits.target.astype("int32"), lambda part: ArrayImages(pixels[part]), seed)
 
 
-def _folder(
-    folder: Path, shape: tuple[int, int, int], seed: int, on_unreadable: Literal["raise", "skip"]
-) -> ImageData:
+def _folder(folder: Path, shape: tuple[int, int, int], seed: int, on_unreadable: Literal["raise", "skip"]) -> ImageData:
     names = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."))
     if len(names) < 2:
-        raise InputError(f"{folder} has {len(names)} class folders; it takes one folder of images for each of 2 or more classes.")
+        raise InputError(
+            f"{folder} has {len(names)} class folders; it takes one folder of images for each of 2 or more classes."
+        )
     files = [(path, label) for label, name in enumerate(names) for path in _image_files(folder / name)]
     for label, name in enumerate(names):
         if not any(found == label for _, found in files):
@@ -104,7 +104,9 @@ def _readable(
             bad.append((path, error))
     if bad and on_unreadable == "raise":
         path, error = bad[0]
-        raise InputError(f"{len(bad)} of {len(files)} images cannot be read, first {error} Mend or remove, or skip them.")
+        raise InputError(
+            f"{len(bad)} of {len(files)} images cannot be read, first {error} Mend or remove, or skip them."
+        )
     return good, tuple(str(path) for path, _ in bad)
 
 

@@ -35,7 +35,7 @@ class Paper(_Table):
 
 
 class ModelCard(_Table):
-    """What is known of one model. A family's file gives the fields its variants share, each variant's table the rest."""
+    """What is known of one model: the fields that its family's file shares, and those of its own table."""
 
     name: str
     family: str

@@ -37,7 +37,7 @@ def create_model(
         weights: None for fresh ones, or a `.keras` or `.weights.h5` file of this very architecture.
         classes: Number of classes; by default as many as there are labels, else the card's.
         labels: Names of the classes in the order of the outputs; they travel with the model.
-        input_shape: Height, width, channels; by default the card's. Height and width may be None where the card says so.
+        input_shape: Height, width, channels; by default the card's. Height and width may be None if the card says so.
         head: What the model answers: `"classification"`.
         **overrides: Arguments of the family's builder, such as `shortcut="projection"`.
 
@@ -105,7 +105,4 @@ def _checked_weights(card: ModelCard, weights: str | Path) -> Path:
     path = Path(weights)
     if path.suffix in (".keras", ".h5"):
         return path
-    tags = ", ".join(card.pretrained) or "none published yet"
-    raise InputError(
-        f"{card.name}: weights is {str(weights)!r}; allowed are None, a .keras or .weights.h5 file, or a tag of the card: {tags}."
-    )
+    raise InputError(f"{card.name}: weights is {str(weights)!r}; allowed are None and a .keras or .weights.h5 file.")

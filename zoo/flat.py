@@ -25,7 +25,9 @@ def flatten_model(model: keras.Model) -> keras.Model:
             return layer
         return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is used twice stays one layer
 
-    flat = keras.Model(model.input, model.output, name=model.name)  # without `model`'s optimizer, which clones would copy
+    flat = keras.Model(
+        model.input, model.output, name=model.name
+    )  # without `model`'s optimizer, which clones would copy
     while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
         flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
     return flat

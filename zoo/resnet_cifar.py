@@ -1,4 +1,7 @@
-"""ResNet for small images. He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.2."""
+"""ResNet for small images.
+
+He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (arXiv:1512.03385), section 4.2.
+"""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """TF-MOT's pruning engine and schedules on Keras 3 variables. The only module that imports TF-MOT.
 
-TF-MOT's public API refuses Keras 3 models (tensorflow/model-optimization#1119). What does the work there is `Pruning`, a
-class that is given plain variables. It is private, so `pyproject.toml` caps TF-MOT's version, and
+TF-MOT's public API refuses Keras 3 models (tensorflow/model-optimization#1119). What does the work there is `Pruning`,
+a class that is given plain variables. It is private, so `pyproject.toml` caps TF-MOT's version, and
 `tests/training/test_tfmot.py` holds the masks against those of `prune_low_magnitude`.
 """
 

@@ -1,0 +1,1 @@
+"""The `pocketzoo` command: thin, one file per command."""

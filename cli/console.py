@@ -1,0 +1,58 @@
+"""How commands answer: a table for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from ..export import Manifest
+    from ..training import Evaluation
+
+
+def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Prints rows under a header; columns whose cells all start with a digit are set to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [[str(cell) for cell in row] for row in rows]
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for name, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
+        numbers = all(cell[:1].isdigit() or cell == "-" for cell in cells)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # Where the output is no terminal there is no width to keep to.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def show_json(facts: Any) -> None:
+    """Prints the same facts for a program."""
+    print(json.dumps(facts, indent=1))
+
+
+def show_evaluation(evaluation: "Evaluation", title: str) -> None:
+    """Prints accuracy and the figures of every class."""
+    rows = [
+        (label, f"{row['precision']:.2%}", f"{row['recall']:.2%}", f"{row['f1-score']:.2%}", f"{row['support']:.0f}")
+        for label, row in evaluation.per_class.items()
+    ]
+    show_table(("class", "precision", "recall", "f1", "images"), rows, title=title)
+    print(f"Accuracy {evaluation.accuracy:.2%} on {evaluation.images} images, loss {evaluation.loss:.4f}")
+
+
+def show_manifest(manifest: "Manifest") -> None:
+    """Prints one row an artifact."""
+    from ..export.report import HEADER, table_rows
+
+    show_table(HEADER, table_rows(manifest), title=f"{manifest.model.model}, proven on {manifest.proven_on}")
+
+
+def status(text: str) -> "Status":
+    """A spinner on standard error, on a terminal, while the block runs."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)

@@ -1,0 +1,49 @@
+"""`pocketzoo export`: a proven bundle from a model file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console, options
+from .heavy import import_tensorflow
+from .options import Json, Overwrite, SkipUnreadable
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="A .keras file.")],
+    out: Annotated[Path, typer.Option(help="The bundle's directory.")],
+    targets: Annotated[str, typer.Option(help="mobile, edge, gpu, server, or several with commas between.")] = "mobile",
+    data: Annotated[
+        str | None,
+        typer.Option(help="'digits' or a folder: its train split calibrates, its test split is what is proven on."),
+    ] = None,
+    skip_unreadable: SkipUnreadable = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Convert a model, prove every artifact on its runtime, and write the bundle."""
+    from ..export.targets import formats_of
+
+    names = [name.strip() for name in targets.split(",") if name.strip()]
+    formats_of(names)  # a misspelt target is told before TensorFlow takes its seconds to load
+
+    import_tensorflow()
+    from .. import export, zoo
+
+    loaded = zoo.load_model(model)
+    images = options.load(data, loaded.input_shape[1:], skip_unreadable) if data else None
+    with console.status("Converting and proving"):
+        manifest = export.export_model(
+            loaded,
+            out,
+            targets=names,
+            calibration=images and images.train,
+            evaluation=images and images.test,
+            overwrite=overwrite,
+        )
+    if as_json:
+        console.show_json(manifest.model_dump(mode="json"))
+    else:
+        console.show_manifest(manifest)
+        typer.echo(f"Bundle: {out}")

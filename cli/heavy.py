@@ -1,0 +1,13 @@
+"""Importing TensorFlow without its chatter."""
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and looks for GPUs, quietly unless `-v`; what follows finds both done."""
+    from ..export.quiet import is_verbose, quiet
+
+    with quiet():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices("GPU")
+    if not is_verbose():
+        tf.get_logger().setLevel("ERROR")  # its Python warnings, such as those of retracing, are for developers

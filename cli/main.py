@@ -1,0 +1,64 @@
+"""The entry point: registers the commands and turns errors into one sentence and an exit code."""
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ..zoo.errors import InputError
+from . import benchmark, evaluate, export, info, models, predict, prune, quickstart, train
+
+app = typer.Typer(
+    help="Reference convolutional networks by name: train, shrink, and export them with proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("list")(models.list_models)
+app.command()(info.info)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(prune.prune)
+app.command()(export.export)
+app.command()(predict.predict)
+app.command()(benchmark.benchmark)
+app.command()(quickstart.quickstart)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pocketzoo {version('pocketzoo')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show converters' chatter and tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+    os.environ["POCKETZOO_VERBOSE"] = "1" if verbose else ""
+    if not verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported
+
+
+def main() -> None:
+    """Runs the command line. Exits with 0, with 2 for a mistake of the user's, or with 1 for one of ours."""
+    try:
+        app()
+    except (InputError, OSError) as error:
+        _fail(error, 2)
+    except Exception as error:
+        _fail(error, 1)
+
+
+def _fail(error: Exception, code: int) -> None:
+    if os.environ.get("POCKETZOO_VERBOSE"):
+        raise error
+    name = "" if isinstance(error, InputError | OSError | RuntimeError) else f"{type(error).__name__}: "
+    print(f"Error: {name}{error}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,59 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from ..training import ImageData, Recipe
+
+Json = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier command of this kind left there.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the run directory.")]
+Data = Annotated[str, typer.Option("--data", help="'digits', or a folder with one sub-folder of images a class.")]
+SkipUnreadable = Annotated[
+    bool,
+    typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and name them, instead of stopping."),
+]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML file of the recipe.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="A field of the recipe, as in --set epochs=5; repeatable.")
+]
+
+
+def load(source: str, shape: tuple[int | None, ...], skip_unreadable: bool) -> "ImageData":
+    """The dataset with images of `shape` (height, width, channels); says on standard error what was left out."""
+    from ..training import load_data
+
+    height, width, channels = shape
+    data = load_data(
+        source,
+        image_size=None if None in (height, width) else (height, width),
+        channels=channels,
+        on_unreadable="skip" if skip_unreadable else "raise",
+    )
+    for path in data.skipped:
+        typer.echo(f"Left out, cannot be read: {path}", err=True)
+    if data.skipped:
+        typer.echo(f"{len(data.skipped)} images left out.", err=True)
+    return data
+
+
+def recipe(file: Path | None, changes: list[str] | None, default: "Recipe") -> "Recipe":
+    """The recipe of a file (or the default) with fields changed."""
+    import yaml
+
+    from ..training import Recipe
+
+    fields: dict[str, Any] = {}
+    for change in changes or []:
+        field, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--set {change!r} is no field=value.")
+        fields[field] = yaml.safe_load(value)
+    return (Recipe.load(file) if file else default).changed(**fields)
