@@ -8,7 +8,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as tflite
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..zoo.errors import InputError
+from ..zoo.errors import InputError, describe
 
 KEY = "pocketzoo"
 
@@ -76,4 +76,4 @@ def _parse(text: str | bytes) -> Metadata:
     try:
         return Metadata.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(f"its pocketzoo metadata is damaged: {error.errors()[0]['msg']}.") from error
+        raise InputError(f"its pocketzoo metadata is damaged: {describe(error)}.") from error

@@ -31,15 +31,28 @@ def trained(trained_file):
 
 @pytest.fixture(scope="session")
 def randomize_batch_norm():
-    """Gives a net the statistics and gains of a trained one; fresh ones hide errors behind outputs that hardly vary."""
+    """Gives a net gains and statistics like a trained one's; fresh ones hide errors behind outputs that hardly vary.
 
-    def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
-        random = np.random.default_rng(seed)
-        for layer in zoo.flatten_model(model).layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                for weight in layer.weights:
-                    low, high = (0.5, 1.5) if weight.name in ("gamma", "moving_variance") else (-0.5, 0.5)
-                    weight.assign(random.uniform(low, high, weight.shape))
+    Gains and shifts are random; the statistics are those of one batch of noise, so that deep nets do not blow up, each a
+    little off, so that no normalisation can be left out unnoticed.
+    """
+
+    def randomize(model: keras.Model) -> keras.Model:
+        random = np.random.default_rng(0)
+        flat = zoo.flatten_model(model)
+        norms = [layer for layer in flat.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        for norm in norms:
+            norm.gamma.assign(random.uniform(0.5, 1.5, norm.gamma.shape))
+            norm.beta.assign(random.uniform(-0.5, 0.5, norm.beta.shape))
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 0.0
+        flat(random.integers(0, 256, (32, *model.input_shape[1:])).astype("float32"), training=True)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            deviation = np.sqrt(norm.moving_variance.numpy())
+            norm.moving_mean.assign_add(random.uniform(-0.2, 0.2, deviation.shape) * deviation)
+            norm.moving_variance.assign(norm.moving_variance.numpy() * random.uniform(0.8, 1.25, deviation.shape))
         return model
 
     return randomize

@@ -93,7 +93,7 @@ def run_job(
         raise InputError("resume takes the run_dir of the run to go on with.")
     check_fit_together(model, data)
     _adopt_labels(model, data)
-    settings = job.settings | {"recipe": job.recipe.model_dump(), "model": model.name, "data": data.source}
+    settings = job.settings | job.recipe.model_dump() | {"model": model.name, "data": data.source}
     with _directory(run_dir) as path:
         run = RunDirectory.open(path, settings, resume=resume, overwrite=overwrite)
         compile_model(model, job.recipe, steps_per_epoch(data.train, job.recipe))

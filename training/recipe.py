@@ -6,7 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from ..zoo.errors import InputError
+from ..zoo.errors import InputError, describe
 
 
 class Recipe(BaseModel):
@@ -34,8 +34,8 @@ class Recipe(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            problems = "; ".join(f"{_path(e['loc'])}: {e['msg']} (got {e['input']!r})" for e in error.errors())
-            raise InputError(f"recipe: {problems}. Fields: {', '.join(type(self).model_fields)}.") from error
+            fields = ", ".join(type(self).model_fields)
+            raise InputError(f"recipe: {describe(error)}. Its fields are {fields}.") from error
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
@@ -59,7 +59,3 @@ class Recipe(BaseModel):
     def to_yaml(self) -> str:
         """The file that `load` reads."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)

@@ -42,11 +42,11 @@ def load_data(
     if channels not in (None, *MODES):
         raise InputError(f"channels is {channels}; allowed are 1 (grey) and 3 (RGB).")
     if source == "digits":
-        return _digits(_sides(image_size or 32), channels or 1, seed)
+        return _digits(_sides(32 if image_size is None else image_size), channels or 1, seed)
     folder = Path(source)
     if not folder.is_dir():
         raise InputError(f"data {str(source)!r} is neither 'digits' nor a folder.")
-    return _folder(folder, (*_sides(image_size or 224), channels or 3), seed, on_unreadable)
+    return _folder(folder, (*_sides(224 if image_size is None else image_size), channels or 3), seed, on_unreadable)
 
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:

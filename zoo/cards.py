@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from .errors import InputError
+from .errors import InputError, describe
 
 CARDS = Path(__file__).parent / "cards"
 
@@ -95,7 +95,5 @@ def _read_family(path: Path) -> list[ModelCard]:
         try:
             cards.append(ModelCard(**{"name": name, "family": path.stem, **shared, **variant}))
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "card"
-            raise InputError(f"{path.name}, model {name!r}: {field}: {first['msg']}.") from error
+            raise InputError(f"{path.name}, model {name!r}: {describe(error)}.") from error
     return cards

@@ -2,6 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InputError(ValueError):
@@ -14,6 +18,16 @@ class InputError(ValueError):
 def unknown(what: str, value: object, allowed: Iterable[str]) -> InputError:
     """An error for a `value` that is none of `allowed`, with the nearest right spellings first."""
     allowed = list(allowed)
-    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return InputError(f"unknown {what} {value!r}: {hint}there are {', '.join(allowed) or 'none'}.")
+
+
+def describe(error: "ValidationError") -> str:
+    """All that pydantic found wrong, each with its field and the value that came."""
+    sentences = []
+    for problem in error.errors():
+        field = "".join(f"{part}." for part in problem["loc"])[:-1]
+        came = "" if problem["type"] == "missing" or not field else f" (got {problem['input']!r})"
+        sentences.append(f"{field}: {problem['msg']}{came}" if field else problem["msg"])
+    return "; ".join(sentences)

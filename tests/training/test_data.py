@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pocketzoo import training, zoo
+from pocketzoo.training.data import split_stratified
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three classes of 6 small images, each a shade of its own."""
+    for label, name in enumerate(("ant", "bee", "cow")):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            shade = np.full((5, 7, 3), 80 * label + number, "uint8")
+            Image.fromarray(shade).save(tmp_path / name / f"{number}.png")
+    return tmp_path
+
+
+def test_digits_are_grey_images_of_32_pixels_in_the_full_range(digits):
+    images, labels = digits.train.arrays()
+    assert digits.image_shape == (32, 32, 1)
+    assert images.dtype == np.uint8
+    assert (images.min(), images.max()) == (0, 255)
+    assert digits.labels == tuple("0123456789")
+    assert len(digits.train) + len(digits.validation) + len(digits.test) == 1797
+    assert np.bincount(labels).min() > 100
+
+
+def test_digits_come_in_colour_and_other_sizes_on_demand():
+    assert training.load_data("digits", image_size=(20, 24), channels=3).image_shape == (20, 24, 3)
+
+
+def test_splits_share_no_image(digits):
+    parts = [
+        {image.tobytes() for image in split.arrays()[0]} for split in (digits.train, digits.validation, digits.test)
+    ]
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+@given(
+    counts=st.lists(st.integers(3, 40), min_size=1, max_size=6),
+    seed=st.integers(0, 5),
+    validation=st.floats(0, 0.3),
+    test=st.floats(0, 0.3),
+)
+def test_split_is_disjoint_whole_and_has_every_class_in_every_part(counts, seed, validation, test):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    parts = split_stratified(labels, validation=validation, test=test, seed=seed)
+    assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+    for part in parts:
+        assert set(labels[part]) == set(labels)
+    again = split_stratified(labels, validation=validation, test=test, seed=seed)
+    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
+
+
+def test_folder_has_a_class_for_each_sub_folder(folder):
+    data = training.load_data(folder, image_size=(10, 12))
+    assert data.labels == ("ant", "bee", "cow")
+    assert data.image_shape == (10, 12, 3)
+    images, labels = data.train.arrays()
+    assert images.shape[1:] == (10, 12, 3)
+    np.testing.assert_array_equal(images[:, 0, 0, 0] // 80, labels)
+
+
+def test_unreadable_images_stop_or_are_left_out_and_counted(folder):
+    (folder / "ant" / "0.png").write_bytes(b"no image")
+    (folder / "bee" / "1.png").write_bytes((folder / "bee" / "1.png").read_bytes()[:40])
+    with pytest.raises(zoo.InputError, match=r"2 of 18 images cannot be read, first .*0\.png"):
+        training.load_data(folder)
+    data = training.load_data(folder, on_unreadable="skip")
+    assert [path.rsplit("/", 2)[-2:] for path in map(str, data.skipped)] == [["ant", "0.png"], ["bee", "1.png"]]
+    assert len(data.train) + len(data.validation) + len(data.test) == 16
+
+
+def test_folder_that_cannot_be_used_says_why(folder, tmp_path_factory):
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(zoo.InputError, match="has 0 class folders"):
+        training.load_data(empty)
+    (empty / "only").mkdir()
+    with pytest.raises(zoo.InputError, match="has 1 class folders"):
+        training.load_data(empty)
+    (folder / "dog").mkdir()
+    with pytest.raises(zoo.InputError, match="dog has no images"):
+        training.load_data(folder)
+    Image.new("L", (4, 4)).save(folder / "dog" / "1.png")
+    with pytest.raises(zoo.InputError, match="dog has 1 readable images; every class folder takes 3 or more"):
+        training.load_data(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": "digit"}, "neither 'digits' nor a folder"),
+        ({"source": "digits", "channels": 2}, "channels is 2; allowed are 1"),
+        ({"source": "digits", "image_size": 0}, "image_size is 0; it takes 1 pixel or more"),
+        ({"source": "digits", "on_unreadable": "ignore"}, "allowed are 'raise' and 'skip'"),
+    ],
+)
+def test_arguments_out_of_range_say_what_is_allowed(arguments, message):
+    with pytest.raises(zoo.InputError, match=message):
+        training.load_data(**arguments)

@@ -1,0 +1,197 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from pocketzoo import training, zoo
+
+BRIEF = training.Recipe(epochs=2, batch_size=40)
+
+
+def lenet(seed: int = 0, **arguments) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return zoo.create_model("lenet5", **arguments)
+
+
+def weights(model: keras.Model) -> list[np.ndarray]:
+    return [np.array(weight) for weight in model.get_weights()]
+
+
+def test_training_learns_and_labels_come_from_the_data(digits):
+    model = lenet()
+    result = training.fit(model, digits, training.Recipe(epochs=4), verbose=False)
+    assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
+    assert training.evaluate(model, digits).accuracy > 0.9
+    assert model.get_layer("head").labels == list("0123456789")
+
+
+def test_model_ends_with_the_weights_of_the_best_epoch(few_digits):
+    model = lenet()
+    # So high a rate that later epochs are worse by far.
+    result = training.fit(
+        model, few_digits, training.Recipe(epochs=5, learning_rate=0.3, warmup_epochs=0), verbose=False
+    )
+    losses = [epoch["val_loss"] for epoch in result.history]
+    assert result.metrics["best_epoch"] == int(np.argmin(losses)) + 1
+    images, labels = few_digits.validation.arrays()
+    assert model.evaluate(images, labels, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_early_stopping_waits_for_the_patience(few_digits):
+    recipe = training.Recipe(epochs=30, learning_rate=0.3, warmup_epochs=0, early_stopping=2)
+    result = training.fit(lenet(), few_digits, recipe, verbose=False)
+    assert len(result.history) == result.metrics["best_epoch"] + 2 < 30
+
+
+def test_same_recipe_gives_the_same_weights(few_digits):
+    first, second = lenet(), lenet()
+    for model in (first, second):
+        training.fit(model, few_digits, BRIEF, verbose=False)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
+
+
+def test_run_directory_holds_what_people_look_for(few_digits, tmp_path):
+    run = tmp_path / "run"
+    result = training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    assert training.Recipe.load(run / "recipe.yaml") == BRIEF
+    assert (run / "log.csv").read_text().count("\n") == 1 + BRIEF.epochs
+    assert json.loads((run / "metrics.json").read_text()) == result.metrics
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    best = zoo.load_model(run / "best.keras")
+    assert all(np.array_equal(a, b) for a, b in zip(weights(best), weights(result.model), strict=True))
+    assert not [path for path in run.rglob("*") if "tmp" in path.name or "partial" in path.name]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_weight_decay_spares_norms_and_biases(optimizer):
+    from pocketzoo.training.fitting import compile_model
+
+    model = zoo.create_model("resnet20")
+    compile_model(model, training.Recipe(optimizer=optimizer), steps=3)
+    spared = [v for v in model.trainable_variables if not model.optimizer._use_weight_decay(v)]
+    assert spared
+    assert all(len(v.shape) <= 1 for v in spared)
+    assert len(spared) == sum(len(v.shape) <= 1 for v in model.trainable_variables)
+
+
+INTERRUPTED = """
+import sys, keras
+from dataclasses import replace
+from pocketzoo import training, zoo
+from pocketzoo.training.data import ArrayImages
+run, resume, verb = sys.argv[1], sys.argv[2] == "resume", sys.argv[3]
+data = training.load_data("digits")
+images, labels = data.train.arrays()
+data = replace(data, train=training.ImageSplit(ArrayImages(images[:200]), labels[:200]))
+keras.utils.set_random_seed(0)
+model = zoo.create_model("lenet5")
+how = training.Recipe(epochs=40, batch_size=40)
+if verb == "fit":
+    training.fit(model, data, how, run_dir=run, resume=resume, verbose=False)
+else:
+    training.prune(model, data, how, sparsity=0.7, run_dir=run, resume=resume, verbose=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["fit", "prune"])
+def test_killed_run_resumes_to_the_very_same_weights(verb, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    command = [sys.executable, "-c", INTERRUPTED]
+    process = subprocess.Popen([*command, str(killed), "new", verb])
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("checkpoint-0000[5-9]*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed / "metrics.json").exists()
+    subprocess.run([*command, str(killed), "resume", verb], check=True)
+    subprocess.run([*command, str(whole), "new", verb], check=True)
+    for name in ("best.keras", "checkpoint-00040/state.weights.h5"):
+        first, second = (_all_arrays(run / name) for run in (whole, killed))
+        assert first.keys() == second.keys()
+        assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert (whole / "log.csv").read_text() == (killed / "log.csv").read_text()
+
+
+def _all_arrays(path) -> dict[str, np.ndarray]:
+    if path.suffix == ".keras":
+        return {str(i): array for i, array in enumerate(weights(zoo.load_model(path)))}
+    import h5py
+
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    assert any("optimizer" in name for name in arrays)
+    return arrays
+
+
+def test_finished_run_resumed_gives_its_result_again(few_digits, tmp_path):
+    first = training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    again = training.fit(lenet(seed=1), few_digits, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
+    assert again.history == first.history
+    assert all(np.array_equal(a, b) for a, b in zip(weights(first.model), weights(again.model), strict=True))
+
+
+def test_run_directory_in_use_is_not_touched_unless_told(few_digits, tmp_path):
+    run = tmp_path / "run"
+    training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    with pytest.raises(zoo.InputError, match="is not empty; resume the run, overwrite it"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    other = BRIEF.changed(batch_size=41)
+    with pytest.raises(zoo.InputError, match="belongs to another run: batch_size was 40, is 41"):
+        training.fit(lenet(), few_digits, other, run_dir=run, resume=True, verbose=False)
+    training.fit(lenet(), few_digits, other, run_dir=run, overwrite=True, verbose=False)
+    assert training.Recipe.load(run / "recipe.yaml") == other
+
+
+def test_directory_that_is_no_run_is_never_overwritten(few_digits, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(zoo.InputError, match="is not empty"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path, overwrite=True, verbose=False)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_run_directory_that_cannot_be_made_is_named(few_digits, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(zoo.InputError, match="file/run cannot be written: Not a directory"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "file" / "run", verbose=False)
+
+
+def test_resume_without_a_directory_is_refused(few_digits):
+    with pytest.raises(zoo.InputError, match="resume takes the run_dir"):
+        training.fit(lenet(), few_digits, BRIEF, resume=True)
+
+
+def test_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(few_digits, tmp_path):
+    model = lenet()
+    training.fit(model, few_digits, BRIEF.changed(epochs=1), run_dir=tmp_path / "good", verbose=False)
+    run = tmp_path / "run"
+    # AdamW cannot blow up by itself; a decay of more than 1 a step turns every kernel over, ever larger.
+    diverging = training.Recipe(
+        epochs=30, batch_size=40, optimizer="sgd", learning_rate=1e4, weight_decay=1e4, warmup_epochs=0
+    )
+    with pytest.raises(zoo.InputError, match=r"the loss became nan in epoch \d+, step \d+; try a lower learning_rate"):
+        training.fit(model, few_digits, diverging, run_dir=run, verbose=False)
+    assert not (run / "metrics.json").exists()
+    for checkpoint in run.glob("checkpoint-*"):
+        assert all(math.isfinite(epoch["loss"]) for epoch in json.loads((checkpoint / "history.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 3}, "answers 3 classes, but digits has 10"),
+        ({"input_shape": (32, 32, 3)}, r"takes images of \(32, 32, 3\)"),
+        ({"input_shape": (28, 28, 1)}, r"takes images of \(28, 28, 1\)"),
+    ],
+)
+def test_model_and_data_that_do_not_fit_together_are_told_apart(few_digits, arguments, message):
+    with pytest.raises(zoo.InputError, match=message):
+        training.fit(lenet(**arguments), few_digits, BRIEF)

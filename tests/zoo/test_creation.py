@@ -1,0 +1,80 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pocketzoo import zoo
+
+
+def trainable(model: keras.Model) -> int:
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def test_projection_shortcuts_are_an_override():
+    assert trainable(zoo.create_model("resnet20", shortcut="projection")) == 272_474
+
+
+def test_labels_set_the_number_of_classes_and_stay_with_the_model(tmp_path):
+    model = zoo.create_model("lenet5", labels=["cat", "dog"])
+    assert model.output_shape == (None, 2)
+    reloaded = zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))
+    assert reloaded.get_layer("head").labels == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_weights_come_from_a_local_file(suffix, tmp_path, pixels):
+    source = zoo.create_model("lenet5")
+    path = tmp_path / f"lenet{suffix}"
+    source.save(path) if suffix == ".keras" else source.save_weights(path)
+    images = pixels(2, 32, 32, 1)
+    np.testing.assert_array_equal(zoo.create_model("lenet5", weights=path)(images), source(images))
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    path = zoo.save_model(zoo.create_model("resnet20"), tmp_path / "resnet20.keras")
+    with pytest.raises(zoo.InputError, match="does not hold the weights of lenet5"):
+        zoo.create_model("lenet5", weights=path)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("lenet6", {}, "did you mean lenet5"),
+        ("lenet5", {"classes": 0}, "classes is 0; it takes 1 or more"),
+        ("lenet5", {"classes": 3, "labels": ["a", "b"]}, "2 labels for 3 classes"),
+        ("lenet5", {"input_shape": (8, 32, 1)}, "smallest height and width are 16"),
+        ("resnet20", {"input_shape": (32, 32)}, r"takes \(height, width, channels\)"),
+        ("resnet20", {"input_shape": (32, 32, 0)}, r"takes \(height, width, channels\)"),
+        ("resnet20", {"input_shape": (32, 32, None)}, r"takes \(height, width, channels\)"),
+        ("lenet5", {"input_shape": (None, None, 1)}, "need a fixed height and width"),
+        ("lenet5", {"head": "classifier"}, "unknown head 'classifier': did you mean classification"),
+        ("resnet20", {"short_cut": "pad"}, "unknown argument of resnet20 'short_cut': did you mean shortcut"),
+        ("lenet5", {"weights": "imagenet"}, "allowed are None and a .keras or .weights.h5 file"),
+        ("lenet5", {"weights": "missing.keras"}, "there is no such file"),
+    ],
+)
+def test_what_cannot_be_made_says_what_is_allowed(name, arguments, message):
+    with pytest.raises(zoo.InputError, match=message):
+        zoo.create_model(name, **arguments)
+
+
+@settings(max_examples=8, deadline=None)
+@given(height=st.integers(8, 70), width=st.integers(8, 70), channels=st.integers(1, 5), classes=st.integers(1, 20))
+def test_resnet_maps_have_the_sizes_that_its_strides_give(height, width, channels, classes):
+    model = zoo.create_model("resnet20", input_shape=(height, width, channels), classes=classes)
+    assert model.output_shape == (None, classes)
+    for name, output in zoo.feature_extractor(model).output.items():
+        stride = zoo.model_card("resnet20").endpoints[name].stride
+        assert output.shape[1:3] == (math.ceil(height / stride), math.ceil(width / stride))
+
+
+@settings(max_examples=15, deadline=None)
+@given(height=st.integers(1, 70), width=st.integers(1, 70))
+def test_lenet_takes_every_size_from_its_smallest_up(height, width):
+    if min(height, width) < 16:
+        with pytest.raises(zoo.InputError, match="smallest"):
+            zoo.create_model("lenet5", input_shape=(height, width, 1))
+    else:
+        assert zoo.create_model("lenet5", input_shape=(height, width, 1)).output_shape == (None, 10)

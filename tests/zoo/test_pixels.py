@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from PIL import Image
+from pocketzoo import zoo
+from pocketzoo.zoo.pixels import read_image
+
+
+def write(path, mode: str, size=(20, 10)):
+    Image.fromarray(np.full((size[1], size[0], 4), 200, "uint8"), "RGBA").convert(mode).save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp"])
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (1, "RGB"), (3, "L")])
+def test_every_format_and_mode_becomes_pixels_of_the_asked_shape(suffix, channels, mode, tmp_path):
+    pixels = read_image(write(tmp_path / f"a.{suffix}", mode), height=7, width=9, channels=channels)
+    assert pixels.shape == (7, 9, channels)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels.astype(int) - 200).max() <= 2
+
+
+def test_photo_is_turned_as_its_exif_tag_says(tmp_path):
+    image = Image.new("L", (2, 1))
+    image.putpixel((0, 0), 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    image.save(tmp_path / "turned.png", exif=exif)
+    assert read_image(tmp_path / "turned.png", height=2, width=1, channels=1).ravel().tolist() == [255, 0]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("kept", [0, 0.1, 0.5])
+def test_damaged_image_is_named(suffix, kept, tmp_path):
+    path = tmp_path / f"damaged.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype("uint8")).save(path)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(zoo.InputError, match=r"damaged\.\w+ cannot be read as an image"):
+        read_image(path, height=4, width=4, channels=3)
+
+
+def test_missing_image_and_odd_channel_count_are_named(tmp_path):
+    with pytest.raises(zoo.InputError, match="there is no such file"):
+        read_image(tmp_path / "none.png", height=4, width=4, channels=3)
+    with pytest.raises(zoo.InputError, match=r"1 \(grey\) or 3 \(RGB\) channels, not 2"):
+        read_image(tmp_path / "none.png", height=4, width=4, channels=2)

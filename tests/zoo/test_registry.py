@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pocketzoo import zoo
+from pocketzoo.zoo.cards import CARDS, load_cards
+
+
+def test_list_models_takes_wildcards():
+    assert zoo.list_models("lenet?") == ["lenet5"]
+    assert zoo.list_models("resnet*") == sorted(name for name in zoo.list_models() if name.startswith("resnet"))
+    assert zoo.list_models("nothing*") == []
+
+
+def test_list_models_filters_by_task_and_weights():
+    assert zoo.list_models(task="classification") == zoo.list_models(pretrained=False) == zoo.list_models()
+    assert zoo.list_models(task="segmentation") == zoo.list_models(pretrained=True) == []
+
+
+def test_unknown_model_names_the_nearest():
+    with pytest.raises(zoo.InputError, match=r"unknown model 'lenet': did you mean lenet5"):
+        zoo.model_card("lenet")
+
+
+def test_cards_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        zoo.model_card("lenet5").classes = 3
+
+
+LENET = (CARDS / "lenet.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            LENET.replace("classes = 10", "clases = 10"),
+            "broken.toml, model 'lenet5': classes: Field required; clases: Extra inputs",
+        ),
+        (LENET.replace("classes = 10", "classes = 0"), "classes: Input should be greater than 0"),
+        (LENET.replace("classes = 10", ""), "classes: Field required"),
+        (LENET.replace("smallest_input = 16", "smallest_input = 64"), "below smallest_input 64"),
+        (LENET.replace("classes = 10", "classes = = 10"), "broken.toml is not valid TOML"),
+    ],
+)
+def test_card_that_is_wrong_names_file_model_and_field(text, message, tmp_path):
+    (tmp_path / "broken.toml").write_text(text)
+    with pytest.raises(zoo.InputError, match=message):
+        load_cards(tmp_path)
+
+
+def test_two_cards_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a.toml").write_text(LENET)
+    (tmp_path / "b.toml").write_text(LENET)
+    with pytest.raises(zoo.InputError, match=r"b\.toml: the model name 'lenet5' is already taken"):
+        load_cards(tmp_path)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_model_or_one_clear_sentence(name):
+    if name in zoo.list_models():
+        assert zoo.model_card(name).name == name
+    else:
+        with pytest.raises(zoo.InputError, match="unknown model"):
+            zoo.model_card(name)
