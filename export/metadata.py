@@ -63,6 +63,8 @@ def read_from_tflite(content: bytes) -> Metadata | None:
     for index in range(model.MetadataLength()):
         entry = model.Metadata(index)
         if entry.Name() == KEY.encode():
+            if not zipfile.is_zipfile(io.BytesIO(content)):
+                raise InputError("the labels at its end are missing, so it has been cut short.")
             return _parse(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
 

@@ -1,0 +1,144 @@
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pocketzoo import export, zoo
+from pocketzoo.export.artifact import TensorInfo
+
+FILES = [
+    "lenet5-fp32.tflite",
+    "lenet5-fp16.tflite",
+    "lenet5-dynamic.tflite",
+    "lenet5-int8.tflite",
+    "lenet5-fp32.onnx",
+    "lenet5-int8.onnx",
+]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_artifact_knows_its_labels_and_its_pixels(file, bundle, digits):
+    artifact = export.load_artifact(bundle / file)
+    assert (artifact.input.name, artifact.output.name) == ("image", "probabilities")
+    assert artifact.input.shape == (1, 32, 32, 1)
+    assert artifact.metadata.labels == digits.labels
+    assert artifact.metadata.pixel_range == (0.0, 255.0)
+
+
+def test_edge_artifact_is_int8_at_both_ends(bundle):
+    artifact = export.load_artifact(bundle / "lenet5-int8.tflite")
+    assert (artifact.input.dtype, artifact.output.dtype) == ("int8", "int8")
+    # Raw pixels go straight in: one step is one grey level.
+    assert artifact.input.scale == pytest.approx(1, abs=0.02)
+    assert artifact.input.zero_point == -128
+
+
+def test_int8_artifacts_hold_integers_only_where_they_should(bundle):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(bundle / "lenet5-int8.tflite"))
+    assert {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()} <= {"int8", "int32"}
+    operators = {node.op_type for node in onnx.load(bundle / "lenet5-int8.onnx").graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
+
+
+@pytest.mark.parametrize("file", [name for name in FILES if name.endswith("tflite")])
+def test_tflite_artifact_has_builtin_ops_and_static_shapes_only(file, bundle):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(bundle / file))
+    interpreter.allocate_tensors()
+    names = {operator["op_name"] for operator in interpreter._get_ops_details()}
+    assert not [
+        name for name in names if name.startswith("Flex") or name in ("SHAPE", "PACK", "STRIDED_SLICE", "CUSTOM")
+    ]
+    assert all(-1 not in tensor["shape_signature"] for tensor in interpreter.get_tensor_details())
+
+
+def test_labels_are_where_the_tools_of_each_format_look(bundle, digits):
+    with zipfile.ZipFile(bundle / "lenet5-fp32.tflite") as archive:
+        assert archive.read("labels.txt").decode().splitlines() == list(digits.labels)
+    model = onnx.load(bundle / "lenet5-fp32.onnx")
+    assert [entry.version for entry in model.opset_import if entry.domain == ""] == [17]
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(properties["pocketzoo"])["labels"] == list(digits.labels)
+
+
+def test_predict_names_the_classes_most_probable_first(bundle, digits, trained):
+    images, labels = digits.test.arrays()
+    prediction = export.predict(export.load_artifact(bundle / "lenet5-fp32.onnx"), images[:5])
+    np.testing.assert_allclose(prediction.probabilities, trained.predict(images[:5], verbose=0), atol=1e-5)
+    for best in prediction.top(3):
+        probabilities = [probability for _, probability in best]
+        assert len(best) == 3
+        assert probabilities == sorted(probabilities, reverse=True)
+    single = export.predict(export.load_artifact(bundle / "lenet5-fp32.onnx"), images[0])
+    np.testing.assert_array_equal(single.probabilities, prediction.probabilities[:1])
+
+
+def test_images_of_another_shape_are_refused(bundle):
+    with pytest.raises(zoo.InputError, match=r"images of shape \(2, 8, 8, 1\)"):
+        export.predict(export.load_artifact(bundle / "lenet5-fp32.tflite"), np.zeros((2, 8, 8, 1)))
+
+
+@given(st.lists(st.floats(-300, 300, width=32), min_size=1, max_size=20), st.floats(0.001, 2), st.integers(-128, 127))
+def test_quantizing_is_off_by_half_a_step_at_most_within_the_range(values, scale, zero_point):
+    tensor = TensorInfo("x", (len(values),), "int8", scale, zero_point)
+    values = np.array(values, "float32")
+    low, high = (np.array([-128, 127]) - zero_point) * scale
+    back = tensor.to_real(tensor.from_real(values))
+    np.testing.assert_allclose(back, np.clip(values, low, high), atol=scale * 0.51 + 1e-3)
+
+
+@pytest.mark.parametrize("file", ["lenet5-fp32.tflite", "lenet5-int8.tflite", "lenet5-fp32.onnx", "lenet5-int8.onnx"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.999))
+def test_truncated_artifact_is_refused(file, share, bundle, tmp_path):
+    content = (bundle / file).read_bytes()
+    path = tmp_path / f"cut{file[-7:]}"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(zoo.InputError, match="cut"):
+        export.load_artifact(path)
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+@pytest.mark.parametrize("content", [b"", b"no model at all", b"\x00" * 5000, b"\x1c\x00\x00\x00TFL3" + b"\xff" * 500])
+def test_file_that_is_no_model_is_refused(suffix, content, tmp_path):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(zoo.InputError, match=f"model{suffix} cannot be opened as a model"):
+        export.load_artifact(path)
+
+
+def test_missing_file_and_other_kinds_are_named(tmp_path):
+    with pytest.raises(zoo.InputError, match="cannot be read: No such file"):
+        export.load_artifact(tmp_path / "none.tflite")
+    with pytest.raises(zoo.InputError, match=r"must end in \.tflite or \.onnx"):
+        export.load_artifact(tmp_path / "model.pb")
+
+
+def test_artifact_of_another_tool_runs_without_labels(bundle, tmp_path):
+    model = onnx.load(bundle / "lenet5-fp32.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    artifact = export.load_artifact(tmp_path / "bare.onnx")
+    assert artifact.metadata is None
+    assert export.predict(artifact, np.zeros((32, 32, 1))).labels == tuple("0123456789")
+
+
+def test_predicting_needs_no_tensorflow(bundle, tmp_path):
+    shutil.copy(bundle / "lenet5-int8.tflite", tmp_path)
+    check = f"""
+import sys
+import numpy as np
+from pocketzoo.export import load_artifact, predict
+print(predict(load_artifact({str(tmp_path / "lenet5-int8.tflite")!r}), np.zeros((32, 32, 1))).top(1))
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", check], check=True, cwd="/")

@@ -1,0 +1,195 @@
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from pocketzoo import export, training, zoo
+from pocketzoo.export.conversion import write_artifacts
+from pocketzoo.export.form import ExportForm
+from pocketzoo.export.samples import Samples
+from pocketzoo.export.targets import FORMATS, TARGETS
+
+
+def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
+    assert sorted(record.format for record in manifest.artifacts) == sorted(FORMATS)
+    files = {record.file for record in manifest.artifacts} | {"manifest.json", "report.md"}
+    assert {path.name for path in bundle.iterdir()} == files
+    for record in manifest.artifacts:
+        assert record.targets == tuple(target for target in TARGETS if record.format in TARGETS[target])
+
+
+def test_manifest_says_what_the_files_are(bundle, manifest):
+    for record in manifest.artifacts:
+        content = (bundle / record.file).read_bytes()
+        assert record.bytes == len(content)
+        assert record.sha256 == hashlib.sha256(content).hexdigest()
+        assert 0 < record.gzip_bytes < record.bytes
+        artifact = export.load_artifact(bundle / record.file)
+        assert record.input.model_dump() == vars(artifact.input)
+        assert record.output.model_dump() == vars(artifact.output)
+
+
+def test_manifest_says_where_it_came_from(manifest, digits, trained):
+    assert manifest.passed
+    assert manifest.parameters == 61_706
+    assert manifest.calibration.count == 200
+    assert manifest.evaluation.count == len(digits.test)
+    assert manifest.evaluation.keras_accuracy == training.evaluate(trained, digits).accuracy
+    assert manifest.proven_on == "evaluation images"
+    assert manifest.tools["tf2onnx"]
+    assert manifest.model.mean == (127.5,)
+
+
+def test_figures_are_what_the_artifacts_answer(bundle, manifest, digits, trained):
+    images, labels = digits.test.arrays()
+    keras_classes = trained.predict(images, verbose=0).argmax(axis=-1)
+    for record in manifest.artifacts:
+        classes = export.load_artifact(bundle / record.file).run(images).argmax(axis=-1)
+        assert record.accuracy == np.mean(classes == labels)
+        assert record.agreement == np.mean(classes == keras_classes)
+
+
+def test_gates_of_quantized_artifacts_have_the_bars_of_the_contract(manifest):
+    for record in manifest.artifacts:
+        bars = {gate.name: gate.bar for gate in record.gates}
+        assert all(gate.status == "passed" for gate in record.gates)
+        if record.format.endswith("int8"):
+            assert (bars["agreement"], bars["accuracy drop"]) == (">= 0.98", "<= 0.01")
+        if record.format.endswith("fp32"):
+            assert (bars["relative difference"], bars["agreement"]) == ("<= 0.0001", ">= 0.999")
+
+
+def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
+    report = (bundle / "report.md").read_text()
+    for record in manifest.artifacts:
+        assert report.count(record.file) == 1 + len(record.gates)
+
+
+def test_exporting_changes_no_weight_not_even_batch_norm_statistics(randomize_batch_norm, tmp_path, pixels):
+    model = randomize_batch_norm(zoo.create_model("resnet20", input_shape=(16, 16, 3)))
+    before = model.get_weights()
+    form, calibration = ExportForm.of(model), Samples(pixels(12, 16, 16, 3), None)
+    assert len(list(write_artifacts(form, list(FORMATS.values()), calibration, tmp_path))) == len(FORMATS)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_checks_that_cannot_run_are_skipped_with_a_reason(trained, tmp_path):
+    manifest = export.export_model(trained, tmp_path / "out", targets=["mobile"])
+    assert manifest.proven_on == "noise"
+    assert manifest.evaluation is manifest.calibration is None
+    dynamic = next(record for record in manifest.artifacts if record.format == "tflite-dynamic")
+    skipped = {gate.name: gate.reason for gate in dynamic.gates if gate.status == "skipped"}
+    assert skipped == {
+        "agreement": "no real images were given",
+        "accuracy drop": "no labelled evaluation images were given",
+    }
+
+
+def test_calibration_leaves_out_evaluation_images(trained, digits, tmp_path):
+    images, labels = digits.train.arrays()
+    manifest = export.export_model(
+        trained,
+        tmp_path / "out",
+        targets=["edge"],
+        calibration=(images[:150], labels[:150]),
+        evaluation=(images[50:300], labels[50:300]),
+    )
+    assert manifest.calibration.count == 50
+    with pytest.raises(zoo.InputError, match="all calibration images are evaluation images too"):
+        export.export_model(trained, tmp_path / "no", targets="edge", calibration=digits.test, evaluation=digits.test)
+
+
+def test_wrong_artifact_fails_its_proof_and_leaves_no_bundle(trained, digits, tmp_path, monkeypatch):
+    """A converter that gets a bias wrong must be found out."""
+    from pocketzoo.export import to_tflite
+
+    whole = to_tflite.to_tflite
+
+    def with_another_bias(form, name, calibration):
+        broken = zoo.flatten_model(trained)
+        bias = broken.get_layer("head_dense").bias
+        kept = bias.numpy()
+        bias.assign(kept + np.linspace(-0.3, 0.3, 10))
+        try:
+            return whole(ExportForm.of(trained), name, calibration)
+        finally:
+            bias.assign(kept)
+
+    monkeypatch.setattr(to_tflite, "to_tflite", with_another_bias)
+    with pytest.raises(
+        export.ProofError, match=r"lenet5-fp32\.tflite: relative difference is 0\.\d+, must be <= 0\.0001"
+    ):
+        export.export_model(trained, tmp_path / "out", targets=["mobile"], evaluation=digits.test)
+    assert not (tmp_path / "out").exists()
+    assert not export.Manifest.load(tmp_path / "out.failed" / "manifest.json").passed
+
+
+def test_directory_that_is_not_empty_needs_overwrite(trained, tmp_path):
+    out = tmp_path / "out"
+    first = export.export_model(trained, out, targets=["gpu"])
+    with pytest.raises(zoo.InputError, match="out is not empty; overwrite it or name another directory"):
+        export.export_model(trained, out, targets=["mobile"])
+    assert export.Manifest.load(out / "manifest.json") == first
+    export.export_model(trained, out, targets=["mobile"], overwrite=True)
+    assert not (out / "lenet5-fp32.onnx").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_directory_that_is_no_bundle_is_never_overwritten(trained, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(zoo.InputError, match="it is no bundle, so it is not overwritten"):
+        export.export_model(trained, tmp_path, overwrite=True)
+    (tmp_path / "file").write_text("")
+    for out, message in (("file", "is a file"), ("file/out", "cannot be written: File exists")):
+        with pytest.raises(zoo.InputError, match=message):
+            export.export_model(trained, tmp_path / out)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+EXPORT_WITH_LITTLE_ROOM = """
+import resource, sys
+from pocketzoo import export, zoo
+model = zoo.load_model(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    export.export_model(model, sys.argv[2], targets=["mobile"])
+except zoo.InputError as error:
+    print(error)
+"""
+
+
+def test_disk_without_room_leaves_nothing_behind(trained_file, tmp_path):
+    """A limit on the size of files stands for the full disk: the same error out of the same call."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", EXPORT_WITH_LITTLE_ROOM, str(trained_file), str(out)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | {"TMPDIR": "/tmp"})
+    assert "out cannot be written: File too large" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"targets": ["phone"]}, "unknown target 'phone': there are mobile, edge, gpu, server"),
+        ({"targets": ["mobil"]}, "did you mean mobile"),
+        ({"targets": []}, "no targets"),
+        ({"targets": ["edge"]}, "tflite-int8 takes calibration: training images"),
+        ({"targets": ["edge"], "calibration": np.zeros((4, 8, 8, 1))}, r"the model takes \(count, 32, 32, 1\)"),
+        ({"evaluation": np.zeros((0, 32, 32, 1))}, "evaluation has shape"),
+        ({"evaluation": np.full((2, 32, 32, 1), 300.0)}, "values from 300.0 to 300.0; pixels go from 0 to 255"),
+        ({"evaluation": (np.zeros((2, 32, 32, 1)), [1])}, "1 labels for 2 images"),
+        ({"evaluation": "digits"}, "it takes images"),
+    ],
+)
+def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, arguments, message):
+    with pytest.raises(zoo.InputError, match=message):
+        export.export_model(trained, tmp_path / "out", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_model_of_open_size_is_refused(tmp_path):
+    model = zoo.create_model("resnet20", input_shape=(None, None, 3))
+    with pytest.raises(zoo.InputError, match="create it with a fixed input_shape"):
+        export.export_model(model, tmp_path / "out")
