@@ -4,10 +4,11 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402 - before anything that imports TF-MOT
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from pocketzoo import training, zoo  # noqa: E402
+import keras
+import numpy as np
+import pytest
+
+from pocketzoo import training, zoo
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +34,8 @@ def trained(trained_file):
 def randomize_batch_norm():
     """Gives a net gains and statistics like a trained one's; fresh ones hide errors behind outputs that hardly vary.
 
-    Gains and shifts are random; the statistics are those of one batch of noise, so that deep nets do not blow up, each a
-    little off, so that no normalisation can be left out unnoticed.
+    Gains and shifts are random; the statistics are those of one batch of noise, so that deep nets do not blow up, each
+    a little off, so that no normalisation can be left out unnoticed.
     """
 
     def randomize(model: keras.Model) -> keras.Model:

@@ -105,7 +105,8 @@ def _readable(
     if bad and on_unreadable == "raise":
         path, error = bad[0]
         raise InputError(
-            f"{len(bad)} of {len(files)} images cannot be read, first {error} Mend or remove, or skip them."
+            f"{len(bad)} of {len(files)} images cannot be read, first {error} Remove them, or leave them out "
+            "(on_unreadable='skip', --skip-unreadable)."
         )
     return good, tuple(str(path) for path, _ in bad)
 

@@ -1,4 +1,5 @@
 import pytest
+
 from pocketzoo import export, zoo
 
 

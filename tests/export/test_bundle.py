@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from pocketzoo import export, training, zoo
 from pocketzoo.export.conversion import write_artifacts
 from pocketzoo.export.form import ExportForm

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from pocketzoo import export, zoo
 from pocketzoo.export.proof import Reference, prove, relative_difference
 from pocketzoo.export.samples import Samples

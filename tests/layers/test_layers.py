@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras.src import testing
+
 from pocketzoo import layers
 
 CASES = [
@@ -78,7 +79,7 @@ def test_config_rebuilds_the_layer_with_every_argument(layer_class, arguments, i
 @pytest.mark.parametrize(("layer_class", "arguments", "input_shape", "output_shape", "trainable"), CASES)
 def test_parts_are_named_after_their_layer(layer_class, arguments, input_shape, output_shape, trainable):
     layer = layer_class(**arguments, name="stage3_block2")
-    parts = [part for part in layer._flatten_layers(include_self=False)]
+    parts = list(layer._flatten_layers(include_self=False))
     assert all(part.name.startswith("stage3_block2_") for part in parts)
     assert len({part.name for part in parts}) == len(parts)
 

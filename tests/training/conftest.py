@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from pocketzoo import training
 from pocketzoo.training.data import ArrayImages
 

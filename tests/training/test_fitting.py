@@ -9,6 +9,7 @@ import time
 import keras
 import numpy as np
 import pytest
+
 from pocketzoo import training, zoo
 
 BRIEF = training.Recipe(epochs=2, batch_size=40)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from pocketzoo import training
 from pocketzoo.training.pipeline import evaluation_batches, steps_per_epoch, training_batches
 

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+
 from pocketzoo import training, zoo
 from pocketzoo.training.compression.pruning import prunable_kernels
 

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pocketzoo import training, zoo
 
 
@@ -42,5 +43,5 @@ def test_recipe_that_is_wrong_names_the_field(text, message, tmp_path):
 
 
 def test_missing_recipe_is_named(tmp_path):
-    with pytest.raises(zoo.InputError, match="none.yaml cannot be read"):
+    with pytest.raises(zoo.InputError, match=r"none\.yaml cannot be read"):
         training.Recipe.load(tmp_path / "none.yaml")

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+
 from pocketzoo import zoo
 from pocketzoo.export.artifact import load_artifact
 from pocketzoo.export.conversion import write_artifacts
@@ -26,7 +27,7 @@ def smallest_shape(name: str) -> tuple[int, int, int]:
 
 @pytest.fixture(scope="module")
 def small(randomize_batch_norm):
-    """Each model once, at its smallest input, with the BatchNorm statistics of a trained one. Tests must not change it."""
+    """Each model once, at its smallest input, with BatchNorm as in a trained one. Tests must not change it."""
     made: dict[str, keras.Model] = {}
 
     def make(name: str) -> keras.Model:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from pocketzoo import zoo
 from pocketzoo.zoo.pixels import read_image
 

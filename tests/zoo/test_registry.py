@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pocketzoo import zoo
 from pocketzoo.zoo.cards import CARDS, load_cards
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from pocketzoo import zoo
 from pocketzoo.zoo.atomic import atomic_path
 

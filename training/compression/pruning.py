@@ -71,7 +71,7 @@ def prune(
         recipe=recipe,
         settings={"verb": "prune", "sparsity": sparsity, "frequency": frequency},
         callbacks=lambda model: [PruningCallback(kernels, sparsity, end_step, frequency)],
-        first_eligible=math.ceil(end_step / steps),
+        first_eligible=math.ceil(end_step / steps) - 1,  # the epoch in which the last update falls
     )
     with _constraints_removed_after(kernels):
         result = run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)

@@ -1,0 +1,45 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint wheel benchmark
+
+demo: $(VENV)/installed
+	$(BIN)/pocketzoo quickstart
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# A wheel, installed into an empty environment, must work from outside the checkout.
+wheel: $(VENV)/installed-dev
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel . > build/wheel/build.log
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt build/wheel/*.whl
+	cd build/wheel && venv/bin/pocketzoo list && venv/bin/pocketzoo quickstart --fast
+	rm -rf build/wheel/venv
+
+benchmark: $(VENV)/installed
+	$(BIN)/python benchmarks/composite_layers.py
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A marker in the environment for what was installed there, renewed when the requirements change.
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[test]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/installed-test $(VENV)/installed

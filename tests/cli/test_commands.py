@@ -1,0 +1,231 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from pocketzoo import export, training, zoo
+from pocketzoo.cli import main as entry
+
+
+@pytest.fixture
+def pocketzoo(monkeypatch, capsys):
+    """Runs the command line in this process; gives its exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setenv("POCKETZOO_VERBOSE", "")
+        monkeypatch.setattr(sys, "argv", ["pocketzoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            entry.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(digits, tmp_path_factory):
+    """Real digits 0, 1 and 2 as a folder of PNG files by class."""
+    root = tmp_path_factory.mktemp("photos")
+    images, labels = digits.train.arrays()
+    for label, name in enumerate(("zero", "one", "two")):
+        (root / name).mkdir()
+        for number, image in enumerate(images[labels == label][:30]):
+            Image.fromarray(image[:, :, 0]).save(root / name / f"{number:02}.png")
+    return root
+
+
+def test_list_shows_the_models_that_match(pocketzoo):
+    code, out, _ = pocketzoo("list", "resnet*")
+    assert code == 0
+    assert re.findall(r"resnet\d+", out) == zoo.list_models("resnet*")
+    assert "269,722" in out
+    code, out, _ = pocketzoo("list", "--json")
+    assert [card["name"] for card in json.loads(out)] == zoo.list_models()
+
+
+def test_info_shows_the_card(pocketzoo):
+    _, out, _ = pocketzoo("info", "lenet5")
+    for fact in ("61,706", "32x32x1", "10.1109/5.726791", "stage2_pool"):
+        assert fact in out
+    assert json.loads(pocketzoo("info", "lenet5", "--json")[1])["trainable_parameters"] == 61_706
+
+
+def test_whole_way_on_a_folder_of_images(pocketzoo, folder, tmp_path):
+    """Train, evaluate, prune, export, predict and benchmark, each by its command, on what the one before left."""
+    brief = ["--data", folder, "--set", "epochs=12", "--set", "batch_size=8", "--json"]
+    code, out, _ = pocketzoo("train", "lenet5", *brief, "--run-dir", tmp_path / "train")
+    assert code == 0
+    trained = json.loads(out)
+    assert trained["test"]["accuracy"] >= 0.9
+    code, out, _ = pocketzoo("evaluate", trained["model"], "--data", folder, "--json")
+    assert json.loads(out) == trained["test"]
+    code, out, _ = pocketzoo("prune", trained["model"], *brief, "--sparsity", 0.6, "--run-dir", tmp_path / "prune")
+    assert json.loads(out)["run"]["sparsity"] == pytest.approx(0.6, abs=1e-3)
+    bundle = tmp_path / "bundle"
+    code, out, _ = pocketzoo(
+        "export",
+        tmp_path / "prune" / "best.keras",
+        "--out",
+        bundle,
+        "--targets",
+        "mobile,gpu",
+        "--data",
+        folder,
+        "--json",
+    )
+    assert code == 0
+    assert json.loads(out)["sparsity"] == pytest.approx(0.6, abs=1e-3)
+    images = [folder / "two" / "05.png", folder / "zero" / "07.png"]
+    code, out, _ = pocketzoo("predict", bundle / "lenet5-fp16.tflite", *images, "--json")
+    assert [answer["top"][0]["label"] for answer in json.loads(out)] == ["two", "zero"]
+    code, out, _ = pocketzoo("benchmark", *bundle.glob("*.onnx"), "--runs", 3, "--json")
+    assert [row["runs"] for row in json.loads(out)] == [3]
+
+
+def test_answers_are_tables_without_json(pocketzoo, folder, trained_file, tmp_path):
+    _, out, _ = pocketzoo("evaluate", trained_file, "--data", "digits")
+    assert re.search(r"Accuracy \d+\.\d\d% on 359 images", out)
+    _, out, _ = pocketzoo("export", trained_file, "--out", tmp_path / "out", "--targets", "mobile")
+    assert re.search(r"lenet5-fp32\.tflite +251,\d{3}", out)
+    _, out, _ = pocketzoo("predict", tmp_path / "out" / "lenet5-fp32.tflite", folder / "one" / "00.png", "--top", 2)
+    assert out.count("00.png") == 2
+
+
+def test_unreadable_images_stop_or_are_named_and_counted(pocketzoo, folder, trained_file, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(folder, photos)
+    (photos / "one" / "03.png").write_bytes(b"broken")
+    arguments = ("train", "lenet5", "--data", photos, "--set", "epochs=1", "--run-dir", tmp_path / "run")
+    code, _, err = pocketzoo(*arguments)
+    assert code == 2
+    assert "1 of 90 images cannot be read" in err
+    assert "--skip-unreadable" in err
+    code, _, err = pocketzoo(*arguments, "--skip-unreadable")
+    assert code == 0
+    assert "03.png" in err
+    assert "1 images left out" in err
+
+
+def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folder, tmp_path):
+    arguments = ("train", "lenet5", "--data", folder, "--set", "epochs=2", "--run-dir", tmp_path / "run", "--json")
+    first = json.loads(pocketzoo(*arguments)[1])
+    code, _, err = pocketzoo(*arguments)
+    assert (code, "is not empty" in err) == (2, True)
+    assert json.loads(pocketzoo(*arguments, "--resume")[1])["test"] == first["test"]
+    assert json.loads(pocketzoo(*arguments, "--overwrite")[1])["test"] == first["test"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "lenet"], "unknown model 'lenet': did you mean lenet5"),
+        (["train", "lenet6", "--data", "digits", "--run-dir", "run"], "unknown model 'lenet6'"),
+        (["train", "lenet5", "--data", "nowhere", "--run-dir", "run"], "neither 'digits' nor a folder"),
+        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epoch=3"], "epoch: Extra inputs"),
+        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs"], "no field=value"),
+        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--recipe", "no.yaml"], "no.yaml cannot be read"),
+        (
+            ["train", "lenet5", "--data", "digits", "--run-dir", "run", "--image-size", "9"],
+            "smallest height and width are 16",
+        ),
+        (["evaluate", "none.keras", "--data", "digits"], "there is no such file"),
+        (["evaluate", "garbage.keras", "--data", "digits"], "is not a .keras model file"),
+        (["prune", "garbage.keras", "--data", "digits", "--run-dir", "run"], "is not a .keras model file"),
+        (["export", "garbage.keras", "--out", "out", "--targets", "moon"], "unknown target 'moon'"),
+        (["export", "garbage.keras", "--out", "out", "--targets", ","], "no targets"),
+        (["export", "garbage.keras", "--out", "out"], "is not a .keras model file"),
+        (["predict", "garbage.tflite", "garbage.png"], "cannot be opened as a model"),
+        (["predict", "garbage.png", "garbage.png"], "must end in .tflite or .onnx"),
+        (["benchmark", "garbage.onnx"], "cannot be opened as a model"),
+        (["fly"], "No such command 'fly'"),
+        (["list", "--colour"], "No such option"),
+    ],
+)
+def test_mistakes_of_the_user_are_one_sentence_and_exit_code_2(pocketzoo, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("garbage.keras", "garbage.tflite", "garbage.onnx", "garbage.png"):
+        (tmp_path / name).write_bytes(b"garbage")
+    before = sorted(tmp_path.iterdir())
+    code, out, err = pocketzoo(*arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_diverging_run_stops_with_the_step_and_exit_code_2(pocketzoo, folder, tmp_path):
+    changes = ["optimizer=sgd", "learning_rate=1e4", "weight_decay=1e4", "warmup_epochs=0"]
+    options = [part for change in changes for part in ("--set", change)]
+    code, _, err = pocketzoo("train", "lenet5", "--data", folder, "--run-dir", tmp_path / "run", *options)
+    assert code == 2
+    assert re.search(r"the loss became nan in epoch \d+, step \d+", err)
+
+
+def test_artifact_that_fails_its_proof_exits_with_1(pocketzoo, trained_file, tmp_path, monkeypatch):
+    from pocketzoo.export import bundle
+
+    def failing(*arguments, **options):
+        return export.proof.Proof(
+            None, None, (export.manifest.Gate(name="agreement", status="failed", figure=0.5, bar=">= 0.9"),)
+        )
+
+    monkeypatch.setattr(bundle, "prove", failing)
+    code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "out")
+    assert code == 1
+    assert "agreement is 0.5, must be >= 0.9" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_quickstart_proves_every_artifact_and_leaves_a_digit_to_predict(pocketzoo, tmp_path):
+    out = tmp_path / "quickstart"
+    code, printed, _ = pocketzoo("quickstart", "--fast", "--out", out, "--json")
+    facts = json.loads(printed)
+    assert code == 0
+    assert {check["status"] for check in facts["checks"]} == {"passed"}
+    assert len(facts["manifest"]["artifacts"]) == 6
+    first = training.load_data("digits").test.labels[0]
+    code, printed, _ = pocketzoo("predict", out / "lenet5-int8.tflite", out / "digit.png", "--json")
+    assert json.loads(printed)[0]["top"][0]["label"] == str(first)
+
+
+@pytest.mark.slow
+def test_quickstart_that_misses_a_bar_exits_with_1(pocketzoo, tmp_path, monkeypatch):
+    from pocketzoo.cli import quickstart
+
+    hopeless = quickstart.Plan(epochs=1, prune_epochs=1, least_accuracy=0.99, largest_drop=0.005)
+    monkeypatch.setattr(quickstart, "FAST", hopeless)
+    code, printed, err = pocketzoo("quickstart", "--fast", "--out", tmp_path / "out")
+    assert code == 1
+    assert "failed" in printed
+    assert "missed a bar" in err
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["info", "resnet20"]])
+def test_light_commands_load_no_heavy_library(arguments):
+    check = (
+        "import sys\n"
+        "from pocketzoo.cli.main import main\n"
+        "try: main()\nexcept SystemExit as e: assert not e.code\n"
+        "found = {'keras', 'tensorflow', 'numpy', 'onnx'} & set(sys.modules); assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", check, *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+def test_predict_loads_no_tensorflow(trained_file, folder, tmp_path):
+    export.export_model(zoo.load_model(trained_file), tmp_path / "out", targets=["mobile"])
+    check = (
+        "import sys\nfrom pocketzoo.cli.main import main\n"
+        "try: main()\nexcept SystemExit as e: assert not e.code\n"
+        "found = {'keras', 'tensorflow'} & set(sys.modules); assert not found, found"
+    )
+    arguments = ["predict", str(tmp_path / "out" / "lenet5-fp32.tflite"), str(folder / "two" / "05.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", check, *arguments], check=True, capture_output=True, text=True, cwd="/"
+    )
+    assert "XNNPACK" not in done.stderr
