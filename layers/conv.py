@@ -4,6 +4,9 @@ import keras
 
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
 
+MOMENTUM = 0.9
+"""Of the moving statistics. Keras' 0.99 needs hundreds of steps to forget its start; a run on 200 photos has not many."""
+
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class ConvNormAct(CompositeLayer):
@@ -56,7 +59,7 @@ class ConvNormAct(CompositeLayer):
             use_bias=norm is None,
             kernel_initializer=kernel_initializer,
         )
-        self.batch_norm = self.sublayer(keras.layers.BatchNormalization, "norm") if norm else None
+        self.batch_norm = self.sublayer(keras.layers.BatchNormalization, "norm", momentum=MOMENTUM) if norm else None
         self.act = self.sublayer(keras.layers.Activation, "act", activation) if activation else None
 
     @property

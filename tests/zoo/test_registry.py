@@ -8,8 +8,13 @@ from pocketzoo.zoo.cards import CARDS, load_cards
 
 def test_list_models_takes_wildcards():
     assert zoo.list_models("lenet?") == ["lenet5"]
-    assert zoo.list_models("resnet*") == sorted(name for name in zoo.list_models() if name.startswith("resnet"))
+    assert zoo.list_models("resnet??") == ["resnet20", "resnet32", "resnet44", "resnet56"]
     assert zoo.list_models("nothing*") == []
+
+
+def test_list_models_sorts_numbers_by_value():
+    names = zoo.list_models()
+    assert names.index("resnet56") < names.index("resnet110")
 
 
 def test_list_models_filters_by_task_and_weights():

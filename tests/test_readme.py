@@ -1,0 +1,34 @@
+"""The README is true: its Python runs as it stands, and what it shows of the list is what the command prints."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pocketzoo.cli import models
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_python_of_the_readme_runs_as_it_stands(digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    images, labels = digits.train.arrays()
+    for label in range(3):
+        folder = tmp_path / "photos" / f"digit{label}"
+        folder.mkdir(parents=True)
+        for number, image in enumerate(images[labels == label][:100]):
+            Image.fromarray(image[:, :, 0]).save(folder / f"{number}.png")
+    for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL):
+        exec(block, {})
+    accuracy, top = capsys.readouterr().out.splitlines()
+    assert float(accuracy) > 0.5
+    assert re.match(r"\[\('digit\d', [01]\.\d+\)\]", top)
+
+
+def test_list_in_the_readme_is_what_the_command_prints(capsys):
+    models.list_models()
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    block = re.search(r"\$ pocketzoo list\n(.*?)```", README, flags=re.DOTALL).group(1)
+    assert [line for line in block.splitlines() if line.strip()] == printed
