@@ -1,6 +1,7 @@
 """How commands answer: a table for people, JSON for programs."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -55,4 +56,5 @@ def status(text: str) -> "Status":
     """A spinner on standard error, on a terminal, while the block runs."""
     from rich.console import Console
 
-    return Console(stderr=True).status(text)
+    # A descriptor of its own: the spinner turns on while the converters' output is swallowed.
+    return Console(file=os.fdopen(os.dup(2), "w")).status(text)

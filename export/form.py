@@ -32,6 +32,7 @@ class ExportForm:
         Raises:
             InputError: `model` has several inputs or outputs, takes no images, or leaves height or width open.
         """
+        flat = flatten_model(model)
         if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.input_shape) != 4:
             raise InputError(
                 f"{model.name} cannot be exported: it takes one image and gives one vector of probabilities."
@@ -40,7 +41,6 @@ class ExportForm:
             raise InputError(
                 f"{model.name} leaves its size open, {model.input_shape[1:]}; create it with a fixed input_shape."
             )
-        flat = flatten_model(model)
         image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
 
         @tf.function(input_signature=[image], autograph=False)

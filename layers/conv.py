@@ -5,7 +5,7 @@ import keras
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
 
 MOMENTUM = 0.9
-"""Of the moving statistics. Keras' 0.99 needs hundreds of steps to forget its start; a run on 200 photos has not many."""
+"""Of the moving statistics. Keras' 0.99 needs hundreds of steps to forget its start; 200 photos give a few dozen."""
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

@@ -33,20 +33,27 @@ class Recorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Stops a run whose loss is no number any more."""
         if not math.isfinite(logs["loss"]):
-            kept = self._run.last_checkpoint()
             raise InputError(
                 f"the loss became {logs['loss']} in epoch {len(self._history) + 1}, step {batch + 1}; "
-                f"try a lower learning_rate. Last good checkpoint: {kept or 'none yet'}."
+                f"try a lower learning_rate. {self._last_good()}"
             )
 
     def on_epoch_end(self, epoch, logs=None):
         """Records the epoch."""
         self._history.epochs.append({name: float(value) for name, value in logs.items()})
-        if self._history.best_epoch(self._first_eligible) == epoch:
-            self._run.save_best(self.model)
-        self._run.save_checkpoint(self.model, self._history)
+        try:
+            if self._history.best_epoch(self._first_eligible) == epoch:
+                self._run.save_best(self.model)
+            self._run.save_checkpoint(self.model, self._history)
+        except OSError as error:
+            raise InputError(
+                f"epoch {epoch + 1} cannot be kept in {self._run.path}: {error.strerror or error}. {self._last_good()}"
+            ) from error
         if self._history.is_exhausted(self._patience, self._first_eligible):
             self.model.stop_training = True
+
+    def _last_good(self) -> str:
+        return f"Last good checkpoint: {self._run.last_checkpoint() or 'none yet'}."
 
 
 class ProgressBar(keras.callbacks.Callback):

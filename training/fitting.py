@@ -93,16 +93,16 @@ def run_job(
         raise InputError("resume takes the run_dir of the run to go on with.")
     check_fit_together(model, data)
     _adopt_labels(model, data)
-    settings = job.settings | job.recipe.model_dump() | {"model": model.name, "data": data.source}
+    settings = job.settings | {"model": model.name, "data": data.source}
     with _directory(run_dir) as path:
-        run = RunDirectory.open(path, settings, resume=resume, overwrite=overwrite)
+        run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
         compile_model(model, job.recipe, steps_per_epoch(data.train, job.recipe))
         history = run.restore(model)
         seconds = _train(job, model, data, run, history, verbose)
         best = history.best_epoch(job.first_eligible)
         run.load_best(model)
         metrics = {"best_epoch": best + 1, **history.epochs[best], "epochs": len(history), "seconds": seconds}
-        run.finish(job.recipe, history, metrics)
+        run.finish(history, metrics)
     return RunResult(model, history.epochs, metrics, None if run_dir is None else path)
 
 

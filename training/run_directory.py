@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -22,19 +23,22 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def open(cls, path: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> "RunDirectory":
+    def open(
+        cls, path: Path, recipe: Recipe, settings: dict[str, Any], *, resume: bool, overwrite: bool
+    ) -> "RunDirectory":
         """Makes the directory of a new run, or goes back to that of an interrupted one.
 
         Args:
             path: The directory.
-            settings: What the run is made from; `resume` takes the very same only.
+            recipe: How the run trains.
+            settings: What else it is made from; `resume` takes the very same recipe and settings only.
             resume: Go on from the last checkpoint, if there is one.
             overwrite: Remove an earlier run that is in the way.
 
         Raises:
             InputError: The directory is in use by something else, by another run, or cannot be written.
         """
-        run = cls(path)
+        run, settings = cls(path), recipe.model_dump() | settings
         try:
             if overwrite and not resume and run._settings_file.exists():
                 shutil.rmtree(path)
@@ -48,6 +52,7 @@ class RunDirectory:
                 f"run directory {path} is not empty; resume the run, overwrite it, or name another directory."
             )
         run._check_same(settings)
+        run._write("recipe.yaml", recipe.to_yaml())
         return run
 
     def _check_same(self, settings: dict[str, Any]) -> None:
@@ -80,12 +85,12 @@ class RunDirectory:
     def save_checkpoint(self, model: keras.Model, history: History) -> None:
         """Keeps weights, optimizer state and history after the last epoch of `history`, and drops older ones."""
         older = list(self._checkpoints())
-        temporary = self.path / "checkpoint.partial"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        model.save_weights(temporary / "state.weights.h5")
-        (temporary / "history.json").write_text(json.dumps(history.epochs))
-        temporary.rename(self.path / f"checkpoint-{len(history):05}")
+        with TemporaryDirectory(prefix=".checkpoint-", dir=self.path) as temporary:
+            whole = Path(temporary, "checkpoint")
+            whole.mkdir()
+            model.save_weights(whole / "state.weights.h5")
+            (whole / "history.json").write_text(json.dumps(history.epochs))
+            whole.rename(self.path / f"checkpoint-{len(history):05}")
         for checkpoint in older:
             shutil.rmtree(checkpoint)
         self._write("log.csv", history.to_csv())
@@ -106,11 +111,10 @@ class RunDirectory:
         model.load_weights(checkpoint / "state.weights.h5")
         return History(json.loads((checkpoint / "history.json").read_text()))
 
-    def finish(self, recipe: Recipe, history: History, metrics: dict[str, Any]) -> None:
-        """Writes what people look at: recipe, metrics and curves."""
+    def finish(self, history: History, metrics: dict[str, Any]) -> None:
+        """Writes what people look at in the end: metrics and curves."""
         from .plots import plot_curves
 
-        self._write("recipe.yaml", recipe.to_yaml())
         self._write("metrics.json", json.dumps(metrics, indent=1))
         with atomic_path(self.path / "curves.png") as temporary:
             plot_curves(history, temporary)

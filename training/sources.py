@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from ..zoo.errors import InputError
@@ -96,7 +97,8 @@ def _readable(
     """Decodes every file once, so that training does not stop at a damaged image hours later."""
     height, width, channels = shape
     good, bad = [], []
-    for path, label in track(files, description="Reading images", transient=True, disable=len(files) < 500):
+    console = Console(stderr=True, quiet=len(files) < 500)
+    for path, label in track(files, description="Reading images", console=console):
         try:
             read_image(path, height=height, width=width, channels=channels)
             good.append((path, label))

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -183,6 +184,27 @@ def test_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(few
     assert not (run / "metrics.json").exists()
     for checkpoint in run.glob("checkpoint-*"):
         assert all(math.isfinite(epoch["loss"]) for epoch in json.loads((checkpoint / "history.json").read_text()))
+
+
+FILLING_THE_DISK = """
+import resource, sys
+from pocketzoo import training, zoo
+data = training.load_data("digits")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    training.fit(zoo.create_model("lenet5"), data, training.Recipe(epochs=1), run_dir=sys.argv[1], verbose=False)
+except zoo.InputError as error:
+    print(error)
+"""
+
+
+def test_disk_without_room_stops_with_a_sentence_and_leaves_no_half_files(tmp_path):
+    """A limit on the size of files stands for the full disk: the same error out of the same call."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", FILLING_THE_DISK, str(run)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert re.search(r"epoch 1 cannot be kept in .*run: .*\. Last good checkpoint: none yet\.", done.stdout)
+    assert sorted(path.name for path in run.iterdir()) == ["recipe.yaml", "settings.json"]
 
 
 @pytest.mark.parametrize(
