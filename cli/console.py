@@ -3,12 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from ..export import Manifest
     from ..training import Evaluation
 
@@ -20,7 +19,7 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
     from rich.table import Table
 
     rows = [[str(cell) for cell in row] for row in rows]
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
     for name, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
         numbers = all(cell[:1].isdigit() or cell == "-" for cell in cells)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
@@ -49,12 +48,21 @@ def show_manifest(manifest: "Manifest") -> None:
     """Prints one row an artifact."""
     from ..export.report import HEADER, table_rows
 
-    show_table(HEADER, table_rows(manifest), title=f"{manifest.model.model}, proven on {manifest.proven_on}")
+    title = f"{manifest.model.model}, proven on {manifest.proven_on}; ms: one image, one thread, median"
+    show_table(HEADER, table_rows(manifest), title=title)
 
 
-def status(text: str) -> "Status":
-    """A spinner on standard error, on a terminal, while the block runs."""
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Shows a spinner and the seconds on standard error, on a terminal, while the block runs."""
     from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    # A descriptor of its own: the spinner turns on while the converters' output is swallowed.
-    return Console(file=os.fdopen(os.dup(2), "w")).status(text)
+    # A descriptor of its own, and no hand on the others: the spinner turns on while converters' output is swallowed.
+    with os.fdopen(os.dup(2), "w") as own:
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        console = Console(file=own)
+        options = {"transient": True, "redirect_stdout": False, "redirect_stderr": False}
+        with Progress(*columns, console=console, disable=not console.is_terminal, **options) as progress:
+            progress.add_task(text)
+            yield

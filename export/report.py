@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .manifest import Manifest
 
-HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "median ms", "proof")
+HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "ms", "proof")
 
 
 def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
@@ -31,7 +31,7 @@ def write_report(manifest: Manifest, path: Path) -> None:
         "",
         f"{manifest.parameters:,} parameters, {manifest.sparsity:.1%} of the kernels' weights are zero.",
         f"Made on {manifest.created} ({manifest.host}). Proven on: {manifest.proven_on}.",
-        f"Accuracy of the Keras model: {_percent(accuracy)}. Median ms: one image, one thread.",
+        f"Accuracy of the Keras model: {_percent(accuracy)}. ms: one image, one thread, median.",
         "",
         *_markdown_table(HEADER, table_rows(manifest)),
         "",

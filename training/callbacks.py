@@ -63,9 +63,15 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self._epochs = epochs
         self._console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        metrics = TextColumn("{task.fields[metrics]}")
-        self._progress = Progress(*columns, metrics, console=self._console, disable=not self._console.is_terminal)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[metrics]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
         self._task = self._progress.add_task(title, total=epochs, completed=done, metrics="")
         self._title = title
 

@@ -1,7 +1,7 @@
 """Training a model on a dataset by a recipe, resumable after a crash."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +72,7 @@ class Job:
     recipe: Recipe
     settings: dict[str, Any]
     """What else the run is made from, for `resume` to compare."""
-    callbacks: Callable[[keras.Model], Sequence[keras.callbacks.Callback]] = lambda model: ()
-    """Callbacks for the compiled model, made once a resumed run has its weights back."""
+    callbacks: Sequence[keras.callbacks.Callback] = ()
     first_eligible: int = 0
     """Index of the first epoch that may become the best."""
 
@@ -93,7 +92,7 @@ def run_job(
         raise InputError("resume takes the run_dir of the run to go on with.")
     check_fit_together(model, data)
     _adopt_labels(model, data)
-    settings = job.settings | {"model": model.name, "data": data.source}
+    settings = job.settings | {"model": model.name, "data": data.source, "images": len(data.train)}
     with _directory(run_dir) as path:
         run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
         compile_model(model, job.recipe, steps_per_epoch(data.train, job.recipe))
@@ -110,8 +109,8 @@ def _train(job: Job, model: keras.Model, data: ImageData, run: RunDirectory, his
     recipe = job.recipe
     start = time.perf_counter()
     if len(history) < recipe.epochs and not history.is_exhausted(recipe.early_stopping, job.first_eligible):
-        callbacks = [*job.callbacks(model)]
-        callbacks.append(Recorder(run, history, patience=recipe.early_stopping, first_eligible=job.first_eligible))
+        recorder = Recorder(run, history, patience=recipe.early_stopping, first_eligible=job.first_eligible)
+        callbacks = [*job.callbacks, recorder]
         if verbose:
             callbacks.append(ProgressBar(job.title, epochs=recipe.epochs, done=len(history)))
         model.fit(

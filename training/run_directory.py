@@ -52,6 +52,7 @@ class RunDirectory:
                 f"run directory {path} is not empty; resume the run, overwrite it, or name another directory."
             )
         run._check_same(settings)
+        run._remove_unfinished()
         run._write("recipe.yaml", recipe.to_yaml())
         return run
 
@@ -63,6 +64,11 @@ class RunDirectory:
         ]
         if changed:
             raise InputError(f"run directory {self.path} belongs to another run: {'; '.join(changed)}.")
+
+    def _remove_unfinished(self) -> None:
+        """What a killed run was writing has a hidden name."""
+        for entry in self.path.glob(".*"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     @property
     def _settings_file(self) -> Path:

@@ -120,6 +120,7 @@ def test_killed_run_resumes_to_the_very_same_weights(verb, tmp_path):
         assert first.keys() == second.keys()
         assert all(np.array_equal(first[key], second[key]) for key in first)
     assert (whole / "log.csv").read_text() == (killed / "log.csv").read_text()
+    assert sorted(path.name for path in whole.iterdir()) == sorted(path.name for path in killed.iterdir())
 
 
 def _all_arrays(path) -> dict[str, np.ndarray]:

@@ -70,7 +70,7 @@ def prune(
         title=f"Pruning {model.name}",
         recipe=recipe,
         settings={"verb": "prune", "sparsity": sparsity, "frequency": frequency},
-        callbacks=lambda model: [PruningCallback(kernels, sparsity, end_step, frequency)],
+        callbacks=[PruningCallback(kernels, sparsity, end_step, frequency)],
         first_eligible=math.ceil(end_step / steps) - 1,  # the epoch in which the last update falls
     )
     with _constraints_removed_after(kernels):
