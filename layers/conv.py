@@ -62,19 +62,18 @@ class ConvNormAct(CompositeLayer):
         self.batch_norm = self.sublayer(keras.layers.BatchNormalization, "norm", momentum=MOMENTUM) if norm else None
         self.act = self.sublayer(keras.layers.Activation, "act", activation) if activation else None
 
-    @property
-    def chain(self) -> list[keras.layers.Layer]:
-        """The parts that are there, in order."""
+    def _chain(self) -> list[keras.layers.Layer]:
+        # No property: Keras looks for weights in every attribute, and would file those of the parts under its name.
         return [layer for layer in (self.conv, self.batch_norm, self.act) if layer is not None]
 
     def build(self, input_shape):
         """Builds the parts for inputs of `(batch, height, width, channels)`."""
-        build_chain(self.chain, input_shape)
+        build_chain(self._chain(), input_shape)
 
     def call(self, inputs):
         """Applies the parts in order."""
-        return call_chain(self.chain, inputs)
+        return call_chain(self._chain(), inputs)
 
     def compute_output_shape(self, input_shape):
         """`(batch, height', width', filters)`."""
-        return chain_output_shape(self.chain, input_shape)
+        return chain_output_shape(self._chain(), input_shape)

@@ -1,8 +1,11 @@
 """Models and weights to and from files. Nothing a file contains is ever executed."""
 
+import io
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import h5py
 import keras
 
 from .. import layers as _layers
@@ -43,14 +46,42 @@ def load_model(path: str | Path) -> keras.Model:
 def load_weights(model: keras.Model, path: str | Path) -> None:
     """Fills `model` from a `.weights.h5` or `.keras` file of the very same architecture.
 
+    Keras itself matches layers by kind and position and leaves out what is in the file but not in the model, so another
+    net's weights may go in without a word. Here every tensor of either side must have its like on the other.
+
     Raises:
         InputError: There is no such file, it is damaged, or its weights are not this model's.
     """
     path = _existing(path)
     try:
-        model.load_weights(path)
-    except Exception as error:
-        raise InputError(f"{path} does not hold the weights of {model.name}: {_first_line(error)}") from error
+        theirs = _tensor_shapes(path)
+    except Exception as error:  # of zipfile and h5py, for every way in which a file can be damaged
+        raise InputError(f"{path} cannot be read as weights: {_first_line(error)}") from error
+    with TemporaryDirectory() as folder:
+        model.save_weights(Path(folder, "own.weights.h5"))
+        ours = _tensor_shapes(Path(folder, "own.weights.h5"))
+    if ours != theirs:
+        different = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        first = different[0]
+        raise InputError(
+            f"{path} does not hold the weights of {model.name}: {len(different)} tensors differ, first {first}, "
+            f"{theirs.get(first, 'missing')} in the file and {ours.get(first, 'missing')} in the model."
+        )
+    model.load_weights(path)
+
+
+def _tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes by name of the weights in a file, without those of an optimizer."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/"):
+            shapes[name] = item.shape
+
+    content = zipfile.ZipFile(path).read("model.weights.h5") if path.suffix == ".keras" else path.read_bytes()
+    with h5py.File(io.BytesIO(content)) as file:
+        file.visititems(note)
+    return shapes
 
 
 def _existing(path: str | Path) -> Path:

@@ -33,9 +33,27 @@ def test_weights_come_from_a_local_file(suffix, tmp_path, pixels):
     np.testing.assert_array_equal(zoo.create_model("lenet5", weights=path)(images), source(images))
 
 
-def test_weights_of_another_architecture_are_refused(tmp_path):
-    path = zoo.save_model(zoo.create_model("resnet20"), tmp_path / "resnet20.keras")
-    with pytest.raises(zoo.InputError, match="does not hold the weights of lenet5"):
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("lenet5", {}), ("resnet32", {}), ("resnet20", {"classes": 11, "shortcut": "projection"})]
+)
+def test_weights_of_another_architecture_are_refused(name, arguments, tmp_path):
+    path = zoo.save_model(zoo.create_model(name, **arguments), tmp_path / "other.keras")
+    with pytest.raises(zoo.InputError, match=r"does not hold the weights of resnet20: \d+ tensors differ"):
+        zoo.create_model("resnet20", weights=path)
+
+
+def test_state_of_an_optimizer_in_the_file_is_no_weight(tmp_path):
+    source = zoo.create_model("lenet5")
+    source.compile("adam", "mse")
+    source.optimizer.build(source.trainable_variables)
+    zoo.create_model("lenet5", weights=zoo.save_model(source, tmp_path / "compiled.keras"))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_damaged_weights_are_refused(suffix, tmp_path):
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(b"damaged")
+    with pytest.raises(zoo.InputError, match="cannot be read as weights"):
         zoo.create_model("lenet5", weights=path)
 
 
