@@ -18,12 +18,12 @@ lint: $(VENV)/installed-dev
 
 # A wheel, installed into an empty environment, must work from outside the checkout.
 wheel: $(VENV)/installed-dev
-	rm -rf build/wheel && mkdir -p build/wheel
+	rm -rf build/lib build/bdist.* build/wheel
+	mkdir -p build/wheel
 	$(BIN)/python -m build --wheel --outdir build/wheel . > build/wheel/build.log
-	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt build/wheel/*.whl
-	cd build/wheel && venv/bin/pocketzoo list && venv/bin/pocketzoo quickstart --fast
-	rm -rf build/wheel/venv
+	outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT && $(PYTHON) -m venv "$$outside/venv" && \
+	"$$outside/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt build/wheel/*.whl && \
+	cd "$$outside" && venv/bin/pocketzoo list && venv/bin/pocketzoo quickstart --fast
 
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/composite_layers.py

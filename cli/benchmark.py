@@ -12,7 +12,7 @@ from .options import Json
 def benchmark(
     artifacts: Annotated[list[Path], typer.Argument(help=".tflite or .onnx files.")],
     runs: Annotated[int, typer.Option(min=1, help="How many runs to time.")] = 50,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads the runtime may use.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads the runtime may use.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Time artifacts, one image at a time."""

@@ -19,9 +19,10 @@ def evaluate(
     """Measure a model on the test split of a dataset."""
     import_tensorflow()
     from .. import training, zoo
+    from ..zoo.inputs import image_shape
 
     loaded = zoo.load_model(model)
-    evaluation = training.evaluate(loaded, options.load(data, loaded.input_shape[1:], skip_unreadable))
+    evaluation = training.evaluate(loaded, options.load(data, image_shape(loaded), skip_unreadable))
     if as_json:
         console.show_json(evaluation.to_dict())
     else:

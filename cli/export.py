@@ -30,9 +30,10 @@ def export(
 
     import_tensorflow()
     from .. import export, zoo
+    from ..zoo.inputs import image_shape
 
     loaded = zoo.load_model(model)
-    images = options.load(data, loaded.input_shape[1:], skip_unreadable) if data else None
+    images = options.load(data, image_shape(loaded), skip_unreadable) if data else None
     with console.status("Converting and proving"):
         manifest = export.export_model(
             loaded,

@@ -55,5 +55,8 @@ def recipe(file: Path | None, changes: list[str] | None, default: "Recipe") -> "
         field, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"--set {change!r} is no field=value.")
-        fields[field] = yaml.safe_load(value)
+        try:
+            fields[field] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {change!r}: {value!r} is no YAML value.") from error
     return (Recipe.load(file) if file else default).changed(**fields)

@@ -26,10 +26,11 @@ def prune(
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.pruning import DEFAULT_RECIPE
+    from ..zoo.inputs import image_shape
 
     loaded = zoo.load_model(model)
     how = options.recipe(recipe, changes, DEFAULT_RECIPE)
-    images = options.load(data, loaded.input_shape[1:], skip_unreadable)
+    images = options.load(data, image_shape(loaded), skip_unreadable)
     before = training.evaluate(loaded, images)
     result = training.prune(loaded, images, how, sparsity=sparsity, run_dir=run_dir, resume=resume, overwrite=overwrite)
     after = training.evaluate(loaded, images)

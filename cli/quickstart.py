@@ -12,8 +12,6 @@ from .heavy import import_tensorflow
 from .options import Json
 
 if TYPE_CHECKING:
-    from ..export import Manifest
-    from ..export.manifest import Gate
     from ..training import ImageData
 
 SPARSITY = 0.8
@@ -50,8 +48,12 @@ def quickstart(
     import keras
 
     from .. import export, training, zoo
+    from ..export.finished import check_free
+    from ..export.manifest import Gate
     from ..training.compression.pruning import DEFAULT_RECIPE
 
+    out = out if out.name else out.resolve()  # "." has no name to put "-runs" behind
+    check_free(out, overwrite=True)  # before the minutes of training
     plan = FAST if fast else FULL
     start = time.perf_counter()
     runs = out.with_name(f"{out.name}-runs")
@@ -63,25 +65,36 @@ def quickstart(
     how = DEFAULT_RECIPE.changed(epochs=plan.prune_epochs)
     result = training.prune(model, data, how, sparsity=SPARSITY, run_dir=runs / "prune", overwrite=True)
     pruned = training.evaluate(model, data).accuracy
+    gates = [
+        Gate.measured("accuracy after training", trained, ">=", plan.least_accuracy),
+        Gate.measured("accuracy after pruning", pruned, ">=", round(trained - plan.largest_drop, 4)),
+        # Kernels round to whole weights.
+        Gate.measured("zeros in the kernels", result.metrics["sparsity"], ">=", SPARSITY - 0.001),
+    ]
+    if not as_json:
+        rows = [(gate.name, f"{gate.figure:.2%}", gate.requirement, gate.status) for gate in gates]
+        console.show_table(("lenet5 in Keras", "test split", "bar", "proof"), rows)
+    failed = [gate for gate in gates if gate.status == "failed"]
+    if failed:
+        missed = "; ".join(
+            f"{g.name} is {g.figure:.4f}, must be {g.requirement}" for g in gates if g.status == "failed"
+        )
+        raise export.ProofError(f"the quickstart missed a bar: {missed}.")
     with console.status("Converting and proving"):
         manifest = export.export_model(
             model, out, targets=export.list_targets(), calibration=data.train, evaluation=data.test, overwrite=True
         )
     digit = _save_digit(data, out)
-    gates = [
-        _gate("accuracy after training", trained, plan.least_accuracy),
-        _gate("accuracy after pruning", pruned, trained - plan.largest_drop),
-        _gate("zeros in the kernels", result.metrics["sparsity"], SPARSITY - 0.001),  # kernels round to whole weights
-    ]
-    _show(gates, manifest, out, digit, time.perf_counter() - start, as_json)
-    if any(gate.status == "failed" for gate in gates):
-        raise export.ProofError("the quickstart missed a bar; see the table above.")
-
-
-def _gate(name: str, figure: float, bar: float) -> "Gate":
-    from ..export.manifest import Gate
-
-    return Gate(name=name, status="passed" if figure >= bar else "failed", figure=figure, bar=f">= {bar:.4f}")
+    seconds = time.perf_counter() - start
+    if as_json:
+        checks = [gate.model_dump() for gate in gates]
+        console.show_json({"checks": checks, "manifest": manifest.model_dump(mode="json"), "seconds": seconds})
+        return
+    console.show_manifest(manifest)
+    smallest = min(manifest.artifacts, key=lambda artifact: artifact.gzip_bytes).file
+    typer.echo(f"Done in {seconds:.0f} s. Bundle with manifest.json and report.md: {out}")
+    typer.echo(f"Curves of the runs: {runs}/*/curves.png")
+    typer.echo(f"Try: pocketzoo predict {out / smallest} {digit}")
 
 
 def _save_digit(data: "ImageData", out: Path) -> Path:
@@ -92,17 +105,3 @@ def _save_digit(data: "ImageData", out: Path) -> Path:
     path = out / "digit.png"
     Image.fromarray(data.test.images.take(np.array([0]))[0, :, :, 0]).save(path)
     return path
-
-
-def _show(gates: list["Gate"], manifest: "Manifest", out: Path, digit: Path, seconds: float, as_json: bool) -> None:
-    if as_json:
-        checks = [gate.model_dump() for gate in gates]
-        console.show_json({"checks": checks, "manifest": manifest.model_dump(mode="json"), "seconds": seconds})
-        return
-    rows = [(gate.name, f"{gate.figure:.2%}", gate.bar, gate.status) for gate in gates]
-    console.show_table(("lenet5 in Keras", "test split", "bar", "proof"), rows)
-    console.show_manifest(manifest)
-    smallest = min(manifest.artifacts, key=lambda artifact: artifact.gzip_bytes).file
-    typer.echo(f"Done in {seconds:.0f} s. Bundle with manifest.json and report.md: {out}")
-    typer.echo(f"Curves of the runs: {out}-runs/*/curves.png")
-    typer.echo(f"Try: pocketzoo predict {out / smallest} {digit}")

@@ -14,7 +14,11 @@ def train(
     name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")],
     data: Data,
     run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
-    image_size: Annotated[int | None, typer.Option(help="Side of the images in pixels; the card's by default.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the card's by default.")
+    ] = None,
+        int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the card's by default.")
+    ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
     skip_unreadable: SkipUnreadable = False,
@@ -26,7 +30,7 @@ def train(
     from ..zoo.registry import model_card
 
     height, width, channels = model_card(name).input_shape
-    shape = (image_size or height, image_size or width, channels)
+    shape = (height, width, channels) if image_size is None else (image_size, image_size, channels)
 
     import_tensorflow()
     import keras

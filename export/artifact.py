@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..zoo.errors import InputError
+from ..zoo.errors import InputError, first_line
 from .metadata import Metadata, read_from_onnx, read_from_tflite
 from .quiet import quiet
 
@@ -55,8 +55,9 @@ class Artifact:
         Returns:
             Float32 of shape `(count, outputs)`.
         """
-        tensors = self.input.from_real(np.asarray(images, "float32"))
-        return np.concatenate([self.output.to_real(self.invoke(tensor[None])) for tensor in tensors])
+        return np.concatenate(
+            [self.output.to_real(self.invoke(self.input.from_real(np.float32(image)[None]))) for image in images]
+        )
 
 
 def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
@@ -81,7 +82,7 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
         with quiet():
             return _OPENERS[path.suffix](path, content, threads)
     except Exception as error:  # the runtimes raise their own kinds, from ValueError to ONNX Runtime's Fail
-        raise InputError(f"{path} cannot be opened as a model: {_first_line(error)}") from error
+        raise InputError(f"{path} cannot be opened as a model: {first_line(error)}") from error
 
 
 def _open_tflite(path: Path, content: bytes, threads: int) -> Artifact:
@@ -139,10 +140,6 @@ def _check_signature(input_shapes: list[tuple], outputs: int) -> None:
         raise InputError(
             f"it takes inputs of {input_shapes}; one image at a time, (1, height, width, channels), is meant."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 _OPENERS = {".tflite": _open_tflite, ".onnx": _open_onnx}

@@ -71,8 +71,9 @@ def export_model(
     formats = formats_of(targets)
     form = ExportForm.of(model)
     shape = form.metadata.image_shape
-    evaluation = None if evaluation is None else Samples.of(evaluation, "evaluation", shape)
-    calibration = _calibration(calibration, evaluation, formats, shape)
+    classes = len(form.metadata.labels)
+    evaluation = None if evaluation is None else _evaluation(evaluation, shape, classes)
+    calibration = _calibration(calibration, evaluation, formats, shape, classes)
     reference = _reference(model, evaluation, calibration, shape)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records = [
@@ -83,12 +84,26 @@ def export_model(
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
         if not manifest.passed:
-            raise ProofError(f"{model.name} as exported does not answer as it did: {'; '.join(manifest.failures())}.")
+            raise ProofError(
+                f"{model.name} as exported does not answer as it did: {'; '.join(manifest.failures())} "
+                f"(on {len(reference.samples)} {reference.origin})."
+            )
     return manifest
 
 
+def _evaluation(source: Any, shape: tuple[int, int, int], classes: int) -> Samples:
+    samples = Samples.of(source, "evaluation", shape, classes)
+    if len(samples) == 1 or not np.any(samples.images != samples.images[0]):
+        raise InputError("evaluation has one image only; answers that do not vary prove nothing, so give several.")
+    return samples
+
+
 def _calibration(
-    source: Any, evaluation: Samples | None, formats: Sequence[Format], shape: tuple[int, int, int]
+    source: Any,
+    evaluation: Samples | None,
+    formats: Sequence[Format],
+    shape: tuple[int, int, int],
+    classes: int,
 ) -> Samples | None:
     if source is None:
         needy = [kind.name for kind in formats if kind.quantized]
@@ -97,12 +112,12 @@ def _calibration(
                 f"{', '.join(needy)} takes calibration: training images that show the ranges of activations."
             )
         return None
-    samples = Samples.of(source, "calibration", shape)
+    samples = Samples.of(source, "calibration", shape, classes, most=CALIBRATION_IMAGES)
     if evaluation is not None:
         samples = samples.without(evaluation)
         if not len(samples):
             raise InputError("all calibration images are evaluation images too; calibrate with training images.")
-    return samples.spread(CALIBRATION_IMAGES)
+    return samples
 
 
 def _reference(
@@ -114,7 +129,7 @@ def _reference(
         samples, origin = Samples(calibration.images, None), "calibration images"
     else:
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *shape))
-        samples, origin = Samples(noise.astype("float32"), None), "noise"
+        samples, origin = Samples(noise, None), "noise"
     return Reference(samples, origin, model.predict(samples.images, verbose=0))
 
 
@@ -124,8 +139,7 @@ def _prove(
     artifact = load_artifact(file)
     content = file.read_bytes()
     proof = prove(artifact, kind, reference, size=len(content), kernel_weights=form.kernel_weights)
-    untouched = weights_now == form.metadata.weights_sha256
-    untouched_gate = Gate(name="model untouched", status="passed" if untouched else "failed", figure=untouched, bar="1")
+    untouched = Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1)
     return ArtifactRecord(
         file=file.name,
         format=kind.name,
@@ -139,7 +153,7 @@ def _prove(
         accuracy=proof.accuracy,
         agreement=proof.agreement,
         median_ms=benchmark(artifact).median_ms,
-        gates=(untouched_gate, *proof.gates),
+        gates=(untouched, *proof.gates),
     )
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ..layers import ClassificationHead, PixelNormalization
 from ..zoo.errors import InputError
 from ..zoo.flat import flatten_model
+from ..zoo.inputs import image_shape
 from .metadata import Metadata
 
 OUTPUT = "probabilities"
@@ -30,16 +31,17 @@ class ExportForm:
         """The export form of a classifier for images of one fixed size.
 
         Raises:
-            InputError: `model` has several inputs or outputs, takes no images, or leaves height or width open.
+            InputError: `model` is no image classifier, leaves height or width open, or computes in reduced precision.
         """
-        flat = flatten_model(model)
-        if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.input_shape) != 4:
-            raise InputError(
-                f"{model.name} cannot be exported: it takes one image and gives one vector of probabilities."
-            )
-        if None in model.input_shape[1:]:
+        if None in image_shape(model):
             raise InputError(
                 f"{model.name} leaves its size open, {model.input_shape[1:]}; create it with a fixed input_shape."
+            )
+        flat = flatten_model(model)
+        reduced = [layer.name for layer in flat.layers if layer.compute_dtype != "float32"]
+        if reduced:
+            raise InputError(
+                f"{model.name} computes in reduced precision, first in {reduced[0]}; export it in float32."
             )
         image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
 

@@ -9,7 +9,7 @@ from .metadata import Metadata
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Gate(_Record):
@@ -19,10 +19,27 @@ class Gate(_Record):
     status: Literal["passed", "failed", "skipped"]
     figure: float | None = None
     """What was measured."""
-    bar: str | None = None
-    """What it had to be, such as `>= 0.98`."""
+    operator: Literal[">=", "<="]
+    """How the figure must stand to the bar."""
+    bar: float
     reason: str | None = None
     """Why it was skipped."""
+
+    @classmethod
+    def measured(cls, name: str, figure: float, operator: Literal[">=", "<="], bar: float) -> "Gate":
+        """A gate whose figure is known: passed or failed."""
+        holds = figure >= bar if operator == ">=" else figure <= bar
+        return cls(name=name, status="passed" if holds else "failed", figure=figure, operator=operator, bar=bar)
+
+    @property
+    def requirement(self) -> str:
+        """Such as `>= 0.98`."""
+        return f"{self.operator} {self.bar:g}"
+
+    @property
+    def sentence(self) -> str:
+        """Such as `agreement is 0.95, must be >= 0.98`."""
+        return f"{self.name} is {self.figure:.6g}, must be {self.requirement}"
 
 
 class Tensor(_Record):
@@ -104,7 +121,7 @@ class Manifest(_Record):
     def failures(self) -> list[str]:
         """One line for each gate that failed."""
         return [
-            f"{artifact.file}: {gate.name} is {gate.figure}, must be {gate.bar}"
+            f"{artifact.file}: {gate.sentence}"
             for artifact in self.artifacts
             for gate in artifact.gates
             if gate.status == "failed"

@@ -27,7 +27,7 @@ class Metadata(BaseModel):
     pixel_range: tuple[float, float] = (0.0, 255.0)
     """What goes in: raw pixels. An integer artifact takes them by the scale and zero point of its input."""
     mean: tuple[float, ...] | None
-    """Normalisation that the artifact does itself, `(pixels - mean) * scale`; None where the model has none."""
+    """Normalisation that the artifact does itself, `(pixels - mean) * scale`; None where the model does not say."""
     scale: tuple[float, ...] | None
     weights_sha256: str
     """Of the Keras weights it was made from."""

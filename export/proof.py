@@ -41,12 +41,12 @@ class Proof:
     gates: tuple[Gate, ...]
 
 
-def prove(artifact: Artifact, form: Format, reference: Reference, *, size: int, kernel_weights: int) -> Proof:
-    """Runs `artifact` over all images of `reference` and holds what it answers against the bars of `form`.
+def prove(artifact: Artifact, kind: Format, reference: Reference, *, size: int, kernel_weights: int) -> Proof:
+    """Runs `artifact` over all images of `reference` and holds what it answers against the bars of `kind`.
 
     Args:
         artifact: Opened in its runtime.
-        form: Says which bars apply.
+        kind: Says which bars apply.
         reference: Images and the Keras model's answers.
         size: Bytes of the file.
         kernel_weights: Weights that the file must have room for.
@@ -58,12 +58,12 @@ def prove(artifact: Artifact, form: Format, reference: Reference, *, size: int, 
     )
     drop = None if accuracy is None else reference.accuracy - accuracy
     gates = (
-        _at_least("bytes", size, kernel_weights * form.bytes_per_weight),
+        _at_least("bytes", size, kernel_weights * kind.bytes_per_weight),
         _at_least("finite share", float(np.isfinite(outputs).mean()), 1.0),
         _at_least("distinct answers", len(np.unique(outputs, axis=0)), min(2, len(outputs))),
-        _at_most("relative difference", relative_difference(outputs, reference.outputs), form.relative_difference),
-        _at_least("agreement", agreement, form.agreement, "no real images were given"),
-        _at_most("accuracy drop", drop, form.accuracy_drop, "no labelled evaluation images were given"),
+        _at_most("relative difference", relative_difference(outputs, reference.outputs), kind.relative_difference),
+        _at_least("agreement", agreement, kind.agreement, "no real images were given"),
+        _at_most("accuracy drop", drop, kind.accuracy_drop, "no labelled evaluation images were given"),
     )
     return Proof(accuracy, agreement, tuple(gate for gate in gates if gate is not None))
 
@@ -85,16 +85,16 @@ def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:
 
 
 def _at_least(name: str, figure: float | None, bar: float | None, reason: str = "") -> Gate | None:
-    return _gate(name, figure, bar, ">=", figure is not None and bar is not None and figure >= bar, reason)
+    return _gate(name, figure, ">=", bar, reason)
 
 
 def _at_most(name: str, figure: float | None, bar: float | None, reason: str = "") -> Gate | None:
-    return _gate(name, figure, bar, "<=", figure is not None and bar is not None and figure <= bar, reason)
+    return _gate(name, figure, "<=", bar, reason)
 
 
-def _gate(name: str, figure: float | None, bar: float | None, sign: str, holds: bool, reason: str) -> Gate | None:
+def _gate(name: str, figure: float | None, operator: str, bar: float | None, reason: str) -> Gate | None:
     if bar is None:  # the format has no such bar
         return None
     if figure is None:
-        return Gate(name=name, status="skipped", bar=f"{sign} {bar:g}", reason=reason)
-    return Gate(name=name, status="passed" if holds else "failed", figure=figure, bar=f"{sign} {bar:g}")
+        return Gate(name=name, status="skipped", operator=operator, bar=bar, reason=reason)
+    return Gate.measured(name, figure, operator, bar)

@@ -21,8 +21,7 @@ def quiet() -> Iterator[None]:
     if is_verbose():
         yield
         return
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     kept = [os.dup(descriptor) for descriptor in (1, 2)]
     with tempfile.TemporaryFile() as log:
         for descriptor in (1, 2):
@@ -34,8 +33,13 @@ def quiet() -> Iterator[None]:
             error.add_note(log.read().decode(errors="replace"))
             raise
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             for descriptor, saved in zip((1, 2), kept, strict=True):
                 os.dup2(saved, descriptor)
                 os.close(saved)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is in a process whose descriptor was closed
+            stream.flush()

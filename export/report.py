@@ -40,7 +40,13 @@ def write_report(manifest: Manifest, path: Path) -> None:
         *_markdown_table(
             ("artifact", "gate", "figure", "bar", "status"),
             [
-                (a.file, g.name, "-" if g.figure is None else f"{g.figure:.6g}", g.bar, _status(g.status, g.reason))
+                (
+                    a.file,
+                    g.name,
+                    "-" if g.figure is None else f"{g.figure:.6g}",
+                    g.requirement,
+                    _status(g.status, g.reason),
+                )
                 for a in manifest.artifacts
                 for g in a.gates
             ],
@@ -56,6 +62,10 @@ def _markdown_table(header, rows) -> list[str]:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
+
+
+def _figure(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.6g}"
 
 
 def _verdict(gates) -> str:

@@ -11,7 +11,7 @@ from ..zoo.errors import InputError
 
 @dataclass(frozen=True)
 class Samples:
-    """Images, float32 pixels 0..255 `(count, height, width, channels)`, and the class index of each if known."""
+    """Raw pixels 0..255 `(count, height, width, channels)`, and the class index of each if known."""
 
     images: np.ndarray
     labels: np.ndarray | None
@@ -21,48 +21,81 @@ class Samples:
         return len(self.images)
 
     @classmethod
-    def of(cls, source: Any, what: str, shape: tuple[int, int, int]) -> "Samples":
-        """Takes images, a pair (images, labels), or a split of a dataset (anything with `arrays()`).
+    def of(
+        cls, source: Any, what: str, shape: tuple[int, int, int], classes: int, most: int | None = None
+    ) -> "Samples":
+        """Takes images, a pair (images, labels), or a split of a dataset, checked.
+
+        Args:
+            source: One of these. A split has `labels` and `images`, which has `take(indices)`.
+            what: What to call it in errors.
+            shape: Height, width and channels that the images must have.
+            classes: Labels must be integers from 0 up to but not including this.
+            most: Take this many at most, evenly from every class where the labels are known.
 
         Raises:
-            InputError: It is none of these, is empty, or has images of another shape than `shape`, or no pixels.
+            InputError: It is something else, is empty, or has images or labels that cannot be.
         """
-        if hasattr(source, "arrays"):
-            source = source.arrays()
-        images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
-        try:
-            images = np.asarray(images, dtype="float32")
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"{what} is {type(source).__name__}; it takes images, (images, labels) or a split."
-            ) from error
-        if images.ndim != 4 or not len(images) or images.shape[1:] != shape:
-            raise InputError(f"{what} has shape {images.shape}; the model takes (count, {', '.join(map(str, shape))}).")
-        if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
-            raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")
-        if labels is not None and len(labels) != len(images):
-            raise InputError(f"{what} has {len(labels)} labels for {len(images)} images.")
-        return cls(images, None if labels is None else np.asarray(labels))
+        if hasattr(source, "images") and hasattr(source, "labels"):
+            labels = _checked_labels(source.labels, len(source.images), classes, what)
+            images = source.images.take(_spread(len(labels), labels, most))
+        else:
+            images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
+            images = np.asarray(images)
+            labels = None if labels is None else _checked_labels(labels, len(images), classes, what)
+            if images.ndim:
+                images = images[_spread(len(images), labels, most)]
+        labels = None if labels is None else labels[_spread(len(labels), labels, most)]
+        _check_pixels(images, what, shape)
+        return cls(images, labels)
 
     def without(self, other: "Samples") -> "Samples":
         """These images but those that are also in `other`."""
-        taken = {image.tobytes() for image in other.images}
-        keep = np.array([image.tobytes() not in taken for image in self.images])
+        taken = {_key(image) for image in other.images}
+        keep = np.array([_key(image) not in taken for image in self.images], bool)
         return Samples(self.images[keep], None if self.labels is None else self.labels[keep])
-
-    def spread(self, count: int) -> "Samples":
-        """At most `count` of them, taken evenly from every class where the labels are known."""
-        if self.labels is None:
-            chosen = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
-        else:
-            nth_of_its_class = np.zeros(len(self), int)
-            for label in np.unique(self.labels):
-                members = np.flatnonzero(self.labels == label)
-                nth_of_its_class[members] = np.arange(len(members))
-            chosen = np.sort(np.argsort(nth_of_its_class, kind="stable")[:count])
-        return Samples(self.images[chosen], None if self.labels is None else self.labels[chosen])
 
     @property
     def sha256(self) -> str:
-        """Of the pixels."""
-        return hashlib.sha256(self.images.tobytes()).hexdigest()
+        """Of the pixels as float32."""
+        digest = hashlib.sha256()
+        for image in self.images:
+            digest.update(np.float32(image).tobytes())
+        return digest.hexdigest()
+
+
+def _key(image: np.ndarray) -> bytes:
+    return hashlib.sha256(np.float32(image).tobytes()).digest()
+
+
+def _spread(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarray:
+    """Indices of at most `most` of `count` images, evenly from every class where `labels` are known."""
+    most = count if most is None else min(most, count)
+    if labels is None:
+        return np.linspace(0, count - 1, most).round().astype(int)
+    nth_of_its_class = np.zeros(count, int)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        nth_of_its_class[members] = np.arange(len(members))
+    return np.sort(np.argsort(nth_of_its_class, kind="stable")[:most])
+
+
+def _check_pixels(images: np.ndarray, what: str, shape: tuple[int, int, int]) -> None:
+    if images.dtype.kind not in "uif":
+        raise InputError(f"{what} is of {images.dtype}; it takes images, (images, labels) or a split.")
+    if images.ndim != 4 or not len(images) or images.shape[1:] != shape:
+        raise InputError(f"{what} has shape {images.shape}; the model takes (count, {', '.join(map(str, shape))}).")
+    if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
+        raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")
+
+
+def _checked_labels(labels: Any, count: int, classes: int, what: str) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape == (count, 1):  # as keras.datasets has them
+        labels = labels[:, 0]
+    if labels.shape != (count,):
+        raise InputError(f"{what} has labels of shape {labels.shape} for {count} images; give one for each.")
+    if labels.dtype.kind not in "ui" or (count and not 0 <= labels.min() <= labels.max() < classes):
+        values = f"from {labels.min()} to {labels.max()}" if labels.dtype.kind in "uif" else f"of type {labels.dtype}"
+        raise InputError(f"{what} has labels {values}; the model's are integers from 0 to {classes - 1}.")
+    return labels

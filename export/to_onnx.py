@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnx
 import onnxslim
 import tf2onnx
@@ -64,4 +65,4 @@ class _Reader(quantization.CalibrationDataReader):
 
     def get_next(self):
         image = next(self._images, None)
-        return None if image is None else {"image": image[None]}
+        return None if image is None else {"image": np.float32(image)[None]}

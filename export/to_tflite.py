@@ -1,5 +1,6 @@
 """The export form to TFLite files."""
 
+import numpy as np
 import tensorflow as tf
 
 from .form import ExportForm
@@ -25,7 +26,7 @@ def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None) -
         if format_name == "tflite-fp16":
             converter.target_spec.supported_types = [tf.float16]
         if format_name == "tflite-int8":
-            converter.representative_dataset = lambda: ([image[None]] for image in calibration.images)
+            converter.representative_dataset = lambda: ([np.float32(image)[None]] for image in calibration.images)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.int8
         content = converter.convert()

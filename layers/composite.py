@@ -13,14 +13,17 @@ class CompositeLayer(keras.layers.Layer):
     """A layer whose `call` only applies other Keras layers, so that `zoo.flatten_model` can write it out flat.
 
     A subclass keeps every constructor argument in an attribute of the same name (that is what `get_config` returns, so
-    a model can be rebuilt narrower from its config), makes its parts with `sublayer`, builds them in `build`, and has
-    a `call` with no literal channel count and no Python branch on tensor values. Its data format is NHWC.
+    a model can be rebuilt narrower from its config), makes its parts with `sublayer`, builds them in `build`, and has a
+    `call` that hands `training` on to them, with no literal channel count and no Python branch on tensor values. Its
+    data format is NHWC.
     """
 
     def sublayer(self, layer_class: type[keras.layers.Layer], suffix: str, *args: Any, **kwargs: Any):
         """Makes a part named `<this layer's name>_<suffix>`: unique in the model once it is written out flat."""
         kwargs.setdefault("dtype", self.dtype_policy)
-        return layer_class(*args, name=f"{self.name}_{suffix}", **kwargs)
+        part = layer_class(*args, name=f"{self.name}_{suffix}", **kwargs)
+        part.trainable = self.trainable  # a frozen block that is loaded again is frozen throughout
+        return part
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument, by name."""
@@ -46,8 +49,8 @@ def chain_output_shape(chain: Iterable[keras.layers.Layer], shape: Shape) -> Sha
     return shape
 
 
-def call_chain(chain: Iterable[keras.layers.Layer], x: Any) -> Any:
+def call_chain(chain: Iterable[keras.layers.Layer], x: Any, training: bool | None = None) -> Any:
     """Applies layers one after another to `x`."""
     for layer in chain:
-        x = layer(x)
+        x = layer(x, training=training)
     return x

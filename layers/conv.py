@@ -70,9 +70,9 @@ class ConvNormAct(CompositeLayer):
         """Builds the parts for inputs of `(batch, height, width, channels)`."""
         build_chain(self._chain(), input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Applies the parts in order."""
-        return call_chain(self._chain(), inputs)
+        return call_chain(self._chain(), inputs, training)
 
     def compute_output_shape(self, input_shape):
         """`(batch, height', width', filters)`."""

@@ -44,9 +44,9 @@ class ClassificationHead(CompositeLayer):
         """Builds the parts for a feature map (rank 4) or a vector (rank 2)."""
         build_chain(self._chain(len(input_shape)), input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Features to probabilities."""
-        return call_chain(self._chain(len(inputs.shape)), inputs)
+        return call_chain(self._chain(len(inputs.shape)), inputs, training)
 
     def compute_output_spec(self, inputs, training=None):
         """`(batch, classes)` in float32."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -31,14 +32,19 @@ class PixelNormalization(keras.layers.Layer):
         self.scale_weight = self._constant("scale", self.scale, channels)
 
     def _constant(self, name: str, value: float | Sequence[float], channels: int):
-        values = keras.ops.convert_to_numpy(keras.ops.cast(value, "float32")).reshape(-1)
+        values = np.asarray(value, "float32").reshape(-1)
         if len(values) not in (1, channels):
             raise ValueError(
                 f"{self.name}: {len(values)} values of {name} for {channels} channels; give 1 or {channels}."
             )
-        weight = self.add_weight(name=name, shape=(channels,), dtype="float32", trainable=False, autocast=False)
-        weight.assign(keras.ops.broadcast_to(values, (channels,)))
-        return weight
+        return self.add_weight(
+            name=name,
+            shape=(channels,),
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(np.broadcast_to(values, shape), dtype),
+        )
 
     def scale_and_offset(self):
         """The two constants of the equal form `pixels * scale + offset`, each of shape `(channels,)`."""

@@ -75,10 +75,10 @@ class ResidualBlock(CompositeLayer):
         build_chain([self.act], residual)
         self.add.build([residual, shortcut])
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Adds the two branches and applies the ReLU."""
-        residual = call_chain([self.conv1, self.conv2], inputs)
-        return self.act(self.add([residual, call_chain(self.shortcut_layers, inputs)]))
+        residual = call_chain([self.conv1, self.conv2], inputs, training)
+        return self.act(self.add([residual, call_chain(self.shortcut_layers, inputs, training)]))
 
     def compute_output_shape(self, input_shape):
         """`(batch, height', width', filters)`."""

@@ -45,4 +45,5 @@ class _GivenSeed(keras.random.SeedGenerator):
 
     def next(self, ordered=True):
         self._draws += 1
-        return self._seed + keras.ops.convert_to_tensor([0, 1 << 20], "uint32") * self._draws
+        # Each draw is a step away in the word that the seed of the run stands in, where no batch number reaches.
+        return self._seed + keras.ops.convert_to_tensor([0x9E3779B9 * self._draws % 2**32, 0], "uint32")

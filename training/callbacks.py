@@ -40,6 +40,10 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Records the epoch."""
+        if not all(math.isfinite(value) for value in logs.values()):
+            raise InputError(
+                f"the metrics of epoch {epoch + 1} are {logs}; try a lower learning_rate. {self._last_good()}"
+            )
         self._history.epochs.append({name: float(value) for name, value in logs.items()})
         try:
             if self._history.best_epoch(self._first_eligible) == epoch:
@@ -59,10 +63,10 @@ class Recorder(keras.callbacks.Callback):
 class ProgressBar(keras.callbacks.Callback):
     """Shows epochs, metrics and the time that is left on standard error: a bar on a terminal, else ten lines."""
 
-    def __init__(self, title: str, *, epochs: int, done: int):
+    def __init__(self, title: str, *, epochs: int, done: int, quiet: bool = False):
         super().__init__()
         self._epochs = epochs
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, quiet=quiet)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -70,7 +74,7 @@ class ProgressBar(keras.callbacks.Callback):
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[metrics]}"),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
         )
         self._task = self._progress.add_task(title, total=epochs, completed=done, metrics="")
         self._title = title
@@ -87,6 +91,10 @@ class ProgressBar(keras.callbacks.Callback):
         if not self._console.is_terminal and (done == self._epochs or done % max(1, self._epochs // 10) == 0):
             self._console.print(f"{self._title}: epoch {done}/{self._epochs}  {metrics}", soft_wrap=True)
 
-    def on_train_end(self, logs=None):
-        """Leaves the bar as it stands."""
+    def __enter__(self):
+        """Nothing is shown yet: Keras tells when training begins."""
+        return self
+
+    def __exit__(self, *error):
+        """Leaves the bar as it stands, also when training was stopped by an error."""
         self._progress.stop()

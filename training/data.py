@@ -1,5 +1,6 @@
 """Images with class labels, split into train, validation and test."""
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -93,6 +94,13 @@ class ImageData:
     skipped: tuple[str, ...] = ()
     """Files that could not be read, where the caller asked to skip them."""
 
+    def fingerprint(self) -> str:
+        """A hash by which a resumed run knows its data again: shapes, names, and which images are in which split."""
+        digest = hashlib.sha256(repr((self.image_shape, self.labels)).encode())
+        for split in (self.train, self.validation, self.test):
+            digest.update(split.labels.tobytes() + split.images.take(np.arange(min(16, len(split)))).tobytes())
+        return digest.hexdigest()
+
     @property
     def image_shape(self) -> Shape:
         """Height, width and channels of every image."""
@@ -100,25 +108,29 @@ class ImageData:
 
 
 def split_stratified(
-    labels: np.ndarray, *, validation: float, test: float, seed: int
+    labels: np.ndarray, contents: Sequence[bytes], *, validation: float, test: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Indices of train, validation and test: disjoint, together all, each with these shares of every class.
 
-    Every class has at least one image in each part, which scikit-learn's splitters do not promise.
+    Where an image goes follows from the rank of its content's hash in its class. So copies of an image stay together,
+    and a photo that is added or taken away moves at most one other across each border, from train to validation or from
+    there to test: what was trained on does not turn up in the test split of the next command.
 
     Args:
-        labels: Class index of each image; every class has 3 or more.
+        labels: Class index of each image.
+        contents: What tells each image from another (its bytes, or a hash of them); every class has 3 different ones.
         validation: Share of the whole, 0..1.
         test: Share of the whole, 0..1.
         seed: Of the choice.
     """
-    random = np.random.default_rng(seed)
+    ranks = np.array([hashlib.sha256(b"%d " % seed + content).hexdigest() for content in contents])
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
     for label in np.unique(labels):
-        members = random.permutation(np.flatnonzero(labels == label))
-        in_test, in_validation = (max(1, round(share * len(members))) for share in (test, validation))
-        ends = [len(members) - in_test - in_validation, len(members) - in_test]
-        for part, chosen in zip(parts, np.split(members, ends), strict=True):
-            part.append(chosen)
+        members = np.flatnonzero(labels == label)
+        different = np.unique(ranks[members])  # sorted
+        in_test, in_validation = (max(1, round(share * len(different))) for share in (test, validation))
+        ends = [in_test, in_test + in_validation]
+        for part, chosen in zip(reversed(parts), np.split(different, ends), strict=True):
+            part.append(members[np.isin(ranks[members], chosen)])
     train_part, validation_part, test_part = (np.sort(np.concatenate(part)) for part in parts)
     return train_part, validation_part, test_part

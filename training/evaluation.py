@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .compatibility import check_image_shape
+from .compatibility import check_fit_together, check_image_shape
 from .data import ImageData, ImageSplit
 from .pipeline import evaluation_batches
 
@@ -34,11 +34,13 @@ def evaluate(model: keras.Model, data: ImageData | ImageSplit, *, batch_size: in
     """Runs `model` on `data.test` (or on the split that is given) in inference mode.
 
     Raises:
-        InputError: The model does not take images of this shape.
+        InputError: The model does not take images of this shape, or answers other classes.
     """
     from sklearn.metrics import classification_report, confusion_matrix, log_loss
 
     split = data.test if isinstance(data, ImageData) else data
+    if isinstance(data, ImageData):
+        check_fit_together(model, data)
     check_image_shape(model, split)
     probabilities = model.predict(evaluation_batches(split, batch_size), verbose=0).astype("float64")
     classes = np.arange(probabilities.shape[-1])

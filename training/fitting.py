@@ -1,7 +1,6 @@
 """Training a model on a dataset by a recipe, resumable after a crash."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +74,8 @@ class Job:
     callbacks: Sequence[keras.callbacks.Callback] = ()
     first_eligible: int = 0
     """Index of the first epoch that may become the best."""
+    final_metrics: Callable[[], dict[str, float]] = dict
+    """What to measure of the finished model besides."""
 
 
 def run_job(
@@ -92,38 +93,34 @@ def run_job(
         raise InputError("resume takes the run_dir of the run to go on with.")
     check_fit_together(model, data)
     _adopt_labels(model, data)
-    settings = job.settings | {"model": model.name, "data": data.source, "images": len(data.train)}
+    settings = job.settings | {"model": model.name, "data": data.source, "fingerprint": data.fingerprint()}
     with _directory(run_dir) as path:
         run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
         compile_model(model, job.recipe, steps_per_epoch(data.train, job.recipe))
         history = run.restore(model)
-        seconds = _train(job, model, data, run, history, verbose)
+        _train(job, model, data, run, history, verbose)
         best = history.best_epoch(job.first_eligible)
         run.load_best(model)
-        metrics = {"best_epoch": best + 1, **history.epochs[best], "epochs": len(history), "seconds": seconds}
+        metrics = {"best_epoch": best + 1, **history.epochs[best], "epochs": len(history), **job.final_metrics()}
         run.finish(history, metrics)
     return RunResult(model, history.epochs, metrics, None if run_dir is None else path)
 
 
-def _train(job: Job, model: keras.Model, data: ImageData, run: RunDirectory, history: History, verbose: bool) -> float:
+def _train(job: Job, model: keras.Model, data: ImageData, run: RunDirectory, history: History, verbose: bool) -> None:
     recipe = job.recipe
-    start = time.perf_counter()
     if len(history) < recipe.epochs and not history.is_exhausted(recipe.early_stopping, job.first_eligible):
         recorder = Recorder(run, history, patience=recipe.early_stopping, first_eligible=job.first_eligible)
-        callbacks = [*job.callbacks, recorder]
-        if verbose:
-            callbacks.append(ProgressBar(job.title, epochs=recipe.epochs, done=len(history)))
-        model.fit(
-            training_batches(data.train, recipe, first_epoch=len(history)),
-            steps_per_epoch=steps_per_epoch(data.train, recipe),
-            initial_epoch=len(history),
-            epochs=recipe.epochs,
-            validation_data=evaluation_batches(data.validation, recipe.batch_size),
-            callbacks=callbacks,
-            shuffle=False,  # the stream is shuffled already
-            verbose=0,
-        )
-    return round(time.perf_counter() - start, 1)
+        with ProgressBar(job.title, epochs=recipe.epochs, done=len(history), quiet=not verbose) as bar:
+            model.fit(
+                training_batches(data.train, recipe, first_epoch=len(history)),
+                steps_per_epoch=steps_per_epoch(data.train, recipe),
+                initial_epoch=len(history),
+                epochs=recipe.epochs,
+                validation_data=evaluation_batches(data.validation, recipe.batch_size),
+                callbacks=[*job.callbacks, recorder, bar],
+                shuffle=False,  # the stream is shuffled already
+                verbose=0,
+            )
 
 
 @contextmanager
@@ -137,7 +134,7 @@ def _directory(run_dir: str | Path | None) -> Iterator[Path]:
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
     """Compiles a classifier with the optimizer of `recipe`, for epochs of `steps` batches."""
-    warmup = round(recipe.warmup_epochs * steps)
+    warmup = round(min(recipe.warmup_epochs, recipe.epochs / 2) * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else recipe.learning_rate,
         max(1, recipe.epochs * steps - warmup),

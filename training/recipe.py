@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from ..zoo.errors import InputError, describe
 
@@ -18,11 +18,11 @@ class Recipe(BaseModel):
     batch_size: PositiveInt = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with Nesterov momentum 0.9. Both decay kernels apart from the gradient, not norms and biases."""
-    learning_rate: PositiveFloat = 2e-3
+    learning_rate: float = Field(2e-3, gt=0, allow_inf_nan=False)
     """The highest; it falls to zero on a cosine."""
-    warmup_epochs: float = Field(1.0, ge=0)
-    """Epochs over which the learning rate rises from zero."""
-    weight_decay: float = Field(1e-2, ge=0)
+    warmup_epochs: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """Epochs over which the learning rate rises from zero; half of the run at most."""
+    weight_decay: float = Field(1e-2, ge=0, allow_inf_nan=False)
     augmentation: Literal["none", "light"] = "light"
     """`light`: small shifts, turns and zooms."""
     early_stopping: PositiveInt | None = None
@@ -48,7 +48,7 @@ class Recipe(BaseModel):
             fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError(f"{path} cannot be read as a recipe: {error}.") from error
-        if not isinstance(fields, dict):
+        if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
             raise InputError(f"{path} is not a recipe: it takes `field: value` lines.")
         return cls(**fields)
 

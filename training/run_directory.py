@@ -8,12 +8,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
+import numpy as np
 
-from ..zoo.atomic import atomic_path
-from ..zoo.errors import InputError
-from ..zoo.saving import load_model, save_model
+from ..zoo.atomic import UNFINISHED, atomic_path
+from ..zoo.errors import InputError, first_line
+from ..zoo.saving import save_model
 from .history import History
 from .recipe import Recipe
+
+SETTINGS = "pocketzoo-run.json"
+FILES = (SETTINGS, "recipe.yaml", "log.csv", "best.keras", "metrics.json", "curves.png")
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,11 @@ class RunDirectory:
         run, settings = cls(path), recipe.model_dump() | settings
         try:
             if overwrite and not resume and run._settings_file.exists():
-                shutil.rmtree(path)
+                run._remove_files()
             path.mkdir(parents=True, exist_ok=True)
-            if not any(path.iterdir()):
-                run._write("settings.json", json.dumps(settings, indent=1))
+            failed_at_once = run._settings_file.exists() and not resume and not run.last_checkpoint()
+            if failed_at_once or not any(path.iterdir()):
+                run._write(SETTINGS, json.dumps(settings, indent=1))
         except OSError as error:
             raise InputError(f"run directory {path} cannot be written: {error.strerror}.") from error
         if not run._settings_file.exists() or (not resume and run.last_checkpoint()):
@@ -66,13 +71,21 @@ class RunDirectory:
             raise InputError(f"run directory {self.path} belongs to another run: {'; '.join(changed)}.")
 
     def _remove_unfinished(self) -> None:
-        """What a killed run was writing has a hidden name."""
-        for entry in self.path.glob(".*"):
+        """What a killed run was writing when it was killed."""
+        for entry in self.path.glob(f"{UNFINISHED}*"):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _remove_files(self) -> None:
+        """The run's own files; whatever else somebody keeps there stays, and keeps the directory from being used."""
+        self._remove_unfinished()
+        for checkpoint in self._checkpoints():
+            shutil.rmtree(checkpoint)
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
 
     @property
     def _settings_file(self) -> Path:
-        return self.path / "settings.json"
+        return self.path / SETTINGS
 
     @property
     def best_file(self) -> Path:
@@ -80,21 +93,21 @@ class RunDirectory:
         return self.path / "best.keras"
 
     def save_best(self, model: keras.Model) -> None:
-        """Keeps `model` as the best so far."""
-        save_model(model, self.best_file)
+        """Keeps `model` as the best so far, without its optimizer: whoever trains it on brings another."""
+        save_model(keras.Model(model.input, model.output, name=model.name), self.best_file)
 
     def load_best(self, model: keras.Model) -> None:
         """Puts the best weights into `model`."""
-        best = load_model(self.best_file)
-        model.set_weights(best.get_weights())
+        model.load_weights(self.best_file)
 
     def save_checkpoint(self, model: keras.Model, history: History) -> None:
         """Keeps weights, optimizer state and history after the last epoch of `history`, and drops older ones."""
         older = list(self._checkpoints())
-        with TemporaryDirectory(prefix=".checkpoint-", dir=self.path) as temporary:
+        with TemporaryDirectory(prefix=UNFINISHED, dir=self.path) as temporary:
             whole = Path(temporary, "checkpoint")
             whole.mkdir()
             model.save_weights(whole / "state.weights.h5")
+            np.savez(whole / "seeds.npz", *(np.array(seed) for seed in _seeds(model)))
             (whole / "history.json").write_text(json.dumps(history.epochs))
             whole.rename(self.path / f"checkpoint-{len(history):05}")
         for checkpoint in older:
@@ -114,8 +127,14 @@ class RunDirectory:
         if checkpoint is None:
             return History([])
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(checkpoint / "state.weights.h5")
-        return History(json.loads((checkpoint / "history.json").read_text()))
+        try:
+            model.load_weights(checkpoint / "state.weights.h5")
+            with np.load(checkpoint / "seeds.npz") as seeds:
+                for seed, value in zip(_seeds(model), seeds.values(), strict=True):
+                    seed.assign(value)
+            return History(json.loads((checkpoint / "history.json").read_text()))
+        except Exception as error:  # of Keras, h5py, NumPy and JSON, for every way in which a file can be damaged
+            raise InputError(f"{checkpoint} cannot be read for {model.name}: {first_line(error)}") from error
 
     def finish(self, history: History, metrics: dict[str, Any]) -> None:
         """Writes what people look at in the end: metrics and curves."""
@@ -128,3 +147,9 @@ class RunDirectory:
     def _write(self, name: str, text: str) -> None:
         with atomic_path(self.path / name) as temporary:
             temporary.write_text(text)
+
+
+def _seeds(model: keras.Model) -> list[keras.Variable]:
+    """The states of the random layers, such as Dropout, which Keras keeps out of the saved weights."""
+    known = {id(v) for v in model.weights} | {id(v) for metric in model.metrics for v in metric.variables}
+    return [v for v in model.variables if id(v) not in known]

@@ -1,6 +1,8 @@
 """Where data comes from: scikit-learn's digits, or a folder of images by class."""
 
+import hashlib
 from collections.abc import Callable
+from operator import index
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +17,8 @@ from .data import ArrayImages, FileImages, ImageData, Images, ImageSplit, split_
 
 VALIDATION, TEST = 0.1, 0.2
 """Shares of the whole that are kept for choosing and for the final figures."""
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+"""What counts as an image, readable here or not; other files in a class folder are passed over."""
 
 
 def load_data(
@@ -51,9 +54,12 @@ def load_data(
 
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    try:
+        height, width = map(index, (image_size, image_size) if np.isscalar(image_size) else image_size)
+    except (TypeError, ValueError):
+        height = width = 0
     if min(height, width) < 1:
-        raise InputError(f"image_size is {image_size}; it takes 1 pixel or more.")
+        raise InputError(f"image_size is {image_size!r}; it takes pixels, 1 or more: a side, or (height, width).")
     return height, width
 
 
@@ -64,7 +70,8 @@ def _digits(sides: tuple[int, int], channels: int, seed: int) -> ImageData:
     small = np.round(digits.images * (255 / 16)).astype("uint8")  # scikit-learn's ink goes from 0 to 16
     pixels = np.stack([resize(Image.fromarray(image).convert(MODES[channels]), *sides) for image in small])
     names = tuple(str(name) for name in digits.target_names)
-    return _split("digits", names, digits.target.astype("int32"), lambda part: ArrayImages(pixels[part]), seed)
+    labels, contents = digits.target.astype("int32"), [image.tobytes() for image in small]
+    return _split("digits", names, labels, contents, lambda part: ArrayImages(pixels[part]), seed)
 
 
 def _folder(folder: Path, shape: tuple[int, int, int], seed: int, on_unreadable: Literal["raise", "skip"]) -> ImageData:
@@ -80,15 +87,18 @@ def _folder(folder: Path, shape: tuple[int, int, int], seed: int, on_unreadable:
     readable, skipped = _readable(files, shape, on_unreadable)
     paths = np.array([path for path, _ in readable], dtype=object)
     labels = np.array([label for _, label in readable], dtype="int32")
-    counts = np.bincount(labels, minlength=len(names))
-    if counts.min() < 3:
-        scarce = names[counts.argmin()]
-        raise InputError(f"{folder / scarce} has {counts.min()} readable images; every class folder takes 3 or more.")
-    return _split(str(folder), names, labels, lambda part: FileImages(paths[part], shape), seed, skipped)
+    contents = [hashlib.sha256(path.read_bytes()).digest() for path in paths]
+    counts = [len({contents[i] for i in np.flatnonzero(labels == label)}) for label in range(len(names))]
+    for name, count in zip(names, counts, strict=True):
+        if count < 3:
+            raise InputError(f"{folder / name} has {count} different readable images; every class takes 3 or more.")
+    return _split(str(folder), names, labels, contents, lambda part: FileImages(paths[part], shape), seed, skipped)
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    # Hidden files and folders are the system's: macOS' "._photo.jpg", ".ipynb_checkpoints", ".thumbnails".
+    return sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
 
 
 def _readable(
@@ -117,10 +127,11 @@ def _split(
     source: str,
     names: tuple[str, ...],
     labels: np.ndarray,
+    contents: list[bytes],
     images: Callable[[np.ndarray], Images],
     seed: int,
     skipped: tuple[str, ...] = (),
 ) -> ImageData:
-    parts = split_stratified(labels, validation=VALIDATION, test=TEST, seed=seed)
+    parts = split_stratified(labels, contents, validation=VALIDATION, test=TEST, seed=seed)
     train, validation, test = (ImageSplit(images(part), labels[part]) for part in parts)
     return ImageData(source, names, train, validation, test, skipped)

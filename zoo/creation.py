@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 
 from ..layers import ClassificationHead, PixelNormalization
 from .cards import ModelCard
-from .errors import InputError, unknown
+from .errors import InputError, first_line, unknown
 from .registry import model_card
 from .saving import load_weights
 
@@ -50,7 +51,11 @@ def create_model(
     builder = _builder(card)
     arguments = card.arguments | _checked_overrides(card, builder, overrides)
     image = keras.Input(_checked_shape(card, input_shape), name="image")
-    features = builder(PixelNormalization(name="pixels")(image), **arguments)
+    pixels = PixelNormalization(name="pixels")(image)
+    try:
+        features = builder(pixels, **arguments)
+    except (TypeError, ValueError) as error:  # an override of the right name and an impossible value
+        raise InputError(f"{card.name} cannot be built with {overrides}: {first_line(error)}") from error
     outputs = ClassificationHead(_checked_classes(card, classes, labels), labels=labels, name="head")(features)
     model = keras.Model(image, outputs, name=card.name)
     if weights is not None:
@@ -75,11 +80,13 @@ def _checked_overrides(card: ModelCard, builder: Callable, overrides: dict[str, 
 def _checked_shape(card: ModelCard, shape: tuple[int | None, ...] | None) -> tuple[int | None, ...]:
     if shape is None:
         return card.input_shape
-    shape = tuple(shape)
-    if len(shape) != 3 or not isinstance(shape[2], int) or shape[2] < 1:
-        raise InputError(
-            f"{card.name}: input_shape is {shape}; it takes (height, width, channels), such as {card.input_shape}."
-        )
+    try:
+        shape = tuple(None if size is None else index(size) for size in shape)
+    except TypeError:
+        shape = (shape,)
+    if len(shape) != 3 or shape[2] is None or shape[2] < 1:
+        usual = f"(height, width, channels), such as {card.input_shape}"
+        raise InputError(f"{card.name}: input_shape is {shape}; it takes {usual}.")
     for size in shape[:2]:
         if size is None and not card.variable_size:
             raise InputError(
@@ -92,8 +99,18 @@ def _checked_shape(card: ModelCard, shape: tuple[int | None, ...] | None) -> tup
 
 
 def _checked_classes(card: ModelCard, classes: int | None, labels: Sequence[str] | None) -> int:
+    if labels is not None and (
+        not isinstance(labels, list | tuple)
+        or not all(isinstance(label, str) and label.strip() and "\n" not in label for label in labels)
+        or len(set(labels)) != len(labels)
+    ):
+        raise InputError(f"{card.name}: labels are {labels!r}; they are a list of different names of one line each.")
     if classes is None:
         classes = card.classes if labels is None else len(labels)
+    try:
+        classes = index(classes)
+    except TypeError:
+        raise InputError(f"{card.name}: classes is {classes!r}; it takes a whole number.") from None
     if classes < 1:
         raise InputError(f"{card.name}: classes is {classes}; it takes 1 or more.")
     if labels is not None and len(labels) != classes:

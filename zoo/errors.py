@@ -31,3 +31,8 @@ def describe(error: "ValidationError") -> str:
         came = "" if problem["type"] == "missing" or not field else f" (got {problem['input']!r})"
         sentences.append(f"{field}: {problem['msg']}{came}" if field else problem["msg"])
     return "; ".join(sentences)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what another library says, or the name of its error if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

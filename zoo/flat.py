@@ -13,8 +13,12 @@ def flatten_model(model: keras.Model) -> keras.Model:
     becomes a `Rescaling` that holds a copy of its constants. The numbers are the same to the bit. The saved flat model
     loads anywhere without this package.
 
+    The layers are the very objects that `model` is made of, and so belong to several graphs: `layer.output` is not the
+    flat form's. Save and load it to have layers of its own.
+
     Raises:
-        InputError: `model` is a subclassed model, which has no graph to write out.
+        InputError: `model` is a subclassed model, which has no graph to write out, or has a layer that is neither of
+            Keras nor a composite.
     """
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise InputError(f"{model.name} cannot be written out flat: it is no functional or sequential model.")
@@ -25,12 +29,20 @@ def flatten_model(model: keras.Model) -> keras.Model:
             return layer
         return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is used twice stays one layer
 
-    flat = keras.Model(
-        model.input, model.output, name=model.name
-    )  # without `model`'s optimizer, which clones would copy
+    flat = _without_optimizer(model)  # which clones would copy
     while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
         flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
+    for layer in flat.layers:
+        if not type(layer).__module__.startswith("keras."):
+            kind = type(layer).__name__
+            raise InputError(f"{model.name} cannot be written out flat: layer {layer.name} ({kind}) is not of Keras.")
     return flat
+
+
+def _without_optimizer(model: keras.Model) -> keras.Model:
+    if isinstance(model, keras.Sequential):  # has no `input` before it is called
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def _is_composite(layer: keras.layers.Layer) -> bool:

@@ -13,8 +13,8 @@ MODES = {1: "L", 3: "RGB"}
 def read_image(path: str | Path, *, height: int, width: int, channels: int) -> np.ndarray:
     """Reads an image file as uint8 pixels 0..255 of shape `(height, width, channels)`.
 
-    Turned as its EXIF tag says, brought to grey (1 channel) or RGB (3), and resized bilinearly without keeping its
-    aspect ratio.
+    Turned as its EXIF tag says, 16 bits brought to 8, transparency shown on white, brought to grey (1 channel) or RGB
+    (3), and resized bilinearly without keeping its aspect ratio.
 
     Raises:
         InputError: There is no such file, or it is no whole image, or `channels` is neither 1 nor 3.
@@ -23,11 +23,23 @@ def read_image(path: str | Path, *, height: int, width: int, channels: int) -> n
         raise InputError(f"images can be read with 1 (grey) or 3 (RGB) channels, not {channels}.")
     try:
         with Image.open(path) as image:
-            return resize(ImageOps.exif_transpose(image).convert(MODES[channels]), height, width)
+            return resize(_eight_bits(ImageOps.exif_transpose(image)).convert(MODES[channels]), height, width)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
         raise InputError(f"{path} cannot be read as an image: {error}.") from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """`image` with 0..255 a channel and no transparency, as a screen would show it on white."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of no known range")
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut off all above 255
+        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
 
 
 def resize(image: Image.Image, height: int, width: int) -> np.ndarray:

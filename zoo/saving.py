@@ -10,7 +10,7 @@ import keras
 
 from .. import layers as _layers
 from .atomic import atomic_path
-from .errors import InputError
+from .errors import InputError, first_line
 
 
 def save_model(model: keras.Model, path: str | Path) -> Path:
@@ -40,7 +40,7 @@ def load_model(path: str | Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # Keras raises a dozen kinds for a damaged file, from KeyError to BadZipFile.
-        raise InputError(f"{path} cannot be read as a .keras model: {_first_line(error)}") from error
+        raise InputError(f"{path} cannot be read as a .keras model: {first_line(error)}") from error
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:
@@ -56,7 +56,7 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     try:
         theirs = _tensor_shapes(path)
     except Exception as error:  # of zipfile and h5py, for every way in which a file can be damaged
-        raise InputError(f"{path} cannot be read as weights: {_first_line(error)}") from error
+        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
     with TemporaryDirectory() as folder:
         model.save_weights(Path(folder, "own.weights.h5"))
         ours = _tensor_shapes(Path(folder, "own.weights.h5"))
@@ -94,8 +94,3 @@ def _existing(path: str | Path) -> Path:
 def _register_layers() -> None:
     for name in _layers.__all__:
         getattr(_layers, name)  # importing a layer's module registers it with Keras
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

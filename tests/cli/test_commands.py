@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import pytest
 from PIL import Image
 
@@ -127,6 +128,7 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         (["train", "lenet5", "--data", "nowhere", "--run-dir", "run"], "neither 'digits' nor a folder"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epoch=3"], "epoch: Extra inputs"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs"], "no field=value"),
+        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs=["], "is no YAML value"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--recipe", "no.yaml"], "no.yaml cannot be read"),
         (
             ["train", "lenet5", "--data", "digits", "--run-dir", "run", "--image-size", "9"],
@@ -170,9 +172,7 @@ def test_artifact_that_fails_its_proof_exits_with_1(pocketzoo, trained_file, tmp
     from pocketzoo.export import bundle
 
     def failing(*arguments, **options):
-        return export.proof.Proof(
-            None, None, (export.manifest.Gate(name="agreement", status="failed", figure=0.5, bar=">= 0.9"),)
-        )
+        return export.proof.Proof(None, None, (export.manifest.Gate.measured("agreement", 0.5, ">=", 0.9),))
 
     monkeypatch.setattr(bundle, "prove", failing)
     code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "out")
@@ -203,7 +203,16 @@ def test_quickstart_that_misses_a_bar_exits_with_1(pocketzoo, tmp_path, monkeypa
     code, printed, err = pocketzoo("quickstart", "--fast", "--out", tmp_path / "out")
     assert code == 1
     assert "failed" in printed
-    assert "missed a bar" in err
+    assert "missed a bar: accuracy after" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_model_that_takes_no_images_is_refused(pocketzoo, tmp_path):
+    path = zoo.save_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), tmp_path / "m.keras")
+    for arguments in (["evaluate", path, "--data", "digits"], ["export", path, "--out", tmp_path / "out"]):
+        code, _, err = pocketzoo(*arguments)
+        assert code == 2
+        assert "an image classifier takes one" in err
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["info", "resnet20"]])

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -54,7 +55,7 @@ def test_figures_are_what_the_artifacts_answer(bundle, manifest, digits, trained
 
 def test_gates_of_quantized_artifacts_have_the_bars_of_the_contract(manifest):
     for record in manifest.artifacts:
-        bars = {gate.name: gate.bar for gate in record.gates}
+        bars = {gate.name: gate.requirement for gate in record.gates}
         assert all(gate.status == "passed" for gate in record.gates)
         if record.format.endswith("int8"):
             assert (bars["agreement"], bars["accuracy drop"]) == (">= 0.98", "<= 0.01")
@@ -95,7 +96,7 @@ def test_calibration_leaves_out_evaluation_images(trained, digits, tmp_path):
         tmp_path / "out",
         targets=["edge"],
         calibration=(images[:150], labels[:150]),
-        evaluation=(images[50:300], labels[50:300]),
+        evaluation=(images[50:300].astype("float32"), labels[50:300, None]),
     )
     assert manifest.calibration.count == 50
     with pytest.raises(zoo.InputError, match="all calibration images are evaluation images too"):
@@ -138,10 +139,26 @@ def test_directory_that_is_not_empty_needs_overwrite(trained, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_current_directory_can_be_the_bundle(trained, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    export.export_model(trained, ".", targets=["gpu"])
+    export.export_model(trained, out, targets=["mobile"], overwrite=True)
+    assert export.Manifest.load(out / "manifest.json").targets == ("mobile",)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_directory_that_is_no_bundle_is_never_overwritten(trained, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(zoo.InputError, match="it is no bundle, so it is not overwritten"):
         export.export_model(trained, tmp_path, overwrite=True)
+    (tmp_path / "manifest.json").write_text('{"name": "a browser extension"}')
+    with pytest.raises(zoo.InputError, match="it is no bundle, so it is not overwritten"):
+        export.export_model(trained, tmp_path, overwrite=True)
+    (tmp_path / "out.failed").mkdir()
+    with pytest.raises(zoo.InputError, match=r"out\.failed is in the way"):
+        export.export_model(trained, tmp_path / "out")
     (tmp_path / "file").write_text("")
     for out, message in (("file", "is a file"), ("file/out", "cannot be written: File exists")):
         with pytest.raises(zoo.InputError, match=message):
@@ -180,7 +197,10 @@ def test_disk_without_room_leaves_nothing_behind(trained_file, tmp_path):
         ({"targets": ["edge"], "calibration": np.zeros((4, 8, 8, 1))}, r"the model takes \(count, 32, 32, 1\)"),
         ({"evaluation": np.zeros((0, 32, 32, 1))}, "evaluation has shape"),
         ({"evaluation": np.full((2, 32, 32, 1), 300.0)}, "values from 300.0 to 300.0; pixels go from 0 to 255"),
-        ({"evaluation": (np.zeros((2, 32, 32, 1)), [1])}, "1 labels for 2 images"),
+        ({"evaluation": (np.zeros((2, 32, 32, 1)), [1])}, r"labels of shape \(1,\) for 2 images"),
+        ({"evaluation": (np.zeros((2, 32, 32, 1)), [1, 10])}, "from 1 to 10; the model's are integers from 0 to 9"),
+        ({"evaluation": (np.zeros((2, 32, 32, 1)), ["0", "1"])}, "the model's are integers from 0 to 9"),
+        ({"evaluation": np.zeros((2, 32, 32, 1))}, "one image only; answers that do not vary prove nothing"),
         ({"evaluation": "digits"}, "it takes images"),
     ],
 )
@@ -188,6 +208,22 @@ def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, 
     with pytest.raises(zoo.InputError, match=message):
         export.export_model(trained, tmp_path / "out", **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_model_that_takes_no_images_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(zoo.InputError, match="an image classifier takes one"):
+        export.export_model(model, tmp_path / "out")
+
+
+def test_model_in_reduced_precision_is_refused(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = zoo.create_model("lenet5")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    with pytest.raises(zoo.InputError, match="computes in reduced precision"):
+        export.export_model(model, tmp_path / "out")
 
 
 def test_model_of_open_size_is_refused(tmp_path):

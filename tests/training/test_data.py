@@ -48,12 +48,29 @@ def test_splits_share_no_image(digits):
 )
 def test_split_is_disjoint_whole_and_has_every_class_in_every_part(counts, seed, validation, test):
     labels = np.repeat(np.arange(len(counts)), counts)
-    parts = split_stratified(labels, validation=validation, test=test, seed=seed)
+    contents = [b"%d" % number for number in range(len(labels))]
+    parts = split_stratified(labels, contents, validation=validation, test=test, seed=seed)
     assert sorted(np.concatenate(parts)) == list(range(len(labels)))
     for part in parts:
         assert set(labels[part]) == set(labels)
-    again = split_stratified(labels, validation=validation, test=test, seed=seed)
+    again = split_stratified(labels, contents, validation=validation, test=test, seed=seed)
     assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
+
+
+@given(count=st.integers(10, 60), added=st.integers(0, 5), seed=st.integers(0, 3))
+def test_photos_that_are_added_bring_no_trained_image_into_the_test_split(count, added, seed):
+    def parts(size):
+        contents = [b"%d" % (number * 7919) for number in range(size)]
+        return split_stratified(np.zeros(size, int), contents, validation=0.2, test=0.2, seed=seed)
+
+    assert not set(parts(count)[0]) & set(parts(count + added)[2])
+
+
+def test_copies_of_an_image_stay_in_one_split():
+    contents = [b"%d" % (number // 3) for number in range(90)]
+    parts = split_stratified(np.zeros(90, int), contents, validation=0.1, test=0.2, seed=0)
+    found = [{contents[i] for i in part} for part in parts]
+    assert sum(map(len, found)) == 30
 
 
 def test_folder_has_a_class_for_each_sub_folder(folder):
@@ -75,6 +92,15 @@ def test_unreadable_images_stop_or_are_left_out_and_counted(folder):
     assert len(data.train) + len(data.validation) + len(data.test) == 16
 
 
+def test_hidden_files_and_folders_are_passed_over(folder):
+    (folder / "ant" / "._0.png").write_bytes(b"what macOS leaves")
+    (folder / "bee" / ".ipynb_checkpoints").mkdir()
+    Image.new("L", (4, 4)).save(folder / "bee" / ".ipynb_checkpoints" / "0.png")
+    (folder / "cow" / "folder.png").mkdir()
+    data = training.load_data(folder)
+    assert len(data.train) + len(data.validation) + len(data.test) == 18
+
+
 def test_folder_that_cannot_be_used_says_why(folder, tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(zoo.InputError, match="has 0 class folders"):
@@ -86,7 +112,7 @@ def test_folder_that_cannot_be_used_says_why(folder, tmp_path_factory):
     with pytest.raises(zoo.InputError, match="dog has no images"):
         training.load_data(folder)
     Image.new("L", (4, 4)).save(folder / "dog" / "1.png")
-    with pytest.raises(zoo.InputError, match="dog has 1 readable images; every class folder takes 3 or more"):
+    with pytest.raises(zoo.InputError, match="dog has 1 different readable images; every class takes 3 or more"):
         training.load_data(folder)
 
 
@@ -95,7 +121,9 @@ def test_folder_that_cannot_be_used_says_why(folder, tmp_path_factory):
     [
         ({"source": "digit"}, "neither 'digits' nor a folder"),
         ({"source": "digits", "channels": 2}, "channels is 2; allowed are 1"),
-        ({"source": "digits", "image_size": 0}, "image_size is 0; it takes 1 pixel or more"),
+        ({"source": "digits", "image_size": 0}, "image_size is 0; it takes pixels, 1 or more"),
+        ({"source": "digits", "image_size": 32.5}, "image_size is 32.5; it takes pixels"),
+        ({"source": "digits", "image_size": (32, 32, 3)}, "it takes pixels"),
         ({"source": "digits", "on_unreadable": "ignore"}, "allowed are 'raise' and 'skip'"),
     ],
 )

@@ -32,6 +32,11 @@ def test_evaluation_changes_no_weight(digits, randomize_batch_norm):
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+def test_model_of_other_classes_is_refused(digits):
+    with pytest.raises(zoo.InputError, match="answers 12 classes, but digits has 10"):
+        training.evaluate(zoo.create_model("lenet5", classes=12), digits)
+
+
 def test_images_of_another_shape_are_refused(digits):
     with pytest.raises(zoo.InputError, match=r"but the data has \(32, 32, 1\)"):
         training.evaluate(zoo.create_model("resnet20"), digits)

@@ -1,17 +1,17 @@
 import json
-import math
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
-from pocketzoo import training, zoo
+from pocketzoo import layers, training, zoo
 
 BRIEF = training.Recipe(epochs=2, batch_size=40)
 
@@ -154,11 +154,30 @@ def test_run_directory_in_use_is_not_touched_unless_told(few_digits, tmp_path):
     assert training.Recipe.load(run / "recipe.yaml") == other
 
 
+def test_run_that_failed_before_its_first_checkpoint_can_be_tried_again_otherwise(few_digits, tmp_path):
+    hopeless = training.Recipe(epochs=1, optimizer="sgd", learning_rate=1e38, warmup_epochs=0)
+    with pytest.raises(zoo.InputError, match="try a lower learning_rate"):
+        training.fit(lenet(), few_digits, hopeless, run_dir=tmp_path / "run", verbose=False)
+    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+
+
 def test_directory_that_is_no_run_is_never_overwritten(few_digits, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(zoo.InputError, match="is not empty"):
         training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path, overwrite=True, verbose=False)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_files_that_somebody_keeps_beside_a_run_are_not_touched(few_digits, tmp_path):
+    run = tmp_path / "run"
+    training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    (run / ".git").mkdir()
+    (run / "notes.txt").write_text("precious")
+    training.fit(lenet(), few_digits, BRIEF, run_dir=run, resume=True, verbose=False)
+    with pytest.raises(zoo.InputError, match="is not empty"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=run, overwrite=True, verbose=False)
+    assert (run / ".git").is_dir()
+    assert (run / "notes.txt").read_text() == "precious"
 
 
 def test_run_directory_that_cannot_be_made_is_named(few_digits, tmp_path):
@@ -173,18 +192,64 @@ def test_resume_without_a_directory_is_refused(few_digits):
 
 
 def test_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(few_digits, tmp_path):
-    model = lenet()
-    training.fit(model, few_digits, BRIEF.changed(epochs=1), run_dir=tmp_path / "good", verbose=False)
     run = tmp_path / "run"
     # AdamW cannot blow up by itself; a decay of more than 1 a step turns every kernel over, ever larger.
     diverging = training.Recipe(
         epochs=30, batch_size=40, optimizer="sgd", learning_rate=1e4, weight_decay=1e4, warmup_epochs=0
     )
     with pytest.raises(zoo.InputError, match=r"the loss became nan in epoch \d+, step \d+; try a lower learning_rate"):
-        training.fit(model, few_digits, diverging, run_dir=run, verbose=False)
+        training.fit(lenet(), few_digits, diverging, run_dir=run, verbose=False)
     assert not (run / "metrics.json").exists()
-    for checkpoint in run.glob("checkpoint-*"):
-        assert all(math.isfinite(epoch["loss"]) for epoch in json.loads((checkpoint / "history.json").read_text()))
+
+
+def test_loss_that_is_no_number_in_validation_only_is_not_kept(few_digits, tmp_path):
+    run = tmp_path / "run"
+    one_step = training.Recipe(epochs=2, batch_size=120, optimizer="sgd", learning_rate=1e38, warmup_epochs=0)
+    with pytest.raises(zoo.InputError, match=r"epoch 1 .*Last good checkpoint: none yet"):
+        training.fit(lenet(), few_digits, one_step, run_dir=run, verbose=False)
+    assert sorted(path.name for path in run.iterdir()) == ["pocketzoo-run.json", "recipe.yaml"]
+
+
+def test_resume_with_other_data_is_refused(few_digits, digits, tmp_path):
+    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    other = replace(few_digits, train=digits.validation)
+    with pytest.raises(zoo.InputError, match="belongs to another run: fingerprint was"):
+        training.fit(lenet(), other, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
+
+
+class StoppedHereError(Exception):
+    pass
+
+
+def test_random_layers_go_on_where_they_were_when_resumed(few_digits, tmp_path, monkeypatch):
+    from pocketzoo.training.callbacks import Recorder
+
+    def net() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        image = keras.Input((32, 32, 1))
+        return keras.Model(image, layers.ClassificationHead(10, dropout=0.5)(keras.layers.Flatten()(image)), name="net")
+
+    how = BRIEF.changed(epochs=4)
+    whole = training.fit(net(), few_digits, how, verbose=False)
+    keep = Recorder.on_epoch_end
+
+    def stop_after_two(self, epoch, logs=None):
+        keep(self, epoch, logs)
+        if epoch == 1:
+            raise StoppedHereError
+
+    monkeypatch.setattr(Recorder, "on_epoch_end", stop_after_two)
+    with pytest.raises(StoppedHereError):
+        training.fit(net(), few_digits, how, run_dir=tmp_path / "run", verbose=False)
+    monkeypatch.setattr(Recorder, "on_epoch_end", keep)
+    resumed = training.fit(net(), few_digits, how, run_dir=tmp_path / "run", resume=True, verbose=False)
+    assert resumed.history == whole.history
+    assert all(np.array_equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
+
+
+def test_best_model_is_kept_without_its_optimizer(few_digits, tmp_path):
+    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    assert not zoo.load_model(tmp_path / "run" / "best.keras").compiled
 
 
 FILLING_THE_DISK = """
@@ -205,13 +270,14 @@ def test_disk_without_room_stops_with_a_sentence_and_leaves_no_half_files(tmp_pa
     command = [sys.executable, "-c", FILLING_THE_DISK, str(run)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert re.search(r"epoch 1 cannot be kept in .*run: .*\. Last good checkpoint: none yet\.", done.stdout)
-    assert sorted(path.name for path in run.iterdir()) == ["recipe.yaml", "settings.json"]
+    assert sorted(path.name for path in run.iterdir()) == ["pocketzoo-run.json", "recipe.yaml"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"classes": 3}, "answers 3 classes, but digits has 10"),
+        ({"labels": list("9876543210")}, r"answers \['9', .*, but digits has \['0'"),
         ({"input_shape": (32, 32, 3)}, r"takes images of \(32, 32, 3\)"),
         ({"input_shape": (28, 28, 1)}, r"takes images of \(28, 28, 1\)"),
     ],

@@ -57,6 +57,17 @@ def test_light_augmentation_moves_images_a_little_and_keeps_the_range(few_digits
     assert len(np.unique(changes.round(3))) > 20  # every image by itself, not the batch as one
 
 
+def test_draws_of_one_batch_are_not_those_of_another():
+    from pocketzoo.training.augmentation import _GivenSeed
+
+    draws = set()
+    for seed in range(3):
+        for step in (0, 1, 2, 1 << 20, 1 << 21):
+            given = _GivenSeed([seed, step])
+            draws |= {tuple(np.array(given.next())) for _ in range(6)}
+    assert len(draws) == 3 * 5 * 6
+
+
 def test_evaluation_keeps_the_order(few_digits):
     images, labels = few_digits.test.arrays()
     got = batches(evaluation_batches(few_digits.test, 16))

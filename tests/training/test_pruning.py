@@ -20,6 +20,16 @@ def test_every_kernel_ends_at_the_target(few_digits, trained, sparsity):
     assert result.metrics["sparsity"] == pytest.approx(sparsity, abs=1e-3)
 
 
+def test_kernels_keep_their_own_constraint_while_pruned(few_digits):
+    image = keras.Input((32, 32, 1))
+    dense = keras.layers.Dense(10, activation="softmax", kernel_constraint="non_neg")
+    model = keras.Model(image, dense(keras.layers.Flatten()(image)))
+    training.prune(model, few_digits, BRIEF, sparsity=0.5, frequency=2, verbose=False)
+    assert dense.kernel.numpy().min() == 0
+    assert zeros(dense.kernel) >= 0.5
+    assert isinstance(dense.kernel.constraint, keras.constraints.NonNeg)
+
+
 def test_pruned_model_is_a_plain_model_that_keeps_its_zeros_when_saved(few_digits, trained, tmp_path):
     kinds = [type(layer) for layer in trained.layers]
     training.prune(trained, few_digits, BRIEF, sparsity=0.8, frequency=2, verbose=False)
@@ -78,8 +88,8 @@ def test_pruning_residual_nets_reaches_the_kernels_inside_composites(few_digits)
     [
         ({"sparsity": 1.0}, "sparsity is 1.0; it takes 0 or more and less than 1"),
         ({"sparsity": -0.1}, "sparsity is -0.1"),
-        ({"frequency": 0}, "frequency is 0; it takes 1 step or more"),
-        ({"frequency": 100}, "12 steps are too few to prune every 100"),
+        ({"frequency": 0}, "frequency is 0; it takes 1 to 6 steps"),
+        ({"frequency": 100}, "frequency is 100; it takes 1 to 6 steps, half of the run"),
     ],
 )
 def test_arguments_out_of_range_say_what_is_allowed(few_digits, trained, arguments, message):

@@ -122,7 +122,7 @@ def test_tflite_and_onnx_answer_as_keras(name, small, pixels, tmp_path):
             load_artifact(file), kind, reference, size=file.stat().st_size, kernel_weights=form.kernel_weights
         )
         assert [gate for gate in proof.gates if gate.status == "failed"] == []
-        assert {gate.bar for gate in proof.gates if gate.name == "relative difference"} == {"<= 0.0001"}
+        assert {gate.bar for gate in proof.gates if gate.name == "relative difference"} == {1e-4}
 
 
 READ_IN_A_FRESH_PROCESS = """

@@ -25,6 +25,35 @@ def test_nested_models_are_written_out(pixels):
     assert np.abs(model.predict(images, verbose=0) - flat.predict(images, verbose=0)).max() == 0.0
 
 
+def test_part_that_is_called_in_inference_mode_stays_so(pixels):
+    inner = zoo.create_model("resnet20", input_shape=(16, 16, 3))
+    image = keras.Input((16, 16, 3))
+    block = layers.ConvNormAct(3, 3, name="frozen")
+    model = keras.Model(image, keras.layers.Dense(2)(inner(block(image, training=False), training=False)))
+    flat = zoo.flatten_model(model)
+    images = pixels(4, 16, 16, 3)
+    before = [weight.numpy() for weight in flat.non_trainable_weights]
+    np.testing.assert_array_equal(flat(images), model(images))
+    assert all(np.array_equal(b, w) for b, w in zip(before, flat.non_trainable_weights, strict=True))
+
+
+def test_layer_of_somebody_else_is_refused_and_named():
+    class Own(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    image = keras.Input((4, 4, 1))
+    with pytest.raises(zoo.InputError, match=r"layer mine \(Own\) is not of Keras"):
+        zoo.flatten_model(keras.Model(image, Own(name="mine")(image)))
+
+
+def test_sequential_model_that_was_never_called_is_written_out(pixels):
+    model = keras.Sequential([keras.Input((8, 8, 1)), layers.ConvNormAct(3, 3), layers.ClassificationHead(2)])
+    flat = zoo.flatten_model(model)
+    images = pixels(2, 8, 8, 1)
+    np.testing.assert_array_equal(flat(images), model(images))
+
+
 def test_compiled_model_keeps_its_optimizer_and_flat_form_has_none():
     model = zoo.create_model("lenet5")
     model.compile("adam", "sparse_categorical_crossentropy")

@@ -29,6 +29,24 @@ def test_photo_is_turned_as_its_exif_tag_says(tmp_path):
     assert read_image(tmp_path / "turned.png", height=2, width=1, channels=1).ravel().tolist() == [255, 0]
 
 
+def test_sixteen_bits_become_eight_and_keep_their_shades(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype("uint16").reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    read = read_image(tmp_path / "deep.png", height=16, width=16, channels=1)
+    np.testing.assert_array_equal(read.ravel(), np.arange(256))
+
+
+def test_transparent_pixels_are_white_whatever_colour_they_hide(tmp_path):
+    Image.new("RGBA", (4, 4), (200, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_image(tmp_path / "clear.png", height=4, width=4, channels=3) == 255).all()
+
+
+def test_pixels_of_no_known_range_are_refused(tmp_path):
+    Image.fromarray(np.ones((4, 4), "float32")).save(tmp_path / "float.tif")
+    with pytest.raises(zoo.InputError, match="floating-point numbers of no known range"):
+        read_image(tmp_path / "float.tif", height=4, width=4, channels=1)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("kept", [0, 0.1, 0.5])
 def test_damaged_image_is_named(suffix, kept, tmp_path):

@@ -27,7 +27,7 @@ def test_unknown_model_names_the_nearest():
         zoo.model_card("lenet")
 
 
-def test_cards_cannot_be_changed():
+def test_fields_of_cards_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         zoo.model_card("lenet5").classes = 3
 

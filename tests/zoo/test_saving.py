@@ -1,3 +1,7 @@
+import io
+import zipfile
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -13,9 +17,27 @@ def saved(tmp_path_factory):
     return zoo.save_model(zoo.create_model("lenet5"), tmp_path_factory.mktemp("saved") / "lenet5.keras")
 
 
-def test_saved_model_answers_the_same(saved, pixels):
-    images = pixels(2, 32, 32, 1)
-    np.testing.assert_array_equal(zoo.load_model(saved)(images), zoo.load_model(saved)(images))
+def test_saved_model_answers_the_same(tmp_path, pixels):
+    model, images = zoo.create_model("lenet5"), pixels(2, 32, 32, 1)
+    np.testing.assert_array_equal(zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))(images), model(images))
+
+
+def test_frozen_block_is_frozen_throughout_when_loaded(tmp_path):
+    model = zoo.create_model("resnet20")
+    model.get_layer("stage2_block1").trainable = False
+    loaded = zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))
+    assert len(loaded.trainable_weights) == len(model.trainable_weights)
+    assert len(zoo.flatten_model(loaded).trainable_weights) == len(model.trainable_weights)
+
+
+def test_names_of_the_tensors_in_a_file_stay_what_they_are(saved):
+    """Files that people have must go on loading: a change here takes a new major version."""
+    with zipfile.ZipFile(saved) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        names = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    layers = {"conv_norm_act/conv", "conv_norm_act_1/conv", "dense", "dense_1", "classification_head/dense"}
+    expected = {f"layers/{layer}/vars/{i}" for layer in layers | {"pixel_normalization"} for i in (0, 1)}
+    assert set(names) == expected
 
 
 def test_name_must_end_in_keras(tmp_path):

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -17,6 +16,8 @@ from ..fitting import Job, RunResult, run_job
 from ..pipeline import steps_per_epoch
 from ..recipe import Recipe
 
+UPDATES = 20
+"""Of the masks over the schedule. Few large cuts hurt more than many small ones."""
 DEFAULT_RECIPE = Recipe(epochs=20, learning_rate=1e-3)
 
 
@@ -26,7 +27,7 @@ def prune(
     recipe: Recipe | None = None,
     *,
     sparsity: float = 0.5,
-    frequency: int = 10,
+    frequency: int | None = None,
     run_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -36,14 +37,15 @@ def prune(
 
     Zhu, Gupta: To prune, or not to prune (arXiv:1710.01878): the sparsity s(t) = sparsity * (1 - (1 - t)^3) rises over
     the first half of the steps, the second half makes up for the loss. Depthwise kernels, biases and norms stay, as in
-    TF-MOT. The model stays a plain `keras.Model`: no wrappers, nothing to strip.
+    TF-MOT. The model stays a plain `keras.Model`: no wrappers, nothing to strip. Training it on with `fit` lets the
+    zeros go; prune it again instead.
 
     Args:
         model: A trained classifier; pruned in place.
         data: What to train on.
         recipe: How to train on; 20 epochs at a learning rate of 1e-3 if None.
         sparsity: Share of zeros in every kernel at the end, from 0 up to but not including 1.
-        frequency: Steps between two updates of the masks.
+        frequency: Steps between two updates of the masks; by default so that there are about 20.
         run_dir: As in `fit`.
         resume: As in `fit`.
         overwrite: As in `fit`.
@@ -53,18 +55,18 @@ def prune(
         The run; its metrics also have `sparsity`, the share of zeros over all pruned kernels.
 
     Raises:
-        InputError: `sparsity` or `frequency` is out of range, the run is too short for one update, or as in `fit`.
+        InputError: `sparsity` or `frequency` is out of range, or as in `fit`.
     """
     recipe = recipe or DEFAULT_RECIPE
     if not 0 <= sparsity < 1:
         raise InputError(f"sparsity is {sparsity}; it takes 0 or more and less than 1.")
-    if frequency < 1:
-        raise InputError(f"frequency is {frequency}; it takes 1 step or more.")
     steps = steps_per_epoch(data.train, recipe)
+    half = max(1, recipe.epochs * steps // 2)
+    frequency = max(1, half // UPDATES) if frequency is None else frequency
+    if not 1 <= frequency <= half:
+        raise InputError(f"frequency is {frequency}; it takes 1 to {half} steps, half of the run.")
     # The last update must fall on the last step of the schedule, or the sparsity would stop short of the target.
-    end_step = recipe.epochs * steps // 2 // frequency * frequency
-    if end_step == 0:
-        raise InputError(f"{recipe.epochs * steps} steps are too few to prune every {frequency}; train longer.")
+    end_step = half // frequency * frequency
     kernels = prunable_kernels(model)
     job = Job(
         title=f"Pruning {model.name}",
@@ -72,10 +74,10 @@ def prune(
         settings={"verb": "prune", "sparsity": sparsity, "frequency": frequency},
         callbacks=[PruningCallback(kernels, sparsity, end_step, frequency)],
         first_eligible=math.ceil(end_step / steps) - 1,  # the epoch in which the last update falls
+        final_metrics=lambda: {"sparsity": measured_sparsity(kernels)},
     )
-    with _constraints_removed_after(kernels):
-        result = run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
-    return replace(result, metrics=result.metrics | {"sparsity": measured_sparsity(kernels)})
+    with _own_constraints_after(kernels):
+        return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 
 
 def prunable_kernels(model: keras.Model) -> list[keras.Variable]:
@@ -99,13 +101,13 @@ class PruningCallback(keras.callbacks.Callback):
         self._arguments = {"sparsity": sparsity, "end_step": end_step, "frequency": frequency}
 
     def on_train_begin(self, logs=None):
-        """Starts with a mask of what is zero already, which is how a resumed run gets its masks back."""
+        """Starts with a mask of what is zero already: so a resumed run gets its masks back."""
         from .tfmot import MagnitudePruning, Masked
 
         iterations = self.model.optimizer.iterations
         self._pruning = MagnitudePruning(self._kernels, lambda: iterations.value, **self._arguments)
         for kernel, mask in zip(self._kernels, self._pruning.masks, strict=True):
-            kernel.constraint = Masked(mask)
+            kernel.constraint = Masked(mask, kernel.constraint)
         self._pruning.update()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -114,7 +116,7 @@ class PruningCallback(keras.callbacks.Callback):
 
 
 @contextmanager
-def _constraints_removed_after(kernels: list[keras.Variable]) -> Iterator[None]:
+def _own_constraints_after(kernels: list[keras.Variable]) -> Iterator[None]:
     before = [kernel.constraint for kernel in kernels]
     try:
         yield

@@ -52,9 +52,10 @@ class MagnitudePruning:
 class Masked(keras.constraints.Constraint):
     """Keeps masked weights at zero; the optimizer applies it inside the compiled step."""
 
-    def __init__(self, mask: tf.Variable):
+    def __init__(self, mask: tf.Variable, own: keras.constraints.Constraint | None):
         self._mask = mask
+        self._own = own
 
     def __call__(self, weights):
-        """`weights` with zeros where the mask has them."""
-        return weights * self._mask
+        """`weights` under the variable's own constraint, if it has one, with zeros where the mask has them."""
+        return (weights if self._own is None else self._own(weights)) * self._mask
