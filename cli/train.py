@@ -17,8 +17,6 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the card's by default.")
     ] = None,
-        int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the card's by default.")
-    ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
     skip_unreadable: SkipUnreadable = False,
