@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..training import ImageData
 
 SPARSITY = 0.8
+OPTIMIZER = {"optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 5e-3}
+"""Found by trial on these digits: 99.7 % on average over 5 seeds of split and start, AdamW 99.0 %."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Plan:
     """Accuracy that pruning may cost, 0..1."""
 
 
-FULL = Plan(epochs=30, prune_epochs=20, least_accuracy=0.99, largest_drop=0.005)
-FAST = Plan(epochs=8, prune_epochs=10, least_accuracy=0.95, largest_drop=0.03)
+FULL = Plan(epochs=60, prune_epochs=20, least_accuracy=0.99, largest_drop=0.005)
+FAST = Plan(epochs=12, prune_epochs=10, least_accuracy=0.95, largest_drop=0.03)
 
 
 def quickstart(
@@ -60,7 +62,7 @@ def quickstart(
     data = training.load_data("digits")
     keras.utils.set_random_seed(0)
     model = zoo.create_model("lenet5", labels=data.labels)
-    training.fit(model, data, training.Recipe(epochs=plan.epochs), run_dir=runs / "train", overwrite=True)
+    training.fit(model, data, training.Recipe(epochs=plan.epochs, **OPTIMIZER), run_dir=runs / "train", overwrite=True)
     trained = training.evaluate(model, data).accuracy
     how = DEFAULT_RECIPE.changed(epochs=plan.prune_epochs)
     result = training.prune(model, data, how, sparsity=SPARSITY, run_dir=runs / "prune", overwrite=True)
@@ -74,12 +76,9 @@ def quickstart(
     if not as_json:
         rows = [(gate.name, f"{gate.figure:.2%}", gate.requirement, gate.status) for gate in gates]
         console.show_table(("lenet5 in Keras", "test split", "bar", "proof"), rows)
-    failed = [gate for gate in gates if gate.status == "failed"]
+    failed = [gate.sentence for gate in gates if gate.status == "failed"]
     if failed:
-        missed = "; ".join(
-            f"{g.name} is {g.figure:.4f}, must be {g.requirement}" for g in gates if g.status == "failed"
-        )
-        raise export.ProofError(f"the quickstart missed a bar: {missed}.")
+        raise export.ProofError(f"the quickstart missed a bar: {'; '.join(failed)}.")
     with console.status("Converting and proving"):
         manifest = export.export_model(
             model, out, targets=export.list_targets(), calibration=data.train, evaluation=data.test, overwrite=True
