@@ -12,6 +12,7 @@ import numpy as np
 
 from ..zoo.atomic import UNFINISHED, atomic_path
 from ..zoo.errors import InputError, first_line
+from ..zoo.flat import without_optimizer
 from ..zoo.saving import save_model
 from .history import History
 from .recipe import Recipe
@@ -94,11 +95,11 @@ class RunDirectory:
 
     def save_best(self, model: keras.Model) -> None:
         """Keeps `model` as the best so far, without its optimizer: whoever trains it on brings another."""
-        save_model(_without_optimizer(model), self.best_file)
+        save_model(without_optimizer(model), self.best_file)
 
     def load_best(self, model: keras.Model) -> None:
         """Puts the best weights into `model`."""
-        _without_optimizer(model).load_weights(self.best_file)
+        without_optimizer(model).load_weights(self.best_file)
 
     def save_checkpoint(self, model: keras.Model, history: History) -> None:
         """Keeps weights, optimizer state and history after the last epoch of `history`, and drops older ones."""
@@ -153,8 +154,3 @@ def _seeds(model: keras.Model) -> list[keras.Variable]:
     """The states of the random layers, such as Dropout, which Keras keeps out of the saved weights."""
     known = {id(v) for v in model.weights} | {id(v) for metric in model.metrics for v in metric.variables}
     return [v for v in model.variables if id(v) not in known]
-
-
-def _without_optimizer(model: keras.Model) -> keras.Model:
-    """The same layers as a model that is not compiled."""
-    return keras.Model(model.input, model.output, name=model.name)

@@ -29,7 +29,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
             return layer
         return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is used twice stays one layer
 
-    flat = _without_optimizer(model)  # which clones would copy
+    flat = without_optimizer(model)  # which clones would copy
     while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
         flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
     for layer in flat.layers:
@@ -39,7 +39,8 @@ def flatten_model(model: keras.Model) -> keras.Model:
     return flat
 
 
-def _without_optimizer(model: keras.Model) -> keras.Model:
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """The same layers as a model that is not compiled."""
     if isinstance(model, keras.Sequential):  # has no `input` before it is called
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     return keras.Model(model.input, model.output, name=model.name)

@@ -25,7 +25,7 @@ def test_nested_models_are_written_out(pixels):
     assert np.abs(model.predict(images, verbose=0) - flat.predict(images, verbose=0)).max() == 0.0
 
 
-def test_part_that_is_called_in_inference_mode_stays_so(pixels):
+def test_parts_that_are_called_with_a_training_flag_are_written_out(pixels):
     inner = zoo.create_model("resnet20", input_shape=(16, 16, 3))
     image = keras.Input((16, 16, 3))
     block = layers.ConvNormAct(3, 3, name="frozen")
