@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import keras
@@ -27,9 +28,33 @@ class CompositeLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument, by name."""
-        parameters = inspect.signature(type(self).__init__).parameters.values()
-        own = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-        return super().get_config() | {name: getattr(self, name) for name in own}
+        return super().get_config() | {name: getattr(self, name) for name in _own_arguments(type(self))}
+
+
+class ChainLayer(CompositeLayer):
+    """A composite whose parts simply follow one another; a subclass lists them in `chain`."""
+
+    def chain(self) -> list[keras.layers.Layer]:
+        """The parts in order. No property: Keras would file the parts' weights under its name."""
+        raise NotImplementedError
+
+    def build(self, input_shape):
+        """Builds the parts."""
+        build_chain(self.chain(), input_shape)
+
+    def call(self, inputs, training=None):
+        """Applies the parts in order."""
+        return call_chain(self.chain(), inputs, training)
+
+    def compute_output_shape(self, input_shape):
+        """The shape that leaves the last part."""
+        return chain_output_shape(self.chain(), input_shape)
+
+
+@cache
+def _own_arguments(layer_class: type[CompositeLayer]) -> tuple[str, ...]:
+    parameters = inspect.signature(layer_class.__init__).parameters.values()
+    return tuple(p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD)
 
 
 def build_chain(chain: Iterable[keras.layers.Layer], shape: Shape) -> Shape:

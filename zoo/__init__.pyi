@@ -4,6 +4,12 @@ from .creation import create_model as create_model
 from .endpoints import feature_extractor as feature_extractor
 from .errors import InputError as InputError
 from .flat import flatten_model as flatten_model
+from .geometry import conv_output_size as conv_output_size
+from .geometry import receptive_field as receptive_field
+from .heads import replace_head as replace_head
+from .layer_table import LayerRow as LayerRow
+from .layer_table import count_macs as count_macs
+from .layer_table import layer_table as layer_table
 from .registry import list_models as list_models
 from .registry import model_card as model_card
 from .saving import load_model as load_model

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from .errors import InputError, describe
 
 CARDS = Path(__file__).parent / "cards"
+TASKS = ("classification", "segmentation")
+_FUNCTION = r"^[a-z0-9_]+:[a-z0-9_]+$"
 
 
 class _Table(BaseModel):
@@ -34,18 +36,38 @@ class Paper(_Table):
     url: str
 
 
+class Figure(_Table):
+    """A figure as it was published, often rounded."""
+
+    value: float
+    source: str
+    """Where, and what it includes."""
+
+
 class ModelCard(_Table):
     """What is known of one model: the fields that its family's file shares, and those of its own table."""
 
     name: str
     family: str
-    task: Literal["classification"] = "classification"
+    task: Literal[TASKS] = "classification"
+    """What it was made for; any other head can be put on."""
     summary: str
     """One line for lists."""
-    builder: str = Field(pattern=r"^[a-z0-9_]+:[a-z0-9_]+$")
-    """`module:function` in `zoo/`: normalised pixels in, features out."""
+    builder: str = Field(pattern=_FUNCTION)
+    """`module:function` in `zoo/`: normalised pixels in, feature map out; or, where there is a `backbone`, a dict from
+    stride to the backbone's deepest map of that stride in, feature map out."""
+    backbone: str | None = None
+    """Name of the model whose endpoints the builder attaches to."""
+    backbone_arguments: dict[str, Any] = {}
+    """Keyword arguments of the backbone's builder that differ from its own card's."""
+    neck: str | None = Field(default=None, pattern=_FUNCTION)
+    """`module:function` in `zoo/`: feature map in, the vector that a head takes out. Decoders and pyramids do without."""
     arguments: dict[str, Any] = {}
-    """Keyword arguments of the builder that make this variant."""
+    """Keyword arguments of the builder and the neck that make this variant."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the features that the head drops in training."""
+    score_map: bool = False
+    """Whether the head scores every place and averages the scores, not the features."""
     paper: Paper
     input_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     """Height, width and channels when none are asked for."""
@@ -56,10 +78,17 @@ class ModelCard(_Table):
     classes: PositiveInt
     """Number of classes when none is asked for."""
     trainable_parameters: PositiveInt
-    """Exact count at `input_shape` and `classes`, equal to the published one."""
+    """Exact count at `input_shape` and `classes`."""
+    parameters: PositiveInt
+    """The same with BatchNorm's moving statistics, as Keras counts; without PixelNormalization's constants."""
     parameters_source: str
-    """Where the count was published, and what it includes."""
+    """Where the count was published, what it includes, and what differs here by convention."""
+    multiply_adds: PositiveInt
+    """Exact count of one image's multiplications with addition at `input_shape` and `classes`: `zoo.count_macs`."""
+    published_multiply_adds: Figure | None = None
+    """What the paper or the authors' code says, where it says it."""
     endpoints: dict[str, Endpoint]
+    """From shallow to deep."""
     pretrained: dict[str, dict[str, Any]] = {}
     """Published weights by tag."""
 

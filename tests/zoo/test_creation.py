@@ -71,7 +71,7 @@ def test_damaged_weights_are_refused(suffix, tmp_path):
         (
             "resnet20",
             {"shortcut": "foo"},
-            "cannot be built with {'shortcut': 'foo'}: .*allowed are",
+            "cannot be built with {'shortcut': 'foo'} on .*allowed are",
         ),
         ("lenet5", {"activation": "nope"}, "lenet5 cannot be built with"),
         ("lenet5", {"input_shape": (8, 32, 1)}, "smallest height and width are 16"),

@@ -1,0 +1,8 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def x():
+    """A map of normal noise."""
+    return np.random.default_rng(0).normal(size=(2, 7, 5, 3)).astype("float32")

@@ -1,0 +1,132 @@
+"""ResNet and what was made of it: v1, v1.5, pre-activation, ResNeXt, wide, with squeeze-excite and with CBAM.
+
+He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (arXiv:1512.03385), table 1; Identity Mappings in Deep
+Residual Networks (arXiv:1603.05027).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from ..layers import Bottleneck, ConvNormAct, NormAct, ResidualBlock
+
+NORM = {"name": "batch", "epsilon": 1e-5}
+REDUCTION = 16
+"""Times fewer channels within an attention than outside, in both papers."""
+
+
+def resnet(
+    pixels: keras.KerasTensor,
+    *,
+    blocks: Sequence[int],
+    bottleneck: bool = True,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    stem_width: int = 64,
+    stride_at: int = 2,
+    groups: int = 1,
+    group_width: float = 1.0,
+    attention: str | None = None,
+    stochastic_depth: float = 0.0,
+    output_stride: int = 32,
+) -> keras.KerasTensor:
+    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+
+    Args:
+        pixels: What the image holds, normalised.
+        blocks: Blocks of each stage.
+        bottleneck: Whether blocks are bottlenecks, four times as wide outside as inside, or basic ones.
+        widths: Channels of each stage's 3x3 convolutions, before `group_width`.
+        stem_width: Channels of the stem.
+        stride_at: Which convolution of a bottleneck takes the step: 1 as in the paper, 2 in "v1.5".
+        groups: Parts of a bottleneck's 3x3 convolution (ResNeXt).
+        group_width: Times as many channels in a bottleneck's 3x3 convolution as `widths` says (ResNeXt, wide ResNet).
+        attention: `"se"`, `"cbam"` or None.
+        stochastic_depth: Probability that training leaves out the last block; it grows with the depth from 0.
+        output_stride: 32, or 16 or 8: later stages then dilate their kernels instead of stepping (DeepLab).
+    """
+    x = ConvNormAct(stem_width, 7, strides=2, padding=3, norm=NORM, name="stem")(pixels)
+    x = _max_pool(x)
+    drop = _drop_rates(blocks, stochastic_depth)
+    for stage, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
+        strides, dilation = _step(stage, output_stride)
+        filters = width * 4 if bottleneck else width
+        for block in range(1, count + 1):
+            arguments = {
+                "strides": strides if block == 1 else 1,
+                "dilation_rate": dilation,
+                "padding": dilation,
+                "shortcut": "projection" if block == 1 and (strides > 1 or x.shape[-1] != filters) else "identity",
+                "attention": attention,
+                "squeeze_filters": max(1, filters // REDUCTION) if attention else None,
+                "stochastic_depth": drop[stage - 1][block - 1],
+                "norm": NORM,
+                "name": f"stage{stage}_block{block}",
+            }
+            if bottleneck:
+                mid = int(width * group_width)
+                x = Bottleneck(filters, mid, stride_at=stride_at, groups=groups, **arguments)(x)
+            else:
+                x = ResidualBlock(filters, width, **arguments)(x)
+    return x
+
+
+def resnet_v2(
+    pixels: keras.KerasTensor,
+    *,
+    blocks: Sequence[int],
+    widths: Sequence[int] = (64, 128, 256, 512),
+    stem_width: int = 64,
+) -> keras.KerasTensor:
+    """The pre-activation net: normalised pixels to the map before the pooling.
+
+    As the authors and Keras have it, a stage steps in its last block, so that all but the last stage's maps are already
+    subsampled where the next stage begins.
+
+    Args:
+        pixels: What the image holds, normalised.
+        blocks: Blocks of each stage.
+        widths: Channels of each stage's 3x3 convolutions; a quarter of the stage's.
+        stem_width: Channels of the stem.
+    """
+    x = ConvNormAct(stem_width, 7, strides=2, padding=3, norm=None, activation=None, name="stem")(pixels)
+    x = _max_pool(x)
+    for stage, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
+        for block in range(1, count + 1):
+            strides = 2 if block == count and stage < len(blocks) else 1
+            first = "projection" if block == 1 else "identity"
+            x = Bottleneck(
+                4 * width,
+                width,
+                strides=strides,
+                padding=1,
+                shortcut="subsample" if strides > 1 else first,
+                pre_activation=True,
+                norm=NORM,
+                name=f"stage{stage}_block{block}",
+            )(x)
+    return NormAct(norm=NORM, name="final")(x)
+
+
+def _max_pool(x: keras.KerasTensor) -> keras.KerasTensor:
+    # Zeros on every side, as the authors' Caffe has it; "same" would put more of them at the far side.
+    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+    return layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+
+
+def _step(stage: int, output_stride: int) -> tuple[int, int]:
+    """Stride and dilation of a stage."""
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"output_stride is {output_stride!r}; allowed are 8, 16 and 32.")
+    reached = 4 * 2 ** (stage - 1)
+    if stage == 1:
+        return 1, 1
+    return (2, 1) if reached <= output_stride else (1, reached // output_stride)
+
+
+def _drop_rates(blocks: Sequence[int], last: float) -> list[list[float]]:
+    """Of every block, growing linearly from 0 (Huang et al. arXiv:1603.09382, equation 4)."""
+    total = max(1, sum(blocks) - 1)
+    counter = iter(range(sum(blocks)))
+    return [[last * next(counter) / total for _ in range(count)] for count in blocks]
