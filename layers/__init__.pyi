@@ -8,6 +8,8 @@ from .conv import ConvNormAct as ConvNormAct
 from .conv import DepthwiseConvNormAct as DepthwiseConvNormAct
 from .conv import NormAct as NormAct
 from .conv import SeparableConvNormAct as SeparableConvNormAct
+from .dense_block import DenseBlock as DenseBlock
+from .dense_block import Transition as Transition
 from .heads import ClassificationHead as ClassificationHead
 from .heads import EmbeddingHead as EmbeddingHead
 from .heads import Head as Head

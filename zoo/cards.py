@@ -61,7 +61,7 @@ class ModelCard(_Table):
     backbone_arguments: dict[str, Any] = {}
     """Keyword arguments of the backbone's builder that differ from its own card's."""
     neck: str | None = Field(default=None, pattern=_FUNCTION)
-    """`module:function` in `zoo/`: feature map in, the vector that a head takes out. Decoders and pyramids do without."""
+    """`module:function` in `zoo/`: feature map in, the vector that a head takes out. Decoders go without it."""
     arguments: dict[str, Any] = {}
     """Keyword arguments of the builder and the neck that make this variant."""
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -5,7 +5,6 @@ Residual Networks (arXiv:1603.05027).
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import layers

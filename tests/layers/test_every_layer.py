@@ -113,6 +113,10 @@ CASES = [
         id="bottleneck-cbam-stochastic-depth",
     ),
     pytest.param(
+        layers.DenseBlock, {"growths": [2, 3], "bottlenecks": [4, 5]}, (2, 6, 6, 3), (2, 6, 6, 8), 12, id="dense-block"
+    ),
+    pytest.param(layers.Transition, {"filters": 2}, (2, 7, 6, 3), (2, 3, 3, 2), 3, id="transition"),
+    pytest.param(
         layers.SqueezeExcite, {"filters": 3, "squeeze_filters": 2}, (2, 6, 6, 3), (2, 6, 6, 3), 4, id="squeeze-excite"
     ),
     pytest.param(layers.ChannelAttention, {"filters": 3, "squeeze_filters": 2}, (2, 6, 6, 3), (2, 6, 6, 3), 4, id="ca"),
@@ -184,6 +188,23 @@ def test_layer_computes_in_the_precision_of_its_policy(
     assert keras.backend.standardize_dtype(output.dtype) == expected
     assert np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))).all()
     assert all(weight.dtype == "float32" for weight in layer.weights if "seed_generator" not in weight.path)
+
+
+@pytest.mark.parametrize(("layer_class", "arguments", "input_shape", "output_shape", "trainable"), CASES)
+def test_every_weight_is_in_the_saved_file(layer_class, arguments, input_shape, output_shape, trainable, tmp_path):
+    """Keras does not save the weights of layers that stand in a list within a list, and does not say so."""
+
+    def make() -> keras.Model:
+        shapes = input_shape if isinstance(input_shape, list) else [input_shape]
+        inputs = [keras.Input(shape[1:]) for shape in shapes]
+        return keras.Model(inputs, layer_class(**arguments)(inputs if isinstance(input_shape, list) else inputs[0]))
+
+    saved, loaded = make(), make()
+    saved.set_weights([np.random.default_rng(0).uniform(size=weight.shape) for weight in saved.get_weights()])
+    saved.save_weights(tmp_path / "layer.weights.h5")
+    loaded.load_weights(tmp_path / "layer.weights.h5")
+    for weight, expected in zip(loaded.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 def test_every_public_layer_has_a_case():

@@ -5,7 +5,7 @@ import numpy as np
 
 
 def pad(x: np.ndarray, size: int, strides: int, padding: str | int, value: float = 0.0) -> np.ndarray:
-    """What stands around a map for a window of `size` places: nothing, `padding` on each side, or TensorFlow's "same"."""
+    """A map with what stands around it for a window of `size` places: nothing, zeros on each side, or "same"."""
     if padding == "valid":
         return x
     if padding == "same":

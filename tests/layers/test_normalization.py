@@ -1,0 +1,18 @@
+import numpy as np
+import pytest
+
+from pocketzoo import layers
+
+
+def test_pixel_normalization_subtracts_the_mean_then_scales(x):
+    layer = layers.PixelNormalization(mean=[1.0, 2.0, 3.0], scale=[0.5, 0.25, 2.0])
+    np.testing.assert_allclose(layer(x), (x - [1, 2, 3]) * [0.5, 0.25, 2.0], rtol=1e-5, atol=1e-6)
+
+
+def test_pixel_normalization_brings_pixels_to_minus_one_to_one_by_default():
+    assert layers.PixelNormalization()(np.array([[[[0.0, 255.0]]]])).numpy().ravel().tolist() == [-1.0, 1.0]
+
+
+def test_pixel_normalization_of_the_wrong_length_is_refused(x):
+    with pytest.raises(ValueError, match="2 values of mean for 3 channels"):
+        layers.PixelNormalization(mean=[1.0, 2.0])(x)

@@ -1,0 +1,53 @@
+"""VGG: stacks of 3x3 convolutions.
+
+Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition (arXiv:1409.1556), table 1.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from ..layers import ConvNormAct
+
+
+def vgg(
+    pixels: keras.KerasTensor,
+    *,
+    convs: Sequence[int],
+    widths: Sequence[int] = (64, 128, 256, 512, 512),
+    batch_norm: bool = False,
+) -> keras.KerasTensor:
+    """Normalised pixels `(batch, height, width, channels)` to the last pooled map.
+
+    Args:
+        pixels: What the image holds, normalised.
+        convs: Convolutions of each stage; a max pooling ends every stage.
+        widths: Channels of each stage.
+        batch_norm: Whether a BatchNorm follows each convolution, in place of its bias.
+    """
+    norm = {"name": "batch", "epsilon": 1e-5} if batch_norm else None
+    x = pixels
+    for stage, (count, width) in enumerate(zip(convs, widths, strict=True), start=1):
+        for conv in range(1, count + 1):
+            x = ConvNormAct(width, 3, norm=norm, name=f"stage{stage}_conv{conv}")(x)
+        x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
+    return x
+
+
+def dense_layers(
+    x: keras.KerasTensor, *, hidden: Sequence[int] = (4096, 4096), dropout: float = 0.5
+) -> keras.KerasTensor:
+    """The last map to the features of fc7, `(batch, hidden[-1])`.
+
+    Args:
+        x: The map, of a fixed size.
+        hidden: Widths of the dense layers.
+        dropout: Share that is dropped in training before every layer but the first; the head drops before its own.
+    """
+    x = layers.Flatten(name="flatten")(x)
+    for number, width in enumerate(hidden, start=1):
+        if number > 1:
+            x = layers.Dropout(dropout, name=f"dense{number}_drop")(x)
+        x = layers.Dense(width, activation="relu", kernel_initializer="he_normal", name=f"dense{number}")(x)
+    return x
