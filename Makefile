@@ -4,13 +4,17 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint wheel benchmark
+.PHONY: demo test test-all lint wheel docs benchmark
 
 demo: $(VENV)/installed
 	$(BIN)/pocketzoo quickstart
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+
+# Also the models that differ from a cheaper one in nothing but numbers.
+test-all: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m "slow or not slow"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -25,8 +29,12 @@ wheel: $(VENV)/installed-dev
 	"$$outside/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt build/wheel/*.whl && \
 	cd "$$outside" && venv/bin/pocketzoo list && venv/bin/pocketzoo quickstart --fast
 
+docs: $(VENV)/installed
+	$(BIN)/python docs/make_models.py
+
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/composite_layers.py
+	$(BIN)/python benchmarks/creation.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
     from ..export import Manifest
     from ..training import Evaluation
 
+FIGURE = re.compile(r"-|\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
+
 
 def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Prints rows under a header; columns whose cells all start with a digit are set to the right."""
+    """Prints rows under a header; columns of nothing but figures are set to the right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -21,7 +24,7 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
     rows = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
     for name, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
-        numbers = all(cell[:1].isdigit() or cell == "-" for cell in cells)
+        numbers = all(FIGURE.fullmatch(cell) for cell in cells)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)

@@ -1,31 +1,119 @@
-"""`pocketzoo info`: a model's card."""
+"""`pocketzoo info`: a model's card, what its stages cost, and its layers."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..zoo.cards import ModelCard
 from ..zoo.registry import model_card
 from . import console
 from .options import Json
 
+if TYPE_CHECKING:
+    from ..zoo import LayerRow
 
-def info(name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")], as_json: Json = False) -> None:
-    """Show a model's card."""
+LAYER_HEADER = ("layer", "kind", "output", "kernel", "stride", "padding", "parameters", "multiply-adds", "sees")
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")],
+    layers: Annotated[bool, typer.Option("--layers", help="Show every layer of the flat form.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a model's card, its endpoints, and what its stages cost."""
     card = model_card(name)
+    rows = _layer_table(card)
     if as_json:
-        console.show_json(card.model_dump(mode="json"))
+        facts = card.model_dump(mode="json") | {"stages": _stages(rows), "receptive_fields": _fields(card, rows)}
+        console.show_json(facts | ({"layers": [_layer_facts(row) for row in rows]} if layers else {}))
         return
-    facts = [
+    if layers:
+        console.show_table(LAYER_HEADER, [_layer_cells(row) for row in rows], title=card.name)
+        return
+    console.show_table((card.name, ""), _facts(card))
+    fields = _fields(card, rows)
+    console.show_table(
+        ("endpoint", "layer", "stride", "channels", "sees"),
+        [
+            (name, endpoint.layer, endpoint.stride, endpoint.channels, _pixels(fields[name]))
+            for name, endpoint in card.endpoints.items()
+        ],
+    )
+    console.show_table(
+        ("stage", "parameters", "multiply-adds"),
+        [(stage, f"{cost['parameters']:,}", f"{cost['multiply_adds']:,}") for stage, cost in _stages(rows).items()],
+    )
+
+
+def _layer_table(card: ModelCard) -> "list[LayerRow]":
+    from .heavy import import_tensorflow
+
+    import_tensorflow()
+    from .. import zoo
+
+    with console.status(f"Building {card.name}"):
+        return zoo.layer_table(zoo.create_model(card.name))
+
+
+def _facts(card: ModelCard) -> list[tuple[str, object]]:
+    published = card.published_multiply_adds
+    macs = f"{card.multiply_adds:,}" + (f" ({published.value / 1e9:.3g} G in {published.source})" if published else "")
+    return [
         ("what it is", card.summary),
+        ("made for", card.task),
         ("paper", f"{card.paper.authors}: {card.paper.title}, {card.paper.year}, {card.paper.url}"),
         ("default input", "x".join(map(str, card.input_shape))),
         ("smallest input", f"{card.smallest_input} pixels"),
         ("variable size", "yes" if card.variable_size else "no"),
         ("default classes", card.classes),
-        ("parameters", f"{card.trainable_parameters:,} trainable. {' '.join(card.parameters_source.split())}"),
+        ("trainable parameters", f"{card.trainable_parameters:,}"),
+        ("all parameters", f"{card.parameters:,}, with BatchNorm's statistics"),
+        ("their source", " ".join(card.parameters_source.split())),
+        ("multiply-adds", macs),
+        ("backbone", card.backbone or "none: it is one"),
         ("arguments", ", ".join(f"{key}={value!r}" for key, value in card.arguments.items()) or "none"),
         ("weights", ", ".join(card.pretrained) or "none published yet"),
     ]
-    console.show_table((card.name, ""), facts)
-    rows = [(name, endpoint.layer, endpoint.stride, endpoint.channels) for name, endpoint in card.endpoints.items()]
-    console.show_table(("endpoint", "layer", "stride", "channels"), rows)
+
+
+def _stages(rows: "list[LayerRow]") -> dict[str, dict[str, int]]:
+    from ..zoo.layer_table import stage_totals
+
+    totals = stage_totals(row for row in rows if row.stage not in ("image", "pixels"))
+    return {stage: {"parameters": parameters, "multiply_adds": macs} for stage, (parameters, macs) in totals.items()}
+
+
+def _fields(card: ModelCard, rows: "list[LayerRow]") -> dict[str, int | None]:
+    """Receptive field at each endpoint: that of the last flat layer of the endpoint's own."""
+    fields = {}
+    for name, endpoint in card.endpoints.items():
+        own = [row for row in rows if row.name == endpoint.layer or row.name.startswith(f"{endpoint.layer}_")]
+        fields[name] = own[-1].receptive_field
+    return fields
+
+
+def _pixels(field: int | None) -> str:
+    return "whole image" if field is None else str(field)
+
+
+def _layer_cells(row: "LayerRow") -> tuple[str, ...]:
+    def cell(value: object) -> str:
+        return "-" if value is None else str(value)
+
+    return (
+        row.name,
+        row.kind,
+        "x".join(map(str, row.output_shape)),
+        "x".join(map(str, row.kernel_size)) if row.kernel_size else "-",
+        cell(row.strides),
+        cell(row.padding),
+        f"{row.parameters:,}",
+        f"{row.multiply_adds:,}",
+        _pixels(row.receptive_field),
+    )
+
+
+def _layer_facts(row: "LayerRow") -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(row)

@@ -11,15 +11,26 @@ from .options import Json
 
 def list_models(
     pattern: Annotated[str, typer.Argument(help="Shell-style wildcards, such as 'resnet*'.")] = "*",
+    task: Annotated[str | None, typer.Option(help="Only models made for 'classification' or 'segmentation'.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Most parameters, such as 5e6.")] = None,
+    max_macs: Annotated[float | None, typer.Option(help="Most multiply-adds for one image, such as 3e8.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the models whose names match."""
-    cards = [registry.model_card(name) for name in registry.list_models(pattern)]
+    names = registry.list_models(pattern, task=task, max_params=max_params, max_macs=max_macs)
+    cards = [registry.model_card(name) for name in names]
     if as_json:
         console.show_json([card.model_dump(mode="json") for card in cards])
         return
     rows = [
-        (card.name, f"{card.trainable_parameters:,}", "x".join(map(str, card.input_shape)), card.classes, card.summary)
+        (
+            card.name,
+            f"{card.parameters:,}",
+            f"{card.multiply_adds / 1e6:,.1f} M",
+            "x".join(map(str, card.input_shape)),
+            card.classes,
+            card.summary,
+        )
         for card in cards
     ]
-    console.show_table(("model", "parameters", "input", "classes", "what it is"), rows)
+    console.show_table(("model", "parameters", "multiply-adds", "input", "classes", "what it is"), rows)

@@ -13,6 +13,7 @@ from ..zoo.errors import InputError
 from ..zoo.flat import flatten_model
 from ..zoo.inputs import image_shape
 from .metadata import Metadata
+from .plain_convolutions import plain_convolutions
 
 OUTPUT = "probabilities"
 
@@ -47,7 +48,8 @@ class ExportForm:
 
         @tf.function(input_signature=[image], autograph=False)
         def serve(image):
-            return {OUTPUT: flat(image, training=False)}
+            with plain_convolutions():  # this body runs when it is traced
+                return {OUTPUT: flat(image, training=False)}
 
         return cls(flat, serve, _metadata(model))
 

@@ -22,7 +22,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
     """Converts to float32 ONNX and simplifies the graph; checked by ONNX's own checker."""
     with quiet():
         model, _ = tf2onnx.convert.from_function(form.serve, input_signature=form.serve.input_signature, opset=OPSET)
-        model = onnxslim.slim(model)
+        model = onnxslim.slim(model, skip_fusion_patterns=_fusions_to_skip(model))
     model.graph.name = form.metadata.model
     _embed(model, form.metadata)
     onnx.checker.check_model(model, full_check=True)
@@ -53,6 +53,13 @@ def quantize_onnx(model: onnx.ModelProto, form: ExportForm, calibration: Samples
     _embed(quantized, form.metadata)
     onnx.checker.check_model(quantized, full_check=True)
     return quantized
+
+
+def _fusions_to_skip(model: onnx.ModelProto) -> list[str]:
+    """Where a map is 1x1, tf2onnx takes its addition for a bias; onnxslim's fusion fails on a bias that is computed."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
+    return [] if constants.issuperset(biases) else ["FusionConvMul"]
 
 
 def _embed(model: onnx.ModelProto, metadata: Metadata) -> None:

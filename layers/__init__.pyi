@@ -1,3 +1,4 @@
+from .aspp import ASPP as ASPP
 from .attention import CBAM as CBAM
 from .attention import ChannelAttention as ChannelAttention
 from .attention import SpatialAttention as SpatialAttention
@@ -10,12 +11,21 @@ from .conv import NormAct as NormAct
 from .conv import SeparableConvNormAct as SeparableConvNormAct
 from .dense_block import DenseBlock as DenseBlock
 from .dense_block import Transition as Transition
+from .fire import FireModule as FireModule
 from .heads import ClassificationHead as ClassificationHead
 from .heads import EmbeddingHead as EmbeddingHead
 from .heads import Head as Head
 from .heads import MultiLabelHead as MultiLabelHead
 from .heads import RegressionHead as RegressionHead
 from .heads import SegmentationHead as SegmentationHead
+from .inception import InceptionModule as InceptionModule
+from .inception import InceptionResidual as InceptionResidual
+from .inverted_residual import InvertedResidual as InvertedResidual
+from .local_response import LocalResponseNormalization as LocalResponseNormalization
 from .normalization import PixelNormalization as PixelNormalization
+from .pooling import L2Pool2D as L2Pool2D
+from .pooling import SpatialPyramidPooling2D as SpatialPyramidPooling2D
 from .residual import Bottleneck as Bottleneck
 from .residual import ResidualBlock as ResidualBlock
+from .upsampling import UpBlock as UpBlock
+from .xception import XceptionBlock as XceptionBlock

@@ -47,7 +47,6 @@ class DenseBlock(CompositeLayer):
         unit = {"norm": norm, "activation": activation}
         bare = {"norm": None, "activation": None, "use_bias": False}  # the next layer's norm would make a bias idle
         numbers = range(1, len(self.growths) + 1)
-        # Four flat lists: Keras does not save the weights of layers in nested ones.
         self.pres = [self.sublayer(NormAct, f"layer{n}_pre", **unit) for n in numbers]
         self.convs1 = [
             self.sublayer(ConvNormAct, f"layer{n}_conv1", width, 1, **unit)

@@ -34,8 +34,11 @@ def trained(trained_file):
 def randomize_batch_norm():
     """Gives a net gains and statistics like a trained one's; fresh ones hide errors behind outputs that hardly vary.
 
-    Gains and shifts are random; the statistics are those of one batch of noise, so that deep nets do not blow up, each
-    a little off, so that no normalisation can be left out unnoticed.
+    Gains and shifts are random, gains small where a residual branch is added, as training has them: with gains of 1
+    there a change of 1e-6 in the pixels of a random resnet50 grew to 3.5e-4 in its answers, with 0.1 to 6e-5. Shifts are
+    above zero, which leaves most units open: with shifts around zero a random inception_v4 in float32 was 1.3e-4 to
+    2.8e-4 off itself in float64, with these 2.9e-5 to 4.1e-5. The statistics are those of one batch of noise, so that
+    deep nets do not blow up, each a little off, so that no normalisation can be left out unnoticed.
     """
 
     def randomize(model: keras.Model) -> keras.Model:
@@ -43,8 +46,10 @@ def randomize_batch_norm():
         flat = zoo.flatten_model(model)
         norms = [layer for layer in flat.layers if isinstance(layer, keras.layers.BatchNormalization)]
         for norm in norms:
-            norm.gamma.assign(random.uniform(0.5, 1.5, norm.gamma.shape))
-            norm.beta.assign(random.uniform(-0.5, 0.5, norm.beta.shape))
+            if norm.gamma is not None:
+                added = any(isinstance(node.operation, keras.layers.Add) for node in norm._outbound_nodes)
+                norm.gamma.assign(random.uniform(0.5, 1.5, norm.gamma.shape) * (0.2 if added else 1.0))
+            norm.beta.assign(random.uniform(0, 1, norm.beta.shape))
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 0.0

@@ -1,13 +1,15 @@
 """The README is true: its Python runs as it stands, and what it shows of the list is what the command prints."""
 
 import re
+import shlex
 from pathlib import Path
 
 import keras
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from pocketzoo.cli import models
+from pocketzoo.cli.main import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -29,8 +31,14 @@ def test_python_of_the_readme_runs_as_it_stands(digits, tmp_path, monkeypatch, c
     assert re.match(r"\[\('digit\d', [01]\.\d+\)\]", top)
 
 
-def test_list_in_the_readme_is_what_the_command_prints(capsys):
-    models.list_models()
-    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
-    block = re.search(r"\$ pocketzoo list\n(.*?)```", README, flags=re.DOTALL).group(1)
+@pytest.mark.parametrize("command", re.findall(r"^\$ pocketzoo (list.*|info.*)$", README, flags=re.MULTILINE))
+def test_tables_in_the_readme_are_what_the_commands_print(command):
+    printed = [line.rstrip() for line in run(command).splitlines() if line.strip()]
+    block = re.search(rf"\$ pocketzoo {re.escape(command)}\n(.*?)```", README, flags=re.DOTALL).group(1)
     assert [line for line in block.splitlines() if line.strip()] == printed
+
+
+def run(command: str) -> str:
+    result = CliRunner().invoke(app, shlex.split(command))
+    assert result.exit_code == 0
+    return result.stdout

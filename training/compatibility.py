@@ -22,5 +22,10 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
 def check_image_shape(model: keras.Model, split: ImageSplit) -> None:
     """Raises InputError where `model` does not take images of the shape that `split` has."""
     wanted, given = image_shape(model), split.images.shape
+    if len(model.output_shape) != 2:
+        raise InputError(
+            f"{model.name} gives {model.output_shape}; what is trained and evaluated here is a classifier, which gives "
+            "(batch, classes)."
+        )
     if any(size not in (None, have) for size, have in zip(wanted, given, strict=True)):
         raise InputError(f"{model.name} takes images of {wanted} (height, width, channels), but the data has {given}.")

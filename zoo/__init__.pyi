@@ -7,6 +7,7 @@ from .flat import flatten_model as flatten_model
 from .geometry import conv_output_size as conv_output_size
 from .geometry import receptive_field as receptive_field
 from .heads import replace_head as replace_head
+from .inception import with_auxiliary_heads as with_auxiliary_heads
 from .layer_table import LayerRow as LayerRow
 from .layer_table import count_macs as count_macs
 from .layer_table import layer_table as layer_table

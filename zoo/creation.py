@@ -41,7 +41,8 @@ def create_model(
         head: What the model answers: `"classification"`, `"multi_label"`, `"regression"`, `"segmentation"`,
             `"embedding"`, or a dict of them by name for several outputs, whose `classes` and `labels` are dicts too. By
             default the card's task.
-        **overrides: Arguments of the family's builder, such as `shortcut="projection"`.
+        **overrides: Arguments of the family's builder, such as `shortcut="projection"`; on a net that stands on another
+            also `backbone="densenet121"` and `backbone_arguments={...}`.
 
     Raises:
         InputError: Any of these cannot be; the message says what is allowed.

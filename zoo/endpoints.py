@@ -18,7 +18,8 @@ def feature_extractor(model: keras.Model, endpoints: Sequence[str] | None = None
     Raises:
         InputError: The model is none of the zoo, or has no endpoint of that name.
     """
-    known = model_card(model.name).endpoints
+    names = {layer.name for layer in model.layers}
+    known = {name: at for name, at in model_card(model.name).endpoints.items() if at.layer in names}
     chosen = list(known) if endpoints is None else endpoints
     for name in chosen:
         if name not in known:

@@ -212,7 +212,7 @@ def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, 
 
 def test_model_that_takes_no_images_is_refused(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    with pytest.raises(zoo.InputError, match="an image classifier takes one"):
+    with pytest.raises(zoo.InputError, match="what is expected takes one"):
         export.export_model(model, tmp_path / "out")
 
 

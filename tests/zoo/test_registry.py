@@ -8,7 +8,7 @@ from pocketzoo.zoo.cards import CARDS, load_cards
 
 def test_list_models_takes_wildcards():
     assert zoo.list_models("lenet?") == ["lenet5"]
-    assert zoo.list_models("resnet??") == ["resnet20", "resnet32", "resnet44", "resnet56"]
+    assert zoo.list_models("vgg1[69]") == ["vgg16", "vgg19"]
     assert zoo.list_models("nothing*") == []
 
 
@@ -18,8 +18,20 @@ def test_list_models_sorts_numbers_by_value():
 
 
 def test_list_models_filters_by_task_and_weights():
-    assert zoo.list_models(task="classification") == zoo.list_models(pretrained=False) == zoo.list_models()
-    assert zoo.list_models(task="segmentation") == zoo.list_models(pretrained=True) == []
+    tasks = [zoo.list_models(task=task) for task in ("classification", "segmentation")]
+    assert all(tasks)
+    assert sorted(sum(tasks, [])) == sorted(zoo.list_models())
+    assert zoo.list_models(pretrained=True) == []
+    with pytest.raises(zoo.InputError, match="unknown task 'detection': there are classification, segmentation"):
+        zoo.list_models(task="detection")
+
+
+@given(st.floats(1e4, 2e8), st.floats(1e5, 2e11))
+def test_list_models_keeps_to_its_bounds(max_params, max_macs):
+    chosen = zoo.list_models(max_params=max_params, max_macs=max_macs)
+    for name in zoo.list_models():
+        card = zoo.model_card(name)
+        assert (name in chosen) == (card.parameters <= max_params and card.multiply_adds <= max_macs)
 
 
 def test_unknown_model_names_the_nearest():
@@ -46,6 +58,8 @@ LENET = (CARDS / "lenet.toml").read_text()
         (LENET.replace("classes = 10", ""), "classes: Field required"),
         (LENET.replace("smallest_input = 16", "smallest_input = 64"), "below smallest_input 64"),
         (LENET.replace("classes = 10", "classes = = 10"), "broken.toml is not valid TOML"),
+        (LENET.replace("lenet:lenet5", "lenet.lenet5"), "builder: String should match pattern"),
+        (LENET.replace("stride = 4", "strides = 4"), "endpoints.stage2.stride: Field required"),
     ],
 )
 def test_card_that_is_wrong_names_file_model_and_field(text, message, tmp_path):

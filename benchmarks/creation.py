@@ -1,0 +1,58 @@
+"""How long does it take to make a model? Ours against `keras.applications`, in turn, in one run.
+
+    python benchmarks/creation.py                    # the bar: ratios of at most 1
+
+Each round makes both nets one after the other; the figure is the ratio of the medians.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+
+import keras
+
+from pocketzoo import zoo
+
+ROUNDS = 7
+BAR = 1.0
+PEERS = {
+    "vgg16": keras.applications.VGG16,
+    "resnet50v1": keras.applications.ResNet50,
+    "resnet50v2": keras.applications.ResNet50V2,
+    "inception_v3": keras.applications.InceptionV3,
+    "xception": keras.applications.Xception,
+    "densenet121": keras.applications.DenseNet121,
+    "mobilenet_v2": keras.applications.MobileNetV2,
+    "mobilenet_v3_large": keras.applications.MobileNetV3Large,
+    "efficientnet_b0": keras.applications.EfficientNetB0,
+}
+
+
+def seconds(make: Callable[[], keras.Model]) -> float:
+    keras.backend.clear_session()
+    gc.collect()
+    start = time.perf_counter()
+    make()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    print(f"medians of {ROUNDS} rounds in turn, seconds")
+    print(f"{'net':20} {'ours':>7} {'Keras':>7} {'ratio':>7}   bar {BAR}")
+    for name, peer in PEERS.items():
+        makers = [lambda name=name: zoo.create_model(name), lambda peer=peer: peer(weights=None)]
+        times: list[list[float]] = [[], []]
+        for _ in range(ROUNDS + 1):
+            for maker, kept in zip(makers, times, strict=True):
+                kept.append(seconds(maker))
+        ours, theirs = (statistics.median(kept[1:]) for kept in times)  # the first round warms up
+        print(f"{name:20} {ours:7.3f} {theirs:7.3f} {ours / theirs:7.3f}   {'ok' if ours / theirs <= BAR else 'over'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Atrous spatial pyramid pooling."""
+
+from collections.abc import Sequence
+
+import keras
+
+from .composite import CompositeLayer, build_chain, call_chain
+from .conv import ConvNormAct
+from .norm_act import Norm, act_layer, norm_layer
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class ASPP(CompositeLayer):
+    """A 1x1 and several dilated 3x3 convolutions side by side, and what the whole image shows, mixed by a 1x1 one.
+
+    Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for Semantic Image Segmentation (arXiv:1706.05587),
+    section 3.3. The image's features are the same at every place, so their share of the mixing convolution is computed
+    once and added everywhere: the numbers of the paper's enlarging and concatenating, in operations that edge runtimes
+    take, at any size. The mixing kernel is thus in two: its last `pooled_filters` input channels are `project_pooled`,
+    the others `project`.
+
+    Args:
+        filters: Output channels.
+        branch_filters: Channels of the 1x1 convolution and of each dilated one.
+        pooled_filters: Channels of the image's features.
+        rates: Dilation of each 3x3 convolution.
+        dropout: Share of the output that is dropped in training.
+        norm: After every convolution but the mixing ones, and after their sum; as in `ConvNormAct`.
+        activation: After each of these normalisations.
+
+    Input `(batch, height, width, channels)`, output `(batch, height, width, filters)`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        branch_filters: Sequence[int],
+        pooled_filters: int,
+        rates: Sequence[int],
+        *,
+        dropout: float = 0.0,
+        norm: Norm = "batch",
+        activation: str = "relu",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if len(branch_filters) != len(rates) + 1 or not rates:
+            raise ValueError(
+                f"{self.name}: {len(branch_filters)} branch_filters for {len(rates)} rates; give one or more rates, "
+                "and one width for the 1x1 convolution and each rate."
+            )
+        self.filters = filters
+        self.branch_filters = list(branch_filters)
+        self.pooled_filters = pooled_filters
+        self.rates = list(rates)
+        self.dropout = dropout
+        self.norm = norm
+        self.activation = activation
+
+        unit = {"norm": norm, "activation": activation}
+        bare = {"norm": None, "activation": None}
+        point, *dilated = self.branch_filters
+        self.branches = [self.sublayer(ConvNormAct, "point", point, 1, **unit)]
+        for number, (width, rate) in enumerate(zip(dilated, self.rates, strict=True), start=1):
+            self.branches.append(self.sublayer(ConvNormAct, f"atrous{number}", width, 3, dilation_rate=rate, **unit))
+        self.join = self.sublayer(keras.layers.Concatenate, "join")
+        self.project = self.sublayer(ConvNormAct, "project", filters, 1, use_bias=norm is None, **bare)
+        self.pool = self.sublayer(keras.layers.GlobalAveragePooling2D, "pool", keepdims=True)
+        self.pooled = self.sublayer(ConvNormAct, "pooled", pooled_filters, 1, **unit)
+        self.project_pooled = self.sublayer(ConvNormAct, "project_pooled", filters, 1, use_bias=False, **bare)
+        self.add = self.sublayer(keras.layers.Add, "add")
+        drop = self.sublayer(keras.layers.Dropout, "drop", dropout) if dropout else None
+        parts = (norm_layer(self, "norm", norm), act_layer(self, "act", activation), drop)
+        self.after = [part for part in parts if part is not None]
+
+    def build(self, input_shape):
+        """Builds the parts."""
+        shapes = [build_chain([branch], input_shape) for branch in self.branches]
+        self.join.build(shapes)
+        local = build_chain([self.project], self.join.compute_output_shape(shapes))
+        image = build_chain([self.pool, self.pooled, self.project_pooled], input_shape)
+        self.add.build([local, image])
+        build_chain(self.after, local)
+
+    def call(self, inputs, training=None):
+        """What the branches and the image say of every place."""
+        branches = self.join([branch(inputs, training=training) for branch in self.branches])
+        image = call_chain([self.pool, self.pooled, self.project_pooled], inputs, training)
+        return call_chain(self.after, self.add([self.project(branches), image]), training)
+
+    def compute_output_shape(self, input_shape):
+        """`(batch, height, width, filters)`."""
+        return (*input_shape[:-1], self.filters)

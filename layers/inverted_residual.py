@@ -1,0 +1,104 @@
+"""The inverted residual block of the mobile nets.
+
+Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381).
+"""
+
+import keras
+
+from .attention import SqueezeExcite
+from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
+from .conv import ConvNormAct, DepthwiseConvNormAct
+from .norm_act import Norm
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class InvertedResidual(CompositeLayer):
+    """Widen, filter each channel by itself, narrow again without an activation: figure 3(d) of the paper.
+
+    With `squeeze_filters` it is the block of MobileNetV3 (Howard et al. arXiv:1905.02244, figure 4) and of EfficientNet
+    (Tan, Le arXiv:1905.11946): a squeeze-excite stands between the depthwise convolution and the last one.
+
+    Args:
+        filters: Output channels.
+        expanded_filters: Channels of the depthwise convolution, after a 1x1 convolution to as many; None leaves that
+            convolution out, and the depthwise one has the channels of the input.
+        kernel_size: Side of the depthwise kernel.
+        strides: Step of the depthwise convolution.
+        squeeze_filters: Channels within the squeeze-excite; None for no squeeze-excite.
+        squeeze_activation: Within the squeeze-excite.
+        gate: At the end of the squeeze-excite, `"sigmoid"` or `"hard_sigmoid"`.
+        shortcut: Whether the input is added at the end; the shape must not change.
+        stochastic_depth: Probability that training leaves all but the shortcut out.
+        norm: As in `ConvNormAct`.
+        activation: After the first and the depthwise convolution, as in `ConvNormAct`.
+
+    Input `(batch, height, width, channels)`, output `(batch, ceil(height/strides), ceil(width/strides), filters)`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        *,
+        expanded_filters: int | None = None,
+        kernel_size: int = 3,
+        strides: int = 1,
+        squeeze_filters: int | None = None,
+        squeeze_activation: str = "relu",
+        gate: str = "sigmoid",
+        shortcut: bool = False,
+        stochastic_depth: float = 0.0,
+        norm: Norm = "batch",
+        activation: str | None = "relu6",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if stochastic_depth and not shortcut:
+            raise ValueError(f"{self.name}: stochastic_depth is {stochastic_depth}; without a shortcut it must be 0.")
+        self.filters = filters
+        self.expanded_filters = expanded_filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.squeeze_filters = squeeze_filters
+        self.squeeze_activation = squeeze_activation
+        self.gate = gate
+        self.shortcut = shortcut
+        self.stochastic_depth = stochastic_depth
+        self.norm = norm
+        self.activation = activation
+
+        unit = {"norm": norm, "activation": activation}
+        self.expand = (
+            None if expanded_filters is None else self.sublayer(ConvNormAct, "expand", expanded_filters, 1, **unit)
+        )
+        self.depthwise = self.sublayer(DepthwiseConvNormAct, "depthwise", kernel_size, strides=strides, **unit)
+        self.squeeze_excite = None  # as wide as the input where nothing expands it: made in `build`
+        self.project = self.sublayer(ConvNormAct, "project", filters, 1, norm=norm, activation=None)
+        self.drop = None
+        if stochastic_depth:  # Huang et al. arXiv:1603.09382: the whole branch is dropped, image by image
+            self.drop = self.sublayer(keras.layers.Dropout, "drop", stochastic_depth, noise_shape=(None, 1, 1, 1))
+        self.add = self.sublayer(keras.layers.Add, "add") if shortcut else None
+
+    def _branch(self) -> list[keras.layers.Layer]:
+        parts = (self.expand, self.depthwise, self.squeeze_excite, self.project, self.drop)
+        return [part for part in parts if part is not None]
+
+    def build(self, input_shape):
+        """Builds the parts."""
+        if self.squeeze_filters is not None:
+            width = input_shape[-1] if self.expanded_filters is None else self.expanded_filters
+            arguments = {"activation": self.squeeze_activation, "gate": self.gate}
+            self.squeeze_excite = self.sublayer(SqueezeExcite, "se", width, self.squeeze_filters, **arguments)
+        shape = build_chain(self._branch(), input_shape)
+        if self.add is not None:
+            if shape != tuple(input_shape):
+                raise ValueError(f"{self.name}: shortcut is True, but {tuple(input_shape)} cannot be added to {shape}.")
+            self.add.build([shape, shape])
+
+    def call(self, inputs, training=None):
+        """The narrowed map, and the input where there is a shortcut."""
+        x = call_chain(self._branch(), inputs, training)
+        return x if self.add is None else self.add([inputs, x])
+
+    def compute_output_shape(self, input_shape):
+        """`(batch, height', width', filters)`."""
+        return chain_output_shape(self._branch(), input_shape)

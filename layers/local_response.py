@@ -1,0 +1,64 @@
+"""Local response normalisation."""
+
+import keras
+
+from .composite import CompositeLayer
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class LocalResponseNormalization(CompositeLayer):
+    """Divides every place by what the neighbouring channels show there.
+
+    `y[c] = x[c] / (bias + alpha * sum of x[i] ** 2 over |i - c| <= depth_radius) ** beta`: Krizhevsky, Sutskever,
+    Hinton: ImageNet Classification with Deep Convolutional Neural Networks (2012), section 3.3. The squares are summed,
+    as there and in TensorFlow; Caffe and PyTorch divide the sum by `2 * depth_radius + 1`.
+
+    It is made of slices and sums, because the one operation for it is refused by the GPU delegate and by TFLM.
+
+    Args:
+        depth_radius: Neighbours on each side, 1 or more.
+        bias: Greater than 0 (k in the paper).
+        alpha: Weight of the squares.
+        beta: Exponent.
+
+    Input and output `(batch, height, width, channels)`.
+    """
+
+    def __init__(self, depth_radius: int = 2, *, bias: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs):
+        super().__init__(**kwargs)
+        if depth_radius < 1:
+            raise ValueError(f"{self.name}: depth_radius is {depth_radius}; it takes 1 or more.")
+        if bias <= 0:
+            raise ValueError(f"{self.name}: bias is {bias}; it takes more than 0, so that nothing is divided by 0.")
+        self.depth_radius = depth_radius
+        self.bias = bias
+        self.alpha = alpha
+        self.beta = beta
+        # Told that their input is channels-first, these take the last axis of ours for the width.
+        options = {"data_format": "channels_first"}
+        reach = 2 * depth_radius
+        self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", ((0, 0), (depth_radius,) * 2), **options)
+        self.shifts = [
+            self.sublayer(keras.layers.Cropping2D, f"shift{n}", ((0, 0), (n, reach - n)), **options)
+            for n in range(reach + 1)
+        ]
+        self.sum = self.sublayer(keras.layers.Add, "sum")
+
+    def build(self, input_shape):
+        """Builds the parts."""
+        padded = self.pad.compute_output_shape(input_shape)
+        self.pad.build(input_shape)
+        for shift in self.shifts:
+            shift.build(padded)
+        self.sum.build([input_shape] * len(self.shifts))
+
+    def call(self, inputs, training=None):
+        """The normalised map."""
+        # Scaled before they are squared: the squares of raw pixels would not fit into float16.
+        padded = self.pad(keras.ops.square(inputs * self.alpha**0.5))
+        total = self.sum([shift(padded) for shift in self.shifts])
+        return inputs * keras.ops.power(total + self.bias, -self.beta)
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape."""
+        return input_shape

@@ -1,0 +1,90 @@
+"""The residual block of separable convolutions.
+
+Chollet: Xception: Deep Learning with Depthwise Separable Convolutions (arXiv:1610.02357), figure 5.
+"""
+
+from collections.abc import Sequence
+
+import keras
+
+from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
+from .conv import ConvNormAct, SeparableConvNormAct
+from .norm_act import Norm, act_layer
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class XceptionBlock(CompositeLayer):
+    """Activation, separable convolution and normalisation, a few times over, added to a shortcut.
+
+    Args:
+        filters: Output channels of each separable convolution; the last are the block's.
+        strides: Step of the max pooling at the branch's end and of the shortcut; with 1 there is no pooling.
+        shortcut: What the input goes through before it is added: `"identity"` (nothing; the shape must not change) or
+            `"projection"` (a 1x1 convolution and a normalisation).
+        first_activation: Whether the first convolution's input is activated; not needed where it already is.
+        norm: As in `ConvNormAct`.
+        activation: Before each separable convolution.
+
+    Input `(batch, height, width, channels)`, output `(batch, ceil(height/strides), ceil(width/strides), filters[-1])`.
+    """
+
+    def __init__(
+        self,
+        filters: Sequence[int],
+        *,
+        strides: int = 1,
+        shortcut: str = "identity",
+        first_activation: bool = True,
+        norm: Norm = "batch",
+        activation: str = "relu",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not filters:
+            raise ValueError(f"{self.name}: filters is empty; give one width or more.")
+        self.filters = list(filters)
+        self.strides = strides
+        self.shortcut = shortcut
+        self.first_activation = first_activation
+        self.norm = norm
+        self.activation = activation
+
+        self.residual_layers = []
+        for number, width in enumerate(filters, start=1):
+            if number > 1 or first_activation:
+                self.residual_layers.append(act_layer(self, f"act{number}", activation))
+            separable = self.sublayer(SeparableConvNormAct, f"sepconv{number}", width, 3, norm=norm, activation=None)
+            self.residual_layers.append(separable)
+        if strides > 1:
+            pool = self.sublayer(keras.layers.MaxPooling2D, "pool", 3, strides=strides, padding="same")
+            self.residual_layers.append(pool)
+        self.shortcut_layers = self._shortcut()
+        self.add = self.sublayer(keras.layers.Add, "add")
+
+    def _shortcut(self) -> list[keras.layers.Layer]:
+        if self.shortcut == "identity":
+            return []
+        if self.shortcut == "projection":
+            arguments = {"strides": self.strides, "norm": self.norm, "activation": None}
+            return [self.sublayer(ConvNormAct, "shortcut", self.filters[-1], 1, **arguments)]
+        raise ValueError(f"{self.name}: shortcut is {self.shortcut!r}; allowed are 'identity' and 'projection'.")
+
+    def build(self, input_shape):
+        """Builds the parts; the two branches must meet in one shape."""
+        residual = build_chain(self.residual_layers, input_shape)
+        shortcut = build_chain(self.shortcut_layers, input_shape)
+        if residual != shortcut:
+            raise ValueError(
+                f"{self.name}: the separable convolutions give {residual} but the {self.shortcut!r} shortcut "
+                f"{shortcut}; use 'projection'."
+            )
+        self.add.build([residual, shortcut])
+
+    def call(self, inputs, training=None):
+        """Adds the two branches."""
+        residual = call_chain(self.residual_layers, inputs, training)
+        return self.add([residual, call_chain(self.shortcut_layers, inputs, training)])
+
+    def compute_output_shape(self, input_shape):
+        """`(batch, ceil(height/strides), ceil(width/strides), filters[-1])`."""
+        return chain_output_shape(self.residual_layers, input_shape)

@@ -1,0 +1,180 @@
+import keras
+import numpy as np
+import pytest
+from support.reference import conv_norm, convolve, depthwise, normalize, randomized, sigmoid
+
+from pocketzoo import layers, zoo
+from pocketzoo.zoo.mobilenet_v2 import make_divisible
+
+
+def identity(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+def relu6(x: np.ndarray) -> np.ndarray:
+    return np.clip(x, 0, 6)
+
+
+def swish(x: np.ndarray) -> np.ndarray:
+    return x * sigmoid(x)
+
+
+def hard_sigmoid(x: np.ndarray) -> np.ndarray:
+    return relu6(x + 3) / 6
+
+
+def hard_swish(x: np.ndarray) -> np.ndarray:
+    return x * hard_sigmoid(x)
+
+
+def depthwise_norm(x: np.ndarray, unit: layers.DepthwiseConvNormAct, activation) -> np.ndarray:
+    return activation(normalize(depthwise(x, unit.conv.kernel.numpy(), unit.strides), unit.normalization))
+
+
+def squeeze_excite(x: np.ndarray, layer: layers.SqueezeExcite, activation, gate) -> np.ndarray:
+    reduce, expand = layer.reduce.conv, layer.expand.conv
+    hidden = activation(x.mean((1, 2)) @ reduce.kernel.numpy()[0, 0] + reduce.bias.numpy())
+    return x * gate(hidden @ expand.kernel.numpy()[0, 0] + expand.bias.numpy())[:, None, None]
+
+
+def test_inverted_residual_of_mobilenet_v2(x):
+    block = randomized(layers.InvertedResidual(3, expanded_filters=6, shortcut=True), x)
+    inner = depthwise_norm(conv_norm(x, block.expand, relu6), block.depthwise, relu6)
+    np.testing.assert_allclose(block(x), x + conv_norm(inner, block.project, identity), rtol=1e-4, atol=1e-5)
+
+
+def test_inverted_residual_without_expansion_starts_at_the_depthwise_convolution(x):
+    block = randomized(layers.InvertedResidual(4), x)
+    inner = depthwise_norm(x, block.depthwise, relu6)
+    np.testing.assert_allclose(block(x), conv_norm(inner, block.project, identity), rtol=1e-4, atol=1e-5)
+
+
+def test_inverted_residual_of_mobilenet_v3_gates_after_the_depthwise_activation(x):
+    block = layers.InvertedResidual(
+        5,
+        expanded_filters=8,
+        kernel_size=5,
+        strides=2,
+        squeeze_filters=2,
+        gate="hard_sigmoid",
+        activation="hard_swish",
+    )
+    randomized(block, x)
+    inner = depthwise_norm(conv_norm(x, block.expand, hard_swish), block.depthwise, hard_swish)
+    weighed = squeeze_excite(inner, block.squeeze_excite, relu, hard_sigmoid)
+    expected = conv_norm(weighed, block.project, identity)
+    assert expected.shape[1:3] == (4, 3)
+    np.testing.assert_allclose(block(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_squeeze_excite_of_a_block_without_expansion_is_as_wide_as_its_input(x):
+    block = layers.InvertedResidual(3, squeeze_filters=1, squeeze_activation="swish", activation="swish", shortcut=True)
+    randomized(block, x)
+    assert block.squeeze_excite.filters == x.shape[-1]
+    weighed = squeeze_excite(depthwise_norm(x, block.depthwise, swish), block.squeeze_excite, swish, sigmoid)
+    np.testing.assert_allclose(block(x), x + conv_norm(weighed, block.project, identity), rtol=1e-4, atol=1e-5)
+
+
+def test_stochastic_depth_keeps_the_shortcut(x):
+    keras.utils.set_random_seed(0)
+    x = np.repeat(np.abs(x), 20, axis=0)
+    block = randomized(layers.InvertedResidual(3, shortcut=True, stochastic_depth=0.5, norm="layer"), x)
+    left_out = (block(x, training=True).numpy() == x).reshape(len(x), -1).all(axis=1)
+    assert 0.2 < left_out.mean() < 0.8
+    assert not (block(x, training=False).numpy() == x).reshape(len(x), -1).all(axis=1).any()
+
+
+def test_fire_module_lays_both_expansions_side_by_side(x):
+    fire = randomized(layers.FireModule(2, 3, 4), x)
+
+    def conv(x, unit):
+        return relu(convolve(x, unit.conv.kernel.numpy()) + unit.conv.bias.numpy())
+
+    squeezed = conv(x, fire.squeeze)
+    expected = np.concatenate([conv(squeezed, fire.expand1x1), conv(squeezed, fire.expand3x3)], axis=-1)
+    assert expected.shape[-1] == 7
+    np.testing.assert_allclose(fire(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: layers.InvertedResidual(4, shortcut=True)(x), "shortcut is True, but .* cannot be added"),
+        (lambda x: layers.InvertedResidual(3, strides=2, shortcut=True)(x), "shortcut is True, but .* cannot be added"),
+        (lambda x: layers.InvertedResidual(3, stochastic_depth=0.1), "without a shortcut it must be 0"),
+    ],
+)
+def test_impossible_arguments_say_what_is_wrong(x, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(x)
+
+
+@pytest.mark.parametrize(
+    ("channels", "rounded"), [(1.0, 8), (11.9, 16), (12, 16), (19, 24), (19.9, 24), (20.1, 24), (33, 32), (44.8, 48)]
+)
+def test_widths_are_multiples_of_8_and_lose_at_most_a_tenth(channels, rounded):
+    assert make_divisible(channels) == rounded
+
+
+@pytest.mark.parametrize("size", [21, 34, 41, 46])
+def test_squeezenet_pools_what_hangs_over_the_edge(size, pixels):
+    """As torchvision's `ceil_mode`: the last window is cut off at the edge."""
+    images = pixels(1, size, size + 3, 3)
+    fixed = zoo.create_model("squeezenet1_0", input_shape=images.shape[1:])
+    maps = zoo.feature_extractor(fixed)(images)
+    pooled = maps["stem"].numpy()
+    for stage in ("stage1", "stage2", "stage3"):
+        pooled = ceil_max_pool(pooled)
+        for block in [layer for layer in fixed.layers if layer.name.startswith(f"{stage}_block")]:
+            pooled = block(pooled).numpy()
+        np.testing.assert_array_equal(maps[stage], pooled)
+    open_sized = zoo.create_model("squeezenet1_0", input_shape=(None, None, 3))
+    open_sized.set_weights(fixed.get_weights())
+    np.testing.assert_array_equal(open_sized(images), fixed(images))
+
+
+def ceil_max_pool(x: np.ndarray) -> np.ndarray:
+    """The greatest of every 3x3 window at a step of 2 that begins inside the map and reaches past what came before."""
+    rows, columns = (-(-(side - 3) // 2) + 1 for side in x.shape[1:3])
+    return np.array(
+        [[x[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((1, 2)) for j in range(columns)] for i in range(rows)]
+    ).transpose(2, 0, 1, 3)
+
+
+# Their model, its arguments, and what ours holds after its first layer (-1..1) to what theirs takes.
+PEERS = {
+    "mobilenet_v1_025": (keras.applications.MobileNet, {"alpha": 0.25}, lambda pixels: pixels),
+    "mobilenet_v2_035": (keras.applications.MobileNetV2, {"alpha": 0.35}, lambda pixels: pixels),
+    "mobilenet_v3_small": (keras.applications.MobileNetV3Small, {}, lambda pixels: (pixels + 1) * 127.5),
+    "mobilenet_v3_large": (keras.applications.MobileNetV3Large, {}, lambda pixels: (pixels + 1) * 127.5),
+    "efficientnet_b0": (keras.applications.EfficientNetB0, {}, lambda pixels: pixels * 255),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PEERS)
+def test_with_the_weights_of_kerass_own_model_the_answers_are_the_same(name, pixels):
+    make, arguments, their_pixels = PEERS[name]
+    keras.utils.set_random_seed(0)
+    theirs = make(weights=None, input_shape=(64, 64, 3), **arguments)
+    ours = zoo.create_model(name, input_shape=(64, 64, 3))
+    random = np.random.default_rng(0)
+    targets = filter(is_trained, zoo.flatten_model(ours).layers)
+    for source, target in zip(filter(is_trained, theirs.layers), targets, strict=True):
+        if isinstance(source, keras.layers.BatchNormalization):
+            ranges = [(0.5, 1.5), (-0.5, 0.5), (-0.5, 0.5), (0.5, 1.5)]  # gamma, beta, mean, variance
+            source.set_weights([random.uniform(*range_, source.gamma.shape) for range_ in ranges])
+        # Their last layer may be a 1x1 convolution.
+        shapes = [weight.shape for weight in target.weights]
+        target.set_weights([weight.reshape(shape) for weight, shape in zip(source.get_weights(), shapes, strict=True)])
+    images = pixels(2, 64, 64, 3)
+    expected = theirs(their_pixels(images / 127.5 - 1), training=False).numpy()
+    assert np.abs(ours(images, training=False).numpy() - expected).max() < 1e-4 * np.ptp(expected)
+
+
+def is_trained(layer: keras.layers.Layer) -> bool:
+    return bool(layer.trainable_weights)

@@ -1,0 +1,108 @@
+"""Poolings and local response normalisation against their formulas."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from support.reference import windows
+
+from pocketzoo import layers, zoo
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"depth_radius": 1, "bias": 0.7, "alpha": 0.3, "beta": 0.5}, {"depth_radius": 4, "alpha": 0.2}]
+)
+def test_local_response_normalization_is_tensorflows(x, arguments):
+    x = np.concatenate([x, 2 * x], axis=-1)
+    usual = {"depth_radius": 2, "bias": 2.0, "alpha": 1e-4, "beta": 0.75}
+    expected = tf.nn.local_response_normalization(x, **usual | arguments)
+    np.testing.assert_allclose(layers.LocalResponseNormalization(**arguments)(x), expected, rtol=1e-5)
+
+
+def test_local_response_normalization_of_raw_pixels_fits_into_float16():
+    pixels = np.full((1, 2, 2, 8), 255.0, "float32")
+    output = layers.LocalResponseNormalization(dtype="mixed_float16")(pixels)
+    np.testing.assert_allclose(output, tf.nn.local_response_normalization(pixels, 2, 2.0, 1e-4, 0.75), rtol=5e-3)
+
+
+@pytest.mark.parametrize(("argument", "value"), [("depth_radius", 0), ("bias", 0.0)])
+def test_local_response_normalization_refuses(argument, value):
+    with pytest.raises(ValueError, match=f"{argument} is {value}"):
+        layers.LocalResponseNormalization(**{argument: value})
+
+
+def test_l2_pool_is_the_root_of_the_mean_square(x):
+    expected = np.sqrt((windows(x, 3, 2) ** 2).mean(axis=(3, 4)))
+    np.testing.assert_allclose(layers.L2Pool2D(3, strides=2)(x), expected, rtol=1e-5)
+
+
+def test_l2_pool_does_not_count_what_stands_around_the_map(x):
+    output = layers.L2Pool2D(2, padding="same")(x)
+    assert output.shape == (2, 4, 3, 3)
+    np.testing.assert_allclose(output[:, -1, -1], np.abs(x[:, -1, -1]), rtol=1e-5)
+    np.testing.assert_allclose(output[:, -1, 0], np.sqrt((x[:, -1, :2] ** 2).mean(axis=1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_l2_pool_has_a_finite_gradient_at_zero(policy):
+    x = tf.zeros((1, 4, 4, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        output = layers.L2Pool2D(2, dtype=policy)(x)
+    assert np.all(output.numpy() == 0)
+    assert np.all(tape.gradient(output, x).numpy() == 0)
+
+
+def pyramid(x: np.ndarray, bins: list[int]) -> np.ndarray:
+    """The maxima by slicing: `n` windows of one size that start `floor(side / n)` apart, the last up to the end."""
+    levels = []
+    for n in bins:
+        height, width = x.shape[1] // n, x.shape[2] // n
+        tall, wide = x.shape[1] - (n - 1) * height, x.shape[2] - (n - 1) * width
+        for i in range(n):
+            for j in range(n):
+                top, left = i * height, j * width
+                levels.append(x[:, top : top + tall, left : left + wide].max(axis=(1, 2)))
+    return np.concatenate(levels, axis=-1)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (13, 13), (10, 10), (7, 17), (24, 11)])
+def test_pyramid_is_that_of_numpy(size):
+    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+    output = layers.SpatialPyramidPooling2D()(x)
+    assert output.shape == (2, 3 * 50)
+    np.testing.assert_array_equal(output, pyramid(x, [6, 3, 2, 1]))
+
+
+@pytest.mark.parametrize(("side", "n"), [(13, 3), (13, 2), (13, 1), (10, 3), (10, 2), (13, 6)])
+def test_windows_are_the_papers_where_it_gives_as_many_bins(side, n):
+    """Section 2.2: window `ceil(a / n)`, step `floor(a / n)`; on 13 and 10 places in the paper."""
+    layer = layers.SpatialPyramidPooling2D([n])
+    layer.build((None, side, side, 1))
+    (pool,) = layer.pools
+    assert pool.strides == (side // n,) * 2
+    assert pool.pool_size == (-(-side // n),) * 2
+
+
+def test_pyramid_covers_the_map_where_the_papers_windows_do_not():
+    x = np.zeros((1, 11, 11, 1), "float32")
+    x[0, -1, -1, 0] = 1
+    # 6 windows of ceil(11 / 6) = 2 places, 1 apart, would end at the seventh place.
+    assert layers.SpatialPyramidPooling2D([6])(x).numpy().reshape(6, 6)[-1, -1] == 1
+
+
+def test_pyramid_is_one_pooling_a_level_once_written_out_flat():
+    image = keras.Input((13, 9, 2))
+    flat = zoo.flatten_model(keras.Model(image, layers.SpatialPyramidPooling2D(name="pyramid")(image)))
+    kinds = [type(layer).__name__ for layer in flat.layers]
+    assert sorted(kinds) == ["Concatenate", *["Flatten"] * 4, "InputLayer", *["MaxPooling2D"] * 4]
+
+
+@pytest.mark.parametrize("shape", [(None, None, None, 3), (1, 5, 9, 3)])
+def test_pyramid_names_the_map_that_it_cannot_take(shape):
+    with pytest.raises(
+        ValueError, match="fixed height and width" if shape[1] is None else r"\(5, 9\), too small for 6"
+    ):
+        layers.SpatialPyramidPooling2D(name="pyramid").build(shape)
+    with pytest.raises(ValueError, match="bins is"):
+        layers.SpatialPyramidPooling2D([])

@@ -1,0 +1,83 @@
+"""Which cards the tests run over, at what size, and how long that takes."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import keras
+import pytest
+
+from pocketzoo import zoo
+
+NARROW: dict[str, dict[str, Any]] = {
+    "alexnet:alexnet": {"widths": (16, 32, 32, 32, 16), "hidden": (32, 24)},
+    "deeplab:deeplab_v3": {"filters": 16},
+    "densenet:densenet": {"growth": 8},
+    "efficientnet:efficientnet": {"width": 0.25},
+    "inception:inception_v1": {"width": 0.25},
+    "inception:inception_v3": {"width": 0.25},
+    "inception:inception_v4": {"width": 0.25},
+    "inception_resnet:inception_resnet_v2": {"width": 0.125},
+    "mobilenet_v1:mobilenet_v1": {"width": 0.25},
+    "mobilenet_v2:mobilenet_v2": {"width": 0.35},
+    "mobilenet_v3:mobilenet_v3": {"width": 0.5},
+    "resnet:resnet": {"widths": (16, 16, 32, 32), "stem_width": 16},
+    "resnet:resnet_v2": {"widths": (4, 8, 8, 16), "stem_width": 16},
+    "spp_net:on_backbone": {"reduced": 16},
+    "spp_net:zf5": {"widths": (16, 24, 24, 24, 16), "hidden": (32, 24)},
+    "unet:unet": {"widths": (4, 8, 8, 16, 16)},
+    "unet:unet_on_backbone": {"widths": (16, 16, 8, 8, 8)},
+    "vgg:vgg": {"widths": (8, 16, 16, 32, 32), "hidden": (32, 24)},
+    "xception:xception": {"width": 0.125},
+}
+"""Arguments that make a builder's nets narrow; a builder that is not here is tested at its full width."""
+
+
+def narrow_model(name: str, **arguments: Any) -> keras.Model:
+    """The model of that name, of its full depth and narrow, by default for its smallest input."""
+    arguments.setdefault("input_shape", smallest_shape(name))
+    card = zoo.model_card(name)
+    narrow = dict(NARROW.get(card.builder, {}))
+    if card.backbone:
+        narrow["backbone_arguments"] = NARROW.get(zoo.model_card(card.backbone).builder, {})
+    return zoo.create_model(name, **narrow, **arguments)
+
+
+def smallest_shape(name: str) -> tuple[int, int, int]:
+    card = zoo.model_card(name)
+    return (card.smallest_input, card.smallest_input, card.input_shape[2])
+
+
+@cache
+def first_of_its_kind(name: str) -> bool:
+    """Whether no cheaper card is made by the same functions from the same arguments, but for their numbers."""
+    kind = _kind(zoo.model_card(name))
+    cards = [zoo.model_card(other) for other in zoo.list_models()]
+    cheapest = min((card for card in cards if _kind(card) == kind), key=lambda card: (card.multiply_adds, card.name))
+    return cheapest.name == name
+
+
+def _kind(card: zoo.ModelCard) -> tuple:
+    words = sorted((key, value) for key, value in card.arguments.items() if isinstance(value, str | bool))
+    return card.builder, card.neck, card.backbone, str(words), *sorted(card.arguments)
+
+
+def all_cards() -> list:
+    """Every model; all the tests of one go to one worker, so that what they share is made once."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in zoo.list_models()]
+
+
+def all_cards_by_kind() -> list:
+    """Every model; those that differ from a cheaper one in nothing but numbers are slow."""
+    return [
+        pytest.param(
+            name, marks=[pytest.mark.xdist_group(name), *([] if first_of_its_kind(name) else [pytest.mark.slow])]
+        )
+        for name in zoo.list_models()
+    ]
+
+
+def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
+    """The BatchNorm layers of a model, at any depth."""
+    layers = zoo.flatten_model(model).layers
+    return (layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization))

@@ -1,0 +1,61 @@
+"""Decoders and pyramids stand on any backbone of the zoo, by its endpoints."""
+
+import math
+
+import pytest
+from support.cards import NARROW, first_of_its_kind
+
+from pocketzoo import zoo
+
+BACKBONES = [
+    pytest.param(name, marks=[] if first_of_its_kind(name) else pytest.mark.slow)
+    for name in zoo.list_models(task="classification")
+    if zoo.model_card(name).backbone is None
+]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_unet_stands_on_any_backbone(name):
+    card = zoo.model_card(name)
+    stride = max(endpoint.stride for endpoint in card.endpoints.values())
+    size = stride * math.ceil(card.smallest_input / stride)
+    widths = (8,) * int(math.log2(stride))
+    model = zoo.create_model(
+        "unet_resnet34",
+        backbone=name,
+        backbone_arguments=narrow_backbone(card),
+        widths=widths,
+        input_shape=(size, size, 3),
+        classes=3,
+    )
+    # Backbones whose convolutions are not padded lose their border.
+    assert size // 2 < model.output_shape[1] <= size
+    if name.startswith(("resnet", "densenet", "mobilenet", "efficientnet", "vgg")):
+        assert model.output_shape == (None, size, size, 3)
+    if len(widths) == 5:
+        assert "stem" in zoo.feature_extractor(model).output or card.family == "alexnet"
+
+
+def narrow_backbone(card: zoo.ModelCard) -> dict:
+    return {key: value for key, value in NARROW.get(card.builder, {}).items() if key != "hidden"}
+
+
+def test_spatial_pyramid_stands_on_another_backbone():
+    model = zoo.create_model("spp_resnet18", backbone="mobilenet_v2", input_shape=(192, 192, 3), classes=4)
+    assert model.output_shape == (None, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("unet_resnet34", {"backbone": "resnet35"}, "unknown model 'resnet35': did you mean"),
+        ("unet_resnet34", {"backbone_arguments": {"width": 2}}, "unknown argument of resnet34 'width'"),
+        ("unet_resnet34", {"widths": (8, 8)}, "widths has 2 entries"),
+        ("resnet18", {"backbone": "resnet34"}, "unknown argument of resnet18 'backbone'"),
+        ("resnext50_32x4d", {"widths": (10, 20, 40, 80)}, "resnext50_32x4d cannot be built with .*groups"),
+        ("deeplab_v3_resnet50", {"backbone_arguments": {"output_stride": 12}}, "allowed are 8, 16 and 32"),
+    ],
+)
+def test_what_cannot_stand_says_what_is_allowed(name, arguments, message):
+    with pytest.raises(zoo.InputError, match=message):
+        zoo.create_model(name, **arguments)

@@ -1,0 +1,91 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pocketzoo import zoo
+
+HAND_COUNTED = [
+    pytest.param(layers.Conv2D(8, 3, padding="same"), 10 * 12 * 9 * 4 * 8, id="conv"),
+    pytest.param(layers.Conv2D(8, 3, strides=2), 4 * 5 * 9 * 4 * 8, id="conv-strided-valid"),
+    pytest.param(layers.Conv2D(8, 3, groups=2, padding="same"), 10 * 12 * 9 * 2 * 8, id="grouped"),
+    pytest.param(layers.Conv2D(8, 3, dilation_rate=2), 6 * 8 * 9 * 4 * 8, id="dilated"),
+    pytest.param(layers.DepthwiseConv2D(3, padding="same"), 10 * 12 * 9 * 4, id="depthwise"),
+    pytest.param(layers.SeparableConv2D(8, 3, padding="same"), 10 * 12 * (9 * 4 + 4 * 8), id="separable"),
+    pytest.param(layers.Conv2DTranspose(8, 2, strides=2), 10 * 12 * 4 * 4 * 8, id="transposed"),
+    pytest.param(layers.Dense(8), 10 * 12 * 4 * 8, id="dense-on-a-map"),
+    pytest.param(layers.MaxPooling2D(2), 0, id="pooling"),
+    pytest.param(layers.BatchNormalization(), 0, id="norm"),
+]
+
+
+@pytest.mark.parametrize(("layer", "expected"), HAND_COUNTED)
+def test_multiply_adds_are_those_counted_by_hand(layer, expected):
+    image = keras.Input((10, 12, 4))
+    assert zoo.count_macs(keras.Model(image, layer(image))) == expected
+
+
+def test_layer_that_is_used_twice_computes_twice_and_has_its_weights_once():
+    image = keras.Input((8, 8, 3))
+    conv = layers.Conv2D(3, 3, padding="same", use_bias=False)
+    rows = [row for row in zoo.layer_table(keras.Model(image, conv(conv(image)))) if row.kind == "Conv2D"]
+    assert [row.multiply_adds for row in rows] == [8 * 8 * 81] * 2
+    assert [row.parameters for row in rows] == [81, 0]
+
+
+def test_rows_add_up_to_the_model():
+    model = zoo.create_model("resnet20")
+    rows = zoo.layer_table(model)
+    normalization = model.get_layer("pixels").count_params()
+    assert sum(row.parameters for row in rows) == model.count_params() - normalization
+    assert [row.name for row in rows if row.kind == "Conv2D"][:2] == ["stem_conv", "stage1_block1_conv1_conv"]
+    assert (rows[-1].output_shape, rows[-1].stage) == ((10,), "head")
+
+
+def test_receptive_fields_grow_along_the_net():
+    rows = {row.name: row for row in zoo.layer_table(zoo.create_model("resnet20"))}
+    assert rows["stem_conv"].receptive_field == zoo.receptive_field([(3, 1)]) == 3
+    assert rows["stage1_block3_act"].receptive_field == zoo.receptive_field([(3, 1)] * 7)
+    stage2 = [(3, 1)] * 7 + [(3, 2)] + [(3, 1)] * 5
+    assert rows["stage2_block3_act"].receptive_field == zoo.receptive_field(stage2)
+    assert rows["head_pool"].receptive_field is None
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20"])
+def test_receptive_field_is_what_moves_a_place_in_the_middle(name):
+    """Pixels outside of it do not change the map there, and its border does."""
+    card = zoo.model_card(name)
+    endpoint = next(iter(card.endpoints.values()))
+    model = zoo.create_model(name, input_shape=(33, 33, 1))
+    field = max(
+        row.receptive_field
+        for row in zoo.layer_table(model)
+        if row.name.startswith(endpoint.layer) and row.receptive_field
+    )
+    maps = zoo.feature_extractor(model, [next(iter(card.endpoints))])
+    black = maps(np.zeros((1, 33, 33, 1), "float32"))
+    middle = next(iter(black.values())).shape[1] // 2
+    moved = []
+    for column in range(33):
+        image = np.zeros((1, 33, 33, 1), "float32")
+        image[:, :, column] = 255
+        moved.append(
+            np.any(next(iter(maps(image).values()))[0, middle, middle] != next(iter(black.values()))[0, middle, middle])
+        )
+    columns = np.flatnonzero(moved)
+    assert columns[-1] - columns[0] + 1 == field
+
+
+def test_open_size_cannot_be_counted():
+    model = zoo.create_model("resnet20", input_shape=(None, None, 3))
+    with pytest.raises(zoo.InputError, match="fixed size only"):
+        zoo.count_macs(model)
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = zoo.create_model("resnet20")
+    before = [weight.numpy().copy() for weight in model.weights]
+    zoo.count_macs(model)
+    assert zoo.feature_extractor(model, ["stage2"]).output["stage2"].shape == (None, 16, 16, 32)
+    for weight, old in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old)

@@ -1,0 +1,180 @@
+"""The cards against the models at full width, the papers, and the peers' own models."""
+
+import math
+from collections import Counter
+from functools import partial
+
+import keras
+import pytest
+from support.cards import all_cards
+
+from pocketzoo import zoo
+from pocketzoo.layers import PixelNormalization
+
+PUBLISHED = {
+    "alexnet": 60_965_224,  # Caffe's bvlc_alexnet, the two-group original
+    "vgg11": 132_863_336,  # torchvision, as all of VGG
+    "vgg13": 133_047_848,
+    "vgg16": 138_357_544,
+    "vgg19": 143_667_240,
+    "resnet18": 11_689_512,  # torchvision, trainable, as all of v1.5 to wide
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "resnext50_32x4d": 25_028_904,
+    "wide_resnet50_2": 68_883_240,
+    "seresnet50": 28_088_024,  # timm
+    "inception_v3": 23_851_784,  # Keras, in all
+    "inception_v4": 42_679_816,  # timm
+    "inception_resnet_v2": 55_873_736,  # Keras, in all, as the three below
+    "xception": 22_910_480,
+    "densenet121": 8_062_504,
+    "densenet169": 14_307_880,
+    "densenet201": 20_242_984,
+    "mobilenet_v1": 4_253_864,  # Keras, in all
+    "mobilenet_v2": 3_538_984,
+    "efficientnet_lite0": 4_652_008,  # timm, trainable, as all of lite
+    "efficientnet_lite1": 5_416_680,
+    "efficientnet_lite2": 6_092_072,
+    "efficientnet_lite3": 8_197_096,
+    "efficientnet_lite4": 13_006_568,
+    "squeezenet1_0": 1_248_424,  # torchvision
+    "squeezenet1_1": 1_235_496,
+    "unet": 31_030_658,
+}
+"""Parameters, trainable or in all, as others count them for 1000 classes; cards whose counts differ explain it."""
+
+_applications = keras.applications
+PEERS = {
+    "densenet121": _applications.DenseNet121,
+    "densenet169": _applications.DenseNet169,
+    "densenet201": _applications.DenseNet201,
+    "efficientnet_b0": _applications.EfficientNetB0,
+    "efficientnet_b1": _applications.EfficientNetB1,
+    "efficientnet_b2": _applications.EfficientNetB2,
+    "efficientnet_b3": _applications.EfficientNetB3,
+    "efficientnet_b4": _applications.EfficientNetB4,
+    "efficientnet_b5": _applications.EfficientNetB5,
+    "efficientnet_b6": _applications.EfficientNetB6,
+    "efficientnet_b7": _applications.EfficientNetB7,
+    "inception_resnet_v2": _applications.InceptionResNetV2,
+    "inception_v3": _applications.InceptionV3,
+    "mobilenet_v1": _applications.MobileNet,
+    "mobilenet_v1_025": partial(_applications.MobileNet, alpha=0.25),
+    "mobilenet_v1_050": partial(_applications.MobileNet, alpha=0.5),
+    "mobilenet_v1_075": partial(_applications.MobileNet, alpha=0.75),
+    "mobilenet_v2": _applications.MobileNetV2,
+    "mobilenet_v2_035": partial(_applications.MobileNetV2, alpha=0.35),
+    "mobilenet_v2_050": partial(_applications.MobileNetV2, alpha=0.5),
+    "mobilenet_v2_075": partial(_applications.MobileNetV2, alpha=0.75),
+    "mobilenet_v2_130": partial(_applications.MobileNetV2, alpha=1.3),
+    "mobilenet_v2_140": partial(_applications.MobileNetV2, alpha=1.4),
+    "mobilenet_v3_large": _applications.MobileNetV3Large,
+    "mobilenet_v3_large_minimalistic": partial(_applications.MobileNetV3Large, minimalistic=True),
+    "mobilenet_v3_small": _applications.MobileNetV3Small,
+    "mobilenet_v3_small_minimalistic": partial(_applications.MobileNetV3Small, minimalistic=True),
+    "resnet50v1": _applications.ResNet50,
+    "resnet101v1": _applications.ResNet101,
+    "resnet152v1": _applications.ResNet152,
+    "resnet50v2": _applications.ResNet50V2,
+    "resnet101v2": _applications.ResNet101V2,
+    "resnet152v2": _applications.ResNet152V2,
+    "vgg16": _applications.VGG16,
+    "vgg19": _applications.VGG19,
+    "xception": _applications.Xception,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_parameters_are_on_the_card(name):
+    card = zoo.model_card(name)
+    assert PUBLISHED[name] in (card.trainable_parameters, card.parameters)
+
+
+@pytest.fixture(scope="module", params=all_cards())
+def model(request):
+    """Each model as its card has it, at full width and for its default input."""
+    keras.backend.clear_session()
+    return zoo.create_model(request.param)
+
+
+def test_parameters_are_as_on_the_card(model):
+    card = zoo.model_card(model.name)
+    normalization = [
+        weight for layer in model.layers if isinstance(layer, PixelNormalization) for weight in layer.weights
+    ]
+    seeds = [weight for weight in model.weights if "seed_generator" in weight.path]
+    assert count(model.trainable_weights) == card.trainable_parameters
+    assert count(model.weights) - count(normalization) - count(seeds) == card.parameters
+
+
+def test_multiply_adds_are_as_on_the_card_and_in_the_paper(model):
+    card = zoo.model_card(model.name)
+    assert zoo.count_macs(model) == card.multiply_adds
+    if card.published_multiply_adds:
+        assert card.multiply_adds == pytest.approx(card.published_multiply_adds.value, rel=0.03)
+
+
+def test_endpoints_are_as_on_the_card(model):
+    card = zoo.model_card(model.name)
+    maps = zoo.feature_extractor(model).output
+    assert maps.keys() == card.endpoints.keys()
+    for name, endpoint in card.endpoints.items():
+        height = maps[name].shape[1]
+        assert maps[name].shape[3] == endpoint.channels
+        # The card's stride is the nominal one; unpadded convolutions cut the border besides.
+        assert card.input_shape[0] / (2 * endpoint.stride) < height <= math.ceil(card.input_shape[0] / endpoint.stride)
+
+
+def test_last_endpoint_is_what_the_head_takes(model):
+    card = zoo.model_card(model.name)
+    if card.neck:
+        pytest.skip("a neck stands between the two")
+    last = list(card.endpoints.values())[-1]
+    assert model.get_layer("head").input is model.get_layer(last.layer).output
+
+
+def test_flat_form_is_stock_keras_with_a_name_for_every_layer(model):
+    flat = zoo.flatten_model(model)
+    assert {type(layer).__module__.split(".")[0] for layer in flat.layers} == {"keras"}
+    assert len({layer.name for layer in flat.layers}) == len(flat.layers)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PEERS])
+def test_windows_and_parameters_are_those_of_the_peers_model(name):
+    keras.backend.clear_session()
+    ours, peer = zoo.create_model(name), PEERS[name](weights=None)
+    assert windows(ours) == windows(peer)
+    idle = sum(
+        layer.bias.shape[0]
+        for layer in peer.layers
+        if isinstance(layer, keras.layers.Conv2D) and layer.use_bias and feeds_a_norm(layer)
+    )
+    assert count(peer.trainable_weights) - count(ours.trainable_weights) == idle
+
+
+def count(weights) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def windows(model: keras.Model) -> Counter:
+    """How often there is each (kernel shape, strides, dilation, groups); a dense layer is a 1x1 convolution."""
+    found = []
+    for layer in zoo.flatten_model(model).layers:
+        if isinstance(layer, keras.layers.Dense):
+            found.append(((1, 1, *layer.kernel.shape), (1, 1), (1, 1), 1))
+        elif isinstance(layer, keras.layers.SeparableConv2D):
+            depthwise = layer.depthwise_kernel.shape
+            found.append((tuple(depthwise), tuple(layer.strides), tuple(layer.dilation_rate), depthwise[2]))
+            found.append((tuple(layer.pointwise_kernel.shape), (1, 1), (1, 1), 1))
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
+            kernel = tuple(layer.kernel.shape)
+            found.append((kernel, tuple(layer.strides), tuple(layer.dilation_rate), kernel[2]))
+        elif isinstance(layer, keras.layers.Conv2D):
+            found.append((tuple(layer.kernel.shape), tuple(layer.strides), tuple(layer.dilation_rate), layer.groups))
+    return Counter(found)
+
+
+def feeds_a_norm(layer: keras.layers.Layer) -> bool:
+    return any(isinstance(node.operation, keras.layers.BatchNormalization) for node in layer._outbound_nodes)

@@ -1,0 +1,139 @@
+"""U-Nets and DeepLab: the papers' sizes, odd and open sizes, and what they stand on."""
+
+import keras
+import numpy as np
+import pytest
+from support.cards import narrow_model
+
+from pocketzoo import zoo
+from pocketzoo.zoo.unet import unet, unet_on_backbone
+
+NARROW = {"widths": (4, 4, 6, 6, 8)}
+ON_BACKBONE = ["unet_resnet34", "unet_vgg16", "unet_mobilenet_v2", "unet_efficientnet_b0"]
+PADDED = ["unet_same", *ON_BACKBONE, "deeplab_v3_resnet50"]
+
+
+def height(model: keras.Model, layer: str) -> int:
+    return model.get_layer(layer).output.shape[1]
+
+
+def test_unpadded_unet_has_the_maps_of_the_papers_figure():
+    model = zoo.create_model("unet", **NARROW)
+    down = [height(model, f"stage{stage}_conv{conv}") for stage in range(1, 6) for conv in (1, 2)]
+    assert down == [570, 568, 282, 280, 138, 136, 66, 64, 30, 28]
+    assert [height(model, f"decoder{step}") for step in range(1, 5)] == [52, 100, 196, 388]
+    assert model.output_shape == (None, 388, 388, 2)
+
+
+@pytest.mark.parametrize("size", [188, 204, 572, 700])
+def test_unpadded_unet_cuts_92_pixels_off_every_side(size):
+    features = unet(keras.Input((size, size + 16, 1)), **NARROW)
+    assert features.shape[1:3] == (size - 184, size + 16 - 184)
+
+
+def test_unpadded_unet_takes_sizes_that_its_poolings_do_not_divide():
+    assert unet(keras.Input((201, 195, 1)), **NARROW).shape[1:3] == (4, 4)
+    with pytest.raises(ValueError, match="padding='valid' needs a fixed height and width"):
+        unet(keras.Input((None, None, 1)), **NARROW)
+
+
+def test_unet_drops_at_the_end_of_the_contracting_path_only():
+    drops = [
+        layer.name for layer in zoo.create_model("unet", **NARROW).layers if isinstance(layer, keras.layers.Dropout)
+    ]
+    assert drops == ["stage4_drop", "stage5_drop"]
+    without = zoo.create_model("unet", dropout=0.0, **NARROW)
+    assert not [layer for layer in without.layers if isinstance(layer, keras.layers.Dropout)]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"up": "transpose"}, {"norm": None}, {"norm": "group"}])
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (37, 50)])
+def test_padded_unet_scores_every_pixel_of_every_size(arguments, size, pixels):
+    if arguments.get("norm") == "group":
+        arguments = {"norm": {"name": "group", "groups": 2}}
+    model = zoo.create_model("unet_same", input_shape=(*size, 3), classes=4, **NARROW, **arguments)
+    answers = model(pixels(1, *size, 3)).numpy()
+    assert answers.shape == (1, *size, 4)
+    np.testing.assert_allclose(answers.sum(axis=-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["unet_resnet34", "unet_vgg16"])
+@pytest.mark.parametrize("size", [(33, 63), (47, 50)])
+def test_decoder_on_a_backbone_covers_odd_sizes(name, size):
+    (decoder,) = [layer for layer in narrow_model(name, input_shape=(*size, 3)).layers if layer.name == "decoder5"]
+    # Without a skip at stride 1 the last map has twice the size of the one of stride 2, a line more than an odd image.
+    expected = size if name == "unet_vgg16" else tuple(side + side % 2 for side in size)
+    assert decoder.output.shape[1:3] == expected
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_open_sizes_answer_as_fixed_ones(name, randomize_batch_norm, pixels):
+    stride = 16 if name == "unet_same" else 32
+    size = (2 * stride, 3 * stride)
+    fixed = randomize_batch_norm(narrow_model(name, input_shape=(*size, 3)))
+    opened = narrow_model(name, input_shape=(None, None, 3))
+    opened.set_weights(fixed.get_weights())
+    images = pixels(2, *size, 3)
+    answers = fixed(images, training=False).numpy()
+    assert answers.shape == (2, *size, 21)
+    np.testing.assert_allclose(opened(images, training=False), answers, atol=1e-6)
+    assert opened(pixels(1, stride, 4 * stride, 3)).shape == (1, stride, 4 * stride, 21)
+
+
+@pytest.mark.parametrize("name", ON_BACKBONE)
+def test_every_step_joins_the_backbones_deepest_map_of_its_stride(name):
+    model = narrow_model(name)
+    endpoints = zoo.model_card(name).endpoints
+    maps = {at.stride: at.layer for key, at in endpoints.items() if not key.startswith("decoder")}
+    for step in range(1, 6):
+        stride = 2 ** (5 - step)
+        joined = model.get_layer(f"decoder{step}").input
+        if stride in maps:
+            assert joined[1] is model.get_layer(maps[stride]).output
+        else:
+            assert not isinstance(joined, list)
+
+
+def test_decoder_on_a_backbone_wants_one_width_for_each_halving():
+    maps = {2: keras.Input((8, 8, 3)), 8: keras.Input((2, 2, 3))}
+    assert unet_on_backbone(maps, widths=(4, 4, 4)).shape == (None, 16, 16, 4)
+    with pytest.raises(ValueError, match="widths has 2 entries; from stride 8 to 1"):
+        unet_on_backbone(maps, widths=(4, 4))
+
+
+def test_deeplab_dilates_the_last_stage_instead_of_stepping():
+    model = narrow_model("deeplab_v3_resnet50", input_shape=(64, 64, 3))
+    assert height(model, "stage3_block6") == height(model, "stage4_block3") == height(model, "aspp_refine") == 4
+    rates = {name: model.get_layer(name).conv2.dilation_rate for name in ("stage3_block6", "stage4_block1")}
+    assert rates == {"stage3_block6": 1, "stage4_block1": 2}
+    assert model.get_layer("aspp").rates == [6, 12, 18]
+
+
+def test_deeplab_at_output_stride_8_dilates_two_stages():
+    arguments = {"output_stride": 8}
+    model = zoo.create_model("deeplab_v3_resnet50", input_shape=(64, 64, 3), backbone_arguments=arguments, filters=8)
+    assert height(model, "aspp_refine") == 8
+    blocks = ("stage2_block4", "stage3_block6", "stage4_block3")
+    assert [model.get_layer(block).conv2.dilation_rate for block in blocks] == [1, 2, 4]
+    assert model.output_shape == (None, 64, 64, 21)
+
+
+def test_deeplab_stands_on_a_backbone_that_names_its_own_last_layer():
+    model = zoo.create_model("deeplab_v3_resnet50", backbone="mobilenet_v2", input_shape=(65, 97, 3), filters=8)
+    assert model.output_shape == (None, 65, 97, 21)
+
+
+def test_unet_learns_to_tell_a_square_from_its_ground():
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    images = random.uniform(0, 80, (32, 24, 24, 1)).astype("float32")
+    masks = np.zeros((32, 24, 24), "int32")
+    for image, mask, (row, column) in zip(images, masks, random.integers(0, 14, (32, 2)), strict=True):
+        image[row : row + 10, column : column + 10] += 100
+        mask[row : row + 10, column : column + 10] = 1
+    model = zoo.create_model("unet_same", input_shape=(24, 24, 1), classes=2, widths=(4, 8, 8), dropout=0.0)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.fit(images, masks, batch_size=8, epochs=10, verbose=0)
+    found = model.predict(images, verbose=0).argmax(axis=-1)
+    overlap = np.sum((found == 1) & (masks == 1)) / np.sum((found == 1) | (masks == 1))
+    assert overlap > 0.9

@@ -1,0 +1,65 @@
+"""SPP-net: the paper's maps, and one set of weights for every size."""
+
+import keras
+import numpy as np
+import pytest
+from support.cards import narrow_model
+
+from pocketzoo import zoo
+from pocketzoo.zoo.spp_net import on_backbone
+
+
+def test_zf5_has_the_maps_of_the_papers_table():
+    model = zoo.create_model("spp_zf5", widths=(4, 4, 4, 4, 4), hidden=(8,))
+    names = ["stage1_conv", "stage1_pool", "stage2_conv", "stage2_pool", "stage3_conv", "stage4_conv", "stage5_conv"]
+    assert [model.get_layer(name).output.shape[1] for name in names] == [110, 55, 27, 13, 13, 13, 13]
+    assert model.get_layer("pyramid").output.shape == (None, 4 * 50)
+
+
+@pytest.mark.parametrize("name", ["spp_zf5", "spp_resnet18"])
+def test_weights_of_one_size_load_at_another(name, randomize_batch_norm, pixels, tmp_path):
+    small = randomize_batch_norm(narrow_model(name))
+    file = zoo.save_model(small, tmp_path / "small.keras")
+    size = (zoo.model_card(name).smallest_input + 27, zoo.model_card(name).smallest_input + 66)
+    large = narrow_model(name, weights=file, input_shape=(*size, 3))
+    for loaded, saved in zip(large.get_weights(), small.get_weights(), strict=True):
+        np.testing.assert_array_equal(loaded, saved)
+
+    pyramid = large.get_layer("pyramid")
+    features = keras.Model(large.input, [pyramid.input, pyramid.output])(pixels(1, *size, 3), training=False)
+    map_, vector = (feature.numpy() for feature in features)
+    assert map_.shape[1] != map_.shape[2]
+    expected = []
+    for n in (6, 3, 2, 1):
+        tall, wide = map_.shape[1] // n, map_.shape[2] // n
+        bottom, right = map_.shape[1] - (n - 1) * tall, map_.shape[2] - (n - 1) * wide
+        windows = [map_[:, i * tall :, j * wide :][:, :bottom, :right] for i in range(n) for j in range(n)]
+        expected += [window.max(axis=(1, 2)) for window in windows]
+    np.testing.assert_array_equal(vector, np.concatenate(expected, axis=-1))
+
+
+def test_weights_of_another_pyramid_are_refused(tmp_path):
+    file = zoo.save_model(narrow_model("spp_zf5"), tmp_path / "small.keras")
+    with pytest.raises(zoo.InputError, match="does not hold the weights of spp_zf5"):
+        narrow_model("spp_zf5", weights=file, bins=(4, 2, 1))
+
+
+@pytest.mark.parametrize("name", ["spp_zf5", "alexnet"])
+def test_local_response_normalization_is_an_option_without_weights(name):
+    plain, normalized = narrow_model(name), narrow_model(name, lrn=True)
+    assert [weight.shape for weight in normalized.weights] == [weight.shape for weight in plain.weights]
+    added = {layer.name for layer in normalized.layers} - {layer.name for layer in plain.layers}
+    assert added == {"stage1_lrn", "stage2_lrn"}
+
+
+def test_pyramid_stands_on_the_map_of_the_stride_that_was_asked_for():
+    maps = {stride: keras.Input((64 // stride, 64 // stride, 3)) for stride in (4, 8, 16)}
+    assert on_backbone(maps) is maps[16]
+    assert on_backbone(maps, stride=8) is maps[8]
+    with pytest.raises(ValueError, match=r"stride is 32; the backbone has maps of the strides \[4, 8, 16\]"):
+        on_backbone(maps, stride=32)
+
+
+def test_pyramid_too_fine_for_the_map_says_so():
+    with pytest.raises(zoo.InputError, match=r"the map is \(6, 6\), too small for 7 bins"):
+        narrow_model("spp_zf5", bins=(7,))

@@ -1,0 +1,87 @@
+"""EfficientNet, B0 to B7 and Lite: one small net scaled up in width, depth and input size together.
+
+Tan, Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (arXiv:1905.11946). The Lite form is
+that of the authors' code (tensorflow/tpu, efficientnet/lite).
+"""
+
+from math import ceil
+from typing import NamedTuple
+
+import keras
+
+from ..layers import ConvNormAct, InvertedResidual
+from .mobilenet_v2 import make_divisible
+
+NORM = {"name": "batch", "epsilon": 1e-3}
+
+
+class Stage(NamedTuple):
+    """One row of table 1 of the paper."""
+
+    expansion: int
+    kernel_size: int
+    filters: int
+    blocks: int
+    strides: int
+
+
+STAGES = (
+    Stage(1, 3, 16, 1, 1),
+    Stage(6, 3, 24, 2, 2),
+    Stage(6, 5, 40, 2, 2),
+    Stage(6, 3, 80, 3, 2),
+    Stage(6, 5, 112, 3, 1),
+    Stage(6, 5, 192, 4, 2),
+    Stage(6, 3, 320, 1, 1),
+)
+
+
+def efficientnet(
+    pixels: keras.KerasTensor,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    squeeze_ratio: float = 0.25,
+    activation: str = "swish",
+    scale_ends: bool = True,
+    stochastic_depth: float = 0.2,
+) -> keras.KerasTensor:
+    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+
+    Args:
+        pixels: What the image holds, normalised.
+        width: Times as many channels.
+        depth: Times as many blocks.
+        squeeze_ratio: Channels within a squeeze-excite, as a share of the block's input; 0 for no squeeze-excite.
+        activation: `"swish"`; `"relu6"` in Lite.
+        scale_ends: Whether `width` also scales the stem and the last convolution, and `depth` the first and the last
+            stage; not in Lite.
+        stochastic_depth: What the probability that training leaves a block out grows to, from 0.
+    """
+    unit = {"norm": NORM, "activation": activation}
+    end_width = width if scale_ends else 1.0
+    blocks = [
+        stage.blocks if not scale_ends and stage in (STAGES[0], STAGES[-1]) else ceil(depth * stage.blocks)
+        for stage in STAGES
+    ]
+    x = ConvNormAct(make_divisible(32 * end_width), 3, strides=2, name="stem", **unit)(pixels)
+    done = 0
+    for number, (stage, count) in enumerate(zip(STAGES, blocks, strict=True), start=1):
+        filters = make_divisible(stage.filters * width)
+        for block in range(1, count + 1):
+            strides = stage.strides if block == 1 else 1
+            shortcut = strides == 1 and x.shape[-1] == filters
+            x = InvertedResidual(
+                filters,
+                expanded_filters=None if stage.expansion == 1 else stage.expansion * x.shape[-1],
+                kernel_size=stage.kernel_size,
+                strides=strides,
+                squeeze_filters=max(1, int(x.shape[-1] * squeeze_ratio)) if squeeze_ratio else None,
+                squeeze_activation=activation,
+                shortcut=shortcut,
+                stochastic_depth=stochastic_depth * done / sum(blocks) if shortcut else 0.0,
+                name=f"stage{number}_block{block}",
+                **unit,
+            )(x)
+            done += 1
+    return ConvNormAct(make_divisible(1280 * end_width), 1, name="final", **unit)(x)

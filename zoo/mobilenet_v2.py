@@ -1,0 +1,54 @@
+"""MobileNetV2: inverted residuals.
+
+Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381).
+"""
+
+import keras
+
+from ..layers import ConvNormAct, InvertedResidual
+
+NORM = {"name": "batch", "epsilon": 1e-3}
+UNIT = {"norm": NORM, "activation": "relu6"}
+
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""Table 2 of the paper: t times as many channels inside a block, c output channels, n blocks, first stride s."""
+
+
+def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0) -> keras.KerasTensor:
+    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+
+    Args:
+        pixels: What the image holds, normalised.
+        width: Times as many channels; the last convolution keeps its 1280 where it is below 1.
+    """
+    x = ConvNormAct(make_divisible(32 * width), 3, strides=2, name="stem", **UNIT)(pixels)
+    for stage, (expansion, channels, blocks, first_strides) in enumerate(STAGES, start=1):
+        filters = make_divisible(int(channels * width))
+        for block in range(1, blocks + 1):
+            strides = first_strides if block == 1 else 1
+            x = InvertedResidual(
+                filters,
+                expanded_filters=None if expansion == 1 else expansion * x.shape[-1],
+                strides=strides,
+                shortcut=strides == 1 and x.shape[-1] == filters,
+                name=f"stage{stage}_block{block}",
+                **UNIT,
+            )(x)
+    return ConvNormAct(make_divisible(1280 * max(1.0, width)), 1, name="final", **UNIT)(x)
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of `divisor`, or the next where that would take away more than a tenth.
+
+    The rule of the authors' code, also for the later mobile nets.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
