@@ -35,10 +35,10 @@ def randomize_batch_norm():
     """Gives a net gains and statistics like a trained one's; fresh ones hide errors behind outputs that hardly vary.
 
     Gains and shifts are random, gains small where a residual branch is added, as training has them: with gains of 1
-    there a change of 1e-6 in the pixels of a random resnet50 grew to 3.5e-4 in its answers, with 0.1 to 6e-5. Shifts are
-    above zero, which leaves most units open: with shifts around zero a random inception_v4 in float32 was 1.3e-4 to
-    2.8e-4 off itself in float64, with these 2.9e-5 to 4.1e-5. The statistics are those of one batch of noise, so that
-    deep nets do not blow up, each a little off, so that no normalisation can be left out unnoticed.
+    there a change of 1e-6 in the pixels of a random resnet50 grew to 3.5e-4 in its answers, with 0.1 to 6e-5. Shifts
+    are above zero, which leaves most units open: with shifts around zero a random inception_v4 in float32 was 1.3e-4
+    to 2.8e-4 off itself in float64, with these 2.9e-5 to 4.1e-5. The statistics are those of one batch of noise, so
+    that deep nets do not blow up, each a little off, so that no normalisation can be left out unnoticed.
     """
 
     def randomize(model: keras.Model) -> keras.Model:

@@ -46,6 +46,14 @@ class Blueprint:
             model_card(backbone if another else self.card.backbone), arguments | dict(backbone_arguments or {})
         )
 
+    @property
+    def stride(self) -> int:
+        """Image pixels for each step of the map: the card's, or where that is its backbone's, that of another one."""
+        deepest = max(endpoint.stride for endpoint in self.card.endpoints.values())
+        if self.backbone is None or self.backbone.card.name == self.card.backbone or self.card.stride < deepest:
+            return self.card.stride
+        return max(endpoint.stride for endpoint in self.backbone.card.endpoints.values())
+
     def features(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.KerasTensor:
         """What a head takes: a map `(batch, height, width, channels)`, or a vector where the card has a neck."""
         features = self.feature_map(image, pixels)

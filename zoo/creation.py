@@ -59,7 +59,7 @@ def create_model(
         raise InputError(
             f"{card.name} cannot be built with {given}on {tuple(image.shape[1:])}: {first_line(error)}"
         ) from error
-    model = attach_heads(image, features, heads, card.name)
+    model = attach_heads(image, features, heads, stride=blueprint.stride, name=card.name)
     if weights is not None:
         load_weights(model, _checked_weights(card, weights))
     return model
@@ -77,9 +77,7 @@ def _checked_shape(card: ModelCard, shape: tuple[int | None, ...] | None) -> tup
         raise InputError(f"{card.name}: input_shape is {shape}; it takes {usual}.")
     for size in shape[:2]:
         if size is None and not card.variable_size:
-            raise InputError(
-                f"{card.name}: input_shape is {shape}, but its dense layers need a fixed height and width."
-            )
+            raise InputError(f"{card.name}: input_shape is {shape}, but it needs a fixed height and width.")
         if size is not None and size < card.smallest_input:
             least = card.smallest_input
             raise InputError(f"{card.name}: input_shape is {shape}, but the smallest height and width are {least}.")

@@ -24,17 +24,15 @@ class HeadPlan:
     classes: int | None
     """None for an embedding."""
     labels: tuple[str, ...] | None
-    stride: int = 1
-    """Image pixels for each step of the features, where they are a map."""
     vector_arguments: dict[str, Any] = field(default_factory=dict)
     """Of the heads with one vector an image."""
 
-    def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor) -> layers.Head:
-        """The head as a layer for these features."""
+    def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor, stride: int) -> layers.Head:
+        """The head as a layer for these features, a map of `stride` image pixels a step or a vector."""
         if self.kind == "embedding":
             return layers.EmbeddingHead(name=name)
         if self.kind == "segmentation":
-            strides, crop = _enlargement(features, image, self.stride)
+            strides, crop = _enlargement(features, image, stride)
             return layers.SegmentationHead(self.classes, labels=self.labels, strides=strides, crop=crop, name=name)
         kinds = {
             "classification": layers.ClassificationHead,
@@ -73,12 +71,14 @@ def plan_heads(
     return {name: _plan(card, kind, (classes or {}).get(name), (labels or {}).get(name)) for name, kind in head.items()}
 
 
-def attach_heads(image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, name: str) -> keras.Model:
+def attach_heads(
+    image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, *, stride: int, name: str
+) -> keras.Model:
     """A model from `image` to the answers: of the layer `head`, or a dict from the layers `head_<name>`."""
     try:
         if isinstance(plans, HeadPlan):
-            return keras.Model(image, plans.layer("head", features, image)(features), name=name)
-        outputs = {key: plan.layer(f"head_{key}", features, image)(features) for key, plan in plans.items()}
+            return keras.Model(image, plans.layer("head", features, image, stride)(features), name=name)
+        outputs = {key: plan.layer(f"head_{key}", features, image, stride)(features) for key, plan in plans.items()}
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     return keras.Model(image, outputs, name=name)
@@ -110,8 +110,9 @@ def replace_head(
         raise InputError(f"{model.name} has no head of the zoo that could be replaced.")
     if model.name not in list_models():
         raise unknown("model", model.name, list_models())
-    plans = plan_heads(model_card(model.name), head, classes, labels)
-    return attach_heads(model.inputs[0], old[0].input, plans, model.name)
+    card = model_card(model.name)
+    plans = plan_heads(card, head, classes, labels)
+    return attach_heads(model.inputs[0], old[0].input, plans, stride=card.stride, name=model.name)
 
 
 def _plan(card: ModelCard, kind: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
@@ -122,9 +123,8 @@ def _plan(card: ModelCard, kind: str, classes: int | None, labels: Sequence[str]
             raise InputError(f"{card.name}: an embedding has no classes and no labels; leave them out.")
         return HeadPlan(kind, None, None)
     count = _checked_classes(card, classes, labels)
-    stride = list(card.endpoints.values())[-1].stride
     arguments = {"dropout": card.dropout, "score_map": card.score_map}
-    return HeadPlan(kind, count, None if labels is None else tuple(labels), stride, arguments)
+    return HeadPlan(kind, count, None if labels is None else tuple(labels), arguments)
 
 
 def _checked_classes(card: ModelCard, classes: int | None, labels: Sequence[str] | None) -> int:
@@ -149,9 +149,9 @@ def _checked_classes(card: ModelCard, classes: int | None, labels: Sequence[str]
 
 def _enlargement(features: keras.KerasTensor, image: keras.KerasTensor, stride: int) -> tuple[int, tuple[int, int]]:
     """Times to enlarge a map so that it covers the image, and the rows and columns that are then too many."""
-    if len(features.shape) != 4 or None in features.shape[1:3] or stride == 1:
+    if len(features.shape) != 4 or None in features.shape[1:3]:
         return stride, (0, 0)
     sizes = list(zip(features.shape[1:3], image.shape[1:3], strict=True))
-    # Convolutions without padding have cut the border off: the map is stretched over it.
-    stride = max(stride, *(math.ceil(side / map_side) for map_side, side in sizes))
-    return stride, tuple(map_side * stride - side for map_side, side in sizes)
+    if stride > 1:  # convolutions without padding have cut the border off: the map is stretched over it
+        stride = max(stride, *(math.ceil(side / map_side) for map_side, side in sizes))
+    return stride, tuple(max(map_side * stride - side, 0) for map_side, side in sizes)

@@ -78,7 +78,7 @@ def test_damaged_weights_are_refused(suffix, tmp_path):
         ("resnet20", {"input_shape": (32, 32)}, r"takes \(height, width, channels\)"),
         ("resnet20", {"input_shape": (32, 32, 0)}, r"takes \(height, width, channels\)"),
         ("resnet20", {"input_shape": (32, 32, None)}, r"takes \(height, width, channels\)"),
-        ("lenet5", {"input_shape": (None, None, 1)}, "need a fixed height and width"),
+        ("lenet5", {"input_shape": (None, None, 1)}, "needs a fixed height and width"),
         ("lenet5", {"head": "classifier"}, "unknown head 'classifier': did you mean classification"),
         ("resnet20", {"short_cut": "pad"}, "unknown argument of resnet20 'short_cut': did you mean shortcut"),
         ("lenet5", {"weights": "imagenet"}, "allowed are None and a .keras or .weights.h5 file"),

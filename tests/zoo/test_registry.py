@@ -18,9 +18,10 @@ def test_list_models_sorts_numbers_by_value():
 
 
 def test_list_models_filters_by_task_and_weights():
-    tasks = [zoo.list_models(task=task) for task in ("classification", "segmentation")]
-    assert all(tasks)
-    assert sorted(sum(tasks, [])) == sorted(zoo.list_models())
+    classifiers, segmenters = (zoo.list_models(task=task) for task in ("classification", "segmentation"))
+    assert classifiers
+    assert segmenters
+    assert sorted(classifiers + segmenters) == sorted(zoo.list_models())
     assert zoo.list_models(pretrained=True) == []
     with pytest.raises(zoo.InputError, match="unknown task 'detection': there are classification, segmentation"):
         zoo.list_models(task="detection")
