@@ -14,7 +14,7 @@ test: $(VENV)/installed-test
 
 # Also the models that differ from a cheaper one in nothing but numbers.
 test-all: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "every_card or not every_card"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

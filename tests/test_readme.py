@@ -26,9 +26,10 @@ def test_python_of_the_readme_runs_as_it_stands(digits, tmp_path, monkeypatch, c
     keras.utils.set_random_seed(0)
     for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL):
         exec(block, {})
-    accuracy, top = capsys.readouterr().out.splitlines()
+    accuracy, top, costs = capsys.readouterr().out.splitlines()
     assert float(accuracy) > 0.9
     assert re.match(r"\[\('digit\d', [01]\.\d+\)\]", top)
+    assert re.fullmatch(r"\d+ \d+", costs)
 
 
 @pytest.mark.parametrize("command", re.findall(r"^\$ pocketzoo (list.*|info.*)$", README, flags=re.MULTILINE))

@@ -68,10 +68,10 @@ def all_cards() -> list:
 
 
 def all_cards_by_kind() -> list:
-    """Every model; those that differ from a cheaper one in nothing but numbers are slow."""
+    """Every model; those that differ from a cheaper one in nothing but numbers are marked `every_card`."""
     return [
         pytest.param(
-            name, marks=[pytest.mark.xdist_group(name), *([] if first_of_its_kind(name) else [pytest.mark.slow])]
+            name, marks=[pytest.mark.xdist_group(name), *([] if first_of_its_kind(name) else [pytest.mark.every_card])]
         )
         for name in zoo.list_models()
     ]

@@ -8,7 +8,7 @@ from support.cards import NARROW, first_of_its_kind
 from pocketzoo import zoo
 
 BACKBONES = [
-    pytest.param(name, marks=[] if first_of_its_kind(name) else pytest.mark.slow)
+    pytest.param(name, marks=[] if first_of_its_kind(name) else pytest.mark.every_card)
     for name in zoo.list_models(task="classification")
     if zoo.model_card(name).backbone is None
 ]

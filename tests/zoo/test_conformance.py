@@ -184,11 +184,11 @@ def read_back(request, randomize_batch_norm, pixels, tmp_path_factory):
     return read
 
 
-# One worker saves and reads all the models of a speed.
+# One worker saves and reads all the models of a mark.
 READ_BACK = [
     pytest.param(name, marks=pytest.mark.xdist_group("read_back"))
     if first_of_its_kind(name)
-    else pytest.param(name, marks=[pytest.mark.xdist_group("read_back_slow"), pytest.mark.slow])
+    else pytest.param(name, marks=[pytest.mark.xdist_group("read_back_every_card"), pytest.mark.every_card])
     for name in zoo.list_models()
 ]
 
