@@ -4,7 +4,7 @@ import keras
 
 from .composite import ChainLayer, CompositeLayer, build_chain, call_chain
 from .conv import ConvNormAct
-from .norm_act import act_layer
+from .norm_act import Norm, act_layer
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -48,7 +48,7 @@ class SqueezeExcite(CompositeLayer):
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""
-        return input_shape
+        return tuple(input_shape)
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -89,7 +89,7 @@ class ChannelAttention(CompositeLayer):
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""
-        return input_shape
+        return tuple(input_shape)
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -98,16 +98,18 @@ class SpatialAttention(CompositeLayer):
 
     Args:
         kernel_size: Side of the convolution's kernel.
+        norm: After the convolution, as in `ConvNormAct`.
 
     Input and output `(batch, height, width, channels)`.
     """
 
-    def __init__(self, kernel_size: int = 7, **kwargs):
+    def __init__(self, kernel_size: int = 7, *, norm: Norm = "batch", **kwargs):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
+        self.norm = norm
         self.join = self.sublayer(keras.layers.Concatenate, "join")
         self.conv = self.sublayer(
-            ConvNormAct, "conv", 1, kernel_size, activation="sigmoid", kernel_initializer="glorot_uniform"
+            ConvNormAct, "conv", 1, kernel_size, norm=norm, activation="sigmoid", kernel_initializer="glorot_uniform"
         )
         self.excite = self.sublayer(keras.layers.Multiply, "excite")
 
@@ -124,7 +126,7 @@ class SpatialAttention(CompositeLayer):
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""
-        return input_shape
+        return tuple(input_shape)
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -138,17 +140,19 @@ class CBAM(ChainLayer):
         filters: Channels of the input and the output.
         squeeze_filters: Channels within the channel attention.
         kernel_size: Side of the spatial attention's kernel.
+        norm: In the spatial attention, as in `ConvNormAct`.
 
     Input and output `(batch, height, width, filters)`.
     """
 
-    def __init__(self, filters: int, squeeze_filters: int, *, kernel_size: int = 7, **kwargs):
+    def __init__(self, filters: int, squeeze_filters: int, *, kernel_size: int = 7, norm: Norm = "batch", **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.squeeze_filters = squeeze_filters
         self.kernel_size = kernel_size
+        self.norm = norm
         self.channels = self.sublayer(ChannelAttention, "channels", filters, squeeze_filters)
-        self.places = self.sublayer(SpatialAttention, "places", kernel_size)
+        self.places = self.sublayer(SpatialAttention, "places", kernel_size, norm=norm)
 
     def chain(self) -> list[keras.layers.Layer]:
         """Channels first, then places."""

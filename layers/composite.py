@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -28,7 +29,21 @@ class CompositeLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument, by name."""
-        return super().get_config() | {name: getattr(self, name) for name in _own_arguments(type(self))}
+        return super().get_config() | {name: deepcopy(getattr(self, name)) for name in _own_arguments(type(self))}
+
+    def get_build_config(self) -> dict[str, Any]:
+        """What a saved file holds of the built layer: its input's shape, and which of its parts are frozen."""
+        frozen = [part.name for part in self._flatten_layers(include_self=False) if not part.trainable]
+        return {**(super().get_build_config() or {}), "frozen": frozen}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Builds the layer as it was when it was saved."""
+        config = dict(config)
+        frozen = set(config.pop("frozen", ()))
+        super().build_from_config(config)
+        for part in self._flatten_layers(include_self=False):
+            if part.name in frozen:
+                part.trainable = False
 
 
 class ChainLayer(CompositeLayer):

@@ -69,7 +69,8 @@ def _padding(padding: str | int, kernel_size: int | tuple[int, int], strides: in
     """Zeros to add on each side, and the padding that is left to the convolution."""
     if isinstance(padding, str):
         return 0, padding
-    if strides == 1 and 2 * padding == dilation * (kernel_size - 1):
+    sides = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
+    if strides == 1 and all(2 * padding == dilation * (side - 1) for side in sides):
         return 0, "same"  # the same numbers without a layer of their own
     return padding, "valid"
 
@@ -130,7 +131,7 @@ class ConvNormAct(ConvUnit):
 class DepthwiseConvNormAct(ConvUnit):
     """A depthwise convolution, one kernel a channel, then a normalisation, then an activation.
 
-    Its arguments are those of `ConvNormAct`. Input `(batch, height, width, channels)`, output
+    Its arguments are those of that name of `ConvNormAct`. Input `(batch, height, width, channels)`, output
     `(batch, height', width', channels)`.
     """
 

@@ -50,6 +50,8 @@ class VectorHead(Head):
 
     ACTIVATION = ("output", "linear")
     """Suffix and name of the activation."""
+    SCORE_ACTIVATION: str | None = None
+    """Of the scores of a score map."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class VectorHead(Head):
         self.pool = self.sublayer(keras.layers.GlobalAveragePooling2D, "pool")
         self.drop = self.sublayer(keras.layers.Dropout, "drop", dropout) if dropout else None
         if score_map:
-            self.dense = self.sublayer(keras.layers.Conv2D, "dense", classes, 1, activation="relu")
+            self.dense = self.sublayer(keras.layers.Conv2D, "dense", classes, 1, activation=self.SCORE_ACTIVATION)
         else:
             self.dense = self.sublayer(keras.layers.Dense, "dense", classes)
         suffix, activation = self.ACTIVATION
@@ -77,6 +79,8 @@ class VectorHead(Head):
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """Pooling of a map, dropout, dense layer, activation; with `score_map` the pooling comes after the scores."""
+        if self.score_map and rank != 4:
+            raise ValueError(f"{self.name}: score_map takes a map (rank 4); these features have rank {rank}.")
         pool = self.pool if rank == 4 else None
         scores = [self.drop, self.dense, pool] if self.score_map else [pool, self.drop, self.dense]
         return [part for part in (*scores, self.act) if part is not None]
@@ -99,13 +103,15 @@ class ClassificationHead(VectorHead):
     """
 
     ACTIVATION = ("probabilities", "softmax")
+    SCORE_ACTIVATION = "relu"
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class MultiLabelHead(VectorHead):
     """Features to one probability for each class, independent of the others: an image may show several, or none.
 
-    The arguments are those of `ClassificationHead`. Output `(batch, classes)`, each 0..1.
+    The arguments are those of `ClassificationHead`, but that a score map has no ReLU, below which no class could fall.
+    Output `(batch, classes)`, each 0..1.
     """
 
     ACTIVATION = ("probabilities", "sigmoid")
@@ -115,7 +121,8 @@ class MultiLabelHead(VectorHead):
 class RegressionHead(VectorHead):
     """Features to numbers without bounds, one for each output.
 
-    The arguments are those of `ClassificationHead`; `classes` is the number of outputs. Output `(batch, classes)`.
+    The arguments are those of `ClassificationHead`, but that a score map has no ReLU; `classes` is the number of
+    outputs. Output `(batch, classes)`.
     """
 
     ACTIVATION = ("values", "linear")

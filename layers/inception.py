@@ -211,4 +211,4 @@ class InceptionResidual(BranchedLayer):
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""
-        return input_shape
+        return tuple(input_shape)

@@ -13,7 +13,7 @@ from .norm_act import Norm
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class InvertedResidual(CompositeLayer):
-    """Widen, filter each channel by itself, narrow again without an activation: figure 3(d) of the paper.
+    """Widen, filter each channel by itself, narrow again without an activation: figure 4(d) of the paper.
 
     With `squeeze_filters` it is the block of MobileNetV3 (Howard et al. arXiv:1905.02244, figure 4) and of EfficientNet
     (Tan, Le arXiv:1905.11946): a squeeze-excite stands between the depthwise convolution and the last one.

@@ -18,7 +18,7 @@ class LocalResponseNormalization(CompositeLayer):
     Args:
         depth_radius: Neighbours on each side, 1 or more.
         bias: Greater than 0 (k in the paper).
-        alpha: Weight of the squares.
+        alpha: Weight of the squares, 0 or more.
         beta: Exponent.
 
     Input and output `(batch, height, width, channels)`.
@@ -30,19 +30,22 @@ class LocalResponseNormalization(CompositeLayer):
             raise ValueError(f"{self.name}: depth_radius is {depth_radius}; it takes 1 or more.")
         if bias <= 0:
             raise ValueError(f"{self.name}: bias is {bias}; it takes more than 0, so that nothing is divided by 0.")
+        if alpha < 0:
+            raise ValueError(f"{self.name}: alpha is {alpha}; it takes 0 or more.")
         self.depth_radius = depth_radius
         self.bias = bias
         self.alpha = alpha
         self.beta = beta
         # Told that their input is channels-first, these take the last axis of ours for the width.
-        options = {"data_format": "channels_first"}
+        # In float32, since float16 ends at 65504, which squares soon reach.
+        options = {"data_format": "channels_first", "dtype": "float32"}
         reach = 2 * depth_radius
         self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", ((0, 0), (depth_radius,) * 2), **options)
         self.shifts = [
             self.sublayer(keras.layers.Cropping2D, f"shift{n}", ((0, 0), (n, reach - n)), **options)
             for n in range(reach + 1)
         ]
-        self.sum = self.sublayer(keras.layers.Add, "sum")
+        self.sum = self.sublayer(keras.layers.Add, "sum", dtype="float32")
 
     def build(self, input_shape):
         """Builds the parts."""
@@ -54,11 +57,12 @@ class LocalResponseNormalization(CompositeLayer):
 
     def call(self, inputs, training=None):
         """The normalised map."""
-        # Scaled before they are squared: the squares of raw pixels would not fit into float16.
-        padded = self.pad(keras.ops.square(inputs * self.alpha**0.5))
+        x = keras.ops.cast(inputs, "float32")
+        padded = self.pad(keras.ops.square(x))
         total = self.sum([shift(padded) for shift in self.shifts])
-        return inputs * keras.ops.power(total + self.bias, -self.beta)
+        normalized = x * keras.ops.power(total * self.alpha + self.bias, -self.beta)
+        return keras.ops.cast(normalized, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""
-        return input_shape
+        return tuple(input_shape)

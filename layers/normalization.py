@@ -22,8 +22,8 @@ class PixelNormalization(keras.layers.Layer):
     def __init__(self, mean: float | Sequence[float] = 127.5, scale: float | Sequence[float] = 1 / 127.5, **kwargs):
         # Pixels arrive in float32 and are reduced there: float16 has too few digits for 0..255 minus a mean.
         super().__init__(autocast=False, **kwargs)
-        self.mean = mean
-        self.scale = scale
+        self.mean = np.asarray(mean, "float64").tolist()  # plain numbers, whatever came: they go into the saved config
+        self.scale = np.asarray(scale, "float64").tolist()
 
     def build(self, input_shape):
         """Makes the two constants, one value a channel."""
@@ -58,7 +58,7 @@ class PixelNormalization(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""
-        return input_shape
+        return tuple(input_shape)
 
     def get_config(self):
         """The constructor's arguments; the weights hold what is in force."""

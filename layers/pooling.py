@@ -36,7 +36,12 @@ class L2Pool2D(CompositeLayer):
         self.padding = padding
         self.epsilon = epsilon
         self.mean = self.sublayer(
-            keras.layers.AveragePooling2D, "mean", self.pool_size, strides=self.strides, padding=padding
+            keras.layers.AveragePooling2D,
+            "mean",
+            self.pool_size,
+            strides=self.strides,
+            padding=padding,
+            dtype="float32",  # float16 ends at 65504: the square of 256 is too much for it
         )
 
     def build(self, input_shape):
@@ -45,8 +50,9 @@ class L2Pool2D(CompositeLayer):
 
     def call(self, inputs, training=None):
         """The pooled map."""
-        squares = self.mean(keras.ops.square(inputs))
-        return squares * keras.ops.rsqrt(keras.ops.maximum(squares, self.epsilon))
+        squares = self.mean(keras.ops.square(keras.ops.cast(inputs, "float32")))
+        root = squares * keras.ops.rsqrt(keras.ops.maximum(squares, self.epsilon))
+        return keras.ops.cast(root, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         """`(batch, height', width', channels)`."""

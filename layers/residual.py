@@ -41,12 +41,15 @@ class ResidualLayer(CompositeLayer):
         return {"norm": None if self.pre_activation else self.norm, "activation": None}
 
     def _attention(self) -> list[keras.layers.Layer]:
-        kinds = {None: None, "se": SqueezeExcite, "cbam": CBAM}
-        if self.attention not in kinds:
-            raise ValueError(f"{self.name}: attention is {self.attention!r}; allowed are None, 'se' and 'cbam'.")
         if self.attention is None:
             return []
-        return [self.sublayer(kinds[self.attention], self.attention, self.filters, self.squeeze_filters)]
+        if self.attention not in ("se", "cbam"):
+            raise ValueError(f"{self.name}: attention is {self.attention!r}; allowed are None, 'se' and 'cbam'.")
+        if self.squeeze_filters is None:
+            raise ValueError(f"{self.name}: attention is {self.attention!r}, which takes squeeze_filters, 1 or more.")
+        if self.attention == "se":
+            return [self.sublayer(SqueezeExcite, "se", self.filters, self.squeeze_filters)]
+        return [self.sublayer(CBAM, "cbam", self.filters, self.squeeze_filters, norm=self.norm)]
 
     def _shortcut(self) -> list[keras.layers.Layer]:
         if self.shortcut == "identity":

@@ -9,7 +9,8 @@ import keras
 
 from .cards import ModelCard
 from .errors import unknown
-from .registry import model_card
+from .registry import ON, backbones, model_card
+from .strides import measured_strides
 
 
 class Blueprint:
@@ -42,17 +43,16 @@ class Blueprint:
             return None
         another = backbone not in (None, self.card.backbone)
         arguments = {} if another else self.card.backbone_arguments
-        return Blueprint(
-            model_card(backbone if another else self.card.backbone), arguments | dict(backbone_arguments or {})
-        )
+        name = backbone if another else self.card.backbone
+        if name not in backbones():
+            raise unknown(f"backbone for {self.card.name}", name, backbones())
+        return Blueprint(model_card(name), arguments | dict(backbone_arguments or {}))
 
     @property
-    def stride(self) -> int:
-        """Image pixels for each step of the map: the card's, or where that is its backbone's, that of another one."""
-        deepest = max(endpoint.stride for endpoint in self.card.endpoints.values())
-        if self.backbone is None or self.backbone.card.name == self.card.backbone or self.card.stride < deepest:
-            return self.card.stride
-        return max(endpoint.stride for endpoint in self.backbone.card.endpoints.values())
+    def name(self) -> str:
+        """The card's, and where its backbone was exchanged that one's after it; `registry.card_of` reads it."""
+        another = self.backbone and self.backbone.card.name != self.card.backbone
+        return f"{self.card.name}{ON}{self.backbone.card.name}" if another else self.card.name
 
     def features(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.KerasTensor:
         """What a head takes: a map `(batch, height, width, channels)`, or a vector where the card has a neck."""
@@ -73,13 +73,12 @@ class Blueprint:
         """From stride to the backbone's deepest map of that stride."""
         network = keras.Model(image, self.backbone.feature_map(image, pixels))
         names = {layer.name for layer in network.layers}
-        # Endpoints are this card's, since a dilated backbone's strides are not those of its own card.
+        # This card's endpoints, since it may start before the backbone's end; an exchanged backbone's own.
         card = self.card if self.backbone.card.name == self.card.backbone else self.backbone.card
-        return {
-            endpoint.stride: network.get_layer(endpoint.layer).output
-            for endpoint in card.endpoints.values()
-            if endpoint.layer in names
-        }
+        places = {name: at.layer for name, at in card.endpoints.items() if at.layer in names}
+        maps = {name: network.get_layer(layer).output for name, layer in places.items()}
+        strides = measured_strides(image, maps)
+        return {strides[name]: map_ for name, map_ in maps.items()}
 
     def _own(self, function: Callable) -> dict[str, Any]:
         keywords = _keywords(function)

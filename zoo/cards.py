@@ -92,11 +92,6 @@ class ModelCard(_Table):
     pretrained: dict[str, dict[str, Any]] = {}
     """Published weights by tag."""
 
-    @property
-    def stride(self) -> int:
-        """Image pixels for each step of the map that the neck or the head takes: the last endpoint's."""
-        return list(self.endpoints.values())[-1].stride
-
     @model_validator(mode="after")
     def _default_is_allowed(self):
         if min(self.input_shape[:2]) < self.smallest_input:

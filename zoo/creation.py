@@ -59,7 +59,7 @@ def create_model(
         raise InputError(
             f"{card.name} cannot be built with {given}on {tuple(image.shape[1:])}: {first_line(error)}"
         ) from error
-    model = attach_heads(image, features, heads, stride=blueprint.stride, name=card.name)
+    model = attach_heads(image, features, heads, name=blueprint.name)
     if weights is not None:
         load_weights(model, _checked_weights(card, weights))
     return model

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from .errors import unknown
-from .registry import model_card
+from .registry import card_of
 
 
 def feature_extractor(model: keras.Model, endpoints: Sequence[str] | None = None) -> keras.Model:
@@ -19,7 +19,7 @@ def feature_extractor(model: keras.Model, endpoints: Sequence[str] | None = None
         InputError: The model is none of the zoo, or has no endpoint of that name.
     """
     names = {layer.name for layer in model.layers}
-    known = {name: at for name, at in model_card(model.name).endpoints.items() if at.layer in names}
+    known = {name: at for name, at in card_of(model.name).endpoints.items() if at.layer in names}
     chosen = list(known) if endpoints is None else endpoints
     for name in chosen:
         if name not in known:

@@ -11,7 +11,8 @@ import keras
 from .. import layers
 from .cards import ModelCard
 from .errors import InputError, unknown
-from .registry import list_models, model_card
+from .registry import card_of
+from .strides import measured_strides
 
 HEADS = ("classification", "multi_label", "regression", "segmentation", "embedding")
 
@@ -27,12 +28,12 @@ class HeadPlan:
     vector_arguments: dict[str, Any] = field(default_factory=dict)
     """Of the heads with one vector an image."""
 
-    def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor, stride: int) -> layers.Head:
-        """The head as a layer for these features, a map of `stride` image pixels a step or a vector."""
+    def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor) -> layers.Head:
+        """The head as a layer for these features, a map or a vector, of that image."""
         if self.kind == "embedding":
             return layers.EmbeddingHead(name=name)
         if self.kind == "segmentation":
-            strides, crop = _enlargement(features, image, stride)
+            strides, crop = _enlargement(features, image)
             return layers.SegmentationHead(self.classes, labels=self.labels, strides=strides, crop=crop, name=name)
         kinds = {
             "classification": layers.ClassificationHead,
@@ -71,14 +72,12 @@ def plan_heads(
     return {name: _plan(card, kind, (classes or {}).get(name), (labels or {}).get(name)) for name, kind in head.items()}
 
 
-def attach_heads(
-    image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, *, stride: int, name: str
-) -> keras.Model:
+def attach_heads(image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
     """A model from `image` to the answers: of the layer `head`, or a dict from the layers `head_<name>`."""
     try:
         if isinstance(plans, HeadPlan):
-            return keras.Model(image, plans.layer("head", features, image, stride)(features), name=name)
-        outputs = {key: plan.layer(f"head_{key}", features, image, stride)(features) for key, plan in plans.items()}
+            return keras.Model(image, plans.layer("head", features, image)(features), name=name)
+        outputs = {key: plan.layer(f"head_{key}", features, image)(features) for key, plan in plans.items()}
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     return keras.Model(image, outputs, name=name)
@@ -108,11 +107,8 @@ def replace_head(
     old = [layer for layer in model.layers if isinstance(layer, layers.Head)]
     if not old:
         raise InputError(f"{model.name} has no head of the zoo that could be replaced.")
-    if model.name not in list_models():
-        raise unknown("model", model.name, list_models())
-    card = model_card(model.name)
-    plans = plan_heads(card, head, classes, labels)
-    return attach_heads(model.inputs[0], old[0].input, plans, stride=card.stride, name=model.name)
+    plans = plan_heads(card_of(model.name), head, classes, labels)
+    return attach_heads(model.inputs[0], old[0].input, plans, name=model.name)
 
 
 def _plan(card: ModelCard, kind: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
@@ -147,9 +143,12 @@ def _checked_classes(card: ModelCard, classes: int | None, labels: Sequence[str]
     return classes
 
 
-def _enlargement(features: keras.KerasTensor, image: keras.KerasTensor, stride: int) -> tuple[int, tuple[int, int]]:
+def _enlargement(features: keras.KerasTensor, image: keras.KerasTensor) -> tuple[int, tuple[int, int]]:
     """Times to enlarge a map so that it covers the image, and the rows and columns that are then too many."""
-    if len(features.shape) != 4 or None in features.shape[1:3]:
+    if len(features.shape) != 4:
+        return 1, (0, 0)  # the head itself refuses a vector
+    stride = measured_strides(image, {"features": features})["features"]
+    if None in features.shape[1:3]:
         return stride, (0, 0)
     sizes = list(zip(features.shape[1:3], image.shape[1:3], strict=True))
     if stride > 1:  # convolutions without padding have cut the border off: the map is stretched over it

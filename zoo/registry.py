@@ -7,6 +7,9 @@ from functools import cache
 from .cards import TASKS, ModelCard, load_cards
 from .errors import unknown
 
+ON = "_on_"
+"""Between a model's name and that of the backbone it stands on in place of its own."""
+
 
 @cache
 def _cards() -> dict[str, ModelCard]:
@@ -47,6 +50,28 @@ def list_models(
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
+def backbones() -> list[str]:
+    """Names of the models that others can stand on: the classifiers that stand on none themselves."""
+    return [name for name in list_models(task="classification") if _cards()[name].backbone is None]
+
+
+def card_of(model_name: str) -> ModelCard:
+    """The card of a created model by its own name, `NAME` or, on an exchanged backbone, `NAME_on_BACKBONE`.
+
+    The endpoints of the latter are those of that backbone's card, and this card's own after them.
+
+    Raises:
+        InputError: No model of the zoo has that name.
+    """
+    name, on, backbone = model_name.partition(ON)
+    if not on:
+        return model_card(name)
+    card, other = model_card(name), model_card(backbone)
+    replaced = {endpoint.layer for endpoint in model_card(card.backbone).endpoints.values()}
+    own = {key: endpoint for key, endpoint in card.endpoints.items() if endpoint.layer not in replaced}
+    return card.model_copy(update={"endpoints": other.endpoints | own})
+
+
 def model_card(name: str) -> ModelCard:
     """The card of the model called `name`.
 
@@ -55,4 +80,4 @@ def model_card(name: str) -> ModelCard:
     """
     if name not in _cards():
         raise unknown("model", name, list_models())
-    return _cards()[name]
+    return _cards()[name].model_copy(deep=True)  # what a caller does to its dicts stays there

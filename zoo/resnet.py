@@ -29,6 +29,7 @@ def resnet(
     attention: str | None = None,
     stochastic_depth: float = 0.0,
     output_stride: int = 32,
+    multi_grid: Sequence[int] = (1,),
 ) -> keras.KerasTensor:
     """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
 
@@ -44,6 +45,7 @@ def resnet(
         attention: `"se"`, `"cbam"` or None.
         stochastic_depth: Probability that training leaves out the last block; it grows with the depth from 0.
         output_stride: 32, or 16 or 8: later stages then dilate their kernels instead of stepping (DeepLab).
+        multi_grid: Times that the blocks of the last stage dilate more, one after another and again from the first.
     """
     x = ConvNormAct(stem_width, 7, strides=2, padding=3, norm=NORM, name="stem")(pixels)
     x = _max_pool(x)
@@ -52,10 +54,11 @@ def resnet(
         strides, dilation = _step(stage, output_stride)
         filters = width * 4 if bottleneck else width
         for block in range(1, count + 1):
+            rate = dilation * (multi_grid[(block - 1) % len(multi_grid)] if stage == len(blocks) else 1)
             arguments = {
                 "strides": strides if block == 1 else 1,
-                "dilation_rate": dilation,
-                "padding": dilation,
+                "dilation_rate": rate,
+                "padding": rate,
                 "shortcut": "projection" if block == 1 and (strides > 1 or x.shape[-1] != filters) else "identity",
                 "attention": attention,
                 "squeeze_filters": max(1, filters // REDUCTION) if attention else None,
@@ -80,8 +83,8 @@ def resnet_v2(
 ) -> keras.KerasTensor:
     """The pre-activation net: normalised pixels to the map before the pooling.
 
-    As the authors and Keras have it, a stage steps in its last block, so that all but the last stage's maps are already
-    subsampled where the next stage begins.
+    As TF-slim and Keras have it, whose weights fit, a stage steps in its last block; the authors' own code steps in
+    the first.
 
     Args:
         pixels: What the image holds, normalised.
@@ -125,7 +128,7 @@ def _step(stage: int, output_stride: int) -> tuple[int, int]:
 
 
 def _drop_rates(blocks: Sequence[int], last: float) -> list[list[float]]:
-    """Of every block, growing linearly from 0 (Huang et al. arXiv:1603.09382, equation 4)."""
+    """Of every block, growing linearly as in Huang et al. (arXiv:1603.09382), but from 0 at the first block."""
     total = max(1, sum(blocks) - 1)
     counter = iter(range(sum(blocks)))
     return [[last * next(counter) / total for _ in range(count)] for count in blocks]

@@ -32,6 +32,11 @@ def test_conv_norm_act_is_convolution_normalization_relu(x, arguments):
     np.testing.assert_allclose(layer(x), conv_norm(x, layer), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("kernel_size", "shape"), [((1, 7), (2, 9, 1, 4)), ((3, 3), (2, 7, 5, 4))])
+def test_zeros_stand_around_an_oblong_kernel_too(x, kernel_size, shape):
+    assert layers.ConvNormAct(4, kernel_size, padding=1)(x[:, :, :5]).shape == shape
+
+
 def test_groups_are_convolved_apart():
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 4)).astype("float32")
     layer = randomized(layers.ConvNormAct(6, 3, groups=2), x)

@@ -76,7 +76,7 @@ def test_pyramid_is_that_of_numpy(size):
 
 @pytest.mark.parametrize(("side", "n"), [(13, 3), (13, 2), (13, 1), (10, 3), (10, 2), (13, 6)])
 def test_windows_are_the_papers_where_it_gives_as_many_bins(side, n):
-    """Section 2.2: window `ceil(a / n)`, step `floor(a / n)`; on 13 and 10 places in the paper."""
+    """Section 2.3: window `ceil(a / n)`, step `floor(a / n)`; on 13 and 10 places in the paper."""
     layer = layers.SpatialPyramidPooling2D([n])
     layer.build((None, side, side, 1))
     (pool,) = layer.pools
@@ -106,3 +106,21 @@ def test_pyramid_names_the_map_that_it_cannot_take(shape):
         layers.SpatialPyramidPooling2D(name="pyramid").build(shape)
     with pytest.raises(ValueError, match="bins is"):
         layers.SpatialPyramidPooling2D([])
+
+
+@pytest.mark.parametrize("value", [300.0, 6e4])
+def test_root_mean_square_of_great_values_fits_into_float16(value):
+    x = np.full((1, 4, 4, 2), value, "float16")
+    np.testing.assert_allclose(layers.L2Pool2D(2, dtype="mixed_float16")(x), x[:, :2, :2], rtol=1e-3)
+
+
+@pytest.mark.parametrize(("value", "alpha"), [(300.0, 1.0), (3e4, 1e-4)])
+def test_local_response_of_great_values_is_the_same_in_float16(value, alpha):
+    x = np.full((1, 2, 2, 8), value, "float16")
+    half = layers.LocalResponseNormalization(alpha=alpha, dtype="mixed_float16")(x)
+    np.testing.assert_allclose(half, layers.LocalResponseNormalization(alpha=alpha)(x.astype("float32")), rtol=1e-3)
+
+
+def test_local_response_takes_no_negative_weight():
+    with pytest.raises(ValueError, match=r"alpha is -1\.0; it takes 0 or more"):
+        layers.LocalResponseNormalization(alpha=-1.0)

@@ -89,6 +89,12 @@ def test_cbam_weighs_channels_then_places(x):
     np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_norm_of_a_block_is_that_of_its_attention():
+    norm = {"name": "batch", "epsilon": 1e-5}
+    block = layers.ResidualBlock(3, 4, attention="cbam", squeeze_filters=2, norm=norm)
+    assert block.residual_layers[-1].places.conv.normalization.epsilon == 1e-5
+
+
 def test_dense_block_keeps_all_that_came_before(x):
     block = randomized(layers.DenseBlock([2, 3], [4, 5]), x)
     expected = x
@@ -112,6 +118,7 @@ def test_transition_halves_the_map(x):
         (lambda x: layers.ResidualBlock(4, 4, shortcut="skip"), "allowed are 'identity', 'projection', 'subsample'"),
         (lambda x: layers.Bottleneck(4, 4, stride_at=3), "stride_at is 3; allowed are 1 and 2"),
         (lambda x: layers.Bottleneck(4, 4, attention="eca"), "attention is 'eca'; allowed are None, 'se' and 'cbam'"),
+        (lambda x: layers.ResidualBlock(3, 4, attention="se"), "attention is 'se', which takes squeeze_filters"),
         (lambda x: layers.DenseBlock([2], [4, 4]), "1 growths and 2 bottlenecks"),
     ],
 )

@@ -50,6 +50,28 @@ def test_answers_of_an_open_size_have_the_stride_of_the_backbone_that_is_there(p
         assert model(pixels(1, 64, 96, 3)).shape == (1, 64, 96, 2)
 
 
+def test_features_of_an_exchanged_backbone_are_those_of_its_own_card():
+    model = zoo.create_model("unet_resnet34", backbone="mobilenet_v2", input_shape=(64, 64, 3))
+    assert model.name == "unet_resnet34_on_mobilenet_v2"
+    maps = zoo.feature_extractor(model).output
+    backbone = zoo.model_card("mobilenet_v2").endpoints
+    assert [name for name in maps if name not in backbone] == [f"decoder{step}" for step in range(1, 6)]
+    for name in maps.keys() & backbone.keys():
+        assert maps[name].shape[1:] == (
+            64 // backbone[name].stride,
+            64 // backbone[name].stride,
+            backbone[name].channels,
+        )
+    assert zoo.replace_head(model, "embedding").output_shape == (None, 16)
+
+
+def test_maps_join_by_the_strides_that_the_arguments_give():
+    model = zoo.create_model(
+        "unet_resnet34", backbone_arguments={"output_stride": 16}, widths=(8, 8, 8, 8), input_shape=(64, 64, 3)
+    )
+    assert [zoo.feature_extractor(model).output[f"decoder{n}"].shape[1] for n in (1, 2, 3, 4)] == [8, 16, 32, 64]
+
+
 def test_spatial_pyramid_stands_on_another_backbone():
     model = zoo.create_model("spp_resnet18", backbone="mobilenet_v2", input_shape=(192, 192, 3), classes=4)
     assert model.output_shape == (None, 4)
@@ -58,7 +80,8 @@ def test_spatial_pyramid_stands_on_another_backbone():
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("unet_resnet34", {"backbone": "resnet35"}, "unknown model 'resnet35': did you mean"),
+        ("unet_resnet34", {"backbone": "resnet35"}, "unknown backbone for unet_resnet34 'resnet35': did you mean"),
+        ("unet_resnet34", {"backbone": "unet"}, "unknown backbone for unet_resnet34 'unet'"),
         ("unet_resnet34", {"backbone_arguments": {"width": 2}}, "unknown argument of resnet34 'width'"),
         ("unet_resnet34", {"widths": (8, 8)}, "widths has 2 entries"),
         ("resnet18", {"backbone": "resnet34"}, "unknown argument of resnet18 'backbone'"),

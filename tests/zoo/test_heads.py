@@ -19,6 +19,15 @@ def test_every_head_answers_in_its_shape_and_range(kind, pixels):
         assert ((answers >= 0) & (answers <= 1)).all()
 
 
+@pytest.mark.parametrize("name", ["squeezenet1_1", "resnet20"])
+def test_absent_classes_and_negative_numbers_can_be_answered(name, pixels):
+    shape = (32, 32, 3)
+    for kind, bias, least in (("multi_label", -100.0, 1e-6), ("regression", -100.0, -50.0)):
+        model = zoo.create_model(name, head=kind, classes=4, input_shape=shape)
+        model.get_layer("head").dense.bias.assign([bias] * 4)
+        assert model(pixels(2, *shape)).numpy().max() < least
+
+
 def test_several_heads_answer_by_name(pixels, tmp_path):
     model = zoo.create_model(
         "resnet20",
@@ -60,6 +69,23 @@ def test_head_of_a_loaded_model_can_be_replaced_by_several(pixels, tmp_path):
     again = zoo.replace_head(loaded, {"c": "embedding", "d": "multi_label"}, classes={"d": 4})(images)
     np.testing.assert_array_equal(again["c"], embedding)
     assert again["d"].shape == (2, 4)
+
+
+@pytest.mark.parametrize("size", [64, None])
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_segmentation_shows_the_whole_image_whatever_the_strides(size, output_stride, pixels):
+    """A far corner of the image moves the far corner of the answer, and nothing is cut off unseen."""
+    narrow = {"widths": (8, 8, 8, 8), "stem_width": 8, "output_stride": output_stride}
+    model = zoo.create_model("resnet18", head="segmentation", classes=3, input_shape=(size, size, 3), **narrow)
+    for each in (model, zoo.replace_head(model, "segmentation", classes=2)):
+        head = each.get_layer("head")
+        assert (head.strides, head.crop) == (output_stride, (0, 0))
+        head.scores.kernel.assign(head.scores.kernel * 1e-3)  # so that no probability is as good as 1
+        images = np.repeat(pixels(1, 64, 64, 3), 2, axis=0)
+        images[1, -output_stride:, -output_stride:] = 0
+        first, second = each(images).numpy()
+        assert first.shape[:2] == (64, 64)
+        assert np.any(first[-1, -1] != second[-1, -1])
 
 
 def test_segmentation_of_an_open_size_covers_images_of_a_multiple_of_the_stride(pixels):

@@ -45,6 +45,11 @@ def test_fields_of_cards_cannot_be_changed():
         zoo.model_card("lenet5").classes = 3
 
 
+def test_what_is_done_to_a_card_stays_with_who_did_it():
+    zoo.model_card("resnet18").arguments["blocks"].append(1)
+    assert zoo.model_card("resnet18").arguments["blocks"] == [2, 2, 2, 2]
+
+
 LENET = (CARDS / "lenet.toml").read_text()
 
 

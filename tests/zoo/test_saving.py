@@ -30,6 +30,18 @@ def test_frozen_block_is_frozen_throughout_when_loaded(tmp_path):
     assert len(zoo.flatten_model(loaded).trainable_weights) == len(model.trainable_weights)
 
 
+def test_frozen_parts_of_a_block_stay_frozen_when_loaded(tmp_path):
+    """As after fine-tuning with BatchNorm in inference mode."""
+    model = zoo.create_model("seresnet50", widths=(8, 8, 8, 8), stem_width=8, input_shape=(32, 32, 3))
+    for layer in zoo.flatten_model(model).layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    model.get_layer("stage1_block2").conv1.trainable = False
+    loaded = zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))
+    assert [w.path for w in loaded.trainable_weights] == [w.path for w in model.trainable_weights]
+    assert [w.path for w in loaded.non_trainable_weights] == [w.path for w in model.non_trainable_weights]
+
+
 def test_names_of_the_tensors_in_a_file_stay_what_they_are(saved):
     """Files that people have must go on loading: a change here takes a new major version."""
     with zipfile.ZipFile(saved) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
