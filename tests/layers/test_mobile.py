@@ -143,38 +143,3 @@ def ceil_max_pool(x: np.ndarray) -> np.ndarray:
     return np.array(
         [[x[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((1, 2)) for j in range(columns)] for i in range(rows)]
     ).transpose(2, 0, 1, 3)
-
-
-# Their model, its arguments, and what ours holds after its first layer (-1..1) to what theirs takes.
-PEERS = {
-    "mobilenet_v1_025": (keras.applications.MobileNet, {"alpha": 0.25}, lambda pixels: pixels),
-    "mobilenet_v2_035": (keras.applications.MobileNetV2, {"alpha": 0.35}, lambda pixels: pixels),
-    "mobilenet_v3_small": (keras.applications.MobileNetV3Small, {}, lambda pixels: (pixels + 1) * 127.5),
-    "mobilenet_v3_large": (keras.applications.MobileNetV3Large, {}, lambda pixels: (pixels + 1) * 127.5),
-    "efficientnet_b0": (keras.applications.EfficientNetB0, {}, lambda pixels: pixels * 255),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PEERS)
-def test_with_the_weights_of_kerass_own_model_the_answers_are_the_same(name, pixels):
-    make, arguments, their_pixels = PEERS[name]
-    keras.utils.set_random_seed(0)
-    theirs = make(weights=None, input_shape=(64, 64, 3), **arguments)
-    ours = zoo.create_model(name, input_shape=(64, 64, 3))
-    random = np.random.default_rng(0)
-    targets = filter(is_trained, zoo.flatten_model(ours).layers)
-    for source, target in zip(filter(is_trained, theirs.layers), targets, strict=True):
-        if isinstance(source, keras.layers.BatchNormalization):
-            ranges = [(0.5, 1.5), (-0.5, 0.5), (-0.5, 0.5), (0.5, 1.5)]  # gamma, beta, mean, variance
-            source.set_weights([random.uniform(*range_, source.gamma.shape) for range_ in ranges])
-        # Their last layer may be a 1x1 convolution.
-        shapes = [weight.shape for weight in target.weights]
-        target.set_weights([weight.reshape(shape) for weight, shape in zip(source.get_weights(), shapes, strict=True)])
-    images = pixels(2, 64, 64, 3)
-    expected = theirs(their_pixels(images / 127.5 - 1), training=False).numpy()
-    assert np.abs(ours(images, training=False).numpy() - expected).max() < 1e-4 * np.ptp(expected)
-
-
-def is_trained(layer: keras.layers.Layer) -> bool:
-    return bool(layer.trainable_weights)

@@ -1,8 +1,6 @@
-"""The cards against the models at full width, the papers, and the peers' own models."""
+"""The cards against the models at full width and what was published."""
 
 import math
-from collections import Counter
-from functools import partial
 
 import keras
 import pytest
@@ -44,46 +42,6 @@ PUBLISHED = {
     "unet": 31_030_658,
 }
 """Parameters, trainable or in all, as others count them for 1000 classes; cards whose counts differ explain it."""
-
-_applications = keras.applications
-PEERS = {
-    "densenet121": _applications.DenseNet121,
-    "densenet169": _applications.DenseNet169,
-    "densenet201": _applications.DenseNet201,
-    "efficientnet_b0": _applications.EfficientNetB0,
-    "efficientnet_b1": _applications.EfficientNetB1,
-    "efficientnet_b2": _applications.EfficientNetB2,
-    "efficientnet_b3": _applications.EfficientNetB3,
-    "efficientnet_b4": _applications.EfficientNetB4,
-    "efficientnet_b5": _applications.EfficientNetB5,
-    "efficientnet_b6": _applications.EfficientNetB6,
-    "efficientnet_b7": _applications.EfficientNetB7,
-    "inception_resnet_v2": _applications.InceptionResNetV2,
-    "inception_v3": _applications.InceptionV3,
-    "mobilenet_v1": _applications.MobileNet,
-    "mobilenet_v1_025": partial(_applications.MobileNet, alpha=0.25),
-    "mobilenet_v1_050": partial(_applications.MobileNet, alpha=0.5),
-    "mobilenet_v1_075": partial(_applications.MobileNet, alpha=0.75),
-    "mobilenet_v2": _applications.MobileNetV2,
-    "mobilenet_v2_035": partial(_applications.MobileNetV2, alpha=0.35),
-    "mobilenet_v2_050": partial(_applications.MobileNetV2, alpha=0.5),
-    "mobilenet_v2_075": partial(_applications.MobileNetV2, alpha=0.75),
-    "mobilenet_v2_130": partial(_applications.MobileNetV2, alpha=1.3),
-    "mobilenet_v2_140": partial(_applications.MobileNetV2, alpha=1.4),
-    "mobilenet_v3_large": _applications.MobileNetV3Large,
-    "mobilenet_v3_large_minimalistic": partial(_applications.MobileNetV3Large, minimalistic=True),
-    "mobilenet_v3_small": _applications.MobileNetV3Small,
-    "mobilenet_v3_small_minimalistic": partial(_applications.MobileNetV3Small, minimalistic=True),
-    "resnet50v1": _applications.ResNet50,
-    "resnet101v1": _applications.ResNet101,
-    "resnet152v1": _applications.ResNet152,
-    "resnet50v2": _applications.ResNet50V2,
-    "resnet101v2": _applications.ResNet101V2,
-    "resnet152v2": _applications.ResNet152V2,
-    "vgg16": _applications.VGG16,
-    "vgg19": _applications.VGG19,
-    "xception": _applications.Xception,
-}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -141,40 +99,5 @@ def test_flat_form_is_stock_keras_with_a_name_for_every_layer(model):
     assert len({layer.name for layer in flat.layers}) == len(flat.layers)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PEERS])
-def test_windows_and_parameters_are_those_of_the_peers_model(name):
-    keras.backend.clear_session()
-    ours, peer = zoo.create_model(name), PEERS[name](weights=None)
-    assert windows(ours) == windows(peer)
-    idle = sum(
-        layer.bias.shape[0]
-        for layer in peer.layers
-        if isinstance(layer, keras.layers.Conv2D) and layer.use_bias and feeds_a_norm(layer)
-    )
-    assert count(peer.trainable_weights) - count(ours.trainable_weights) == idle
-
-
 def count(weights) -> int:
     return sum(math.prod(weight.shape) for weight in weights)
-
-
-def windows(model: keras.Model) -> Counter:
-    """How often there is each (kernel shape, strides, dilation, groups); a dense layer is a 1x1 convolution."""
-    found = []
-    for layer in zoo.flatten_model(model).layers:
-        if isinstance(layer, keras.layers.Dense):
-            found.append(((1, 1, *layer.kernel.shape), (1, 1), (1, 1), 1))
-        elif isinstance(layer, keras.layers.SeparableConv2D):
-            depthwise = layer.depthwise_kernel.shape
-            found.append((tuple(depthwise), tuple(layer.strides), tuple(layer.dilation_rate), depthwise[2]))
-            found.append((tuple(layer.pointwise_kernel.shape), (1, 1), (1, 1), 1))
-        elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            kernel = tuple(layer.kernel.shape)
-            found.append((kernel, tuple(layer.strides), tuple(layer.dilation_rate), kernel[2]))
-        elif isinstance(layer, keras.layers.Conv2D):
-            found.append((tuple(layer.kernel.shape), tuple(layer.strides), tuple(layer.dilation_rate), layer.groups))
-    return Counter(found)
-
-
-def feeds_a_norm(layer: keras.layers.Layer) -> bool:
-    return any(isinstance(node.operation, keras.layers.BatchNormalization) for node in layer._outbound_nodes)
