@@ -25,7 +25,9 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
     for name, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
         numbers = all(FIGURE.fullmatch(cell) for cell in cells)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        # Names and figures stay whole; what explains them gives way where the terminal is narrow.
+        whole = numbers or not table.columns
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*row)
     # Where the output is no terminal there is no width to keep to.

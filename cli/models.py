@@ -22,6 +22,9 @@ def list_models(
     if as_json:
         console.show_json([card.model_dump(mode="json") for card in cards])
         return
+    if not cards:
+        print("No model matches.")
+        return
     rows = [
         (
             card.name,

@@ -49,15 +49,15 @@ def export_model(
     only if every artifact passes.
 
     Args:
-        model: A classifier for images of one fixed size. It is not changed.
+        model: A model for images of one fixed size, with one answer. It is not changed.
         out_dir: The bundle's directory.
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
             `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
             evenly by class; those that are also in `evaluation` are left out.
-        evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms. Without
-            them artifacts are held against Keras on the calibration images, without these on noise, and the gates that
-            cannot be measured so are marked as skipped.
+        evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms; only a
+            classifier's labels are used. Without them artifacts are held against Keras on the calibration images,
+            without these on noise, and the gates that cannot be measured so are marked as skipped.
         overwrite: Replace a bundle that is in the way.
 
     Raises:
@@ -71,10 +71,10 @@ def export_model(
     formats = formats_of(targets)
     form = ExportForm.of(model)
     shape = form.metadata.image_shape
-    classes = len(form.metadata.labels)
+    classes = len(form.metadata.labels) if form.metadata.task == "classification" else None
     evaluation = None if evaluation is None else _evaluation(evaluation, shape, classes)
     calibration = _calibration(calibration, evaluation, formats, shape, classes)
-    reference = _reference(model, evaluation, calibration, shape)
+    reference = _reference(model, form.metadata.task, evaluation, calibration, shape)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records = [
             _prove(file, kind, targets, reference, form, weights_now=weights_sha256(model))
@@ -91,7 +91,7 @@ def export_model(
     return manifest
 
 
-def _evaluation(source: Any, shape: tuple[int, int, int], classes: int) -> Samples:
+def _evaluation(source: Any, shape: tuple[int, int, int], classes: int | None) -> Samples:
     samples = Samples.of(source, "evaluation", shape, classes)
     if len(samples) == 1 or not np.any(samples.images != samples.images[0]):
         raise InputError("evaluation has one image only; answers that do not vary prove nothing, so give several.")
@@ -103,7 +103,7 @@ def _calibration(
     evaluation: Samples | None,
     formats: Sequence[Format],
     shape: tuple[int, int, int],
-    classes: int,
+    classes: int | None,
 ) -> Samples | None:
     if source is None:
         needy = [kind.name for kind in formats if kind.quantized]
@@ -121,7 +121,11 @@ def _calibration(
 
 
 def _reference(
-    model: "keras.Model", evaluation: Samples | None, calibration: Samples | None, shape: tuple[int, int, int]
+    model: "keras.Model",
+    task: str,
+    evaluation: Samples | None,
+    calibration: Samples | None,
+    shape: tuple[int, int, int],
 ) -> Reference:
     if evaluation is not None:
         samples, origin = evaluation, "evaluation images"
@@ -130,7 +134,7 @@ def _reference(
     else:
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *shape))
         samples, origin = Samples(noise, None), "noise"
-    return Reference(samples, origin, model.predict(samples.images, verbose=0))
+    return Reference(samples, origin, model.predict(samples.images, verbose=0), task)
 
 
 def _prove(

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..layers import ClassificationHead, PixelNormalization
+from ..layers import Head, PixelNormalization
 from ..zoo.errors import InputError
 from ..zoo.flat import flatten_model
 from ..zoo.inputs import image_shape
@@ -29,10 +29,11 @@ class ExportForm:
 
     @classmethod
     def of(cls, model: keras.Model) -> "ExportForm":
-        """The export form of a classifier for images of one fixed size.
+        """The export form of a model for images of one fixed size, with one answer.
 
         Raises:
-            InputError: `model` is no image classifier, leaves height or width open, or computes in reduced precision.
+            InputError: `model` takes or gives something else, leaves height or width open, or computes in reduced
+                precision.
         """
         if None in image_shape(model):
             raise InputError(
@@ -78,11 +79,12 @@ def weights_sha256(model: keras.Model) -> str:
 
 
 def _metadata(model: keras.Model) -> Metadata:
-    heads = [layer for layer in model.layers if isinstance(layer, ClassificationHead)]
+    heads = [layer for layer in model.layers if isinstance(layer, Head)]
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
     classes = model.output_shape[-1]
     return Metadata(
         model=model.name,
+        task=heads[0].TASK if heads else "classification",
         labels=tuple(heads[0].labels) if heads and heads[0].labels else tuple(str(i) for i in range(classes)),
         image_shape=model.input_shape[1:],
         mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels else None,

@@ -19,8 +19,10 @@ class Metadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
+    task: Literal["classification", "multi_label", "regression", "segmentation", "embedding"] = "classification"
+    """What the answer is."""
     labels: tuple[str, ...]
-    """Names of the classes, in the order of the output."""
+    """Names of the classes (or other outputs), in their order."""
     image_shape: tuple[int, int, int]
     """Height, width, channels."""
     layout: Literal["NHWC"] = "NHWC"

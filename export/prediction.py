@@ -13,12 +13,20 @@ class Prediction:
     """Answers to a number of images."""
 
     probabilities: np.ndarray
-    """Float32 of shape `(count, classes)`."""
+    """Float32 of shape `(count, classes)`; what other tasks than classification answer instead stands here too."""
     labels: tuple[str, ...]
     """Names of the classes."""
+    task: str = "classification"
+    """What the answers are."""
 
     def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
-        """For every image the `k` most probable classes, the most probable first, each as (label, probability)."""
+        """For every image the `k` most probable classes, the most probable first, each as (label, probability).
+
+        Raises:
+            InputError: The answers are not probabilities of what an image shows, as those of a regression are not.
+        """
+        if self.task not in ("classification", "multi_label"):
+            raise InputError(f"the answers of a {self.task} are not classes of an image; read `probabilities` instead.")
         order = np.argsort(-self.probabilities, axis=-1, kind="stable")[:, :k]
         return [
             [(self.labels[i], float(row[i])) for i in best] for row, best in zip(self.probabilities, order, strict=True)
@@ -41,4 +49,5 @@ def predict(artifact: Artifact, images: np.ndarray) -> Prediction:
         raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{artifact.input.shape[1:]}).")
     probabilities = artifact.run(images)
     names = artifact.metadata.labels if artifact.metadata else map(str, range(probabilities.shape[-1]))
-    return Prediction(probabilities, tuple(names))
+    task = artifact.metadata.task if artifact.metadata else "classification"
+    return Prediction(probabilities, tuple(names), task)

@@ -24,7 +24,9 @@ class Reference:
     origin: Literal["evaluation images", "calibration images", "noise"]
     """Noise shows that two graphs are the same, not that quantisation is harmless."""
     outputs: np.ndarray
-    """The model's answers, float32 of shape `(count, classes)`."""
+    """The model's answers, float32 of shape `(count, classes)`, or `(count, height, width, classes)`."""
+    task: str = "classification"
+    """What the answers are."""
 
     @property
     def accuracy(self) -> float | None:
@@ -53,16 +55,14 @@ def prove(artifact: Artifact, kind: Format, reference: Reference, *, size: int, 
     """
     outputs = artifact.run(reference.samples.images)
     accuracy = _accuracy(outputs, reference.samples.labels)
-    agreement = (
-        float(np.mean(outputs.argmax(-1) == reference.outputs.argmax(-1))) if reference.origin != "noise" else None
-    )
+    agreement = None if reference.origin == "noise" else _agreement(outputs, reference.outputs, reference.task)
     drop = None if accuracy is None else reference.accuracy - accuracy
     gates = (
         _at_least("bytes", size, kernel_weights * kind.bytes_per_weight),
         _at_least("finite share", float(np.isfinite(outputs).mean()), 1.0),
         _at_least("distinct answers", len(np.unique(outputs, axis=0)), min(2, len(outputs))),
         _at_most("relative difference", relative_difference(outputs, reference.outputs), kind.relative_difference),
-        _at_least("agreement", agreement, kind.agreement, "no real images were given"),
+        _at_least("agreement", agreement, kind.agreement, _no_agreement(reference)),
         _at_most("accuracy drop", drop, kind.accuracy_drop, "no labelled evaluation images were given"),
     )
     return Proof(accuracy, agreement, tuple(gate for gate in gates if gate is not None))
@@ -78,6 +78,23 @@ def relative_difference(outputs: np.ndarray, reference: np.ndarray) -> float:
     variation = np.sqrt(np.mean((reference - reference.mean(axis=0)) ** 2))
     difference = np.sqrt(np.mean((outputs - reference) ** 2))
     return float(difference / variation) if variation > 0 else float("inf")
+
+
+def _agreement(outputs: np.ndarray, reference: np.ndarray, task: str) -> float | None:
+    """Share of equal answers: of the likeliest classes, of the classes that are there; None where there are none."""
+    if task == "multi_label":
+        return float(np.mean((outputs > 0.5) == (reference > 0.5)))
+    if task in ("classification", "segmentation"):
+        return float(np.mean(outputs.argmax(-1) == reference.argmax(-1)))
+    return None
+
+
+def _no_agreement(reference: Reference) -> str:
+    return (
+        "no real images were given"
+        if reference.origin == "noise"
+        else f"the answers of a {reference.task} are no classes"
+    )
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:

@@ -22,7 +22,7 @@ class Samples:
 
     @classmethod
     def of(
-        cls, source: Any, what: str, shape: tuple[int, int, int], classes: int, most: int | None = None
+        cls, source: Any, what: str, shape: tuple[int, int, int], classes: int | None, most: int | None = None
     ) -> "Samples":
         """Takes images, a pair (images, labels), or a split of a dataset, checked.
 
@@ -30,12 +30,16 @@ class Samples:
             source: One of these. A split has `labels` and `images`, which has `take(indices)`.
             what: What to call it in errors.
             shape: Height, width and channels that the images must have.
-            classes: Labels must be integers from 0 up to but not including this.
+            classes: Labels must be integers from 0 up to but not including this; None leaves labels aside.
             most: Take this many at most, evenly from every class where the labels are known.
 
         Raises:
             InputError: It is something else, is empty, or has images or labels that cannot be.
         """
+        if classes is None and hasattr(source, "images"):
+            source = source.images.take(np.arange(len(source.images)))
+        elif classes is None and isinstance(source, tuple) and len(source) == 2:
+            source = source[0]
         if hasattr(source, "images") and hasattr(source, "labels"):
             labels = _checked_labels(source.labels, len(source.images), classes, what)
             images = source.images.take(_spread(len(labels), labels, most))

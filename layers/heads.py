@@ -14,6 +14,10 @@ class Head(CompositeLayer):
     artifact.
     """
 
+    TASK: str
+    """What it answers, by the name that `zoo.create_model` knows it by."""
+    labels: list[str] | None = None
+
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """The parts in order for features of that rank: 4 for a map, 2 for a vector."""
         raise NotImplementedError
@@ -102,6 +106,7 @@ class ClassificationHead(VectorHead):
     Output `(batch, classes)`.
     """
 
+    TASK = "classification"
     ACTIVATION = ("probabilities", "softmax")
     SCORE_ACTIVATION = "relu"
 
@@ -114,6 +119,7 @@ class MultiLabelHead(VectorHead):
     Output `(batch, classes)`, each 0..1.
     """
 
+    TASK = "multi_label"
     ACTIVATION = ("probabilities", "sigmoid")
 
 
@@ -125,6 +131,7 @@ class RegressionHead(VectorHead):
     outputs. Output `(batch, classes)`.
     """
 
+    TASK = "regression"
     ACTIVATION = ("values", "linear")
 
 
@@ -134,6 +141,8 @@ class EmbeddingHead(Head):
 
     Output `(batch, channels)`.
     """
+
+    TASK = "embedding"
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -157,6 +166,8 @@ class SegmentationHead(Head):
 
     Input `(batch, height, width, channels)`, output `(batch, height * strides - crop, ..., classes)`.
     """
+
+    TASK = "segmentation"
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ A module is data: a list of branches, each a list of steps, each a dict that `co
 `split` makes. `[[conv(64, 1)], [conv(48, 1), conv(64, 5)], [average_pool(3), conv(32, 1)]]` has three branches.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -48,6 +49,8 @@ def split(*branches: list[Step]) -> Step:
 
 def times(width: float, filters: int) -> int:
     """A number of filters times `width`, rounded, but 1 at least."""
+    if not 0 < width * filters < math.inf:
+        raise ValueError(f"{filters} filters times {width} are no width; it takes a factor above 0.")
     return max(1, round(width * filters))
 
 

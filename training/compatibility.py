@@ -2,7 +2,7 @@
 
 import keras
 
-from ..layers import ClassificationHead
+from ..layers import ClassificationHead, Head
 from ..zoo.errors import InputError
 from ..zoo.inputs import image_shape
 from .data import ImageData, ImageSplit
@@ -22,9 +22,11 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
 def check_image_shape(model: keras.Model, split: ImageSplit) -> None:
     """Raises InputError where `model` does not take images of the shape that `split` has."""
     wanted, given = image_shape(model), split.images.shape
-    if len(model.output_shape) != 2:
+    heads = {layer.TASK for layer in model.layers if isinstance(layer, Head)}
+    if heads - {"classification"} or len(model.output_shape) != 2:
+        kind = " and ".join(sorted(heads)) or "from no head of the zoo"
         raise InputError(
-            f"{model.name} gives {model.output_shape}; what is trained and evaluated here is a classifier, which gives "
+            f"{model.name} gives {model.output_shape}, {kind}; what is trained and evaluated here is a classification, "
             "(batch, classes)."
         )
     if any(size not in (None, have) for size, have in zip(wanted, given, strict=True)):

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 
 from .cards import ModelCard
-from .errors import unknown
+from .errors import InputError, unknown
 from .registry import ON, backbones, model_card
-from .strides import measured_strides
+from .strides import keeps_border, measured_strides
 
 
 class Blueprint:
@@ -30,9 +30,12 @@ class Blueprint:
         self.neck = _function(card.neck) if card.neck else None
         own = _keywords(self.builder) | (_keywords(self.neck) if self.neck else set())
         of_backbone = {"backbone", "backbone_arguments"} if card.backbone else set()
-        for key in overrides:
-            if key not in own | of_backbone:
-                raise unknown(f"argument of {card.name}", key, sorted(own | of_backbone))
+        allowed = sorted(own | of_backbone | {"dropout"})  # the head's, if no other
+        for key, value in overrides.items():
+            if key not in allowed:
+                raise unknown(f"argument of {card.name}", key, allowed)
+            if any(isinstance(number, int | float) and number < 0 for number in keras.tree.flatten(value)):
+                raise InputError(f"{card.name}: {key} is {value!r}; numbers below 0 are not taken.")
         self.backbone = self._backbone(**{key: overrides.pop(key) for key in of_backbone & overrides.keys()})
         self.arguments = card.arguments | overrides
 
@@ -46,6 +49,8 @@ class Blueprint:
         name = backbone if another else self.card.backbone
         if name not in backbones():
             raise unknown(f"backbone for {self.card.name}", name, backbones())
+        if not isinstance(backbone_arguments, Mapping | None):
+            raise InputError(f"{self.card.name}: backbone_arguments is {backbone_arguments!r}; it takes a dict.")
         return Blueprint(model_card(name), arguments | dict(backbone_arguments or {}))
 
     @property
@@ -77,6 +82,11 @@ class Blueprint:
         card = self.card if self.backbone.card.name == self.card.backbone else self.backbone.card
         places = {name: at.layer for name, at in card.endpoints.items() if at.layer in names}
         maps = {name: network.get_layer(layer).output for name, layer in places.items()}
+        if self.card.task == "segmentation" and not keeps_border(image, list(maps.values())):
+            raise ValueError(
+                f"the convolutions of {self.backbone.card.name} are not padded; an answer for every pixel takes a "
+                "backbone whose are."
+            )
         strides = measured_strides(image, maps)
         return {strides[name]: map_ for name, map_ in maps.items()}
 

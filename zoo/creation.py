@@ -42,27 +42,41 @@ def create_model(
             `"embedding"`, or a dict of them by name for several outputs, whose `classes` and `labels` are dicts too. By
             default the card's task.
         **overrides: Arguments of the family's builder, such as `shortcut="projection"`; on a net that stands on another
-            also `backbone="densenet121"` and `backbone_arguments={...}`.
+            also `backbone="densenet121"` and `backbone_arguments={...}`. `dropout` is every model's: that before the
+            head's last layer, and that between dense layers where there are some.
 
     Raises:
         InputError: Any of these cannot be; the message says what is allowed.
     """
-    card = model_card(name)
+    if keras.config.image_data_format() != "channels_last":
+        raise InputError("Keras' image_data_format is 'channels_first'; the zoo's models take 'channels_last'.")
+    card = _with_dropout(model_card(name), overrides)
     heads = plan_heads(card, head, classes, labels)
     blueprint = Blueprint(card, overrides)
     image = keras.Input(_checked_shape(card, input_shape), name="image")
     pixels = PixelNormalization(name="pixels")(image)
     try:
         features = blueprint.features(image, pixels)
-    except (TypeError, ValueError) as error:  # an override of the right name and an impossible value
-        given = f"{overrides} " if overrides else ""
+    except InputError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        # An override of the right name and an impossible value, or an image that is too small for it.
+        given = f"with {overrides} " if overrides else ""
         raise InputError(
-            f"{card.name} cannot be built with {given}on {tuple(image.shape[1:])}: {first_line(error)}"
+            f"{card.name} cannot be built {given}on {tuple(image.shape[1:])}: {first_line(error)}"
         ) from error
     model = attach_heads(image, features, heads, name=blueprint.name)
     if weights is not None:
         load_weights(model, _checked_weights(card, weights))
     return model
+
+
+def _with_dropout(card: ModelCard, overrides: dict[str, Any]) -> ModelCard:
+    """The card with the head's dropout that was asked for."""
+    dropout = overrides.get("dropout", card.dropout)
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise InputError(f"{card.name}: dropout is {dropout!r}; it takes 0 or more and less than 1.")
+    return card.model_copy(update={"dropout": dropout})
 
 
 def _checked_shape(card: ModelCard, shape: tuple[int | None, ...] | None) -> tuple[int | None, ...]:

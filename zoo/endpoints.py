@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from .errors import unknown
+from .errors import InputError, unknown
 from .registry import card_of
 
 
@@ -13,14 +13,20 @@ def feature_extractor(model: keras.Model, endpoints: Sequence[str] | None = None
 
     Args:
         model: A model that `create_model` made (its name is its card's).
-        endpoints: Names from the card; all of them by default.
+        endpoints: Names from the card; by default all that the model has: a decoder may start before its backbone's
+            end, and a net of another depth lacks some. They are layers by name: in a net that was made deeper than its
+            card's, an endpoint is no longer the last of its stage.
 
     Raises:
-        InputError: The model is none of the zoo, or has no endpoint of that name.
+        InputError: The model is none of the zoo, is written out flat, or has no endpoint of that name.
     """
     names = {layer.name for layer in model.layers}
     known = {name: at for name, at in card_of(model.name).endpoints.items() if at.layer in names}
-    chosen = list(known) if endpoints is None else endpoints
+    if not known:
+        raise InputError(f"{model.name} has none of its card's endpoints: it is flat, or other than the card says.")
+    chosen = list(known) if endpoints is None else [endpoints] if isinstance(endpoints, str) else list(endpoints)
+    if not chosen:
+        raise InputError(f"endpoints is empty; {model.name} has {', '.join(known)}.")
     for name in chosen:
         if name not in known:
             raise unknown(f"endpoint of {model.name}", name, known)

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+MOST_SHOWN = 20
+"""Of the allowed values, in a message."""
+
+
 class InputError(ValueError):
     """Something the user gave cannot be used; the message says what, which value, and what is allowed.
 
@@ -18,9 +22,10 @@ class InputError(ValueError):
 def unknown(what: str, value: object, allowed: Iterable[str]) -> InputError:
     """An error for a `value` that is none of `allowed`, with the nearest right spellings first."""
     allowed = list(allowed)
-    near = difflib.get_close_matches(str(value), allowed, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(str(value).lower(), allowed, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return InputError(f"unknown {what} {value!r}: {hint}there are {', '.join(allowed) or 'none'}.")
+    shown = allowed if len(allowed) <= MOST_SHOWN else [*allowed[:MOST_SHOWN], f"{len(allowed) - MOST_SHOWN} more"]
+    return InputError(f"unknown {what} {value!r}: {hint}there are {', '.join(shown) or 'none'}.")
 
 
 def describe(error: "ValidationError") -> str:

@@ -12,7 +12,7 @@ from .. import layers
 from .cards import ModelCard
 from .errors import InputError, unknown
 from .registry import card_of
-from .strides import measured_strides
+from .strides import keeps_border, measured_strides
 
 HEADS = ("classification", "multi_label", "regression", "segmentation", "embedding")
 
@@ -98,8 +98,8 @@ def replace_head(
     Args:
         model: A model that `create_model` made, or one that was saved and loaded since.
         head: As in `create_model`.
-        classes: As in `create_model`.
-        labels: As in `create_model`.
+        classes: As in `create_model`; by default the old head's, where both are one.
+        labels: As in `create_model`; by default the old head's, where both are one and `classes` is not given.
 
     Raises:
         InputError: The model has no head of the zoo, or the new one cannot be.
@@ -107,6 +107,8 @@ def replace_head(
     old = [layer for layer in model.layers if isinstance(layer, layers.Head)]
     if not old:
         raise InputError(f"{model.name} has no head of the zoo that could be replaced.")
+    if classes is None and labels is None and isinstance(head, str) and len(old) == 1 and head != "embedding":
+        classes, labels = getattr(old[0], "classes", None), old[0].labels
     plans = plan_heads(card_of(model.name), head, classes, labels)
     return attach_heads(model.inputs[0], old[0].input, plans, name=model.name)
 
@@ -119,6 +121,11 @@ def _plan(card: ModelCard, kind: str, classes: int | None, labels: Sequence[str]
             raise InputError(f"{card.name}: an embedding has no classes and no labels; leave them out.")
         return HeadPlan(kind, None, None)
     count = _checked_classes(card, classes, labels)
+    if count == 1 and kind in ("classification", "segmentation"):
+        raise InputError(
+            f"{card.name}: classes is 1, and the probability of an only class is always 1; a {kind} takes 2 or more, "
+            "and what is there or not is a multi_label of 1."
+        )
     arguments = {"dropout": card.dropout, "score_map": card.score_map}
     return HeadPlan(kind, count, None if labels is None else tuple(labels), arguments)
 
@@ -149,6 +156,8 @@ def _enlargement(features: keras.KerasTensor, image: keras.KerasTensor) -> tuple
         return 1, (0, 0)  # the head itself refuses a vector
     stride = measured_strides(image, {"features": features})["features"]
     if None in features.shape[1:3]:
+        if stride > 1 and not keeps_border(image, [features]):
+            raise ValueError("its convolutions are not padded: for segmentation give a fixed height and width.")
         return stride, (0, 0)
     sizes = list(zip(features.shape[1:3], image.shape[1:3], strict=True))
     if stride > 1:  # convolutions without padding have cut the border off: the map is stretched over it

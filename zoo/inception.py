@@ -104,7 +104,7 @@ def with_auxiliary_heads(model: keras.Model) -> keras.Model:
         x = layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)
         x = ConvNormAct(128, 1, norm=model.get_layer(layer).norm, name=f"{name}_conv")(x)
         x = layers.Flatten(name=f"{name}_flatten")(x)
-        x = layers.Dense(1024, activation="relu", name=f"{name}_dense")(x)
+        x = layers.Dense(1024, activation="relu", name=f"{name}_hidden")(x)
         outputs[name] = type(head)(head.classes, labels=head.labels, dropout=0.7, name=name)(x)
     # Another name than the card's, which says where the head and the endpoints are.
     return keras.Model(model.input, outputs, name="inception_v1_in_training")

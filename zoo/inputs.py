@@ -12,6 +12,8 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
         InputError: It does not take one batch of images and give one answer for each.
     """
     inputs, outputs = model.inputs or [], model.outputs or []
+    if isinstance(getattr(model, "output", None), dict):
+        raise InputError(f"{model.name} gives answers by name, {', '.join(model.output)}; what is expected gives one.")
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or len(outputs) != 1 or len(outputs[0].shape) not in (2, 4):
         shapes = [tuple(tensor.shape) for tensor in inputs], [tuple(tensor.shape) for tensor in outputs]
         raise InputError(

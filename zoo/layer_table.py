@@ -11,7 +11,7 @@ from .flat import flatten_model
 
 _Window = tuple[int, int, int]
 _POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
-_LOCAL = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, *_POOLINGS)
+_LOCAL = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, *_POOLINGS)
 _WHOLE_IMAGE = (
     keras.layers.GlobalAveragePooling2D,
     keras.layers.GlobalMaxPooling2D,
@@ -51,7 +51,7 @@ def layer_table(model: keras.Model) -> list[LayerRow]:
     Raises:
         InputError: The model leaves height or width open, or has no flat form.
     """
-    for tensor in model.inputs or []:
+    for tensor in getattr(model, "inputs", None) or []:
         if None in tensor.shape[1:]:
             raise InputError(
                 f"{model.name} takes {tensor.shape[1:]}: multiply-adds can be counted for a fixed size only."
@@ -66,7 +66,7 @@ def count_macs(model: keras.Model) -> int:
     element-wise operations are left out, as in the papers' figures.
 
     Raises:
-        InputError: The model leaves height or width open, or has no flat form.
+        InputError: The model leaves height or width open, has no flat form, or has layers with kernels of other kinds.
     """
     return sum(row.multiply_adds for row in layer_table(model))
 
@@ -123,17 +123,18 @@ class _Walk:
         self.counted.add(id(layer))
         local = isinstance(layer, (*_LOCAL, keras.layers.Conv2DTranspose))
         kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+        first = next(_tensors(output))
         row = LayerRow(
             name=layer.name,
             kind=type(layer).__name__,
-            output_shape=tuple(output.shape[1:]),
+            output_shape=tuple(first.shape[1:]),
             kernel_size=tuple(kernel) if local else None,
             strides=layer.strides[0] if local else None,
             padding=layer.padding if local else None,
             dilation_rate=_window(layer)[2] if local else None,
             groups=_groups(layer, inputs),
             parameters=sum(math.prod(weight.shape) for weight in weights if not _is_seed(weight)),
-            multiply_adds=_multiply_adds(layer, inputs, output),
+            multiply_adds=_multiply_adds(layer, inputs, first),
             receptive_field=None if view is None else view[0],
         )
         self.rows.append(row)
@@ -161,6 +162,12 @@ def _multiply_adds(layer, inputs, output) -> int:
     if isinstance(layer, keras.layers.SeparableConv2D):
         kernels = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
         return math.prod(output.shape[1:-1]) * sum(math.prod(shape) for shape in kernels)
+    matrices = [weight for weight in getattr(layer, "weights", []) if len(weight.shape) > 1 and not _is_seed(weight)]
+    if matrices and not isinstance(layer, keras.layers.PReLU):
+        kind = type(layer).__name__
+        raise InputError(
+            f"layer {layer.name} ({kind}) cannot be counted; counted are 2-D convolutions and dense layers."
+        )
     return 0
 
 

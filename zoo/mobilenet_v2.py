@@ -3,6 +3,8 @@
 Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381).
 """
 
+from math import inf
+
 import keras
 
 from ..layers import ConvNormAct, InvertedResidual
@@ -50,5 +52,7 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
 
     The rule of the authors' code, also for the later mobile nets.
     """
+    if not 0 < channels < inf:
+        raise ValueError(f"{channels} channels are no width; it takes a factor above 0.")
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

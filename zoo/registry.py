@@ -78,6 +78,6 @@ def model_card(name: str) -> ModelCard:
     Raises:
         InputError: There is no such model; the message names the nearest.
     """
-    if name not in _cards():
+    if not isinstance(name, str) or name not in _cards():
         raise unknown("model", name, list_models())
     return _cards()[name].model_copy(deep=True)  # what a caller does to its dicts stays there

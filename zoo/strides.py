@@ -1,6 +1,6 @@
 """How many image pixels a map moves with each of its steps, measured on the graph."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -17,6 +17,13 @@ def measured_strides(image: keras.KerasTensor, maps: Mapping[str, keras.KerasTen
     network = keras.Model(image, list(maps.values()))
     small, large = (_heights(network, (size, size, image.shape[-1])) for size in (PROBE, 2 * PROBE))
     return {name: PROBE // (more - less) for name, less, more in zip(maps, small, large, strict=True)}
+
+
+def keeps_border(image: keras.KerasTensor, maps: Sequence[keras.KerasTensor]) -> bool:
+    """Whether each map covers the whole image, as it does where every convolution and pooling is padded."""
+    strides = measured_strides(image, {str(number): map_ for number, map_ in enumerate(maps)}).values()
+    heights = _heights(keras.Model(image, list(maps)), (PROBE, PROBE, image.shape[-1]))
+    return all(height * stride >= PROBE for height, stride in zip(heights, strides, strict=True))
 
 
 def _heights(network: keras.Model, shape: tuple[int, int, int]) -> list[int]:

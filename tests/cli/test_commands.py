@@ -57,6 +57,17 @@ def test_list_takes_bounds_and_a_task(pocketzoo):
     assert [card["name"] for card in json.loads(out)] == ["lenet5"]
 
 
+def test_names_stay_whole_on_a_narrow_terminal(pocketzoo, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = pocketzoo("list", "mobilenet*")
+    assert re.findall(r"mobilenet_v\w+", out) == zoo.list_models("mobilenet*")
+
+
+def test_list_says_that_nothing_matches(pocketzoo):
+    assert pocketzoo("list", "nothing*")[1] == "No model matches.\n"
+
+
 def test_info_shows_the_card_and_what_its_stages_cost(pocketzoo):
     _, out, _ = pocketzoo("info", "resnet20")
     for fact in ("269,722", "32x32x3", "arxiv.org/abs/1512.03385", "stage2_block3", "40,551,040"):

@@ -14,24 +14,26 @@ BACKBONES = [
 ]
 
 
+UNPADDED = ("alexnet", "inception_resnet_v2", "inception_v3", "inception_v4", "lenet5", "spp", "squeezenet", "xception")
+
+
 @pytest.mark.parametrize("name", BACKBONES)
-def test_unet_stands_on_any_backbone(name):
+def test_unet_stands_on_any_padded_backbone(name):
     card = zoo.model_card(name)
     stride = max(endpoint.stride for endpoint in card.endpoints.values())
     size = stride * math.ceil(max(32, card.smallest_input) / stride)
-    widths = (8,) * int(math.log2(stride))
-    model = zoo.create_model(
-        "unet_resnet34",
-        backbone=name,
-        backbone_arguments=narrow_backbone(card),
-        widths=widths,
-        input_shape=(size, size, 3),
-        classes=3,
-    )
-    # Backbones whose convolutions are not padded lose their border.
-    assert size // 2 < model.output_shape[1] <= size
-    if name.startswith(("resnet", "densenet", "mobilenet", "efficientnet", "vgg")):
-        assert model.output_shape == (None, size, size, 3)
+    arguments = {
+        "backbone": name,
+        "backbone_arguments": narrow_backbone(card),
+        "widths": (8,) * int(math.log2(stride)),
+        "input_shape": (size, size, 3),
+        "classes": 3,
+    }
+    if name.startswith(UNPADDED):
+        with pytest.raises(zoo.InputError, match=f"the convolutions of {name} are not padded"):
+            zoo.create_model("unet_resnet34", **arguments)
+    else:
+        assert zoo.create_model("unet_resnet34", **arguments).output_shape == (None, size, size, 3)
 
 
 def narrow_backbone(card: zoo.ModelCard) -> dict:
@@ -92,3 +94,16 @@ def test_spatial_pyramid_stands_on_another_backbone():
 def test_what_cannot_stand_says_what_is_allowed(name, arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         zoo.create_model(name, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "endpoints", "message"),
+    [
+        (lambda model: model, [], "endpoints is empty; resnet20 has stem"),
+        (lambda model: model, "stage9", "unknown endpoint of resnet20 'stage9': did you mean stage"),
+        (zoo.flatten_model, None, "resnet20 has none of its card's endpoints"),
+    ],
+)
+def test_endpoints_that_are_not_there_are_named(make, endpoints, message):
+    with pytest.raises(zoo.InputError, match=message):
+        zoo.feature_extractor(make(zoo.create_model("resnet20")), endpoints)

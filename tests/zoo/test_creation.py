@@ -81,6 +81,17 @@ def test_damaged_weights_are_refused(suffix, tmp_path):
         ("lenet5", {"input_shape": (None, None, 1)}, "needs a fixed height and width"),
         ("lenet5", {"head": "classifier"}, "unknown head 'classifier': did you mean classification"),
         ("resnet20", {"short_cut": "pad"}, "unknown argument of resnet20 'short_cut': did you mean shortcut"),
+        ("lenet5", {"classes": 1}, "the probability of an only class is always 1"),
+        ("lenet5", {"dropout": 1.0}, "dropout is 1.0; it takes 0 or more and less than 1"),
+        ("resnet20", {"blocks": -1}, "blocks is -1; numbers below 0 are not taken"),
+        ("mobilenet_v2", {"width": 0}, "mobilenet_v2 cannot be built with {'width': 0} on .* above 0"),
+        ("xception", {"width": float("inf")}, "xception cannot be built with {'width': inf}"),
+        ("alexnet", {"widths": []}, "alexnet cannot be built with {'widths': .*} on"),
+        ("vgg11", {"convs": 3}, "vgg11 cannot be built with {'convs': 3} on"),
+        ("deeplab_v3_resnet50", {"backbone_arguments": 3}, "backbone_arguments is 3; it takes a dict"),
+        ("deeplab_v3_resnet50", {"backbone_arguments": {"multi_grid": []}}, "cannot be built with"),
+        ("inception_v3", {"head": "segmentation", "input_shape": (None, None, 3)}, "give a fixed height and width"),
+        (["resnet20"], {}, "unknown model"),
         ("lenet5", {"weights": "imagenet"}, "allowed are None and a .keras or .weights.h5 file"),
         ("lenet5", {"weights": "missing.keras"}, "there is no such file"),
     ],
@@ -91,7 +102,7 @@ def test_what_cannot_be_made_says_what_is_allowed(name, arguments, message):
 
 
 @settings(max_examples=8, deadline=None)
-@given(height=st.integers(8, 70), width=st.integers(8, 70), channels=st.integers(1, 5), classes=st.integers(1, 20))
+@given(height=st.integers(8, 70), width=st.integers(8, 70), channels=st.integers(1, 5), classes=st.integers(2, 20))
 def test_resnet_maps_have_the_sizes_that_its_strides_give(height, width, channels, classes):
     model = zoo.create_model("resnet20", input_shape=(height, width, channels), classes=classes)
     assert model.output_shape == (None, classes)
@@ -108,3 +119,25 @@ def test_lenet_takes_every_size_from_its_smallest_up(height, width):
             zoo.create_model("lenet5", input_shape=(height, width, 1))
     else:
         assert zoo.create_model("lenet5", input_shape=(height, width, 1)).output_shape == (None, 10)
+
+
+def test_dropout_of_any_model_can_be_set():
+    assert zoo.create_model("resnet20", dropout=0.3).get_layer("head").dropout == 0.3
+    vgg = zoo.create_model("vgg11", widths=(8,) * 5, hidden=(8, 8), dropout=0.1, input_shape=(32, 32, 3))
+    assert (vgg.get_layer("dense2_drop").rate, vgg.get_layer("head").dropout) == (0.1, 0.1)
+
+
+def test_channels_first_is_refused_in_one_sentence():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(zoo.InputError, match="image_data_format is 'channels_first'"):
+            zoo.create_model("mobilenet_v2")
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_long_lists_of_names_are_cut_short():
+    with pytest.raises(zoo.InputError) as error:
+        zoo.model_card("ResNet20")
+    assert "did you mean resnet20" in str(error.value)
+    assert len(str(error.value)) < 500

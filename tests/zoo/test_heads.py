@@ -61,6 +61,12 @@ def test_replaced_head_keeps_the_backbones_weights_names_and_frozen_parts(name, 
     assert zoo.feature_extractor(other).output.keys() == zoo.model_card(name).endpoints.keys()
 
 
+def test_replaced_head_has_the_classes_of_the_old_one_unless_others_are_asked_for():
+    model = zoo.create_model("resnet20", labels=["sun", "sea"])
+    assert zoo.replace_head(model, "multi_label").get_layer("head").labels == ["sun", "sea"]
+    assert zoo.replace_head(model, "regression", classes=3).output_shape == (None, 3)
+
+
 def test_head_of_a_loaded_model_can_be_replaced_by_several(pixels, tmp_path):
     model = zoo.create_model("resnet20", head={"a": "classification", "b": "regression"})
     loaded = zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))

@@ -38,7 +38,7 @@ def test_auxiliary_heads_have_the_papers_parts():
     for name, channels in (("auxiliary1", 512), ("auxiliary2", 528)):
         assert shapes[f"{name}_pool"] == (4, 4, channels)  # section 5 of the paper
         assert shapes[f"{name}_conv"] == (4, 4, 128)
-        assert shapes[f"{name}_dense"] == (1024,)
+        assert shapes[f"{name}_hidden"] == (1024,)
         assert training.get_layer(name).dropout == 0.7
 
 

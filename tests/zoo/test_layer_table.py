@@ -76,6 +76,39 @@ def test_receptive_field_is_what_moves_a_place_in_the_middle(name):
     assert columns[-1] - columns[0] + 1 == field
 
 
+UNCOUNTED = [
+    pytest.param((16, 3), layers.Conv1D(4, 3), id="conv1d"),
+    pytest.param((8, 8, 8, 3), layers.Conv3D(4, 3), id="conv3d"),
+    pytest.param((16, 3), layers.LSTM(4), id="lstm"),
+    pytest.param((16, 4), layers.EinsumDense("abc,cd->abd", output_shape=(None, 5)), id="einsum"),
+]
+
+
+@pytest.mark.parametrize(("shape", "layer"), UNCOUNTED)
+def test_what_cannot_be_counted_is_named_and_not_counted_as_nothing(shape, layer):
+    image = keras.Input(shape)
+    with pytest.raises(zoo.InputError, match=f"layer {layer.name} .* cannot be counted"):
+        zoo.count_macs(keras.Model(image, layer(image)))
+
+
+def test_operation_with_several_outputs_has_a_row():
+    image = keras.Input((8, 8, 4))
+    first, second = keras.ops.split(image, 2, axis=-1)
+    model = keras.Model(image, layers.Conv2D(3, 3)(layers.Add()([first, second])))
+    assert zoo.count_macs(model) == 6 * 6 * 9 * 2 * 3
+
+
+@pytest.mark.parametrize("model", [keras.Sequential([layers.Dense(3)]), keras.Model()], ids=["unbuilt", "subclassed"])
+def test_model_without_a_graph_is_refused(model):
+    with pytest.raises(zoo.InputError, match="cannot be written out flat"):
+        zoo.count_macs(model)
+
+
+def test_auxiliary_heads_are_counted():
+    both = zoo.with_auxiliary_heads(zoo.create_model("inception_v1", width=0.25, input_shape=(65, 65, 3)))
+    assert zoo.count_macs(both) > 0
+
+
 def test_open_size_cannot_be_counted():
     model = zoo.create_model("resnet20", input_shape=(None, None, 3))
     with pytest.raises(zoo.InputError, match="fixed size only"):

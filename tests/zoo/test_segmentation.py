@@ -113,8 +113,9 @@ def test_deeplab_at_output_stride_8_dilates_two_stages():
     arguments = {"output_stride": 8}
     model = zoo.create_model("deeplab_v3_resnet50", input_shape=(64, 64, 3), backbone_arguments=arguments, filters=8)
     assert height(model, "aspp_refine") == 8
-    blocks = ("stage2_block4", "stage3_block6", "stage4_block3")
-    assert [model.get_layer(block).conv2.dilation_rate for block in blocks] == [1, 2, 4]
+    blocks = ("stage2_block4", "stage3_block6", "stage4_block1", "stage4_block2", "stage4_block3")
+    # 2 and 4 times by stage, and the last stage's blocks 1, 2 and 4 times besides: the paper's multi-grid.
+    assert [model.get_layer(block).conv2.dilation_rate for block in blocks] == [1, 2, 4, 8, 16]
     assert model.output_shape == (None, 64, 64, 21)
 
 

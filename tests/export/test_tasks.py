@@ -1,0 +1,72 @@
+"""Models that answer something else than one class are exported and proven too, and say what they answer."""
+
+import keras
+import numpy as np
+import pytest
+
+from pocketzoo import export, training, zoo
+
+TASKS = {
+    "classification": ["cat", "dog", "hen"],
+    "multi_label": ["fur", "feathers", "scales"],
+    "regression": ["weight", "height", "age"],
+    "segmentation": ["road", "sky", "tree"],
+    "embedding": None,
+}
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def exported(request, pixels, tmp_path_factory):
+    """A net of every task, exported with real evaluation images and read back."""
+    keras.utils.set_random_seed(0)
+    shallow = {"blocks": 1, "input_shape": (32, 32, 3)}  # a deep net that was never trained is too rough for fp16
+    model = zoo.create_model("resnet20", head=request.param, labels=TASKS[request.param], **shallow)
+    images = pixels(12, 32, 32, 3)
+    manifest = export.export_model(
+        model, tmp_path_factory.mktemp("tasks") / "bundle", targets=["gpu"], evaluation=(images, np.zeros(12, int))
+    )
+    return request.param, model, manifest, images
+
+
+def test_labels_and_task_travel_into_the_manifest(exported):
+    task, _, manifest, _ = exported
+    assert manifest.model.task == task
+    if TASKS[task]:
+        assert list(manifest.model.labels) == TASKS[task]
+
+
+def test_agreement_is_measured_where_answers_are_classes(exported):
+    task, _, manifest, _ = exported
+    (record,) = (record for record in manifest.artifacts if record.format == "tflite-fp16")
+    assert (record.agreement is None) == (task in ("regression", "embedding"))
+    assert (record.accuracy is None) == (task != "classification")
+
+
+def test_answers_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):
+    task, model, _, images = exported
+    export.export_model(model, tmp_path / "bundle", targets=["gpu"])
+    artifact = export.load_artifact(tmp_path / "bundle" / "resnet20-fp32.onnx")
+    prediction = export.predict(artifact, images[:2])
+    assert prediction.task == task
+    if task in ("classification", "multi_label"):
+        assert prediction.top(1)[0][0][0] in TASKS[task]
+    else:
+        with pytest.raises(zoo.InputError, match=f"the answers of a {task} are not classes of an image"):
+            prediction.top(1)
+
+
+@pytest.mark.parametrize("task", sorted(TASKS.keys() - {"classification"}))
+@pytest.mark.parametrize("verb", ["fit", "prune", "evaluate"])
+def test_training_refuses_what_it_cannot_judge_yet(task, verb, digits, tmp_path):
+    classes = None if task == "embedding" else 10
+    model = zoo.create_model("resnet20", head=task, classes=classes, input_shape=(32, 32, 1))
+    with pytest.raises(zoo.InputError, match=f"{task}; what is trained and evaluated here is a classification"):
+        getattr(training, verb)(model, digits)
+
+
+def test_answers_by_name_are_refused_even_if_they_are_one(digits, tmp_path):
+    model = zoo.create_model("lenet5", head={"digit": "classification"}, input_shape=(32, 32, 1))
+    with pytest.raises(zoo.InputError, match="lenet5 gives answers by name, digit; what is expected gives one"):
+        export.export_model(model, tmp_path / "bundle")
+    with pytest.raises(zoo.InputError, match="answers by name"):
+        training.fit(model, digits)
