@@ -16,8 +16,10 @@ HEAD = """# Models
 Made from the cards in `zoo/cards/` by `make docs`; do not edit. Parameters are those of the default input and number of
 classes, with BatchNorm's statistics and without the input's normalisation; multiply-adds are for one image
 (`zoo.count_macs`). Every model takes any number of classes and channels, and any of the heads `classification`,
-`multi_label`, `regression`, `segmentation` and `embedding`; models with dense layers of their own cannot take
-`segmentation`. An endpoint is written name (stride, channels).
+`multi_label`, `regression`, `segmentation` and `embedding`; models with layers of their own between the last map and
+the head (LeNet, AlexNet, VGG, SPP-Net, MobileNetV3) cannot take `segmentation`. "Any size" means that height and width
+may be left open; an answer for every pixel then takes images of a multiple of the deepest stride, and padded
+convolutions. An endpoint is written name (stride, channels).
 """
 
 

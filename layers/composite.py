@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Iterable
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -29,7 +28,7 @@ class CompositeLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Every constructor argument, by name."""
-        return super().get_config() | {name: deepcopy(getattr(self, name)) for name in _own_arguments(type(self))}
+        return super().get_config() | {name: _plain(getattr(self, name)) for name in _own_arguments(type(self))}
 
     def get_build_config(self) -> dict[str, Any]:
         """What a saved file holds of the built layer: its input's shape, and which of its parts are frozen."""
@@ -64,6 +63,15 @@ class ChainLayer(CompositeLayer):
     def compute_output_shape(self, input_shape):
         """The shape that leaves the last part."""
         return chain_output_shape(self.chain(), input_shape)
+
+
+def _plain(value: Any) -> Any:
+    """A copy in Python's own containers: Keras keeps lists and dicts in its own, which hold on to the layer."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return (list if isinstance(value, list) else tuple)(_plain(item) for item in value)
+    return value
 
 
 @cache

@@ -23,13 +23,15 @@ def test_python_of_the_readme_runs_as_it_stands(digits, tmp_path, monkeypatch, c
         folder.mkdir(parents=True)
         for number, image in enumerate(images[labels == label][:100]):
             Image.fromarray(image[:, :, 0]).save(folder / f"{number}.png")
+    Image.fromarray(images[0, :, :, 0]).save(tmp_path / "holiday.jpg")
     keras.utils.set_random_seed(0)
     for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL):
         exec(block, {})
-    accuracy, top, costs = capsys.readouterr().out.splitlines()
+    accuracy, top, costs, shape = capsys.readouterr().out.splitlines()
     assert float(accuracy) > 0.9
     assert re.match(r"\[\('digit\d', [01]\.\d+\)\]", top)
     assert re.fullmatch(r"\d+ \d+", costs)
+    assert shape == "(1, 2)"
 
 
 @pytest.mark.parametrize("command", re.findall(r"^\$ pocketzoo (list.*|info.*)$", README, flags=re.MULTILINE))

@@ -11,6 +11,7 @@ from .inception import with_auxiliary_heads as with_auxiliary_heads
 from .layer_table import LayerRow as LayerRow
 from .layer_table import count_macs as count_macs
 from .layer_table import layer_table as layer_table
+from .pixels import read_image as read_image
 from .registry import list_models as list_models
 from .registry import model_card as model_card
 from .saving import load_model as load_model

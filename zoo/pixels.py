@@ -10,7 +10,7 @@ from .errors import InputError
 MODES = {1: "L", 3: "RGB"}
 
 
-def read_image(path: str | Path, *, height: int, width: int, channels: int) -> np.ndarray:
+def read_image(path: str | Path, *, height: int, width: int, channels: int = 3) -> np.ndarray:
     """Reads an image file as uint8 pixels 0..255 of shape `(height, width, channels)`.
 
     Turned as its EXIF tag says, 16 bits brought to 8, transparency shown on white, brought to grey (1 channel) or RGB

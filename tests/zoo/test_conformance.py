@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.cards import all_cards_by_kind, first_of_its_kind, narrow_model, smallest_shape
+from support.cards import all_cards_by_kind, narrow_model, smallest_shape
 
 from pocketzoo import zoo
 from pocketzoo.export.artifact import load_artifact
@@ -141,60 +141,25 @@ def test_tflite_and_onnx_answer_as_keras(case, tmp_path):
 
 READ_IN_A_FRESH_PROCESS = """
 import json, sys
+import keras
 import numpy as np
-folder, use_package = sys.argv[1], sys.argv[2] == "True"
-if use_package:
-    from pocketzoo.zoo import load_model
-else:
-    from keras.saving import load_model
-builders = json.load(open(f"{folder}/builders.json"))
-for name in json.load(open(f"{folder}/names.json")):
-    model = load_model(f"{folder}/{name}.keras")
-    np.save(f"{folder}/{name}.answer.npy", model(np.load(f"{folder}/{name}.npy"), training=False))
-# The builders are not needed to read a model, and the flat form does not need the package at all.
-assert not {f"pocketzoo.zoo.{module}" for module in builders} & set(sys.modules)
-assert use_package or not any(module.startswith("pocketzoo") for module in sys.modules)
+folder, builders = sys.argv[1], json.loads(sys.argv[2])
+images = np.load(f"{folder}/images.npy")
+np.save(f"{folder}/flat.npy", keras.saving.load_model(f"{folder}/flat.keras")(images, training=False))
+assert not any(module.startswith("pocketzoo") for module in sys.modules)  # the flat form does not need the package
+from pocketzoo.zoo import load_model
+np.save(f"{folder}/model.npy", load_model(f"{folder}/model.keras")(images, training=False))
+assert not set(builders) & set(sys.modules)  # nor does a model need what built it
 """
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["model", "flat"])
-def read_back(request, randomize_batch_norm, pixels, tmp_path_factory):
-    """A function from names to their answers here and, saved and loaded, in one fresh process."""
-    answers: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-
-    def read(names: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        if names[0] in answers:
-            return answers
-        folder = tmp_path_factory.mktemp("saved")
-        here = {}
-        for name in names:
-            keras.backend.clear_session()
-            made = make_case(name, randomize_batch_norm, pixels)
-            here[name] = made.answers
-            zoo.save_model(made.model if request.param else made.flat, folder / f"{name}.keras")
-            np.save(folder / f"{name}.npy", made.images)
-        builders = {zoo.model_card(name).builder.split(":")[0] for name in zoo.list_models()} | {"creation"}
-        (folder / "builders.json").write_text(json.dumps(sorted(builders)))
-        (folder / "names.json").write_text(json.dumps(names))
-        command = [sys.executable, "-c", READ_IN_A_FRESH_PROCESS, str(folder), str(request.param)]
-        subprocess.run(command, check=True, cwd="/")
-        answers.update({name: (here[name], np.load(folder / f"{name}.answer.npy")) for name in names})
-        return answers
-
-    return read
-
-
-# One worker saves and reads all the models of a mark.
-READ_BACK = [
-    pytest.param(name, marks=pytest.mark.xdist_group("read_back"))
-    if first_of_its_kind(name)
-    else pytest.param(name, marks=[pytest.mark.xdist_group("read_back_every_card"), pytest.mark.every_card])
-    for name in zoo.list_models()
-]
-
-
-@pytest.mark.parametrize("name", READ_BACK)
-def test_saved_model_answers_the_same_in_a_fresh_process(name, read_back):
-    names = [other for other in zoo.list_models() if first_of_its_kind(other) == first_of_its_kind(name)]
-    here, there = read_back(names)[name]
-    assert np.abs(here - there).max() == 0.0
+def test_saved_model_answers_the_same_in_a_fresh_process(case, tmp_path):
+    zoo.save_model(case.model, tmp_path / "model.keras")
+    zoo.save_model(case.flat, tmp_path / "flat.keras")
+    np.save(tmp_path / "images.npy", case.images)
+    families = {zoo.model_card(name).builder.split(":")[0] for name in zoo.list_models()}
+    builders = [f"pocketzoo.zoo.{module}" for module in (*families, "creation", "blueprint")]
+    command = [sys.executable, "-c", READ_IN_A_FRESH_PROCESS, str(tmp_path), json.dumps(builders)]
+    subprocess.run(command, check=True, cwd="/")
+    for form in ("model", "flat"):
+        assert np.abs(np.load(tmp_path / f"{form}.npy") - case.answers).max() == 0.0
