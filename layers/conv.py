@@ -10,7 +10,7 @@ from .norm_act import Norm, act_layer, norm_layer
 # Keras counts every channel of a depthwise kernel into its fan-in, though each output sees but one.
 DEPTHWISE_INITIALIZER = {
     "class_name": "VarianceScaling",
-    "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
+    "config": {"scale": 2.0, "mode": "fan_out", "distribution": "uniform"},
 }
 
 
@@ -108,7 +108,7 @@ class ConvNormAct(ConvUnit):
         norm: Norm = "batch",
         activation: str | None = "relu",
         use_bias: bool | None = None,
-        kernel_initializer: str = "he_normal",
+        kernel_initializer: str = "he_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -49,5 +49,5 @@ def dense_layers(
     for number, width in enumerate(hidden, start=1):
         if number > 1:
             x = layers.Dropout(dropout, name=f"dense{number}_drop")(x)
-        x = layers.Dense(width, activation="relu", kernel_initializer="he_normal", name=f"dense{number}")(x)
+        x = layers.Dense(width, activation="relu", kernel_initializer="he_uniform", name=f"dense{number}")(x)
     return x
