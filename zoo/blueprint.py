@@ -10,7 +10,7 @@ import keras
 from .cards import ModelCard
 from .errors import InputError, unknown
 from .registry import ON, backbones, model_card
-from .strides import keeps_border, measured_strides
+from .strides import measure_grids
 
 
 class Blueprint:
@@ -82,13 +82,13 @@ class Blueprint:
         card = self.card if self.backbone.card.name == self.card.backbone else self.backbone.card
         places = {name: at.layer for name, at in card.endpoints.items() if at.layer in names}
         maps = {name: network.get_layer(layer).output for name, layer in places.items()}
-        if self.card.task == "segmentation" and not keeps_border(image, list(maps.values())):
+        grids = measure_grids(image, maps)
+        if self.card.task == "segmentation" and not all(grid.covers for grid in grids.values()):
             raise ValueError(
                 f"the convolutions of {self.backbone.card.name} are not padded; an answer for every pixel takes a "
                 "backbone whose are."
             )
-        strides = measured_strides(image, maps)
-        return {strides[name]: map_ for name, map_ in maps.items()}
+        return {grids[name].stride: map_ for name, map_ in maps.items()}
 
     def _own(self, function: Callable) -> dict[str, Any]:
         keywords = _keywords(function)

@@ -12,7 +12,7 @@ from .. import layers
 from .cards import ModelCard
 from .errors import InputError, unknown
 from .registry import card_of
-from .strides import keeps_border, measured_strides
+from .strides import measure_grids
 
 HEADS = ("classification", "multi_label", "regression", "segmentation", "embedding")
 
@@ -154,9 +154,9 @@ def _enlargement(features: keras.KerasTensor, image: keras.KerasTensor) -> tuple
     """Times to enlarge a map so that it covers the image, and the rows and columns that are then too many."""
     if len(features.shape) != 4:
         return 1, (0, 0)  # the head itself refuses a vector
-    stride = measured_strides(image, {"features": features})["features"]
+    stride, covers = measure_grids(image, {"features": features})["features"]
     if None in features.shape[1:3]:
-        if stride > 1 and not keeps_border(image, [features]):
+        if stride > 1 and not covers:
             raise ValueError("its convolutions are not padded: for segmentation give a fixed height and width.")
         return stride, (0, 0)
     sizes = list(zip(features.shape[1:3], image.shape[1:3], strict=True))

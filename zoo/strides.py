@@ -1,6 +1,7 @@
 """How many image pixels a map moves with each of its steps, measured on the graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import keras
 
@@ -8,22 +9,27 @@ PROBE = 512
 """Pixels a side: a multiple of every stride there is, and more than any window."""
 
 
-def measured_strides(image: keras.KerasTensor, maps: Mapping[str, keras.KerasTensor]) -> dict[str, int]:
-    """The stride of each map `(batch, height, width, channels)` that is computed from `image`.
+class Grid(NamedTuple):
+    """How the places of a map lie on the image."""
+
+    stride: int
+    """Image pixels for each step."""
+    covers: bool
+    """Whether the places cover the whole image, as they do where every convolution and pooling is padded."""
+
+
+def measure_grids(image: keras.KerasTensor, maps: Mapping[str, keras.KerasTensor]) -> dict[str, Grid]:
+    """The grid of each map `(batch, height, width, channels)` that is computed from `image`.
 
     Cards state strides too, but arguments can change them. An image that is `PROBE` pixels larger gives
     `PROBE / stride` more places, whatever the convolutions cut off at the border.
     """
     network = keras.Model(image, list(maps.values()))
     small, large = (_heights(network, (size, size, image.shape[-1])) for size in (PROBE, 2 * PROBE))
-    return {name: PROBE // (more - less) for name, less, more in zip(maps, small, large, strict=True)}
-
-
-def keeps_border(image: keras.KerasTensor, maps: Sequence[keras.KerasTensor]) -> bool:
-    """Whether each map covers the whole image, as it does where every convolution and pooling is padded."""
-    strides = measured_strides(image, {str(number): map_ for number, map_ in enumerate(maps)}).values()
-    heights = _heights(keras.Model(image, list(maps)), (PROBE, PROBE, image.shape[-1]))
-    return all(height * stride >= PROBE for height, stride in zip(heights, strides, strict=True))
+    strides = [PROBE // (more - less) for less, more in zip(small, large, strict=True)]
+    return {
+        name: Grid(stride, height * stride >= PROBE) for name, stride, height in zip(maps, strides, small, strict=True)
+    }
 
 
 def _heights(network: keras.Model, shape: tuple[int, int, int]) -> list[int]:
