@@ -15,6 +15,7 @@ from .callbacks import ProgressBar, Recorder
 from .compatibility import check_fit_together
 from .data import ImageData
 from .history import History
+from .objectives import objectives
 from .pipeline import evaluation_batches, steps_per_epoch, training_batches
 from .recipe import Recipe
 from .run_directory import RunDirectory
@@ -147,7 +148,7 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
         optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
     # Decay pulls kernels towards zero; norms and biases have no reason to be small.
     optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) <= 1])
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(optimizer, **objectives(model))
 
 
 def _adopt_labels(model: keras.Model, data: ImageData) -> None:

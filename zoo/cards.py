@@ -10,6 +10,7 @@ from .errors import InputError, describe
 
 CARDS = Path(__file__).parent / "cards"
 TASKS = ("classification", "segmentation")
+LAYOUTS = ("keras", "timm", "torchvision", "pocketzoo")
 _FUNCTION = r"^[a-z0-9_]+:[a-z0-9_]+$"
 
 
@@ -42,6 +43,31 @@ class Figure(_Table):
     value: float
     source: str
     """Where, and what it includes."""
+
+
+class Pretrained(_Table):
+    """Published weights of one model."""
+
+    source: str = Field(pattern=r"^(https://|hf://[^/]+/|package:).+")
+    """Address of the file, `hf://owner/repository` of the hub for its `model.safetensors`, or `package:` and a file's
+    name in `zoo/weights/`."""
+    layout: Literal[LAYOUTS]
+    """Whose names the tensors have."""
+    pixels: Literal["signed", "unit", "imagenet", "caffe", "file"]
+    """Normalisation: -1..1, 0..1, ImageNet's mean and deviation, ImageNet's mean of BGR, or what the file says."""
+    labels: str | None = None
+    """Name of the list of the classes, in `zoo/labels/`."""
+    hash: str | None = Field(default=None, pattern=r"^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{8,64})$")
+    """As published; of a SHA-256 maybe its beginning only."""
+    epsilon: float | None = Field(default=None, gt=0)
+    """Of the file's BatchNorms, where the model's is another."""
+    arguments: dict[str, Any] = {}
+    """Arguments of the builder that these weights need."""
+    licence: str | None = None
+    top1: float | None = Field(default=None, gt=0, le=100)
+    """Published accuracy in percent."""
+    top1_source: str | None = None
+    """Where, and measured how."""
 
 
 class ModelCard(_Table):
@@ -89,8 +115,8 @@ class ModelCard(_Table):
     """What the paper or the authors' code says, where it says it."""
     endpoints: dict[str, Endpoint]
     """From shallow to deep."""
-    pretrained: dict[str, dict[str, Any]] = {}
-    """Published weights by tag."""
+    pretrained: dict[str, Pretrained] = {}
+    """Published weights by tag; `"imagenet"` means the first with ImageNet's labels."""
 
     @model_validator(mode="after")
     def _default_is_allowed(self):
@@ -120,7 +146,10 @@ def _read_family(path: Path) -> list[ModelCard]:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path.name} is not valid TOML: {error}.") from error
     cards = []
+    defaults = shared.pop("pretrained_defaults", {})
     for name, variant in shared.pop("models", {}).items():
+        tags = variant.get("pretrained", {})
+        variant = variant | {"pretrained": {tag: defaults | entry for tag, entry in tags.items()}}
         try:
             cards.append(ModelCard(**{"name": name, "family": path.stem, **shared, **variant}))
         except ValidationError as error:
