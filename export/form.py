@@ -11,7 +11,7 @@ import tensorflow as tf
 from ..layers import Head, PixelNormalization
 from ..zoo.errors import InputError
 from ..zoo.flat import flatten_model
-from ..zoo.inputs import image_shape
+from ..zoo.inputs import check_one_answer, image_shape
 from .metadata import Metadata
 from .plain_convolutions import plain_convolutions
 
@@ -35,9 +35,11 @@ class ExportForm:
             InputError: `model` takes or gives something else, leaves height or width open, or computes in reduced
                 precision.
         """
-        if None in image_shape(model):
+        shape = image_shape(model)
+        check_one_answer(model)
+        if None in shape:
             raise InputError(
-                f"{model.name} leaves its size open, {model.input_shape[1:]}; create it with a fixed input_shape."
+                f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape."
             )
         flat = flatten_model(model)
         reduced = [layer.name for layer in flat.layers if layer.compute_dtype != "float32"]

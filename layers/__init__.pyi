@@ -25,6 +25,7 @@ from .local_response import LocalResponseNormalization as LocalResponseNormaliza
 from .normalization import PixelNormalization as PixelNormalization
 from .pooling import L2Pool2D as L2Pool2D
 from .pooling import SpatialPyramidPooling2D as SpatialPyramidPooling2D
+from .pooling import ZeroPaddedAveragePool2D as ZeroPaddedAveragePool2D
 from .residual import Bottleneck as Bottleneck
 from .residual import ResidualBlock as ResidualBlock
 from .upsampling import UpBlock as UpBlock

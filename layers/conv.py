@@ -44,9 +44,9 @@ class ConvUnit(ChainLayer):
 
     def make_unit(self, conv_class: type[keras.layers.Layer], *args: Any, **kwargs: Any) -> None:
         """Makes the parts. The convolution has a bias only where no normalisation follows, which would make it idle."""
-        pad, border = _padding(self.padding, self.kernel_size, self.strides, self.dilation_rate)
+        zeros, border = _padding(self.padding, self.kernel_size, self.strides, self.dilation_rate)
         use_bias = self.norm is None if self.use_bias is None else self.use_bias
-        self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", pad) if pad else None
+        self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", zeros) if any(zeros) else None
         self.conv = self.sublayer(
             conv_class,
             "conv",
@@ -65,14 +65,23 @@ class ConvUnit(ChainLayer):
         return [part for part in (self.pad, self.conv, self.normalization, self.act) if part is not None]
 
 
-def _padding(padding: str | int, kernel_size: int | tuple[int, int], strides: int, dilation: int) -> tuple[int, str]:
-    """Zeros to add on each side, and the padding that is left to the convolution."""
-    if isinstance(padding, str):
-        return 0, padding
-    sides = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
-    if strides == 1 and all(2 * padding == dilation * (side - 1) for side in sides):
-        return 0, "same"  # the same numbers without a layer of their own
-    return padding, "valid"
+def _padding(
+    padding: str | int, kernel_size: int | tuple[int, int], strides: int, dilation: int
+) -> tuple[tuple[int, int], str]:
+    """Zeros to add above and below, and left and right, and the padding that is left to the convolution."""
+    if padding in ("same", "valid"):
+        return (0, 0), padding
+    sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    reach = [dilation * (side - 1) for side in sides]
+    if padding == "symmetric":
+        zeros = (reach[0] // 2, reach[1] // 2)
+    elif isinstance(padding, str):
+        raise ValueError(f"padding is {padding!r}; allowed are 'same', 'valid', 'symmetric' and a number of zeros.")
+    else:
+        zeros = (padding, padding)
+    if strides == 1 and [2 * zero for zero in zeros] == reach:
+        return (0, 0), "same"  # the same numbers without a layer of their own
+    return zeros, "valid"
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -84,7 +93,7 @@ class ConvNormAct(ConvUnit):
         kernel_size: Side of the square kernel, or (height, width).
         strides: Step in both directions.
         padding: `"same"`, `"valid"`, or the number of zeros on each side, as PyTorch and Caffe count: where the stride
-            is 2, `"same"` adds more at the far side.
+            is 2, `"same"` adds more at the far side. `"symmetric"` is as many as the kernel reaches beyond its centre.
         dilation_rate: Step between the kernel's taps.
         groups: Parts of the channels that are convolved apart.
         norm: `"batch"`, `"group"`, `"instance"`, `"layer"`, the config of one of them, or None.

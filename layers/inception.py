@@ -17,6 +17,7 @@ import keras
 from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct
 from .norm_act import Norm, act_layer
+from .pooling import ZeroPaddedAveragePool2D
 
 Step = dict[str, Any]
 """`kind`, one of `KINDS`, and the arguments of its layer: plain data that goes through JSON unchanged."""
@@ -37,8 +38,11 @@ def max_pool(pool_size: int, *, strides: int = 1, padding: str = "same") -> Step
     return {"kind": "max_pool", "pool_size": pool_size, "strides": strides, "padding": padding}
 
 
-def average_pool(pool_size: int, *, strides: int = 1, padding: str = "same") -> Step:
-    """A step that takes the mean of every window; what stands around the map does not count."""
+def average_pool(pool_size: int, *, strides: int = 1, padding: str | int = "same") -> Step:
+    """A step that takes the mean of every window.
+
+    With `"same"`, what stands around the map does not count; a number of zeros on each side does, as in PyTorch.
+    """
     return {"kind": "average_pool", "pool_size": pool_size, "strides": strides, "padding": padding}
 
 
@@ -86,6 +90,8 @@ class BranchedLayer(CompositeLayer):
         unit = {"norm": self.norm, "activation": self.activation}
         if kind == "conv":
             return self.sublayer(ConvNormAct, f"{branch}_conv{place}", **arguments, **unit)
+        if kind == "average_pool" and isinstance(arguments["padding"], int):
+            return self.sublayer(ZeroPaddedAveragePool2D, f"{branch}_pool{place}", **arguments)
         if kind in POOLINGS:
             return self.sublayer(POOLINGS[kind], f"{branch}_pool{place}", **arguments)
         if kind == "split":

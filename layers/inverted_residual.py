@@ -24,6 +24,7 @@ class InvertedResidual(CompositeLayer):
             convolution out, and the depthwise one has the channels of the input.
         kernel_size: Side of the depthwise kernel.
         strides: Step of the depthwise convolution.
+        padding: Of the depthwise convolution, as in `ConvNormAct`.
         squeeze_filters: Channels within the squeeze-excite; None for no squeeze-excite.
         squeeze_activation: Within the squeeze-excite.
         gate: At the end of the squeeze-excite, `"sigmoid"` or `"hard_sigmoid"`.
@@ -42,6 +43,7 @@ class InvertedResidual(CompositeLayer):
         expanded_filters: int | None = None,
         kernel_size: int = 3,
         strides: int = 1,
+        padding: str | int = "same",
         squeeze_filters: int | None = None,
         squeeze_activation: str = "relu",
         gate: str = "sigmoid",
@@ -58,6 +60,7 @@ class InvertedResidual(CompositeLayer):
         self.expanded_filters = expanded_filters
         self.kernel_size = kernel_size
         self.strides = strides
+        self.padding = padding
         self.squeeze_filters = squeeze_filters
         self.squeeze_activation = squeeze_activation
         self.gate = gate
@@ -70,7 +73,8 @@ class InvertedResidual(CompositeLayer):
         self.expand = (
             None if expanded_filters is None else self.sublayer(ConvNormAct, "expand", expanded_filters, 1, **unit)
         )
-        self.depthwise = self.sublayer(DepthwiseConvNormAct, "depthwise", kernel_size, strides=strides, **unit)
+        step = {"strides": strides, "padding": padding}
+        self.depthwise = self.sublayer(DepthwiseConvNormAct, "depthwise", kernel_size, **step, **unit)
         self.squeeze_excite = None  # as wide as the input where nothing expands it: made in `build`
         self.project = self.sublayer(ConvNormAct, "project", filters, 1, norm=norm, activation=None)
         self.drop = None

@@ -1,10 +1,10 @@
-"""Poolings that Keras has not: root mean square, and a pyramid of maxima."""
+"""Poolings that Keras has not: root mean square, means with zeros around, and a pyramid of maxima."""
 
 from collections.abc import Sequence
 
 import keras
 
-from .composite import CompositeLayer, Shape, build_chain, call_chain
+from .composite import ChainLayer, CompositeLayer, Shape, build_chain, call_chain
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -57,6 +57,31 @@ class L2Pool2D(CompositeLayer):
     def compute_output_shape(self, input_shape):
         """`(batch, height', width', channels)`."""
         return self.mean.compute_output_shape(input_shape)
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class ZeroPaddedAveragePool2D(ChainLayer):
+    """The mean of every window, zeros around the map included: PyTorch's AvgPool2d with its `count_include_pad`.
+
+    Args:
+        pool_size: Side of the square window.
+        strides: Step of the window.
+        padding: Zeros on each side.
+
+    Input `(batch, height, width, channels)`, output `(batch, height', width', channels)`.
+    """
+
+    def __init__(self, pool_size: int, *, strides: int = 1, padding: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = pool_size
+        self.strides = strides
+        self.padding = padding
+        self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", padding)
+        self.mean = self.sublayer(keras.layers.AveragePooling2D, "mean", pool_size, strides=strides)
+
+    def chain(self) -> list[keras.layers.Layer]:
+        """The zeros and the mean."""
+        return [self.pad, self.mean]
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

@@ -24,7 +24,7 @@ class Blueprint:
     """
 
     def __init__(self, card: ModelCard, overrides: Mapping[str, Any] | None = None):
-        overrides = dict(overrides or {})
+        self.overrides = overrides = dict(overrides or {})
         self.card = card
         self.builder = _function(card.builder)
         self.neck = _function(card.neck) if card.neck else None
@@ -36,8 +36,8 @@ class Blueprint:
                 raise unknown(f"argument of {card.name}", key, allowed)
             if any(isinstance(number, int | float) and number < 0 for number in keras.tree.flatten(value)):
                 raise InputError(f"{card.name}: {key} is {value!r}; numbers below 0 are not taken.")
-        self.backbone = self._backbone(**{key: overrides.pop(key) for key in of_backbone & overrides.keys()})
-        self.arguments = card.arguments | overrides
+        self.backbone = self._backbone(**{key: overrides[key] for key in of_backbone & overrides.keys()})
+        self.arguments = card.arguments | {key: value for key, value in overrides.items() if key not in of_backbone}
 
     def _backbone(
         self, *, backbone: str | None = None, backbone_arguments: Mapping[str, Any] | None = None
@@ -72,7 +72,12 @@ class Blueprint:
             pixels: The same, normalised.
         """
         source = self._backbone_maps(image, pixels) if self.backbone else pixels
-        return self.builder(source, **self._own(self.builder))
+        self._map = self.builder(source, **self._own(self.builder))
+        return self._map
+
+    def trunk(self, image: keras.KerasTensor) -> set[str]:
+        """Names of the layers between `image` and the map before any neck, once that was made."""
+        return {layer.name for layer in keras.Model(image, self._map).layers}
 
     def _backbone_maps(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> dict[int, keras.KerasTensor]:
         """From stride to the backbone's deepest map of that stride."""

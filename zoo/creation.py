@@ -11,7 +11,9 @@ from ..layers import PixelNormalization
 from .blueprint import Blueprint
 from .cards import ModelCard
 from .errors import InputError, first_line
-from .heads import attach_heads, plan_heads
+from .heads import HeadPlan, Plans, attach_heads, plan_heads
+from .pretrained.loading import Loaded, fill, load_pretrained
+from .pretrained.sources import Weights
 from .registry import model_card
 from .saving import load_weights
 
@@ -33,7 +35,11 @@ def create_model(
 
     Args:
         name: A name from `list_models()`.
-        weights: None for fresh ones, or a `.keras` or `.weights.h5` file of this very architecture.
+        weights: None for fresh ones; `"imagenet"` or another tag of the card's `pretrained` (a net on a backbone also
+            takes the backbone's); `"hf://owner/repository"` for weights of timm's on the hub; or a file: `.keras`,
+            `.weights.h5` or `.safetensors` of this architecture, Keras' old `.h5`, timm's or torchvision's
+            `.safetensors` or `.pth`. Every tensor must find its place, but for the head where another is asked for: it
+            then stays fresh, and the log says so.
         classes: Number of classes (of outputs, for a regression); by default as many as there are labels, else the
             card's.
         labels: Names of the classes in the order of the outputs; they travel with the model.
@@ -51,24 +57,77 @@ def create_model(
     if keras.config.image_data_format() != "channels_last":
         raise InputError("Keras' image_data_format is 'channels_first'; the zoo's models take 'channels_last'.")
     card = _with_dropout(model_card(name), overrides)
-    heads = plan_heads(card, head, classes, labels)
-    blueprint = Blueprint(card, overrides)
+    if weights is None or str(weights).endswith(".weights.h5"):
+        model = _build(card, plan_heads(card, head, classes, labels), Blueprint(card, overrides), input_shape)
+        if weights is not None:
+            load_weights(model, weights)
+        return model
+    cards = [card, model_card(overrides.get("backbone", card.backbone))] if card.backbone else [card]
+    loaded = load_pretrained(cards, weights, _net_of)
+    heads = _heads_for(card, loaded.source, head, classes, labels)
+    blueprint = Blueprint(card, _overrides_for(card, loaded.source, overrides))
+    model = _build(card, heads, blueprint, input_shape, loaded)
+    of_backbone = loaded.source.card is not card
+    trunk = (blueprint.backbone if of_backbone else blueprint).trunk(model.inputs[0])
+    fill(model, loaded, trunk=trunk, with_head=_is_its_head(card, loaded.source, heads))
+    return model
+
+
+def _net_of(weights: Weights) -> keras.Model:
+    """The very net that weights are of, fresh."""
+    return create_model(weights.card.name, classes=weights.classes, **weights.arguments)
+
+
+def _heads_for(card: ModelCard, weights: Weights, head, classes, labels) -> Plans:
+    """The heads that were asked for; that of the weights as far as nothing was."""
+    if weights.card is card and weights.task is not None and head in (None, weights.task):
+        head = weights.task
+        if labels is None and classes in (None, weights.classes):
+            classes, labels = weights.classes, weights.labels
+    return plan_heads(card, head, classes, labels)
+
+
+def _is_its_head(card: ModelCard, weights: Weights, heads: Plans) -> bool:
+    """Whether the model's head is the one that the weights come with."""
+    if weights.card is not card:
+        return False
+    if weights.task is None:
+        return True
+    return isinstance(heads, HeadPlan) and heads.kind == weights.task and weights.labels in (None, heads.labels)
+
+
+def _overrides_for(card: ModelCard, weights: Weights, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The overrides, and the arguments without which the weights would answer otherwise."""
+    if weights.card is card:
+        return weights.arguments | overrides
+    return overrides | {"backbone_arguments": weights.arguments | overrides.get("backbone_arguments", {})}
+
+
+def _build(
+    card: ModelCard,
+    heads: Plans,
+    blueprint: Blueprint,
+    input_shape: tuple[int | None, int | None, int] | None,
+    loaded: Loaded | None = None,
+) -> keras.Model:
     image = keras.Input(_checked_shape(card, input_shape), name="image")
-    pixels = PixelNormalization(name="pixels")(image)
+    channels = image.shape[-1]
+    colours = image
+    if loaded and channels == 1 and loaded.channels > 1 and not loaded.treats_channels_alike:
+        # No one-channel kernel answers as the net does where it subtracts another mean from each colour.
+        colours = keras.layers.Concatenate(name="grey_to_colours")([image] * loaded.channels)
+    pixels = PixelNormalization(name="pixels")(colours)
     try:
         features = blueprint.features(image, pixels)
     except InputError:
         raise
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         # An override of the right name and an impossible value, or an image that is too small for it.
-        given = f"with {overrides} " if overrides else ""
+        given = f"with {blueprint.overrides} " if blueprint.overrides else ""
         raise InputError(
             f"{card.name} cannot be built {given}on {tuple(image.shape[1:])}: {first_line(error)}"
         ) from error
-    model = attach_heads(image, features, heads, name=blueprint.name)
-    if weights is not None:
-        load_weights(model, _checked_weights(card, weights))
-    return model
+    return attach_heads(image, features, heads, name=blueprint.name)
 
 
 def _with_dropout(card: ModelCard, overrides: dict[str, Any]) -> ModelCard:
@@ -96,10 +155,3 @@ def _checked_shape(card: ModelCard, shape: tuple[int | None, ...] | None) -> tup
             least = card.smallest_input
             raise InputError(f"{card.name}: input_shape is {shape}, but the smallest height and width are {least}.")
     return shape
-
-
-def _checked_weights(card: ModelCard, weights: str | Path) -> Path:
-    path = Path(weights)
-    if path.suffix in (".keras", ".h5"):
-        return path
-    raise InputError(f"{card.name}: weights is {str(weights)!r}; allowed are None and a .keras or .weights.h5 file.")

@@ -45,6 +45,7 @@ def efficientnet(
     activation: str = "swish",
     scale_ends: bool = True,
     stochastic_depth: float = 0.2,
+    padding: str = "same",
 ) -> keras.KerasTensor:
     """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
 
@@ -57,6 +58,7 @@ def efficientnet(
         scale_ends: Whether `width` also scales the stem and the last convolution, and `depth` the first and the last
             stage; not in Lite.
         stochastic_depth: What the probability that training leaves a block out grows to, from 0.
+        padding: Of every 3x3 and 5x5 convolution: `"same"`, as TensorFlow has it, or `"symmetric"`, as PyTorch's nets.
     """
     unit = {"norm": NORM, "activation": activation}
     end_width = width if scale_ends else 1.0
@@ -64,7 +66,7 @@ def efficientnet(
         stage.blocks if not scale_ends and stage in (STAGES[0], STAGES[-1]) else ceil(depth * stage.blocks)
         for stage in STAGES
     ]
-    x = ConvNormAct(make_divisible(32 * end_width), 3, strides=2, name="stem", **unit)(pixels)
+    x = ConvNormAct(make_divisible(32 * end_width), 3, strides=2, padding=padding, name="stem", **unit)(pixels)
     done = 0
     for number, (stage, count) in enumerate(zip(STAGES, blocks, strict=True), start=1):
         filters = make_divisible(stage.filters * width)
@@ -76,6 +78,7 @@ def efficientnet(
                 expanded_filters=None if stage.expansion == 1 else stage.expansion * x.shape[-1],
                 kernel_size=stage.kernel_size,
                 strides=strides,
+                padding=padding,
                 squeeze_filters=max(1, int(x.shape[-1] * squeeze_ratio)) if squeeze_ratio else None,
                 squeeze_activation=activation,
                 shortcut=shortcut,

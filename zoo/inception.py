@@ -12,11 +12,13 @@ from keras import layers
 
 from ..layers import ConvNormAct, InceptionModule
 from ..layers.heads import Head, VectorHead
-from ..layers.inception import Branches, average_pool, conv, max_pool, scaled, split, times
+from ..layers.inception import Branches, Step, average_pool, conv, max_pool, scaled, split, times
 from ..layers.norm_act import Norm
 from .errors import InputError
 
 NORM = {"name": "batch", "epsilon": 1e-3}
+BARE_NORM = NORM | {"scale": False}
+"""Without a gain, as in the authors' code."""
 REDUCE = {"strides": 2, "padding": "valid"}
 AUXILIARY_HEADS = {"auxiliary1": "stage2_block1", "auxiliary2": "stage2_block4"}
 """Where they branch off: after modules 4a and 4d."""
@@ -117,6 +119,8 @@ def inception_v3(
     factor_filters: Sequence[int] = (128, 160, 160, 192),
     last_blocks: int = 2,
     width: float = 1.0,
+    norm: Norm = BARE_NORM,
+    average_pool_padding: str | int = "same",
 ) -> keras.KerasTensor:
     """Inception v3: normalised pixels `(batch, height, width, channels)` to the map before the pooling.
 
@@ -126,19 +130,22 @@ def inception_v3(
         factor_filters: Of stage 2, block by block: channels between the 1x7 and 7x1 convolutions.
         last_blocks: Blocks of stage 3.
         width: Times as many channels everywhere.
+        norm: After each convolution; PyTorch's nets have a gain.
+        average_pool_padding: Of the average poolings: `"same"`, or 1 for zeros around the map that are averaged too,
+            as PyTorch's nets do.
     """
-    x = v3_stem(pixels, width)
+    x = v3_stem(pixels, width, norm)
+    pool = average_pool(3, padding=average_pool_padding)
     stages = [
-        [_v3_module_a(filters) for filters in pool_filters],
-        [_v3_module_b(filters) for filters in factor_filters],
-        [_v3_module_c() for _ in range(last_blocks)],
+        [_v3_module_a(filters, pool) for filters in pool_filters],
+        [_v3_module_b(filters, pool) for filters in factor_filters],
+        [_v3_module_c(pool) for _ in range(last_blocks)],
     ]
-    return _stages(x, stages, {2: _v3_reduction_a(), 3: _v3_reduction_b()}, width, NORM | {"scale": False})
+    return _stages(x, stages, {2: _v3_reduction_a(), 3: _v3_reduction_b()}, width, norm)
 
 
-def v3_stem(x: keras.KerasTensor, width: float = 1.0) -> keras.KerasTensor:
+def v3_stem(x: keras.KerasTensor, width: float, norm: Norm) -> keras.KerasTensor:
     """The stem of v3, which Inception-ResNet v2 has too: 299x299 pixels to 35x35 places."""
-    norm = NORM | {"scale": False}
     x = ConvNormAct(times(width, 32), 3, **REDUCE, norm=norm, name="stem_conv1")(x)
     x = ConvNormAct(times(width, 32), 3, padding="valid", norm=norm, name="stem_conv2")(x)
     x = ConvNormAct(times(width, 64), 3, norm=norm, name="stem_conv3")(x)
@@ -148,13 +155,13 @@ def v3_stem(x: keras.KerasTensor, width: float = 1.0) -> keras.KerasTensor:
     return layers.MaxPooling2D(3, strides=2, name="stem_pool2")(x)
 
 
-def _v3_module_a(pool: int) -> Branches:
+def _v3_module_a(filters: int, pool: Step) -> Branches:
     """Figure 5, with the 5x5 convolution of v1."""
     return [
         [conv(64, 1)],
         [conv(48, 1), conv(64, 5)],
         [conv(64, 1), conv(96, 3), conv(96, 3)],
-        [average_pool(3), conv(pool, 1)],
+        [pool, conv(filters, 1)],
     ]
 
 
@@ -167,13 +174,13 @@ def _v3_reduction_a() -> Branches:
     ]
 
 
-def _v3_module_b(mid: int) -> Branches:
+def _v3_module_b(mid: int, pool: Step) -> Branches:
     """Figure 6 with n = 7."""
     return [
         [conv(192, 1)],
         [conv(mid, 1), conv(mid, (1, 7)), conv(192, (7, 1))],
         [conv(mid, 1), conv(mid, (7, 1)), conv(mid, (1, 7)), conv(mid, (7, 1)), conv(192, (1, 7))],
-        [average_pool(3), conv(192, 1)],
+        [pool, conv(192, 1)],
     ]
 
 
@@ -186,13 +193,13 @@ def _v3_reduction_b() -> Branches:
     ]
 
 
-def _v3_module_c() -> Branches:
+def _v3_module_c(pool: Step) -> Branches:
     """Figure 7."""
     return [
         [conv(320, 1)],
         [conv(384, 1), split([conv(384, (1, 3))], [conv(384, (3, 1))])],
         [conv(448, 1), conv(384, 3), split([conv(384, (1, 3))], [conv(384, (3, 1))])],
-        [average_pool(3), conv(192, 1)],
+        [pool, conv(192, 1)],
     ]
 
 

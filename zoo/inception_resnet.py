@@ -11,15 +11,15 @@ import keras
 
 from ..layers import ConvNormAct, InceptionModule, InceptionResidual
 from ..layers.inception import Branches, average_pool, conv, max_pool, scaled, times
-from .inception import REDUCE, v3_stem
+from ..layers.norm_act import Norm
+from .inception import BARE_NORM, REDUCE, v3_stem
 
-NORM = {"name": "batch", "epsilon": 1e-3, "scale": False}
 SCALES = (0.17, 0.1, 0.2)
 """By stage: times that a block's branches are added."""
 
 
 def inception_resnet_v2(
-    pixels: keras.KerasTensor, *, blocks: Sequence[int] = (10, 20, 10), width: float = 1.0
+    pixels: keras.KerasTensor, *, blocks: Sequence[int] = (10, 20, 10), width: float = 1.0, norm: Norm = BARE_NORM
 ) -> keras.KerasTensor:
     """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
 
@@ -27,23 +27,24 @@ def inception_resnet_v2(
         pixels: What the image holds, normalised.
         blocks: Residual blocks of each of the three stages.
         width: Times as many channels everywhere.
+        norm: After each convolution; timm's net has a gain.
     """
-    x = v3_stem(pixels, width)
+    x = v3_stem(pixels, width, norm)
     entries = [_mixed_5b(), _reduction_a(), _reduction_b()]
     residuals = [_block_a(), _block_b(), _block_c()]
     for stage, (entry, residual, count) in enumerate(zip(entries, residuals, blocks, strict=True), start=1):
-        x = InceptionModule(scaled(entry, width), norm=NORM, name=f"stage{stage}_entry")(x)
+        x = InceptionModule(scaled(entry, width), norm=norm, name=f"stage{stage}_entry")(x)
         for block in range(1, count + 1):
             last = stage == len(blocks) and block == count
             x = InceptionResidual(
                 scaled(residual, width),
                 x.shape[-1],
                 scale=1.0 if last else SCALES[stage - 1],
-                norm=NORM,
+                norm=norm,
                 output_activation=None if last else "relu",
                 name=f"stage{stage}_block{block}",
             )(x)
-    return ConvNormAct(times(width, 1536), 1, norm=NORM, name="final")(x)
+    return ConvNormAct(times(width, 1536), 1, norm=norm, name="final")(x)
 
 
 def _mixed_5b() -> Branches:

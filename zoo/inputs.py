@@ -1,4 +1,4 @@
-"""What a model takes."""
+"""What a model takes, and how many answers it gives."""
 
 import keras
 
@@ -9,15 +9,26 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
     """Height, width and channels of the images that `model` takes; None for what is left open.
 
     Raises:
-        InputError: It does not take one batch of images and give one answer for each.
+        InputError: It does not take one batch of images.
     """
-    inputs, outputs = model.inputs or [], model.outputs or []
-    if isinstance(getattr(model, "output", None), dict):
-        raise InputError(f"{model.name} gives answers by name, {', '.join(model.output)}; what is expected gives one.")
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or len(outputs) != 1 or len(outputs[0].shape) not in (2, 4):
-        shapes = [tuple(tensor.shape) for tensor in inputs], [tuple(tensor.shape) for tensor in outputs]
+    inputs = model.inputs or []
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        shapes = [tuple(tensor.shape) for tensor in inputs]
         raise InputError(
-            f"{model.name} takes {shapes[0]} and gives {shapes[1]}; what is expected takes one "
-            "(batch, height, width, channels) and gives one (batch, classes) or (batch, height, width, classes)."
+            f"{model.name} takes {shapes}; what is expected takes one batch of images, "
+            "(batch, height, width, channels)."
         )
     return tuple(inputs[0].shape[1:])
+
+
+def check_one_answer(model: keras.Model) -> None:
+    """Raises InputError where `model` does not give one answer for each image: a vector, or a map."""
+    outputs = model.outputs or []
+    if isinstance(getattr(model, "output", None), dict):
+        raise InputError(f"{model.name} gives answers by name, {', '.join(model.output)}; what is expected gives one.")
+    if len(outputs) != 1 or len(outputs[0].shape) not in (2, 4):
+        shapes = [tuple(tensor.shape) for tensor in outputs]
+        raise InputError(
+            f"{model.name} gives {shapes}; what is expected gives one (batch, classes) or "
+            "(batch, height, width, classes)."
+        )

@@ -24,14 +24,15 @@ STAGES = (
 """Table 2 of the paper: t times as many channels inside a block, c output channels, n blocks, first stride s."""
 
 
-def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0) -> keras.KerasTensor:
+def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0, padding: str = "same") -> keras.KerasTensor:
     """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
 
     Args:
         pixels: What the image holds, normalised.
         width: Times as many channels; the last convolution keeps its 1280 where it is below 1.
+        padding: Of every 3x3 convolution: `"same"`, as TensorFlow has it, or `"symmetric"`, as PyTorch's nets.
     """
-    x = ConvNormAct(make_divisible(32 * width), 3, strides=2, name="stem", **UNIT)(pixels)
+    x = ConvNormAct(make_divisible(32 * width), 3, strides=2, padding=padding, name="stem", **UNIT)(pixels)
     for stage, (expansion, channels, blocks, first_strides) in enumerate(STAGES, start=1):
         filters = make_divisible(int(channels * width))
         for block in range(1, blocks + 1):
@@ -40,6 +41,7 @@ def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0) -> keras.Kera
                 filters,
                 expanded_filters=None if expansion == 1 else expansion * x.shape[-1],
                 strides=strides,
+                padding=padding,
                 shortcut=strides == 1 and x.shape[-1] == filters,
                 name=f"stage{stage}_block{block}",
                 **UNIT,

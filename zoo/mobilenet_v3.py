@@ -54,7 +54,12 @@ NECK_WIDTHS = {"large": 1280, "small": 1024}
 
 
 def mobilenet_v3(
-    pixels: keras.KerasTensor, *, size: str, width: float = 1.0, minimalistic: bool = False
+    pixels: keras.KerasTensor,
+    *,
+    size: str,
+    width: float = 1.0,
+    minimalistic: bool = False,
+    padding: str = "same",
 ) -> keras.KerasTensor:
     """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
 
@@ -63,9 +68,11 @@ def mobilenet_v3(
         size: `"small"` or `"large"`.
         width: Times as many channels, but in the stem.
         minimalistic: Whether to do without squeeze-excite, hard-swish and 5x5 kernels.
+        padding: Of every 3x3 and 5x5 convolution: `"same"`, as TensorFlow has it, or `"symmetric"`, as PyTorch's nets.
     """
     activation = _activation(minimalistic)
-    x = ConvNormAct(STEM_WIDTH, 3, strides=2, norm=NORM, activation=activation, name="stem")(pixels)
+    stem = {"strides": 2, "padding": padding, "norm": NORM, "activation": activation}
+    x = ConvNormAct(STEM_WIDTH, 3, **stem, name="stem")(pixels)
     unscaled = STEM_WIDTH
     for stage, rows in enumerate(_rows(size), start=1):
         for block, row in enumerate(rows, start=1):
@@ -78,6 +85,7 @@ def mobilenet_v3(
                 expanded_filters=None if stage == block == 1 else expanded,
                 kernel_size=3 if minimalistic else row.kernel_size,
                 strides=row.strides,
+                padding=padding,
                 squeeze_filters=make_divisible(expanded / 4) if squeeze else None,
                 gate="hard_sigmoid",
                 shortcut=row.strides == 1 and x.shape[-1] == filters,

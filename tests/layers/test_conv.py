@@ -32,6 +32,16 @@ def test_conv_norm_act_is_convolution_normalization_relu(x, arguments):
     np.testing.assert_allclose(layer(x), conv_norm(x, layer), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("arguments", [{"strides": 2}, {"dilation_rate": 2}, {}])
+def test_symmetric_padding_is_as_many_zeros_as_the_kernel_reaches_beyond_its_centre(x, arguments):
+    layer = randomized(layers.ConvNormAct(4, 3, padding="symmetric", **arguments), x)
+    zeros = layers.ConvNormAct(4, 3, padding=arguments.get("dilation_rate", 1), **arguments)
+    zeros.build(x.shape)
+    zeros.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(x), zeros(x))
+    assert layers.ConvNormAct(4, (1, 5), padding="symmetric", strides=2)(x).shape == (2, 4, 3, 4)
+
+
 @pytest.mark.parametrize(("kernel_size", "shape"), [((1, 7), (2, 9, 1, 4)), ((3, 3), (2, 7, 5, 4))])
 def test_zeros_stand_around_an_oblong_kernel_too(x, kernel_size, shape):
     assert layers.ConvNormAct(4, kernel_size, padding=1)(x[:, :, :5]).shape == shape
@@ -109,6 +119,7 @@ def test_depthwise_kernels_start_with_a_variance_of_two_over_their_taps():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: layers.ConvNormAct(4, 3, padding="full"), "padding is 'full'; allowed are 'same', 'valid'"),
         (lambda: layers.ConvNormAct(4, 3, norm="lair"), "norm is 'lair'; allowed are None, 'batch', 'group'"),
         (lambda: layers.NormAct(norm=None), "takes a normalisation"),
         (lambda: layers.ConvNormAct(4, 3, activation="rely"), "rely"),

@@ -52,6 +52,12 @@ def test_module_concatenates_its_branches(x):
     np.testing.assert_allclose(module(x), square_branches(x, module), rtol=1e-4, atol=1e-5)
 
 
+def test_average_of_a_module_counts_zeros_where_they_are_asked_for(x):
+    module = randomized(layers.InceptionModule([[average_pool(3, padding=1), conv(2, 1)]]), x)
+    mean = windows(pad(x, 3, 1, 1), 3).mean(axis=(3, 4))
+    np.testing.assert_allclose(module(x), conv_norm(mean, module.chains()[0][1]), rtol=1e-4, atol=1e-5)
+
+
 def test_reduction_steps_in_every_branch(x):
     step = {"strides": 2, "padding": "valid"}
     module = randomized(layers.InceptionModule([[conv(4, 3, **step)], [max_pool_step(3, **step)]]), x)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.reference import windows
+from support.reference import pad, windows
 
 from pocketzoo import layers, zoo
 
@@ -29,6 +29,11 @@ def test_local_response_normalization_of_raw_pixels_fits_into_float16():
 def test_local_response_normalization_refuses(argument, value):
     with pytest.raises(ValueError, match=f"{argument} is {value}"):
         layers.LocalResponseNormalization(**{argument: value})
+
+
+def test_zero_padded_average_pool_counts_the_zeros(x):
+    expected = windows(pad(x, 3, 2, 1), 3, 2).mean(axis=(3, 4))
+    np.testing.assert_allclose(layers.ZeroPaddedAveragePool2D(3, strides=2, padding=1)(x), expected, rtol=1e-5)
 
 
 def test_l2_pool_is_the_root_of_the_mean_square(x):

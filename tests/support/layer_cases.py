@@ -130,6 +130,14 @@ CASES = [
         0,
         id="l2-pool",
     ),
+    pytest.param(
+        layers.ZeroPaddedAveragePool2D,
+        {"pool_size": 3, "strides": 2, "padding": 1},
+        (2, 7, 6, 3),
+        (2, 4, 3, 3),
+        0,
+        id="zero-padded-average-pool",
+    ),
     pytest.param(layers.SpatialPyramidPooling2D, {"bins": [3, 1]}, (2, 7, 5, 3), (2, 30), 0, id="pyramid"),
     pytest.param(layers.SpatialPyramidPooling2D, {"bins": [2]}, (2, 7, 5, 3), (2, 12), 0, id="pyramid-one-level"),
     pytest.param(
@@ -278,6 +286,14 @@ CASES = [
         (2, 6, 6, 4),
         13,
         id="inverted-residual-squeeze-excite",
+    ),
+    pytest.param(
+        layers.InvertedResidual,
+        {"filters": 4, "kernel_size": 5, "strides": 2, "padding": "symmetric"},
+        (2, 7, 6, 3),
+        (2, 4, 3, 4),
+        6,
+        id="inverted-residual-symmetric",
     ),
     pytest.param(
         layers.FireModule,

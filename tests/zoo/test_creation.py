@@ -38,7 +38,7 @@ def test_weights_come_from_a_local_file(suffix, tmp_path, pixels):
 )
 def test_weights_of_another_architecture_are_refused(name, arguments, tmp_path):
     path = zoo.save_model(zoo.create_model(name, **arguments), tmp_path / "other.keras")
-    with pytest.raises(zoo.InputError, match=r"does not hold the weights of resnet20: \d+ tensors differ"):
+    with pytest.raises(zoo.InputError, match=r"does not hold the weights of resnet20: not as in the model"):
         zoo.create_model("resnet20", weights=path)
 
 
@@ -53,7 +53,7 @@ def test_state_of_an_optimizer_in_the_file_is_no_weight(tmp_path):
 def test_damaged_weights_are_refused(suffix, tmp_path):
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(b"damaged")
-    with pytest.raises(zoo.InputError, match="cannot be read as weights"):
+    with pytest.raises(zoo.InputError, match=r"cannot be read as weights|is not a \.keras model file"):
         zoo.create_model("lenet5", weights=path)
 
 
@@ -92,7 +92,7 @@ def test_damaged_weights_are_refused(suffix, tmp_path):
         ("deeplab_v3_resnet50", {"backbone_arguments": {"multi_grid": []}}, "cannot be built with"),
         ("inception_v3", {"head": "segmentation", "input_shape": (None, None, 3)}, "give a fixed height and width"),
         (["resnet20"], {}, "unknown model"),
-        ("lenet5", {"weights": "imagenet"}, "allowed are None and a .keras or .weights.h5 file"),
+        ("lenet5", {"weights": "imagenet"}, "there are .*a .keras, .weights.h5, .h5, .safetensors or .pth file"),
         ("lenet5", {"weights": "missing.keras"}, "there is no such file"),
     ],
 )

@@ -22,7 +22,10 @@ def test_list_models_filters_by_task_and_weights():
     assert classifiers
     assert segmenters
     assert sorted(classifiers + segmenters) == sorted(zoo.list_models())
-    assert zoo.list_models(pretrained=True) == []
+    with_weights, without = (set(zoo.list_models(pretrained=wanted)) for wanted in (True, False))
+    assert "resnet50" in with_weights
+    assert "resnet56" in without
+    assert with_weights | without == set(zoo.list_models())
     with pytest.raises(zoo.InputError, match="unknown task 'detection': there are classification, segmentation"):
         zoo.list_models(task="detection")
 

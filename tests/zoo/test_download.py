@@ -1,0 +1,178 @@
+"""Weights from the network, served here on the loopback: whole, once, and the right ones."""
+
+import functools
+import hashlib
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from pocketzoo import zoo
+from pocketzoo.zoo import registry
+from pocketzoo.zoo.cards import Pretrained
+from pocketzoo.zoo.pretrained.anatomy import named_weights
+from pocketzoo.zoo.pretrained.download import cache_folder, fetch
+
+CONTENT = bytes(range(256)) * 4096
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves a folder, takes ranges, keeps the requests, and breaks off after `most` bytes if told to."""
+
+    def __init__(self, folder: Path):
+        super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+        self.folder = folder
+        self.most: int | None = None
+        self.requests: list[tuple[str, str | None]] = []
+
+    def address(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{name}"
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.server.requests.append((self.path, wanted))
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start : self.server.most])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("POCKETZOO_OFFLINE", raising=False)
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "w.h5").write_bytes(CONTENT)
+    with Server(tmp_path / "served") as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    "published", [sha256(CONTENT), sha256(CONTENT)[:15], f"md5:{hashlib.md5(CONTENT).hexdigest()}", None]
+)
+def test_file_is_downloaded_once(server, published):
+    paths = [fetch(server.address("w.h5"), published) for _ in range(2)]
+    assert paths[0] == paths[1]
+    assert paths[0].read_bytes() == CONTENT
+    assert len(server.requests) == 1
+
+
+def test_broken_download_goes_on_where_it_was(server):
+    server.most = 300_000
+    with pytest.raises(zoo.InputError, match="cannot be downloaded"):
+        fetch(server.address("w.h5"), sha256(CONTENT))
+    assert [path.name for path in cache_folder().rglob("w.h5*") if path.suffix != ".lock"] == ["w.h5.part"]
+    server.most = None
+    assert fetch(server.address("w.h5"), sha256(CONTENT)).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.requests] == [None, "bytes=262144-"]  # whole chunks
+
+
+def test_other_file_than_the_published_is_not_kept(server):
+    with pytest.raises(zoo.InputError, match=r"is not the file that .* should be: its md5 is"):
+        fetch(server.address("w.h5"), "md5:" + "0" * 32)
+    assert [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_file_in_the_cache_that_was_altered_is_refused(server):
+    path = fetch(server.address("w.h5"), sha256(CONTENT))
+    path.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(zoo.InputError, match=r"was published\. Remove it to have it downloaded anew"):
+        fetch(server.address("w.h5"), sha256(CONTENT))
+
+
+def test_file_without_a_published_hash_is_refused_once_it_changes(server):
+    path = fetch(server.address("w.h5"))
+    path.unlink()
+    (server.folder / "w.h5").write_bytes(CONTENT + b"more")
+    with pytest.raises(zoo.InputError, match="was recorded when it was first used"):
+        fetch(server.address("w.h5"))
+
+
+@pytest.mark.parametrize("published", [sha256(CONTENT), None])
+def test_offline_says_where_to_put_the_file_by_hand(server, published, monkeypatch):
+    monkeypatch.setenv("POCKETZOO_OFFLINE", "1")
+    with pytest.raises(zoo.InputError, match=r"--offline\) is set. Or put the file at .*w\.h5 by hand") as refused:
+        fetch(server.address("w.h5"), published)
+    place = Path(str(refused.value).partition("put the file at ")[2].removesuffix(" by hand."))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(CONTENT)
+    assert fetch(server.address("w.h5"), published) == place
+    assert server.requests == []
+
+
+def test_address_that_nobody_serves_is_named(server):
+    with pytest.raises(zoo.InputError, match=r"none\.h5 cannot be downloaded: 404"):
+        fetch(server.address("none.h5"))
+
+
+@pytest.fixture
+def tagged(server, monkeypatch, randomize_batch_norm):
+    """resnet20 with published weights `served`."""
+    model = randomize_batch_norm(zoo.create_model("resnet20"))
+    path = server.folder / "resnet20.safetensors"
+    save_file({name: weight.numpy() for name, weight in named_weights(model).items()}, path)
+    entry = Pretrained.model_construct(
+        source=server.address("resnet20.safetensors"),
+        layout="pocketzoo",
+        pixels="signed",
+        labels="digits",
+        hash=sha256(path.read_bytes()),
+    )
+    card = registry._cards()["resnet20"].model_copy(update={"pretrained": {"served": entry}})
+    monkeypatch.setitem(registry._cards(), "resnet20", card)
+    return model
+
+
+def test_model_by_tag_downloads_and_answers(tagged, pixels):
+    model = zoo.create_model("resnet20", weights="served")
+    assert model.get_layer("head").labels == list("0123456789")
+    images = pixels(2, 32, 32, 3)
+    np.testing.assert_array_equal(model(images), tagged(images))
+
+
+def test_tag_of_another_architecture_is_unknown(tagged):
+    with pytest.raises(zoo.InputError, match="unknown weights for resnet32 'served'"):
+        zoo.create_model("resnet32", weights="served")
+
+
+def test_hub_repository_is_read_through_its_client(server, monkeypatch, tmp_path):
+    """As the hub answers: the commit and a hash in the headers of every file."""
+    content = json.dumps({"architecture": "vit"}).encode()
+
+    def head(handler):
+        handler.send_response(200)
+        handler.send_header("X-Repo-Commit", "0" * 40)
+        handler.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+
+    folder = server.folder / "timm" / "net.tag" / "resolve" / "main"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(content)
+    monkeypatch.setattr(Handler, "do_HEAD", head)
+    monkeypatch.setenv("HF_ENDPOINT", server.address("").rstrip("/"))
+    with pytest.raises(zoo.InputError, match="timm's architecture 'vit', not of resnet50v1"):
+        zoo.create_model("resnet50v1", weights="hf://timm/net.tag")
+    with pytest.raises(zoo.InputError, match=r"config\.json of hf://timm/none cannot be downloaded"):
+        zoo.create_model("resnet50v1", weights="hf://timm/none")

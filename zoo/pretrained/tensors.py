@@ -1,0 +1,88 @@
+"""Files of weights to named arrays. Nothing a file contains is ever executed."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..errors import InputError, first_line
+
+Tensors = dict[str, np.ndarray]
+
+STATE_DICTS = (".safetensors", ".pth", ".pt", ".bin")
+"""Endings of files that hold a flat dict of tensors."""
+
+COUNTERS = ("num_batches_tracked", "/count")
+"""Endings of the names of PyTorch's and Keras' counters, which are integers."""
+
+
+def read_tensors(path: Path) -> Tensors:
+    """All tensors of a file by name, float32 and in the file's order.
+
+    Args:
+        path: A `.safetensors` file, PyTorch's `.pth`, `.pt` or `.bin` (read with `weights_only`, which takes PyTorch),
+            or an `.h5` in the layout of Keras 1 and 2: there a name is `layer/variable`.
+
+    Raises:
+        InputError: There is no such file, it is damaged, or it holds other than finite floating-point numbers.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    readers = {".h5": _legacy_h5, ".safetensors": _safetensors} | dict.fromkeys(STATE_DICTS[1:], _state_dict)
+    if path.suffix not in readers:
+        raise InputError(f"{path} cannot be read as weights: its name must end in {', '.join(readers)}.")
+    try:
+        tensors = readers[path.suffix](path)
+    except InputError:
+        raise
+    except Exception as error:  # of h5py, safetensors and PyTorch, for every way in which a file can be damaged
+        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
+    return {name: _checked(path, name, tensor) for name, tensor in tensors.items()}
+
+
+def _checked(path: Path, name: str, tensor: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(tensor.dtype, np.floating):
+        if name.endswith(COUNTERS):
+            return tensor
+        raise InputError(f"{path}: tensor {name} is of {tensor.dtype}; weights are floating-point numbers.")
+    lost = tensor.size - np.count_nonzero(np.isfinite(tensor))
+    if lost:
+        raise InputError(f"{path}: {lost} of the {tensor.size} numbers of tensor {name} are NaN or infinite.")
+    return tensor.astype("float32")
+
+
+def _safetensors(path: Path) -> Tensors:
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _state_dict(path: Path) -> Tensors:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading {path.suffix} takes PyTorch (pip install torch), or convert it to .safetensors."
+        ) from error
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = state.get("state_dict", state)
+    return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in state.items()}
+
+
+def _legacy_h5(path: Path) -> Tensors:
+    """Groups by layer, whose attributes keep the order of layers and of each layer's weights."""
+    tensors: Tensors = {}
+    with h5py.File(path) as file:
+        root = file.get("model_weights", file)
+        if "layer_names" not in root.attrs:
+            raise InputError(f"{path} is no weights file of Keras 1 or 2: it names no layers.")
+        for layer in map(_text, root.attrs["layer_names"]):
+            group = root[layer]
+            for weight in group.attrs["weight_names"]:
+                variable = _text(weight).rpartition("/")[2].removesuffix(":0")
+                tensors[f"{layer}/{variable}"] = group[_text(weight)][()]
+    return tensors
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
