@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint wheel docs benchmark
+.PHONY: demo test test-all lint wheel docs weights benchmark
 
 demo: $(VENV)/installed
 	$(BIN)/pocketzoo quickstart
@@ -31,6 +31,10 @@ wheel: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/make_models.py
+
+# The weights that ship with the package: 6 minutes on 2 cores.
+weights: $(VENV)/installed
+	$(BIN)/python recipes/make_weights.py
 
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/composite_layers.py

@@ -1,5 +1,6 @@
 """`pocketzoo info`: a model's card, what its stages cost, and its layers."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,7 @@ def info(
     rows = _layer_table(card)
     if as_json:
         facts = card.model_dump(mode="json") | {"stages": _stages(rows), "receptive_fields": _fields(card, rows)}
-        console.show_json(facts | ({"layers": [_layer_facts(row) for row in rows]} if layers else {}))
+        console.show_json(facts | ({"layers": [asdict(row) for row in rows]} if layers else {}))
         return
     if layers:
         console.show_table(LAYER_HEADER, [_layer_cells(row) for row in rows], title=card.name)
@@ -39,6 +40,20 @@ def info(
             for name, endpoint in card.endpoints.items()
         ],
     )
+    if card.pretrained:
+        console.show_table(
+            ("weights", "top-1", "measured", "licence", "from"),
+            [
+                (
+                    tag,
+                    "-" if entry.top1 is None else f"{entry.top1:.2f}%",
+                    entry.top1_source,
+                    entry.licence,
+                    entry.source,
+                )
+                for tag, entry in card.pretrained.items()
+            ],
+        )
     console.show_table(
         ("stage", "parameters", "multiply-adds"),
         [(stage, f"{cost['parameters']:,}", f"{cost['multiply_adds']:,}") for stage, cost in _stages(rows).items()],
@@ -72,7 +87,6 @@ def _facts(card: ModelCard) -> list[tuple[str, object]]:
         ("multiply-adds", macs),
         ("backbone", card.backbone or "none: it is one"),
         ("arguments", ", ".join(f"{key}={value!r}" for key, value in card.arguments.items()) or "none"),
-        ("weights", ", ".join(card.pretrained) or "none published yet"),
     ]
 
 
@@ -111,9 +125,3 @@ def _layer_cells(row: "LayerRow") -> tuple[str, ...]:
         f"{row.multiply_adds:,}",
         _pixels(row.receptive_field),
     )
-
-
-def _layer_facts(row: "LayerRow") -> dict[str, object]:
-    from dataclasses import asdict
-
-    return asdict(row)

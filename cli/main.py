@@ -36,12 +36,17 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show converters' chatter and tracebacks.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Download nothing; weights must be in the cache or the package.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of every command."""
     os.environ["POCKETZOO_VERBOSE"] = "1" if verbose else ""
+    if offline:
+        os.environ["POCKETZOO_OFFLINE"] = "1"
     if not verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported
 

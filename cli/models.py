@@ -14,10 +14,12 @@ def list_models(
     task: Annotated[str | None, typer.Option(help="Only models made for 'classification' or 'segmentation'.")] = None,
     max_params: Annotated[float | None, typer.Option(help="Most parameters, such as 5e6.")] = None,
     max_macs: Annotated[float | None, typer.Option(help="Most multiply-adds for one image, such as 3e8.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Only models with published weights.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the models whose names match."""
-    names = registry.list_models(pattern, task=task, max_params=max_params, max_macs=max_macs)
+    filters = {"task": task, "max_params": max_params, "max_macs": max_macs, "pretrained": pretrained or None}
+    names = registry.list_models(pattern, **filters)
     cards = [registry.model_card(name) for name in names]
     if as_json:
         console.show_json([card.model_dump(mode="json") for card in cards])

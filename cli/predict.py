@@ -1,28 +1,39 @@
-"""`pocketzoo predict`: what an artifact sees in pictures. Imports no TensorFlow."""
+"""`pocketzoo predict`: what a model sees in pictures. Imports TensorFlow for Keras models only."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..zoo.errors import InputError
+from ..zoo.registry import list_models, model_card
 from . import console
+from .heavy import import_tensorflow
 from .options import Json
+
+if TYPE_CHECKING:
+    from ..export import Artifact
 
 
 def predict(
-    artifact: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")],
+    model: Annotated[
+        str, typer.Argument(help="A .tflite, .onnx or .keras file, or a name from `pocketzoo list --pretrained`.")
+    ],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 3,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="For a name: which weights, as `pocketzoo info NAME` lists them; the first if none."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Classify images with an exported artifact."""
+    """Classify images with an exported artifact, a saved model, or one of the zoo by name."""
     import numpy as np
 
-    from ..export.artifact import load_artifact
     from ..export.prediction import predict as predict_images
     from ..zoo.pixels import read_image
 
-    opened = load_artifact(artifact)
+    opened = _opened(model, weights)
     _, height, width, channels = opened.input.shape
     pixels = np.stack([read_image(path, height=height, width=width, channels=channels) for path in images])
     answers = predict_images(opened, pixels).top(top)
@@ -39,3 +50,20 @@ def predict(
         for label, probability in answer
     ]
     console.show_table(("image", "label", "probability"), rows)
+
+
+def _opened(model: str, weights: str | None) -> "Artifact":
+    from ..export.artifact import load_artifact
+
+    if Path(model).suffix != ".keras" and model not in list_models():
+        return load_artifact(model)
+    import_tensorflow()
+    from .. import zoo
+    from ..export.keras_artifact import as_artifact
+
+    if Path(model).suffix == ".keras":
+        return as_artifact(zoo.load_model(model))
+    tags = model_card(model).pretrained
+    if weights is None and not tags:
+        raise InputError(f"{model} has no published weights; name a file with --weights, or a model that has some.")
+    return as_artifact(zoo.create_model(model, weights=weights or next(iter(tags))))

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pocketzoo.zoo.atomic import atomic_path
-from pocketzoo.zoo.cards import ModelCard
+from pocketzoo.zoo.cards import ModelCard, Pretrained
 from pocketzoo.zoo.registry import list_models, model_card
 
 PAGE = Path(__file__).with_name("models.md")
@@ -19,7 +19,9 @@ classes, with BatchNorm's statistics and without the input's normalisation; mult
 `multi_label`, `regression`, `segmentation` and `embedding`; models with layers of their own between the last map and
 the head (LeNet, AlexNet, VGG, SPP-Net, MobileNetV3) cannot take `segmentation`. "Any size" means that height and width
 may be left open; an answer for every pixel then takes images of a multiple of the deepest stride, and padded
-convolutions. An endpoint is written name (stride, channels).
+convolutions. An endpoint is written name (stride, channels). Weights are loaded by tag, `weights="a1_in1k"`;
+`"imagenet"` means the first of a model's that have ImageNet's classes. Their figure is the published top-1 accuracy, not
+measured here.
 """
 
 
@@ -40,6 +42,11 @@ def _family(family: str, cards: list[ModelCard]) -> str:
         + ", ".join(f"{name} ({place.stride}, {place.channels})" for name, place in card.endpoints.items())
         for card in cards
     ]
+    weights = [
+        f"- `{card.name}`: " + ", ".join(_weights(tag, entry) for tag, entry in card.pretrained.items())
+        for card in cards
+        if card.pretrained
+    ]
     table = [
         "| model | what it is | parameters | trainable | multiply-adds | input | least | any size | task |",
         "| --- | --- | ---: | ---: | ---: | --- | ---: | --- | --- |",
@@ -50,8 +57,14 @@ def _family(family: str, cards: list[ModelCard]) -> str:
         "\n".join(table),
         "Counts:\n" + "\n".join(sources),
         "Endpoints:\n" + "\n".join(endpoints),
+        *(["Weights:\n" + "\n".join(weights)] if weights else []),
     ]
     return f"\n## {family}\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _weights(tag: str, entry: Pretrained) -> str:
+    figure = "" if entry.top1 is None else f"{entry.top1:.2f} % ({entry.top1_source}), "
+    return f"`{tag}` {figure}{entry.licence}, <{entry.source}>"
 
 
 def _row(card: ModelCard) -> str:

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..zoo.errors import InputError, first_line
 from .metadata import Metadata, read_from_onnx, read_from_tflite
 from .quiet import quiet
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,15 @@ class Artifact:
         return np.concatenate(
             [self.output.to_real(self.invoke(self.input.from_real(np.float32(image)[None]))) for image in images]
         )
+
+
+def opened(artifact_or_model: "Artifact | keras.Model") -> Artifact:
+    """The artifact itself, or a Keras model to be run as one."""
+    if isinstance(artifact_or_model, Artifact):
+        return artifact_or_model
+    from .keras_artifact import as_artifact
+
+    return as_artifact(artifact_or_model)
 
 
 def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:

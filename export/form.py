@@ -38,9 +38,7 @@ class ExportForm:
         shape = image_shape(model)
         check_one_answer(model)
         if None in shape:
-            raise InputError(
-                f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape."
-            )
+            raise InputError(f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape.")
         flat = flatten_model(model)
         reduced = [layer.name for layer in flat.layers if layer.compute_dtype != "float32"]
         if reduced:
@@ -54,7 +52,7 @@ class ExportForm:
             with plain_convolutions():  # this body runs when it is traced
                 return {OUTPUT: flat(image, training=False)}
 
-        return cls(flat, serve, _metadata(model))
+        return cls(flat, serve, model_metadata(model))
 
     @property
     def kernels(self) -> list[np.ndarray]:
@@ -80,7 +78,8 @@ def weights_sha256(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _metadata(model: keras.Model) -> Metadata:
+def model_metadata(model: keras.Model) -> Metadata:
+    """What an artifact made of `model` says of itself."""
     heads = [layer for layer in model.layers if isinstance(layer, Head)]
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
     classes = model.output_shape[-1]

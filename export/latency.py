@@ -1,14 +1,13 @@
 """How long one image takes."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..zoo.errors import InputError
-from .artifact import Artifact
+from .artifact import Artifact, opened
 
 if TYPE_CHECKING:
     import keras
@@ -37,15 +36,14 @@ def benchmark(artifact_or_model: "Artifact | keras.Model", *, runs: int = 50) ->
     """
     if runs < 1:
         raise InputError(f"runs is {runs}; it takes 1 or more.")
-    invoke = (
-        _artifact_call(artifact_or_model) if isinstance(artifact_or_model, Artifact) else _keras_call(artifact_or_model)
-    )
+    artifact = opened(artifact_or_model)
+    tensor = artifact.input.from_real(_pixels(artifact.input.shape))
     for _ in range(max(3, runs // 10)):
-        invoke()
+        artifact.invoke(tensor)
     milliseconds = []
     for _ in range(runs):
         start = time.perf_counter()
-        invoke()
+        artifact.invoke(tensor)
         milliseconds.append((time.perf_counter() - start) * 1000)
     median, p90 = np.percentile(milliseconds, [50, 90])
     return Latency(float(median), float(p90), float(min(milliseconds)), runs)
@@ -53,16 +51,3 @@ def benchmark(artifact_or_model: "Artifact | keras.Model", *, runs: int = 50) ->
 
 def _pixels(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
-
-
-def _artifact_call(artifact: Artifact) -> Callable[[], Any]:
-    tensor = artifact.input.from_real(_pixels(artifact.input.shape))
-    return lambda: artifact.invoke(tensor)
-
-
-def _keras_call(model: "keras.Model") -> Callable[[], Any]:
-    import tensorflow as tf
-
-    image = tf.constant(_pixels((1, *model.input_shape[1:])))
-    graph = tf.function(lambda x: model(x, training=False))
-    return lambda: graph(image).numpy()

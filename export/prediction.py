@@ -1,11 +1,15 @@
-"""Asking an artifact what is in a picture. Imports no TensorFlow."""
+"""Asking an artifact what is in a picture. Imports no TensorFlow, unless a Keras model is asked."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..zoo.errors import InputError
-from .artifact import Artifact
+from .artifact import Artifact, opened
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,17 @@ class Prediction:
         ]
 
 
-def predict(artifact: Artifact, images: np.ndarray) -> Prediction:
-    """Classifies images with an artifact from `load_artifact`.
+def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> Prediction:
+    """Classifies images with an artifact from `load_artifact`, or with a Keras model.
 
     Args:
-        artifact: What to ask.
+        artifact_or_model: What to ask.
         images: Raw pixels 0..255, `(count, height, width, channels)` or one image `(height, width, channels)`.
 
     Raises:
         InputError: The images are not of the size that the artifact takes.
     """
+    artifact = opened(artifact_or_model)
     images = np.asarray(images)
     images = images[None] if images.ndim == 3 else images
     if images.shape[1:] != artifact.input.shape[1:]:

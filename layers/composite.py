@@ -1,6 +1,7 @@
 """What every composite layer has in common."""
 
 import inspect
+from abc import abstractmethod
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -23,7 +24,8 @@ class CompositeLayer(keras.layers.Layer):
         """Makes a part named `<this layer's name>_<suffix>`: unique in the model once it is written out flat."""
         kwargs.setdefault("dtype", self.dtype_policy)
         part = layer_class(*args, name=f"{self.name}_{suffix}", **kwargs)
-        part.trainable = self.trainable  # a frozen block that is loaded again is frozen throughout
+        if not self.trainable:
+            part.trainable = False  # a frozen block that is loaded again is frozen throughout
         return part
 
     def get_config(self) -> dict[str, Any]:
@@ -48,9 +50,9 @@ class CompositeLayer(keras.layers.Layer):
 class ChainLayer(CompositeLayer):
     """A composite whose parts simply follow one another; a subclass lists them in `chain`."""
 
+    @abstractmethod
     def chain(self) -> list[keras.layers.Layer]:
         """The parts in order. No property: Keras would file the parts' weights under its name."""
-        raise NotImplementedError
 
     def build(self, input_shape):
         """Builds the parts."""

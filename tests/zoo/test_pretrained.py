@@ -1,11 +1,13 @@
 """Weights into models: strictly, and adapted where something else is asked for."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from pocketzoo import zoo
+from pocketzoo import training, zoo
 from pocketzoo.zoo.pretrained.anatomy import named_weights
 
 NARROW = {"widths": (8, 8, 16, 16), "stem_width": 8}
@@ -151,6 +153,20 @@ def test_file_that_is_cut_short_is_refused(trained, suffix, tmp_path):
     name = "resnet20" if suffix == ".safetensors" else "resnet50v1"
     with pytest.raises(zoo.InputError, match="cannot be read as weights"):
         zoo.create_model(name, weights=cut)
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.list_models() if "digits" in zoo.model_card(name).pretrained])
+def test_weights_that_ship_are_as_good_as_the_card_says(name):
+    model = zoo.create_model(name, weights="digits")
+    data = training.load_data("digits", image_size=model.input_shape[1:3], channels=model.input_shape[3])
+    stated = zoo.model_card(name).pretrained["digits"].top1
+    assert training.evaluate(model, data).accuracy == pytest.approx(stated / 100, abs=0.003)  # one image of 360
+
+
+def test_weights_that_ship_are_small():
+    shipped = list((Path(zoo.__file__).parent / "weights").iterdir())
+    assert len(shipped) == 2
+    assert sum(path.stat().st_size for path in shipped) < 2e6
 
 
 def test_unknown_tag_lists_those_there_are():

@@ -109,7 +109,7 @@ def _own_pixels(tensors: Tensors) -> Pixels:
     """
     names = list(tensors)[:3]
     if [tensors[name].size for name in names] != [3, 3, 1]:
-        raise InputError(f"the file begins with {', '.join(names)}, not with a Normalization's mean, variance and count.")
+        raise InputError(f"the file begins with {', '.join(names)}, not with a mean, a variance and a count of pixels.")
     mean, variance, _ = (tensors.pop(name).ravel().astype("float64") for name in names)
     deviation = variance if np.allclose(variance, IMAGENET_DEVIATION) else np.sqrt(variance)
     return Pixels.of(tuple(mean.tolist()), tuple(deviation.tolist()))

@@ -1,0 +1,28 @@
+"""A Keras model, to be asked and timed as an artifact is."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from ..zoo.inputs import check_one_answer, image_shape
+from .artifact import Artifact, TensorInfo
+from .form import OUTPUT, model_metadata
+
+
+def as_artifact(model: keras.Model) -> Artifact:
+    """`model` in inference mode, as a compiled graph.
+
+    Raises:
+        InputError: It does not take one image and give one answer.
+    """
+    shape = image_shape(model)
+    check_one_answer(model)
+    graph = tf.function(lambda image: model(image, training=False))
+    return Artifact(
+        path=Path(f"{model.name}.keras"),
+        input=TensorInfo("image", (1, *shape), "float32"),
+        output=TensorInfo(OUTPUT, (1, *model.output_shape[1:]), "float32"),
+        metadata=model_metadata(model),
+        invoke=lambda image: graph(tf.constant(image)).numpy(),
+    )

@@ -1,0 +1,38 @@
+"""Trains the nets whose weights ship with the package, by the recipes beside this file.
+
+make weights                                  (or: python recipes/make_weights.py lenet5 resnet20)
+
+Writes `zoo/weights/NAME-digits.safetensors`, and prints the accuracy on the test split, which the cards state.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+from safetensors.numpy import save_file
+
+from pocketzoo import training, zoo
+from pocketzoo.zoo.atomic import atomic_path
+from pocketzoo.zoo.pretrained.anatomy import named_weights
+
+RECIPES = Path(__file__).parent
+WEIGHTS = RECIPES.parent / "zoo" / "weights"
+
+
+def make(name: str) -> None:
+    """Trains the net of that name on scikit-learn's digits, and keeps its weights."""
+    recipe = training.Recipe.load(RECIPES / f"{name}-digits.yaml")
+    card = zoo.model_card(name)
+    data = training.load_data("digits", image_size=card.input_shape[:2], channels=card.input_shape[2])
+    keras.utils.set_random_seed(recipe.seed)
+    model = zoo.create_model(name, labels=data.labels)
+    training.fit(model, data, recipe)
+    accuracy = training.evaluate(model, data).accuracy
+    with atomic_path(WEIGHTS / f"{name}-digits.safetensors") as temporary:
+        save_file({name: weight.numpy() for name, weight in named_weights(model).items()}, temporary)
+    print(f"{name}: {accuracy:.2%} of the {len(data.test)} test images")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ("lenet5", "resnet20"):
+        make(name)
