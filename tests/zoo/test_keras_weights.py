@@ -1,0 +1,209 @@
+"""Files in the layout of Keras 1 and 2: written by Keras 2's own nets and writer, read into ours, the same answers."""
+
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from keras.src.utils import file_utils
+
+from pocketzoo import zoo
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# By our name: their class and its arguments, the module with its `preprocess_input`, a size that shows paddings.
+PEERS = {
+    "densenet121": ("DenseNet121", {}, "densenet", 64),
+    "densenet169": ("DenseNet169", {}, "densenet", 64),
+    "densenet201": ("DenseNet201", {}, "densenet", 64),
+    **{f"efficientnet_b{number}": (f"EfficientNetB{number}", {}, "efficientnet", 64) for number in range(8)},
+    "inception_resnet_v2": ("InceptionResNetV2", {}, "inception_resnet_v2", 107),
+    "inception_v3": ("InceptionV3", {}, "inception_v3", 107),
+    "mobilenet_v1": ("MobileNet", {}, "mobilenet", 64),
+    "mobilenet_v1_025": ("MobileNet", {"alpha": 0.25}, "mobilenet", 64),
+    "mobilenet_v1_050": ("MobileNet", {"alpha": 0.5}, "mobilenet", 64),
+    "mobilenet_v1_075": ("MobileNet", {"alpha": 0.75}, "mobilenet", 64),
+    "mobilenet_v2": ("MobileNetV2", {}, "mobilenet_v2", 80),
+    "mobilenet_v2_035": ("MobileNetV2", {"alpha": 0.35}, "mobilenet_v2", 80),
+    "mobilenet_v2_050": ("MobileNetV2", {"alpha": 0.5}, "mobilenet_v2", 80),
+    "mobilenet_v2_075": ("MobileNetV2", {"alpha": 0.75}, "mobilenet_v2", 80),
+    "mobilenet_v2_130": ("MobileNetV2", {"alpha": 1.3}, "mobilenet_v2", 80),
+    "mobilenet_v2_140": ("MobileNetV2", {"alpha": 1.4}, "mobilenet_v2", 80),
+    "mobilenet_v3_large": ("MobileNetV3Large", {}, "mobilenet_v3", 80),
+    "mobilenet_v3_large_minimalistic": ("MobileNetV3Large", {"minimalistic": True}, "mobilenet_v3", 80),
+    "mobilenet_v3_small": ("MobileNetV3Small", {}, "mobilenet_v3", 80),
+    "mobilenet_v3_small_minimalistic": ("MobileNetV3Small", {"minimalistic": True}, "mobilenet_v3", 80),
+    "resnet50v1": ("ResNet50", {}, "resnet", 70),
+    "resnet101v1": ("ResNet101", {}, "resnet", 70),
+    "resnet152v1": ("ResNet152", {}, "resnet", 70),
+    "resnet50v2": ("ResNet50V2", {}, "resnet_v2", 70),
+    "resnet101v2": ("ResNet101V2", {}, "resnet_v2", 70),
+    "resnet152v2": ("ResNet152V2", {}, "resnet_v2", 70),
+    "vgg16": ("VGG16", {}, "vgg16", 224),  # its dense layers fit no other size
+    "vgg19": ("VGG19", {}, "vgg19", 224),
+    "xception": ("Xception", {}, "xception", 75),
+}
+ONE_OF_EACH_KIND = (
+    "densenet121",
+    "efficientnet_b0",
+    "inception_resnet_v2",
+    "inception_v3",
+    "mobilenet_v1_025",
+    "mobilenet_v2_035",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "mobilenet_v3_small_minimalistic",
+    "resnet50v1",
+    "resnet50v2",
+    "vgg16",
+    "xception",
+)
+every_peer = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in ONE_OF_EACH_KIND else pytest.mark.every_card) for name in PEERS],
+)
+
+
+def test_every_model_that_keras_has_weights_for_is_tested():
+    keras_has = {name for name in zoo.list_models() if "keras" in zoo.model_card(name).pretrained}
+    assert keras_has == PEERS.keys()
+
+
+@every_peer
+def test_cards_state_what_keras_itself_downloads(name, monkeypatch):
+    def get_file(file_name, address, file_hash=None, **_):
+        raise ConnectionRefusedError(address, file_hash and f"md5:{file_hash}")
+
+    monkeypatch.setattr(file_utils, "get_file", get_file)
+    net, arguments, _, _ = PEERS[name]
+    card = zoo.model_card(name)
+    with pytest.raises(ConnectionRefusedError) as asked:
+        getattr(keras.applications, net)(weights="imagenet", input_shape=card.input_shape, **arguments)
+    assert (card.pretrained["keras"].source, card.pretrained["keras"].hash) == asked.value.args
+
+
+@every_peer
+def test_a_file_that_keras_wrote_gives_keras_answers(name, tmp_path, pixels):
+    peer, module, shape = peer_of(name)
+    randomize(peer, module.preprocess_input(pixels(16, *shape, seed=1)))
+    peer.save_weights(tmp_path / "peer.h5")
+    images = pixels(2, *shape)
+    expected = peer(module.preprocess_input(images.copy()), training=False).numpy()
+    del peer  # VGG's takes half a gigabyte
+    ours = zoo.create_model(name, weights=tmp_path / "peer.h5", input_shape=shape)
+    assert np.abs(ours(images, training=False).numpy() - expected).max() < 1e-4 * np.ptp(expected)
+
+
+def peer_of(name: str):
+    """Keras 2's net, fresh, with its module and the shape of its images."""
+    net, arguments, module, size = PEERS[name]
+    shape = (size, size, 3)
+    tf_keras.utils.set_random_seed(0)
+    peer = getattr(tf_keras.applications, net)(weights=None, input_shape=shape, **arguments)
+    return peer, getattr(tf_keras.applications, module), shape
+
+
+def randomize(peer: tf_keras.Model, inputs: np.ndarray) -> None:
+    """Every weight and statistic random, and each map about as large as in a trained net.
+
+    The statistics are those of `inputs`, each a little off; gains are small where a residual branch is added. In such
+    nets an exchange of the weights of two layers of one shape changed the answers by a fifth of their range or more.
+    """
+    random = np.random.default_rng(0)
+    for layer in peer.layers:
+        if getattr(layer, "bias", None) is not None:
+            layer.bias.assign(random.uniform(-0.2, 0.2, layer.bias.shape))
+        if isinstance(layer, tf_keras.layers.Normalization):
+            normalize(layer, random.uniform(0.3, 0.6, 3), random.uniform(0.05, 0.1, 3))
+    norms = [layer for layer in peer.layers if isinstance(layer, tf_keras.layers.BatchNormalization)]
+    for norm in norms:
+        if norm.scale:
+            added = any(isinstance(node.layer, tf_keras.layers.Add) for node in norm.outbound_nodes)
+            norm.gamma.assign(random.uniform(0.5, 1.5, norm.gamma.shape) * (0.2 if added else 1.0))
+        norm.beta.assign(random.uniform(0, 1, norm.beta.shape))
+        norm.momentum = 0.0
+    peer(inputs, training=True)
+    for norm in norms:
+        deviation = np.sqrt(norm.moving_variance.numpy())
+        norm.moving_mean.assign_add(random.uniform(-0.2, 0.2, deviation.shape) * deviation)
+        norm.moving_variance.assign(norm.moving_variance.numpy() * random.uniform(0.8, 1.25, deviation.shape))
+
+
+def normalize(layer: tf_keras.layers.Normalization, mean, variance) -> None:
+    layer.set_weights([np.array(mean), np.array(variance), np.array(0)])
+    layer.finalize_state()
+
+
+def test_efficientnets_imagenet_deviations_are_no_variances(tmp_path, pixels):
+    # Keras' own files have deviations in the place of variances, and keras.applications makes up for it.
+    peer, _, shape = peer_of("efficientnet_b0")
+    (layer,) = (layer for layer in peer.layers if isinstance(layer, tf_keras.layers.Normalization))
+    normalize(layer, IMAGENET_MEAN, IMAGENET_DEVIATION)
+    peer.save_weights(tmp_path / "peer.h5")
+    ours = zoo.create_model("efficientnet_b0", weights=tmp_path / "peer.h5", input_shape=shape)
+    images = pixels(2, *shape)
+    expected = (images / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_DEVIATION)
+    np.testing.assert_allclose(ours.get_layer("pixels")(images), expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def mobilenet_file(tmp_path_factory):
+    """Weights of the narrowest net there is, and the net."""
+    peer, _, shape = peer_of("mobilenet_v1_025")
+    randomize(peer, np.random.default_rng(1).uniform(-1, 1, (16, *shape)).astype("float32"))
+    path = tmp_path_factory.mktemp("keras") / "mobilenet.h5"
+    peer.save_weights(path)
+    return path, peer
+
+
+def loaded(path: Path) -> list[np.ndarray]:
+    return zoo.create_model("mobilenet_v1_025", weights=path).get_weights()
+
+
+def test_names_in_a_file_do_not_matter(mobilenet_file, tmp_path):
+    # MobileNetV2's official files have other names than its code, and those of Inception count on from what was before.
+    path, peer = mobilenet_file
+    renamed = tf_keras.models.clone_model(peer, clone_function=lambda layer: called(layer, f"mobl_{layer.name}_95"))
+    renamed.set_weights(peer.get_weights())
+    renamed.save_weights(tmp_path / "renamed.h5")
+    for ours, expected in zip(loaded(tmp_path / "renamed.h5"), loaded(path), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def called(layer: tf_keras.layers.Layer, name: str) -> tf_keras.layers.Layer:
+    return type(layer).from_config(layer.get_config() | {"name": name})
+
+
+def test_a_whole_model_in_the_old_layout_gives_its_weights(mobilenet_file, tmp_path):
+    path, peer = mobilenet_file
+    peer.save(tmp_path / "model.h5")
+    for ours, expected in zip(loaded(tmp_path / "model.h5"), loaded(path), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1_050", "mobilenet_v2_035", "efficientnet_b0"])
+def test_a_file_of_another_net_is_refused_with_both_sides(name, mobilenet_file):
+    with pytest.raises(zoo.InputError, match=rf"mobilenet\.h5.*{name}"):
+        zoo.create_model(name, weights=mobilenet_file[0])
+
+
+def test_layers_too_few_or_too_many_are_refused_by_name(mobilenet_file, tmp_path):
+    for change, said in [(lambda names: names[:-4], "head_dense/kernel"), (lambda names: [*names, "extra"], "extra")]:
+        path = tmp_path / "changed.h5"
+        path.write_bytes(mobilenet_file[0].read_bytes())
+        with h5py.File(path, "a") as file:
+            file.attrs["layer_names"] = change(list(file.attrs["layer_names"]))
+            extra = file.require_group("extra")
+            extra.attrs["weight_names"] = ["kernel:0"]
+            extra.require_dataset("kernel:0", (1, 1), "float32")
+        with pytest.raises(zoo.InputError, match=said):
+            loaded(path)
+
+
+def test_a_damaged_file_is_refused(mobilenet_file, tmp_path):
+    path = tmp_path / "damaged.h5"
+    path.write_bytes(mobilenet_file[0].read_bytes()[:100_000])
+    with pytest.raises(zoo.InputError, match=r"damaged\.h5"):
+        loaded(path)
