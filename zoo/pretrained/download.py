@@ -123,8 +123,8 @@ def _from_hub(source: str, filename: str) -> Path:
         return Path(hf_hub_download(repository, filename, **options))
     except Exception as error:  # of the hub's client and of the HTTP library below it
         raise InputError(
-            f"{filename} of {source} cannot be downloaded: {first_line(error)}. Or download it by hand and give the "
-            "file's path as weights."
+            f"{filename} of {source} cannot be downloaded: {first_line(error)}. Or download it by hand and give "
+            "weights='TAG=PATH' with the card's tag and the file's path."
         ) from error
 
 

@@ -59,14 +59,31 @@ def load_pretrained(cards: Sequence[ModelCard], weights: str | Path, build: Call
     tensors = read_tensors(path)
     if found[0].layout == "pocketzoo" and all("/" in name for name in tensors):
         return Loaded(found[0], tensors)
-    problems = []
-    for source in found:
-        if source.layout != "pocketzoo":
-            try:
-                return Loaded(source, _converted(source, tensors, build(source)))
-            except InputError as error:
-                problems.append(f"in {source.layout}'s names: {error}")
-    raise InputError(f"{found[0].name} does not hold the weights of {found[0].card.name}; {' '.join(problems)}")
+    foreign = _used_alike([source for source in found if source.layout != "pocketzoo"])
+    fitting, problems = [], []
+    for source in foreign:
+        try:
+            fitting.append(Loaded(source, _converted(source, tensors, build(source))))
+        except InputError as error:
+            problems.append(f"as {source.name} of layout {source.layout}: {error}")
+    if not fitting:
+        raise InputError(f"{path} does not hold the weights of {found[0].card.name}; {' '.join(problems)}")
+    if len(fitting) > 1:
+        names = ", ".join(loaded.source.name for loaded in fitting)
+        raise InputError(
+            f"{path} fits {len(fitting)} tags whose nets are fed differently, {names}; say which: weights='TAG={path}'."
+        )
+    return fitting[0]
+
+
+def _used_alike(sources: Sequence[Weights]) -> list[Weights]:
+    """One of all that are of the same layout and whose nets are fed and built alike."""
+    different = {}
+    for source in sources:
+        different.setdefault(
+            (source.card.name, source.layout, source.pixels, source.epsilon, str(source.arguments)), source
+        )
+    return list(different.values())
 
 
 def _converted(source: Weights, tensors: Tensors, model: keras.Model) -> Tensors:

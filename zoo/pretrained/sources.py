@@ -45,7 +45,8 @@ def find_weights(cards: Sequence[ModelCard], weights: str | Path) -> list[Weight
 
     Args:
         cards: The model's own, and after it that of its backbone if it has one.
-        weights: `"imagenet"`, a tag on one of the cards, `hf://owner/repository`, or a path.
+        weights: `"imagenet"`, a tag on one of the cards, `hf://owner/repository`, a path, or `TAG=PATH` for the file of
+            a tag that was downloaded by hand.
 
     Raises:
         InputError: There is no such tag or file, it cannot be downloaded, or it is another architecture's.
@@ -53,12 +54,13 @@ def find_weights(cards: Sequence[ModelCard], weights: str | Path) -> list[Weight
     text = str(weights)
     if text.startswith("hf://"):
         return [_on_the_hub(cards, text)]
+    tag, by_hand, path = text.partition("=")
+    for card in cards:
+        if tag in _tags(card):
+            entry = _tags(card)[tag]
+            return [_of_entry(card, tag, entry, Path(path) if by_hand else _file_of(entry))]
     if Path(text).suffix in (".keras", ".h5", *STATE_DICTS):
         return _in_a_file(cards, Path(text))
-    for card in cards:
-        tags = _tags(card)
-        if text in tags:
-            return [_published(card, text, tags[text])]
     tags = [tag for card in cards for tag in _tags(card)]
     files = "a .keras, .weights.h5, .h5, .safetensors or .pth file"
     raise unknown(f"weights for {cards[0].name}", text, [*tags, files])
@@ -76,19 +78,17 @@ def _tags(card: ModelCard) -> dict[str, Pretrained]:
     return dict(card.pretrained) | ({"imagenet": imagenet[0]} if imagenet else {})
 
 
-def _published(card: ModelCard, tag: str, entry: Pretrained) -> Weights:
+def _file_of(entry: Pretrained) -> Path:
     if entry.source.startswith("package:"):
-        path = FOLDER / "weights" / entry.source.removeprefix("package:")
-    else:
-        path = fetch(entry.source, entry.hash)
-    return _of_entry(card, entry, f"{card.name}'s weights {tag!r}", path)
+        return FOLDER / "weights" / entry.source.removeprefix("package:")
+    return fetch(entry.source, entry.hash)
 
 
-def _of_entry(card: ModelCard, entry: Pretrained, name: str, path: Path) -> Weights:
+def _of_entry(card: ModelCard, tag: str, entry: Pretrained, path: Path) -> Weights:
     pixels = None if entry.pixels == "file" else PIXELS[entry.pixels]
     labels = labels_called(entry.labels)
     return Weights(
-        name,
+        f"{card.name}'s weights {tag!r} ({path})",
         path,
         entry.layout,
         card,
@@ -106,13 +106,12 @@ def _in_a_file(cards: Sequence[ModelCard], path: Path) -> list[Weights]:
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
         return own[:1]
     layouts = ("keras",) if path.suffix == ".h5" else ("timm", "torchvision")
-    entries = {  # one for each layout: its nets were fed alike
-        (card.name, entry.layout): _of_entry(card, entry, str(path), path)
+    foreign = [
+        _of_entry(card, tag, entry, path)
         for card in cards
-        for entry in reversed(card.pretrained.values())
+        for tag, entry in card.pretrained.items()
         if entry.layout in layouts
-    }
-    foreign = list(entries.values())
+    ]
     if path.suffix == ".h5":
         if not foreign:
             raise InputError(f"{path}: weights in Keras' old layout are not known for {cards[0].name}.")
@@ -125,7 +124,7 @@ def _on_the_hub(cards: Sequence[ModelCard], source: str) -> Weights:
     for card in cards:
         for tag, entry in card.pretrained.items():
             if entry.source == source:
-                return _published(card, tag, entry)
+                return _of_entry(card, tag, entry, _file_of(entry))
     config = json.loads(fetch(source, filename="config.json").read_text())
     architecture = config.get("architecture")
     for card in cards:
