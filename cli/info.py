@@ -48,7 +48,7 @@ def info(
                     tag,
                     "-" if entry.top1 is None else f"{entry.top1:.2f}%",
                     entry.top1_source,
-                    entry.licence,
+                    entry.licence or "not stated",
                     entry.source,
                 )
                 for tag, entry in card.pretrained.items()

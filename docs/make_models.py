@@ -19,9 +19,9 @@ classes, with BatchNorm's statistics and without the input's normalisation; mult
 `multi_label`, `regression`, `segmentation` and `embedding`; models with layers of their own between the last map and
 the head (LeNet, AlexNet, VGG, SPP-Net, MobileNetV3) cannot take `segmentation`. "Any size" means that height and width
 may be left open; an answer for every pixel then takes images of a multiple of the deepest stride, and padded
-convolutions. An endpoint is written name (stride, channels). Weights are loaded by tag, `weights="a1_in1k"`;
-`"imagenet"` means the first of a model's that have ImageNet's classes. Their figure is the published top-1 accuracy, not
-measured here.
+convolutions. An endpoint is written name (stride, channels). Weights load by tag, `weights="a1_in1k"`;
+`"imagenet"` means the first of a model's that have ImageNet's classes. Their figure is the published top-1 accuracy,
+not measured here.
 """
 
 
@@ -64,7 +64,8 @@ def _family(family: str, cards: list[ModelCard]) -> str:
 
 def _weights(tag: str, entry: Pretrained) -> str:
     figure = "" if entry.top1 is None else f"{entry.top1:.2f} % ({entry.top1_source}), "
-    return f"`{tag}` {figure}{entry.licence}, <{entry.source}>"
+    licence = entry.licence or "licence not stated"
+    return f"`{tag}` {figure}{licence}, <{entry.source}>"
 
 
 def _row(card: ModelCard) -> str:

@@ -169,6 +169,15 @@ def test_weights_that_ship_are_small():
     assert sum(path.stat().st_size for path in shipped) < 2e6
 
 
+def test_file_of_pytorchs_says_what_it_takes_to_read_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("pocketzoo.zoo.pretrained.tensors.find_spec", lambda name: None)
+    (tmp_path / "net.pth").write_bytes(b"pickle")
+    with pytest.raises(zoo.InputError, match=r"reading \.pth takes PyTorch \(pip install torch\)"):
+        zoo.create_model("resnet50", weights=tmp_path / "net.pth")
+    with pytest.raises(zoo.InputError, match=r"reading \.pth takes PyTorch"):
+        zoo.create_model("vgg16", weights="IMAGENET1K_V1")  # before half a gigabyte is downloaded
+
+
 def test_unknown_tag_lists_those_there_are():
     with pytest.raises(zoo.InputError, match="unknown weights for resnet50v1 'imagenet1k': did you mean imagenet"):
         zoo.create_model("resnet50v1", weights="imagenet1k")

@@ -8,8 +8,7 @@ import numpy as np
 from ..cards import ModelCard
 from ..errors import InputError
 from . import keras_layout, torch_layout
-from .anatomy import Part, anatomy
-from .layouts import is_depthwise
+from .anatomy import anatomy
 from .tensors import Tensors
 
 
@@ -69,8 +68,8 @@ def convert(
         pairs = torch_layout.pairs(tensors, parts, layout, card)
     weights = {pair.ours: pair.tensor for pair in pairs if not pair.absorbed}
     for pair in pairs:
-        if pair.absorbed:
-            _absorb(pair.ours, pair.tensor, weights, parts)
+        if pair.absorbed:  # BatchNorm takes its mean from what a convolution gives, bias and all
+            weights[pair.ours] = weights[pair.ours] - pair.tensor
     if epsilon is not None:
         for part in filter(lambda part: part.is_norm, parts.values()):
             weights[f"{part.name}/moving_variance"] += np.float32(epsilon - part.layer.epsilon)
@@ -82,23 +81,6 @@ def convert(
         "pixels/mean": np.array(pixels.mean[::order], "float32"),
         "pixels/scale": np.array(pixels.scale[::order], "float32"),
     }
-
-
-def _absorb(ours: str, tensor: np.ndarray, weights: Tensors, parts: dict[str, Part]) -> None:
-    """A weight that our model does not have, into those of a BatchNorm and the convolution before it.
-
-    With w * x the convolution, BatchNorm gives gamma * (w * x + b - mean) / sqrt(variance + epsilon) + beta: a bias b
-    goes into the mean, a gamma into w and the mean.
-    """
-    norm, _, kind = ours.rpartition("/")
-    mean = f"{norm}/moving_mean"
-    if kind == "bias":
-        weights[mean] = weights[mean] - tensor
-    else:
-        kernel = f"{parts[norm].follows}/kernel"
-        depthwise = is_depthwise(parts[parts[norm].follows])
-        weights[kernel] = weights[kernel] * (tensor.reshape(weights[kernel].shape[2:]) if depthwise else tensor)
-        weights[mean] = weights[mean] * tensor
 
 
 def _own_pixels(tensors: Tensors) -> Pixels:

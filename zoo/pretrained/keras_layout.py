@@ -56,7 +56,7 @@ def _places(part: Part, norm: str | None, given: int) -> list[_Place]:
     """Of a layer's weights in their order, with a bias that a BatchNorm absorbs if the file has one."""
     places = [_Place(f"{part.name}/{name}", shape, False) for name, shape in part.shapes.items()]
     if norm and not part.is_norm and given > len(places):
-        places.append(_Place(f"{norm}/bias", width(part), True))
+        places.append(_Place(f"{norm}/moving_mean", width(part), True))
     return places
 
 

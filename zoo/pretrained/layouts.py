@@ -18,7 +18,7 @@ class Pair:
     tensor: np.ndarray
     """On our axes."""
     absorbed: bool = False
-    """Whether our layer lacks this weight, since a BatchNorm can hold what it does: a bias before one, or its gamma."""
+    """Whether it is a bias that our convolution lacks, and `ours` the mean of the BatchNorm that makes it idle."""
 
 
 def some(names: Sequence[str], most: int = 8) -> str:

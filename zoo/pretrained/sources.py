@@ -11,7 +11,7 @@ from ..cards import ModelCard, Pretrained
 from ..errors import InputError, unknown
 from .conversion import PIXELS, Pixels
 from .download import fetch
-from .tensors import STATE_DICTS
+from .tensors import STATE_DICTS, check_readable
 
 FOLDER = Path(__file__).parent.parent
 """Of the package's own weights and lists of labels."""
@@ -81,6 +81,8 @@ def _tags(card: ModelCard) -> dict[str, Pretrained]:
 def _file_of(entry: Pretrained) -> Path:
     if entry.source.startswith("package:"):
         return FOLDER / "weights" / entry.source.removeprefix("package:")
+    if entry.source.startswith("https://"):
+        check_readable(Path(entry.source))
     return fetch(entry.source, entry.hash)
 
 

@@ -1,5 +1,6 @@
 """Files of weights to named arrays. Nothing a file contains is ever executed."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ Tensors = dict[str, np.ndarray]
 STATE_DICTS = (".safetensors", ".pth", ".pt", ".bin")
 """Endings of files that hold a flat dict of tensors."""
 
+TORCH_ONLY = STATE_DICTS[1:]
 COUNTERS = ("num_batches_tracked", "/count")
 """Endings of the names of PyTorch's and Keras' counters, which are integers."""
 
@@ -28,16 +30,24 @@ def read_tensors(path: Path) -> Tensors:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
-    readers = {".h5": _legacy_h5, ".safetensors": _safetensors} | dict.fromkeys(STATE_DICTS[1:], _state_dict)
-    if path.suffix not in readers:
-        raise InputError(f"{path} cannot be read as weights: its name must end in {', '.join(readers)}.")
+    check_readable(path)
     try:
-        tensors = readers[path.suffix](path)
+        tensors = _READERS[path.suffix](path)
     except InputError:
         raise
     except Exception as error:  # of h5py, safetensors and PyTorch, for every way in which a file can be damaged
         raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
     return {name: _checked(path, name, tensor) for name, tensor in tensors.items()}
+
+
+def check_readable(path: Path) -> None:
+    """Raises InputError where a file of that name cannot be read here; asked before anything is downloaded."""
+    if path.suffix not in _READERS:
+        raise InputError(f"{path} cannot be read as weights: its name must end in {', '.join(_READERS)}.")
+    if path.suffix in TORCH_ONLY and find_spec("torch") is None:
+        raise InputError(
+            f"{path}: reading {path.suffix} takes PyTorch (pip install torch), or save it as .safetensors."
+        )
 
 
 def _checked(path: Path, name: str, tensor: np.ndarray) -> np.ndarray:
@@ -58,12 +68,8 @@ def _safetensors(path: Path) -> Tensors:
 
 
 def _state_dict(path: Path) -> Tensors:
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError(
-            f"{path}: reading {path.suffix} takes PyTorch (pip install torch), or convert it to .safetensors."
-        ) from error
+    import torch
+
     state = torch.load(path, map_location="cpu", weights_only=True)
     state = state.get("state_dict", state)
     return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in state.items()}
@@ -86,3 +92,6 @@ def _legacy_h5(path: Path) -> Tensors:
 
 def _text(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
+
+
+_READERS = {".h5": _legacy_h5, ".safetensors": _safetensors} | dict.fromkeys(TORCH_ONLY, _state_dict)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ..cards import ModelCard
 from ..mobilenet_v3 import SIZES
 
+
 def resnet(ours: str, card: ModelCard) -> str:
     """`stage1_block1_conv1_conv` is `layer1.0.conv1`; torchvision's names are the same."""
     ends = {"stem_conv": "conv1", "stem_norm": "bn1", "head_dense": "fc"}
@@ -147,11 +148,15 @@ def inception_v4(ours: str, card: ModelCard) -> str:
         return f"features.{int(unit[10]) + 2}.conv.{kind}"
     module, number, branch, place = _in_module(unit)
     if module == "stem_mixed":
-        return f"features.4.branch{branch - 1}.{int(place) - 1}.{kind}"
-    theirs = f"features.{V4_MODULES[module] + number}."
+        return f"features.4.{_sequential(branch, place)}.{kind}"
+    theirs = f"features.{V4_MODULES[module] + number}"
     if module == "stage3_block" and branch in (2, 3):
-        return f"{theirs}branch{branch - 1}_{int(place[0]) - 1}{place[1:]}.{kind}"
-    return f"{theirs}{_sequential(branch, place, single=(1,) if module != 'stage3_reduction' else ())}.{kind}"
+        return f"{theirs}.branch{branch - 1}_{int(place[0]) - 1}{place[1:]}.{kind}"
+    return f"{theirs}.{_sequential(branch, place, single=() if module == 'stage3_reduction' else (1,))}.{kind}"
+
+
+RESNET_V2_STAGES = {"1": ("mixed_5b", "repeat"), "2": ("mixed_6a", "repeat_1"), "3": ("mixed_7a", "repeat_2")}
+"""Of Inception-ResNet v2: the module that a stage begins with, and the list of its blocks."""
 
 
 def inception_resnet_v2(ours: str, card: ModelCard) -> str:
@@ -159,21 +164,18 @@ def inception_resnet_v2(ours: str, card: ModelCard) -> str:
     if ours == "head_dense":
         return "classif"
     unit, kind = _unit(ours)
-    stems = {f"stem_conv{place}": f"conv2d_{name[:2]}" for place, name in enumerate(V3_STEM, start=1)}
-    units = stems | {"final": "conv2d_7b"}
-    if unit in units:
-        return f"{units[unit]}.{kind}"
-    stage, name, number = re.match(r"stage(\d)_(entry|block)(\d*)", unit).groups()
-    entries = {"1": "mixed_5b", "2": "mixed_6a", "3": "mixed_7a"}
-    repeats = {"1": "repeat", "2": "repeat_1", "3": "repeat_2"}
-    if name == "entry":
-        theirs = entries[stage]
-    else:
-        theirs = "block8" if (stage, number) == ("3", "10") else f"{repeats[stage]}.{int(number) - 1}"
-    if unit.endswith("_expand"):
+    if unit.startswith("stem"):
+        return f"conv2d_{V3_STEM[int(unit[-1]) - 1][:2]}.{kind}"
+    if unit == "final":
+        return f"conv2d_7b.{kind}"
+    stage, block, part = re.fullmatch(r"stage(\d)_(?:entry|block(\d+))_(\w+)", unit).groups()
+    entry, blocks = RESNET_V2_STAGES[stage]
+    last = (stage, block) == ("3", "10")  # which has no activation at its end
+    theirs = "block8" if last else f"{blocks}.{int(block) - 1}" if block else entry
+    if part == "expand":
         return f"{theirs}.conv2d"
     _, _, branch, place = _in_module(unit)
-    return f"{theirs}.{_sequential(branch, place, single=() if (stage, name) == ('3', 'entry') else (1,))}.{kind}"
+    return f"{theirs}.{_sequential(branch, place, single=() if theirs == 'mixed_7a' else (1,))}.{kind}"
 
 
 def _unit(ours: str) -> tuple[str, str]:
@@ -192,7 +194,7 @@ def _in_module(unit: str) -> tuple[str, int, int, str]:
     return module, int(number or 0), int(branch), place + (" ab"[int(half)] if half else "")
 
 
-def _sequential(branch: int, place: str, *, single: tuple[int, ...]) -> str:
+def _sequential(branch: int, place: str, *, single: tuple[int, ...] = ()) -> str:
     """A convolution of the branches that PyTorch counts from 0; those in `single` hold no more than one."""
     return f"branch{branch - 1}" if branch in single else f"branch{branch - 1}.{int(place) - 1}"
 

@@ -1,5 +1,6 @@
 """The state dicts of timm and torchvision: PyTorch's names and axes."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,6 +17,9 @@ from .tensors import Tensors
 NAMES = {"timm": timm_names, "torchvision": torchvision_names}
 """Modules with `NAMES`, by builder a function from our layer's name to the publisher's, and `PASSED_OVER`, by builder
 how the names of tensors begin that are no part of what answers, such as those of auxiliary heads."""
+
+OLD_NAMES = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""As torchvision's files of DenseNet still spell what its nets call `denselayer1.norm1` today."""
 
 VARIABLES = {
     "kernel": "weight",
@@ -57,7 +61,7 @@ def pairs(tensors: Tensors, parts: dict[str, Part], layout: str, card: ModelCard
         raise InputError(f"{layout} has no {card.name}.")
     no_part = getattr(NAMES[layout], "PASSED_OVER", {}).get(card.builder, ())
     tensors = {
-        name: tensor
+        OLD_NAMES.sub(r"\1\2", name): tensor
         for name, tensor in tensors.items()
         if not name.endswith("num_batches_tracked") and not any(map(name.startswith, no_part))
     }
@@ -84,10 +88,8 @@ def _slots(part: Part, theirs: str, norm: str | None) -> Iterator[tuple[str, Slo
             yield f"{theirs}.weight", Slot(_kernel_shapes(part), ours, lambda kernel: _on_our_axes(part, kernel))
         else:
             yield f"{theirs}.{VARIABLES[name]}", Slot((shape,), ours)
-    if part.is_norm and "gamma" not in part.shapes:
-        yield f"{theirs}.weight", Slot((width(part),), f"{part.name}/gamma", absorbed=True)
     if norm and "bias" not in part.shapes and not part.is_norm:
-        yield f"{theirs}.bias", Slot((width(part),), f"{norm}/bias", absorbed=True)
+        yield f"{theirs}.bias", Slot((width(part),), f"{norm}/moving_mean", absorbed=True)
 
 
 def _kernel_shapes(part: Part) -> tuple[Shape, ...]:

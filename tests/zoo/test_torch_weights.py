@@ -1,0 +1,144 @@
+"""State dicts of timm's and torchvision's nets in ours: the same answers as PyTorch gave, and a place for every tensor.
+
+What PyTorch answered, and what tensors its nets have, stands in `tests/peers`.
+"""
+
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from support import peers
+from support.cards import first_of_its_kind
+
+from pocketzoo import zoo
+from pocketzoo.zoo.pretrained.anatomy import anatomy, named_weights
+from pocketzoo.zoo.pretrained.conversion import PIXELS, convert
+from pocketzoo.zoo.pretrained.torch_layout import pairs
+
+ANSWERS = json.loads(peers.ANSWERS.read_text())
+LISTS = {peer: path for path in peers.STATE_DICTS.glob("*.txt") for peer in peers.read_state_dict(path)[0]}
+"""By peer, the file with the list of its tensors."""
+PIXEL_WEIGHTS = {"pixels/mean", "pixels/scale"}
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+def peer_of(case: str) -> str:
+    return case.split(".")[0]
+
+
+def peer_of_entry(name: str, tag: str) -> str:
+    """Such as `timm/tf_efficientnet_b0` or `torchvision/efficientnet_b0`."""
+    entry = zoo.model_card(name).pretrained[tag]
+    return f"torchvision/{name}" if entry.layout == "torchvision" else peer_of(entry.source.removeprefix("hf://"))
+
+
+def entries() -> list:
+    """Model and tag of the cards' entries; of those that differ in nothing but the file's numbers one."""
+    found = {}
+    for name in zoo.list_models(pretrained=True):
+        for tag, entry in zoo.model_card(name).pretrained.items():
+            if entry.layout in ("timm", "torchvision"):
+                kind = (name, peer_of_entry(name, tag), entry.epsilon, str(entry.arguments))
+                found.setdefault(kind, (name, tag))
+    every_card = pytest.mark.every_card
+    return [pytest.param(*key, marks=() if first_of_its_kind(key[0]) else every_card) for key in found.values()]
+
+
+@pytest.mark.parametrize("case", peers.CASES)
+def test_with_the_peers_weights_the_answers_are_the_peers(case, tmp_path):
+    name, size, gain = peers.CASES[case]
+    file = write_state_dict(case, gain, tmp_path)
+    model = zoo.create_model(name, weights=f"{tag_of(case)}={file}", input_shape=(size, size, 3))
+    assert_answers(model, case, size)
+
+
+@pytest.mark.parametrize("case", ["timm/resnet18.tv_in1k", "torchvision/mobilenet_v3_small.IMAGENET1K_V1"])
+def test_of_a_file_of_ones_own_the_names_tell_whose_net_it_is(case, tmp_path):
+    name, size, gain = peers.CASES[case]
+    file = write_state_dict(case, gain, tmp_path)
+    assert_answers(zoo.create_model(name, weights=file, input_shape=(size, size, 3)), case, size)
+
+
+@pytest.mark.parametrize("case", peers.NARROW_CASES)
+def test_vggs_dense_layers_see_the_map_as_the_peers_do(case):
+    name, size, gain = peers.NARROW_CASES[case]
+    layout, card = case.split("/")[0], zoo.model_card(name)
+    model = zoo.create_model(name, widths=peers.VGG_WIDTHS, hidden=peers.VGG_HIDDEN)
+    tensors = drawn_state_dict(f"narrow/{peer_of(case)}", gain)
+    converted = convert(tensors, layout, card, model, pixels=PIXELS["imagenet"], epsilon=None)
+    for key, weight in named_weights(model).items():
+        weight.assign(converted[key])
+    assert_answers(model, case, size)
+
+
+@pytest.mark.parametrize(("name", "tag"), entries())
+def test_entries_have_their_peers_tensors_epsilon_and_padding(name, tag):
+    entry, peer = zoo.model_card(name).pretrained[tag], peer_of_entry(name, tag)
+    facts, shapes = peers.read_state_dict(LISTS[peer])
+    model = zoo.create_model(name, **entry.arguments)
+    parts = anatomy(model)
+    found = pairs(hollow_tensors(shapes), parts, entry.layout, zoo.model_card(name))
+    assert {pair.ours for pair in found if not pair.absorbed} == named_weights(model).keys() - PIXEL_WEIGHTS
+    epsilons = {part.layer.epsilon for part in parts.values() if part.is_norm} or {None}
+    assert ({entry.epsilon} if entry.epsilon else epsilons) == {facts[peer]["epsilon"]}
+    assert padding(model) == facts[peer]["padding"]
+
+
+def test_torchvisions_auxiliary_head_is_passed_over():
+    _, shapes = peers.read_state_dict(LISTS["torchvision/inception_v3"])
+    assert any(name.startswith("AuxLogits.") for name in shapes)
+    arguments = zoo.model_card("inception_v3").pretrained["tv_in1k"].arguments
+    parts = anatomy(zoo.create_model("inception_v3", **arguments))
+    for layout in ("timm", "torchvision"):
+        found = pairs(hollow_tensors(shapes), parts, layout, zoo.model_card("inception_v3"))
+        assert {pair.ours.partition("/")[0] for pair in found} == parts.keys()
+
+
+def test_densenets_tensors_are_known_by_the_names_in_torchvisions_files_too():
+    _, shapes = peers.read_state_dict(LISTS["torchvision/densenet121"])
+    old = {re.sub(r"(denselayer\d+\.[a-z]+)(\d)", r"\1.\2", name): shape for name, shape in shapes.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    parts = anatomy(zoo.create_model("densenet121"))
+    found = pairs(hollow_tensors(old), parts, "torchvision", zoo.model_card("densenet121"))
+    assert {pair.ours.partition("/")[0] for pair in found} == parts.keys()
+
+
+def tag_of(case: str) -> str:
+    """The tag, on our card, of the weights that a case is run with."""
+    peer, tag = case.split(".")
+    if peer.startswith("torchvision/"):
+        return tag
+    entries = zoo.model_card(peers.CASES[case].model).pretrained.items()
+    return next(tag for tag, entry in entries if entry.source == f"hf://{case}")
+
+
+def drawn_state_dict(peer: str, gain: float) -> dict[str, np.ndarray]:
+    _, shapes = peers.read_state_dict(LISTS[peer])
+    return {name: peers.drawn_tensor(name, shape, gain) for name, shape in shapes.items()}
+
+
+def write_state_dict(case: str, gain: float, folder):
+    file = folder / "peer.safetensors"
+    save_file(drawn_state_dict(peer_of(case), gain), file)
+    return file
+
+
+def hollow_tensors(shapes: dict[str, peers.Shape]) -> dict[str, np.ndarray]:
+    """Zeros that take no memory."""
+    return {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+
+
+def padding(model: keras.Model) -> str:
+    """How the convolutions are padded that step."""
+    convolutions = [layer for layer in zoo.flatten_model(model).layers if isinstance(layer, CONVOLUTIONS)]
+    steps = [layer for layer in convolutions if max(layer.strides) > 1 and max(layer.kernel_size) > 1]
+    return "same" if any(layer.padding == "same" for layer in steps) else "symmetric"
+
+
+def assert_answers(model: keras.Model, case: str, size: int) -> None:
+    expected = np.array(ANSWERS[case])
+    probabilities = model(peers.images(size), training=False).numpy()[:, : peers.CLASSES]
+    assert np.abs(np.log(probabilities) - expected).max() < 1e-4 * np.ptp(expected)
