@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..export import Manifest
-    from ..training import Evaluation
+    from ..training.figures import Figures
 
-FIGURE = re.compile(r"-|\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
+FIGURE = re.compile(r"-|-?\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
 
 
 def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
@@ -39,14 +39,51 @@ def show_json(facts: Any) -> None:
     print(json.dumps(facts, indent=1))
 
 
-def show_evaluation(evaluation: "Evaluation", title: str) -> None:
-    """Prints accuracy and the figures of every class."""
-    rows = [
-        (label, f"{row['precision']:.2%}", f"{row['recall']:.2%}", f"{row['f1-score']:.2%}", f"{row['support']:.0f}")
-        for label, row in evaluation.per_class.items()
-    ]
-    show_table(("class", "precision", "recall", "f1", "images"), rows, title=title)
-    print(f"Accuracy {evaluation.accuracy:.2%} on {evaluation.images} images, loss {evaluation.loss:.4f}")
+def evaluation_facts(evaluation: "Figures | dict[str, Figures]") -> dict[str, Any]:
+    """The figures as plain numbers, by output where there are several."""
+    if isinstance(evaluation, dict):
+        return {name: figures.to_dict() for name, figures in evaluation.items()}
+    return evaluation.to_dict()
+
+
+def show_evaluation(evaluation: "Figures | dict[str, Figures]", title: str) -> None:
+    """Prints the figures of every class or number, then those of the whole; of each output in turn."""
+    if isinstance(evaluation, dict):
+        for name, figures in evaluation.items():
+            show_evaluation(figures, f"{title}: {name}")
+        return
+    columns = list(next(iter(evaluation.details.values())))
+    what = "output" if "mae" in columns else "class"
+    rows = [(label, *(_text(name, row[name]) for name in columns)) for label, row in evaluation.details.items()]
+    show_table((what, *(HEADINGS.get(name, name) for name in columns)), rows, title=title)
+    first, *others = [f"{name} {text}" for name, text in summary(evaluation).items()]
+    print(", ".join([f"{first[0].upper()}{first[1:]} on {evaluation.images} images", *others]))
+
+
+def summary(evaluation: "Figures | dict[str, Figures]") -> dict[str, str]:
+    """The figures of the whole by name, as people read them; of several outputs the names begin with the output's."""
+    if isinstance(evaluation, dict):
+        return {
+            f"{output} {name}": text
+            for output, figures in evaluation.items()
+            for name, text in summary(figures).items()
+        }
+    return {name: _text(name, figure) for name, figure in evaluation.summary.items()}
+
+
+HEADINGS = {"f1-score": "f1", "support": "images"}
+COUNTS = {"support", "pixels"}
+NUMBERS = {"loss": ".4f", "mean absolute error": ".5g", "mae": ".5g", "rmse": ".5g", "r2": ".4f"}
+"""How to show the figures that are no shares."""
+
+
+def _text(name: str, figure: float | None) -> str:
+    """A figure of an evaluation as people read it: a share in percent, a count as it is."""
+    if figure is None:
+        return "-"
+    if name in COUNTS:
+        return f"{figure:,.0f}"
+    return format(figure, NUMBERS.get(name, ".2%"))
 
 
 def show_manifest(manifest: "Manifest") -> None:

@@ -24,6 +24,6 @@ def evaluate(
     loaded = zoo.load_model(model)
     evaluation = training.evaluate(loaded, options.load(data, image_shape(loaded), skip_unreadable))
     if as_json:
-        console.show_json(evaluation.to_dict())
+        console.show_json(console.evaluation_facts(evaluation))
     else:
         console.show_evaluation(evaluation, title=f"{model} on the test split of {data}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..zoo.errors import InputError
-from . import benchmark, evaluate, export, info, models, predict, prune, quickstart, train
+from . import benchmark, evaluate, export, fine_tune, info, models, predict, prune, quickstart, train
 
 app = typer.Typer(
     help="Reference convolutional networks by name: train, shrink, and export them with proof.",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("list")(models.list_models)
 app.command()(info.info)
 app.command()(train.train)
+app.command()(fine_tune.fine_tune)
 app.command()(evaluate.evaluate)
 app.command()(prune.prune)
 app.command()(export.export)

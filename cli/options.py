@@ -15,7 +15,14 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier command of this kind left there.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the run directory.")]
-Data = Annotated[str, typer.Option("--data", help="'digits', or a folder with one sub-folder of images a class.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="'digits'; a folder with one sub-folder of images a class, or with train, val and test folders of these; "
+        "or a CSV file with a column 'image' and one called label, labels or mask, or columns of numbers.",
+    ),
+]
 SkipUnreadable = Annotated[
     bool,
     typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and name them, instead of stopping."),
@@ -48,8 +55,6 @@ def recipe(file: Path | None, changes: list[str] | None, default: "Recipe") -> "
     """The recipe of a file (or the default) with fields changed."""
     import yaml
 
-    from ..training import Recipe
-
     fields: dict[str, Any] = {}
     for change in changes or []:
         field, equals, value = change.partition("=")
@@ -59,4 +64,4 @@ def recipe(file: Path | None, changes: list[str] | None, default: "Recipe") -> "
             fields[field] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise InputError(f"--set {change!r}: {value!r} is no YAML value.") from error
-    return (Recipe.load(file) if file else default).changed(**fields)
+    return (type(default).load(file) if file else default).changed(**fields)

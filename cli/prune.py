@@ -35,12 +35,11 @@ def prune(
     result = training.prune(loaded, images, how, sparsity=sparsity, run_dir=run_dir, resume=resume, overwrite=overwrite)
     after = training.evaluate(loaded, images)
     if as_json:
-        facts = {"run": result.metrics, "before": before.to_dict(), "after": after.to_dict()}
-        console.show_json(facts | {"model": str(run_dir / "best.keras")})
+        facts = {"before": console.evaluation_facts(before), "after": console.evaluation_facts(after)}
+        console.show_json({"run": result.metrics, **facts, "model": str(run_dir / "best.keras")})
         return
-    rows = [
-        ("before", f"{before.accuracy:.2%}", f"{before.loss:.4f}"),
-        (f"{result.metrics['sparsity']:.1%} zeros", f"{after.accuracy:.2%}", f"{after.loss:.4f}"),
-    ]
-    console.show_table((loaded.name, "test accuracy", "test loss"), rows)
+    headings, figures = zip(*console.summary(before).items(), strict=True)
+    zeros = f"{result.metrics['sparsity']:.1%} zeros"
+    rows = [("before", *figures), (zeros, *console.summary(after).values())]
+    console.show_table((loaded.name, *(f"test {heading}" for heading in headings)), rows)
     typer.echo(f"Pruned model: {run_dir / 'best.keras'}")

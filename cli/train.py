@@ -38,11 +38,12 @@ def train(
     how = options.recipe(recipe, changes, training.Recipe())
     images = options.load(data, shape, skip_unreadable)
     keras.utils.set_random_seed(how.seed)
-    model = zoo.create_model(name, labels=images.labels, input_shape=images.image_shape)
+    model = zoo.create_model(name, head=images.task, labels=images.labels, input_shape=images.image_shape)
     result = training.fit(model, images, how, run_dir=run_dir, resume=resume, overwrite=overwrite)
     evaluation = training.evaluate(model, images)
     if as_json:
-        console.show_json({"run": result.metrics, "test": evaluation.to_dict(), "model": str(run_dir / "best.keras")})
+        test = console.evaluation_facts(evaluation)
+        console.show_json({"run": result.metrics, "test": test, "model": str(run_dir / "best.keras")})
         return
     console.show_evaluation(evaluation, title=f"{name} on the test split of {data}")
     typer.echo(f"Best model: {run_dir / 'best.keras'}")

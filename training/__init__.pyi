@@ -1,9 +1,16 @@
 from .compression.pruning import prune as prune
 from .data import ImageData as ImageData
 from .data import ImageSplit as ImageSplit
-from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .figures import Evaluation as Evaluation
+from .figures import MultiLabelEvaluation as MultiLabelEvaluation
+from .figures import RegressionEvaluation as RegressionEvaluation
+from .figures import SegmentationEvaluation as SegmentationEvaluation
+from .fine_tuning import fine_tune as fine_tune
 from .fitting import RunResult as RunResult
 from .fitting import fit as fit
+from .freezing import freeze as freeze
+from .freezing import trainable_report as trainable_report
+from .recipe import FineTuneRecipe as FineTuneRecipe
 from .recipe import Recipe as Recipe
 from .sources import load_data as load_data

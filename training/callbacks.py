@@ -1,6 +1,8 @@
 """Callbacks: record and stop, and show progress."""
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import keras
 from rich.console import Console
@@ -19,14 +21,27 @@ class Recorder(keras.callbacks.Callback):
     Args:
         run: Where to keep them.
         history: Of the epochs that are already done; grows with the run.
+        model: The run's, of which the network that is trained may be a part.
+        as_given: A context in which `model` is to be saved.
         patience: Epochs without a better validation loss after which to stop, or None.
         first_eligible: Index of the first epoch that may become the best.
     """
 
-    def __init__(self, run: RunDirectory, history: History, *, patience: int | None, first_eligible: int):
+    def __init__(
+        self,
+        run: RunDirectory,
+        history: History,
+        model: keras.Model,
+        *,
+        as_given: Callable[[], AbstractContextManager],
+        patience: int | None,
+        first_eligible: int,
+    ):
         super().__init__()
         self._run = run
         self._history = history
+        self._whole = model
+        self._as_given = as_given
         self._patience = patience
         self._first_eligible = first_eligible
 
@@ -40,18 +55,19 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Records the epoch."""
+        number = len(self._history) + 1
         if not all(math.isfinite(value) for value in logs.values()):
             raise InputError(
-                f"the metrics of epoch {epoch + 1} are {logs}; try a lower learning_rate. {self._last_good()}"
+                f"the metrics of epoch {number} are {logs}; try a lower learning_rate. {self._last_good()}"
             )
         self._history.epochs.append({name: float(value) for name, value in logs.items()})
         try:
-            if self._history.best_epoch(self._first_eligible) == epoch:
-                self._run.save_best(self.model)
-            self._run.save_checkpoint(self.model, self._history)
+            is_best = self._history.best_epoch(self._first_eligible) == number - 1
+            with self._as_given():
+                self._run.save_checkpoint(self._whole, self.model, self._history, is_best=is_best)
         except OSError as error:
             raise InputError(
-                f"epoch {epoch + 1} cannot be kept in {self._run.path}: {error.strerror or error}. {self._last_good()}"
+                f"epoch {number} cannot be kept in {self._run.path}: {error.strerror or error}. {self._last_good()}"
             ) from error
         if self._history.is_exhausted(self._patience, self._first_eligible):
             self.model.stop_training = True
@@ -85,7 +101,9 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Moves on by one epoch."""
-        metrics = f"loss {logs['loss']:.3f}  val_loss {logs['val_loss']:.3f}  val_accuracy {logs['val_accuracy']:.3f}"
+        # Of several outputs each has a loss; what is minimised is their sum.
+        shown = [name for name in logs if name.startswith("val_") and not name.endswith("_loss")]
+        metrics = "  ".join(f"{name} {logs[name]:.3f}" for name in ("loss", "val_loss", *shown))
         self._progress.update(self._task, advance=1, metrics=metrics)
         done = epoch + 1
         if not self._console.is_terminal and (done == self._epochs or done % max(1, self._epochs // 10) == 0):

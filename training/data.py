@@ -1,4 +1,4 @@
-"""Images with class labels, split into train, validation and test."""
+"""Images and what is to be answered to each, split into train, validation and test."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,9 +10,19 @@ from typing import Protocol
 import numpy as np
 
 from ..zoo.pixels import read_image
+from .masks import FileMasks
+from .outputs import by_name, map_outputs
 
 Shape = tuple[int, int, int]
 """Height, width, channels."""
+Targets = np.ndarray | FileMasks
+"""What one output is to answer, a row an image. By task:
+
+- classification: int32 `(count,)`, the index of the class;
+- multi_label: float32 `(count, labels)`, 1 where the label is there, else 0;
+- regression: float32 `(count, outputs)`;
+- segmentation: int32 `(count, height, width)`, the index of each place's class; `FileMasks` reads them when asked.
+"""
 
 
 class Images(Protocol):
@@ -66,71 +76,51 @@ class FileImages:
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """One of the parts of a dataset: images and the class index of each."""
+    """One of the parts of a dataset: images, and what is to be answered to each."""
 
     images: Images
-    labels: np.ndarray
-    """int32 of shape `(count,)`."""
+    labels: Targets | dict[str, Targets]
+    """The targets of the one output, or a dict of them by name."""
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.labels)
+        return len(self.images)
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """All images (uint8, `(count, height, width, channels)`) and labels (int32, `(count,)`) in memory."""
-        return self.images.take(np.arange(len(self))), self.labels
+    def arrays(self) -> tuple[np.ndarray, np.ndarray | dict[str, np.ndarray]]:
+        """All images (uint8, `(count, height, width, channels)`) and their targets, in memory."""
+        everything = np.arange(len(self))
+        return self.images.take(everything), map_outputs(lambda targets: targets[everything], self.labels)
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """A labelled image dataset. The three splits never share an image."""
+    """A labelled image dataset. The three splits never share an image.
+
+    `zoo.create_model(name, head=data.task, labels=data.labels, input_shape=data.image_shape)` makes a model for it.
+    """
 
     source: str
-    labels: tuple[str, ...]
-    """Names of the classes, in the order of the indices."""
+    labels: tuple[str, ...] | dict[str, tuple[str, ...]]
+    """Names of the classes in the order of the indices, or of a regression's numbers; a dict for several outputs."""
     train: ImageSplit
     validation: ImageSplit
     test: ImageSplit
     skipped: tuple[str, ...] = ()
-    """Files that could not be read, where the caller asked to skip them."""
+    """Files that could not be used, where the caller asked to skip them."""
+    task: str | dict[str, str] = "classification"
+    """What is to be answered: the name of a head, or a dict of them for several outputs."""
 
     def fingerprint(self) -> str:
         """A hash by which a resumed run knows its data again: shapes, names, and which images are in which split."""
-        digest = hashlib.sha256(repr((self.image_shape, self.labels)).encode())
+        digest = hashlib.sha256(repr((self.image_shape, self.task, self.labels)).encode())
         for split in (self.train, self.validation, self.test):
-            digest.update(split.labels.tobytes() + split.images.take(np.arange(min(16, len(split)))).tobytes())
+            first = np.arange(min(16, len(split)))
+            for targets in by_name(split.labels).values():
+                digest.update(targets[first].tobytes() if isinstance(targets, FileMasks) else targets.tobytes())
+            digest.update(split.images.take(first).tobytes())
         return digest.hexdigest()
 
     @property
     def image_shape(self) -> Shape:
         """Height, width and channels of every image."""
         return self.train.images.shape
-
-
-def split_stratified(
-    labels: np.ndarray, contents: Sequence[bytes], *, validation: float, test: float, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of train, validation and test: disjoint, together all, each with these shares of every class.
-
-    Where an image goes follows from the rank of its content's hash in its class. So copies of an image stay together,
-    and a photo that is added or taken away moves at most one other across each border, from train to validation or from
-    there to test: what was trained on does not turn up in the test split of the next command.
-
-    Args:
-        labels: Class index of each image.
-        contents: What tells each image from another (its bytes, or a hash of them); every class has 3 different ones.
-        validation: Share of the whole, 0..1.
-        test: Share of the whole, 0..1.
-        seed: Of the choice.
-    """
-    ranks = np.array([hashlib.sha256(b"%d " % seed + content).hexdigest() for content in contents])
-    parts: tuple[list[np.ndarray], ...] = ([], [], [])
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        different = np.unique(ranks[members])  # sorted
-        in_test, in_validation = (max(1, round(share * len(different))) for share in (test, validation))
-        ends = [in_test, in_test + in_validation]
-        for part, chosen in zip(reversed(parts), np.split(different, ends), strict=True):
-            part.append(members[np.isin(ranks[members], chosen)])
-    train_part, validation_part, test_part = (np.sort(np.concatenate(part)) for part in parts)
-    return train_part, validation_part, test_part

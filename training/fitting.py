@@ -3,22 +3,24 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
+import numpy as np
 
-from ..layers import ClassificationHead
 from ..zoo.errors import InputError
-from .callbacks import ProgressBar, Recorder
-from .compatibility import check_fit_together
+from .compatibility import adopt_labels, check_fit_together
 from .data import ImageData
 from .history import History
 from .objectives import objectives
+from .optimizers import RateGroup, make_optimizer
 from .pipeline import evaluation_batches, steps_per_epoch, training_batches
 from .recipe import Recipe
 from .run_directory import RunDirectory
+from .session import Session
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,17 @@ def fit(
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of a run, which goes on from the best weights that the parts before it have found."""
+
+    epochs: int
+    train: Callable[[RunDirectory, History], None]
+    """Adds up to that many epochs to the history, going on where it ends, and leaves a checkpoint."""
+    facts: dict[str, Any]
+    """What the run's metrics say of it, besides its number of epochs."""
+
+
+@dataclass(frozen=True)
 class Job:
     """What is the verb's own in a training run; the rest is the same for every verb."""
 
@@ -72,6 +85,8 @@ class Job:
     recipe: Recipe
     settings: dict[str, Any]
     """What else the run is made from, for `resume` to compare."""
+    phases: Sequence[Phase] = ()
+    """What is done in turn; if there are none, the model is trained by the recipe."""
     callbacks: Sequence[keras.callbacks.Callback] = ()
     first_eligible: int = 0
     """Index of the first epoch that may become the best."""
@@ -89,39 +104,58 @@ def run_job(
     overwrite: bool,
     verbose: bool,
 ) -> RunResult:
-    """Compiles and trains `model` for `job`; arguments and errors as of `fit`."""
+    """Trains `model` for `job`; arguments and errors as of `fit`."""
     if resume and run_dir is None:
         raise InputError("resume takes the run_dir of the run to go on with.")
     check_fit_together(model, data)
-    _adopt_labels(model, data)
+    adopt_labels(model, data)
     settings = job.settings | {"model": model.name, "data": data.source, "fingerprint": data.fingerprint()}
     with _directory(run_dir) as path:
         run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
-        compile_model(model, job.recipe, steps_per_epoch(data.train, job.recipe))
-        history = run.restore(model)
-        _train(job, model, data, run, history, verbose)
+        history = run.history()
+        if len(history):
+            run.restore_seeds(model)
+        for number, phase in enumerate(job.phases or [_whole_model(job, model, data, verbose)]):
+            if number == len(history.phases):
+                run.load_best(model)
+                history.phases.append(len(history))
+            if number == len(history.phases) - 1 and not _is_over(phase, history, job):
+                phase.train(run, history)
         best = history.best_epoch(job.first_eligible)
         run.load_best(model)
         metrics = {"best_epoch": best + 1, **history.epochs[best], "epochs": len(history), **job.final_metrics()}
+        if job.phases:
+            lengths = np.diff([*history.phases, len(history)]).tolist()
+            metrics["phases"] = [
+                phase.facts | {"epochs": epochs} for phase, epochs in zip(job.phases, lengths, strict=True)
+            ]
         run.finish(history, metrics)
     return RunResult(model, history.epochs, metrics, None if run_dir is None else path)
 
 
-def _train(job: Job, model: keras.Model, data: ImageData, run: RunDirectory, history: History, verbose: bool) -> None:
-    recipe = job.recipe
-    if len(history) < recipe.epochs and not history.is_exhausted(recipe.early_stopping, job.first_eligible):
-        recorder = Recorder(run, history, patience=recipe.early_stopping, first_eligible=job.first_eligible)
-        with ProgressBar(job.title, epochs=recipe.epochs, done=len(history), quiet=not verbose) as bar:
-            model.fit(
-                training_batches(data.train, recipe, first_epoch=len(history)),
-                steps_per_epoch=steps_per_epoch(data.train, recipe),
-                initial_epoch=len(history),
-                epochs=recipe.epochs,
-                validation_data=evaluation_batches(data.validation, recipe.batch_size),
-                callbacks=[*job.callbacks, recorder, bar],
-                shuffle=False,  # the stream is shuffled already
-                verbose=0,
-            )
+def _is_over(phase: Phase, history: History, job: Job) -> bool:
+    return history.in_phase >= phase.epochs or history.is_exhausted(job.recipe.early_stopping, job.first_eligible)
+
+
+def _whole_model(job: Job, model: keras.Model, data: ImageData, verbose: bool) -> Phase:
+    def train(run: RunDirectory, history: History) -> None:
+        steps = steps_per_epoch(data.train, job.recipe)
+        compile_model(model, job.recipe, steps)
+        session = Session(
+            job.title,
+            job.recipe,
+            model,
+            network=model,
+            steps=steps,
+            batches=partial(training_batches, data.train),
+            validation=evaluation_batches(data.validation, job.recipe.batch_size),
+            callbacks=job.callbacks,
+            first_eligible=job.first_eligible,
+            verbose=verbose,
+        )
+        session.train(run, history)
+
+    return Phase(job.recipe.epochs, train, {})
 
 
 @contextmanager
@@ -134,24 +168,6 @@ def _directory(run_dir: str | Path | None) -> Iterator[Path]:
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Compiles a classifier with the optimizer of `recipe`, for epochs of `steps` batches."""
-    warmup = round(min(recipe.warmup_epochs, recipe.epochs / 2) * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else recipe.learning_rate,
-        max(1, recipe.epochs * steps - warmup),
-        warmup_target=recipe.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    if recipe.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
-    else:
-        optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
-    # Decay pulls kernels towards zero; norms and biases have no reason to be small.
-    optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if len(v.shape) <= 1])
-    model.compile(optimizer, **objectives(model))
-
-
-def _adopt_labels(model: keras.Model, data: ImageData) -> None:
-    for layer in model.layers:
-        if isinstance(layer, ClassificationHead) and layer.labels is None:
-            layer.labels = list(data.labels)
+    """Compiles `model` with the optimizer of `recipe`, for epochs of `steps` batches."""
+    groups = [RateGroup(recipe.learning_rate, model.trainable_variables)]
+    model.compile(make_optimizer(recipe, steps, groups), **objectives(model))

@@ -4,8 +4,12 @@ import math
 
 import tensorflow as tf
 
+from ..zoo.errors import InputError
 from .augmentation import augmenter
-from .data import ImageSplit
+from .data import Images, ImageSplit, Targets
+from .feature_maps import FeatureMaps
+from .masks import FileMasks
+from .outputs import by_name, map_outputs
 from .recipe import Recipe
 
 
@@ -15,10 +19,18 @@ def steps_per_epoch(split: ImageSplit, recipe: Recipe) -> int:
 
 
 def training_batches(split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0) -> tf.data.Dataset:
-    """Batches of (float32 pixels, int32 labels), shuffled and augmented anew each epoch, from `first_epoch` to the end.
+    """Batches of (float32 pixels, targets), shuffled and augmented anew each epoch, from `first_epoch` to the end.
 
     Started at epoch 7, it gives what a stream started at 0 gives from there: that is what `resume` rests on.
+
+    Raises:
+        InputError: Images would be augmented whose masks would not.
     """
+    if recipe.augmentation != "none" and any(len(targets.shape) == 3 for targets in by_name(split.labels).values()):
+        raise InputError(
+            f"augmentation {recipe.augmentation!r} moves images but not their masks; a segmentation takes "
+            "augmentation='none'."
+        )
     augment = augmenter(recipe.augmentation)
 
     def epoch_order(epoch):
@@ -38,12 +50,25 @@ def training_batches(split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0)
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
-    """Batches of (float32 pixels, int32 labels) in the split's own order."""
+    """Batches of (float32 pixels, targets) in the split's own order."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     return indices.map(lambda i: _take(split, i), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _take(split: ImageSplit, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    images = tf.numpy_function(split.images.take, [indices], tf.uint8)
-    images = tf.ensure_shape(images, (None, *split.images.shape))
-    return tf.cast(images, tf.float32), tf.gather(split.labels, indices)
+def _take(split: ImageSplit, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | dict[str, tf.Tensor]]:
+    return _inputs(split.images, indices), map_outputs(lambda targets: _rows(targets, indices), split.labels)
+
+
+def _rows(targets: Targets, indices: tf.Tensor) -> tf.Tensor:
+    if isinstance(targets, FileMasks):
+        masks = tf.numpy_function(targets.__getitem__, [indices], tf.int32)
+        return tf.ensure_shape(masks, (None, *targets.shape[1:]))
+    return tf.gather(targets, indices)
+
+
+def _inputs(images: Images | FeatureMaps, indices: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
+    if isinstance(images, FeatureMaps):
+        maps = tf.numpy_function(images.take, [indices], images.dtypes)
+        return tuple(tf.ensure_shape(map_, (None, *shape)) for map_, shape in zip(maps, images.shapes, strict=True))
+    pixels = tf.ensure_shape(tf.numpy_function(images.take, [indices], tf.uint8), (None, *images.shape))
+    return tf.cast(pixels, tf.float32)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from ..zoo.errors import InputError, describe
 
@@ -59,3 +59,33 @@ class Recipe(BaseModel):
     def to_yaml(self) -> str:
         """The file that `load` reads."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+class FineTuneRecipe(Recipe):
+    """How to adapt a pretrained model. `epochs` and `learning_rate` are those of fine-tuning, after the head's."""
+
+    epochs: PositiveInt = 20
+    learning_rate: float = Field(5e-4, gt=0, allow_inf_nan=False)
+    mode: Literal["feature_extraction", "linear_probe", "fine_tune", "gradual"] = "fine_tune"
+    """`feature_extraction`: the head alone, on a frozen backbone. `linear_probe`: the same by logistic regression, with
+    a search over the strength of its L2 penalty. `fine_tune`: the head, then all from `unfreeze_from` on. `gradual`:
+    the head, then one stage more after each equal share of the epochs, from the top."""
+    head_epochs: NonNegativeInt = 10
+    """Epochs of the head alone, before anything else trains."""
+    head_learning_rate: float = Field(5e-3, gt=0, allow_inf_nan=False)
+    unfreeze_from: str | None = None
+    """Endpoint of the first stage that is fine-tuned, with all above it; None for the whole backbone."""
+    layer_decay: float = Field(0.8, gt=0, le=1)
+    """The learning rate of each stage of the backbone is that of the stage above it (or of the head) times this."""
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    """Of the backbone's stages that are fine-tuned. `frozen`: in inference mode, nothing of them changes. `train`: they
+    train, with a momentum that fits the length of the run."""
+    l2_sp: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Strength of a penalty on the squared distance of the backbone's kernels from their pretrained values, against
+    forgetting; in place of their weight decay."""
+
+    @model_validator(mode="after")
+    def _trains_at_all(self):
+        if self.mode == "feature_extraction" and not self.head_epochs:
+            raise ValueError("head_epochs is 0, but feature_extraction trains nothing besides the head")
+        return self

@@ -1,7 +1,10 @@
 """What a run leaves on disk: recipe, log, checkpoints, best model, metrics and curves."""
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +20,8 @@ from ..zoo.saving import save_model
 from .history import History
 from .recipe import Recipe
 
-SETTINGS = "pocketzoo-run.json"
-FILES = (SETTINGS, "recipe.yaml", "log.csv", "best.keras", "metrics.json", "curves.png")
+SETTINGS, BEST = "pocketzoo-run.json", "best.keras"
+FILES = (SETTINGS, BEST, "recipe.yaml", "log.csv", "metrics.json", "curves.png")
 
 
 @dataclass(frozen=True)
@@ -88,32 +91,44 @@ class RunDirectory:
     def _settings_file(self) -> Path:
         return self.path / SETTINGS
 
-    @property
-    def best_file(self) -> Path:
-        """The model of the best epoch so far."""
-        return self.path / "best.keras"
+    def save_checkpoint(self, model: keras.Model, network: keras.Model, history: History, *, is_best: bool) -> None:
+        """Keeps what the run needs to go on after the last epoch of `history`, and drops older checkpoints.
 
-    def save_best(self, model: keras.Model) -> None:
-        """Keeps `model` as the best so far, without its optimizer: whoever trains it on brings another."""
-        save_model(without_optimizer(model), self.best_file)
-
-    def load_best(self, model: keras.Model) -> None:
-        """Puts the best weights into `model`."""
-        without_optimizer(model).load_weights(self.best_file)
-
-    def save_checkpoint(self, model: keras.Model, history: History) -> None:
-        """Keeps weights, optimizer state and history after the last epoch of `history`, and drops older ones."""
-        older = list(self._checkpoints())
+        Args:
+            model: The run's. Its random states are kept.
+            network: What is trained: `model` itself, or layers of it. Kept with its optimizer.
+            history: Of all epochs so far.
+            is_best: Whether `model` is the best so far; if not, the last checkpoint's best stays the best. Kept without
+                an optimizer: whoever trains it on brings another.
+        """
+        older = sorted(self._checkpoints())
         with TemporaryDirectory(prefix=UNFINISHED, dir=self.path) as temporary:
             whole = Path(temporary, "checkpoint")
             whole.mkdir()
-            model.save_weights(whole / "state.weights.h5")
+            if is_best:
+                save_model(without_optimizer(model), whole / BEST)
+            elif older and (older[-1] / BEST).exists():
+                _second_name(older[-1] / BEST, whole / BEST)
+            network.save_weights(whole / "state.weights.h5")
             np.savez(whole / "seeds.npz", *(np.array(seed) for seed in _seeds(model)))
-            (whole / "history.json").write_text(json.dumps(history.epochs))
+            (whole / "history.json").write_text(json.dumps(vars(history)))
             whole.rename(self.path / f"checkpoint-{len(history):05}")
         for checkpoint in older:
             shutil.rmtree(checkpoint)
+        self._publish_best()
         self._write("log.csv", history.to_csv())
+
+    def load_best(self, model: keras.Model) -> None:
+        """Puts the best weights so far into `model`."""
+        without_optimizer(model).load_weights(self.last_checkpoint() / BEST)
+
+    def _publish_best(self) -> None:
+        """The best model that belongs to the last checkpoint, where people look for it."""
+        best, published = self.last_checkpoint() / BEST, self.path / BEST
+        if best.exists() and not (published.exists() and published.samefile(best)):
+            with atomic_path(published) as temporary:
+                temporary.unlink()
+                _second_name(best, temporary)
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint."""
@@ -122,25 +137,31 @@ class RunDirectory:
     def _checkpoints(self) -> list[Path]:
         return [path for path in self.path.glob("checkpoint-*") if path.is_dir()]
 
-    def restore(self, model: keras.Model) -> History:
-        """Brings the compiled `model` to where the last checkpoint left it, if there is one, and gives its history."""
+    def history(self) -> History:
+        """What the run had measured at the last checkpoint; of no epochs if there is none."""
         checkpoint = self.last_checkpoint()
         if checkpoint is None:
             return History([])
-        model.optimizer.build(model.trainable_variables)
-        try:
-            model.load_weights(checkpoint / "state.weights.h5")
-            with np.load(checkpoint / "seeds.npz") as seeds:
-                for seed, value in zip(_seeds(model), seeds.values(), strict=True):
-                    seed.assign(value)
-            return History(json.loads((checkpoint / "history.json").read_text()))
-        except Exception as error:  # of Keras, h5py, NumPy and JSON, for every way in which a file can be damaged
-            raise InputError(f"{checkpoint} cannot be read for {model.name}: {first_line(error)}") from error
+        with _readable(checkpoint):
+            return History(**json.loads((checkpoint / "history.json").read_text()))
+
+    def restore(self, network: keras.Model) -> None:
+        """Brings the compiled `network` and its optimizer to where the last checkpoint left them."""
+        network.optimizer.build(network.trainable_variables)
+        with _readable(self.last_checkpoint()) as checkpoint:
+            network.load_weights(checkpoint / "state.weights.h5")
+
+    def restore_seeds(self, model: keras.Model) -> None:
+        """Brings the random layers of the run's `model` to where the last checkpoint left them."""
+        with _readable(self.last_checkpoint()) as checkpoint, np.load(checkpoint / "seeds.npz") as seeds:
+            for seed, value in zip(_seeds(model), seeds.values(), strict=True):
+                seed.assign(value)
 
     def finish(self, history: History, metrics: dict[str, Any]) -> None:
         """Writes what people look at in the end: metrics and curves."""
         from .plots import plot_curves
 
+        self._publish_best()
         self._write("metrics.json", json.dumps(metrics, indent=1))
         with atomic_path(self.path / "curves.png") as temporary:
             plot_curves(history, temporary)
@@ -148,6 +169,21 @@ class RunDirectory:
     def _write(self, name: str, text: str) -> None:
         with atomic_path(self.path / name) as temporary:
             temporary.write_text(text)
+
+
+def _second_name(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:  # of file systems without hard links
+        shutil.copyfile(file, name)
+
+
+@contextmanager
+def _readable(checkpoint: Path) -> Iterator[Path]:
+    try:
+        yield checkpoint
+    except Exception as error:  # of Keras, h5py, NumPy and JSON, for every way in which a file can be damaged
+        raise InputError(f"{checkpoint} cannot be read: {first_line(error)}") from error
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:

@@ -5,26 +5,11 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 from PIL import Image
 
 from pocketzoo import export, training, zoo
-from pocketzoo.cli import main as entry
-
-
-@pytest.fixture
-def pocketzoo(monkeypatch, capsys):
-    """Runs the command line in this process; gives its exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setenv("POCKETZOO_VERBOSE", "")
-        monkeypatch.setattr(sys, "argv", ["pocketzoo", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            entry.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +104,43 @@ def test_whole_way_on_a_folder_of_images(pocketzoo, folder, tmp_path):
     assert [row["runs"] for row in json.loads(out)] == [3]
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_model_is_adapted_to_a_folder_of_other_classes(pocketzoo, folder, trained_file, tmp_path, by_name):
+    run = tmp_path / "run"
+    source = ["lenet5", "--weights", trained_file] if by_name else [trained_file]
+    changes = ["mode=feature_extraction", "head_epochs=8", "head_learning_rate=0.02", "batch_size=8"]
+    options = [part for change in changes for part in ("--set", change)]
+    code, out, err = pocketzoo("fine-tune", *source, "--data", folder, "--run-dir", run, *options, "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["test"]["accuracy"] >= 0.9
+    assert [phase["epochs"] for phase in facts["run"]["phases"]] == [8]
+    assert re.search(r"stage2 +2,416 +0 ", err)
+    best = zoo.load_model(facts["model"])
+    assert best.get_layer("head").labels == ["one", "two", "zero"]
+    before, after = (
+        zoo.feature_extractor(model, "stage2").get_weights() for model in (zoo.load_model(trained_file), best)
+    )
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+def test_adapted_model_and_its_artifact_agree_on_images_and_labels(pocketzoo, folder, trained_file, tmp_path):
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    brief = ["--set", "head_epochs=2", "--set", "epochs=2"]
+    assert pocketzoo("fine-tune", trained_file, "--data", folder, "--run-dir", run, *brief)[0] == 0
+    export_ = ["export", run / "best.keras", "--out", bundle, "--targets", "mobile", "--data", folder]
+    assert pocketzoo(*export_)[0] == 0
+    images = [folder / name / f"{number:02}.png" for name in ("zero", "one", "two") for number in range(5)]
+    answers = json.loads(pocketzoo("predict", bundle / "lenet5-fp32.tflite", *images, "--top", 1, "--json")[1])
+    model = zoo.load_model(run / "best.keras")
+    pixels = np.stack([zoo.read_image(path, height=32, width=32, channels=1) for path in images])
+    expected = model.predict(pixels.astype("float32"), verbose=0)
+    for answer, probabilities in zip(answers, expected, strict=True):
+        top = answer["top"][0]
+        assert top["label"] == model.get_layer("head").labels[probabilities.argmax()]
+        assert top["probability"] == pytest.approx(probabilities.max(), abs=1e-4)
+
+
 def test_answers_are_tables_without_json(pocketzoo, folder, trained_file, tmp_path):
     _, out, _ = pocketzoo("evaluate", trained_file, "--data", "digits")
     assert re.search(r"Accuracy \d+\.\d\d% on 360 images", out)
@@ -169,6 +191,16 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         (["evaluate", "none.keras", "--data", "digits"], "there is no such file"),
         (["evaluate", "garbage.keras", "--data", "digits"], "is not a .keras model file"),
         (["prune", "garbage.keras", "--data", "digits", "--run-dir", "run"], "is not a .keras model file"),
+        (["fine-tune", "garbage.keras", "--data", "digits", "--run-dir", "run"], "is not a .keras model file"),
+        (["fine-tune", "lenet6", "--data", "digits", "--run-dir", "run"], "unknown model 'lenet6'"),
+        (
+            ["fine-tune", "garbage.keras", "--weights", "digits", "--data", "digits", "--run-dir", "run"],
+            "has its own weights",
+        ),
+        (
+            ["fine-tune", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "mode=all"],
+            "mode: Input should be",
+        ),
         (["export", "garbage.keras", "--out", "out", "--targets", "moon"], "unknown target 'moon'"),
         (["export", "garbage.keras", "--out", "out", "--targets", ","], "no targets"),
         (["export", "garbage.keras", "--out", "out"], "is not a .keras model file"),

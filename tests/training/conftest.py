@@ -9,7 +9,16 @@ from pocketzoo.training.data import ArrayImages
 @pytest.fixture(scope="session")
 def few_digits(digits):
     """A tenth of the digits, for tests of how training behaves rather than of what it learns."""
+    return _few(digits)
 
+
+@pytest.fixture(scope="session")
+def small_digits():
+    """The same, 16 pixels a side, for deeper nets."""
+    return _few(training.load_data("digits", image_size=16))
+
+
+def _few(digits: training.ImageData) -> training.ImageData:
     def cut(split, count):
         images, labels = split.arrays()
         return training.ImageSplit(ArrayImages(images[:count]), labels[:count])

@@ -96,13 +96,16 @@ model = zoo.create_model("lenet5")
 how = training.Recipe(epochs=40, batch_size=40)
 if verb == "fit":
     training.fit(model, data, how, run_dir=run, resume=resume, verbose=False)
+elif verb == "fine_tune":
+    how = training.FineTuneRecipe(epochs=20, head_epochs=20, batch_size=40)
+    training.fine_tune(model, data, how, run_dir=run, resume=resume, verbose=False)
 else:
     training.prune(model, data, how, sparsity=0.7, run_dir=run, resume=resume, verbose=False)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["fit", "prune"])
+@pytest.mark.parametrize("verb", ["fit", "prune", "fine_tune"])
 def test_killed_run_resumes_to_the_very_same_weights(verb, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-c", INTERRUPTED]

@@ -1,0 +1,84 @@
+"""`pocketzoo fine-tune`: a pretrained model adapted to a dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..zoo.errors import InputError
+from . import console, options
+from .heavy import import_tensorflow
+from .options import Changes, Data, Json, Overwrite, RecipeFile, Resume, SkipUnreadable
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..training import ImageData
+
+
+def fine_tune(
+    model: Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .keras file of a trained model.")],
+    data: Data,
+    run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    weights: Annotated[
+        str | None, typer.Option(help="What a model by name starts from: a tag or a file; imagenet by default.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the model's by default.")
+    ] = None,
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+    skip_unreadable: SkipUnreadable = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Adapt a pretrained model, its head first; RUN_DIR/best.keras is the result."""
+    from ..zoo.registry import model_card
+
+    is_file = model.endswith(".keras")
+    if is_file and weights is not None:
+        raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
+    card = None if is_file else model_card(model)
+
+    import_tensorflow()
+    import keras
+
+    from .. import training, zoo
+    from ..zoo.inputs import image_shape
+
+    how = options.recipe(recipe, changes, training.FineTuneRecipe())
+    loaded = zoo.load_model(model) if is_file else None
+    height, width, channels = image_shape(loaded) if is_file else card.input_shape
+    if image_size is not None:
+        if is_file and not {height, width} <= {None, image_size}:
+            raise InputError(f"{model} takes images of {height}x{width} pixels; --image-size is {image_size}.")
+        height = width = image_size
+    images = options.load(data, (height, width, channels), skip_unreadable)
+    keras.utils.set_random_seed(how.seed)
+    if is_file:
+        tuned = _with_head_for(loaded, images)
+    else:
+        asked = {"head": images.task, "labels": images.labels, "input_shape": images.image_shape}
+        tuned = zoo.create_model(model, weights=weights or "imagenet", **asked)
+    result = training.fine_tune(tuned, images, how, run_dir=run_dir, resume=resume, overwrite=overwrite)
+    evaluation = training.evaluate(tuned, images)
+    if as_json:
+        test = console.evaluation_facts(evaluation)
+        console.show_json({"run": result.metrics, "test": test, "model": str(run_dir / "best.keras")})
+        return
+    console.show_evaluation(evaluation, title=f"{tuned.name} on the test split of {data}")
+    typer.echo(f"Best model: {run_dir / 'best.keras'}")
+
+
+def _with_head_for(model: "keras.Model", data: "ImageData") -> "keras.Model":
+    """`model` if it answers what `data` asks, else its backbone under a fresh head."""
+    from .. import zoo
+    from ..training.compatibility import check_fit_together
+
+    try:
+        check_fit_together(model, data)
+    except InputError as error:
+        typer.echo(f"A fresh head: {error}", err=True)
+        return zoo.replace_head(model, data.task, labels=data.labels)
+    return model

@@ -1,0 +1,20 @@
+import sys
+
+import pytest
+
+from pocketzoo.cli import main as entry
+
+
+@pytest.fixture
+def pocketzoo(monkeypatch, capsys):
+    """Runs the command line in this process; gives its exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setenv("POCKETZOO_VERBOSE", "")
+        monkeypatch.setattr(sys, "argv", ["pocketzoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            entry.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code or 0, out, err
+
+    return run

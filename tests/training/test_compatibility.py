@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from pocketzoo import training, zoo
+from pocketzoo.training.data import ArrayImages
+
+SHALLOW = {"blocks": 1, "input_shape": (32, 32, 1)}
+
+
+@pytest.mark.parametrize("task", ["multi_label", "regression", "segmentation"])
+@pytest.mark.parametrize("verb", ["fit", "prune", "evaluate"])
+def test_head_that_does_not_match_the_data_says_how_to_make_one_that_does(task, verb, digits):
+    model = zoo.create_model("resnet20", head=task, classes=10, **SHALLOW)
+    with pytest.raises(zoo.InputError, match=f"answers a {task}, but digits has a classification; create_model"):
+        getattr(training, verb)(model, digits)
+
+
+def test_embedding_has_nothing_to_be_trained_by(digits):
+    with pytest.raises(zoo.InputError, match="answers an embedding, which has no right answer"):
+        training.fit(zoo.create_model("resnet20", head="embedding", **SHALLOW), digits)
+
+
+def test_answer_by_name_is_told_from_the_only_one(digits):
+    model = zoo.create_model("lenet5", head={"digit": "classification"})
+    with pytest.raises(zoo.InputError, match=r"answers 'digit' \(classification\), but digits has a classification"):
+        training.fit(model, digits)
+    with pytest.raises(zoo.InputError, match="has the outputs digit, but the data has one without a name"):
+        training.evaluate(model, digits.test)
+
+
+def test_split_whose_targets_have_another_form_is_refused(digits):
+    images = ArrayImages(digits.test.arrays()[0][:4])
+    model = zoo.create_model("lenet5")
+    with pytest.raises(zoo.InputError, match=r"targets have the shape \(\) for an image, but the data has \(10,\)"):
+        training.evaluate(model, training.ImageSplit(images, np.eye(10, dtype="float32")[:4]))
+    with pytest.raises(zoo.InputError, match="answers 10 classes, but the data has class 10"):
+        training.evaluate(model, training.ImageSplit(images, np.array([1, 2, 3, 10], "int32")))
+
+
+def test_masks_that_answers_of_open_size_do_not_cover_are_refused():
+    """A net of stride 8 and open size gives 40x40 places for 33x33 pixels."""
+    model = zoo.create_model("resnet20", head="segmentation", classes=2, input_shape=(None, None, 3), blocks=1)
+    split = training.ImageSplit(ArrayImages(np.zeros((2, 33, 33, 3), "uint8")), np.zeros((2, 33, 33), "int32"))
+    with pytest.raises(zoo.InputError, match=r"targets have the shape \(\d+, \d+\) for an image, but .* \(33, 33\)"):
+        training.evaluate(model, split)
