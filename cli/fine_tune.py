@@ -21,7 +21,7 @@ def fine_tune(
     data: Data,
     run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
     weights: Annotated[
-        str | None, typer.Option(help="What a model by name starts from: a tag or a file; imagenet by default.")
+        str | None, typer.Option(help="What a model by name starts from: a tag or a file; its first tag by default.")
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the model's by default.")
@@ -34,7 +34,7 @@ def fine_tune(
     as_json: Json = False,
 ) -> None:
     """Adapt a pretrained model, its head first; RUN_DIR/best.keras is the result."""
-    from ..zoo.registry import model_card
+    from ..zoo.registry import card_of, model_card
 
     is_file = model.endswith(".keras")
     if is_file and weights is not None:
@@ -49,6 +49,8 @@ def fine_tune(
 
     how = options.recipe(recipe, changes, training.FineTuneRecipe())
     loaded = zoo.load_model(model) if is_file else None
+    if is_file:
+        card_of(loaded.name)
     height, width, channels = image_shape(loaded) if is_file else card.input_shape
     if image_size is not None:
         if is_file and not {height, width} <= {None, image_size}:
@@ -60,7 +62,7 @@ def fine_tune(
         tuned = _with_head_for(loaded, images)
     else:
         asked = {"head": images.task, "labels": images.labels, "input_shape": images.image_shape}
-        tuned = zoo.create_model(model, weights=weights or "imagenet", **asked)
+        tuned = zoo.create_model(model, weights=weights or options.default_weights(card), **asked)
     result = training.fine_tune(tuned, images, how, run_dir=run_dir, resume=resume, overwrite=overwrite)
     evaluation = training.evaluate(tuned, images)
     if as_json:

@@ -9,6 +9,7 @@ from ..zoo.errors import InputError
 
 if TYPE_CHECKING:
     from ..training import ImageData, Recipe
+    from ..zoo.cards import ModelCard
 
 Json = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
 Overwrite = Annotated[
@@ -31,6 +32,13 @@ RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML file of 
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="A field of the recipe, as in --set epochs=5; repeatable.")
 ]
+
+
+def default_weights(card: "ModelCard") -> str:
+    """The first of the card's tags, for a model by name."""
+    if not card.pretrained:
+        raise InputError(f"{card.name} has no published weights; give a file with --weights, or take another model.")
+    return next(iter(card.pretrained))
 
 
 def load(source: str, shape: tuple[int | None, ...], skip_unreadable: bool) -> "ImageData":

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..zoo.errors import InputError
-from ..zoo.registry import list_models, model_card
+from ..zoo.registry import model_card
 from . import console
 from .heavy import import_tensorflow
-from .options import Json
+from .options import Json, default_weights
 
 if TYPE_CHECKING:
     from ..export import Artifact
@@ -55,15 +55,16 @@ def predict(
 def _opened(model: str, weights: str | None) -> "Artifact":
     from ..export.artifact import load_artifact
 
-    if Path(model).suffix != ".keras" and model not in list_models():
+    path = Path(model)
+    if path.suffix and weights is not None:
+        raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
+    if path.suffix and path.suffix != ".keras":
         return load_artifact(model)
+    card = None if path.suffix else model_card(model)
     import_tensorflow()
     from .. import zoo
     from ..export.keras_artifact import as_artifact
 
-    if Path(model).suffix == ".keras":
-        return as_artifact(zoo.load_model(model))
-    tags = model_card(model).pretrained
-    if weights is None and not tags:
-        raise InputError(f"{model} has no published weights; name a file with --weights, or a model that has some.")
-    return as_artifact(zoo.create_model(model, weights=weights or next(iter(tags))))
+    if card is None:
+        return as_artifact(zoo.load_model(path))
+    return as_artifact(zoo.create_model(model, weights=weights or default_weights(card)))

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from ..zoo.errors import InputError
 from ..zoo.inputs import check_one_answer, image_shape
 from .artifact import Artifact, TensorInfo
 from .form import OUTPUT, model_metadata
@@ -18,6 +19,8 @@ def as_artifact(model: keras.Model) -> Artifact:
     """
     shape = image_shape(model)
     check_one_answer(model)
+    if None in shape:
+        raise InputError(f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape.")
     graph = tf.function(lambda image: model(image, training=False))
     return Artifact(
         path=Path(f"{model.name}.keras"),

@@ -1,7 +1,6 @@
 """What every composite layer has in common."""
 
 import inspect
-from abc import abstractmethod
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -50,9 +49,9 @@ class CompositeLayer(keras.layers.Layer):
 class ChainLayer(CompositeLayer):
     """A composite whose parts simply follow one another; a subclass lists them in `chain`."""
 
-    @abstractmethod
     def chain(self) -> list[keras.layers.Layer]:
         """The parts in order. No property: Keras would file the parts' weights under its name."""
+        raise NotImplementedError
 
     def build(self, input_shape):
         """Builds the parts."""

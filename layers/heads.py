@@ -1,6 +1,5 @@
 """Heads: what turns a backbone's features into answers."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 
 import keras
@@ -19,9 +18,9 @@ class Head(CompositeLayer):
     """What it answers, by the name that `zoo.create_model` knows it by."""
     labels: list[str] | None = None
 
-    @abstractmethod
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """The parts in order for features of that rank: 4 for a map, 2 for a vector."""
+        raise NotImplementedError
 
     def keep_labels(self, labels: Sequence[str] | None, outputs: int) -> None:
         """Remembers the outputs' names.

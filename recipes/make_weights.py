@@ -9,11 +9,8 @@ import sys
 from pathlib import Path
 
 import keras
-from safetensors.numpy import save_file
 
 from pocketzoo import training, zoo
-from pocketzoo.zoo.atomic import atomic_path
-from pocketzoo.zoo.pretrained.anatomy import named_weights
 
 RECIPES = Path(__file__).parent
 WEIGHTS = RECIPES.parent / "zoo" / "weights"
@@ -28,8 +25,7 @@ def make(name: str) -> None:
     model = zoo.create_model(name, labels=data.labels)
     training.fit(model, data, recipe)
     accuracy = training.evaluate(model, data).accuracy
-    with atomic_path(WEIGHTS / f"{name}-digits.safetensors") as temporary:
-        save_file({name: weight.numpy() for name, weight in named_weights(model).items()}, temporary)
+    zoo.save_weights(model, WEIGHTS / f"{name}-digits.safetensors")
     print(f"{name}: {accuracy:.2%} of the {len(data.test)} test images")
 
 

@@ -1,12 +1,16 @@
 """Augmentation policies by name, on Keras' own layers with explicit seeds."""
 
 from collections.abc import Callable
+from functools import partial
 
 import keras
 from keras import layers
 
-Augment = Callable[[object, object], object]
-"""(float32 images `(batch, height, width, channels)` in 0..255, seed `(2,)`) to images of the same shape."""
+from .outputs import map_outputs
+
+Augment = Callable[[object, object, object], tuple[object, object]]
+"""(float32 images `(batch, height, width, channels)` in 0..255, targets, seed `(2,)`) to images and targets of the same
+shapes. Targets that are masks, `(batch, height, width)`, move as their images do; of several by name those that are."""
 
 
 def augmenter(policy: str) -> Augment | None:
@@ -15,14 +19,23 @@ def augmenter(policy: str) -> Augment | None:
         return None
     steps = POLICIES[policy]()
 
-    def augment(images, seed):
+    def augment(images, targets, seed):
         given = _GivenSeed(seed)
         for step in steps:
             transformation = step.get_random_transformation(images, training=True, seed=given)
             images = step.transform_images(images, transformation, training=True)
-        return images
+            targets = map_outputs(partial(_moved, step, transformation), targets)
+        return images, targets
 
     return augment
+
+
+def _moved(step: keras.Layer, transformation, target):
+    if len(target.shape) != 3:
+        return target
+    mask = keras.ops.cast(target, "float32")[..., None]
+    moved = step.transform_segmentation_masks(mask, transformation, training=True)  # to the nearest pixel
+    return keras.ops.cast(keras.ops.round(moved[..., 0]), target.dtype)
 
 
 def _light() -> list[keras.Layer]:

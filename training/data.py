@@ -111,7 +111,7 @@ class ImageData:
     """What is to be answered: the name of a head, or a dict of them for several outputs."""
 
     def fingerprint(self) -> str:
-        """A hash by which a resumed run knows its data again: shapes, names, and which images are in which split."""
+        """A hash by which a resumed run knows its data again: shapes, names, and the first images of each split."""
         digest = hashlib.sha256(repr((self.image_shape, self.task, self.labels)).encode())
         for split in (self.train, self.validation, self.test):
             first = np.arange(min(16, len(split)))

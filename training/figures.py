@@ -54,19 +54,16 @@ class Evaluation(Figures):
     @classmethod
     def of(cls, truth: np.ndarray, answers: np.ndarray, names: list[str]) -> Self:
         """Of class indices `(count,)` and probabilities `(count, classes)`."""
-        from sklearn.metrics import classification_report, confusion_matrix, log_loss
+        from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
         classes = np.arange(len(names))
         predicted = answers.argmax(axis=-1)
-        report = classification_report(
-            truth, predicted, labels=classes, target_names=names, output_dict=True, zero_division=0
-        )
         normalized = answers / answers.sum(axis=-1, keepdims=True)
         return cls(
             images=len(truth),
             accuracy=float(np.mean(predicted == truth)),
             loss=float(log_loss(truth, normalized, labels=classes)),
-            per_class={name: report[name] for name in names},
+            per_class=_rows(names, precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)),
             confusion=confusion_matrix(truth, predicted, labels=classes),
         )
 
@@ -79,6 +76,12 @@ class Evaluation(Figures):
     def details(self) -> dict[str, Row]:
         """By class."""
         return self.per_class
+
+
+def _rows(names: list[str], columns: tuple[np.ndarray, ...]) -> dict[str, Row]:
+    """Scikit-learn's precision, recall, f1 and support, each an array over the classes, by class."""
+    keys = ("precision", "recall", "f1-score", "support")
+    return {name: dict(zip(keys, map(float, row), strict=True)) for name, *row in zip(names, *columns, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,10 @@ class MultiLabelEvaluation(Figures):
         from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
         predicted = answers > 0.5
-        keys = ("precision", "recall", "f1-score", "support")
-        columns = precision_recall_fscore_support(truth, predicted, average=None, zero_division=0)
+        of_labels = [
+            precision_recall_fscore_support(truth[:, label], predicted[:, label], labels=[1], zero_division=0)
+            for label in range(len(names))
+        ]
         ranked = [
             float(average_precision_score(truth[:, label], answers[:, label])) if truth[:, label].any() else None
             for label in range(len(names))
@@ -115,8 +120,8 @@ class MultiLabelEvaluation(Figures):
             average_precision=float(np.mean(known)) if known else None,
             loss=float(-np.mean(np.where(truth == 1, np.log(probable), np.log(1 - probable)))),
             per_class={
-                name: dict(zip(keys, map(float, row), strict=True)) | {"average precision": score}
-                for name, *row, score in zip(names, *columns, ranked, strict=True)
+                name: _rows([name], columns)[name] | {"average precision": score}
+                for name, columns, score in zip(names, of_labels, ranked, strict=True)
             },
         )
 

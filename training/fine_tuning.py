@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from ..zoo.errors import InputError
+from ..zoo.registry import card_of
 from .compatibility import check_fit_together
 from .data import ImageData
 from .fitting import Job, RunResult, run_job
@@ -54,7 +55,12 @@ def fine_tune(
             `fit`.
     """
     recipe = recipe or FineTuneRecipe()
+    if not isinstance(recipe, FineTuneRecipe):
+        raise InputError("recipe is a Recipe; fine_tune takes a FineTuneRecipe.")
+    card_of(model.name)
     check_fit_together(model, data)
+    if recipe.unfreeze_from:
+        stages_before(model, recipe.unfreeze_from)
     backbone = [stage for stage in stages_of(model) if stage.in_backbone]
     settings = {"verb": "fine_tune", "backbone": _fingerprint(backbone)}
     if recipe.mode == "linear_probe":

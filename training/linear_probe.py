@@ -61,6 +61,8 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
             f"mode 'linear_probe' takes a model with one head, a classification by a dense layer; {model.name} has "
             f"{' and '.join(kinds)}."
         )
+    if not heads[0].trainable_weights:
+        raise InputError(f"{model.name}: nothing is left to train; its head is frozen.")
     with settings_of(model):
         freeze_stages(frozen)
         trains = report(model, lambda stage: None)
@@ -90,6 +92,9 @@ def _search(train: Features, validation: Features) -> Iterator[Probe]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
+    missing = np.setdiff1d(validation.labels, train.labels)
+    if len(missing):
+        raise InputError(f"class {missing[0]} has images in validation but none in train; give each class some.")
     scaler = StandardScaler().fit(train.vectors)
     train, validation = (part._replace(vectors=scaler.transform(part.vectors)) for part in (train, validation))
     classifier = LogisticRegression(max_iter=1000, warm_start=True)

@@ -4,12 +4,11 @@ import math
 
 import tensorflow as tf
 
-from ..zoo.errors import InputError
 from .augmentation import augmenter
 from .data import Images, ImageSplit, Targets
 from .feature_maps import FeatureMaps
 from .masks import FileMasks
-from .outputs import by_name, map_outputs
+from .outputs import map_outputs
 from .recipe import Recipe
 
 
@@ -22,15 +21,7 @@ def training_batches(split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0)
     """Batches of (float32 pixels, targets), shuffled and augmented anew each epoch, from `first_epoch` to the end.
 
     Started at epoch 7, it gives what a stream started at 0 gives from there: that is what `resume` rests on.
-
-    Raises:
-        InputError: Images would be augmented whose masks would not.
     """
-    if recipe.augmentation != "none" and any(len(targets.shape) == 3 for targets in by_name(split.labels).values()):
-        raise InputError(
-            f"augmentation {recipe.augmentation!r} moves images but not their masks; a segmentation takes "
-            "augmentation='none'."
-        )
     augment = augmenter(recipe.augmentation)
 
     def epoch_order(epoch):
@@ -42,7 +33,9 @@ def training_batches(split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0)
 
     def load(step, indices):
         images, labels = _take(split, indices)
-        return (augment(images, tf.stack([recipe.seed, tf.cast(step, tf.int32)])) if augment else images), labels
+        if augment is None:
+            return images, labels
+        return augment(images, labels, tf.stack([recipe.seed, tf.cast(step, tf.int32)]))
 
     epochs = tf.data.Dataset.range(first_epoch, recipe.epochs)
     batches = epochs.flat_map(epoch_order).map(load, num_parallel_calls=tf.data.AUTOTUNE)

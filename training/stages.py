@@ -50,7 +50,7 @@ def stages_before(model: keras.Model, endpoint: str) -> list[Stage]:
     stages = stages_of(model)
     names = [stage.name for stage in stages]
     if endpoint not in names[:-1]:
-        raise unknown(f"endpoint of {model.name}", endpoint, _endpoints(model))
+        raise unknown(f"stage of {model.name}", endpoint, names[:-1])
     return stages[: names.index(endpoint)]
 
 

@@ -12,6 +12,7 @@ from .layer_table import LayerRow as LayerRow
 from .layer_table import count_macs as count_macs
 from .layer_table import layer_table as layer_table
 from .pixels import read_image as read_image
+from .pretrained.own_files import save_weights as save_weights
 from .registry import list_models as list_models
 from .registry import model_card as model_card
 from .saving import load_model as load_model

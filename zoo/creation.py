@@ -11,7 +11,7 @@ from ..layers import PixelNormalization
 from .blueprint import Blueprint
 from .cards import ModelCard
 from .errors import InputError, first_line
-from .heads import HeadPlan, Plans, attach_heads, plan_heads
+from .heads import Plans, attach_heads, plan_heads
 from .pretrained.loading import Loaded, fill, load_pretrained
 from .pretrained.sources import Weights
 from .registry import model_card
@@ -38,8 +38,9 @@ def create_model(
         weights: None for fresh ones; `"imagenet"` or another tag of the card's `pretrained` (a net on a backbone also
             takes the backbone's); `"hf://owner/repository"` for weights of timm's on the hub; or a file: `.keras`,
             `.weights.h5` or `.safetensors` of this architecture, Keras' old `.h5`, timm's or torchvision's
-            `.safetensors` or `.pth`. Every tensor must find its place, but for the head where another is asked for: it
-            then stays fresh, and the log says so.
+            `.safetensors` or `.pth`; `"TAG=PATH"` is a tag's file that was downloaded by hand. (A `.weights.h5` does
+            not say how its net was built: give the arguments that it was made with.) Every tensor must find its place,
+            but for the head where another is asked for: it then stays fresh, and the log says so.
         classes: Number of classes (of outputs, for a regression); by default as many as there are labels, else the
             card's.
         labels: Names of the classes in the order of the outputs; they travel with the model.
@@ -69,7 +70,7 @@ def create_model(
     model = _build(card, heads, blueprint, input_shape, loaded)
     of_backbone = loaded.source.card is not card
     trunk = (blueprint.backbone if of_backbone else blueprint).trunk(model.inputs[0])
-    fill(model, loaded, trunk=trunk, with_head=_is_its_head(card, loaded.source, heads))
+    fill(model, loaded, trunk=trunk)
     return model
 
 
@@ -78,22 +79,19 @@ def _net_of(weights: Weights) -> keras.Model:
     return create_model(weights.card.name, classes=weights.classes, **weights.arguments)
 
 
-def _heads_for(card: ModelCard, weights: Weights, head, classes, labels) -> Plans:
+def _heads_for(
+    card: ModelCard,
+    weights: Weights,
+    head: str | dict[str, str] | None,
+    classes: int | dict[str, int] | None,
+    labels: Sequence[str] | dict[str, Sequence[str]] | None,
+) -> Plans:
     """The heads that were asked for; that of the weights as far as nothing was."""
-    if weights.card is card and weights.task is not None and head in (None, weights.task):
+    if weights.card is card and weights.task is not None and (head is None or head == weights.task):
         head = weights.task
         if labels is None and classes in (None, weights.classes):
             classes, labels = weights.classes, weights.labels
     return plan_heads(card, head, classes, labels)
-
-
-def _is_its_head(card: ModelCard, weights: Weights, heads: Plans) -> bool:
-    """Whether the model's head is the one that the weights come with."""
-    if weights.card is not card:
-        return False
-    if weights.task is None:
-        return True
-    return isinstance(heads, HeadPlan) and heads.kind == weights.task and weights.labels in (None, heads.labels)
 
 
 def _overrides_for(card: ModelCard, weights: Weights, overrides: dict[str, Any]) -> dict[str, Any]:

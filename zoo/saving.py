@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import h5py
 import keras
+import numpy as np
 
 from .. import layers as _layers
 from .atomic import atomic_path
@@ -68,6 +69,9 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
             f"{theirs.get(first, 'missing')} in the file and {ours.get(first, 'missing')} in the model."
         )
     model.load_weights(path)
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise InputError(f"{path}: tensor {weight.path} has numbers that are NaN or infinite.")
 
 
 def _tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:

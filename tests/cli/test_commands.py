@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import keras
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -131,14 +130,33 @@ def test_adapted_model_and_its_artifact_agree_on_images_and_labels(pocketzoo, fo
     export_ = ["export", run / "best.keras", "--out", bundle, "--targets", "mobile", "--data", folder]
     assert pocketzoo(*export_)[0] == 0
     images = [folder / name / f"{number:02}.png" for name in ("zero", "one", "two") for number in range(5)]
-    answers = json.loads(pocketzoo("predict", bundle / "lenet5-fp32.tflite", *images, "--top", 1, "--json")[1])
-    model = zoo.load_model(run / "best.keras")
-    pixels = np.stack([zoo.read_image(path, height=32, width=32, channels=1) for path in images])
-    expected = model.predict(pixels.astype("float32"), verbose=0)
-    for answer, probabilities in zip(answers, expected, strict=True):
-        top = answer["top"][0]
-        assert top["label"] == model.get_layer("head").labels[probabilities.argmax()]
-        assert top["probability"] == pytest.approx(probabilities.max(), abs=1e-4)
+    of_artifact, of_model = (
+        json.loads(pocketzoo("predict", source, *images, "--top", 1, "--json")[1])
+        for source in (bundle / "lenet5-fp32.tflite", run / "best.keras")
+    )
+    for answer, expected in zip(of_artifact, of_model, strict=True):
+        assert answer["top"][0]["label"] == expected["top"][0]["label"] in ("zero", "one", "two")
+        assert answer["top"][0]["probability"] == pytest.approx(expected["top"][0]["probability"], abs=1e-4)
+
+
+def test_model_by_name_answers_with_the_weights_that_ship(pocketzoo, folder):
+    images = [folder / name / "00.png" for name in ("zero", "one", "two")]
+    code, out, _ = pocketzoo("--offline", "predict", "lenet5", *images, "--top", 1, "--json")
+    assert code == 0
+    assert [answer["top"][0]["label"] for answer in json.loads(out)] == ["0", "1", "2"]
+
+
+def test_model_without_published_weights_says_so(pocketzoo, folder):
+    code, _, err = pocketzoo("predict", "resnet56", folder / "zero" / "00.png")
+    assert code == 2
+    assert "resnet56 has no published weights" in err
+
+
+def test_info_lists_the_weights_with_their_licence(pocketzoo):
+    out = pocketzoo("info", "resnet50v1")[1]
+    assert re.search(r" keras +74\.93% .* MIT ", out)
+    assert "resnet50v1" in pocketzoo("list", "--pretrained")[1]
+    assert "resnet56" not in pocketzoo("list", "--pretrained")[1]
 
 
 def test_answers_are_tables_without_json(pocketzoo, folder, trained_file, tmp_path):
@@ -206,6 +224,8 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         (["export", "garbage.keras", "--out", "out"], "is not a .keras model file"),
         (["predict", "garbage.tflite", "garbage.png"], "cannot be opened as a model"),
         (["predict", "garbage.png", "garbage.png"], "must end in .tflite or .onnx"),
+        (["predict", "lenet6", "garbage.png"], "unknown model 'lenet6': did you mean lenet5"),
+        (["predict", "garbage.tflite", "garbage.png", "--weights", "digits"], "has its own weights"),
         (["benchmark", "garbage.onnx"], "cannot be opened as a model"),
         (["fly"], "No such command 'fly'"),
         (["list", "--colour"], "No such option"),

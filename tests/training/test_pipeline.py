@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import training
+from pocketzoo.training.data import ArrayImages
 from pocketzoo.training.pipeline import evaluation_batches, steps_per_epoch, training_batches
 
 
@@ -55,6 +56,22 @@ def test_light_augmentation_moves_images_a_little_and_keeps_the_range(few_digits
     assert (changes > 1).mean() > 0.9
     assert changes.mean() < 60
     assert len(np.unique(changes.round(3))) > 20  # every image by itself, not the batch as one
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_light_augmentation_moves_masks_as_their_images(few_digits, recipe, several):
+    images, labels = few_digits.train.arrays()
+    ink = (images[..., 0] > 100).astype("int32")
+    split = training.ImageSplit(ArrayImages(images), {"ink": ink, "digit": labels} if several else ink)
+    moved, targets = next(iter(training_batches(split, recipe)))
+    _, still = next(iter(training_batches(split, recipe.changed(augmentation="none"))))
+    mask, before = (t["ink"] if several else t for t in (targets, still))
+    seen = moved.numpy()[..., 0] > 100
+    assert (mask.numpy() == seen).mean() > 0.95  # but for grey values at the edges
+    assert (before.numpy() == seen).mean() < 0.9
+    assert mask.dtype == "int32"
+    if several:
+        np.testing.assert_array_equal(targets["digit"], still["digit"])
 
 
 def test_draws_of_one_batch_are_not_those_of_another():

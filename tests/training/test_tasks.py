@@ -163,14 +163,6 @@ def test_progress_is_told_for_a_task_without_accuracy(digits, capsys):
     assert "val_mae" in told
 
 
-def test_images_are_not_moved_without_their_masks(digits):
-    data = few(asked(digits, "segmentation"))
-    with pytest.raises(
-        zoo.InputError, match="moves images but not their masks; a segmentation takes augmentation='none'"
-    ):
-        training.fit(net(data), data, QUICK.changed(augmentation="light"), verbose=False)
-
-
 def test_net_of_another_task_is_pruned_too(digits):
     data = few(asked(digits, "regression"))
     pruned = training.prune(net(data), data, QUICK.changed(epochs=2), sparsity=0.5, verbose=False)

@@ -5,11 +5,13 @@ import hashlib
 import http.server
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from support import peers
 
 from pocketzoo import zoo
 from pocketzoo.zoo import registry
@@ -89,7 +91,7 @@ def test_broken_download_goes_on_where_it_was(server):
 
 
 def test_other_file_than_the_published_is_not_kept(server):
-    with pytest.raises(zoo.InputError, match=r"is not the file that .* should be: its md5 is"):
+    with pytest.raises(zoo.InputError, match=r"is not the one it should be: its md5 is"):
         fetch(server.address("w.h5"), "md5:" + "0" * 32)
     assert [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
@@ -97,7 +99,7 @@ def test_other_file_than_the_published_is_not_kept(server):
 def test_file_in_the_cache_that_was_altered_is_refused(server):
     path = fetch(server.address("w.h5"), sha256(CONTENT))
     path.write_bytes(CONTENT[:-1] + b"x")
-    with pytest.raises(zoo.InputError, match=r"was published\. Remove it to have it downloaded anew"):
+    with pytest.raises(zoo.InputError, match=r"was published\. Remove .*w\.h5 to have it downloaded anew"):
         fetch(server.address("w.h5"), sha256(CONTENT))
 
 
@@ -105,7 +107,7 @@ def test_file_without_a_published_hash_is_refused_once_it_changes(server):
     path = fetch(server.address("w.h5"))
     path.unlink()
     (server.folder / "w.h5").write_bytes(CONTENT + b"more")
-    with pytest.raises(zoo.InputError, match="was recorded when it was first used"):
+    with pytest.raises(zoo.InputError, match=r"recorded when it was first used\. .* remove its line in .*first-use"):
         fetch(server.address("w.h5"))
 
 
@@ -124,6 +126,22 @@ def test_offline_says_where_to_put_the_file_by_hand(server, published, monkeypat
 def test_address_that_nobody_serves_is_named(server):
     with pytest.raises(zoo.InputError, match=r"none\.h5 cannot be downloaded: 404"):
         fetch(server.address("none.h5"))
+
+
+def test_many_first_uses_at_once_are_all_recorded(server):
+    addresses = [server.address(f"{number}.h5") for number in range(8)]
+    for number in range(8):
+        (server.folder / f"{number}.h5").write_bytes(CONTENT[:1000])
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(fetch, addresses))
+    assert json.loads((cache_folder() / "first-use.json").read_text()).keys() == set(addresses)
+
+
+def test_cache_that_cannot_be_written_is_named(server, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("POCKETZOO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(zoo.InputError, match="cannot be written: Not a directory"):
+        fetch(server.address("w.h5"))
 
 
 @pytest.fixture
@@ -156,23 +174,50 @@ def test_tag_of_another_architecture_is_unknown(tagged):
         zoo.create_model("resnet32", weights="served")
 
 
-def test_hub_repository_is_read_through_its_client(server, monkeypatch, tmp_path):
-    """As the hub answers: the commit and a hash in the headers of every file."""
-    content = json.dumps({"architecture": "vit"}).encode()
+@pytest.fixture
+def hub(server, monkeypatch):
+    """A repository `timm/net.mine` as the hub answers for it: the commit and a hash in the headers of every file."""
 
-    def head(handler):
+    def do_head(handler):
+        path = Path(handler.translate_path(handler.path))
+        if not path.is_file():
+            handler.send_error(404)
+            return
         handler.send_response(200)
         handler.send_header("X-Repo-Commit", "0" * 40)
-        handler.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
-        handler.send_header("Content-Length", str(len(content)))
+        handler.send_header("ETag", f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"')
+        handler.send_header("Content-Length", str(path.stat().st_size))
         handler.end_headers()
 
-    folder = server.folder / "timm" / "net.tag" / "resolve" / "main"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_bytes(content)
-    monkeypatch.setattr(Handler, "do_HEAD", head)
+    monkeypatch.setattr(Handler, "do_HEAD", do_head)
     monkeypatch.setenv("HF_ENDPOINT", server.address("").rstrip("/"))
+    folder = server.folder / "timm" / "net.mine" / "resolve" / "main"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_repository_of_the_hub_says_itself_how_its_net_is_fed(hub):
+    _, shapes = peers.read_state_dict(peers.STATE_DICTS / "timm-mobilenetv2_050.txt")
+    tensors = {name: peers.drawn_tensor(name, shape, 2.0) for name, shape in shapes.items()}
+    tensors |= {
+        "classifier.weight": tensors["classifier.weight"][:3],
+        "classifier.bias": tensors["classifier.bias"][:3],
+    }
+    save_file(tensors, hub / "model.safetensors")
+    preprocessing = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    config = {"architecture": "mobilenetv2_050", "num_classes": 3, "label_names": ["a", "b", "c"]}
+    (hub / "config.json").write_text(json.dumps(config | {"pretrained_cfg": preprocessing}))
+    model = zoo.create_model("mobilenet_v2_050", weights="hf://timm/net.mine", input_shape=(64, 64, 3))
+    assert model.get_layer("head").labels == ["a", "b", "c"]
+    assert named_weights(model)["pixels/mean"].numpy() == pytest.approx(127.5)
+    np.testing.assert_array_equal(
+        named_weights(model)["head_dense/kernel"].numpy(), tensors["classifier.weight"].transpose()
+    )
+
+
+def test_repository_of_the_hub_that_is_another_net_is_refused(hub):
+    (hub / "config.json").write_text(json.dumps({"architecture": "vit"}))
     with pytest.raises(zoo.InputError, match="timm's architecture 'vit', not of resnet50v1"):
-        zoo.create_model("resnet50v1", weights="hf://timm/net.tag")
+        zoo.create_model("resnet50v1", weights="hf://timm/net.mine")
     with pytest.raises(zoo.InputError, match=r"config\.json of hf://timm/none cannot be downloaded"):
         zoo.create_model("resnet50v1", weights="hf://timm/none")

@@ -1,11 +1,16 @@
 """Weights into models: strictly, and adapted where something else is asked for."""
 
+import pickle
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from support import peers
 
 from pocketzoo import training, zoo
 from pocketzoo.zoo.pretrained.anatomy import named_weights
@@ -88,8 +93,11 @@ def test_deeper_encoder_than_the_weights_is_refused(tmp_path):
         zoo.create_model("unet_resnet34", weights=path, input_shape=(64, 64, 3), backbone_arguments=deeper)
 
 
-def test_grey_images_are_answered_as_in_colour_where_channels_are_treated_alike(trained, pixels):
+@pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
+def test_grey_images_are_answered_as_in_colour_where_channels_are_treated_alike(trained, suffix, tmp_path, pixels):
     model, path = trained
+    if suffix == ".safetensors":
+        path = zoo.save_weights(model, tmp_path / "mine.safetensors")
     grey = zoo.create_model("resnet20", weights=path, input_shape=(32, 32, 1))
     images = pixels(4, 32, 32, 1)
     assert named_weights(grey)["stem_conv/kernel"].shape[2] == 1
@@ -107,8 +115,9 @@ def test_grey_images_are_answered_as_in_colour_where_every_channel_has_its_own_m
     np.testing.assert_allclose(zoo.flatten_model(grey)(images), grey(images), atol=1e-6)
 
 
-def test_more_bands_take_the_colours_kernels_in_turn(trained):
-    model, path = trained
+def test_more_bands_take_the_colours_kernels_in_turn(trained, tmp_path):
+    model, _ = trained
+    path = zoo.save_weights(model, tmp_path / "mine.safetensors")
     five = named_weights(zoo.create_model("resnet20", weights=path, input_shape=(32, 32, 5)))[
         "stem_conv/kernel"
     ].numpy()
@@ -145,14 +154,115 @@ def test_file_that_is_not_whole_is_refused(trained, change, message, tmp_path):
         zoo.create_model("resnet20", weights=tmp_path / "w.safetensors", classes=3)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".h5"])
-def test_file_that_is_cut_short_is_refused(trained, suffix, tmp_path):
-    whole, cut = tmp_path / "whole.safetensors", tmp_path / f"cut{suffix}"
-    save_file(tensors_of(trained[0]), whole)
-    cut.write_bytes(whole.read_bytes()[:-1000])
-    name = "resnet20" if suffix == ".safetensors" else "resnet50v1"
+def test_file_that_is_cut_short_is_refused(trained, tmp_path):
+    path = zoo.save_weights(trained[0], tmp_path / "cut.safetensors")
+    path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(zoo.InputError, match="cannot be read as weights"):
-        zoo.create_model(name, weights=cut)
+        zoo.create_model("resnet20", weights=path)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
+def test_same_shapes_in_another_architecture_are_refused(suffix, tmp_path):
+    """v1 steps in another convolution than v1.5, and PyTorch pads otherwise; the weights do not show it."""
+    save = zoo.save_model if suffix == ".keras" else zoo.save_weights
+    v1 = save(zoo.create_model("resnet50v1", input_shape=(32, 32, 3), **NARROW), tmp_path / f"v1{suffix}")
+    with pytest.raises(zoo.InputError, match="holds the weights of resnet50v1, not of resnet50"):
+        zoo.create_model("resnet50", input_shape=(32, 32, 3), weights=v1, **NARROW)
+    torch = {"padding": "symmetric", "input_shape": (32, 32, 3)}
+    padded = save(zoo.create_model("mobilenet_v2_035", **torch), tmp_path / f"padded{suffix}")
+    with pytest.raises(zoo.InputError, match="padding is 'symmetric' in the file and 'same' in the model"):
+        zoo.create_model("mobilenet_v2_035", input_shape=(32, 32, 3), weights=padded)
+    zoo.create_model("mobilenet_v2_035", weights=padded, **torch)
+
+
+@pytest.mark.parametrize("missing", ["dense1", "head_dense"])
+def test_layer_that_the_file_lacks_is_never_left_to_chance(missing, tmp_path):
+    tensors = tensors_of(zoo.create_model("lenet5"))
+    save_file({name: t for name, t in tensors.items() if not name.startswith(missing)}, tmp_path / "w.safetensors")
+    with pytest.raises(zoo.InputError, match=f"{missing}/kernel is missing in the file"):
+        zoo.create_model("lenet5", weights=f"digits={tmp_path / 'w.safetensors'}", head="classification")
+
+
+def test_saved_model_with_nan_is_refused(tmp_path):
+    model = zoo.create_model("lenet5")
+    model.get_layer("dense1").bias.assign(np.full(120, np.nan))
+    model.save_weights(tmp_path / "nan.weights.h5")
+    for path in (zoo.save_model(model, tmp_path / "nan.keras"), tmp_path / "nan.weights.h5"):
+        with pytest.raises(zoo.InputError, match="NaN or infinite"):
+            zoo.create_model("lenet5", weights=path)
+
+
+def test_of_several_heads_those_that_answer_the_same_are_kept(tmp_path, caplog):
+    heads, classes = {"a": "classification", "b": "multi_label"}, {"a": 3, "b": 3}
+    model = zoo.create_model("resnet20", blocks=1, head=heads, classes=classes)
+    path = zoo.save_model(model, tmp_path / "several.keras")
+    heads["b"] = "regression"
+    other = zoo.create_model("resnet20", blocks=1, head=heads, classes=classes, weights=path)
+    ours, theirs = tensors_of(other), tensors_of(model)
+    np.testing.assert_array_equal(ours["head_a_dense/kernel"], theirs["head_a_dense/kernel"])
+    assert not np.array_equal(ours["head_b_dense/kernel"], theirs["head_b_dense/kernel"])
+    assert caplog.text.strip().endswith("are the layers head_b")
+
+
+def test_net_of_pytorchs_that_was_trained_for_other_classes_brings_them(tmp_path):
+    _, shapes = peers.read_state_dict(peers.STATE_DICTS / "timm-mobilenetv2_050.txt")
+    tensors = {name: peers.drawn_tensor(name, shape, 2.0) for name, shape in shapes.items()}
+    tensors |= {name: tensors[name][:5] for name in ("classifier.weight", "classifier.bias")}
+    save_file(tensors, tmp_path / "mine.safetensors")
+    model = zoo.create_model("mobilenet_v2_050", weights=tmp_path / "mine.safetensors", input_shape=(64, 64, 3))
+    assert model.output_shape == (None, 5)
+    assert model.get_layer("head").labels is None
+    np.testing.assert_array_equal(tensors_of(model)["head_dense/bias"], tensors["classifier.bias"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("nosuch=w.safetensors", "unknown weights for resnet50 'nosuch': there are a1_in1k"),
+        ("a1_in1k=none.safetensors", r"none\.safetensors: there is no such file"),
+        ("digits", "unknown weights for resnet50 'digits'"),
+    ],
+)
+def test_weights_that_cannot_be_meant_say_what_there_is(weights, message):
+    with pytest.raises(zoo.InputError, match=message):
+        zoo.create_model("resnet50", weights=weights)
+
+
+def test_layout_that_no_card_knows_is_named(tmp_path):
+    (tmp_path / "w.h5").write_bytes(b"")
+    with pytest.raises(zoo.InputError, match="of lenet5 no weights in the layout of keras are known"):
+        zoo.create_model("lenet5", weights=tmp_path / "w.h5")
+
+
+def test_number_of_classes_comes_from_the_file_where_it_says_nothing_of_itself(trained, tmp_path):
+    save_file(tensors_of(trained[0]), tmp_path / "w.safetensors")
+    assert zoo.create_model("resnet20", weights=tmp_path / "w.safetensors").output_shape == (None, 3)
+
+
+def test_weights_are_saved_with_what_they_are_of(trained, tmp_path, pixels):
+    model, _ = trained
+    again = zoo.create_model("resnet20", weights=zoo.save_weights(model, tmp_path / "mine.safetensors"))
+    assert again.get_layer("head").labels == ["cat", "dog", "fox"]
+    images = pixels(2, 32, 32, 3)
+    np.testing.assert_array_equal(again(images), model(images))
+    with pytest.raises(zoo.InputError, match=r"must end in \.safetensors"):
+        zoo.save_weights(model, tmp_path / "mine.h5")
+
+
+def test_pickle_is_never_executed(tmp_path, monkeypatch):
+    """PyTorch's reader takes tensors only; it is replaced by what it does with anything else."""
+    path = tmp_path / "net.pth"
+    path.write_bytes(b"pickle")
+    asked = {}
+
+    def load(path, **options):
+        asked.update(options)
+        raise pickle.UnpicklingError("Unsupported class")
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(load=load, __spec__=ModuleSpec("torch", None)))
+    with pytest.raises(zoo.InputError, match="holds more than tensors, or is damaged; nothing in it was executed"):
+        zoo.create_model("resnet50", weights=f"a1_in1k={path}")
+    assert asked["weights_only"] is True
 
 
 @pytest.mark.parametrize("name", [name for name in zoo.list_models() if "digits" in zoo.model_card(name).pretrained])

@@ -81,9 +81,11 @@ def prune(
 
 
 def prunable_kernels(model: keras.Model) -> list[keras.Variable]:
-    """The kernels of all convolutions (but depthwise) and dense layers of `model`, in order."""
+    """The kernels of all convolutions (but depthwise) and dense layers of `model` that are not frozen, in order."""
     kinds = (layers.Conv2D, layers.Conv2DTranspose, layers.Dense)
-    return [layer.kernel for layer in flatten_model(model).layers if isinstance(layer, kinds)]
+    return [
+        layer.kernel for layer in flatten_model(model).layers if isinstance(layer, kinds) and layer.kernel.trainable
+    ]
 
 
 def measured_sparsity(kernels: list[keras.Variable]) -> float:

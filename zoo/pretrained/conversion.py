@@ -26,11 +26,6 @@ class Pixels:
         """From the mean and deviation of pixels 0..1, as PyTorch states them."""
         return cls(tuple(255 * value for value in mean), tuple(1 / (255 * value) for value in deviation))
 
-    @property
-    def uniform(self) -> bool:
-        """Whether all channels are treated alike."""
-        return len(set(self.mean)) == len(set(self.scale)) == 1
-
 
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 PIXELS = {
@@ -72,7 +67,8 @@ def convert(
             weights[pair.ours] = weights[pair.ours] - pair.tensor
     if epsilon is not None:
         for part in filter(lambda part: part.is_norm, parts.values()):
-            weights[f"{part.name}/moving_variance"] += np.float32(epsilon - part.layer.epsilon)
+            name = f"{part.name}/moving_variance"
+            weights[name] = weights[name] + np.float32(epsilon - part.layer.epsilon)
     if pixels.bgr:
         first = f"{next(iter(parts))}/kernel"
         weights[first] = weights[first][:, :, ::-1]

@@ -14,12 +14,12 @@ CHUNK = 1 << 16
 
 def cache_folder() -> Path:
     """Where downloaded files are kept: `POCKETZOO_CACHE`, else `~/.cache/pocketzoo`."""
-    return Path(os.environ.get("POCKETZOO_CACHE") or Path.home() / ".cache" / "pocketzoo")
+    return Path(os.environ.get("POCKETZOO_CACHE") or "~/.cache/pocketzoo").expanduser()
 
 
 def is_offline() -> bool:
-    """Whether nothing may be downloaded: `POCKETZOO_OFFLINE` is set and not 0."""
-    return os.environ.get("POCKETZOO_OFFLINE", "0") not in ("", "0")
+    """Whether nothing may be downloaded: `POCKETZOO_OFFLINE` is set, and to neither 0 nor false."""
+    return os.environ.get("POCKETZOO_OFFLINE", "").lower() not in ("", "0", "false")
 
 
 def fetch(source: str, published: str | None = None, *, filename: str = "model.safetensors") -> Path:
@@ -53,9 +53,11 @@ def _check(source: str, path: Path, published: str | None) -> None:
         found = hashlib.file_digest(file, kind).hexdigest()
     if not found.startswith(wanted):
         told = "was published" if published else "was recorded when it was first used"
+        mend = f"Remove {path} to have it downloaded anew"
+        if not published:
+            mend += f"; if the publisher changed it and you trust the change, remove its line in {_records()}"
         raise InputError(
-            f"{path} is not the file that {source} should be: its {kind} is {found}, {wanted} {told}. Remove it to "
-            "have it downloaded anew."
+            f"the file of {source} is not the one it should be: its {kind} is {found}, {wanted} {told}. {mend}."
         )
     if known is None:
         _record(source, f"sha256:{found}")
@@ -66,13 +68,23 @@ def _records() -> Path:
 
 
 def _recorded(source: str) -> str | None:
-    return json.loads(_records().read_text()).get(source) if _records().is_file() else None
+    if not _records().is_file():
+        return None
+    try:
+        return json.loads(_records().read_text()).get(source)
+    except ValueError as error:
+        raise InputError(
+            f"{_records()} cannot be read: {error}. Remove it to trust anew what is in the cache."
+        ) from error
 
 
 def _record(source: str, found: str) -> None:
-    known = json.loads(_records().read_text()) if _records().is_file() else {}
-    with atomic_path(_records()) as temporary:
-        temporary.write_text(json.dumps(known | {source: found}, indent=1))
+    from filelock import FileLock
+
+    with FileLock(f"{_records()}.lock"):
+        known = json.loads(_records().read_text()) if _records().is_file() else {}
+        with atomic_path(_records()) as temporary:
+            temporary.write_text(json.dumps(known | {source: found}, indent=1))
 
 
 def _by_hand(source: str, path: Path, why: str) -> InputError:
@@ -86,9 +98,13 @@ def _download(source: str, path: Path, published: str | None) -> None:
 
     if is_offline():
         raise _by_hand(source, path, "POCKETZOO_OFFLINE (--offline) is set")
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    with FileLock(f"{part}.lock"):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{part}.lock").acquire()
+    except OSError as error:
+        raise _by_hand(source, path, f"{path.parent} cannot be written: {error.strerror}") from error
+    with lock:
         if path.is_file():  # another process was faster
             return
         # Without a published hash nobody would notice that the second half is another file's.
@@ -109,7 +125,8 @@ def _download(source: str, path: Path, published: str | None) -> None:
 
 
 def _range(have: int) -> dict[str, str]:
-    return {"Range": f"bytes={have}-"} if have else {}
+    # The bytes of the file itself: those of a compressed transfer could not be counted on from.
+    return {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
 
 
 def _from_hub(source: str, filename: str) -> Path:
@@ -121,7 +138,7 @@ def _from_hub(source: str, filename: str) -> Path:
     options = {"cache_dir": folder, "local_files_only": is_offline(), "endpoint": os.environ.get("HF_ENDPOINT")}
     try:
         return Path(hf_hub_download(repository, filename, **options))
-    except Exception as error:  # of the hub's client and of the HTTP library below it
+    except (OSError, ValueError) as error:  # all that the hub's client raises is one of these
         raise InputError(
             f"{filename} of {source} cannot be downloaded: {first_line(error)}. Or download it by hand and give "
             "weights='TAG=PATH' with the card's tag and the file's path."

@@ -2,22 +2,23 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from ...layers import Head
 from ..cards import ModelCard
 from ..errors import InputError
-from ..registry import card_of
+from ..registry import ON, card_of
 from ..saving import load_model
-from .anatomy import named_weights
+from . import torch_layout
+from .anatomy import anatomy, named_weights
 from .conversion import convert
 from .layouts import some
+from .own_files import Description, HeadFacts, heads_of, read_description
 from .sources import Weights, find_weights
-from .tensors import Tensors, read_tensors
+from .tensors import Tensors, checked, read_tensors
 
 log = logging.getLogger("pocketzoo")
 
@@ -29,6 +30,14 @@ class Loaded:
     source: Weights
     tensors: Tensors
     """By `layer/variable`."""
+    description: Description | None = None
+    """What a file of ours says of its net."""
+
+    def heads_kept_in(self, model: keras.Model) -> set[str]:
+        """The heads of `model`, by layer, that are those of the file."""
+        facts = {"task": self.source.task, "classes": self.source.classes, "labels": self.source.labels}
+        theirs = self.description.heads if self.description else {"head": HeadFacts(**facts)}
+        return {name for name, head in heads_of(model).items() if name in theirs and theirs[name].is_kept_as(head)}
 
     @property
     def channels(self) -> int:
@@ -55,11 +64,15 @@ def load_pretrained(cards: Sequence[ModelCard], weights: str | Path, build: Call
     found = find_weights(cards, weights)
     path = found[0].path
     if path.suffix == ".keras":
-        return _from_model(cards, found[0])
+        model = load_model(path)
+        tensors = {name: keras.ops.convert_to_numpy(weight) for name, weight in named_weights(model).items()}
+        tensors = {name: checked(path, name, tensor) for name, tensor in tensors.items()}
+        return _own(cards, found[0], tensors, Description.of(model))
     tensors = read_tensors(path)
     if found[0].layout == "pocketzoo" and all("/" in name for name in tensors):
-        return Loaded(found[0], tensors)
+        return _own(cards, found[0], tensors, read_description(path))
     foreign = _used_alike([source for source in found if source.layout != "pocketzoo"])
+    foreign = [_of_as_many_classes(source, tensors) for source in foreign]
     fitting, problems = [], []
     for source in foreign:
         try:
@@ -76,6 +89,29 @@ def load_pretrained(cards: Sequence[ModelCard], weights: str | Path, build: Call
     return fitting[0]
 
 
+def _of_as_many_classes(source: Weights, tensors: Tensors) -> Weights:
+    """For a net of PyTorch's that somebody trained for other classes than the publisher did."""
+    classes = None if source.layout == "keras" else torch_layout.classes_in(tensors, source.layout, source.card)
+    return source if classes in (None, source.classes) else replace(source, classes=classes, labels=None)
+
+
+def _own(cards: Sequence[ModelCard], source: Weights, tensors: Tensors, said: Description | None) -> Loaded:
+    """Tensors in our names; what the file does not say of its head is read from the head's kernel."""
+    if "pixels/mean" not in tensors:
+        raise InputError(f"{source.path} holds no model of the zoo: pixels/mean is missing.")
+    if said is None:
+        kernel = next((tensors[name] for name in ("head_dense/kernel", "head_scores/kernel") if name in tensors), None)
+        classes = None if kernel is None else kernel.shape[-1]
+        return Loaded(replace(source, task=source.card.task, classes=source.classes or classes), tensors)
+    names = {card.name: card for card in cards}
+    name = said.model.partition(ON)[0]
+    if name not in names:
+        raise InputError(f"{source.path} holds the weights of {said.model}, not of {' or '.join(names)}.")
+    heads = list(said.heads.values())
+    facts = dict(heads[0]) if len(heads) == 1 else {"task": None, "classes": None, "labels": None}
+    return Loaded(replace(source, card=names[name], **facts), tensors, said)
+
+
 def _used_alike(sources: Sequence[Weights]) -> list[Weights]:
     """One of all that are of the same layout and whose nets are fed and built alike."""
     different = {}
@@ -90,22 +126,7 @@ def _converted(source: Weights, tensors: Tensors, model: keras.Model) -> Tensors
     return convert(tensors, source.layout, source.card, model, pixels=source.pixels, epsilon=source.epsilon)
 
 
-def _from_model(cards: Sequence[ModelCard], source: Weights) -> Loaded:
-    model = load_model(source.path)
-    card = next((card for card in cards[1:] if model.name == card.name), cards[0])
-    tensors = {name: keras.ops.convert_to_numpy(weight) for name, weight in named_weights(model).items()}
-    if "pixels/mean" not in tensors:
-        raise InputError(f"{source.path} holds {model.name}, which is no model of the zoo.")
-    heads = [layer for layer in model.layers if isinstance(layer, Head)]
-    if len(heads) != 1:
-        return Loaded(Weights(source.name, source.path, "pocketzoo", card, task=None), tensors)
-    (head,) = heads
-    labels = tuple(head.labels) if head.labels else None
-    own = {"task": head.TASK, "classes": getattr(head, "classes", None), "labels": labels}
-    return Loaded(Weights(source.name, source.path, "pocketzoo", card, **own), tensors)
-
-
-def fill(model: keras.Model, loaded: Loaded, *, trunk: set[str], with_head: bool) -> None:
+def fill(model: keras.Model, loaded: Loaded, *, trunk: set[str]) -> None:
     """Gives `model` the weights that were loaded.
 
     Another number of channels adapts the first kernel. For grey images it is summed over the channels, which answers as
@@ -115,31 +136,34 @@ def fill(model: keras.Model, loaded: Loaded, *, trunk: set[str], with_head: bool
     Args:
         model: To be filled.
         loaded: Weights of the same net, or of its backbone, with whatever head.
-        trunk: The layers of `model` that must be filled. The others are filled where name and shape agree, and stay
-            fresh where not, which is said in the log.
-        with_head: Whether the head that was loaded is the one that `model` has.
+        trunk: The layers of `model` up to the last map. Dense layers after it stay fresh, which is said in the log,
+            where their shape is another, since they depend on the image's size; and so do heads and decoders that are
+            not those of the file.
 
     Raises:
-        InputError: A weight of the trunk is not in the file, or of another shape, or a weight of the file is not in the
-            model.
+        InputError: A weight of the model is not in the file, or of another shape, or a weight of the file is not in the
+            model, or a layer works differently.
     """
     weights = named_weights(model)
-    tensors = _with_channels(loaded, weights["pixels/mean"].shape[0])
+    tensors = _with_channels(loaded, model)
+    of_backbone = loaded.source.card.name != card_of(model.name).name
+    kept = set() if of_backbone else loaded.heads_kept_in(model)
     fresh, wrong, used = [], [], set()
     for name, weight in weights.items():
-        top = weight.path.partition("/")[0]
-        fits = name in tensors and tensors[name].shape == tuple(weight.shape)
-        if fits and (with_head or not _is_head(name)):
-            weight.assign(tensors[name])
-            used.add(name)
-        elif top in trunk:
-            there = tensors[name].shape if name in tensors else "missing"
-            wrong.append(f"{name} is {there} in the file and {tuple(weight.shape)} in the model")
-        else:
+        top, there = weight.path.partition("/")[0], tensors.get(name)
+        replaced = (of_backbone and top not in trunk) or (_is_head(name) and top not in kept)
+        if not replaced and there is not None and there.shape == tuple(weight.shape):
+            weight.assign(there)
+        elif replaced or (there is not None and top not in trunk and not _is_head(name)):
             fresh.append(top)
-            used.add(name)
-    of_backbone = loaded.source.card.name != card_of(model.name).name
-    extra = [] if of_backbone else [name for name in tensors if name not in used and not _is_head(name)]
+        else:
+            shape = "missing" if there is None else there.shape
+            wrong.append(f"{name} is {shape} in the file and {tuple(weight.shape)} in the model")
+        used.add(name)
+    unused = [name for name in tensors if name not in used and not of_backbone]
+    extra = [name for name in unused if not _is_head(name) or _head(name) in kept]
+    if loaded.description:
+        wrong += loaded.description.differences(Description.of(model), trunk)
     if wrong or extra:
         raise InputError(
             f"{loaded.source.name} does not hold the weights of {model.name}: not as in the model {some(wrong)}; in "
@@ -154,11 +178,19 @@ def _is_head(name: str) -> bool:
     return name.startswith("head_")
 
 
-def _with_channels(loaded: Loaded, channels: int) -> Tensors:
-    """The tensors for images of so many channels."""
+def _head(name: str) -> str:
+    """The head that a weight such as `head_dense/kernel` or `head_kind_dense/kernel` is of."""
+    return name.partition("/")[0].rpartition("_")[0]
+
+
+def _with_channels(loaded: Loaded, model: keras.Model) -> Tensors:
+    """The tensors for images of as many channels as `model` takes."""
+    channels = named_weights(model)["pixels/mean"].shape[0]
     if channels == loaded.channels:
         return loaded.tensors
-    first = next(name for name in loaded.tensors if name.endswith("/kernel"))
+    first = f"{next(iter(anatomy(model)))}/kernel"
+    if first not in loaded.tensors:
+        return loaded.tensors  # of another net, as will be told
     kernel = loaded.tensors[first]
     order = np.arange(channels) % loaded.channels
     if channels == 1:

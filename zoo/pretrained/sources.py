@@ -59,11 +59,11 @@ def find_weights(cards: Sequence[ModelCard], weights: str | Path) -> list[Weight
         if tag in _tags(card):
             entry = _tags(card)[tag]
             return [_of_entry(card, tag, entry, Path(path) if by_hand else _file_of(entry))]
-    if Path(text).suffix in (".keras", ".h5", *STATE_DICTS):
+    if Path(text).suffix in (".keras", ".h5", *STATE_DICTS) and not (by_hand and not Path(text).exists()):
         return _in_a_file(cards, Path(text))
     tags = [tag for card in cards for tag in _tags(card)]
     files = "a .keras, .weights.h5, .h5, .safetensors or .pth file"
-    raise unknown(f"weights for {cards[0].name}", text, [*tags, files])
+    raise unknown(f"weights for {cards[0].name}", tag if by_hand else text, [*tags, files])
 
 
 @cache
@@ -114,11 +114,11 @@ def _in_a_file(cards: Sequence[ModelCard], path: Path) -> list[Weights]:
         for tag, entry in card.pretrained.items()
         if entry.layout in layouts
     ]
-    if path.suffix == ".h5":
-        if not foreign:
-            raise InputError(f"{path}: weights in Keras' old layout are not known for {cards[0].name}.")
-        return foreign
-    return [*own, *foreign] if path.suffix == ".safetensors" else foreign
+    if path.suffix == ".safetensors":
+        return [*own, *foreign]
+    if not foreign:
+        raise InputError(f"{path}: of {cards[0].name} no weights in the layout of {' or '.join(layouts)} are known.")
+    return foreign
 
 
 def _on_the_hub(cards: Sequence[ModelCard], source: str) -> Weights:
@@ -135,6 +135,8 @@ def _on_the_hub(cards: Sequence[ModelCard], source: str) -> Weights:
                 preprocessing = config.get("pretrained_cfg", config)
                 classes = config.get("num_classes", preprocessing.get("num_classes"))
                 labels = config.get("label_names")
+                if labels is None and classes == 1000 and source.endswith("in1k"):  # so timm calls ImageNet-1K
+                    labels = labels_called("imagenet")
                 return Weights(
                     source,
                     fetch(source),
@@ -144,7 +146,7 @@ def _on_the_hub(cards: Sequence[ModelCard], source: str) -> Weights:
                     entry.epsilon,
                     entry.arguments,
                     classes=classes,
-                    labels=labels_called(entry.labels) if classes == 1000 and not labels else labels and tuple(labels),
+                    labels=labels and tuple(labels),
                 )
     names = " or ".join(card.name for card in cards)
     raise InputError(f"{source} is of timm's architecture {architecture!r}, not of {names}.")

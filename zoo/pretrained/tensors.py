@@ -1,5 +1,6 @@
 """Files of weights to named arrays. Nothing a file contains is ever executed."""
 
+import pickle
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def read_tensors(path: Path) -> Tensors:
         raise
     except Exception as error:  # of h5py, safetensors and PyTorch, for every way in which a file can be damaged
         raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
-    return {name: _checked(path, name, tensor) for name, tensor in tensors.items()}
+    return {name: checked(path, name, tensor) for name, tensor in tensors.items()}
 
 
 def check_readable(path: Path) -> None:
@@ -50,15 +51,18 @@ def check_readable(path: Path) -> None:
         )
 
 
-def _checked(path: Path, name: str, tensor: np.ndarray) -> np.ndarray:
-    if not np.issubdtype(tensor.dtype, np.floating):
+def checked(path: Path, name: str, tensor: np.ndarray) -> np.ndarray:
+    """The tensor in float32; an InputError if it is none of numbers, or one is NaN or infinite."""
+    if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.name != "bfloat16":
         if name.endswith(COUNTERS):
             return tensor
         raise InputError(f"{path}: tensor {name} is of {tensor.dtype}; weights are floating-point numbers.")
+    with np.errstate(over="ignore"):  # what is too large for float32 is found just below
+        tensor = tensor.astype("float32", copy=False)
     lost = tensor.size - np.count_nonzero(np.isfinite(tensor))
     if lost:
         raise InputError(f"{path}: {lost} of the {tensor.size} numbers of tensor {name} are NaN or infinite.")
-    return tensor.astype("float32")
+    return tensor
 
 
 def _safetensors(path: Path) -> Tensors:
@@ -70,8 +74,13 @@ def _safetensors(path: Path) -> Tensors:
 def _state_dict(path: Path) -> Tensors:
     import torch
 
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    state = state.get("state_dict", state)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path} holds more than tensors, or is damaged; nothing in it was executed.") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else {"nothing": None}
+    if not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise InputError(f"{path} is no flat dict of tensors but has {', '.join(map(str, list(state)[:5]))}.")
     return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in state.items()}
 
 
@@ -86,6 +95,8 @@ def _legacy_h5(path: Path) -> Tensors:
             group = root[layer]
             for weight in group.attrs["weight_names"]:
                 variable = _text(weight).rpartition("/")[2].removesuffix(":0")
+                if f"{layer}/{variable}" in tensors:
+                    raise InputError(f"{path}: layer {layer} has two weights called {variable}.")
                 tensors[f"{layer}/{variable}"] = group[_text(weight)][()]
     return tensors
 

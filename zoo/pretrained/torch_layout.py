@@ -51,6 +51,15 @@ def expected_tensors(parts: dict[str, Part], layout: str, card: ModelCard) -> di
     return dict(chain.from_iterable(of_parts))
 
 
+def classes_in(tensors: Tensors, layout: str, card: ModelCard) -> int | None:
+    """Of how many classes the head is that a state dict holds; None where it has no such head."""
+    names = NAMES[layout].NAMES
+    if card.builder not in names:
+        return None
+    head = tensors.get(f"{names[card.builder]('head_dense', card)}.weight")
+    return None if head is None else head.shape[0]
+
+
 def pairs(tensors: Tensors, parts: dict[str, Part], layout: str, card: ModelCard) -> list[Pair]:
     """Every tensor of the state dict with the weight of the model that it is.
 
@@ -59,7 +68,7 @@ def pairs(tensors: Tensors, parts: dict[str, Part], layout: str, card: ModelCard
     """
     if card.builder not in NAMES[layout].NAMES:
         raise InputError(f"{layout} has no {card.name}.")
-    no_part = getattr(NAMES[layout], "PASSED_OVER", {}).get(card.builder, ())
+    no_part = NAMES[layout].PASSED_OVER.get(card.builder, ())
     tensors = {
         OLD_NAMES.sub(r"\1\2", name): tensor
         for name, tensor in tensors.items()
