@@ -1,4 +1,4 @@
-"""The README is true: its Python runs, with weights that ship for a download, and its tables are what commands print."""
+"""The README is true: its Python runs, with weights that ship, and its tables are what commands print."""
 
 import re
 import shlex

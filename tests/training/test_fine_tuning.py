@@ -391,7 +391,7 @@ def test_phases_see_the_images_in_different_orders(small_digits, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "arguments", "message"),
     [
-        ({"unfreeze_from": "stage9"}, {}, "unknown endpoint of lenet5 'stage9': did you mean stage"),
+        ({"unfreeze_from": "stage9"}, {}, "unknown stage of lenet5 'stage9': did you mean stage"),
         ({"mode": "gradual", "epochs": 2}, {}, "epochs is 2, but 3 stages of lenet5 are unfrozen one by one"),
         ({}, {"classes": 3}, r"answers 3 classes, but digits has 10; .*zoo.replace_head\(model"),
         ({}, {"labels": list("9876543210")}, r"answers \['9', .*labels=data.labels"),
