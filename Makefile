@@ -27,7 +27,8 @@ wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel --outdir build/wheel . > build/wheel/build.log
 	outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT && $(PYTHON) -m venv "$$outside/venv" && \
 	"$$outside/venv/bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt build/wheel/*.whl && \
-	cd "$$outside" && venv/bin/pocketzoo list && venv/bin/pocketzoo quickstart --fast
+	cd "$$outside" && venv/bin/pocketzoo list && venv/bin/pocketzoo quickstart --fast && \
+	venv/bin/pocketzoo --offline predict lenet5 build/quickstart/digit.png
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/make_models.py
