@@ -163,7 +163,8 @@ def fill(model: keras.Model, loaded: Loaded, *, trunk: set[str]) -> None:
     unused = [name for name in tensors if name not in used and not of_backbone]
     extra = [name for name in unused if not _is_head(name) or _head(name) in kept]
     if loaded.description:
-        wrong += loaded.description.differences(Description.of(model), trunk)
+        of_model = Description.of(model)
+        wrong += loaded.description.differences(of_model, trunk if of_backbone else set(of_model.layers))
     if wrong or extra:
         raise InputError(
             f"{loaded.source.name} does not hold the weights of {model.name}: not as in the model {some(wrong)}; in "

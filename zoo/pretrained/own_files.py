@@ -17,7 +17,7 @@ from .layouts import some
 
 KEY = "pocketzoo"
 """Of the metadata in a safetensors file."""
-NOT_ARCHITECTURE = {"name", "trainable", "dtype", "stochastic_depth"}
+NOT_ARCHITECTURE = {"name", "trainable", "dtype", "stochastic_depth", "rate", "seed"}
 """Arguments of a layer that do not change what it answers."""
 
 
