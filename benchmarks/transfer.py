@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from pocketzoo import training, zoo
-from pocketzoo.training.data import ArrayImages
+from pocketzoo.training.data.images import ArrayImages
 
 SEEDS = range(5)
 """Of the split, the choice of the images, the fresh weights and the order."""
@@ -32,10 +32,10 @@ BUDGETS = (25, 100)
 PRETRAINING = training.Recipe(epochs=15)
 SHARED = training.FineTuneRecipe(batch_size=8, head_epochs=0, batch_norm="train")
 RECIPES = {
-    "transfer": {steps: SHARED.changed(learning_rate=3e-3, layer_decay=0.85) for steps in BUDGETS},
+    "transfer": {steps: SHARED.changed(optimizer={"lr": 3e-3}, layer_decay=0.85) for steps in BUDGETS},
     "scratch": {
-        25: SHARED.changed(learning_rate=2e-3, layer_decay=1.0),
-        100: SHARED.changed(learning_rate=5e-3, layer_decay=1.0),
+        25: SHARED.changed(optimizer={"lr": 2e-3}, layer_decay=1.0),
+        100: SHARED.changed(optimizer={"lr": 5e-3}, layer_decay=1.0),
     },
 }
 PAGE = Path(__file__).parents[1] / "docs" / "transfer.md"

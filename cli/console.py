@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..export import Manifest
-    from ..training.figures import Figures
+    from ..training.evaluation.figures import Figures
 
 FIGURE = re.compile(r"-|-?\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
 

@@ -5,7 +5,7 @@ import keras
 from ..layers import Head
 from ..zoo.errors import InputError
 from ..zoo.inputs import image_shape
-from .data import ImageData, ImageSplit
+from .data.images import ImageData, ImageSplit
 from .outputs import by_name, map_outputs
 from .tasks import heads_of, tasks_of
 

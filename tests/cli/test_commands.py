@@ -107,7 +107,7 @@ def test_whole_way_on_a_folder_of_images(pocketzoo, folder, tmp_path):
 def test_model_is_adapted_to_a_folder_of_other_classes(pocketzoo, folder, trained_file, tmp_path, by_name):
     run = tmp_path / "run"
     source = ["lenet5", "--weights", trained_file] if by_name else [trained_file]
-    changes = ["mode=feature_extraction", "head_epochs=8", "head_learning_rate=0.02", "batch_size=8"]
+    changes = ["mode=feature_extraction", "head_epochs=8", "head_lr=0.02", "batch_size=8"]
     options = [part for change in changes for part in ("--set", change)]
     code, out, err = pocketzoo("fine-tune", *source, "--data", folder, "--run-dir", run, *options, "--json")
     assert code == 0
@@ -245,7 +245,7 @@ def test_mistakes_of_the_user_are_one_sentence_and_exit_code_2(pocketzoo, argume
 
 
 def test_diverging_run_stops_with_the_step_and_exit_code_2(pocketzoo, folder, tmp_path):
-    changes = ["optimizer=sgd", "learning_rate=1e4", "weight_decay=1e4", "warmup_epochs=0"]
+    changes = ["optimizer={name: nesterov, lr: 1e4, weight_decay: 1e4}", "schedule={warmup_epochs: 0}"]
     options = [part for change in changes for part in ("--set", change)]
     code, _, err = pocketzoo("train", "lenet5", "--data", folder, "--run-dir", tmp_path / "run", *options)
     assert code == 2

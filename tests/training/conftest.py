@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pocketzoo import training
-from pocketzoo.training.data import ArrayImages
+from pocketzoo.training.data.images import ArrayImages
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import training, zoo
-from pocketzoo.training.data import ArrayImages
+from pocketzoo.training.data.images import ArrayImages
 
 SHALLOW = {"blocks": 1, "input_shape": (32, 32, 1)}
 

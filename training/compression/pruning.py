@@ -11,14 +11,14 @@ from keras import layers
 
 from ...zoo.errors import InputError
 from ...zoo.flat import flatten_model
-from ..data import ImageData
-from ..fitting import Job, RunResult, run_job
-from ..pipeline import steps_per_epoch
-from ..recipe import Recipe
+from ..data.images import ImageData
+from ..data.pipeline import steps_per_epoch
+from ..fitting.fit import Job, RunResult, run_job
+from ..recipe.recipe import Recipe
 
 UPDATES = 20
 """Of the masks over the schedule. Few large cuts hurt more than many small ones."""
-DEFAULT_RECIPE = Recipe(epochs=20, learning_rate=1e-3)
+DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 
 def prune(

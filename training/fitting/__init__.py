@@ -1,0 +1,1 @@
+"""Training a model on a dataset by a recipe, on Keras' own `fit`."""

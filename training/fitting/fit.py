@@ -1,0 +1,173 @@
+"""Training a model on a dataset by a recipe, resumable after a crash."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+
+from ...zoo.errors import InputError
+from ..compatibility import adopt_labels, check_fit_together
+from ..data.images import ImageData
+from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from ..recipe.recipe import Recipe
+from .history import History
+from .objectives import objectives
+from .optimizers import RateGroup, make_optimizer
+from .run_directory import RunDirectory
+from .session import Session
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run ended with."""
+
+    model: keras.Model
+    """The model that was given, with the weights of the best epoch."""
+    history: list[dict[str, float]]
+    """Metrics of every epoch."""
+    metrics: dict[str, Any]
+    """Figures of the best epoch on the validation split, and of the run."""
+    run_dir: Path | None
+
+
+def fit(
+    model: keras.Model,
+    data: ImageData,
+    recipe: Recipe | None = None,
+    *,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> RunResult:
+    """Trains `model` in place on `data.train`, keeping the epoch of least loss on `data.validation`.
+
+    A classification head without labels takes those of `data`.
+
+    Args:
+        model: A classifier for images of `data.image_shape` and as many classes as `data` has.
+        data: What to learn.
+        recipe: How; the defaults of `Recipe` if None.
+        run_dir: Where to keep recipe, log, checkpoints, best model, metrics and curves; nowhere if None.
+        resume: Go on from the last checkpoint in `run_dir`; the recipe must be the same.
+        overwrite: Replace an earlier run in `run_dir`.
+        verbose: Show progress on standard error.
+
+    Raises:
+        InputError: Model and data do not fit together, `run_dir` cannot be used, or the loss became NaN or infinite.
+    """
+    job = Job(f"Training {model.name}", recipe or Recipe(), {"verb": "fit"})
+    return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run, which goes on from the best weights that the parts before it have found."""
+
+    epochs: int
+    train: Callable[[RunDirectory, History], None]
+    """Adds up to that many epochs to the history, going on where it ends, and leaves a checkpoint."""
+    facts: dict[str, Any]
+    """What the run's metrics say of it, besides its number of epochs."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the verb's own in a training run; the rest is the same for every verb."""
+
+    title: str
+    recipe: Recipe
+    settings: dict[str, Any]
+    """What else the run is made from, for `resume` to compare."""
+    phases: Sequence[Phase] = ()
+    """What is done in turn; if there are none, the model is trained by the recipe."""
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    first_eligible: int = 0
+    """Index of the first epoch that may become the best."""
+    final_metrics: Callable[[], dict[str, float]] = dict
+    """What to measure of the finished model besides."""
+
+
+def run_job(
+    job: Job,
+    model: keras.Model,
+    data: ImageData,
+    *,
+    run_dir: str | Path | None,
+    resume: bool,
+    overwrite: bool,
+    verbose: bool,
+) -> RunResult:
+    """Trains `model` for `job`; arguments and errors as of `fit`."""
+    if resume and run_dir is None:
+        raise InputError("resume takes the run_dir of the run to go on with.")
+    check_fit_together(model, data)
+    adopt_labels(model, data)
+    settings = job.settings | {"model": model.name, "data": data.source, "fingerprint": data.fingerprint()}
+    with _directory(run_dir) as path:
+        run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
+        history = run.history()
+        if len(history):
+            run.restore_seeds(model)
+        for number, phase in enumerate(job.phases or [_whole_model(job, model, data, verbose)]):
+            if number == len(history.phases):
+                run.load_best(model)
+                history.phases.append(len(history))
+            if number == len(history.phases) - 1 and not _is_over(phase, history, job):
+                phase.train(run, history)
+        best = history.best_epoch(job.first_eligible)
+        run.load_best(model)
+        metrics = {"best_epoch": best + 1, **history.epochs[best], "epochs": len(history), **job.final_metrics()}
+        if job.phases:
+            lengths = np.diff([*history.phases, len(history)]).tolist()
+            metrics["phases"] = [
+                phase.facts | {"epochs": epochs} for phase, epochs in zip(job.phases, lengths, strict=True)
+            ]
+        run.finish(history, metrics)
+    return RunResult(model, history.epochs, metrics, None if run_dir is None else path)
+
+
+def _is_over(phase: Phase, history: History, job: Job) -> bool:
+    return history.in_phase >= phase.epochs or history.is_exhausted(job.recipe.early_stopping, job.first_eligible)
+
+
+def _whole_model(job: Job, model: keras.Model, data: ImageData, verbose: bool) -> Phase:
+    def train(run: RunDirectory, history: History) -> None:
+        steps = steps_per_epoch(data.train, job.recipe)
+        compile_model(model, job.recipe, steps)
+        session = Session(
+            job.title,
+            job.recipe,
+            model,
+            network=model,
+            steps=steps,
+            batches=partial(training_batches, data.train),
+            validation=evaluation_batches(data.validation, job.recipe.batch_size),
+            callbacks=job.callbacks,
+            first_eligible=job.first_eligible,
+            verbose=verbose,
+        )
+        session.train(run, history)
+
+    return Phase(job.recipe.epochs, train, {})
+
+
+@contextmanager
+def _directory(run_dir: str | Path | None) -> Iterator[Path]:
+    if run_dir is not None:
+        yield Path(run_dir)
+    else:
+        with TemporaryDirectory() as temporary:
+            yield Path(temporary)
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Compiles `model` with the optimizer of `recipe`, for epochs of `steps` batches."""
+    groups = [RateGroup(recipe.optimizer.lr, model.trainable_variables)]
+    model.compile(make_optimizer(recipe, steps, groups), **objectives(model))

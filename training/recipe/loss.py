@@ -1,0 +1,91 @@
+"""The section `loss` of a recipe: one loss, or a list of which the sum is taken."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .section import NAMED, NonNegative, Positive, Section, Share
+
+Smoothing = Annotated[Share, Field(description="Share of the target that is spread evenly over all classes.")]
+
+
+class _Loss(Section):
+    name: str
+    weight: Positive = 1.0
+    """Factor in a sum."""
+
+
+class CrossEntropy(_Loss):
+    """Of one class among several, an image's or a pixel's."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Smoothing = 0.0
+
+
+class BinaryCrossEntropy(_Loss):
+    """Of each label by itself."""
+
+    name: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    label_smoothing: Smoothing = 0.0
+
+
+class Focal(_Loss):
+    """Lin et al.: Focal Loss for Dense Object Detection (arXiv:1708.02002); of classes, or of each label."""
+
+    name: Literal["focal"] = "focal"
+    gamma: NonNegative = 2.0
+    label_smoothing: Smoothing = 0.0
+
+
+class Hinge(_Loss):
+    """Of the margin between the right class and the best other one, or of each label by itself."""
+
+    name: Literal["hinge"] = "hinge"
+
+
+class MSE(_Loss):
+    """Mean squared error."""
+
+    name: Literal["mse"] = "mse"
+
+
+class MAE(_Loss):
+    """Mean absolute error."""
+
+    name: Literal["mae"] = "mae"
+
+
+class Huber(_Loss):
+    """Squared up to `delta`, absolute from there on."""
+
+    name: Literal["huber"] = "huber"
+    delta: Positive = 1.0
+
+
+class Dice(_Loss):
+    """1 - Dice's overlap, mean over the classes or labels (arXiv:1606.04797)."""
+
+    name: Literal["dice"] = "dice"
+
+
+class Tversky(_Loss):
+    """Dice with `alpha` for what is answered wrongly and `beta` for what is missed (arXiv:1706.05721)."""
+
+    name: Literal["tversky"] = "tversky"
+    alpha: NonNegative = 0.3
+    beta: NonNegative = 0.7
+
+
+Loss = Annotated[
+    CrossEntropy | BinaryCrossEntropy | Focal | Hinge | MSE | MAE | Huber | Dice | Tversky,
+    Field(discriminator="name"),
+    NAMED,
+]
+
+TASKS = {
+    "classification": ("cross_entropy", "focal", "hinge", "mse"),
+    "multi_label": ("binary_cross_entropy", "focal", "hinge", "mse", "dice", "tversky"),
+    "regression": ("mse", "mae", "huber"),
+    "segmentation": ("cross_entropy", "focal", "dice", "tversky"),
+}
+"""The losses that each task can be trained with; the first is what it takes by itself."""

@@ -1,0 +1,136 @@
+"""A whole recipe: read from a file, changed field by field, written again."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+
+from ...zoo.errors import InputError, describe
+from .augmentation import Augmentation
+from .data import Data
+from .loss import Loss
+from .optimizer import AdamW, Optimizer
+from .schedule import Cosine, Schedule
+from .section import NonNegative, Positive, Section, Share
+
+
+class Recipe(Section):
+    """How to train a model. Every field has a default; an unknown field or an impossible value is an error."""
+
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 32
+    optimizer: Optimizer = AdamW()
+    schedule: Schedule = Cosine()
+    loss: Loss | tuple[Loss, ...] | None = None
+    """What is minimised, or a list of which the sum is; by default what the head's task takes."""
+    augmentation: Augmentation = "light"
+    data: Data = Data()
+    l1: NonNegative = 0.0
+    """Strength of a penalty on the absolute values of the kernels, added to the loss."""
+    l2: NonNegative = 0.0
+    """Strength of a penalty on the squares of the kernels, added to the loss; `optimizer.weight_decay` is its decoupled
+    form."""
+    dropout: Share | None = None
+    """Rate of the model's dropout layers; by default their own."""
+    initializer: Literal["glorot_uniform", "he_uniform", "he_normal", "lecun_normal", "orthogonal"] | None = None
+    """Draws every kernel anew before training; by default the model is trained from what it is."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = "float32"
+    """Of the arithmetic in training; weights and the saved model stay float32. `auto`: the fastest on this machine, by
+    a measurement that is made once."""
+    xla: bool | None = None
+    """Whether to compile the training step with XLA; by default as Keras decides."""
+    steps_per_execution: PositiveInt = 1
+    """Batches in one call of the compiled step: less overhead for small models."""
+    early_stopping: PositiveInt | None = None
+    """Stop after this many epochs without a better validation loss."""
+    checkpoint_steps: PositiveInt | None = None
+    """Keep a checkpoint after this many batches too; by default after every epoch only."""
+    folds: int | None = Field(None, ge=2)
+    """Parts for cross-validation, `training.cross_validate`."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Of the order of the images, the augmentation and whatever else is random."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_default_as_named_there(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Sections that are given without a name are of the default's."""
+        chosen = {name: field.default for name, field in cls.model_fields.items() if name in ("optimizer", "schedule")}
+        given = {name: default.given() for name, default in chosen.items() if isinstance(fields.get(name), dict)}
+        return fields | {name: _section(default, fields[name]) for name, default in given.items()}
+
+    def __init__(self, **fields: Any):
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            fields = ", ".join(type(self).model_fields)
+            raise InputError(f"recipe: {describe(error)}. Its fields are {fields}.") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Recipe":
+        """Reads a recipe from a YAML file.
+
+        Raises:
+            InputError: There is no such file, it is no YAML mapping, or a field is wrong; the message names the field.
+        """
+        try:
+            fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"{path} cannot be read as a recipe: {error}.") from error
+        if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
+            raise InputError(f"{path} is not a recipe: it takes `field: value` lines.")
+        return cls(**fields)
+
+    def changed(self, **fields: Any) -> "Recipe":
+        """This recipe with some fields changed, validated again.
+
+        A section is changed field by field, `changed(optimizer={"lr": 0.1})`; another `name` begins it anew.
+        """
+        return type(self)(**_merged(self.given(), fields))
+
+    def to_yaml(self) -> str:
+        """The file that `load` reads."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """`old` with the fields of `new`, section by section."""
+    return old | {name: _section(old.get(name), value) for name, value in new.items()}
+
+
+def _section(old: Any, new: Any) -> Any:
+    new = {"name": new} if isinstance(new, str) and isinstance(old, dict) and "name" in old else new
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return new if new.get("name", old.get("name")) != old.get("name") else old | new
+
+
+class FineTuneRecipe(Recipe):
+    """How to adapt a pretrained model. `epochs` and `optimizer.lr` are those of fine-tuning, after the head's."""
+
+    epochs: PositiveInt = 20
+    optimizer: Optimizer = AdamW(lr=5e-4)
+    mode: Literal["feature_extraction", "linear_probe", "fine_tune", "gradual"] = "fine_tune"
+    """`feature_extraction`: the head alone, on a frozen backbone. `linear_probe`: the same by logistic regression, with
+    a search over the strength of its L2 penalty. `fine_tune`: the head, then all from `unfreeze_from` on. `gradual`:
+    the head, then one stage more after each equal share of the epochs, from the top."""
+    head_epochs: NonNegativeInt = 10
+    """Epochs of the head alone, before anything else trains."""
+    head_lr: Positive = 5e-3
+    """Highest learning rate of the head alone."""
+    unfreeze_from: str | None = None
+    """Endpoint of the first stage that is fine-tuned, with all above it; None for the whole backbone."""
+    layer_decay: float = Field(0.8, gt=0, le=1)
+    """The learning rate of each stage of the backbone is that of the stage above it (or of the head) times this."""
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    """Of the backbone's stages that are fine-tuned. `frozen`: in inference mode, nothing of them changes. `train`: they
+    train, with a momentum that fits the length of the run."""
+    l2_sp: NonNegative = 0.0
+    """Strength of a penalty on the squared distance of the backbone's kernels from their pretrained values, against
+    forgetting; in place of their weight decay."""
+
+    @model_validator(mode="after")
+    def _trains_at_all(self):
+        if self.mode == "feature_extraction" and not self.head_epochs:
+            raise ValueError("head_epochs is 0, but feature_extraction trains nothing besides the head")
+        return self

@@ -1,0 +1,123 @@
+"""Logistic regression on the features of a frozen model, put into its head."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+import numpy as np
+
+from ...layers import ClassificationHead
+from ...zoo.errors import InputError
+from ..data.images import ImageData, ImageSplit
+from ..fitting.fit import Phase
+from ..fitting.history import History
+from ..fitting.run_directory import RunDirectory
+from ..recipe.recipe import FineTuneRecipe
+from .freezing import freeze_stages, report, settings_of, show_report
+from .frozen_trunk import cached_features, split_at_frozen
+from .stages import stages_of
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+STRENGTHS = np.logspace(1, -6, 15)
+"""Of the L2 penalty, from strong to weak: the loss is mean cross-entropy + strength / 2 * |kernel|^2, in units of the
+features' standard deviations."""
+
+
+class Features(NamedTuple):
+    """Of one split."""
+
+    vectors: np.ndarray
+    """`(count, features)`."""
+    labels: np.ndarray
+    """`(count,)`."""
+
+
+class Probe(NamedTuple):
+    """What one strength led to."""
+
+    metrics: dict[str, float]
+    kernel: np.ndarray
+    """`(features, classes)`."""
+    bias: np.ndarray
+    """`(classes,)`."""
+
+
+def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *, verbose: bool) -> Phase:
+    """The phase that fits the head on frozen features with each of `STRENGTHS`, an epoch of the history each.
+
+    The head's dense layer gets the coefficients of least validation loss, so that the model answers what scikit-learn's
+    classifier answers. The search takes little beside the features: one that was interrupted begins anew.
+
+    Raises:
+        InputError: The model's head is not a classification by one dense layer.
+    """
+    *frozen, (_, heads, _) = stages_of(model)
+    if len(heads) != 1 or not isinstance(heads[0], ClassificationHead) or heads[0].score_map:
+        kinds = (f"{head.TASK} by a score map" if getattr(head, "score_map", False) else head.TASK for head in heads)
+        raise InputError(
+            f"mode 'linear_probe' takes a model with one head, a classification by a dense layer; {model.name} has "
+            f"{' and '.join(kinds)}."
+        )
+    if not heads[0].trainable_weights:
+        raise InputError(f"{model.name}: nothing is left to train; its head is frozen.")
+    with settings_of(model):
+        freeze_stages(frozen)
+        trains = report(model, lambda stage: None)
+
+    def train(run: RunDirectory, history: History) -> None:
+        show_report(trains, f"{model.name}, linear probe", quiet=not verbose)
+        with settings_of(model):
+            freeze_stages(frozen)
+            trunk, tail = split_at_frozen(model)
+            with cached_features(trunk, data, run.path, batch_size=recipe.batch_size, quiet=not verbose) as features:
+                probes = list(_search(*(_vectors(split) for split in (features.train, features.validation))))
+        history.epochs.extend(probe.metrics for probe in probes)
+        best = probes[history.best_epoch()]
+        heads[0].dense.kernel.assign(best.kernel)
+        heads[0].dense.bias.assign(best.bias)
+        run.save_checkpoint(model, tail, history, is_best=True)
+
+    return Phase(len(STRENGTHS), train, {"name": "linear probe"} | trains.to_dict())
+
+
+def _vectors(split: ImageSplit) -> Features:
+    (vectors,), labels = split.arrays()
+    return Features(vectors.astype("float64"), labels)
+
+
+def _search(train: Features, validation: Features) -> Iterator[Probe]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    missing = np.setdiff1d(validation.labels, train.labels)
+    if len(missing):
+        raise InputError(f"class {missing[0]} has images in validation but none in train; give each class some.")
+    scaler = StandardScaler().fit(train.vectors)
+    train, validation = (part._replace(vectors=scaler.transform(part.vectors)) for part in (train, validation))
+    classifier = LogisticRegression(max_iter=1000, warm_start=True)
+    for strength in STRENGTHS:
+        # scikit-learn's C is the weight of the summed losses against half the squared norm.
+        classifier.set_params(C=1 / (strength * len(train.labels))).fit(*train)
+        metrics = {"l2": float(strength), **_measure(classifier, train)}
+        metrics |= {f"val_{name}": value for name, value in _measure(classifier, validation).items()}
+        yield Probe(metrics, *_kernel_and_bias(classifier, scaler))
+
+
+def _measure(classifier: "LogisticRegression", features: Features) -> dict[str, float]:
+    from sklearn.metrics import log_loss
+
+    loss = log_loss(features.labels, classifier.predict_proba(features.vectors), labels=classifier.classes_)
+    return {"accuracy": float(classifier.score(*features)), "loss": float(loss)}
+
+
+def _kernel_and_bias(classifier: "LogisticRegression", scaler: "StandardScaler") -> tuple[np.ndarray, np.ndarray]:
+    """Of a dense layer with a softmax that answers, to raw features, what the classifier answers to scaled ones."""
+    coefficients, intercepts = classifier.coef_, classifier.intercept_
+    if len(classifier.classes_) == 2:  # scikit-learn keeps the difference of the two scores
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    kernel = (coefficients / scaler.scale_).T
+    return kernel, intercepts - scaler.mean_ @ kernel
