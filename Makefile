@@ -32,6 +32,7 @@ wheel: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/make_models.py
+	$(BIN)/python docs/make_recipe.py
 
 # The weights that ship with the package: 6 minutes on 2 cores.
 weights: $(VENV)/installed

@@ -54,10 +54,20 @@ def show_evaluation(evaluation: "Figures | dict[str, Figures]", title: str) -> N
         return
     columns = list(next(iter(evaluation.details.values())))
     what = "output" if "mae" in columns else "class"
-    rows = [(label, *(_text(name, row[name]) for name in columns)) for label, row in evaluation.details.items()]
+    rows = [(label, *(as_text(name, row[name]) for name in columns)) for label, row in evaluation.details.items()]
     show_table((what, *(HEADINGS.get(name, name) for name in columns)), rows, title=title)
-    first, *others = [f"{name} {text}" for name, text in summary(evaluation).items()]
-    print(", ".join([f"{first[0].upper()}{first[1:]} on {evaluation.images} images", *others]))
+    (name, first), *others = summary(evaluation).items()
+    first = f"{name[0].upper()}{name[1:]} {first}{_interval(evaluation)} on {evaluation.images} images"
+    print(", ".join([first, *(f"{name} {text}" for name, text in others if text != NOTHING)]))
+
+
+def _interval(evaluation: "Figures") -> str:
+    """That of the first figure, in brackets, without the unit that the figure itself has."""
+    heading, field = next(iter(evaluation.SUMMARY.items()))
+    if field not in evaluation.intervals:
+        return ""
+    low, high = (as_text(heading, bound, share=".1%").removesuffix("%") for bound in evaluation.intervals[field])
+    return f" ({low} to {high})"
 
 
 def summary(evaluation: "Figures | dict[str, Figures]") -> dict[str, str]:
@@ -68,22 +78,38 @@ def summary(evaluation: "Figures | dict[str, Figures]") -> dict[str, str]:
             for output, figures in evaluation.items()
             for name, text in summary(figures).items()
         }
-    return {name: _text(name, figure) for name, figure in evaluation.summary.items()}
+    return {name: as_text(name, figure) for name, figure in evaluation.summary.items()}
 
 
+NOTHING = "-"
+"""Where there is nothing to measure a figure on."""
 HEADINGS = {"f1-score": "f1", "support": "images"}
 COUNTS = {"support", "pixels"}
-NUMBERS = {"loss": ".4f", "mean absolute error": ".5g", "mae": ".5g", "rmse": ".5g", "r2": ".4f"}
+NUMBERS = {
+    "loss": ".4f",
+    "ROC AUC": ".4f",
+    "roc auc": ".4f",
+    "mean absolute error": ".5g",
+    "root mean square error": ".5g",
+    "R2": ".4f",
+    "mae": ".5g",
+    "rmse": ".5g",
+    "r2": ".4f",
+}
 """How to show the figures that are no shares."""
 
 
-def _text(name: str, figure: float | None) -> str:
-    """A figure of an evaluation as people read it: a share in percent, a count as it is."""
+def as_text(name: str, figure: float | None, share: str = ".2%") -> str:
+    """A figure of an evaluation as people read it: a share in percent, a count as it is.
+
+    Of several outputs the name may begin with the output's.
+    """
     if figure is None:
-        return "-"
+        return NOTHING
     if name in COUNTS:
         return f"{figure:,.0f}"
-    return format(figure, NUMBERS.get(name, ".2%"))
+    kinds = (kind for of, kind in NUMBERS.items() if name == of or name.endswith(f" {of}"))
+    return format(figure, next(kinds, share))
 
 
 def show_manifest(manifest: "Manifest") -> None:

@@ -13,6 +13,16 @@ from .options import Data, Json, SkipUnreadable
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A .keras file.")],
     data: Data,
+    test_time_augmentation: Annotated[
+        str | None,
+        typer.Option(help="Average over views of each image: 'flip' (mirrored) or 'shift' (moved by a few pixels)."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for evaluation.json and pictures: confusion matrix, calibration, the images answered worst."
+        ),
+    ] = None,
     skip_unreadable: SkipUnreadable = False,
     as_json: Json = False,
 ) -> None:
@@ -22,8 +32,14 @@ def evaluate(
     from ..zoo.inputs import image_shape
 
     loaded = zoo.load_model(model)
-    evaluation = training.evaluate(loaded, options.load(data, image_shape(loaded), skip_unreadable))
+    images = options.load(data, image_shape(loaded), skip_unreadable)
+    if report is None:
+        evaluation = training.evaluate(loaded, images, test_time_augmentation=test_time_augmentation)
+    else:
+        evaluation = training.write_report(loaded, images, report, test_time_augmentation=test_time_augmentation)
     if as_json:
         console.show_json(console.evaluation_facts(evaluation))
-    else:
-        console.show_evaluation(evaluation, title=f"{model} on the test split of {data}")
+        return
+    console.show_evaluation(evaluation, title=f"{model} on the test split of {data}")
+    if report is not None:
+        typer.echo(f"Report: {report}")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..zoo.errors import InputError
-from . import console, options
+from . import options, runs
 from .heavy import import_tensorflow
-from .options import Changes, Data, Json, Overwrite, RecipeFile, Resume, SkipUnreadable
+from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
 
 if TYPE_CHECKING:
     import keras
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def fine_tune(
     model: Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .keras file of a trained model.")],
-    data: Data,
     run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    data: RecipeData = None,
     weights: Annotated[
         str | None, typer.Option(help="What a model by name starts from: a tag or a file; its first tag by default.")
     ] = None,
@@ -51,12 +51,10 @@ def fine_tune(
     loaded = zoo.load_model(model) if is_file else None
     if is_file:
         card_of(loaded.name)
-    height, width, channels = image_shape(loaded) if is_file else card.input_shape
-    if image_size is not None:
-        if is_file and not {height, width} <= {None, image_size}:
-            raise InputError(f"{model} takes images of {height}x{width} pixels; --image-size is {image_size}.")
-        height = width = image_size
-    images = options.load(data, (height, width, channels), skip_unreadable)
+    shape = image_shape(loaded) if is_file else card.input_shape
+    if is_file and image_size is not None and not {*shape[:2]} <= {None, image_size}:
+        raise InputError(f"{model} takes images of {shape[0]}x{shape[1]} pixels; --image-size is {image_size}.")
+    images = runs.load(data, how, shape, image_size, skip_unreadable)
     keras.utils.set_random_seed(how.seed)
     if is_file:
         tuned = _with_head_for(loaded, images)
@@ -64,13 +62,7 @@ def fine_tune(
         asked = {"head": images.task, "labels": images.labels, "input_shape": images.image_shape}
         tuned = zoo.create_model(model, weights=weights or options.default_weights(card), **asked)
     result = training.fine_tune(tuned, images, how, run_dir=run_dir, resume=resume, overwrite=overwrite)
-    evaluation = training.evaluate(tuned, images)
-    if as_json:
-        test = console.evaluation_facts(evaluation)
-        console.show_json({"run": result.metrics, "test": test, "model": str(run_dir / "best.keras")})
-        return
-    console.show_evaluation(evaluation, title=f"{tuned.name} on the test split of {data}")
-    typer.echo(f"Best model: {run_dir / 'best.keras'}")
+    runs.show_result(result, images, run_dir, as_json=as_json)
 
 
 def _with_head_for(model: "keras.Model", data: "ImageData") -> "keras.Model":

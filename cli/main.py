@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from ..zoo.errors import InputError
-from . import benchmark, evaluate, export, fine_tune, info, models, predict, prune, quickstart, train
+from . import (
+    benchmark,
+    data,
+    evaluate,
+    export,
+    find_lr,
+    fine_tune,
+    info,
+    models,
+    predict,
+    prune,
+    quickstart,
+    recipe,
+    shards,
+    train,
+)
 
 app = typer.Typer(
     help="Reference convolutional networks by name: train, shrink, and export them with proof.",
@@ -18,7 +33,9 @@ app = typer.Typer(
 )
 app.command("list")(models.list_models)
 app.command()(info.info)
+app.command()(data.data)
 app.command()(train.train)
+app.command()(find_lr.find_lr)
 app.command()(fine_tune.fine_tune)
 app.command()(evaluate.evaluate)
 app.command()(prune.prune)
@@ -26,6 +43,8 @@ app.command()(export.export)
 app.command()(predict.predict)
 app.command()(benchmark.benchmark)
 app.command()(quickstart.quickstart)
+app.command()(recipe.recipe)
+app.command()(shards.shards)
 
 
 def _print_version(wanted: bool) -> None:

@@ -20,17 +20,21 @@ Data = Annotated[
     str,
     typer.Option(
         "--data",
-        help="'digits'; a folder with one sub-folder of images a class, or with train, val and test folders of these; "
-        "or a CSV file with a column 'image' and one called label, labels or mask, or columns of numbers.",
+        help="'digits' or 'digit-scenes'; a folder with one sub-folder of images a class, or with train, val and test "
+        "folders of these; a CSV file with a column 'image' and one called label, labels or mask, or columns of "
+        "numbers; a folder of shards; or 'tfds:NAME'.",
     ),
 ]
+RecipeData = Annotated[str | None, *Data.__metadata__]
+"""The same, where the recipe's `data.source` may say it."""
 SkipUnreadable = Annotated[
     bool,
     typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and name them, instead of stopping."),
 ]
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML file of the recipe.")]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="A field of the recipe, as in --set epochs=5; repeatable.")
+    list[str] | None,
+    typer.Option("--set", help="A field of the recipe: --set epochs=5, --set optimizer.lr=0.1; repeatable."),
 ]
 
 
@@ -61,15 +65,26 @@ def load(source: str, shape: tuple[int | None, ...], skip_unreadable: bool) -> "
 
 def recipe(file: Path | None, changes: list[str] | None, default: "Recipe") -> "Recipe":
     """The recipe of a file (or the default) with fields changed."""
-    import yaml
-
     fields: dict[str, Any] = {}
     for change in changes or []:
-        field, equals, value = change.partition("=")
-        if not equals:
-            raise InputError(f"--set {change!r} is no field=value.")
-        try:
-            fields[field] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {change!r}: {value!r} is no YAML value.") from error
+        _set(fields, change)
     return (type(default).load(file) if file else default).changed(**fields)
+
+
+def _set(fields: dict[str, Any], change: str) -> None:
+    """Adds what one `--set` says to the `fields` of the recipe: `epochs=5`, `optimizer=lion`, `optimizer.lr=0.1`."""
+    import yaml
+
+    path, equals, text = change.partition("=")
+    if not equals:
+        raise InputError(f"--set {change!r} is no field=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {change!r}: {text!r} is no YAML value.") from error
+    *sections, field = path.split(".")
+    for section in sections:
+        if not isinstance(fields.get(section), dict):  # a name that was set before it
+            fields[section] = {"name": fields[section]} if section in fields else {}
+        fields = fields[section]
+    fields[field] = value

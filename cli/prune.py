@@ -38,8 +38,7 @@ def prune(
         facts = {"before": console.evaluation_facts(before), "after": console.evaluation_facts(after)}
         console.show_json({"run": result.metrics, **facts, "model": str(run_dir / "best.keras")})
         return
-    headings, figures = zip(*console.summary(before).items(), strict=True)
-    zeros = f"{result.metrics['sparsity']:.1%} zeros"
-    rows = [("before", *figures), (zeros, *console.summary(after).values())]
-    console.show_table((loaded.name, *(f"test {heading}" for heading in headings)), rows)
+    after_by_name = console.summary(after)
+    rows = [(name, figure, after_by_name[name]) for name, figure in console.summary(before).items()]
+    console.show_table((f"{loaded.name}, test split", "before", f"{result.metrics['sparsity']:.1%} zeros"), rows)
     typer.echo(f"Pruned model: {run_dir / 'best.keras'}")

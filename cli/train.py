@@ -1,19 +1,25 @@
 """`pocketzoo train`: a fresh model on a dataset."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import console, options
+from . import console, options, runs
 from .heavy import import_tensorflow
-from .options import Changes, Data, Json, Overwrite, RecipeFile, Resume, SkipUnreadable
+from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..training import ImageData, Recipe
 
 
 def train(
     name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")],
-    data: Data,
     run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    data: RecipeData = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the card's by default.")
     ] = None,
@@ -24,26 +30,36 @@ def train(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Train a fresh model; RUN_DIR/best.keras is the result."""
+    """Train a fresh model; RUN_DIR/best.keras is the result.
+
+    With --set folds=5 it is cross-validated: trained five times, RUN_DIR/fold-1 and so on.
+    """
     from ..zoo.registry import model_card
 
-    height, width, channels = model_card(name).input_shape
-    shape = (height, width, channels) if image_size is None else (image_size, image_size, channels)
-
+    model_card(name)  # a wrong name is told at once
     import_tensorflow()
-    import keras
-
-    from .. import training, zoo
+    from .. import training
 
     how = options.recipe(recipe, changes, training.Recipe())
-    images = options.load(data, shape, skip_unreadable)
-    keras.utils.set_random_seed(how.seed)
-    model = zoo.create_model(name, head=images.task, labels=images.labels, input_shape=images.image_shape)
-    result = training.fit(model, images, how, run_dir=run_dir, resume=resume, overwrite=overwrite)
-    evaluation = training.evaluate(model, images)
-    if as_json:
-        test = console.evaluation_facts(evaluation)
-        console.show_json({"run": result.metrics, "test": test, "model": str(run_dir / "best.keras")})
+    images, make = runs.fresh_model(name, data, image_size, how, skip_unreadable)
+    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
+    if how.folds is not None:
+        _cross_validate(make, images, how, directory, as_json=as_json)
         return
-    console.show_evaluation(evaluation, title=f"{name} on the test split of {data}")
-    typer.echo(f"Best model: {run_dir / 'best.keras'}")
+    result = training.fit(make(), images, how, **directory)
+    runs.show_result(result, images, run_dir, as_json=as_json)
+
+
+def _cross_validate(
+    make: Callable[[], "keras.Model"], images: "ImageData", how: "Recipe", directory: dict, *, as_json: bool
+) -> None:
+    from .. import training
+
+    result = training.cross_validate(make, images, how, **directory)
+    if as_json:
+        console.show_json(result.to_dict())
+        return
+    rows = [(f"fold {number}", *fold.values()) for number, fold in enumerate(result.folds, start=1)]
+    rows += [("mean", *result.mean.values()), ("deviation", *result.deviation.values())]
+    texts = [(name, *(console.as_text(*pair) for pair in zip(result.mean, row, strict=True))) for name, *row in rows]
+    console.show_table(("", *result.mean), texts, title=f"Validation images of each fold, {images.source}")

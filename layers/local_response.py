@@ -57,7 +57,7 @@ class LocalResponseNormalization(CompositeLayer):
 
     def call(self, inputs, training=None):
         """The normalised map."""
-        x = keras.ops.cast(inputs, "float32")
+        x = keras.ops.cast(inputs, keras.backend.result_type("float32", self.compute_dtype))
         padded = self.pad(keras.ops.square(x))
         total = self.sum([shift(padded) for shift in self.shifts])
         normalized = x * keras.ops.power(total * self.alpha + self.bias, -self.beta)

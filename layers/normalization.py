@@ -52,9 +52,10 @@ class PixelNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         """Normalises pixels of shape `(batch, height, width, channels)`."""
+        wide = keras.backend.result_type("float32", self.compute_dtype)
         # In this order because it is `keras.layers.Rescaling`'s: the flat form then gives the same bits.
-        scale, offset = self.scale_and_offset()
-        return keras.ops.cast(keras.ops.cast(inputs, "float32") * scale + offset, self.compute_dtype)
+        scale, offset = (keras.ops.cast(constant, wide) for constant in self.scale_and_offset())
+        return keras.ops.cast(keras.ops.cast(inputs, wide) * scale + offset, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         """The input's shape."""

@@ -50,7 +50,8 @@ class L2Pool2D(CompositeLayer):
 
     def call(self, inputs, training=None):
         """The pooled map."""
-        squares = self.mean(keras.ops.square(keras.ops.cast(inputs, "float32")))
+        wide = keras.backend.result_type("float32", self.compute_dtype)
+        squares = self.mean(keras.ops.square(keras.ops.cast(inputs, wide)))
         root = squares * keras.ops.rsqrt(keras.ops.maximum(squares, self.epsilon))
         return keras.ops.cast(root, self.compute_dtype)
 

@@ -1,11 +1,12 @@
 """Whether a model and a dataset can be used together."""
 
 import keras
+import numpy as np
 
 from ..layers import Head
 from ..zoo.errors import InputError
 from ..zoo.inputs import image_shape
-from .data.images import ImageData, ImageSplit
+from .data.images import ImageData, ImageSplit, Targets
 from .outputs import by_name, map_outputs
 from .tasks import heads_of, tasks_of
 
@@ -53,6 +54,26 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
             )
         if task == "classification" and targets[name].max(initial=0) >= classes:
             raise InputError(f"{model.name} answers {classes} classes, but the data has class {targets[name].max()}.")
+
+
+def check_trainable(data: ImageData, batch_size: int) -> None:
+    """Raises InputError where there are too few images for a batch, or training shows no image of a class to tell."""
+    if batch_size > len(data.train):
+        raise InputError(
+            f"batch_size is {batch_size}, but {data.source} has {len(data.train)} images to train on; it takes no more."
+        )
+
+    def check(task: str, labels: tuple[str, ...], seen: Targets, asked: Targets) -> None:
+        if task not in ("classification", "multi_label"):
+            return
+        counts = [np.bincount(t, minlength=len(labels)) if t.ndim == 1 else t.sum(axis=0) for t in (seen, asked)]
+        unseen = [label for label, trained, validated in zip(labels, *counts, strict=True) if validated and not trained]
+        if unseen:
+            raise InputError(
+                f"{data.source}: class {unseen[0]!r} has images in validation but none in train; give each class some."
+            )
+
+    map_outputs(check, data.task, data.labels, data.train.labels, data.validation.labels)
 
 
 def adopt_labels(model: keras.Model, data: ImageData) -> None:

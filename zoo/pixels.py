@@ -1,5 +1,8 @@
 """Image files to the pixels every model takes. Training and prediction share this one way, so they cannot differ."""
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +17,65 @@ def read_image(path: str | Path, *, height: int, width: int, channels: int = 3) 
     """Reads an image file as uint8 pixels 0..255 of shape `(height, width, channels)`.
 
     Turned as its EXIF tag says, 16 bits brought to 8, transparency shown on white, brought to grey (1 channel) or RGB
-    (3), and resized bilinearly without keeping its aspect ratio.
+    (3), and resized bilinearly without keeping its aspect ratio; a JPEG that is at least twice too large is decoded at
+    half, a quarter or an eighth of its size, which takes half the time and less.
 
     Raises:
         InputError: There is no such file, or it is no whole image, or `channels` is neither 1 nor 3.
     """
     if channels not in MODES:
         raise InputError(f"images can be read with 1 (grey) or 3 (RGB) channels, not {channels}.")
+    return decode_image(read_bytes(path), path, height=height, width=width, channels=channels)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of an image file.
+
+    Raises:
+        InputError: There is no such file, or it cannot be read.
+    """
     try:
-        with Image.open(path) as image:
-            return resize(_eight_bits(ImageOps.exif_transpose(image)).convert(MODES[channels]), height, width)
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
+    except OSError as error:
         raise InputError(f"{path} cannot be read as an image: {error}.") from error
+
+
+def decode_image(encoded: bytes, name: object, *, height: int, width: int, channels: int) -> np.ndarray:
+    """The pixels of an image file's content, as `read_image` gives them.
+
+    Args:
+        encoded: The content.
+        name: What an error calls it.
+        height: Rows to resize to.
+        width: Columns to resize to.
+        channels: 1 (grey) or 3 (RGB).
+
+    Raises:
+        InputError: It is no whole image.
+    """
+    with opened(encoded, name) as image:
+        image.draft(None, (max(height, width),) * 2)  # of JPEG alone; sides both, for it may lie on its side
+        ImageOps.exif_transpose(image, in_place=True)
+        shown, mode = _eight_bits(image), MODES[channels]
+        return resize(shown if shown.mode == mode else shown.convert(mode), height, width)
+
+
+@contextmanager
+def opened(encoded: bytes, name: object) -> Iterator[Image.Image]:
+    """Pillow's image of a file's content; what goes wrong in the block is told with `name`.
+
+    Raises:
+        InputError: It is no whole image.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            yield image
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
+        raise InputError(f"{name} cannot be read as an image: {error}.") from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -198,7 +198,7 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         (["info", "lenet"], "unknown model 'lenet': did you mean lenet5"),
         (["train", "lenet6", "--data", "digits", "--run-dir", "run"], "unknown model 'lenet6'"),
         (["train", "lenet5", "--data", "nowhere", "--run-dir", "run"], "neither 'digits' nor a folder"),
-        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epoch=3"], "epoch: Extra inputs"),
+        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epoch=3"], "epoch: unknown field"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs"], "no field=value"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs=["], "is no YAML value"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--recipe", "no.yaml"], "no.yaml cannot be read"),
@@ -217,7 +217,7 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         ),
         (
             ["fine-tune", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "mode=all"],
-            "mode: Input should be",
+            "mode: unknown value",
         ),
         (["export", "garbage.keras", "--out", "out", "--targets", "moon"], "unknown target 'moon'"),
         (["export", "garbage.keras", "--out", "out", "--targets", ","], "no targets"),

@@ -3,6 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketzoo import training, zoo
+from pocketzoo.training.recipe.loss import TASKS
+from pocketzoo.training.recipe.ready_recipes import FOLDER
 
 
 @given(
@@ -25,23 +27,86 @@ def test_recipe_survives_its_file(tmp_path_factory, recipe):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch: 3", r"epoch: Extra inputs are not permitted \(got 3\). Its fields are epochs"),
-        ("epochs: 0", "epochs: Input should be greater than 0"),
-        ("epochs: many", "epochs: Input should be a valid integer"),
-        ("optimizer: {lr: -1}", "optimizer.adamw.lr: Input should be greater than 0"),
-        ("optimizer: adam2", "optimizer: Input tag 'adam2' found"),
-        ("optimizer: {lr: .inf}", "optimizer.adamw.lr: Input should be a finite number"),
+        (
+            "epoch: 3",
+            r"recipe: epoch: unknown field 'epoch': did you mean epochs\? there are epochs, .*seed\.$",
+        ),
+        ("epochs: 0", r"epochs: must be greater than 0 \(got 0\)\.$"),
+        ("epochs: many", r"epochs: must be a valid integer, .* \(got 'many'\)\.$"),
+        ("optimizer: {lr: -1}", r"optimizer\.lr: must be greater than 0 \(got -1\)"),
+        ("optimizer: {lr: .inf}", r"optimizer\.lr: must be a finite number"),
+        (
+            "optimizer: adam2",
+            r"optimizer: unknown name 'adam2': did you mean adam or adamw\? there are sgd, .*lamb\.$",
+        ),
+        (
+            "optimizer: {momentum: 1}",
+            r"optimizer\.momentum: unknown field of adamw 'momentum': there are lr, ",
+        ),
+        ("optimizer: {name: momentum, momentum: 2}", r"optimizer\.momentum: must be less than 1 \(got 2\)"),
+        ("optimizer: 3", r"optimizer: must have a name \(got 3\): there are sgd, "),
+        ("schedule: {name: step, milestones: [0.5, 2]}", r"schedule\.milestones\[1\]: must be less than 1 \(got 2\)"),
+        ("loss: dcie", r"loss: unknown name 'dcie': did you mean dice\? there are cross_entropy, .*, tversky\.$"),
+        ("loss: [dice, {name: focal, gama: 1}]", r"loss\[1\]\.gama: unknown field of focal 'gama': did you mean gamma"),
+        ("loss: {gamma: 1}", r"loss: must have a name \(got \{'gamma': 1\}\): there are cross_entropy"),
+        ("loss: []", r"loss: Tuple should have at least 1 item"),
+        ("loss: {name: tversky, alpha: 0, beta: 0}", "loss: alpha and beta are both 0; one of them takes more"),
+        ("augmentation: lihgt", r"augmentation: unknown value 'lihgt': did you mean light\? there are none, light, "),
+        (
+            "augmentation: [{name: flip, mode: x}]",
+            r"augmentation\[0\]\.mode: unknown value 'x': there are horizontal",
+        ),
+        (
+            "augmentation: [flip, mixpu]",
+            r"augmentation\[1\]: unknown name 'mixpu': did you mean mixup\? there",
+        ),
+        (
+            "data: {sampling: ovr}",
+            r"data\.sampling: unknown value 'ovr': did you mean over\? there are none",
+        ),
+        ("data: {image_size: [1, 2, 3]}", r"data\.image_size: Tuple should have at most 2 items"),
+        ("epochs: 0\nbatch_size: 0", r"epochs: must be greater .*; batch_size: must be greater"),
         ("- epochs", "is not a recipe"),
         ("1: 2", "is not a recipe"),
         ("epochs: [", "cannot be read as a recipe"),
         ("!!python/object/apply:os.system ['true']", "cannot be read as a recipe"),
     ],
 )
-def test_recipe_that_is_wrong_names_the_field(text, message, tmp_path):
+def test_recipe_that_is_wrong_names_the_field_and_what_is_allowed(text, message, tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(zoo.InputError, match=message):
         training.Recipe.load(path)
+
+
+def test_fine_tuning_draws_no_kernels_anew():
+    with pytest.raises(zoo.InputError, match="recipe: initializer is 'he_normal', which draws every kernel anew"):
+        training.FineTuneRecipe(initializer="he_normal")
+
+
+def test_side_of_the_images_is_their_height_and_width():
+    assert training.Recipe(data={"image_size": 32}).data.image_size == (32, 32)
+    assert training.Recipe(data={"image_size": [32, 48]}).data.image_size == (32, 48)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_every_model_has_a_recipe_to_begin_with(name):
+    card = zoo.model_card(name)
+    recipe = training.ready_recipe(name)
+    losses = recipe.loss if isinstance(recipe.loss, tuple) else filter(None, [recipe.loss])
+    assert all(loss.name in TASKS[card.task] for loss in losses)
+    assert (recipe.augmentation == "segmentation") == (card.task == "segmentation")
+    assert isinstance(training.ready_recipe(name, fine_tune=True), training.FineTuneRecipe)
+
+
+def test_every_recipe_to_begin_with_is_somebodys():
+    families = {zoo.model_card(name).family for name in zoo.list_models()}
+    assert {path.stem for path in FOLDER.iterdir()} == families | {"fine_tune"}
+
+
+def test_recipe_for_an_unknown_model_is_refused():
+    with pytest.raises(zoo.InputError, match="unknown model 'resnet51': did you mean"):
+        training.ready_recipe("resnet51")
 
 
 def test_missing_recipe_is_named(tmp_path):

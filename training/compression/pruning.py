@@ -55,13 +55,18 @@ def prune(
         The run; its metrics also have `sparsity`, the share of zeros over all pruned kernels.
 
     Raises:
-        InputError: `sparsity` or `frequency` is out of range, or as in `fit`.
+        InputError: `sparsity` or `frequency` is out of range, the recipe averages weights or draws new ones, or as in
+            `fit`.
     """
     recipe = recipe or DEFAULT_RECIPE
     if not 0 <= sparsity < 1:
         raise InputError(f"sparsity is {sparsity}; it takes 0 or more and less than 1.")
-    steps = steps_per_epoch(data.train, recipe)
-    half = max(1, recipe.epochs * steps // 2)
+    if recipe.initializer is not None:
+        raise InputError(f"initializer is {recipe.initializer!r}; pruning goes on from trained weights.")
+    if recipe.optimizer.ema is not None:
+        raise InputError(f"optimizer.ema is {recipe.optimizer.ema}; pruning takes none: averages are not zero.")
+    updates = steps_per_epoch(data.train, recipe) / recipe.optimizer.accumulate
+    half = max(1, int(recipe.epochs * updates / 2))
     frequency = max(1, half // UPDATES) if frequency is None else frequency
     if not 1 <= frequency <= half:
         raise InputError(f"frequency is {frequency}; it takes 1 to {half} steps, half of the run.")
@@ -73,7 +78,7 @@ def prune(
         recipe=recipe,
         settings={"verb": "prune", "sparsity": sparsity, "frequency": frequency},
         callbacks=[PruningCallback(kernels, sparsity, end_step, frequency)],
-        first_eligible=math.ceil(end_step / steps) - 1,  # the epoch in which the last update falls
+        first_eligible=math.ceil(end_step / updates) - 1,  # the epoch in which the last update falls
         final_metrics=lambda: {"sparsity": measured_sparsity(kernels)},
     )
     with _own_constraints_after(kernels):
@@ -95,7 +100,8 @@ def measured_sparsity(kernels: list[keras.Variable]) -> float:
 
 
 class PruningCallback(keras.callbacks.Callback):
-    """Drives the masks by `optimizer.iterations`, which also is right where a batch of the log is several steps."""
+    """Drives the masks by `optimizer.iterations`, which also is right where a batch of the log is several steps: an
+    update of the masks whose step went by in between is made up for."""
 
     def __init__(self, kernels: list[keras.Variable], sparsity: float, end_step: int, frequency: int):
         super().__init__()
@@ -106,15 +112,24 @@ class PruningCallback(keras.callbacks.Callback):
         """Starts with a mask of what is zero already: so a resumed run gets its masks back."""
         from .tfmot import MagnitudePruning, Masked
 
-        iterations = self.model.optimizer.iterations
-        self._pruning = MagnitudePruning(self._kernels, lambda: iterations.value, **self._arguments)
+        frequency = self._arguments["frequency"]
+        self._pruning = MagnitudePruning(self._kernels, lambda: self._due() * frequency, **self._arguments)
         for kernel, mask in zip(self._kernels, self._pruning.masks, strict=True):
             kernel.constraint = Masked(mask, kernel.constraint)
         self._pruning.update()
+        self._done = int(self._due())
 
     def on_train_batch_end(self, batch, logs=None):
         """Updates the masks when it is time."""
-        self._pruning.update()
+        if int(self._due()) > self._done:
+            self._pruning.update()
+            self._done = int(self._due())
+
+    def _due(self):
+        """How many updates of the masks there should have been by now."""
+        # Asked for anew each time: where batches are accumulated, `iterations` is no variable.
+        steps = keras.ops.convert_to_tensor(self.model.optimizer.iterations)
+        return keras.ops.minimum(steps, self._arguments["end_step"]) // self._arguments["frequency"]
 
 
 @contextmanager

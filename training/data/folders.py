@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ...zoo.errors import InputError
+from .files import Paths
 from .listing import Listing, Target
 from .splitting import SPLIT_NAMES
 
@@ -38,7 +39,7 @@ def list_folder(folder: Path) -> Listing:
     ]
     images, labels, splits = zip(*rows, strict=True)
     target = Target("classification", names, np.array(labels, "int32"))
-    return Listing(str(folder), np.array(images, object), target, np.array(splits))
+    return Listing(str(folder), Paths(images), target, np.array(splits))
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:

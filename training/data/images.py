@@ -1,16 +1,15 @@
 """Images and what is to be answered to each, split into train, validation and test."""
 
 import hashlib
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from ...zoo.pixels import read_image
+from ...zoo.pixels import decode_image
 from ..outputs import by_name, map_outputs
+from .files import Files
 from .masks import FileMasks
 
 Shape = tuple[int, int, int]
@@ -56,22 +55,22 @@ class ArrayImages:
 class FileImages:
     """Images in files, decoded when they are taken."""
 
-    def __init__(self, paths: Sequence[Path], shape: Shape):
-        self._paths = list(paths)
+    def __init__(self, files: Files, shape: Shape):
+        self.files = files
         self.shape = shape
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self._paths)
+        return len(self.files)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """The images at `indices`, decoded side by side."""
-        height, width, channels = self.shape
         with ThreadPoolExecutor() as pool:
-            decoded = pool.map(
-                lambda i: read_image(self._paths[i], height=height, width=width, channels=channels), indices
-            )
-            return np.stack(list(decoded))
+            return np.stack(list(pool.map(self._decode, indices)))
+
+    def _decode(self, row: int) -> np.ndarray:
+        height, width, channels = self.shape
+        return decode_image(self.files.read(row), self.files.name(row), height=height, width=width, channels=channels)
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class ImageData:
         for split in (self.train, self.validation, self.test):
             first = np.arange(min(16, len(split)))
             for targets in by_name(split.labels).values():
-                digest.update(targets[first].tobytes() if isinstance(targets, FileMasks) else targets.tobytes())
+                digest.update(targets.tobytes() if isinstance(targets, np.ndarray) else targets[first].tobytes())
             digest.update(split.images.take(first).tobytes())
         return digest.hexdigest()
 

@@ -1,67 +1,118 @@
-"""tf.data streams whose order and augmentation depend on (seed, epoch) alone, whatever the parallelism."""
+"""tf.data streams whose order and augmentation depend on (seed, epoch, image) alone, whatever the parallelism."""
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from ..augmentation import augmenter
+from ..augmentation.augmenter import augmenter
+from ..augmentation.mixing import mixable, mixing
 from ..outputs import map_outputs
 from ..recipe.recipe import Recipe
+from .balance import chosen_images, images_per_epoch, weigher
+from .cache import CachedImages
 from .feature_maps import FeatureMaps
-from .images import Images, ImageSplit, Targets
-from .masks import FileMasks
+from .images import ArrayImages, Images, ImageSplit, Targets
 
 
 def steps_per_epoch(split: ImageSplit, recipe: Recipe) -> int:
     """Batches in an epoch; the last may be smaller."""
-    return math.ceil(len(split) / recipe.batch_size)
+    return math.ceil(images_per_epoch(split, recipe.data) / recipe.batch_size)
 
 
-def training_batches(split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0) -> tf.data.Dataset:
-    """Batches of (float32 pixels, targets), shuffled and augmented anew each epoch, from `first_epoch` to the end.
+def training_batches(
+    split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0, first_step: int = 0
+) -> tf.data.Dataset:
+    """Batches to train on, shuffled and augmented anew each epoch, from a batch of an epoch to the end of the recipe.
 
-    Started at epoch 7, it gives what a stream started at 0 gives from there: that is what `resume` rests on.
+    Started at batch 3 of epoch 7, it gives what a stream started at 0 gives from there: that is what `resume` rests on.
+    Feature maps are not augmented.
+
+    Args:
+        split: What to train on.
+        recipe: Seed, epochs, batch size, augmentation and what its section `data` says.
+        first_epoch: Number of the first epoch, from 0.
+        first_step: Number of the first batch in that epoch, from 0.
+
+    Returns:
+        Float32 pixels `(batch, height, width, channels)` in 0..255, and targets as in `Targets`, one-hot instead of
+        classes where the augmentation mixes images; and sample weights where classes have weights.
+
+    Raises:
+        InputError: The recipe asks of these targets what they cannot give: classes, or answers to mixed images.
     """
-    augment = augmenter(recipe.augmentation)
+    count = images_per_epoch(split, recipe.data)
 
-    def epoch_order(epoch):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(split)), seed=[recipe.seed, tf.cast(epoch, tf.int32)]
-        )
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
-        return batches.map(lambda number, indices: (epoch * steps_per_epoch(split, recipe) + number, indices))
+    @tf.autograph.experimental.do_not_convert
+    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[recipe.seed, tf.cast(epoch, tf.int32)])
+        shown = (order, tf.gather(_rows_of_epoch(split, recipe, epoch), order))
+        batches = tf.data.Dataset.from_tensor_slices(shown).batch(recipe.batch_size)
+        rest = batches.skip(tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0))
+        return rest.map(lambda places, rows: (epoch, places, rows))
 
-    def load(step, indices):
-        images, labels = _take(split, indices)
-        if augment is None:
-            return images, labels
-        return augment(images, labels, tf.stack([recipe.seed, tf.cast(step, tf.int32)]))
-
-    epochs = tf.data.Dataset.range(first_epoch, recipe.epochs)
-    batches = epochs.flat_map(epoch_order).map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.range(first_epoch, recipe.epochs).flat_map(batches_of)
+    return batches.map(_loader(split, recipe), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
     """Batches of (float32 pixels, targets) in the split's own order."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-    return indices.map(lambda i: _take(split, i), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def load(rows: tf.Tensor) -> tuple[Any, Any]:
+        return _inputs(split.images, rows), map_outputs(partial(_rows, rows), split.labels)
+
+    return indices.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _take(split: ImageSplit, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | dict[str, tf.Tensor]]:
-    return _inputs(split.images, indices), map_outputs(lambda targets: _rows(targets, indices), split.labels)
+def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
+    """The function from an epoch, places in it and the rows of the images there to a batch.
+
+    The place is what an image's random numbers hang on: one that is shown twice in an epoch is changed in two ways.
+    """
+    from_features = isinstance(split.images, FeatureMaps)
+    augmentation = "none" if from_features else recipe.augmentation
+    augment, weigh = augmenter(augmentation), weigher(split, recipe.data)
+    mixers = mixing(augmentation)
+    to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda targets: tf.identity, split.labels)
+    cached = recipe.data.cache and not isinstance(split.images, ArrayImages | FeatureMaps)
+    images = CachedImages(split.images) if cached else split.images
+
+    @tf.autograph.experimental.do_not_convert
+    def load(epoch: tf.Tensor, places: tf.Tensor, rows: tf.Tensor) -> tuple:
+        inputs, targets = _inputs(images, rows), map_outputs(partial(_rows, rows), split.labels)
+        targets = map_outputs(lambda function, rows: function(rows), to_mix, targets)
+        if augment is not None:
+            of_epoch = tf.fill(tf.shape(places), (recipe.seed << 32) + epoch)
+            inputs, targets = augment(inputs, targets, tf.stack([of_epoch, tf.cast(places, tf.int64)], axis=1))
+        return (inputs, targets) if weigh is None else (inputs, targets, weigh(targets))
+
+    return load
 
 
-def _rows(targets: Targets, indices: tf.Tensor) -> tf.Tensor:
-    if isinstance(targets, FileMasks):
-        masks = tf.numpy_function(targets.__getitem__, [indices], tf.int32)
-        return tf.ensure_shape(masks, (None, *targets.shape[1:]))
-    return tf.gather(targets, indices)
+def _rows_of_epoch(split: ImageSplit, recipe: Recipe, epoch: tf.Tensor) -> tf.Tensor:
+    if recipe.data.sampling == "none":
+        return tf.range(len(split), dtype=tf.int64)
+
+    def chosen(epoch: np.ndarray) -> np.ndarray:
+        return chosen_images(split, recipe.data, seed=recipe.seed, epoch=int(epoch))
+
+    return tf.ensure_shape(tf.numpy_function(chosen, [epoch], tf.int64), (images_per_epoch(split, recipe.data),))
 
 
-def _inputs(images: Images | FeatureMaps, indices: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
+def _rows(rows: tf.Tensor, targets: Targets) -> tf.Tensor:
+    if isinstance(targets, np.ndarray):
+        return tf.gather(targets, rows)
+    masks = tf.numpy_function(targets.__getitem__, [rows], tf.int32)
+    return tf.ensure_shape(masks, (None, *targets.shape[1:]))
+
+
+def _inputs(images: Images | FeatureMaps, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
     if isinstance(images, FeatureMaps):
-        maps = tf.numpy_function(images.take, [indices], images.dtypes)
+        maps = tf.numpy_function(images.take, [rows], images.dtypes)
         return tuple(tf.ensure_shape(map_, (None, *shape)) for map_, shape in zip(maps, images.shapes, strict=True))
-    pixels = tf.ensure_shape(tf.numpy_function(images.take, [indices], tf.uint8), (None, *images.shape))
+    pixels = tf.ensure_shape(tf.numpy_function(images.take, [rows], tf.uint8), (None, *images.shape))
     return tf.cast(pixels, tf.float32)

@@ -1,17 +1,16 @@
-"""Where data comes from: scikit-learn's digits, a folder of images by class, or a table."""
+"""Where data comes from, by what the user calls it."""
 
 from operator import index
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ...zoo.errors import InputError
-from ...zoo.pixels import MODES, resize
+from ...zoo.pixels import MODES
 from .folders import list_folder
-from .images import ArrayImages, ImageData, ImageSplit
-from .listing import OnUnreadable, read_listing
-from .splitting import TEST, VALIDATION
+from .images import ImageData
+from .listing import Listing
+from .reading import OnUnreadable, read_listing
 from .tables import list_table
 
 
@@ -29,12 +28,17 @@ def load_data(
         source: One of
 
             - `"digits"`: scikit-learn's 1,797 handwritten digits, 8x8;
+            - `"digit-scenes"`: several of these digits on photographs, with masks for a segmentation;
+              `"digit-scenes:multi_label"`, `"digit-scenes:count"` and `"digit-scenes:all"` ask other things of them;
             - a folder with one sub-folder of images a class, or with train, val (or valid, validation) and test folders
               of these: that split is kept, and a missing val takes 10 % of the train images, a missing test 20 %;
             - a CSV file with the path of each image and its class, labels, numbers or mask, and its split where there
-              is a column for it: `pocketzoo.training.data.tables` says how.
-        image_size: Side, or (height, width), to resize images to; by default 32 for digits and 224 for files.
-        channels: 1 (grey) or 3 (RGB); by default 1 for digits and 3 for files.
+              is a column for it: `pocketzoo.training.data.tables` says how;
+            - a folder of TFRecord shards, as `pocketzoo shards` writes them;
+            - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed.
+        image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes and
+            224 for files.
+        channels: 1 (grey) or 3 (RGB); by default 1 for digits and 3 for all else.
         seed: Of the split.
         on_unreadable: Whether an image that cannot be read, or a mask that is none of its image, is an error or is left
             out (and named in `skipped`).
@@ -48,13 +52,43 @@ def load_data(
     if channels not in (None, *MODES):
         raise InputError(f"channels is {channels}; allowed are 1 (grey) and 3 (RGB).")
     if source == "digits":
-        return _digits(_sides(32 if image_size is None else image_size), channels or 1, seed)
-    path = Path(source)
-    if not path.is_dir() and not (path.is_file() and path.suffix.lower() == ".csv"):
-        raise InputError(f"data {str(source)!r} is neither 'digits' nor a folder nor a .csv file.")
+        from .digits import digits  # imports scikit-learn
+
+        return digits(_sides(32 if image_size is None else image_size), channels or 1, seed)
+    name, _, asked = str(source).partition(":")
+    if name == "digit-scenes":
+        from .digit_scenes import digit_scenes  # imports scikit-learn
+
+        return digit_scenes(
+            asked or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
+        )
     shape = (*_sides(224 if image_size is None else image_size), channels or 3)
-    listing = list_folder(path) if path.is_dir() else list_table(path)
-    return read_listing(listing, shape, seed=seed, on_unreadable=on_unreadable)
+    return read_listing(list_source(source), shape, seed=seed, on_unreadable=on_unreadable)
+
+
+def list_source(source: str | Path) -> Listing:
+    """What a folder, a table, shards or a data set of tensorflow-datasets hold, before any image is decoded.
+
+    Raises:
+        InputError: There is no such source, or it is not as it should be.
+    """
+    name, _, of_tfds = str(source).partition(":")
+    if name == "tfds":
+        from .tfds import list_tfds  # imports TensorFlow
+
+        return list_tfds(of_tfds)
+    path = Path(source)
+    if (path / "shards.json").is_file():
+        from .shards import list_shards  # imports TensorFlow
+
+        return list_shards(path)
+    if path.is_dir():
+        return list_folder(path)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return list_table(path)
+    raise InputError(
+        f"data {str(source)!r} is neither 'digits' nor a folder, a .csv file, 'digit-scenes' or 'tfds:NAME'."
+    )
 
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
@@ -65,21 +99,3 @@ def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
     if min(height, width) < 1:
         raise InputError(f"image_size is {image_size!r}; it takes pixels, 1 or more: a side, or (height, width).")
     return height, width
-
-
-def _digits(sides: tuple[int, int], channels: int, seed: int) -> ImageData:
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    digits = load_digits()
-    small = np.round(digits.images * (255 / 16)).astype("uint8")  # scikit-learn's ink goes from 0 to 16
-    pixels = np.stack([resize(Image.fromarray(image).convert(MODES[channels]), *sides) for image in small])
-    names = tuple(str(name) for name in digits.target_names)
-    labels = digits.target.astype("int32")
-    # These images never change, so scikit-learn's own split serves, and figures compare with others' on its digits.
-    rest, test = train_test_split(np.arange(len(labels)), test_size=TEST, stratify=labels, random_state=seed)
-    train, validation = train_test_split(
-        rest, test_size=round(VALIDATION * len(labels)), stratify=labels[rest], random_state=seed
-    )
-    splits = (ImageSplit(ArrayImages(pixels[part]), labels[part]) for part in (train, validation, test))
-    return ImageData("digits", names, *splits)

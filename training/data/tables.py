@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ...zoo.errors import InputError, unknown
+from .files import Paths
 from .listing import Listing, Target
 from .splitting import SPLIT_NAMES
 
@@ -60,7 +61,7 @@ def list_table(path: Path) -> Listing:
     if "train" not in splits:
         raise InputError(f"{path} has no train image in its column 'split'.")
     targets = {output: _target(table, columns) for output, columns in _outputs(path, names).items()}
-    return Listing(str(path), np.array(images, object), targets.get("", targets), np.array(splits))
+    return Listing(str(path), Paths(images), targets.get("", targets), np.array(splits))
 
 
 def _table(path: Path) -> Table:
@@ -146,7 +147,7 @@ def _multi_label(table: Table, column: str) -> Target:
 def _segmentation(table: Table, column: str) -> Target:
     paths = [table.path.parent / value for value in table.read(column, _filled)]
     file = table.path.parent / f"{column.removesuffix('mask')}labels.txt"
-    return Target("segmentation", _named_classes(file) if file.exists() else None, np.array(paths, object))
+    return Target("segmentation", _named_classes(file) if file.exists() else None, Paths(paths))
 
 
 def _named_classes(file: Path) -> tuple[str, ...]:

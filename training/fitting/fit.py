@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,15 +11,18 @@ import keras
 import numpy as np
 
 from ...zoo.errors import InputError
-from ..compatibility import adopt_labels, check_fit_together
+from ...zoo.flat import without_optimizer
+from ..compatibility import adopt_labels, check_fit_together, check_trainable
 from ..data.images import ImageData
-from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from ..data.pipeline import steps_per_epoch
 from ..recipe.recipe import Recipe
+from .compilation import compile_network
 from .history import History
-from .objectives import objectives
-from .optimizers import RateGroup, make_optimizer
+from .initializers import draw_kernels
+from .optimizers import RateGroup
 from .run_directory import RunDirectory
 from .session import Session
+from .settings import training_settings
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def fit(
         verbose: Show progress on standard error.
 
     Raises:
-        InputError: Model and data do not fit together, `run_dir` cannot be used, or the loss became NaN or infinite.
+        InputError: Model, data and recipe do not fit together, `run_dir` cannot be used, or the loss became NaN or
+            infinite.
     """
     job = Job(f"Training {model.name}", recipe or Recipe(), {"verb": "fit"})
     return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
@@ -107,13 +110,18 @@ def run_job(
     """Trains `model` for `job`; arguments and errors as of `fit`."""
     if resume and run_dir is None:
         raise InputError("resume takes the run_dir of the run to go on with.")
+    if job.recipe.tensorboard and run_dir is None:
+        raise InputError("tensorboard takes a run_dir to write the curves to.")
+    if job.recipe.folds is not None:
+        raise InputError(f"folds is {job.recipe.folds}; training.cross_validate is what trains by folds.")
     check_fit_together(model, data)
+    check_trainable(data, job.recipe.batch_size)
     adopt_labels(model, data)
-    settings = job.settings | {"model": model.name, "data": data.source, "fingerprint": data.fingerprint()}
+    settings = job.settings | {"model": model.name, "source": data.source, "fingerprint": data.fingerprint()}
     with _directory(run_dir) as path:
         run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
         history = run.history()
-        if len(history):
+        if run.last_checkpoint():
             run.restore_seeds(model)
         for number, phase in enumerate(job.phases or [_whole_model(job, model, data, verbose)]):
             if number == len(history.phases):
@@ -139,21 +147,22 @@ def _is_over(phase: Phase, history: History, job: Job) -> bool:
 
 def _whole_model(job: Job, model: keras.Model, data: ImageData, verbose: bool) -> Phase:
     def train(run: RunDirectory, history: History) -> None:
-        steps = steps_per_epoch(data.train, job.recipe)
-        compile_model(model, job.recipe, steps)
-        session = Session(
-            job.title,
-            job.recipe,
-            model,
-            network=model,
-            steps=steps,
-            batches=partial(training_batches, data.train),
-            validation=evaluation_batches(data.validation, job.recipe.batch_size),
-            callbacks=job.callbacks,
-            first_eligible=job.first_eligible,
-            verbose=verbose,
-        )
-        session.train(run, history)
+        draw_kernels(model, job.recipe)
+        with training_settings(model, job.recipe) as as_given:
+            network = compiled_network(model, job.recipe, steps_per_epoch(data.train, job.recipe))
+            session = Session(
+                job.title,
+                job.recipe,
+                model,
+                data,
+                network=network,
+                inputs=data,
+                callbacks=job.callbacks,
+                first_eligible=job.first_eligible,
+                as_given=as_given,
+                verbose=verbose,
+            )
+            session.train(run, history)
 
     return Phase(job.recipe.epochs, train, {})
 
@@ -167,7 +176,11 @@ def _directory(run_dir: str | Path | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Compiles `model` with the optimizer of `recipe`, for epochs of `steps` batches."""
-    groups = [RateGroup(recipe.optimizer.lr, model.trainable_variables)]
-    model.compile(make_optimizer(recipe, steps, groups), **objectives(model))
+def compiled_network(model: keras.Model, recipe: Recipe, steps: int) -> keras.Model:
+    """All layers of `model`, compiled to be trained by `recipe` in epochs of `steps` batches.
+
+    The model itself stays as it was: saved with losses and an optimizer of ours, it could be loaded nowhere else.
+    """
+    network = without_optimizer(model)
+    compile_network(network, model, recipe, steps, [RateGroup(recipe.optimizer.lr, model.trainable_variables)])
+    return network

@@ -5,13 +5,15 @@ import io
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclass
 class History:
-    """Metrics by epoch, such as `loss`, `accuracy`, `val_loss`, `val_accuracy`."""
+    """Metrics by epoch, such as `loss`, `accuracy`, `val_loss`, `val_accuracy`, and the `learning_rate` at its end."""
 
     epochs: list[dict[str, float]]
     phases: list[int] = field(default_factory=lambda: [0])
     """Index of the first epoch of each phase of the run that has begun."""
+    step: int = 0
+    """Batches that are done of the epoch after these."""
 
     def __len__(self) -> int:
         """Number of finished epochs."""
@@ -35,7 +37,8 @@ class History:
     def to_csv(self) -> str:
         """One row an epoch, counted from 1."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, ["epoch", *self.epochs[0]])
+        names = dict.fromkeys(name for epoch in self.epochs for name in epoch)
+        writer = csv.DictWriter(text, ["epoch", *names])
         writer.writeheader()
         writer.writerows({"epoch": number, **epoch} for number, epoch in enumerate(self.epochs, start=1))
         return text.getvalue()

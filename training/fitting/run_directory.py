@@ -1,27 +1,29 @@
-"""What a run leaves on disk: recipe, log, checkpoints, best model, metrics and curves."""
+"""What a run leaves on disk: recipe, environment, log, checkpoints, best model, metrics and curves."""
 
+import filecmp
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
 import numpy as np
 
 from ...zoo.atomic import UNFINISHED, atomic_path
-from ...zoo.errors import InputError, first_line
+from ...zoo.errors import InputError
 from ...zoo.flat import without_optimizer
 from ...zoo.saving import save_model
 from ..recipe.recipe import Recipe
+from .checkpoints import Checkpoints, readable
+from .environment import environment
 from .history import History
 
-SETTINGS, BEST = "pocketzoo-run.json", "best.keras"
-FILES = (SETTINGS, BEST, "recipe.yaml", "log.csv", "metrics.json", "curves.png")
+SETTINGS, BEST, ENVIRONMENT, EVENTS = "pocketzoo-run.json", "best.keras", "environment.json", "tensorboard"
+FILES = (SETTINGS, BEST, ENVIRONMENT, "recipe.yaml", "log.csv", "metrics.json", "curves.png")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class RunDirectory:
             path: The directory.
             recipe: How the run trains.
             settings: What else it is made from; `resume` takes the very same recipe and settings only.
-            resume: Go on from the last checkpoint, if there is one.
+            resume: Go on from the last checkpoint that is whole, if there is one.
             overwrite: Remove an earlier run that is in the way.
 
         Raises:
@@ -54,6 +56,7 @@ class RunDirectory:
             failed_at_once = run._settings_file.exists() and not resume and not run.last_checkpoint()
             if failed_at_once or not any(path.iterdir()):
                 run._write(SETTINGS, json.dumps(settings, indent=1))
+                (path / ENVIRONMENT).unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"run directory {path} cannot be written: {error.strerror}.") from error
         if not run._settings_file.exists() or (not resume and run.last_checkpoint()):
@@ -62,17 +65,28 @@ class RunDirectory:
             )
         run._check_same(settings)
         run._remove_unfinished()
+        for damaged in run._checkpoints.drop_damaged():
+            warnings.warn(f"{damaged} was damaged; the run goes on from {run.last_checkpoint()}.", stacklevel=4)
         run._write("recipe.yaml", recipe.to_yaml())
+        run._add_environment(recipe)
         return run
 
     def _check_same(self, settings: dict[str, Any]) -> None:
-        before = json.loads(self._settings_file.read_text())
-        now = json.loads(json.dumps(settings))
+        before = _flat(json.loads(self._settings_file.read_text()))
+        now = _flat(json.loads(json.dumps(settings)))
         changed = [
-            f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in now if before.get(key) != now.get(key)
+            f"{field} was {before.get(field)!r}, is {now.get(field)!r}"
+            for field in before | now
+            if before.get(field) != now.get(field)
         ]
         if changed:
             raise InputError(f"run directory {self.path} belongs to another run: {'; '.join(changed)}.")
+
+    def _add_environment(self, recipe: Recipe) -> None:
+        """One entry for each time that the run was started."""
+        file = self.path / ENVIRONMENT
+        before = json.loads(file.read_text()) if file.exists() else []
+        self._write(ENVIRONMENT, json.dumps([*before, environment() | {"seed": recipe.seed}], indent=1))
 
     def _remove_unfinished(self) -> None:
         """What a killed run was writing when it was killed."""
@@ -82,86 +96,109 @@ class RunDirectory:
     def _remove_files(self) -> None:
         """The run's own files; whatever else somebody keeps there stays, and keeps the directory from being used."""
         self._remove_unfinished()
-        for checkpoint in self._checkpoints():
-            shutil.rmtree(checkpoint)
+        for folder in [*self._checkpoints.all(), self.events]:
+            if folder.exists():
+                shutil.rmtree(folder)
         for name in FILES:
             (self.path / name).unlink(missing_ok=True)
+
+    @property
+    def events(self) -> Path:
+        """Where the curves for TensorBoard go."""
+        return self.path / EVENTS
 
     @property
     def _settings_file(self) -> Path:
         return self.path / SETTINGS
 
-    def save_checkpoint(self, model: keras.Model, network: keras.Model, history: History, *, is_best: bool) -> None:
-        """Keeps what the run needs to go on after the last epoch of `history`, and drops older checkpoints.
+    @property
+    def _checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.path)
+
+    def save_checkpoint(
+        self,
+        model: keras.Model,
+        network: keras.Model,
+        history: History,
+        *,
+        is_best: bool,
+        as_kept: Callable[[], AbstractContextManager] = nullcontext,
+    ) -> None:
+        """Keeps what the run needs to go on from where `history` ends, and drops all but the last two checkpoints.
 
         Args:
             model: The run's. Its random states are kept.
-            network: What is trained: `model` itself, or layers of it. Kept with its optimizer.
+            network: What is trained: `model` itself, or layers of it. Kept with its optimizer and running metrics.
             history: Of all epochs so far.
             is_best: Whether `model` is the best so far; if not, the last checkpoint's best stays the best. Kept without
                 an optimizer: whoever trains it on brings another.
+            as_kept: A context in which `model` is as it is to be kept if it is the best.
         """
-        older = sorted(self._checkpoints())
-        with TemporaryDirectory(prefix=UNFINISHED, dir=self.path) as temporary:
-            whole = Path(temporary, "checkpoint")
-            whole.mkdir()
+        last = self.last_checkpoint()
+        with self._checkpoints.new(history) as folder:
             if is_best:
-                save_model(without_optimizer(model), whole / BEST)
-            elif older and (older[-1] / BEST).exists():
-                _second_name(older[-1] / BEST, whole / BEST)
-            network.save_weights(whole / "state.weights.h5")
-            np.savez(whole / "seeds.npz", *(np.array(seed) for seed in _seeds(model)))
-            (whole / "history.json").write_text(json.dumps(vars(history)))
-            whole.rename(self.path / f"checkpoint-{len(history):05}")
-        for checkpoint in older:
-            shutil.rmtree(checkpoint)
-        self._publish_best()
-        self._write("log.csv", history.to_csv())
+                with as_kept():
+                    save_model(without_optimizer(model), folder / BEST)
+            elif last and (last / BEST).exists():
+                # A copy, where a second name for the same file would let one damage reach all checkpoints.
+                shutil.copyfile(last / BEST, folder / BEST)
+            network.save_weights(folder / "state.weights.h5")
+            np.savez(folder / "seeds.npz", *map(np.array, _seeds(model)))
+            np.savez(folder / "metrics.npz", *map(np.array, _running_metrics(network)))
+            (folder / "history.json").write_text(json.dumps(asdict(history)))
+        if is_best:
+            self._publish_best()
+        if len(history):
+            self._write("log.csv", history.to_csv())
 
     def load_best(self, model: keras.Model) -> None:
         """Puts the best weights so far into `model`."""
-        without_optimizer(model).load_weights(self.last_checkpoint() / BEST)
+        with readable(self.last_checkpoint()) as checkpoint:
+            without_optimizer(model).load_weights(checkpoint / BEST)
 
     def _publish_best(self) -> None:
         """The best model that belongs to the last checkpoint, where people look for it."""
         best, published = self.last_checkpoint() / BEST, self.path / BEST
-        if best.exists() and not (published.exists() and published.samefile(best)):
+        if not published.exists() or not filecmp.cmp(best, published, shallow=False):
             with atomic_path(published) as temporary:
-                temporary.unlink()
-                _second_name(best, temporary)
+                shutil.copyfile(best, temporary)
 
     def last_checkpoint(self) -> Path | None:
-        """The newest whole checkpoint."""
-        return max(self._checkpoints(), default=None)
-
-    def _checkpoints(self) -> list[Path]:
-        return [path for path in self.path.glob("checkpoint-*") if path.is_dir()]
+        """The newest."""
+        return self._checkpoints.last()
 
     def history(self) -> History:
         """What the run had measured at the last checkpoint; of no epochs if there is none."""
-        checkpoint = self.last_checkpoint()
-        if checkpoint is None:
+        if self.last_checkpoint() is None:
             return History([])
-        with _readable(checkpoint):
+        with readable(self.last_checkpoint()) as checkpoint:
             return History(**json.loads((checkpoint / "history.json").read_text()))
 
     def restore(self, network: keras.Model) -> None:
         """Brings the compiled `network` and its optimizer to where the last checkpoint left them."""
         network.optimizer.build(network.trainable_variables)
-        with _readable(self.last_checkpoint()) as checkpoint:
+        with readable(self.last_checkpoint()) as checkpoint:
             network.load_weights(checkpoint / "state.weights.h5")
 
     def restore_seeds(self, model: keras.Model) -> None:
         """Brings the random layers of the run's `model` to where the last checkpoint left them."""
-        with _readable(self.last_checkpoint()) as checkpoint, np.load(checkpoint / "seeds.npz") as seeds:
-            for seed, value in zip(_seeds(model), seeds.values(), strict=True):
-                seed.assign(value)
+        self._assign("seeds.npz", _seeds(model))
+
+    def restore_metrics(self, network: keras.Model) -> None:
+        """Brings the running metrics of `network`, which has been built for training, to the last checkpoint's."""
+        self._assign("metrics.npz", _running_metrics(network))
+
+    def _assign(self, name: str, variables: list[keras.Variable]) -> None:
+        with readable(self.last_checkpoint()) as checkpoint, np.load(checkpoint / name) as values:
+            for variable, value in zip(variables, values.values(), strict=True):
+                variable.assign(value)
 
     def finish(self, history: History, metrics: dict[str, Any]) -> None:
         """Writes what people look at in the end: metrics and curves."""
         from .plots import plot_curves
 
         self._publish_best()
+        self._write("log.csv", history.to_csv())
         self._write("metrics.json", json.dumps(metrics, indent=1))
         with atomic_path(self.path / "curves.png") as temporary:
             plot_curves(history, temporary)
@@ -171,22 +208,19 @@ class RunDirectory:
             temporary.write_text(text)
 
 
-def _second_name(file: Path, name: Path) -> None:
-    try:
-        os.link(file, name)
-    except OSError:  # of file systems without hard links
-        shutil.copyfile(file, name)
-
-
-@contextmanager
-def _readable(checkpoint: Path) -> Iterator[Path]:
-    try:
-        yield checkpoint
-    except Exception as error:  # of Keras, h5py, NumPy and JSON, for every way in which a file can be damaged
-        raise InputError(f"{checkpoint} cannot be read: {first_line(error)}") from error
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Sections of the recipe field by field, with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:
     """The states of the random layers, such as Dropout, which Keras keeps out of the saved weights."""
-    known = {id(v) for v in model.weights} | {id(v) for metric in model.metrics for v in metric.variables}
+    known = {id(v) for v in [*model.weights, *_running_metrics(model)]}
     return [v for v in model.variables if id(v) not in known]
+
+
+def _running_metrics(network: keras.Model) -> list[keras.Variable]:
+    return [variable for metric in network.metrics for variable in metric.variables]

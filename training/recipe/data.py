@@ -1,10 +1,14 @@
 """The section `data` of a recipe."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import BeforeValidator, PositiveInt
 
 from .section import Section
+
+
+def _sides(value: Any) -> Any:
+    return (value, value) if isinstance(value, int | str) else value
 
 
 class Data(Section):
@@ -12,7 +16,7 @@ class Data(Section):
 
     source: str | None = None
     """As `training.load_data` takes it; what the command line or the caller gives comes first."""
-    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_sides)] = None
     """Side, or height and width, in pixels; the model's by default."""
     class_weights: Literal["none", "inverse", "inverse_root", "effective"] = "none"
     """Weight of an image in the loss by how many there are of its class: `inverse` to the number, to its square root,
@@ -21,4 +25,5 @@ class Data(Section):
     """`over`: an epoch shows each class as often as the largest, images repeated. `under`: as often as the smallest,
     others left out, another choice in each epoch."""
     cache: bool = False
-    """Keep decoded images in a file while the run lasts: for sources of large files that take long to decode."""
+    """Keep decoded training images in a temporary file while the run lasts: for large files, which take long to decode.
+    It has as many bytes as the images have pixels, times their channels."""

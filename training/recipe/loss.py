@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Tag, model_validator
 
-from .section import NAMED, NonNegative, Positive, Section, Share
+from .section import NAMED, ONE_OR_SEVERAL, NonNegative, Positive, Section, Share
 
 Smoothing = Annotated[Share, Field(description="Share of the target that is spread evenly over all classes.")]
 
@@ -75,11 +75,20 @@ class Tversky(_Loss):
     alpha: NonNegative = 0.3
     beta: NonNegative = 0.7
 
+    @model_validator(mode="after")
+    def _weighs_something(self):
+        if self.alpha == self.beta == 0:
+            raise ValueError("alpha and beta are both 0; one of them takes more")
+        return self
+
 
 Loss = Annotated[
     CrossEntropy | BinaryCrossEntropy | Focal | Hinge | MSE | MAE | Huber | Dice | Tversky,
     Field(discriminator="name"),
     NAMED,
+]
+Losses = Annotated[
+    Annotated[Loss, Tag("one")] | Annotated[tuple[Loss, ...], Field(min_length=1), Tag("several")], ONE_OR_SEVERAL
 ]
 
 TASKS = {

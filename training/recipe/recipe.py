@@ -6,10 +6,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from ...zoo.errors import InputError, describe
+from ...zoo.errors import InputError
 from .augmentation import Augmentation
 from .data import Data
-from .loss import Loss
+from .loss import Losses
+from .mistakes import sentences
 from .optimizer import AdamW, Optimizer
 from .schedule import Cosine, Schedule
 from .section import NonNegative, Positive, Section, Share
@@ -22,30 +23,36 @@ class Recipe(Section):
     batch_size: PositiveInt = 32
     optimizer: Optimizer = AdamW()
     schedule: Schedule = Cosine()
-    loss: Loss | tuple[Loss, ...] | None = None
+    loss: Losses | None = None
     """What is minimised, or a list of which the sum is; by default what the head's task takes."""
     augmentation: Augmentation = "light"
     data: Data = Data()
     l1: NonNegative = 0.0
-    """Strength of a penalty on the absolute values of the kernels, added to the loss."""
+    """Factor of the kernels' absolute values in what is minimised. The losses that are shown are without it, so that
+    runs can be compared."""
     l2: NonNegative = 0.0
-    """Strength of a penalty on the squares of the kernels, added to the loss; `optimizer.weight_decay` is its decoupled
+    """Factor of the kernels' squares in what is minimised, shown as little; `optimizer.weight_decay` is its decoupled
     form."""
     dropout: Share | None = None
-    """Rate of the model's dropout layers; by default their own."""
+    """Rate of the model's dropout layers while it trains; by default their own."""
     initializer: Literal["glorot_uniform", "he_uniform", "he_normal", "lecun_normal", "orthogonal"] | None = None
     """Draws every kernel anew before training; by default the model is trained from what it is."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"] = "float32"
     """Of the arithmetic in training; weights and the saved model stay float32. `auto`: the fastest on this machine, by
     a measurement that is made once."""
     xla: bool | None = None
-    """Whether to compile the training step with XLA; by default as Keras decides."""
+    """Whether to compile the training step with XLA; by default as Keras decides: on a GPU only."""
     steps_per_execution: PositiveInt = 1
-    """Batches in one call of the compiled step: less overhead for small models."""
+    """Most batches in one call of the compiled step, of which an epoch has a whole number: less overhead for small
+    models."""
     early_stopping: PositiveInt | None = None
     """Stop after this many epochs without a better validation loss."""
     checkpoint_steps: PositiveInt | None = None
     """Keep a checkpoint after this many batches too; by default after every epoch only."""
+    monitor: bool = False
+    """Measure the gradient's norm and the share of dead units, by layer, after every epoch."""
+    tensorboard: bool = False
+    """Write the curves for TensorBoard too, into the folder `tensorboard` of the run directory."""
     folds: int | None = Field(None, ge=2)
     """Parts for cross-validation, `training.cross_validate`."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -63,8 +70,7 @@ class Recipe(Section):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            fields = ", ".join(type(self).model_fields)
-            raise InputError(f"recipe: {describe(error)}. Its fields are {fields}.") from error
+            raise InputError(f"recipe: {sentences(error, type(self))}.") from error
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
@@ -133,4 +139,12 @@ class FineTuneRecipe(Recipe):
     def _trains_at_all(self):
         if self.mode == "feature_extraction" and not self.head_epochs:
             raise ValueError("head_epochs is 0, but feature_extraction trains nothing besides the head")
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_what_is_pretrained(self):
+        if self.initializer is not None:
+            raise ValueError(
+                f"initializer is {self.initializer!r}, which draws every kernel anew; fine-tuning keeps them"
+            )
         return self

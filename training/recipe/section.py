@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field
 
 
 class Section(BaseModel):
     """A part of a recipe: an unknown field or an impossible value is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def given(self) -> dict[str, Any]:
         """What was said explicitly, besides defaults; and the names by which sections were chosen."""
@@ -26,15 +26,10 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-def _finite(value: float) -> float:
-    if value in (float("inf"), float("-inf")) or value != value:
-        raise ValueError("it takes a finite number")
-    return value
-
-
 NAMED = BeforeValidator(_named)
 """Lets a section that is chosen by `name` be given as the name alone."""
-Finite = Annotated[float, AfterValidator(_finite)]
+ONE_OR_SEVERAL = Discriminator(lambda value: "several" if isinstance(value, list | tuple) else "one")
+"""Tells a list from what else it may be, by the tags `one` and `several`."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -12,13 +11,14 @@ import numpy as np
 from ...zoo.errors import InputError
 from ...zoo.flat import without_optimizer
 from ..data.images import ImageData
-from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from ..data.pipeline import steps_per_epoch
+from ..fitting.compilation import compile_network
 from ..fitting.fit import Phase
 from ..fitting.history import History
-from ..fitting.objectives import objectives
-from ..fitting.optimizers import RateGroup, make_optimizer
+from ..fitting.optimizers import RateGroup
 from ..fitting.run_directory import RunDirectory
 from ..fitting.session import Session
+from ..fitting.settings import training_settings
 from ..recipe.recipe import FineTuneRecipe
 from .freezing import (
     TrainableReport,
@@ -64,18 +64,23 @@ class TuningPhase:
 
     def train(self, run: RunDirectory, history: History) -> None:
         """Trains the phase to its end, from the last checkpoint if it has one."""
-        with self._settings() as as_given, self._network(run.path) as (network, data):
+        with self._settings() as as_given, self._network(run.path) as (network, inputs):
             show_report(self.report(), f"{self.model.name}, {self.name}", quiet=not self.verbose)
-            steps = steps_per_epoch(data.train, self.recipe)
-            network.compile(self._optimizer(steps), **objectives(self.model))
+            compile_network(
+                network,
+                self.model,
+                self.recipe,
+                steps_per_epoch(inputs.train, self.recipe),
+                self._rate_groups(),
+                undecayed=[variable for variable, _ in self.starts],
+            )
             session = Session(
                 f"{self.model.name}, {self.name}",
                 self.recipe,
                 self.model,
+                self.data,
                 network=network,
-                steps=steps,
-                batches=partial(training_batches, data.train),
-                validation=evaluation_batches(data.validation, self.recipe.batch_size),
+                inputs=inputs,
                 as_given=as_given,
                 verbose=self.verbose,
             )
@@ -83,9 +88,9 @@ class TuningPhase:
 
     @contextmanager
     def _settings(self) -> Iterator[Callable[[], AbstractContextManager]]:
-        """Which layers are frozen in this phase, and how fast BatchNorm's statistics move."""
+        """Which layers are frozen in this phase, how fast BatchNorm's statistics move, and how the model computes."""
         steps = steps_per_epoch(self.data.train, self.recipe) * self.recipe.epochs
-        with settings_of(self.model) as as_given:
+        with settings_of(self.model) as unfrozen, training_settings(self.model, self.recipe) as uncast:
             freeze_stages(self.frozen)
             if self.recipe.batch_norm == "frozen":
                 for stage in stages_of(self.model):
@@ -95,6 +100,12 @@ class TuningPhase:
                 norm.momentum = momentum_for(norm, steps)
             if not self.model.trainable_variables:
                 raise InputError(f"{self.model.name}: nothing is left to train; all of it is frozen.")
+
+            @contextmanager
+            def as_given() -> Iterator[None]:
+                with unfrozen(), uncast():
+                    yield
+
             yield as_given
 
     @contextmanager
@@ -120,13 +131,12 @@ class TuningPhase:
         penalized.output_names = network.output_names
         return penalized
 
-    def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+    def _rate_groups(self) -> list[RateGroup]:
         groups: dict[float, list[keras.Variable]] = {}
         rates = self._learning_rates()
         for stage in stages_of(self.model):
             groups.setdefault(rates[stage.name], []).extend(trainable_variables(stage))
-        rate_groups = [RateGroup(rate, variables) for rate, variables in groups.items() if variables]
-        return make_optimizer(self.recipe, steps, rate_groups, undecayed=[variable for variable, _ in self.starts])
+        return [RateGroup(rate, variables) for rate, variables in groups.items() if variables]
 
     def _learning_rates(self) -> dict[str, float]:
         """By stage: the recipe's outside the backbone, less with each stage of the backbone from its top."""

@@ -73,6 +73,24 @@ def test_steps_per_execution_does_not_stop_short_of_the_target(few_digits, train
     assert all(zeros(kernel) == pytest.approx(0.8, abs=0.01) for kernel in kernels)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": {"ema": 0.9}}, "optimizer.ema is 0.9; pruning takes none"),
+        ({"initializer": "he_normal"}, "initializer is 'he_normal'; pruning goes on from trained weights"),
+    ],
+)
+def test_recipes_that_would_undo_the_zeros_or_the_weights_are_refused(few_digits, trained, changes, message):
+    with pytest.raises(zoo.InputError, match=message):
+        training.prune(trained, few_digits, BRIEF.changed(**changes), verbose=False)
+
+
+def test_accumulated_batches_do_not_stop_short_of_the_target(few_digits, trained):
+    recipe = BRIEF.changed(optimizer={"accumulate": 3})  # 12 batches make 4 updates
+    training.prune(trained, few_digits, recipe, sparsity=0.8, frequency=1, verbose=False)
+    assert all(zeros(kernel) == pytest.approx(0.8, abs=0.01) for kernel in prunable_kernels(trained))
+
+
 def test_pruning_residual_nets_reaches_the_kernels_inside_composites(few_digits):
     model = zoo.create_model("resnet20", input_shape=(32, 32, 1))
     training.prune(

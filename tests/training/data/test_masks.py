@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from pocketzoo import training, zoo
+from pocketzoo.training.data.files import Paths
 from pocketzoo.training.data.masks import FileMasks
 
 COUNT = 12
@@ -71,12 +72,12 @@ def test_masks_are_indices_in_every_mode_that_holds_one_number(mode, tmp_path):
         mask = Image.fromarray(indices.astype({"I;16": "uint16", "I": "int32"}[mode]))
     mask.save(tmp_path / "mask.tiff")
     assert Image.open(tmp_path / "mask.tiff").mode == mode
-    np.testing.assert_array_equal(FileMasks([tmp_path / "mask.tiff"], 8, 12)[np.array([0])], [indices])
+    np.testing.assert_array_equal(FileMasks(Paths([tmp_path / "mask.tiff"]), 8, 12)[np.array([0])], [indices])
 
 
 def test_black_and_white_masks_have_two_classes(tmp_path):
     Image.fromarray(square(2) > 0).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(FileMasks([tmp_path / "mask.png"], 8, 12)[np.array([0])], [square(2) > 0])
+    np.testing.assert_array_equal(FileMasks(Paths([tmp_path / "mask.png"]), 8, 12)[np.array([0])], [square(2) > 0])
 
 
 def test_mask_of_a_photo_that_is_turned_is_drawn_on_the_turned_photo(table):

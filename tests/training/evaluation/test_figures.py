@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import training
-from pocketzoo.training.evaluation.evaluate import Places
+from pocketzoo.training.evaluation.tallies import Places
 
 
 def test_multi_label_figures_are_those_counted_by_hand():
@@ -59,9 +59,9 @@ def test_class_that_is_nowhere_counts_for_nothing():
     tally = Places(["road", "sky", "lamp"])
     tally.add(np.array([[[0, 0], [1, 1]]]), np.eye(3, dtype="float32")[[[[0, 1], [1, 1]]]])
     evaluation = tally.figures()
-    assert evaluation.per_class["road"] == {"iou": 1 / 2, "precision": 1, "recall": 1 / 2, "pixels": 2}
-    assert evaluation.per_class["sky"] == {"iou": 2 / 3, "precision": 2 / 3, "recall": 1, "pixels": 2}
-    assert evaluation.per_class["lamp"] == {"iou": None, "precision": None, "recall": None, "pixels": 0}
+    assert evaluation.per_class["road"] == {"iou": 1 / 2, "dice": 2 / 3, "precision": 1, "recall": 1 / 2, "pixels": 2}
+    assert evaluation.per_class["sky"] == {"iou": 2 / 3, "dice": 4 / 5, "precision": 2 / 3, "recall": 1, "pixels": 2}
+    assert evaluation.per_class["lamp"] == {"iou": None, "dice": None, "precision": None, "recall": None, "pixels": 0}
     assert evaluation.mean_iou == pytest.approx(7 / 12)
 
 

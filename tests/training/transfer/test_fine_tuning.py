@@ -7,6 +7,7 @@ import pytest
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.images import ArrayImages
+from pocketzoo.training.fitting import session
 from pocketzoo.training.fitting.callbacks import Recorder
 from pocketzoo.training.transfer import tuning_phase
 from pocketzoo.training.transfer.stages import stages_of
@@ -134,11 +135,11 @@ def test_run_killed_between_best_model_and_checkpoint_starts_its_phase_from_the_
     assert whole.metrics["best_epoch"] > BRIEF.head_epochs  # the phase does find better weights than it started from
     save = RunDirectory.save_checkpoint
 
-    def die(self, model, network, history, *, is_best):
+    def die(self, model, network, history, **options):
         if len(history) == 3:
             zoo.save_model(model, self.path / "best.keras")
             raise KeyboardInterrupt
-        save(self, model, network, history, is_best=is_best)
+        save(self, model, network, history, **options)
 
     monkeypatch.setattr(RunDirectory, "save_checkpoint", die)
     with pytest.raises(KeyboardInterrupt):
@@ -274,7 +275,7 @@ def test_linear_probe_answers_what_logistic_regression_answers(small_digits, cla
     splits = {name: of_classes(getattr(small_digits, name)) for name in ("train", "validation", "test")}
     data = replace(small_digits, labels=small_digits.labels[:classes], **splits)
     model = narrow_resnet(labels=data.labels)
-    result = training.fine_tune(model, data, BRIEF.changed(mode="linear_probe"), verbose=False)
+    result = training.fine_tune(model, data, BRIEF.changed(mode="linear_probe", batch_size=20), verbose=False)
     strengths = [epoch["l2"] for epoch in result.history]
     assert 0 < result.metrics["best_epoch"] - 1 < len(strengths) - 1  # the best is not at the end of the range
 
@@ -377,13 +378,13 @@ def test_same_recipe_gives_the_same_weights(small_digits):
 
 def test_phases_see_the_images_in_different_orders(small_digits, monkeypatch):
     seen = []
-    batches = tuning_phase.training_batches
+    batches = session.training_batches
 
-    def note(split, recipe, *, first_epoch):
+    def note(split, recipe, *, first_epoch, first_step):
         seen.append((first_epoch, recipe.epochs))
-        return batches(split, recipe, first_epoch=first_epoch)
+        return batches(split, recipe, first_epoch=first_epoch, first_step=first_step)
 
-    monkeypatch.setattr(tuning_phase, "training_batches", note)
+    monkeypatch.setattr(session, "training_batches", note)
     training.fine_tune(lenet(), small_digits, BRIEF.changed(epochs=3), verbose=False)
     assert seen == [(0, 2), (2, 5)]
 
@@ -441,16 +442,17 @@ def test_features_that_find_no_room_stop_with_a_sentence(small_digits, monkeypat
     monkeypatch.setattr(frozen_trunk, "write_feature_maps", full)
     with pytest.raises(zoo.InputError, match=r"features cannot be kept in .*run: No space left on device"):
         training.fine_tune(lenet(), small_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["pocketzoo-run.json", "recipe.yaml"]
+    left = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert left == ["environment.json", "pocketzoo-run.json", "recipe.yaml"]
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"mode": "feature_extraction", "head_epochs": 0}, "head_epochs is 0, but feature_extraction trains nothing"),
-        ({"mode": "finetune"}, r"mode: Input should be .* \(got 'finetune'\)"),
+        ({"mode": "finetune"}, "mode: unknown value 'finetune': did you mean fine_tune"),
         ({"layer_decay": 1.5}, "layer_decay: .* less than or equal to 1"),
-        ({"head_epoch": 3}, "head_epoch: Extra inputs are not permitted"),
+        ({"head_epoch": 3}, "head_epoch: unknown field 'head_epoch': did you mean head_epochs"),
     ],
 )
 def test_impossible_recipes_name_the_field(fields, message):

@@ -1,0 +1,15 @@
+"""`pocketzoo recipe`: a recipe to begin with."""
+
+from typing import Annotated
+
+import typer
+
+
+def recipe(
+    name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")],
+    fine_tune: Annotated[bool, typer.Option("--fine-tune", help="For `pocketzoo fine-tune`.")] = False,
+) -> None:
+    """Print a recipe for a model on one's own images, with the reasons: `pocketzoo recipe resnet50 > my.yaml`."""
+    from ..training.recipe.ready_recipes import ready_recipe_file
+
+    typer.echo(ready_recipe_file(name, fine_tune=fine_tune).read_text(encoding="utf-8"), nl=False)

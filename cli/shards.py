@@ -1,0 +1,33 @@
+"""`pocketzoo shards`: a dataset's files packed into TFRecord shards."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console
+from .heavy import import_tensorflow
+from .options import Json, SkipUnreadable
+
+
+def shards(
+    source: Annotated[str, typer.Argument(help="A folder or a CSV file, as --data of other commands takes it.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write to, empty or not there; --data takes it afterwards.")],
+    shard_mb: Annotated[float, typer.Option(help="Size at which a shard ends, in megabytes.")] = 100,
+    skip_unreadable: SkipUnreadable = False,
+    as_json: Json = False,
+) -> None:
+    """Pack a dataset's image files into TFRecord shards, split and checked."""
+    import_tensorflow()
+    from ..training.data.shards import write_shards
+    from . import options
+
+    index = write_shards(options.load(source, (None, None, 3), skip_unreadable), out, shard_mb=shard_mb)
+    files = [
+        {"file": name, "images": count, "bytes": (out / name).stat().st_size} for name, count in index.shards.items()
+    ]
+    if as_json:
+        console.show_json({"folder": str(out), "task": index.task, "labels": index.labels, "shards": files})
+        return
+    rows = [(file["file"], f"{file['images']:,}", f"{file['bytes'] / 1e6:,.1f} MB") for file in files]
+    console.show_table(("shard", "images", "size"), rows, title=f"{source} in {out}")

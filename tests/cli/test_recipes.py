@@ -1,0 +1,63 @@
+import pytest
+import yaml
+
+from pocketzoo import training, zoo
+from pocketzoo.cli import options
+
+
+def test_recipe_is_printed_with_its_reasons_and_can_be_read_again(pocketzoo, tmp_path):
+    code, out, _ = pocketzoo("recipe", "resnet50")
+    assert code == 0
+    assert "arXiv:1512.03385" in out
+    (tmp_path / "my.yaml").write_text(out)
+    assert training.Recipe.load(tmp_path / "my.yaml") == training.ready_recipe("resnet50")
+    _, out, _ = pocketzoo("recipe", "resnet50", "--fine-tune")
+    assert training.FineTuneRecipe(**yaml.safe_load(out)) == training.ready_recipe("resnet50", fine_tune=True)
+
+
+def test_recipe_of_no_model_is_refused(pocketzoo):
+    code, _, err = pocketzoo("recipe", "resnet51")
+    assert code == 2
+    assert "did you mean resnet50" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (["epochs=5", "optimizer.lr=0.1"], {"epochs": 5, "optimizer": {"lr": 0.1}}),
+        (["optimizer=lion"], {"optimizer": "lion"}),
+        (["optimizer=lion", "optimizer.lr=1e-4"], {"optimizer": {"name": "lion", "lr": 1e-4}}),
+        (["optimizer.name=lion", "optimizer.beta_1=0.8"], {"optimizer": {"name": "lion", "beta_1": 0.8}}),
+        (["augmentation=[flip, {name: mixup}]"], {"augmentation": ["flip", "mixup"]}),
+        (["loss=[cross_entropy, dice]", "data.sampling=over"], {"loss": ["cross_entropy", "dice"]}),
+        (["early_stopping=null"], {"early_stopping": None}),
+    ],
+)
+def test_fields_and_fields_of_sections_are_set_by_name(changes, expected):
+    changed = options.recipe(None, changes, training.Recipe(early_stopping=3))
+    assert {field: getattr(changed, field) for field in expected} == {
+        field: getattr(training.Recipe(**expected), field) for field in expected
+    }
+    assert changed.batch_size == training.Recipe().batch_size
+
+
+def test_section_keeps_what_is_not_set(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("optimizer: {name: nesterov, lr: 0.3, momentum: 0.8}")
+    changed = options.recipe(file, ["optimizer.momentum=0.7"], training.Recipe())
+    assert (changed.optimizer.lr, changed.optimizer.momentum) == (0.3, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("optimizer.rate=1", "optimizer.rate: unknown field of adamw 'rate'"),
+        ("optimiser.lr=1", "optimiser: unknown field 'optimiser': did you mean optimizer"),
+        ("epochs.x=1", r"epochs: must be a valid integer \(got \{'x': 1\}\)"),
+        ("epochs", "--set 'epochs' is no field=value"),
+        ("epochs=[", "'\\[' is no YAML value"),
+    ],
+)
+def test_what_cannot_be_set_is_named(change, message):
+    with pytest.raises(zoo.InputError, match=message):
+        options.recipe(None, [change], training.Recipe())

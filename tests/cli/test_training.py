@@ -1,0 +1,46 @@
+import json
+import re
+
+from pocketzoo import training, zoo
+
+BRIEF = ["--set", "epochs=1", "--set", "batch_size=60"]
+
+
+def test_recipe_may_say_what_to_train_on_and_how_large(pocketzoo, tmp_path):
+    recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
+    recipe.write_text("epochs: 1\nbatch_size: 200\ndata: {source: digits, image_size: 20}\n")
+    code, out, _ = pocketzoo("train", "lenet5", "--recipe", recipe, "--run-dir", run, "--json")
+    assert code == 0
+    assert json.loads(out)["model"] == str(run / "best.keras")
+    assert zoo.load_model(run / "best.keras").input_shape == (None, 20, 20, 1)
+
+
+def test_training_on_no_data_says_where_to_name_some(pocketzoo, tmp_path):
+    code, _, err = pocketzoo("train", "lenet5", "--run-dir", tmp_path / "run")
+    assert code == 2
+    assert "there is no data to train on; name some with --data, or as data.source in the recipe" in err
+
+
+def test_folds_are_trained_in_turn_and_summed_up(pocketzoo, tmp_path):
+    arguments = ["train", "lenet5", "--data", "digits", "--image-size", 16, *BRIEF, "--set", "folds=2"]
+    code, out, _ = pocketzoo(*arguments, "--run-dir", tmp_path / "run")
+    assert code == 0
+    assert re.findall(r"^ (fold 1|fold 2|mean|deviation) +\d+\.\d\d%", out, flags=re.MULTILINE) == [
+        "fold 1",
+        "fold 2",
+        "mean",
+        "deviation",
+    ]
+    facts = json.loads((tmp_path / "run" / "cross-validation.json").read_text())
+    assert json.loads(pocketzoo(*arguments, "--run-dir", tmp_path / "run", "--resume", "--json")[1]) == facts
+    assert (tmp_path / "run" / "fold-2" / "best.keras").exists()
+
+
+def test_find_lr_suggests_a_rate_and_draws_the_curve(pocketzoo, tmp_path):
+    curve = tmp_path / "curve.png"
+    arguments = ["find-lr", "lenet5", "--data", "digits", "--image-size", 16, "--set", "batch_size=16"]
+    code, out, _ = pocketzoo(*arguments, "--plot", curve)
+    assert code == 0
+    suggestion = float(re.search(r"--set optimizer\.lr=(\S+)", out)[1])
+    assert training.Recipe(optimizer={"lr": suggestion}).optimizer.lr == suggestion
+    assert curve.read_bytes().startswith(b"\x89PNG")

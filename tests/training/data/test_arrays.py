@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from pocketzoo import training, zoo
+
+COUNT = 30
+
+
+def pictures(count=COUNT, first=0, shape=(4, 6, 3)):
+    """Images of a shade of their own."""
+    return np.arange(first, first + count, dtype="uint8").reshape(-1, 1, 1, 1) + np.zeros(shape, "uint8")
+
+
+def classes(count=COUNT):
+    return np.arange(count) % 3
+
+
+def by_shade(data):
+    found = {}
+    for split in (data.train, data.validation, data.test):
+        images, targets = split.arrays()
+        found |= {int(image[0, 0, 0]): target for image, target in zip(images, targets, strict=True)}
+    return [found[shade] for shade in sorted(found)]
+
+
+def test_classes_are_counted_and_split_evenly():
+    data = training.from_arrays(pictures(), classes())
+    assert (data.task, data.labels, data.image_shape) == ("classification", ("0", "1", "2"), (4, 6, 3))
+    assert (len(data.train), len(data.validation), len(data.test)) == (21, 3, 6)
+    assert data.train.labels.dtype == np.int32
+    assert by_shade(data) == classes().tolist()
+    assert np.bincount(data.test.labels).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("task", "targets", "labels"),
+    [
+        ("multi_label", np.eye(2, dtype=bool)[np.arange(COUNT) % 2], ("cat", "sofa")),
+        ("regression", np.arange(COUNT), ("age",)),
+        ("regression", np.arange(2.0 * COUNT).reshape(COUNT, 2), ("width", "height")),
+        ("segmentation", np.arange(COUNT * 24).reshape(COUNT, 4, 6) % 3, ("ground", "cat", "dog")),
+    ],
+)
+def test_every_task_has_its_targets(task, targets, labels):
+    data = training.from_arrays(pictures(), targets, task=task, labels=labels)
+    assert (data.task, data.labels) == (task, labels)
+    found = np.array(by_shade(data))
+    assert found.dtype == (np.int32 if task == "segmentation" else np.float32)
+    np.testing.assert_array_equal(found, targets.reshape(found.shape))
+    unnamed = training.from_arrays(pictures(), targets, task=task)
+    assert unnamed.labels == tuple(map(str, range(len(labels))))
+
+
+def test_several_outputs_are_dicts():
+    targets = {"kind": classes(), "age": np.arange(COUNT)}
+    data = training.from_arrays(
+        pictures(), targets, task={"kind": "classification", "age": "regression"}, labels={"kind": ("a", "b", "c")}
+    )
+    assert data.labels == {"kind": ("a", "b", "c"), "age": ("0",)}
+    images, found = data.train.arrays()
+    np.testing.assert_array_equal(found["age"][:, 0], images[:, 0, 0, 0])
+    np.testing.assert_array_equal(found["kind"], images[:, 0, 0, 0] % 3)
+
+
+def test_own_splits_are_kept_and_the_missing_one_is_taken_from_train():
+    test = pictures(6, first=100), classes(6)
+    data = training.from_arrays(pictures(), classes(), test=test)
+    assert (len(data.train), len(data.validation), len(data.test)) == (27, 3, 6)
+    np.testing.assert_array_equal(data.test.arrays()[0], test[0])
+    data = training.from_arrays(pictures(), classes(), validation=(pictures(3, first=200), classes(3)), test=test)
+    assert (len(data.train), len(data.validation), len(data.test)) == (30, 3, 6)
+
+
+def test_grey_images_need_no_axis_of_channels():
+    data = training.from_arrays(pictures()[..., 0], classes())
+    assert data.image_shape == (4, 6, 1)
+
+
+@given(
+    copies=arrays.arrays("uint8", st.integers(12, 60), elements=st.integers(0, 40)),
+    seed=st.integers(0, 3),
+)
+def test_copies_never_cross_splits(copies, seed):
+    shades = np.concatenate([np.arange(41, 46, dtype="uint8"), copies])
+    images = shades.reshape(-1, 1, 1, 1) + np.zeros((2, 2, 1), "uint8")
+    data = training.from_arrays(images, shades, task="regression", seed=seed)
+    found = [set(split.arrays()[0].ravel()) for split in (data.train, data.validation, data.test)]
+    assert sum(map(len, found)) == len(set.union(*found)) == len(set(shades))
+    assert sum(map(len, (data.train, data.validation, data.test))) == len(shades)
+
+
+def test_same_image_in_two_given_splits_is_refused():
+    with pytest.raises(zoo.InputError, match=r"such as image 4 \(train\) and image 30 \(test\)"):
+        training.from_arrays(pictures(), classes(), test=(pictures(3, first=4), classes(3)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": pictures() / 255}, "images of train are float64; they take whole numbers 0..255, uint8"),
+        ({"images": pictures(shape=(4, 6, 2))}, r"have the shape \(30, 4, 6, 2\)"),
+        ({"images": pictures()[:0]}, r"have the shape \(0, 4, 6, 3\)"),
+        ({"targets": classes() / 2}, r"targets of train are float64 .*whole numbers \(count,\)"),
+        ({"targets": np.eye(3)[classes()]}, r"a classification takes whole numbers \(count,\)"),
+        ({"targets": classes(29)}, r"shape \(29,\) do not go with images of the shape \(30, 4, 6, 3\)"),
+        ({"targets": classes() - 1}, "have the class -1; classes go from 0 on"),
+        ({"labels": ("a", "b")}, "labels names 2, but the targets have 3"),
+        ({"labels": ("a", "b", "c", "d")}, "class 'd' has 0 different readable images"),
+        ({"targets": np.full(COUNT, np.nan), "task": "regression"}, "a value that is no finite number"),
+        ({"targets": np.full((COUNT, 2), 0.5), "task": "multi_label"}, "other values than 0 and 1"),
+        ({"targets": np.zeros((COUNT, 4, 5), int), "task": "segmentation"}, r"\(30, 4, 5\) do not go with images"),
+        ({"targets": classes() * 0}, "class '1' has 0 different readable images"),
+        ({"task": "clasification"}, "unknown task 'clasification': did you mean classification"),
+        ({"task": {"kind": "classification"}}, "targets of train are of one without a name; task asks for kind"),
+        ({"test": (pictures(3, 90, (5, 6, 3)), classes(3))}, r"images of test have the shape \(5, 6, 3\), those of"),
+        ({"test": (pictures(3, 90), classes(3).astype(float))}, "targets of test are float64"),
+    ],
+)
+def test_arrays_that_cannot_be_used_say_why(change, message):
+    arguments = {"images": pictures(), "targets": classes()} | change
+    with pytest.raises(zoo.InputError, match=message):
+        training.from_arrays(arguments.pop("images"), arguments.pop("targets"), **arguments)

@@ -1,0 +1,69 @@
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from pocketzoo import training
+from pocketzoo.training.data.cache import CachedImages
+from pocketzoo.training.data.images import ArrayImages
+from pocketzoo.training.data.pipeline import training_batches
+
+
+class Decoded(ArrayImages):
+    """Counts how often each image is taken."""
+
+    def __init__(self, pixels):
+        super().__init__(pixels)
+        self.times = np.zeros(len(pixels), int)
+
+    def take(self, indices):
+        np.add.at(self.times, indices, 1)
+        return super().take(indices)
+
+
+class Slow:
+    """As images in files are: none that a run may take for images in memory."""
+
+    def __init__(self, images):
+        self.shape, self.take, self._length = images.shape, images.take, len(images)
+
+    def __len__(self):
+        return self._length
+
+
+@pytest.fixture
+def images(pixels):
+    return Decoded(pixels(30, 5, 6, 3).astype("uint8"))
+
+
+def test_each_image_is_decoded_once_and_stays_the_same(images):
+    cached = CachedImages(images)
+    for _ in range(3):
+        rows = np.random.default_rng(0).permutation(30)
+        np.testing.assert_array_equal(cached.take(rows), ArrayImages.take(images, rows))
+    assert (images.times == 1).all()
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_without_room_images_are_decoded_again(images, monkeypatch, short):
+    def no_room(descriptor, content, offset):
+        if short:
+            return len(content) - 1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", no_room)
+    cached, rows = CachedImages(images), np.arange(30)
+    for _ in range(2):
+        np.testing.assert_array_equal(cached.take(rows), ArrayImages.take(images, rows))
+    assert (images.times == 2).all()
+
+
+@pytest.mark.parametrize(("cache", "times"), [(True, 1), (False, 3)])
+def test_a_recipe_keeps_decoded_images_for_its_epochs(images, cache, times):
+    split = training.ImageSplit(Slow(images), np.arange(30, dtype="int32") % 2)
+    recipe = training.Recipe(epochs=3, batch_size=8, augmentation="none", data={"cache": cache})
+    seen = np.concatenate([pixels for pixels, _ in training_batches(split, recipe)])
+    assert images.times.tolist() == [times] * 30
+    expected = np.sort(np.tile(images.take(np.arange(30)).ravel(), 3))
+    np.testing.assert_array_equal(np.sort(seen.ravel()), expected)

@@ -1,0 +1,158 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pocketzoo import training, zoo
+from pocketzoo.training.data.contact_sheet import IMAGES, VERSIONS
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, "uint8")).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Ten cats and five dogs in shades of their own, one of them large and one small."""
+    root = tmp_path / "photos"
+    for number in range(10):
+        save(root / "cat" / f"{number}.png", np.full((20, 30, 3), 10 * number))
+    for number in range(5):
+        save(root / "dog" / f"{number}.png", np.full((20, 30, 3), 100 + 10 * number))
+    save(root / "dog" / "4.png", np.full((200, 100, 3), 250))
+    save(root / "dog" / "3.png", np.full((8, 9, 3), 240))
+    return root
+
+
+def test_images_are_counted_by_split_and_class_as_training_shares_them_out(photos):
+    found, data = training.survey(photos), training.load_data(photos)
+    assert found.images == {name: len(getattr(data, name)) for name in ("train", "validation", "test")}
+    assert found.task == "classification"
+    for index, label in enumerate(data.labels):
+        assert found.labels[label] == {
+            name: int((getattr(data, name).labels == index).sum()) for name in ("train", "validation", "test")
+        }
+    assert found.imbalance == found.labels["cat"]["train"] / found.labels["dog"]["train"]
+    assert (found.duplicates, found.unreadable) == ((), {})
+
+
+def test_sizes_are_those_of_the_files(photos):
+    assert training.survey(photos).sizes == {"smallest": (8, 9), "median": (20, 30), "largest": (200, 100)}
+
+
+def test_mean_and_deviation_are_those_of_the_train_pixels(photos):
+    found = training.survey(photos)
+    pixels, _ = training.load_data(photos).train.arrays()
+    assert found.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)))
+    assert found.deviation == pytest.approx(pixels.std(axis=(0, 1, 2)))
+
+
+def test_duplicates_are_named_within_and_across_splits(photos):
+    root = photos.parent / "split"
+    for split in ("train", "test"):
+        shutil.copytree(photos, root / split)
+    shutil.rmtree(root / "test" / "cat")
+    save(root / "test" / "cat" / "other.png", np.full((20, 30, 3), 5))
+    shutil.copy(root / "train" / "cat" / "0.png", root / "train" / "cat" / "copy.png")
+    found = training.survey(root)
+    assert len(found.duplicates) == 6
+    within = {f"train: {root}/train/cat/0.png", f"train: {root}/train/cat/copy.png"}
+    assert within in map(set, found.duplicates)
+    assert len(found.leaked) == 5
+    assert {f"train: {root}/train/dog/0.png", f"test: {root}/test/dog/0.png"} in map(set, found.leaked)
+    with pytest.raises(zoo.InputError, match="5 images are also in another split"):
+        training.load_data(root)
+
+
+def test_unreadable_files_are_named_and_the_others_counted(photos):
+    (photos / "cat" / "0.png").write_bytes(b"no picture")
+    found = training.survey(photos)
+    ((name, reason),) = found.unreadable.items()
+    assert name == str(photos / "cat" / "0.png")
+    assert "cannot be read as an image" in reason
+    assert sum(found.images.values()) == 14
+    for path in photos.rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(zoo.InputError, match="none of 15 images can be read"):
+        training.survey(photos)
+
+
+def test_class_that_training_would_refuse_is_shown(photos):
+    shutil.rmtree(photos / "dog")
+    save(photos / "dog" / "only.png", np.zeros((5, 5, 3)))
+    found = training.survey(photos)
+    assert sum(found.labels["dog"].values()) == 1
+    with pytest.raises(zoo.InputError, match="class 'dog' has 1"):
+        training.load_data(photos)
+
+
+def test_table_of_several_outputs_is_counted_by_output(tmp_path):
+    lines = ["image,kind.label,tags.labels,road.mask,size.cm"]
+    for number in range(8):
+        save(tmp_path / f"{number}.png", np.full((4, 4, 3), number))
+        save(tmp_path / f"{number}-mask.png", np.eye(4))
+        lines.append(f"{number}.png,{'ab'[number % 2]},{'x;y' if number else ''},{number}-mask.png,{number}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    found = training.survey(tmp_path / "table.csv")
+    assert found.task == {
+        "kind": "classification",
+        "tags": "multi_label",
+        "road": "segmentation",
+        "size": "regression",
+    }
+    assert sum(found.labels["kind"]["a"].values()) == 4
+    assert sum(found.labels["tags"]["x"].values()) == 7
+    assert {name: sum(counts.values()) for name, counts in found.labels["road"].items()} == {"0": 8 * 12, "1": 8 * 4}
+    assert found.labels["size"] == {"cm": {"smallest": 0, "mean": 3.5, "largest": 7}}
+    assert found.imbalance["road"] == 3
+    assert found.imbalance["size"] is None
+
+
+@pytest.mark.parametrize("source", ["digits", "digit-scenes:all"])
+def test_datasets_that_are_no_files_are_surveyed_too(source):
+    found, data = training.survey(source), training.load_data(source)
+    assert sum(found.images.values()) == sum(map(len, (data.train, data.validation, data.test)))
+    assert set(found.sizes.values()) == {data.image_shape[:2]}
+    pixels, targets = data.train.arrays()
+    assert found.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)))
+    if source == "digits":
+        assert [counts["train"] for counts in found.labels.values()] == np.bincount(targets).tolist()
+    else:
+        places = [counts["train"] for counts in found.labels["segmentation"].values()]
+        assert places == np.bincount(targets["segmentation"].ravel()).tolist()
+
+
+def test_survey_is_plain_json(photos):
+    facts = training.survey(photos).to_dict()
+    assert json.loads(json.dumps(facts, allow_nan=False))["images"] == facts["images"]
+
+
+def test_contact_sheet_shows_images_beside_what_augmentation_makes_of_them(digits, tmp_path):
+    training.write_contact_sheet(digits, tmp_path / "a.png", augmentation="strong")
+    training.write_contact_sheet(digits, tmp_path / "again.png", augmentation="strong")
+    training.write_contact_sheet(digits, tmp_path / "b.png", augmentation="strong", seed=1)
+    sheet = np.asarray(Image.open(tmp_path / "a.png"))
+    assert sheet.shape == (IMAGES * 36, (1 + VERSIONS) * 36)
+    cells = sheet.reshape(IMAGES, 36, 1 + VERSIONS, 36)[:, :32, :, :32].transpose(0, 2, 1, 3)
+    images, _ = digits.train.arrays()
+    assert all((images[..., 0] == cell).all(axis=(1, 2)).any() for cell in cells[:, 0])  # as it is
+    assert len({cell.tobytes() for cell in cells.reshape(-1, 32, 32)}) == cells.shape[0] * cells.shape[1]
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+
+def test_contact_sheet_shows_mixed_images_and_bare_ones(digits, tmp_path):
+    mixup = training.Recipe(augmentation=[{"name": "mixup"}]).augmentation
+    training.write_contact_sheet(digits, tmp_path / "mixed.png", augmentation=mixup)
+    training.write_contact_sheet(digits, tmp_path / "bare.png", augmentation="none")
+    assert Image.open(tmp_path / "mixed.png").size == ((1 + VERSIONS) * 36, IMAGES * 36)
+    assert Image.open(tmp_path / "bare.png").size == (36, IMAGES * 36)
+
+
+def test_contact_sheet_is_a_png(digits, tmp_path):
+    with pytest.raises(zoo.InputError, match=r"sheet\.jpg is no name for a picture"):
+        training.write_contact_sheet(digits, tmp_path / "sheet.jpg")

@@ -1,0 +1,47 @@
+"""Images that take long to decode, kept decoded in a file once they have been."""
+
+import math
+import os
+import tempfile
+
+import numpy as np
+
+from .images import Images
+
+
+class CachedImages:
+    """The same images; from the second time on each is read from a temporary file, if it found room there.
+
+    The file has no name, in the folder for temporary files (TMPDIR); the system removes it when the process ends,
+    however it does, and keeps in memory what fits there.
+    """
+
+    def __init__(self, images: Images):
+        self._images = images
+        self.shape = images.shape
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the images are)
+        self._file.truncate(len(images) * math.prod(images.shape))
+        self._pixels = np.memmap(self._file, "uint8", "r", shape=(len(images), *images.shape))
+        self._kept = np.zeros(len(images), bool)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._images)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """The images at `indices`."""
+        kept = self._kept[indices]
+        taken = np.empty((len(indices), *self.shape), "uint8")
+        taken[kept] = self._pixels[indices[kept]]
+        if not kept.all():
+            taken[~kept] = self._images.take(indices[~kept])
+            for row, pixels in zip(indices[~kept], taken[~kept], strict=True):
+                self._keep(row, pixels)
+        return taken
+
+    def _keep(self, row: int, pixels: np.ndarray) -> None:
+        try:  # not through the mapping: on a full disk it would kill the process
+            written = os.pwrite(self._file.fileno(), pixels.tobytes(), int(row) * pixels.nbytes)
+        except OSError:
+            return  # no room; it is decoded again next time
+        self._kept[row] = written == pixels.nbytes

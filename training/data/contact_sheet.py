@@ -1,0 +1,54 @@
+"""What augmentation makes of images, to be looked at."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ...zoo.errors import InputError
+from ..recipe.augmentation import Augmentation
+from .images import ImageData
+
+IMAGES, VERSIONS = 6, 7
+
+
+def write_contact_sheet(
+    data: ImageData, path: str | Path, *, augmentation: Augmentation = "light", seed: int = 0
+) -> None:
+    """Draws a PNG with six images of the train split, a row each: as it is, and seven times as augmentation shows it.
+
+    Args:
+        data: The dataset.
+        path: The file.
+        augmentation: A policy or a list, as in a recipe. What mixes images takes them from the same sheet.
+        seed: Of the choice of the images and of the augmentation.
+
+    Raises:
+        InputError: The path does not end in .png.
+    """
+    import tensorflow as tf
+
+    from ...zoo.atomic import atomic_path
+    from ..augmentation.augmenter import augmenter
+
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path} is no name for a picture; it takes one that ends in .png.")
+    chosen = np.random.default_rng(seed).permutation(len(data.train))[:IMAGES]
+    images = tf.constant(data.train.images.take(np.sort(chosen)), tf.float32)
+    columns, augment = [images], augmenter(augmentation)
+    for version in range(VERSIONS if augment else 0):
+        seeds = tf.constant([[(seed << 32) + version, row] for row in range(len(images))], tf.int64)
+        columns.append(augment(images, tf.eye(len(images)), seeds)[0])
+    sheet = np.stack(columns, axis=1).round().clip(0, 255).astype("uint8")
+    with atomic_path(path) as unfinished:
+        _tiled(sheet).save(unfinished, format="png")
+
+
+def _tiled(images: np.ndarray):
+    """One picture of images `(rows, columns, height, width, channels)`, a white line between them."""
+    from PIL import Image
+
+    framed = np.pad(images, [(0, 0), (0, 0), (0, 4), (0, 4), (0, 0)], constant_values=255)
+    rows, columns, height, width, channels = framed.shape
+    picture = framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+    return Image.fromarray(picture[..., 0] if channels == 1 else picture)

@@ -1,0 +1,106 @@
+"""From a listing of files to a dataset: each file is read once, and all is checked before training begins."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from multiprocessing.pool import ThreadPool
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from ...zoo.errors import InputError
+from ...zoo.pixels import decode_image
+from ..outputs import by_name, map_outputs
+from .files import Files
+from .images import FileImages, ImageData, ImageSplit, Shape
+from .listing import Listing, Lost, Target
+from .masks import check_mask, decode_mask
+from .partition import partition
+
+OnUnreadable = Literal["raise", "skip"]
+
+
+def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: OnUnreadable) -> ImageData:
+    """The dataset of `listing`, whose images are files, with images of `shape`.
+
+    Where splits are missing they are stratified by the classes of the (first) classification, if there is one.
+
+    Raises:
+        InputError: A file cannot be used and is not to be skipped, an image is in two splits, or a class has too few.
+    """
+    contents, bad = read_all(listing, shape)
+    lost = (*listing.lost, *bad.values())
+    if lost and on_unreadable == "raise":
+        raise InputError(
+            f"{listing.source}: {len(lost)} of {len(listing) + len(listing.lost)} images cannot be read, first "
+            f"{lost[0].error} Remove them, or leave them out (on_unreadable='skip', --skip-unreadable)."
+        )
+    good = [row for row in range(len(listing)) if row not in bad]
+    usable = listing.at(np.array(good, int))
+    usable = replace(usable, targets=map_outputs(lambda target: _with_classes(target, listing.source), usable.targets))
+    parts = partition(usable, [contents[row] for row in good], missing=listing.missing, seed=seed)
+
+    def split(part: Listing) -> ImageSplit:
+        targets = map_outputs(lambda target: target.as_targets(*shape[:2]), part.targets)
+        return ImageSplit(FileImages(part.images, shape), targets)
+
+    return ImageData(
+        listing.source,
+        map_outputs(lambda target: target.labels, usable.targets),
+        *map(split, parts),
+        skipped=tuple(image.name for image in lost),
+        task=map_outputs(lambda target: target.task, usable.targets),
+    )
+
+
+def read_all(listing: Listing, shape: Shape) -> tuple[list[bytes | None], dict[int, Lost]]:
+    """Decodes every file, so that training does not stop at a damaged one hours later.
+
+    Gives the hash of each image file, and by row the images that cannot be used, or whose mask cannot.
+    """
+    height, width, channels = shape
+    masks = [target for target in by_name(listing.targets).values() if target.task == "segmentation"]
+    bad: dict[int, Lost] = {}
+
+    def read(row: int) -> bytes | None:
+        try:
+            encoded = listing.images.read(row)
+            decode_image(encoded, listing.images.name(row), height=height, width=width, channels=channels)
+            for target in masks:
+                mask = _mask(target.rows, row)
+                check_mask(mask, target.rows.name(row), encoded, target.labels and len(target.labels))
+            return hashlib.sha256(encoded).digest()
+        except InputError as error:
+            bad[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)
+            return None
+
+    contents = for_each(read, range(len(listing)), "Reading images")
+    return contents, dict(sorted(bad.items()))
+
+
+def _mask(files: Files, row: int) -> np.ndarray:
+    return decode_mask(files.read(row), files.name(row))
+
+
+def for_each(function: Callable, rows: Sequence[int], description: str) -> list:
+    """What `function` gives of each row, side by side; with a bar on standard error where there are many."""
+    console = Console(stderr=True, quiet=len(rows) < 500)
+    with ThreadPool() as pool:  # in chunks: a future for each of 100,000 files would take 200 MB
+        return list(track(pool.imap(function, rows, chunksize=16), description, total=len(rows), console=console))
+
+
+def _with_classes(target: Target, source: str) -> Target:
+    """Masks whose classes nobody named have those that are found in them, named by their index."""
+    if target.labels is not None:
+        return target
+    values = for_each(lambda row: np.unique(_mask(target.rows, row)).tolist(), range(len(target.rows)), "Classes")
+    found = sorted(set().union(*values))
+    if len(found) < 2 or found != list(range(len(found))):
+        values = ", ".join(map(str, found)) or "none"
+        raise InputError(
+            f"{source}: the masks have the values {values}; they are class indices, from 0 on. Where a class is in no "
+            "mask, name all classes in a labels.txt beside the table."
+        )
+    return replace(target, labels=tuple(map(str, found)))

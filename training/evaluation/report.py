@@ -1,0 +1,68 @@
+"""An evaluation as files: the figures, and pictures of what goes wrong."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ...zoo.atomic import atomic_path
+from ..data.images import ImageData, ImageSplit, Targets
+from ..outputs import by_name, map_outputs
+from .answers import Answers
+from .classification import Evaluation
+from .evaluate import split_of, tally
+from .figures import Figures
+from .pictures import plot_confusion, plot_reliability, save_picture
+from .segmentation import SegmentationEvaluation
+from .tallies import Tally
+from .worst import plot_worst
+
+WORST = 24
+"""Images on the sheet."""
+
+
+def write_report(
+    model: keras.Model,
+    data: ImageData | ImageSplit,
+    folder: str | Path,
+    *,
+    batch_size: int = 32,
+    test_time_augmentation: str | None = None,
+) -> Figures | dict[str, Figures]:
+    """Evaluates a model, and writes what was found into `folder`.
+
+    `evaluation.json` has the figures. `confusion.png` has the answers by true class, of a classification or a
+    segmentation; `calibration.png` how often a classification is right by how sure it is. `worst.png` has the 24 images
+    that are answered worst: first the classes that are wrong and sure, the labels that cost the most cross-entropy, the
+    numbers that are the farthest off, or the masks with the lowest IoU. Pictures of several outputs are in a folder
+    each, by the output's name.
+
+    Arguments, answer and errors are those of `evaluate`.
+    """
+    folder = Path(folder)
+    answer = Answers(model, test_time_augmentation)
+    tallies = tally(answer, model, data, batch_size)
+    evaluation = map_outputs(lambda tally: tally.figures(), tallies)
+    targets = by_name(split_of(data).labels)
+    for name, of_output in by_name(tallies).items():
+        _draw_figures(by_name(evaluation)[name], of_output.names, folder / name)
+        _draw_worst(name, of_output, answer, split_of(data), targets[name], folder / name)
+    with atomic_path(folder / "evaluation.json") as path:
+        facts = map_outputs(lambda figures: figures.to_dict(), evaluation)
+        path.write_text(json.dumps(facts, indent=1, allow_nan=False), encoding="utf-8")
+    return evaluation
+
+
+def _draw_figures(figures: Figures, names: list[str], folder: Path) -> None:
+    if isinstance(figures, Evaluation | SegmentationEvaluation):
+        save_picture(plot_confusion(figures.confusion, names), folder / "confusion.png")
+    if isinstance(figures, Evaluation):
+        save_picture(plot_reliability(figures.reliability, figures.calibration_error), folder / "calibration.png")
+
+
+def _draw_worst(name: str, tally: Tally, answer: Answers, split: ImageSplit, targets: Targets, folder: Path) -> None:
+    rows = np.argsort(-tally.wrongness(), kind="stable")[:WORST]
+    images = split.images.take(rows)
+    answers = by_name(answer(images.astype("float32")))[name]
+    save_picture(plot_worst(tally.task, images, targets[rows], answers, tally.names), folder / "worst.png")
