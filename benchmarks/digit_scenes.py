@@ -1,6 +1,6 @@
 """How well a narrow U-Net segments digits on photographs: mean IoU over background and ten digits, on the test split.
 
-python benchmarks/digit_scenes.py           # about 6 minutes on 2 cores
+python benchmarks/digit_scenes.py           # about 12 minutes on 2 cores
 """
 
 import os
@@ -14,7 +14,7 @@ import keras
 from pocketzoo import training, zoo
 
 RECIPE = training.Recipe(
-    epochs=14,
+    epochs=30,
     batch_size=8,
     optimizer={"name": "adamw", "lr": 3e-3},
     loss=["cross_entropy", "dice"],

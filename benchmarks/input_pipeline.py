@@ -115,11 +115,13 @@ def waiting(root: Path) -> None:
     for name in MODELS:
         model = zoo.create_model(name, classes=2, input_shape=(SIDE, SIDE, 3))
         model.compile("sgd", "sparse_categorical_crossentropy")
-        stream = ours(split, "standard").take(STEPS)
-        repeated = stream.take(1).cache().repeat(STEPS)
-        streamed, still = in_turn(
-            [partial(model.fit, batches, verbose=0) for batches in (stream, repeated)], WAITING_ROUNDS
-        )
+        stream = ours(split, "standard")
+        repeated = stream.take(1).cache().repeat()
+        fits = [
+            partial(model.fit, batches, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+            for batches in (stream, repeated)
+        ]
+        streamed, still = in_turn(fits, WAITING_ROUNDS)
         print(f"{name:14} {streamed:10.1f} {still:10.1f} {1 - still / streamed:8.1%}", flush=True)
 
 

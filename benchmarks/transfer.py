@@ -138,8 +138,9 @@ TEXT = """# What transfer learning gains
 
 Made by `python benchmarks/transfer.py`.
 
-A `resnet20` is trained on the handwritten digits 0 to 4 (16 pixels a side, 30 epochs, strong augmentation), then adapted
-to 5 to 9 from a few images of each class. Against it stands the same net with fresh weights. Both make the same call,
+A `resnet20` is trained on the handwritten digits 0 to 4 (16 pixels a side, 30 epochs, strong augmentation), then
+adapted to 5 to 9 from a few images of each class. Against it stands the same net with fresh weights. Both make the
+same call,
 
 ```python
 recipe = training.FineTuneRecipe(epochs=..., head_epochs=0, batch_norm="train", batch_size=8, optimizer={{"lr": ...}})

@@ -35,13 +35,13 @@ def data(
     if augmentation is not None:
         how = how.changed(augmentation=augmentation)
     import_tensorflow()
-    found = training.survey(source, seed=how.seed)
+    found = training.survey(source)
     if as_json:
         console.show_json(found.to_dict())
     else:
         _show(found)
     if sheet is not None:
-        images = training.load_data(source, image_size=how.data.image_size, seed=how.seed, on_unreadable="skip")
+        images = training.load_data(source, image_size=how.data.image_size, on_unreadable="skip")
         training.write_contact_sheet(images, sheet, augmentation=how.augmentation, seed=how.seed)
         typer.echo(f"Augmented images: {sheet}", err=as_json)
 

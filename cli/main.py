@@ -34,8 +34,10 @@ app = typer.Typer(
 app.command("list")(models.list_models)
 app.command()(info.info)
 app.command()(data.data)
-app.command()(train.train)
+app.command()(shards.shards)
+app.command()(recipe.recipe)
 app.command()(find_lr.find_lr)
+app.command()(train.train)
 app.command()(fine_tune.fine_tune)
 app.command()(evaluate.evaluate)
 app.command()(prune.prune)
@@ -43,8 +45,6 @@ app.command()(export.export)
 app.command()(predict.predict)
 app.command()(benchmark.benchmark)
 app.command()(quickstart.quickstart)
-app.command()(recipe.recipe)
-app.command()(shards.shards)
 
 
 def _print_version(wanted: bool) -> None:

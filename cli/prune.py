@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from . import console, options
+from . import console, options, runs
 from .heavy import import_tensorflow
-from .options import Changes, Data, Json, Overwrite, RecipeFile, Resume, SkipUnreadable
+from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
 
 
 def prune(
     model: Annotated[Path, typer.Argument(help="A .keras file of a trained model.")],
-    data: Data,
     run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    data: RecipeData = None,
     sparsity: Annotated[float, typer.Option(help="Share of zeros in every kernel at the end.")] = 0.5,
     recipe: RecipeFile = None,
     changes: Changes = None,
@@ -30,7 +30,7 @@ def prune(
 
     loaded = zoo.load_model(model)
     how = options.recipe(recipe, changes, DEFAULT_RECIPE)
-    images = options.load(data, image_shape(loaded), skip_unreadable)
+    images = runs.load(data, how, image_shape(loaded), None, skip_unreadable)
     before = training.evaluate(loaded, images)
     result = training.prune(loaded, images, how, sparsity=sparsity, run_dir=run_dir, resume=resume, overwrite=overwrite)
     after = training.evaluate(loaded, images)

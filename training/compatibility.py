@@ -6,8 +6,11 @@ import numpy as np
 from ..layers import Head
 from ..zoo.errors import InputError
 from ..zoo.inputs import image_shape
+from .augmentation.mixing import mixing
+from .data.balance import images_per_epoch
 from .data.images import ImageData, ImageSplit, Targets
 from .outputs import by_name, map_outputs
+from .recipe.recipe import Recipe
 from .tasks import heads_of, tasks_of
 
 REMEDY = (
@@ -34,6 +37,7 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
 
     map_outputs(check, data.labels, model.output, heads_of(model))
     check_split(model, data.train)
+    check_split(model, data.validation)
 
 
 def check_split(model: keras.Model, split: ImageSplit) -> None:
@@ -52,15 +56,24 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
                 f"{model.name} answers {_described(task)}, whose targets have the shape {wanted} for an image, but the "
                 f"data has {given}."
             )
-        if task == "classification" and targets[name].max(initial=0) >= classes:
-            raise InputError(f"{model.name} answers {classes} classes, but the data has class {targets[name].max()}.")
+        # Masks in files were held against the labels when they were read.
+        if task in ("classification", "segmentation") and isinstance(targets[name], np.ndarray):
+            _check_classes(model, targets[name], classes)
 
 
-def check_trainable(data: ImageData, batch_size: int) -> None:
+def _check_classes(model: keras.Model, targets: np.ndarray, classes: int) -> None:
+    if targets.max(initial=0) >= classes or targets.min(initial=0) < 0:
+        wrong = targets.max() if targets.max() >= classes else targets.min()
+        raise InputError(f"{model.name} answers {classes} classes, but the data has class {wrong}.")
+
+
+def check_trainable(data: ImageData, recipe: Recipe) -> None:
     """Raises InputError where there are too few images for a batch, or training shows no image of a class to tell."""
-    if batch_size > len(data.train):
+    shown = images_per_epoch(data.train, recipe.data)
+    if recipe.batch_size > shown:
         raise InputError(
-            f"batch_size is {batch_size}, but {data.source} has {len(data.train)} images to train on; it takes no more."
+            f"batch_size is {recipe.batch_size}, but {data.source} has {shown} images to train on in an epoch; it "
+            "takes no more."
         )
 
     def check(task: str, labels: tuple[str, ...], seen: Targets, asked: Targets) -> None:
@@ -71,6 +84,11 @@ def check_trainable(data: ImageData, batch_size: int) -> None:
         if unseen:
             raise InputError(
                 f"{data.source}: class {unseen[0]!r} has images in validation but none in train; give each class some."
+            )
+        if mixing(recipe.augmentation) and not counts[0].all():
+            raise InputError(
+                f"{data.source}: class {labels[int(np.argmin(counts[0]))]!r} has no image in train; augmentation "
+                f"{mixing(recipe.augmentation)[0]!r} takes some of each class."
             )
 
     map_outputs(check, data.task, data.labels, data.train.labels, data.validation.labels)

@@ -43,3 +43,25 @@ def test_masks_that_answers_of_open_size_do_not_cover_are_refused():
     split = training.ImageSplit(ArrayImages(np.zeros((2, 33, 33, 3), "uint8")), np.zeros((2, 33, 33), "int32"))
     with pytest.raises(zoo.InputError, match=r"targets have the shape \(\d+, \d+\) for an image, but .* \(33, 33\)"):
         training.evaluate(model, split)
+
+
+def test_recipe_of_another_verb_is_refused(digits):
+    model = zoo.create_model("lenet5")
+    for verb in (training.fit, training.prune):
+        with pytest.raises(zoo.InputError, match=rf"recipe is a FineTuneRecipe; {verb.__name__} takes a Recipe"):
+            verb(model, digits, training.FineTuneRecipe(mode="feature_extraction"))
+    with pytest.raises(zoo.InputError, match="recipe is a FineTuneRecipe; cross_validate takes a Recipe"):
+        training.cross_validate(lambda: model, digits, training.FineTuneRecipe(mode="linear_probe"))
+    with pytest.raises(zoo.InputError, match="recipe is a Recipe; fine_tune takes a FineTuneRecipe"):
+        training.fine_tune(model, digits, training.Recipe())
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_masks_with_a_class_that_the_model_does_not_answer_are_refused(part):
+    images, masks = ArrayImages(np.zeros((4, 16, 16, 3), "uint8")), np.zeros((4, 16, 16), "int32")
+    good, bad = training.ImageSplit(images, masks), training.ImageSplit(images, masks + 5)
+    splits = {"train": good, "validation": good, "test": good} | {part: bad}
+    data = training.ImageData("hand-made", ("ground", "road"), **splits, task="segmentation")
+    model = zoo.create_model("unet_same", classes=2, widths=(4, 8), input_shape=(16, 16, 3))
+    with pytest.raises(zoo.InputError, match="answers 2 classes, but the data has class 5"):
+        training.fit(model, data, training.Recipe(batch_size=2))

@@ -112,3 +112,18 @@ def test_recipe_for_an_unknown_model_is_refused():
 def test_missing_recipe_is_named(tmp_path):
     with pytest.raises(zoo.InputError, match=r"none\.yaml cannot be read"):
         training.Recipe.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epochs": True},
+        {"optimizer": {"lr": True}},
+        {"seed": False},
+        {"augmentation": [{"name": "zoom", "factor": True}]},
+    ],
+)
+def test_truth_is_no_number(fields):
+    with pytest.raises(zoo.InputError, match="takes no true or false"):
+        training.Recipe(**fields)
+    assert training.Recipe(xla=False, data={"cache": True}).data.cache

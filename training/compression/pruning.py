@@ -13,8 +13,8 @@ from ...zoo.errors import InputError
 from ...zoo.flat import flatten_model
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
-from ..fitting.fit import Job, RunResult, run_job
-from ..recipe.recipe import Recipe
+from ..fitting.fit import Job, RunResult, run_job, with_precision
+from ..recipe.recipe import Recipe, recipe_for
 
 UPDATES = 20
 """Of the masks over the schedule. Few large cuts hurt more than many small ones."""
@@ -58,7 +58,8 @@ def prune(
         InputError: `sparsity` or `frequency` is out of range, the recipe averages weights or draws new ones, or as in
             `fit`.
     """
-    recipe = recipe or DEFAULT_RECIPE
+    recipe = recipe_for("prune", recipe, DEFAULT_RECIPE)
+    recipe = with_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     if not 0 <= sparsity < 1:
         raise InputError(f"sparsity is {sparsity}; it takes 0 or more and less than 1.")
     if recipe.initializer is not None:

@@ -73,8 +73,11 @@ def from_arrays(
 
     def target(of_task: str, output: str = "") -> Target:
         of_output = {name: _of_output(name, part[1], output) for name, part in parts.items()}
+        for name, (part, _) in parts.items():
+            if len(part) != len(of_output[name]):
+                raise InputError(f"{name} has {len(part)} images and {len(of_output[name])} targets; it takes as many.")
         rows = _joined({name: _rows(name, rows, of_task) for name, rows in of_output.items()}, "targets")
-        if len(rows) != len(pixels) or (of_task == "segmentation" and rows.shape[1:] != pixels.shape[1:3]):
+        if of_task == "segmentation" and rows.shape[1:] != pixels.shape[1:3]:
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
         return Target(of_task, _labels(rows, of_task, by_name(labels).get(output)), rows)
 

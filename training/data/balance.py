@@ -37,8 +37,8 @@ def weigher(split: ImageSplit, options: Data) -> Callable[[Any], Any] | None:
         return None
     if options.sampling != "none":
         raise InputError(
-            f"data.class_weights {options.class_weights!r} and data.sampling {options.sampling!r} would both make up for "
-            "the same; choose one of them."
+            f"data.class_weights {options.class_weights!r} and data.sampling {options.sampling!r} would both make up "
+            "for the same; choose one of them."
         )
     name, counts = _classes(split, f"class_weights {options.class_weights!r}", also_masks=True)
     weights = np.zeros(len(counts))

@@ -57,7 +57,7 @@ def inspect_listing(listing: Listing, *, seed: int) -> Inspection:
     Raises:
         InputError: None of them can be read.
     """
-    bad: dict[str, str] = {name: str(error) for name, error in listing.lost}
+    bad: dict[str, str] = {lost.name: str(lost.error) for lost in listing.lost}
 
     def look(row: int) -> Look | None:
         try:
@@ -76,7 +76,7 @@ def inspect_listing(listing: Listing, *, seed: int) -> Inspection:
         usable.splits,
         np.zeros(len(kept), int) if strata is None else strata,
         [found.content for found in kept],
-        missing=[name for name in SPLITS if name not in listing.splits],
+        missing=listing.missing,
         seed=seed,
     )
     splits = np.empty(len(kept), object)

@@ -72,8 +72,11 @@ class Records:
         offset, length, shard = self._locations[row]
         with self._shards[shard].open("rb") as file:
             file.seek(offset)
-            example = tf.train.Example.FromString(file.read(length))
-        return example.features.feature[self._key].bytes_list.value[0]
+            record = file.read(length)
+        try:
+            return tf.train.Example.FromString(record).features.feature[self._key].bytes_list.value[0]
+        except (DecodeError, IndexError) as error:
+            raise InputError(f"{self.name(row)} is no longer what it was when it was loaded: {error}.") from error
 
     def at(self, rows: np.ndarray) -> "Records":
         """The files of these rows."""
@@ -128,7 +131,7 @@ def _scan(shard: Shard, image: str, fields: dict[str, Field]) -> tuple[list, lis
                 name = _name(shard.path, offset)
                 lost.append(Lost(name, shard.split, InputError(f"{name}: {error}")))
             offset += len(record) + AFTER + BEFORE
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+    except tf.errors.OpError as error:
         reason = f" ({first_line(error)})"
     read = len(values) + len(lost)
     if read > shard.records:

@@ -15,11 +15,13 @@ from ..data.folds import folds_of
 from ..data.images import ImageData
 from ..evaluation.evaluate import evaluate
 from ..outputs import by_name
-from ..recipe.recipe import Recipe
-from .fit import fit
+from ..recipe.recipe import Recipe, recipe_for
+from .fit import Job, run_job, with_precision
+from .run_directory import RunDirectory
 
 FOLDS = 5
 """Where the recipe does not say."""
+RESULT = "cross-validation.json"
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,34 @@ def cross_validate(
     Raises:
         InputError: A class has fewer different images than there are folds, or as in `fit`.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe_for("cross_validate", recipe, Recipe())
     if resume and run_dir is None:
         raise InputError("resume takes the run_dir of the run to go on with.")
     count = recipe.folds or FOLDS
+    if overwrite and not resume and run_dir is not None:
+        _remove_runs(Path(run_dir))
     folds = []
     for number, fold in enumerate(folds_of(data, count, seed=recipe.seed), start=1):
         keras.utils.set_random_seed(recipe.seed)
         model = make_model()
         run = None if run_dir is None else Path(run_dir, f"fold-{number}")
-        how = recipe.changed(folds=None)
-        fit(model, fold, how, run_dir=run, resume=resume, overwrite=overwrite, verbose=verbose)
+        settings = {"verb": "cross_validate", "fold": number, "of folds": count}
+        how = with_precision(recipe.changed(folds=None), model, resumed=run if resume else None, verbose=verbose)
+        job = Job(f"Fold {number} of {count}, {model.name}", how, settings)
+        run_job(job, model, fold, run_dir=run, resume=resume, overwrite=overwrite, verbose=verbose)
         folds.append(_figures(model, fold))
     result = CrossValidation(tuple(folds))
     if run_dir is not None:
-        with atomic_path(Path(run_dir, "cross-validation.json")) as temporary:
+        with atomic_path(Path(run_dir, RESULT)) as temporary:
             temporary.write_text(json.dumps(result.to_dict(), indent=1))
     return result
+
+
+def _remove_runs(folder: Path) -> None:
+    """Removes an earlier cross-validation, which may have had more folds; what else is there stays."""
+    (folder / RESULT).unlink(missing_ok=True)
+    for run in folder.glob("fold-*"):
+        RunDirectory(run).remove()
 
 
 def _figures(model: keras.Model, fold: ImageData) -> dict[str, float | None]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from ...zoo.flat import without_optimizer
 from ..compatibility import adopt_labels, check_fit_together, check_trainable
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
-from ..recipe.recipe import Recipe
+from ..recipe.recipe import Recipe, recipe_for
 from .compilation import compile_network
 from .history import History
 from .initializers import draw_kernels
@@ -23,6 +23,9 @@ from .optimizers import RateGroup
 from .run_directory import RunDirectory
 from .session import Session
 from .settings import training_settings
+from .step_times import fastest_precision
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ def fit(
         InputError: Model, data and recipe do not fit together, `run_dir` cannot be used, or the loss became NaN or
             infinite.
     """
-    job = Job(f"Training {model.name}", recipe or Recipe(), {"verb": "fit"})
+    recipe = recipe_for("fit", recipe, Recipe())
+    recipe = with_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
+    job = Job(f"Training {model.name}", recipe, {"verb": "fit"})
     return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 
 
@@ -97,6 +102,16 @@ class Job:
     """What to measure of the finished model besides."""
 
 
+def with_precision(
+    recipe: AnyRecipe, model: keras.Model, *, resumed: str | Path | None = None, verbose: bool
+) -> AnyRecipe:
+    """`recipe` with a precision in place of `auto`: that of the run which is resumed, or the fastest here."""
+    if recipe.precision != "auto":
+        return recipe
+    before = resumed and RunDirectory(Path(resumed)).recorded("precision")
+    return recipe.changed(precision=before or fastest_precision(model, recipe.batch_size, verbose=verbose))
+
+
 def run_job(
     job: Job,
     model: keras.Model,
@@ -115,7 +130,7 @@ def run_job(
     if job.recipe.folds is not None:
         raise InputError(f"folds is {job.recipe.folds}; training.cross_validate is what trains by folds.")
     check_fit_together(model, data)
-    check_trainable(data, job.recipe.batch_size)
+    check_trainable(data, job.recipe)
     adopt_labels(model, data)
     settings = job.settings | {"model": model.name, "source": data.source, "fingerprint": data.fingerprint()}
     with _directory(run_dir) as path:

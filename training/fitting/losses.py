@@ -63,9 +63,11 @@ def shares_of_classes(targets, answers):
 
 
 def _spread(weights, rank: int):
-    """Weights of the images, in float32 and so that they go with a tensor of that rank."""
+    """Weights of images or of their pixels, in float32 and so that they go with a tensor of that rank."""
     weights = ops.convert_to_tensor(weights, "float32")
-    return ops.reshape(weights, (-1, *(1,) * (rank - 1)))
+    for _ in range(rank - len(weights.shape)):
+        weights = ops.expand_dims(weights, -1)
+    return weights
 
 
 class OfEach(keras.Loss):

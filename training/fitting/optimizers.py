@@ -109,7 +109,7 @@ class ByWeight:
         by_key = {self._var_key(variable): share for share, variables in shares for variable in variables}
         self.share_of = lambda variable: by_key[self._var_key(variable)]
         trained = [variable for _, variables in shares for variable in variables]
-        self.exclude_from_weight_decay([v for v in trained if not _is_kernel(v)] + list(undecayed))
+        self.exclude_from_weight_decay([v for v in trained if not is_kernel(v)] + list(undecayed))
         self._decay = weight_decay
         self._l1, self._l2 = l1, l2
 
@@ -121,7 +121,7 @@ class ByWeight:
         super().apply(grads, trainable_variables)
 
     def _penalized(self, gradient, variable):
-        if gradient is None or not _is_kernel(variable):
+        if gradient is None or not is_kernel(variable):
             return gradient
         return gradient + self._l1 * ops.sign(variable) + 2 * self._l2 * variable
 
@@ -137,6 +137,6 @@ def _by_weight(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.
     return type(kind.__name__, (ByWeight, kind), {})
 
 
-def _is_kernel(variable: keras.Variable) -> bool:
-    """Whether it is no norm and no bias."""
-    return len(variable.shape) > 1
+def is_kernel(variable: keras.Variable) -> bool:
+    """Whether it is no norm, no bias, and no slope of a PReLU, which Keras calls alpha and its paper does not decay."""
+    return len(variable.shape) > 1 and variable.name != "alpha"

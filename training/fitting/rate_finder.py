@@ -22,6 +22,7 @@ from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches
 from ..recipe.recipe import Recipe
 from .compilation import compile_network
+from .fit import with_precision
 from .initializers import draw_kernels
 from .optimizers import RateGroup, innermost
 from .settings import training_settings
@@ -85,9 +86,9 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
     Raises:
         InputError: Model, data and recipe do not fit together, or the loss is no number from the beginning.
     """
-    recipe = recipe or Recipe()
+    recipe = with_precision(recipe or Recipe(), model, verbose=True)
     check_fit_together(model, data)
-    check_trainable(data, recipe.batch_size)
+    check_trainable(data, recipe)
     steps = steps_per_epoch(data.train, recipe)
     long_enough = recipe.changed(epochs=math.ceil(STEPS / steps), steps_per_execution=1)
     with training_settings(model, recipe), _as_before(model):

@@ -93,6 +93,13 @@ class RunDirectory:
         for entry in self.path.glob(f"{UNFINISHED}*"):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
+    def remove(self) -> None:
+        """Removes the run, if there is one; the directory too, unless somebody keeps something else there."""
+        if self._settings_file.exists():
+            self._remove_files()
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
     def _remove_files(self) -> None:
         """The run's own files; whatever else somebody keeps there stays, and keeps the directory from being used."""
         self._remove_unfinished()
@@ -101,6 +108,10 @@ class RunDirectory:
                 shutil.rmtree(folder)
         for name in FILES:
             (self.path / name).unlink(missing_ok=True)
+
+    def recorded(self, setting: str) -> Any:
+        """What the run that is there was begun with; None if there is none."""
+        return json.loads(self._settings_file.read_text())[setting] if self._settings_file.exists() else None
 
     @property
     def events(self) -> Path:

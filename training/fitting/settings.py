@@ -9,7 +9,6 @@ import keras
 from ...zoo.errors import InputError
 from ..recipe.recipe import Recipe
 from .precision import computing_layers
-from .step_times import fastest_precision
 
 Settings = list[tuple[keras.Layer, str, Any]]
 """Layer, attribute and value."""
@@ -24,7 +23,7 @@ def training_settings(model: keras.Model, recipe: Recipe) -> Iterator[Callable[[
 
     Args:
         model: The run's.
-        recipe: Its `precision` and `dropout`.
+        recipe: Its `precision`, which is chosen already where it was `auto`, and `dropout`.
 
     Yields:
         A function that gives a context in which the model is as it was, for saving it in the meantime.
@@ -36,8 +35,7 @@ def training_settings(model: keras.Model, recipe: Recipe) -> Iterator[Callable[[
     layers = computing_layers(model)
     given: Settings = [(layer, "dtype_policy", layer.dtype_policy) for layer in layers]
     given += [(dropout, "rate", dropout.rate) for dropout in dropouts]
-    policy = fastest_precision(model, recipe.batch_size) if recipe.precision == "auto" else recipe.precision
-    wanted: Settings = [(layer, "dtype_policy", policy) for layer in layers if policy != "float32"]
+    wanted: Settings = [(layer, "dtype_policy", recipe.precision) for layer in layers if recipe.precision != "float32"]
     wanted += [(dropout, "rate", recipe.dropout) for dropout in dropouts]
     try:
         _set(wanted)

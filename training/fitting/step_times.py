@@ -19,6 +19,7 @@ from ...zoo.atomic import atomic_path
 from ...zoo.errors import InputError
 from ...zoo.pretrained.download import cache_folder
 from ..outputs import map_outputs
+from .environment import processor
 from .precision import computing_layers
 
 ROUNDS = 5
@@ -29,11 +30,11 @@ USUAL_SIDE = 224
 """Pixels, for a model that takes images of any size."""
 
 
-def fastest_precision(model: keras.Model, batch_size: int) -> str:
+def fastest_precision(model: keras.Model, batch_size: int, *, verbose: bool = True) -> str:
     """`float32`, unless a step of training is 5 % faster in `mixed_bfloat16` or, on a GPU, `mixed_float16`.
 
-    Measured on a copy of `model` the first time, and kept in the cache folder for this model, batch and machine. Says
-    on standard error which it is, and why.
+    Measured on a copy of `model` the first time, and kept in the cache folder for this model, batch and machine. Where
+    `verbose`, says on standard error which it is, and why.
     """
     setting = _setting(model, batch_size)
     file = _file(setting)
@@ -45,7 +46,7 @@ def fastest_precision(model: keras.Model, batch_size: int) -> str:
     fastest = min(seconds, key=seconds.__getitem__)
     chosen = fastest if seconds[fastest] < WORTH_IT * seconds["float32"] else "float32"
     figures = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
-    Console(stderr=True).print(
+    Console(stderr=True, quiet=not verbose).print(
         f"Precision auto: {chosen} for {model.name}, a step of {batch_size} images takes {figures} ({file}).",
         soft_wrap=True,
         highlight=False,
@@ -61,18 +62,10 @@ def _setting(model: keras.Model, batch_size: int) -> dict[str, Any]:
         "parameters": model.count_params(),
         "image": _image_shape(model),
         "batch_size": batch_size,
-        "machine": [platform.machine(), _processor(), *(str(device.get("device_name")) for device in devices)],
+        "machine": [platform.machine(), processor(), *(str(device.get("device_name")) for device in devices)],
         "threads": len(_usable_cores()),
         "tensorflow": tf.__version__,
     }
-
-
-def _processor() -> str:
-    """Its name, as Linux tells it, else as Python does."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _usable_cores() -> set[int]:

@@ -99,6 +99,17 @@ class Recipe(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
+def recipe_for(verb: str, recipe: Recipe | None, default: Recipe) -> Recipe:
+    """The recipe that `verb` was given, or its default.
+
+    Raises:
+        InputError: It is that of another verb, whose fields would be ignored.
+    """
+    if recipe is not None and type(recipe) is not type(default):
+        raise InputError(f"recipe is a {type(recipe).__name__}; {verb} takes a {type(default).__name__}.")
+    return recipe or default
+
+
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """`old` with the fields of `new`, section by section."""
     return old | {name: _section(old.get(name), value) for name, value in new.items()}

@@ -1,14 +1,24 @@
 """What the sections of a recipe have in common."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 
 
 class Section(BaseModel):
     """A part of a recipe: an unknown field or an impossible value is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, fields: Any) -> Any:
+        """Python takes true for 1."""
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            annotation = cls.model_fields[name].annotation if name in cls.model_fields else bool
+            if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
+                raise ValueError(f"{name} takes no true or false (got {str(value).lower()})")
+        return fields
 
     def given(self) -> dict[str, Any]:
         """What was said explicitly, besides defaults; and the names by which sections were chosen."""

@@ -11,8 +11,9 @@ from ...zoo.errors import InputError
 from ...zoo.registry import card_of
 from ..compatibility import check_fit_together
 from ..data.images import ImageData
-from ..fitting.fit import Job, RunResult, run_job
-from ..recipe.recipe import FineTuneRecipe
+from ..fitting.fit import Job, RunResult, run_job, with_precision
+from ..fitting.optimizers import is_kernel
+from ..recipe.recipe import FineTuneRecipe, recipe_for
 from .freezing import trainable_variables
 from .linear_probe import linear_probe
 from .stages import Stage, stages_before, stages_of
@@ -54,9 +55,8 @@ def fine_tune(
         InputError: The model has no head of the zoo or no such endpoint, the recipe asks for what cannot be, or as in
             `fit`.
     """
-    recipe = recipe or FineTuneRecipe()
-    if not isinstance(recipe, FineTuneRecipe):
-        raise InputError("recipe is a Recipe; fine_tune takes a FineTuneRecipe.")
+    recipe = recipe_for("fine_tune", recipe, FineTuneRecipe())
+    recipe = with_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     card_of(model.name)
     check_fit_together(model, data)
     if recipe.unfreeze_from:
@@ -104,7 +104,7 @@ def _plan(
 def _kernels(stages: list[Stage]) -> list[tuple[keras.Variable, np.ndarray]]:
     """All that weight decay would pull to zero, with its value."""
     weights = [v for stage in stages for v in trainable_variables(stage)]
-    return [(weight, weight.numpy()) for weight in weights if len(weight.shape) > 1]
+    return [(weight, weight.numpy()) for weight in weights if is_kernel(weight)]
 
 
 def _fingerprint(stages: list[Stage]) -> str:

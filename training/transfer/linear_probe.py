@@ -52,7 +52,7 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
     classifier answers. The search takes little beside the features: one that was interrupted begins anew.
 
     Raises:
-        InputError: The model's head is not a classification by one dense layer.
+        InputError: The model's head is not a classification by one dense layer, or the recipe asks for another loss.
     """
     *frozen, (_, heads, _) = stages_of(model)
     if len(heads) != 1 or not isinstance(heads[0], ClassificationHead) or heads[0].score_map:
@@ -63,6 +63,7 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
         )
     if not heads[0].trainable_weights:
         raise InputError(f"{model.name}: nothing is left to train; its head is frozen.")
+    _check_is_plain(recipe)
     with settings_of(model):
         freeze_stages(frozen)
         trains = report(model, lambda stage: None)
@@ -86,6 +87,19 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
 def _vectors(split: ImageSplit) -> Features:
     (vectors,), labels = split.arrays()
     return Features(vectors.astype("float64"), labels)
+
+
+def _check_is_plain(recipe: FineTuneRecipe) -> None:
+    asked = {
+        "loss": recipe.loss is not None,
+        "l1": recipe.l1,
+        "l2": recipe.l2,
+        "dropout": recipe.dropout is not None,
+        "data.class_weights": recipe.data.class_weights != "none",
+        "data.sampling": recipe.data.sampling != "none",
+    }
+    if wrong := [name for name, is_asked in asked.items() if is_asked]:
+        raise InputError(f"mode 'linear_probe' is plain logistic regression; it takes no {' and no '.join(wrong)}.")
 
 
 def _search(train: Features, validation: Features) -> Iterator[Probe]:

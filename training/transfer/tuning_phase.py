@@ -19,6 +19,7 @@ from ..fitting.optimizers import RateGroup
 from ..fitting.run_directory import RunDirectory
 from ..fitting.session import Session
 from ..fitting.settings import training_settings
+from ..recipe.augmentation import transformations
 from ..recipe.recipe import FineTuneRecipe
 from .freezing import (
     TrainableReport,
@@ -116,7 +117,7 @@ class TuningPhase:
             yield self._with_penalty(without_optimizer(self.model)), self.data
             return
         size = feature_bytes(split.trunk, self.data.train) + feature_bytes(split.trunk, self.data.validation)
-        if self.recipe.augmentation != "none" or size > LARGEST_CACHE:
+        if transformations(self.recipe.augmentation) or size > LARGEST_CACHE:
             yield self._with_penalty(split.whole()), self.data
             return
         how = {"batch_size": self.recipe.batch_size, "quiet": not self.verbose}

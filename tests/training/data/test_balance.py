@@ -128,3 +128,14 @@ def test_data_without_classes_is_refused(wish):
 def test_weights_and_sampling_for_the_same_imbalance_are_refused():
     with pytest.raises(zoo.InputError, match=r"class_weights 'inverse' and data.sampling 'over' .* choose one"):
         training_batches(split(classes(COUNTS)), recipe(class_weights="inverse", sampling="over"))
+
+
+@pytest.mark.parametrize("loss", [None, "dice", ["cross_entropy", "tversky"]], ids=str)
+def test_segmentation_trains_with_weights_of_pixels(loss):
+    masks = np.zeros((40, 16, 16), "int32")
+    masks[:, :4] = 1
+    images = np.zeros((40, 16, 16, 3), "uint8")
+    data = training.from_arrays(images + np.arange(40, dtype="uint8")[:, None, None, None], masks, task="segmentation")
+    model = zoo.create_model("unet_same", classes=2, widths=(4, 8), input_shape=(16, 16, 3))
+    how = training.Recipe(epochs=1, batch_size=10, loss=loss, data={"class_weights": "inverse"})
+    assert np.isfinite(training.fit(model, data, how, verbose=False).history[0]["loss"])

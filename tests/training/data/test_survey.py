@@ -156,3 +156,18 @@ def test_contact_sheet_shows_mixed_images_and_bare_ones(digits, tmp_path):
 def test_contact_sheet_is_a_png(digits, tmp_path):
     with pytest.raises(zoo.InputError, match=r"sheet\.jpg is no name for a picture"):
         training.write_contact_sheet(digits, tmp_path / "sheet.jpg")
+
+
+def test_what_a_damaged_shard_lacks_is_counted(tmp_path):
+    for label in ("ant", "bee"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(10):
+            pixels = np.full((8, 8, 3), 20 * number + (label == "bee"), "uint8")
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.png")
+    training.write_shards(training.load_data(tmp_path / "photos", image_size=8), tmp_path / "shards")
+    path = tmp_path / "shards" / "test-00000.tfrecord"
+    path.write_bytes(path.read_bytes()[:-20])
+    found = training.survey(tmp_path / "shards")
+    assert len(found.unreadable) == 1
+    assert "is damaged, cut short or gone" in next(iter(found.unreadable.values()))
+    assert sum(found.images.values()) == 19

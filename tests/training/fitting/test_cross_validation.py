@@ -86,18 +86,27 @@ def test_cross_validation_tells_mean_and_deviation_and_goes_on_where_it_stopped(
     assert whole.mean["accuracy"] == pytest.approx(np.mean(accuracies))
     assert whole.deviation["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
 
-    fit, calls = cross_validation.fit, []
+    run_job, calls = cross_validation.run_job, []
 
-    def interrupted(model, data, recipe, *, run_dir, **options):
+    def interrupted(job, model, data, *, run_dir, **options):
         calls.append(run_dir.name)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return fit(model, data, recipe, run_dir=run_dir, **options)
+        return run_job(job, model, data, run_dir=run_dir, **options)
 
-    monkeypatch.setattr(cross_validation, "fit", interrupted)
+    monkeypatch.setattr(cross_validation, "run_job", interrupted)
     with pytest.raises(KeyboardInterrupt):
         training.cross_validate(net, small_digits, BRIEF, run_dir=tmp_path, verbose=False)
     resumed = training.cross_validate(net, small_digits, BRIEF, run_dir=tmp_path, resume=True, verbose=False)
     assert calls == ["fold-1", "fold-2", "fold-1", "fold-2", "fold-3"]
     assert resumed == whole
     assert json.loads((tmp_path / "cross-validation.json").read_text()) == json.loads(json.dumps(whole.to_dict()))
+
+
+def test_overwriting_leaves_no_fold_of_before(small_digits, tmp_path):
+    for folds in (3, 2):
+        recipe = BRIEF.changed(folds=folds)
+        training.cross_validate(net, small_digits, recipe, run_dir=tmp_path, overwrite=True, verbose=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cross-validation.json", "fold-1", "fold-2"]
+    with pytest.raises(zoo.InputError, match="of folds was 2, is 3"):
+        training.cross_validate(net, small_digits, BRIEF, run_dir=tmp_path, resume=True, verbose=False)

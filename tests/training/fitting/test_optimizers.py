@@ -4,7 +4,14 @@ import pytest
 
 from pocketzoo import training
 from pocketzoo.training.fitting.averaging import averaged_weights
-from pocketzoo.training.fitting.optimizers import KINDS, RateGroup, innermost, learning_rate_of, make_optimizer
+from pocketzoo.training.fitting.optimizers import (
+    KINDS,
+    RateGroup,
+    innermost,
+    is_kernel,
+    learning_rate_of,
+    make_optimizer,
+)
 
 CONSTANT = {"name": "constant", "warmup_epochs": 0}
 KERAS = {
@@ -161,3 +168,10 @@ def test_averages_stand_in_for_the_weights_and_the_weights_come_back():
     with pytest.raises(OSError, match="disk"), averaged_weights(net):
         raise OSError("disk full")
     assert all(np.array_equal(a, b) for a, b in zip(net.get_weights(), weights_now, strict=True))
+
+
+def test_slopes_of_a_prelu_are_no_kernels():
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 1), keras.layers.PReLU(shared_axes=[1, 2])]
+    )
+    assert [weight.name for weight in model.trainable_variables if is_kernel(weight)] == ["kernel"]

@@ -7,7 +7,7 @@ import pytest
 from pocketzoo import layers, training, zoo
 from pocketzoo.training.fitting import step_times
 from pocketzoo.training.fitting.compilation import engine_callbacks
-from pocketzoo.training.fitting.fit import compiled_network
+from pocketzoo.training.fitting.fit import compiled_network, with_precision
 from pocketzoo.training.fitting.history import History
 from pocketzoo.training.fitting.initializers import draw_kernels
 from pocketzoo.training.fitting.settings import training_settings
@@ -121,8 +121,7 @@ def cache(tmp_path, monkeypatch):
 def test_fastest_precision_is_measured_once_and_told(cache, monkeypatch, capsys):
     model, recipe = net(), training.Recipe(precision="auto", batch_size=4)
     before = model.get_weights()
-    with training_settings(model, recipe):
-        chosen = model.layers[2].dtype_policy.name
+    chosen = with_precision(recipe, model, verbose=True).precision
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     (file,) = cache.iterdir()
     kept = json.loads(file.read_text())
