@@ -1,6 +1,6 @@
 """What transfer learning gains on few images: digits 5-9 by a resnet20 that knows 0-4, against one from scratch.
 
-python benchmarks/transfer.py                    # 20 minutes on 2 cores; writes docs/transfer.md
+python benchmarks/transfer.py                    # 20 minutes on 2 idle cores; writes docs/transfer.md
 
 Both sides make the very same call, `training.fine_tune`, for the same steps on the same images; only the weights that
 they start from differ, and the learning rate, each side's best on the validation splits of seeds 10 to 13.

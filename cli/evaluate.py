@@ -11,7 +11,9 @@ from .options import Data, Json, SkipUnreadable
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A .keras file.")],
+    model: Annotated[
+        str, typer.Argument(help="A .keras file, or a name from `pocketzoo list`, with its first weights.")
+    ],
     data: Data,
     test_time_augmentation: Annotated[
         str | None,
@@ -27,11 +29,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on the test split of a dataset."""
+    from ..zoo.registry import model_card
+
+    weights = None if model.endswith(".keras") else options.default_weights(model_card(model))
     import_tensorflow()
     from .. import training, zoo
     from ..zoo.inputs import image_shape
 
-    loaded = zoo.load_model(model)
+    loaded = zoo.load_model(model) if weights is None else zoo.create_model(model, weights=weights)
     images = options.load(data, image_shape(loaded), skip_unreadable)
     if report is None:
         evaluation = training.evaluate(loaded, images, test_time_augmentation=test_time_augmentation)

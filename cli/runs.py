@@ -1,11 +1,13 @@
 """How the commands that train begin and end."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..zoo.atomic import atomic_path
 from ..zoo.errors import InputError
 from . import console, options
 
@@ -61,11 +63,13 @@ def fresh_model(
 
 
 def show_result(result: "RunResult", images: "ImageData", run_dir: Path, *, as_json: bool) -> None:
-    """Prints the figures of a finished run on the test split."""
+    """Prints the figures of a finished run on the test split, and keeps them in `test.json`."""
     from .. import training
 
     evaluation = training.evaluate(result.model, images)
     best = run_dir / "best.keras"
+    with atomic_path(run_dir / "test.json") as temporary:
+        temporary.write_text(json.dumps(console.evaluation_facts(evaluation), indent=1))
     if as_json:
         facts: dict[str, Any] = {"run": result.metrics, "test": console.evaluation_facts(evaluation)}
         console.show_json(facts | {"model": str(best)})

@@ -59,7 +59,8 @@ def _cross_validate(
     if as_json:
         console.show_json(result.to_dict())
         return
-    rows = [(f"fold {number}", *fold.values()) for number, fold in enumerate(result.folds, start=1)]
-    rows += [("mean", *result.mean.values()), ("deviation", *result.deviation.values())]
-    texts = [(name, *(console.as_text(*pair) for pair in zip(result.mean, row, strict=True))) for name, *row in rows]
-    console.show_table(("", *result.mean), texts, title=f"Validation images of each fold, {images.source}")
+    names = [name for name in result.mean if any(fold[name] is not None for fold in result.folds)]
+    rows = {f"fold {number}": fold for number, fold in enumerate(result.folds, start=1)}
+    rows |= {"mean": result.mean, "deviation": result.deviation}
+    texts = [(title, *(console.as_text(name, row[name]) for name in names)) for title, row in rows.items()]
+    console.show_table(("", *names), texts, title=f"Validation images of each fold, {images.source}")

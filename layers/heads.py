@@ -194,5 +194,8 @@ class SegmentationHead(Head):
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """Scores, enlarged and cut to size, then their softmax."""
         if rank != 4:
-            raise ValueError(f"{self.name}: a segmentation head takes a map (rank 4); these features have rank {rank}.")
+            raise ValueError(
+                f"{self.name}: a segmentation head takes a map (rank 4), as U-Nets and DeepLab have one; these "
+                f"features have rank {rank}."
+            )
         return [part for part in (self.scores, self.enlarge, self.cut, self.softmax) if part is not None]

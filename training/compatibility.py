@@ -15,7 +15,7 @@ from .tasks import heads_of, tasks_of
 
 REMEDY = (
     "create_model(..., head=data.task, labels=data.labels), or zoo.replace_head(model, data.task, labels=data.labels), "
-    "makes a model for this data"
+    "makes a model for this data, and so does `pocketzoo fine-tune`"
 )
 
 

@@ -132,7 +132,9 @@ def _scan(shard: Shard, image: str, fields: dict[str, Field]) -> tuple[list, lis
                 lost.append(Lost(name, shard.split, InputError(f"{name}: {error}")))
             offset += len(record) + AFTER + BEFORE
     except tf.errors.OpError as error:
-        reason = f" ({first_line(error)})"
+        # TensorFlow's own words for these are about its graph.
+        known = isinstance(error, tf.errors.DataLossError | tf.errors.NotFoundError)
+        reason = "" if known else f" ({first_line(error)})"
     read = len(values) + len(lost)
     if read > shard.records:
         raise InputError(f"{shard.path} has more than the {shard.records} records that it should have.")

@@ -32,6 +32,18 @@ def intervals(field: str, figure: Callable[[np.ndarray], np.ndarray], images: in
     return {field: (float(low), float(high))}
 
 
+def share_interval(field: str, right: np.ndarray) -> dict[str, Interval]:
+    """The interval of a share; `right` says of each image whether it counts.
+
+    Where all do or none does, resamples are all the same and would say that the figure is certain; there it is the
+    exact one of Clopper and Pearson (1934), which ends at `((1 - 0.95) / 2) ** (1 / images)`.
+    """
+    if len(right) < 2 or 0 < np.count_nonzero(right) < len(right):
+        return intervals(field, mean_of(right), len(right))
+    farthest = ((1 - CONFIDENCE) / 2) ** (1 / len(right))
+    return {field: (farthest, 1.0) if right.all() else (0.0, 1 - farthest)}
+
+
 def mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The figure that is the mean of `values`, one an image."""
     return lambda weights: values.astype("float64") @ weights / len(values)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from .bootstrap import intervals, mean_of
+from .bootstrap import share_interval
 from .calibration import calibration_error, reliability
 from .figures import Figures, Row, mean_of_known, rows_by_name
 from .ranking import areas_under_roc
@@ -60,7 +60,7 @@ class Evaluation(Figures):
         return cls(
             images=len(truth),
             loss=float(log_loss(truth, normalized, labels=classes)),
-            intervals=intervals("accuracy", mean_of(right), len(truth)),
+            intervals=share_interval("accuracy", right),
             accuracy=float(np.mean(right)),
             top_5_accuracy=_top_accuracy(truth, answers, 5) if len(names) > 5 else None,
             macro_precision=float(macro[0]),

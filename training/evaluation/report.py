@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from ...zoo.atomic import atomic_path
-from ..data.images import ImageData, ImageSplit, Targets
+from ..data.images import FileImages, ImageData, ImageSplit, Targets
 from ..outputs import by_name, map_outputs
 from .answers import Answers
 from .classification import Evaluation
@@ -35,8 +35,8 @@ def write_report(
     `evaluation.json` has the figures. `confusion.png` has the answers by true class, of a classification or a
     segmentation; `calibration.png` how often a classification is right by how sure it is. `worst.png` has the 24 images
     that are answered worst: first the classes that are wrong and sure, the labels that cost the most cross-entropy, the
-    numbers that are the farthest off, or the masks with the lowest IoU. Pictures of several outputs are in a folder
-    each, by the output's name.
+    numbers that are the farthest off, or the masks with the lowest IoU; `worst.json` has their files, or their numbers
+    in the split. What belongs to one of several outputs is in a folder by the output's name.
 
     Arguments, answer and errors are those of `evaluate`.
     """
@@ -65,4 +65,11 @@ def _draw_worst(name: str, tally: Tally, answer: Answers, split: ImageSplit, tar
     rows = np.argsort(-tally.wrongness(), kind="stable")[:WORST]
     images = split.images.take(rows)
     answers = by_name(answer(images.astype("float32")))[name]
-    save_picture(plot_worst(tally.task, images, targets[rows], answers, tally.names), folder / "worst.png")
+    called = [_name(split, row) for row in rows]
+    save_picture(plot_worst(tally.task, images, targets[rows], answers, tally.names, called), folder / "worst.png")
+    with atomic_path(folder / "worst.json") as path:
+        path.write_text(json.dumps(called, indent=1), encoding="utf-8")
+
+
+def _name(split: ImageSplit, row: int) -> str:
+    return str(split.images.files.name(row)) if isinstance(split.images, FileImages) else f"image {row}"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,18 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 3
 """Labels or numbers that a caption names: those that are the farthest off."""
+MOST_LETTERS = 24
+"""Of the name of a file, from its end, above an image."""
 
 
-def plot_worst(task: str, images: np.ndarray, truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> "Figure":
+def plot_worst(
+    task: str,
+    images: np.ndarray,
+    truth: np.ndarray,
+    answers: np.ndarray,
+    names: Sequence[str],
+    called: Sequence[str],
+) -> "Figure":
     """Draws images in the given order with what is right and what was answered.
 
     Args:
@@ -23,15 +33,17 @@ def plot_worst(task: str, images: np.ndarray, truth: np.ndarray, answers: np.nda
         truth: The targets of these images, as in `data.images.Targets`.
         answers: Probabilities or numbers of these images, as the model gives them.
         names: Of the classes, labels or numbers.
+        called: Files or numbers of these images.
     """
+    called = [Path(name).name[-MOST_LETTERS:] for name in called]
     if task == "segmentation":
-        return _plot_masks(images, truth, answers.argmax(axis=-1), names)
+        return _plot_masks(images, truth, answers.argmax(axis=-1), names, called)
     captions = [CAPTIONS[task](right, given, names) for right, given in zip(truth, answers, strict=True)]
     columns = min(6, len(images))
     figure, grid = _sheet(math.ceil(len(images) / columns), columns)
-    for axes, image, (caption, wrong) in zip(grid.flat, images, captions, strict=False):
+    for axes, image, name, (caption, wrong) in zip(grid.flat, images, called, captions, strict=False):
         _show(axes, image)
-        axes.set_title(caption, size=7, color="firebrick" if wrong else "black", parse_math=False)
+        axes.set_title(f"{name}\n{caption}", size=7, color="firebrick" if wrong else "black", parse_math=False)
     return figure
 
 
@@ -60,15 +72,18 @@ CAPTIONS: dict[str, Callable[[Any, np.ndarray, Sequence[str]], tuple[str, bool]]
 """What to write above an image, and whether the answer is wrong."""
 
 
-def _plot_masks(images: np.ndarray, masks: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> "Figure":
+def _plot_masks(
+    images: np.ndarray, masks: np.ndarray, answers: np.ndarray, names: Sequence[str], called: Sequence[str]
+) -> "Figure":
     """Image, mask and answer side by side, two images a row."""
     from matplotlib import colormaps
     from matplotlib.patches import Patch
 
     figure, grid = _sheet(math.ceil(len(images) / 2), 6)
     colours = colormaps["tab20"] if len(names) <= 20 else colormaps["nipy_spectral"].resampled(len(names))
-    for triple, image, *maps in zip(grid.reshape(-1, 3), images, masks, answers, strict=False):
+    for triple, image, name, *maps in zip(grid.reshape(-1, 3), images, called, masks, answers, strict=False):
         _show(triple[0], image)
+        triple[0].set_title(name, size=7, parse_math=False)
         for axes, title, classes in zip(triple[1:], ("mask", "answer"), maps, strict=True):
             axes.imshow(colours(classes), interpolation="nearest")
             axes.set_title(title, size=7)

@@ -1,12 +1,14 @@
 """The callback that records a run and stops it."""
 
 import math
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import keras
 
-from ...zoo.errors import InputError
+from ...zoo.errors import InputError, first_line
 from .averaging import averaged_weights
 from .history import History
 from .optimizers import learning_rate_of
@@ -96,7 +98,7 @@ class Recorder(keras.callbacks.Callback):
             )
         except OSError as error:
             raise InputError(
-                f"{what} cannot be kept in {self._run.path}: {error.strerror or error}. {self._last_good()}"
+                f"{what} cannot be kept in {self._run.path}: {_reason(error)}. {self._last_good()}"
             ) from error
 
     @contextmanager
@@ -106,3 +108,9 @@ class Recorder(keras.callbacks.Callback):
 
     def _last_good(self) -> str:
         return f"Last good checkpoint: {self._run.last_checkpoint() or 'none yet'}."
+
+
+def _reason(error: OSError) -> str:
+    """What the system says; HDF5 has its number within a text of its own."""
+    number = error.errno or next(iter(re.findall(r"errno = (\d+)", str(error))), None)
+    return os.strerror(int(number)) if number else first_line(error)

@@ -128,7 +128,9 @@ def run_job(
     if job.recipe.tensorboard and run_dir is None:
         raise InputError("tensorboard takes a run_dir to write the curves to.")
     if job.recipe.folds is not None:
-        raise InputError(f"folds is {job.recipe.folds}; training.cross_validate is what trains by folds.")
+        raise InputError(
+            f"folds is {job.recipe.folds}; training.cross_validate trains by folds, as `pocketzoo train` does."
+        )
     check_fit_together(model, data)
     check_trainable(data, job.recipe)
     adopt_labels(model, data)

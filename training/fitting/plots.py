@@ -8,6 +8,7 @@ from .history import History
 def plot_curves(history: History, path: Path) -> None:
     """Draws loss and metrics by epoch, train beside validation, and the learning rate, as a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     epochs = range(1, len(history) + 1)
     names = history.epochs[0]
@@ -20,6 +21,7 @@ def plot_curves(history: History, path: Path) -> None:
             if prefix + metric in names:
                 axes.plot(epochs, [epoch[prefix + metric] for epoch in history.epochs], label=name)
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         if metric not in rates:
             axes.legend()

@@ -23,7 +23,9 @@ from .environment import environment
 from .history import History
 
 SETTINGS, BEST, ENVIRONMENT, EVENTS = "pocketzoo-run.json", "best.keras", "environment.json", "tensorboard"
-FILES = (SETTINGS, BEST, ENVIRONMENT, "recipe.yaml", "log.csv", "metrics.json", "curves.png")
+FILES = (SETTINGS, BEST, ENVIRONMENT, "recipe.yaml", "log.csv", "metrics.json", "curves.png", "test.json")
+HASHES = {"fingerprint": "the images or their labels are others", "backbone": "the model's weights are others"}
+"""Settings that say nothing to people, and what it means that they differ; told where nothing else does."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,10 @@ class RunDirectory:
     def _check_same(self, settings: dict[str, Any]) -> None:
         before = _flat(json.loads(self._settings_file.read_text()))
         now = _flat(json.loads(json.dumps(settings)))
-        changed = [
-            f"{field} was {before.get(field)!r}, is {now.get(field)!r}"
-            for field in before | now
-            if before.get(field) != now.get(field)
-        ]
+        differing = [field for field in before | now if before.get(field) != now.get(field)]
+        told = [field for field in differing if field not in HASHES]
+        changed = [f"{field} was {before.get(field)!r}, is {now.get(field)!r}" for field in told]
+        changed = changed or [HASHES[field] for field in differing]
         if changed:
             raise InputError(f"run directory {self.path} belongs to another run: {'; '.join(changed)}.")
 

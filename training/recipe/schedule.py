@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from .section import NAMED, NonNegative, Positive, Section, Share
 
@@ -26,6 +26,13 @@ class Step(_Schedule):
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
     """Shares of the run."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    @field_validator("milestones")
+    @classmethod
+    def _rise(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
+        if list(milestones) != sorted(set(milestones)):
+            raise ValueError(f"they must rise (got {list(milestones)})")
+        return milestones
 
 
 class Exponential(_Schedule):

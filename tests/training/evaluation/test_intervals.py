@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.stats import beta
 from sklearn.metrics import average_precision_score
 
 from pocketzoo import training
-from pocketzoo.training.evaluation.bootstrap import intervals, mean_of
+from pocketzoo.training.evaluation.bootstrap import intervals, mean_of, share_interval
 from pocketzoo.training.evaluation.ranking import weighted_mean_average_precision
 
 
@@ -59,3 +60,11 @@ def test_weighted_average_precision_is_scikit_learns_of_the_images_drawn(seed, c
     expected = np.mean([average_precision_score(there[drawn, c], scores[drawn, c]) for c in columns])
     measured = weighted_mean_average_precision(there, scores)(weights[:, np.newaxis])
     assert measured == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_share_of_all_or_none_has_the_exact_interval():
+    """Clopper and Pearson's, by the beta distribution."""
+    low = beta.ppf(0.025, 12, 1)
+    assert share_interval("share", np.ones(12, bool))["share"] == pytest.approx((low, 1.0))
+    assert share_interval("share", np.zeros(12, bool))["share"] == pytest.approx((0.0, 1 - low))
+    assert share_interval("share", np.ones(1, bool)) == {}

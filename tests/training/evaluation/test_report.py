@@ -36,7 +36,7 @@ def test_report_of_a_classification_has_figures_and_pictures(digits, tmp_path):
     model = zoo.create_model("lenet5", labels=digits.labels)
     evaluation = training.write_report(model, digits, tmp_path / "report")
     files = {path.name: path for path in (tmp_path / "report").iterdir()}
-    assert files.keys() == {"evaluation.json", "confusion.png", "calibration.png", "worst.png"}
+    assert files.keys() == {"evaluation.json", "confusion.png", "calibration.png", "worst.png", "worst.json"}
     assert json.loads(files.pop("evaluation.json").read_text()) == json.loads(json.dumps(evaluation.to_dict()))
     assert all(map(is_picture, files.values()))
     assert evaluation.to_dict() == training.evaluate(model, digits).to_dict()
@@ -95,19 +95,21 @@ def titles(figure):
 
 def test_captions_say_what_was_answered_and_what_is_right():
     images = np.zeros((2, 4, 4, 1), "uint8")
-    names = ["cat_$1", "dog"]
+    names, files = ["cat_$1", "dog"], ["photos/a.png", "photos/b_$2.png"]
     answers = np.array([[0.25, 0.75], [0.9, 0.1]])
-    assert titles(plot_worst("classification", images, np.array([0, 0]), answers, names)) == [
-        "dog: 75.0%\nis cat_$1: 25.0%",
-        "cat_$1: 90.0%",
+    assert titles(plot_worst("classification", images, np.array([0, 0]), answers, names, files)) == [
+        "a.png\ndog: 75.0%\nis cat_$1: 25.0%",
+        "b_$2.png\ncat_$1: 90.0%",
     ]
     truth = np.array([[1, 1], [1, 0]])
-    assert titles(plot_worst("multi_label", images, truth, answers, names))[0] == (
-        "cat_$1: 25.0%, is there\ndog: 75.0%, is there"
+    assert titles(plot_worst("multi_label", images, truth, answers, names, files))[0] == (
+        "a.png\ncat_$1: 25.0%, is there\ndog: 75.0%, is there"
     )
-    assert titles(plot_worst("regression", images, truth, answers, names))[0] == "cat_$1: 0.25, is 1\ndog: 0.75, is 1"
-    figure = plot_worst("segmentation", images, np.zeros((2, 4, 4), int), np.ones((2, 4, 4, 2)), names)
-    assert titles(figure) == ["mask", "answer"] * 2
+    assert titles(plot_worst("regression", images, truth, answers, names, files))[0] == (
+        "a.png\ncat_$1: 0.25, is 1\ndog: 0.75, is 1"
+    )
+    figure = plot_worst("segmentation", images, np.zeros((2, 4, 4), int), np.ones((2, 4, 4, 2)), names, files)
+    assert titles(figure) == ["a.png", "mask", "answer", "b_$2.png", "mask", "answer"]
 
 
 def test_confusion_is_drawn_as_shares_of_the_true_class_with_counts_where_they_are_few():

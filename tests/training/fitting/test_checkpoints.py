@@ -168,7 +168,7 @@ def test_full_disk_within_an_epoch_says_what_could_not_be_kept_and_what_is_left(
     ("recipe", "message"),
     [
         ({"batch_size": 121}, "batch_size is 121, but digits has 120 images to train on"),
-        ({"folds": 3}, "folds is 3; training.cross_validate is what trains by folds"),
+        ({"folds": 3}, "folds is 3; training.cross_validate trains by folds"),
         ({"tensorboard": True}, "tensorboard takes a run_dir"),
     ],
 )
