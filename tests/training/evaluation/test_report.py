@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,9 @@ def test_report_of_a_classification_has_figures_and_pictures(digits, tmp_path):
     files = {path.name: path for path in (tmp_path / "report").iterdir()}
     assert files.keys() == {"evaluation.json", "confusion.png", "calibration.png", "worst.png", "worst.json"}
     assert json.loads(files.pop("evaluation.json").read_text()) == json.loads(json.dumps(evaluation.to_dict()))
+    worst = json.loads(files.pop("worst.json").read_text())
+    assert len(set(worst)) == 24
+    assert all(re.fullmatch(r"image \d+", name) for name in worst)
     assert all(map(is_picture, files.values()))
     assert evaluation.to_dict() == training.evaluate(model, digits).to_dict()
 
