@@ -52,7 +52,7 @@ PEERS = {
     ],
 }
 MODELS = ("mobilenet_v2", "resnet50")
-STEPS, WAITING_ROUNDS = 8, 3
+STEPS, WAITING_ROUNDS = 6, 3
 
 
 def write_photos(folder: Path, size: tuple[int, int]) -> training.ImageSplit:
@@ -116,7 +116,7 @@ def waiting(root: Path) -> None:
         model = zoo.create_model(name, classes=2, input_shape=(SIDE, SIDE, 3))
         model.compile("sgd", "sparse_categorical_crossentropy")
         stream = ours(split, "standard")
-        repeated = stream.take(1).cache().repeat()
+        repeated = tf.data.Dataset.from_tensors(next(iter(stream))).repeat()
         fits = [
             partial(model.fit, batches, steps_per_epoch=STEPS, shuffle=False, verbose=0)
             for batches in (stream, repeated)
