@@ -127,3 +127,8 @@ def test_truth_is_no_number(fields):
     with pytest.raises(zoo.InputError, match="takes no true or false"):
         training.Recipe(**fields)
     assert training.Recipe(xla=False, data={"cache": True}).data.cache
+
+
+def test_milestones_rise():
+    with pytest.raises(zoo.InputError, match=r"schedule\.milestones: they must rise \(got \[0\.9, 0\.2\]\)"):
+        training.Recipe(schedule={"name": "step", "milestones": [0.9, 0.2]})

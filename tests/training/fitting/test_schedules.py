@@ -54,7 +54,7 @@ def test_run_ends_at_its_final_share(name, epochs, steps, warmup, final):
 @QUICKLY
 @given(epochs=st.integers(2, 50), steps=st.integers(2, 40), warmup=st.floats(0, 3))
 def test_steps_fall_at_the_milestones(epochs, steps, warmup):
-    how = {"name": "step", "milestones": [0.8, 0.6], "factor": 0.5, "warmup_epochs": warmup}
+    how = {"name": "step", "milestones": [0.6, 0.8], "factor": 0.5, "warmup_epochs": warmup}
     measured, total = rates(how, epochs, steps), epochs * steps
     rise = rises_for(warmup, epochs, steps)
     falls = [round(share * total) for share in (0.6, 0.8)]
