@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from importlib.metadata import version
 from typing import Annotated
 
@@ -72,9 +73,18 @@ def options(
 
 
 def main() -> None:
-    """Runs the command line. Exits with 0, with 2 for a mistake of the user's, or with 1 for one of ours."""
+    """Runs the command line.
+
+    Exits with 0, with 2 for a mistake of the user's, with 1 for one of ours, or with 130 where it was interrupted.
+    """
+    if not os.environ.get("POCKETZOO_VERBOSE"):
+        warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code that warns
     try:
         app()
+    except SystemExit as end:
+        if end.code == 130:
+            print("Interrupted. A run with --run-dir goes on with --resume.", file=sys.stderr)
+        raise
     except (InputError, OSError) as error:
         _fail(error, 2)
     except Exception as error:

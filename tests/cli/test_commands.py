@@ -48,6 +48,14 @@ def test_names_stay_whole_on_a_narrow_terminal(pocketzoo, monkeypatch):
     assert re.findall(r"mobilenet_v\w+", out) == zoo.list_models("mobilenet*")
 
 
+def test_interrupted_command_says_how_a_run_goes_on(pocketzoo, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pocketzoo.zoo.registry.list_models", interrupted)
+    assert pocketzoo("list") == (130, "", "Interrupted. A run with --run-dir goes on with --resume.\n")
+
+
 def test_list_says_that_nothing_matches(pocketzoo):
     assert pocketzoo("list", "nothing*")[1] == "No model matches.\n"
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import yaml
 
@@ -13,6 +15,12 @@ def test_recipe_is_printed_with_its_reasons_and_can_be_read_again(pocketzoo, tmp
     assert training.Recipe.load(tmp_path / "my.yaml") == training.ready_recipe("resnet50")
     _, out, _ = pocketzoo("recipe", "resnet50", "--fine-tune")
     assert training.FineTuneRecipe(**yaml.safe_load(out)) == training.ready_recipe("resnet50", fine_tune=True)
+
+
+def test_recipe_is_told_to_programs(pocketzoo):
+    code, out, _ = pocketzoo("recipe", "resnet50", "--fine-tune", "--json")
+    assert code == 0
+    assert training.FineTuneRecipe(**json.loads(out)) == training.ready_recipe("resnet50", fine_tune=True)
 
 
 def test_recipe_of_no_model_is_refused(pocketzoo):

@@ -13,7 +13,7 @@ from ..augmentation.mixing import mixable, mixing
 from ..outputs import map_outputs
 from ..recipe.recipe import Recipe
 from .balance import chosen_images, images_per_epoch, weigher
-from .cache import CachedImages
+from .cache import cached
 from .feature_maps import FeatureMaps
 from .images import ArrayImages, Images, ImageSplit, Targets
 
@@ -78,8 +78,8 @@ def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
     augment, weigh = augmenter(augmentation), weigher(split, recipe.data)
     mixers = mixing(augmentation)
     to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda targets: tf.identity, split.labels)
-    cached = recipe.data.cache and not isinstance(split.images, ArrayImages | FeatureMaps)
-    images = CachedImages(split.images) if cached else split.images
+    decoded = isinstance(split.images, ArrayImages | FeatureMaps)
+    images = split.images if decoded else cached(split.images, recipe.data.cache)
 
     @tf.autograph.experimental.do_not_convert
     def load(epoch: tf.Tensor, places: tf.Tensor, rows: tf.Tensor) -> tuple:

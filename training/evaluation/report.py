@@ -1,5 +1,6 @@
 """An evaluation as files: the figures, and pictures of what goes wrong."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -32,11 +33,12 @@ def write_report(
 ) -> Figures | dict[str, Figures]:
     """Evaluates a model, and writes what was found into `folder`.
 
-    `evaluation.json` has the figures. `confusion.png` has the answers by true class, of a classification or a
-    segmentation; `calibration.png` how often a classification is right by how sure it is. `worst.png` has the 24 images
-    that are answered worst: first the classes that are wrong and sure, the labels that cost the most cross-entropy, the
-    numbers that are the farthest off, or the masks with the lowest IoU; `worst.json` has their files, or their numbers
-    in the split. What belongs to one of several outputs is in a folder by the output's name.
+    `evaluation.json` has the figures. `confusion.csv` and `confusion.png` have the answers by true class, of a
+    classification or a segmentation; `calibration.png` how often a classification is right by how sure it is.
+    `worst.png` has the 24 images that are answered worst: first the classes that are wrong and sure, the labels that
+    cost the most cross-entropy, the numbers that are the farthest off, or the masks with the lowest IoU; `worst.json`
+    has their files, or their numbers in the split. What belongs to one of several outputs is in a folder by the
+    output's name.
 
     Arguments, answer and errors are those of `evaluate`.
     """
@@ -57,8 +59,17 @@ def write_report(
 def _draw_figures(figures: Figures, names: list[str], folder: Path) -> None:
     if isinstance(figures, Evaluation | SegmentationEvaluation):
         save_picture(plot_confusion(figures.confusion, names), folder / "confusion.png")
+        _write_confusion(figures.confusion, names, folder / "confusion.csv")
     if isinstance(figures, Evaluation):
         save_picture(plot_reliability(figures.reliability, figures.calibration_error), folder / "calibration.png")
+
+
+def _write_confusion(confusion: np.ndarray, names: list[str], path: Path) -> None:
+    """A row by true class, a column by answer."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["true", *names])
+        rows.writerows([name, *counts] for name, counts in zip(names, confusion.tolist(), strict=True))
 
 
 def _draw_worst(name: str, tally: Tally, answer: Answers, split: ImageSplit, targets: Targets, folder: Path) -> None:

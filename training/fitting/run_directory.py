@@ -51,6 +51,8 @@ class RunDirectory:
             InputError: The directory is in use by something else, by another run, or cannot be written.
         """
         run, settings = cls(path), recipe.model_dump() | settings
+        if resume and not run._settings_file.exists():
+            warnings.warn(f"{path} has no run to go on with; one begins.", stacklevel=4)
         try:
             if overwrite and not resume and run._settings_file.exists():
                 run._remove_files()

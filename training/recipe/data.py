@@ -24,6 +24,7 @@ class Data(Section):
     sampling: Literal["none", "over", "under"] = "none"
     """`over`: an epoch shows each class as often as the largest, images repeated. `under`: as often as the smallest,
     others left out, another choice in each epoch."""
-    cache: bool = False
-    """Keep decoded training images in a temporary file while the run lasts: for large files, which take long to decode.
-    It has as many bytes as the images have pixels, times their channels."""
+    cache: bool | Literal["auto"] = "auto"
+    """Keep decoded training images in a temporary file while the run lasts, so that each is decoded once. It has as many
+    bytes as the images have pixels, times their channels; `auto` keeps up to 2 GiB, and no more than half of the free
+    space of the folder for temporary files."""

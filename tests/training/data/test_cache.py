@@ -1,10 +1,12 @@
 import errno
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pocketzoo import training
+from pocketzoo.training.data import cache
 from pocketzoo.training.data.cache import CachedImages
 from pocketzoo.training.data.images import ArrayImages
 from pocketzoo.training.data.pipeline import training_batches
@@ -38,10 +40,10 @@ def images(pixels):
 
 
 def test_each_image_is_decoded_once_and_stays_the_same(images):
-    cached = CachedImages(images)
+    kept = CachedImages(images)
     for _ in range(3):
         rows = np.random.default_rng(0).permutation(30)
-        np.testing.assert_array_equal(cached.take(rows), ArrayImages.take(images, rows))
+        np.testing.assert_array_equal(kept.take(rows), ArrayImages.take(images, rows))
     assert (images.times == 1).all()
 
 
@@ -53,17 +55,25 @@ def test_without_room_images_are_decoded_again(images, monkeypatch, short):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "pwrite", no_room)
-    cached, rows = CachedImages(images), np.arange(30)
+    kept, rows = CachedImages(images), np.arange(30)
     for _ in range(2):
-        np.testing.assert_array_equal(cached.take(rows), ArrayImages.take(images, rows))
+        np.testing.assert_array_equal(kept.take(rows), ArrayImages.take(images, rows))
     assert (images.times == 2).all()
 
 
-@pytest.mark.parametrize(("cache", "times"), [(True, 1), (False, 3)])
-def test_a_recipe_keeps_decoded_images_for_its_epochs(images, cache, times):
+@pytest.mark.parametrize(("keep", "times"), [("auto", 1), (True, 1), (False, 3)])
+def test_a_recipe_keeps_decoded_images_for_its_epochs(images, keep, times):
     split = training.ImageSplit(Slow(images), np.arange(30, dtype="int32") % 2)
-    recipe = training.Recipe(epochs=3, batch_size=8, augmentation="none", data={"cache": cache})
+    recipe = training.Recipe(epochs=3, batch_size=8, augmentation="none", data={"cache": keep})
     seen = np.concatenate([pixels for pixels, _ in training_batches(split, recipe)])
     assert images.times.tolist() == [times] * 30
     expected = np.sort(np.tile(images.take(np.arange(30)).ravel(), 3))
     np.testing.assert_array_equal(np.sort(seen.ravel()), expected)
+
+
+@pytest.mark.parametrize(("largest", "free"), [(30 * 5 * 6 * 3 - 1, 1 << 40), (1 << 40, 30 * 5 * 6 * 3 * 2 - 1)])
+def test_more_than_there_is_room_for_is_not_kept_unasked(images, monkeypatch, largest, free):
+    monkeypatch.setattr(cache, "LARGEST", largest)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    assert cache.cached(images, "auto") is images
+    assert isinstance(cache.cached(images, True), CachedImages)

@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 from dataclasses import replace
@@ -24,7 +25,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def scene_model(scenes):
-    return zoo.create_model("resnet20", head=scenes.task, labels=scenes.labels)
+    return zoo.create_model("resnet20", blocks=1, head=scenes.task, labels=scenes.labels)
 
 
 def is_picture(path):
@@ -37,7 +38,12 @@ def test_report_of_a_classification_has_figures_and_pictures(digits, tmp_path):
     model = zoo.create_model("lenet5", labels=digits.labels)
     evaluation = training.write_report(model, digits, tmp_path / "report")
     files = {path.name: path for path in (tmp_path / "report").iterdir()}
-    assert files.keys() == {"evaluation.json", "confusion.png", "calibration.png", "worst.png", "worst.json"}
+    pictures = {"confusion.png", "calibration.png", "worst.png"}
+    assert files.keys() == pictures | {"evaluation.json", "confusion.csv", "worst.json"}
+    header, *rows = csv.reader(files.pop("confusion.csv").read_text().splitlines())
+    assert header == ["true", *digits.labels]
+    assert [row[0] for row in rows] == list(digits.labels)
+    assert [[int(count) for count in row[1:]] for row in rows] == evaluation.confusion.tolist()
     assert json.loads(files.pop("evaluation.json").read_text()) == json.loads(json.dumps(evaluation.to_dict()))
     worst = json.loads(files.pop("worst.json").read_text())
     assert len(set(worst)) == 24
@@ -143,7 +149,7 @@ def test_unknown_view_is_refused(scenes, scene_model):
 
 
 def test_answers_that_are_no_numbers_are_named(scenes):
-    model = zoo.create_model("resnet20", head=scenes.task, labels=scenes.labels)
+    model = zoo.create_model("resnet20", blocks=1, head=scenes.task, labels=scenes.labels)
     head = model.get_layer("head_count")
     head.set_weights([np.full_like(weight, np.nan) for weight in head.get_weights()])
     with pytest.raises(zoo.InputError, match=r"resnet20 answers nan \(output count\), which is no number"):

@@ -106,6 +106,11 @@ def reopened(run) -> RunDirectory:
     return RunDirectory.open(run, BRIEF, settings, resume=True, overwrite=False)
 
 
+def test_resume_where_there_is_no_run_says_that_one_begins(tmp_path):
+    with pytest.warns(UserWarning, match="run has no run to go on with; one begins"):
+        RunDirectory.open(tmp_path / "run", BRIEF, {}, resume=True, overwrite=False)
+
+
 def test_run_whose_last_checkpoint_is_damaged_ends_as_it_had_ended(small_digits, finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
