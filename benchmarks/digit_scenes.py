@@ -22,6 +22,7 @@ RECIPE = training.Recipe(
     xla=False,
 )
 WIDTHS = (16, 32, 64, 128)
+BAR = 0.85
 
 
 def main() -> None:
@@ -32,8 +33,10 @@ def main() -> None:
     start = time.perf_counter()
     training.fit(model, data, RECIPE)
     minutes = (time.perf_counter() - start) / 60
-    for name, figure in training.evaluate(model, data).summary.items():
+    evaluation = training.evaluate(model, data)
+    for name, figure in evaluation.summary.items():
         print(f"{name}: {figure:.4f}")
+    print(f"bar {BAR} for mean IoU: {'ok' if evaluation.mean_iou >= BAR else 'under'}")
     print(f"{model.count_params():,} parameters, {minutes:.1f} minutes")
 
 

@@ -27,7 +27,7 @@ class CachedImages:
     """The same images; from the second time on each is read from a temporary file, if it found room there.
 
     The file has no name, in the folder for temporary files (TMPDIR); the system removes it when the process ends,
-    however it does, and keeps in memory what fits there.
+    however it does, and keeps in memory what fits there. It is not mapped, so that it counts as none of the process'.
     """
 
     def __init__(self, images: Images):
@@ -35,7 +35,6 @@ class CachedImages:
         self.shape = images.shape
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the images are)
         self._file.truncate(len(images) * math.prod(images.shape))
-        self._pixels = np.memmap(self._file, "uint8", "r", shape=(len(images), *images.shape))
         self._kept = np.zeros(len(images), bool)
 
     def __len__(self) -> int:
@@ -46,7 +45,8 @@ class CachedImages:
         """The images at `indices`."""
         kept = self._kept[indices]
         taken = np.empty((len(indices), *self.shape), "uint8")
-        taken[kept] = self._pixels[indices[kept]]
+        for place in np.flatnonzero(kept):
+            os.preadv(self._file.fileno(), [taken[place]], self._start(indices[place]))
         if not kept.all():
             taken[~kept] = self._images.take(indices[~kept])
             for row, pixels in zip(indices[~kept], taken[~kept], strict=True):
@@ -54,8 +54,11 @@ class CachedImages:
         return taken
 
     def _keep(self, row: int, pixels: np.ndarray) -> None:
-        try:  # not through the mapping: on a full disk it would kill the process
-            written = os.pwrite(self._file.fileno(), pixels.tobytes(), int(row) * pixels.nbytes)
+        try:
+            written = os.pwrite(self._file.fileno(), pixels.tobytes(), self._start(row))
         except OSError:
             return  # no room; it is decoded again next time
         self._kept[row] = written == pixels.nbytes
+
+    def _start(self, row: int) -> int:
+        return int(row) * math.prod(self.shape)
