@@ -10,8 +10,11 @@ import typer
 
 from ..zoo.errors import InputError
 from . import (
+    advise,
     benchmark,
+    compress,
     data,
+    distill,
     evaluate,
     export,
     find_lr,
@@ -20,6 +23,7 @@ from . import (
     models,
     predict,
     prune,
+    quantize,
     quickstart,
     recipe,
     shards,
@@ -41,7 +45,11 @@ app.command()(find_lr.find_lr)
 app.command()(train.train)
 app.command()(fine_tune.fine_tune)
 app.command()(evaluate.evaluate)
+app.command()(advise.advise)
 app.command()(prune.prune)
+app.command()(quantize.quantize)
+app.command()(distill.distill)
+app.command()(compress.compress)
 app.command()(export.export)
 app.command()(predict.predict)
 app.command()(benchmark.benchmark)

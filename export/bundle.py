@@ -21,7 +21,7 @@ from .manifest import ArtifactRecord, Gate, ImagesRecord, Manifest, Tensor
 from .proof import ProofError, Reference, prove
 from .report import write_report
 from .samples import Samples
-from .targets import TARGETS, Format, formats_of
+from .targets import TARGETS, Format, formats_of, integer_formats
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +54,8 @@ def export_model(
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
             `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
-            evenly by class; those that are also in `evaluation` are left out.
+            evenly by class; those that are also in `evaluation` are left out. A model that was trained for integers
+            knows its ranges and takes none; it ships in integers only.
         evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms; only a
             classifier's labels are used. Without them artifacts are held against Keras on the calibration images,
             without these on noise, and the gates that cannot be measured so are marked as skipped.
@@ -70,10 +71,13 @@ def export_model(
     targets = [targets] if isinstance(targets, str) else list(targets)
     formats = formats_of(targets)
     form = ExportForm.of(model)
+    if form.activation_bits is not None:
+        formats = integer_formats(formats, form.activation_bits)
     shape = form.metadata.image_shape
     classes = len(form.metadata.labels) if form.metadata.task == "classification" else None
     evaluation = None if evaluation is None else _evaluation(evaluation, shape, classes)
-    calibration = _calibration(calibration, evaluation, formats, shape, classes)
+    needy = [kind.name for kind in formats if kind.quantized and form.activation_bits is None]
+    calibration = _calibration(calibration, evaluation, needy, shape, classes)
     reference = _reference(model, form.metadata.task, evaluation, calibration, shape)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records = [
@@ -101,12 +105,11 @@ def _evaluation(source: Any, shape: tuple[int, int, int], classes: int | None) -
 def _calibration(
     source: Any,
     evaluation: Samples | None,
-    formats: Sequence[Format],
+    needy: Sequence[str],
     shape: tuple[int, int, int],
     classes: int | None,
 ) -> Samples | None:
     if source is None:
-        needy = [kind.name for kind in formats if kind.quantized]
         if needy:
             raise InputError(
                 f"{', '.join(needy)} takes calibration: training images that show the ranges of activations."
@@ -147,7 +150,7 @@ def _prove(
     return ArtifactRecord(
         file=file.name,
         format=kind.name,
-        targets=tuple(target for target in targets if kind.name in TARGETS[target]),
+        targets=tuple(target for target in targets if (kind.in_place_of or kind.name) in TARGETS[target]),
         runtime=RUNTIMES[kind.suffix],
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),

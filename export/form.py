@@ -12,6 +12,7 @@ from ..layers import Head, PixelNormalization
 from ..zoo.errors import InputError
 from ..zoo.flat import flatten_model
 from ..zoo.inputs import check_one_answer, image_shape
+from .integer_form import activation_bits, with_rounded_kernels
 from .metadata import Metadata
 from .plain_convolutions import plain_convolutions
 
@@ -26,6 +27,8 @@ class ExportForm:
     serve: Callable[[tf.Tensor], dict[str, tf.Tensor]]
     """A `tf.function` from image `(1, height, width, channels)` to probabilities `(1, classes)`, in inference mode."""
     metadata: Metadata
+    activation_bits: int | None = None
+    """8 or 16 where the model was trained for integers, and so knows the ranges of its activations."""
 
     @classmethod
     def of(cls, model: keras.Model) -> "ExportForm":
@@ -45,6 +48,9 @@ class ExportForm:
             raise InputError(
                 f"{model.name} computes in reduced precision, first in {reduced[0]}; export it in float32."
             )
+        bits = activation_bits(flat)
+        if bits is not None:
+            flat = with_rounded_kernels(flat)
         image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
 
         @tf.function(input_signature=[image], autograph=False)
@@ -52,7 +58,7 @@ class ExportForm:
             with plain_convolutions():  # this body runs when it is traced
                 return {OUTPUT: flat(image, training=False)}
 
-        return cls(flat, serve, model_metadata(model))
+        return cls(flat, serve, model_metadata(model), bits)
 
     @property
     def kernels(self) -> list[np.ndarray]:

@@ -23,6 +23,8 @@ class Format:
     """Least share of images with the same most probable class as Keras."""
     accuracy_drop: float | None = None
     """Most accuracy that may be lost against Keras, 0..1."""
+    in_place_of: str | None = None
+    """The format that it takes the place of where a model was trained with 16-bit activations."""
 
     @property
     def file_ending(self) -> str:
@@ -40,10 +42,14 @@ FORMATS = {
         Format("tflite-fp16", ".tflite", 2, relative_difference=2e-2, agreement=0.999),
         Format("tflite-dynamic", ".tflite", 1, **INT8_BARS),
         Format("tflite-int8", ".tflite", 1, quantized=True, **INT8_BARS),
+        Format("tflite-int16x8", ".tflite", 1, quantized=True, in_place_of="tflite-int8", **INT8_BARS),
         Format("onnx-fp32", ".onnx", 4, relative_difference=1e-4, agreement=0.999),
         Format("onnx-int8", ".onnx", 1, quantized=True, **INT8_BARS),
     )
 }
+
+SPARSE = Format("tflite-sparse", ".tflite", 0, relative_difference=1e-4, agreement=0.999)
+"""Float32 without the zeros of the kernels. Of no target: where the runtime takes it, it first fills them in again."""
 
 TARGETS = {
     "mobile": ("tflite-fp32", "tflite-fp16", "tflite-dynamic"),
@@ -71,3 +77,26 @@ def formats_of(targets: Sequence[str]) -> list[Format]:
             raise unknown("target", target, TARGETS)
     wanted = {name for target in targets for name in TARGETS[target]}
     return [kind for name, kind in FORMATS.items() if name in wanted]
+
+
+def integer_formats(formats: Sequence[Format], activation_bits: int) -> list[Format]:
+    """What a model that was trained for integers ships as in place of `formats`: only what has its integers.
+
+    Raises:
+        InputError: None of them has.
+    """
+    kept = _with_integers(formats, activation_bits)
+    if not kept:
+        able = [target for target in TARGETS if _with_integers(formats_of([target]), activation_bits)]
+        raise InputError(
+            f"the model was trained for integers with {activation_bits}-bit activations, which is none of "
+            f"{', '.join(kind.name for kind in formats)}; export it for {' or '.join(able)}."
+        )
+    return kept
+
+
+def _with_integers(formats: Sequence[Format], activation_bits: int) -> list[Format]:
+    if activation_bits == 8:
+        return [kind for kind in formats if kind.quantized]
+    names = {kind.name for kind in formats}
+    return [kind for kind in FORMATS.values() if kind.in_place_of in names]

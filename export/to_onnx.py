@@ -10,8 +10,10 @@ import tf2onnx
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from ..zoo.errors import InputError
 from .form import ExportForm
 from .metadata import KEY, Metadata
+from .qdq import with_integer_kernels
 from .quiet import quiet
 from .samples import Samples
 
@@ -19,7 +21,15 @@ OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transpo
 
 
 def to_onnx(form: ExportForm) -> onnx.ModelProto:
-    """Converts to float32 ONNX and simplifies the graph; checked by ONNX's own checker."""
+    """Converts to float32 ONNX and simplifies the graph; checked by ONNX's own checker.
+
+    Raises:
+        InputError: The model was trained for 16-bit activations.
+    """
+    if form.activation_bits == 16:
+        raise InputError(
+            f"{form.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
+        )
     with quiet():
         model, _ = tf2onnx.convert.from_function(form.serve, input_signature=form.serve.input_signature, opset=OPSET)
         model = onnxslim.slim(model, skip_fusion_patterns=_fusions_to_skip(model))
@@ -29,14 +39,22 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
     return model
 
 
-def quantize_onnx(model: onnx.ModelProto, form: ExportForm, calibration: Samples) -> onnx.ModelProto:
+def quantize_onnx(model: onnx.ModelProto, form: ExportForm, calibration: Samples | None) -> onnx.ModelProto:
     """Quantises to int8 in QDQ form: int8 weights for each channel, uint8 activations (fastest on x86).
 
     Args:
         model: What `to_onnx` made.
         form: What that was made from.
-        calibration: Images that show the ranges of the activations.
+        calibration: Images that show the ranges of the activations; not needed where the model was trained for
+            integers.
     """
+    quantized = with_integer_kernels(model) if form.activation_bits else _calibrated(model, calibration)
+    _embed(quantized, form.metadata)
+    onnx.checker.check_model(quantized, full_check=True)
+    return quantized
+
+
+def _calibrated(model: onnx.ModelProto, calibration: Samples) -> onnx.ModelProto:
     with TemporaryDirectory() as folder, quiet():
         prepared, result = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
         quant_pre_process(model, prepared)
@@ -49,10 +67,7 @@ def quantize_onnx(model: onnx.ModelProto, form: ExportForm, calibration: Samples
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-        quantized = onnx.load(result)
-    _embed(quantized, form.metadata)
-    onnx.checker.check_model(quantized, full_check=True)
-    return quantized
+        return onnx.load(result)
 
 
 def _fusions_to_skip(model: onnx.ModelProto) -> list[str]:

@@ -3,31 +3,68 @@
 import numpy as np
 import tensorflow as tf
 
+from ..zoo.errors import InputError
 from .form import ExportForm
+from .integer_tflite import check_integers, fit_for_16_bits
 from .metadata import embed_in_tflite
 from .quiet import quiet
 from .samples import Samples
 
+OpsSet = tf.lite.OpsSet
+INTEGERS = {"tflite-int8": 8, "tflite-int16x8": 16}
+"""Bits of the activations."""
+
 
 def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None) -> bytes:
-    """Converts to `tflite-fp32`, `-fp16`, `-dynamic` (int8 weights) or `-int8` (integers throughout), builtin ops only.
+    """Converts to `tflite-fp32`, `-sparse` (without the zeros of kernels that have many), `-fp16`, `-dynamic` (int8
+    weights), `-int8` (integers throughout) or `-int16x8` (16-bit activations), builtin ops only.
 
     Args:
         form: What to convert.
-        format_name: One of the four.
-        calibration: Images that show the ranges of the activations, for `-int8`.
+        format_name: One of the six.
+        calibration: Images that show the ranges of the activations, for the last two; not needed where the model was
+            trained for integers.
+
+    Raises:
+        InputError: The model was trained for other integers, or for integers at all, and is to be something else.
+        RuntimeError: It was trained for integers, and the converter leaves floats.
     """
+    if form.activation_bits not in (None, INTEGERS.get(format_name)):
+        raise InputError(
+            f"{form.metadata.model} was trained for integers with {form.activation_bits}-bit activations; it is not "
+            f"converted to {format_name}."
+        )
     with quiet():
         # No second argument: with the trackable, the converter can drop all weights and raise nothing.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([form.serve.get_concrete_function()])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.target_spec.supported_ops = [OpsSet.TFLITE_BUILTINS]
         if format_name != "tflite-fp32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if format_name == "tflite-sparse":
+            converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
         if format_name == "tflite-fp16":
             converter.target_spec.supported_types = [tf.float16]
-        if format_name == "tflite-int8":
-            converter.representative_dataset = lambda: ([np.float32(image)[None]] for image in calibration.images)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = converter.inference_output_type = tf.int8
+        if format_name in INTEGERS:
+            _ask_for_integers(converter, INTEGERS[format_name], form, calibration)
         content = converter.convert()
+    if form.activation_bits == 16:
+        content = fit_for_16_bits(content)
+    if form.activation_bits is not None:
+        check_integers(content)
     return embed_in_tflite(content, form.metadata)
+
+
+def _ask_for_integers(
+    converter: tf.lite.TFLiteConverter, bits: int, form: ExportForm, calibration: Samples | None
+) -> None:
+    converter.inference_input_type = converter.inference_output_type = tf.int8 if bits == 8 else tf.int16
+    int8, int16x8 = OpsSet.TFLITE_BUILTINS_INT8, OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    if bits == 16:
+        converter.target_spec.supported_ops = [int16x8]
+    if form.activation_bits is not None:
+        # Dense kernels were trained with one step for all of them.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+        return
+    if bits == 8:  # with which the converter would ask for images though a model knows its ranges
+        converter.target_spec.supported_ops = [int8]
+    converter.representative_dataset = lambda: ([np.float32(image)[None]] for image in calibration.images)

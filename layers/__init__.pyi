@@ -1,3 +1,4 @@
+from .answer import Answer as Answer
 from .aspp import ASPP as ASPP
 from .attention import CBAM as CBAM
 from .attention import ChannelAttention as ChannelAttention
@@ -11,6 +12,7 @@ from .conv import NormAct as NormAct
 from .conv import SeparableConvNormAct as SeparableConvNormAct
 from .dense_block import DenseBlock as DenseBlock
 from .dense_block import Transition as Transition
+from .fake_quantization import FakeQuantize as FakeQuantize
 from .fire import FireModule as FireModule
 from .heads import ClassificationHead as ClassificationHead
 from .heads import EmbeddingHead as EmbeddingHead
@@ -26,6 +28,10 @@ from .normalization import PixelNormalization as PixelNormalization
 from .pooling import L2Pool2D as L2Pool2D
 from .pooling import SpatialPyramidPooling2D as SpatialPyramidPooling2D
 from .pooling import ZeroPaddedAveragePool2D as ZeroPaddedAveragePool2D
+from .quantized_kernels import QuantizedConv2D as QuantizedConv2D
+from .quantized_kernels import QuantizedConv2DTranspose as QuantizedConv2DTranspose
+from .quantized_kernels import QuantizedDense as QuantizedDense
+from .quantized_kernels import QuantizedDepthwiseConv2D as QuantizedDepthwiseConv2D
 from .residual import Bottleneck as Bottleneck
 from .residual import ResidualBlock as ResidualBlock
 from .upsampling import UpBlock as UpBlock

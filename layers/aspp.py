@@ -1,6 +1,7 @@
 """Atrous spatial pyramid pooling."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -72,6 +73,10 @@ class ASPP(CompositeLayer):
         drop = self.sublayer(keras.layers.Dropout, "drop", dropout) if dropout else None
         parts = (norm_layer(self, "norm", norm), act_layer(self, "act", activation), drop)
         self.after = [part for part in parts if part is not None]
+
+    def width_parts(self) -> dict[str, Any]:
+        """The branches, the image's convolution and the mixing one."""
+        return {"filters": self.project, "branch_filters": list(self.branches), "pooled_filters": self.pooled}
 
     def build(self, input_shape):
         """Builds the parts."""

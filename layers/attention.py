@@ -1,5 +1,7 @@
 """Attention over channels and over places."""
 
+from typing import Any
+
 import keras
 
 from .composite import ChainLayer, CompositeLayer, build_chain, call_chain
@@ -37,6 +39,10 @@ class SqueezeExcite(CompositeLayer):
         )
         self.excite = self.sublayer(keras.layers.Multiply, "excite")
 
+    def width_parts(self) -> dict[str, Any]:
+        """The two 1x1 convolutions."""
+        return {"filters": self.expand, "squeeze_filters": self.reduce}
+
     def build(self, input_shape):
         """Builds the parts."""
         weights = build_chain([self.squeeze, self.reduce, self.expand], input_shape)
@@ -73,6 +79,10 @@ class ChannelAttention(CompositeLayer):
         self.add = self.sublayer(keras.layers.Add, "add")
         self.gate = act_layer(self, "gate", "sigmoid")
         self.excite = self.sublayer(keras.layers.Multiply, "excite")
+
+    def width_parts(self) -> dict[str, Any]:
+        """The two 1x1 convolutions."""
+        return {"filters": self.expand, "squeeze_filters": self.reduce}
 
     def build(self, input_shape):
         """Builds the parts."""
@@ -157,3 +167,7 @@ class CBAM(ChainLayer):
     def chain(self) -> list[keras.layers.Layer]:
         """Channels first, then places."""
         return [self.channels, self.places]
+
+    def width_parts(self) -> dict[str, Any]:
+        """Those of the channel attention."""
+        return self.channels.width_parts()

@@ -31,6 +31,14 @@ class CompositeLayer(keras.layers.Layer):
         """Every constructor argument, by name."""
         return super().get_config() | {name: _plain(getattr(self, name)) for name in _own_arguments(type(self))}
 
+    def width_parts(self) -> dict[str, Any]:
+        """By constructor argument that is a width: the part whose output channels it counts.
+
+        For a list of widths a list of parts, for a dict with widths in it a dict, None for a width that is None. A part
+        that is a composite stands for what its own `filters` count. So a layer can be rebuilt with other widths.
+        """
+        return {}
+
     def get_build_config(self) -> dict[str, Any]:
         """What a saved file holds of the built layer: its input's shape, and which of its parts are frozen."""
         frozen = [part.name for part in self._flatten_layers(include_self=False) if not part.trainable]

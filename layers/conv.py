@@ -135,6 +135,10 @@ class ConvNormAct(ConvUnit):
             keras.layers.Conv2D, filters, self.kernel_size, groups=groups, kernel_initializer=kernel_initializer
         )
 
+    def width_parts(self) -> dict[str, Any]:
+        """The convolution."""
+        return {"filters": self.conv}
+
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class DepthwiseConvNormAct(ConvUnit):
@@ -224,3 +228,7 @@ class SeparableConvNormAct(ChainLayer):
     def chain(self) -> list[keras.layers.Layer]:
         """The depthwise and the 1x1 convolution."""
         return [self.depthwise, self.pointwise]
+
+    def width_parts(self) -> dict[str, Any]:
+        """The 1x1 convolution; the depthwise one is as wide as its input."""
+        return {"filters": self.pointwise}

@@ -4,6 +4,7 @@ Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 
@@ -62,6 +63,10 @@ class DenseBlock(CompositeLayer):
         for *layers, join in zip(self.pres, self.convs1, self.convs2, self.joins, strict=True):
             yield layers, join
 
+    def width_parts(self) -> dict[str, Any]:
+        """The convolutions of every layer."""
+        return {"growths": list(self.convs2), "bottlenecks": list(self.convs1)}
+
     def build(self, input_shape):
         """Builds the layers, each for all the channels before it."""
         shape = tuple(input_shape)
@@ -106,3 +111,7 @@ class Transition(ChainLayer):
     def chain(self) -> list[keras.layers.Layer]:
         """The parts in order."""
         return [self.pre, self.conv, self.pool]
+
+    def width_parts(self) -> dict[str, Any]:
+        """The convolution."""
+        return {"filters": self.conv}

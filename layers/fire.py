@@ -1,5 +1,7 @@
 """The fire module of SqueezeNet."""
 
+from typing import Any
+
 import keras
 
 from .composite import CompositeLayer, build_chain
@@ -45,6 +47,11 @@ class FireModule(CompositeLayer):
         self.expand1x1 = self.sublayer(ConvNormAct, "expand1x1", expand1x1_filters, 1, **unit)
         self.expand3x3 = self.sublayer(ConvNormAct, "expand3x3", expand3x3_filters, 3, **unit)
         self.join = self.sublayer(keras.layers.Concatenate, "join")
+
+    def width_parts(self) -> dict[str, Any]:
+        """The three convolutions."""
+        expansions = {"expand1x1_filters": self.expand1x1, "expand3x3_filters": self.expand3x3}
+        return {"squeeze_filters": self.squeeze, **expansions}
 
     def build(self, input_shape):
         """Builds the parts."""

@@ -104,6 +104,10 @@ class BranchedLayer(CompositeLayer):
         parts = iter(self.parts)
         return [list(islice(parts, len(steps))) for steps in self.branches]
 
+    def width_parts(self) -> dict[str, Any]:
+        """The convolutions of the branches, step by step."""
+        return {"branches": [[_width_of(part) for part in chain] for chain in self.chains()]}
+
     def build_branches(self, input_shape: Shape) -> Shape:
         """Builds the branches, which must end in maps of one height and width, and returns their joint shape."""
         shapes = [build_chain(chain, input_shape) for chain in self.chains()]
@@ -119,6 +123,13 @@ class BranchedLayer(CompositeLayer):
     def joint_shape(self, input_shape: Shape) -> Shape:
         """`(batch, height', width', sum of the branches' channels)`."""
         return self.join.compute_output_shape([chain_output_shape(chain, input_shape) for chain in self.chains()])
+
+
+def _width_of(part: keras.layers.Layer) -> dict[str, Any]:
+    """The width in a step: the filters of a convolution, the branches of a split, none of a pooling."""
+    if isinstance(part, ConvNormAct):
+        return {"filters": part}
+    return part.width_parts() if isinstance(part, InceptionModule) else {}
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -202,6 +213,10 @@ class InceptionResidual(BranchedLayer):
         self.rescale = self.sublayer(keras.layers.Rescaling, "scale", scale)
         self.add = self.sublayer(keras.layers.Add, "add")
         self.act = act_layer(self, "act", output_activation)
+
+    def width_parts(self) -> dict[str, Any]:
+        """The convolutions of the branches and the last one."""
+        return {"filters": self.expand, **super().width_parts()}
 
     def build(self, input_shape):
         """Builds the parts; what the branches give must fit the input."""

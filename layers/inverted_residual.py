@@ -3,6 +3,8 @@
 Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381).
 """
 
+from typing import Any
+
 import keras
 
 from .attention import SqueezeExcite
@@ -85,6 +87,11 @@ class InvertedResidual(CompositeLayer):
     def _branch(self) -> list[keras.layers.Layer]:
         parts = (self.expand, self.depthwise, self.squeeze_excite, self.project, self.drop)
         return [part for part in parts if part is not None]
+
+    def width_parts(self) -> dict[str, Any]:
+        """The 1x1 convolutions, and that within the squeeze-excite."""
+        squeeze = None if self.squeeze_excite is None else self.squeeze_excite.reduce
+        return {"filters": self.project, "expanded_filters": self.expand, "squeeze_filters": squeeze}
 
     def build(self, input_shape):
         """Builds the parts."""

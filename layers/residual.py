@@ -40,6 +40,16 @@ class ResidualLayer(CompositeLayer):
         """Arguments of the branch's last convolution: no activation, and before an addition no norm of the next."""
         return {"norm": None if self.pre_activation else self.norm, "activation": None}
 
+    def width_parts(self) -> dict[str, Any]:
+        """What the attention and the shortcut have; a subclass adds its convolutions."""
+        parts: dict[str, Any] = {}
+        for part in [*self.residual_layers, *self.shortcut_layers]:
+            if isinstance(part, SqueezeExcite | CBAM):
+                parts["squeeze_filters"] = part.width_parts()["squeeze_filters"]
+            elif isinstance(part, keras.layers.ZeroPadding2D):
+                parts["pad_channels"] = part
+        return parts
+
     def _attention(self) -> list[keras.layers.Layer]:
         if self.attention is None:
             return []
@@ -157,6 +167,10 @@ class ResidualBlock(ResidualLayer):
         self.conv2 = self.sublayer(ConvNormAct, "conv2", filters, 3, **unit | self.last_conv())
         self.make_block([self.conv1, self.conv2])
 
+    def width_parts(self) -> dict[str, Any]:
+        """The two convolutions, and what the attention and the shortcut have."""
+        return {"filters": self.conv2, "mid_filters": self.conv1, **super().width_parts()}
+
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class Bottleneck(ResidualLayer):
@@ -171,6 +185,7 @@ class Bottleneck(ResidualLayer):
         strides: Step of the block.
         stride_at: Which convolution takes the step: 1 (the first 1x1, as in the paper) or 2 (the 3x3, "v1.5").
         groups: Parts into which the 3x3 convolution's channels are divided.
+        reduced_filters: Channels of the first 1x1 convolution; None for `mid_filters`.
 
     The other arguments are those of `ResidualBlock`. Input `(batch, height, width, channels)`, output
     `(batch, ceil(height/strides), ceil(width/strides), filters)`.
@@ -184,6 +199,7 @@ class Bottleneck(ResidualLayer):
         strides: int = 1,
         stride_at: int = 2,
         groups: int = 1,
+        reduced_filters: int | None = None,
         dilation_rate: int = 1,
         padding: str | int = "same",
         shortcut: str = "identity",
@@ -204,6 +220,7 @@ class Bottleneck(ResidualLayer):
         self.strides = strides
         self.stride_at = stride_at
         self.groups = groups
+        self.reduced_filters = reduced_filters
         self.dilation_rate = dilation_rate
         self.padding = padding
         self.shortcut = shortcut
@@ -218,7 +235,13 @@ class Bottleneck(ResidualLayer):
         unit = {"norm": norm, "activation": activation}
         first, second = (strides, 1) if stride_at == 1 else (1, strides)
         middle = {"strides": second, "groups": groups, "padding": padding, "dilation_rate": dilation_rate}
-        self.conv1 = self.sublayer(ConvNormAct, "conv1", mid_filters, 1, strides=first, **unit)
+        reduced = mid_filters if reduced_filters is None else reduced_filters
+        self.conv1 = self.sublayer(ConvNormAct, "conv1", reduced, 1, strides=first, **unit)
         self.conv2 = self.sublayer(ConvNormAct, "conv2", mid_filters, 3, **middle, **unit)
         self.conv3 = self.sublayer(ConvNormAct, "conv3", filters, 1, **self.last_conv())
         self.make_block([self.conv1, self.conv2, self.conv3])
+
+    def width_parts(self) -> dict[str, Any]:
+        """The three convolutions, and what the attention and the shortcut have."""
+        convolutions = {"filters": self.conv3, "mid_filters": self.conv2, "reduced_filters": self.conv1}
+        return convolutions | super().width_parts()

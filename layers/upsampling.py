@@ -1,5 +1,7 @@
 """One step of a decoder."""
 
+from typing import Any
+
 import keras
 
 from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
@@ -76,6 +78,11 @@ class UpBlock(CompositeLayer):
             unit = {"norm": self.norm, "activation": self.activation}
             parts.append(self.sublayer(ConvNormAct, "up_conv", self.up_filters, 3, **unit))
         return parts
+
+    def width_parts(self) -> dict[str, Any]:
+        """The two convolutions, and the one that enlarges or follows the enlargement."""
+        enlarging = None if self.up_filters is None else self.enlarge[-1]
+        return {"filters": self.conv2, "mid_filters": self.conv1, "up_filters": enlarging}
 
     def build(self, input_shape):
         """Builds the parts, and makes those that fit the two maps together.

@@ -4,6 +4,7 @@ Chollet: Xception: Deep Learning with Depthwise Separable Convolutions (arXiv:16
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -60,6 +61,10 @@ class XceptionBlock(CompositeLayer):
             self.residual_layers.append(pool)
         self.shortcut_layers = self._shortcut()
         self.add = self.sublayer(keras.layers.Add, "add")
+
+    def width_parts(self) -> dict[str, Any]:
+        """The separable convolutions."""
+        return {"filters": [part for part in self.residual_layers if isinstance(part, SeparableConvNormAct)]}
 
     def _shortcut(self) -> list[keras.layers.Layer]:
         if self.shortcut == "identity":

@@ -20,7 +20,7 @@ def test_imports_go_one_way():
     [
         ("import pocketzoo.cli.main; pocketzoo.zoo.list_models()", ("keras", "tensorflow", "numpy")),
         ("from pocketzoo.export import load_artifact, predict", ("keras", "tensorflow", "onnxruntime", "tf2onnx")),
-        ("from pocketzoo import training; training.Recipe()", ("keras", "tensorflow")),
+        ("from pocketzoo import training; training.Recipe(), training.Sparsity()", ("keras", "tensorflow")),
         ("from pocketzoo import training; training.fit", ("tensorflow_model_optimization",)),
     ],
 )

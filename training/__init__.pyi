@@ -1,4 +1,16 @@
+from .compression.channels.group_lasso import shrink_channels as shrink_channels
+from .compression.channels.plan import ChannelPlan as ChannelPlan
+from .compression.channels.prune_channels import PruneResult as PruneResult
+from .compression.channels.prune_channels import prune_channels as prune_channels
+from .compression.channels.removal import plan_channels as plan_channels
+from .compression.channels.removal import remove_channels as remove_channels
+from .compression.clustering import cluster as cluster
+from .compression.distillation import distill as distill
 from .compression.pruning import prune as prune
+from .compression.quantization.quantize_aware import quantize_aware as quantize_aware
+from .compression.sensitivity import Sensitivity as Sensitivity
+from .compression.sensitivity import sensitivity as sensitivity
+from .compression.sparsity import Sparsity as Sparsity
 from .data.arrays import from_arrays as from_arrays
 from .data.contact_sheet import write_contact_sheet as write_contact_sheet
 from .data.images import ImageData as ImageData

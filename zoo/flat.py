@@ -2,7 +2,8 @@
 
 import keras
 
-from ..layers import CompositeLayer, PixelNormalization
+from ..layers import CompositeLayer, FakeQuantize, PixelNormalization
+from ..layers.quantized_kernels import KernelOnGrid
 from .errors import InputError
 
 
@@ -11,7 +12,8 @@ def flatten_model(model: keras.Model) -> keras.Model:
 
     Composite layers and nested models are replaced by what their `call` does, at any depth; `PixelNormalization`
     becomes a `Rescaling` that holds a copy of its constants. The numbers are the same to the bit. The saved flat model
-    loads anywhere without this package.
+    loads anywhere without this package. Only what stands for integers stays, in a model that was trained for them:
+    `FakeQuantize`, and layers with rounded kernels.
 
     The layers are the very objects that `model` is made of, and so belong to several graphs: `layer.output` is not the
     flat form's. Save and load it to have layers of its own.
@@ -33,7 +35,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
     while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
         flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
     for layer in flat.layers:
-        if not type(layer).__module__.startswith("keras."):
+        if not isinstance(layer, FakeQuantize | KernelOnGrid) and not type(layer).__module__.startswith("keras."):
             kind = type(layer).__name__
             raise InputError(f"{model.name} cannot be written out flat: layer {layer.name} ({kind}) is not of Keras.")
     return flat

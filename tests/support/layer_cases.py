@@ -329,4 +329,29 @@ CASES = [
         2,
         id="segmentation",
     ),
+    pytest.param(layers.FakeQuantize, {"bits": 16, "momentum": 0.9}, (2, 6, 6, 3), (2, 6, 6, 3), 0, id="grid"),
+    pytest.param(layers.FakeQuantize, {"limits": [0.0, 1.0]}, (2, 4), (2, 4), 0, id="grid-fixed"),
+    pytest.param(
+        layers.QuantizedConv2D, {"filters": 4, "kernel_size": 3}, (2, 6, 6, 3), (2, 4, 4, 4), 2, id="int8-conv"
+    ),
+    pytest.param(
+        layers.QuantizedConv2DTranspose,
+        {"filters": 4, "kernel_size": 2, "strides": 2},
+        (2, 3, 3, 2),
+        (2, 6, 6, 4),
+        2,
+        id="int8-transpose",
+    ),
+    pytest.param(
+        layers.QuantizedDepthwiseConv2D, {"kernel_size": 3}, (2, 6, 6, 3), (2, 4, 4, 3), 2, id="int8-depthwise"
+    ),
+    pytest.param(layers.QuantizedDense, {"units": 4}, (2, 3), (2, 4), 2, id="int8-dense"),
+    pytest.param(
+        layers.Answer,
+        {"task": "classification", "activation": "softmax", "labels": ["a", "b"]},
+        (2, 2),
+        (2, 2),
+        0,
+        id="answer",
+    ),
 ]

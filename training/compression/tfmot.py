@@ -1,61 +1,56 @@
-"""TF-MOT's pruning engine and schedules on Keras 3 variables. The only module that imports TF-MOT.
+"""What is TF-MOT's in pruning: its schedules, and what it takes for the magnitude of blocks and of M:N.
 
-TF-MOT's public API refuses Keras 3 models (tensorflow/model-optimization#1119). What does the work there is `Pruning`,
-a class that is given plain variables. It is private, so `pyproject.toml` caps TF-MOT's version, and
-`tests/training/test_tfmot.py` holds the masks against those of `prune_low_magnitude`.
+With `centroids.py` the only module that imports TF-MOT. Its public API refuses Keras 3 models
+(tensorflow/model-optimization#1119), so these are parts from inside it; `pyproject.toml` caps its version, and
+`tests/training/compression/test_tfmot.py` holds the masks against those of its `prune_low_magnitude`. Masks are
+found in `masks.py`: TF-MOT's own engine sorts all weights to find one threshold, refuses blocks of convolutions, and
+knows neither a global threshold nor a gradual M:N.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import keras
+import numpy as np
 import tensorflow as tf
 
 # Importing TF-MOT turns `tf.keras` into tf_keras for the whole process: harmless, since nothing here uses `tf.keras`.
-from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
+from tensorflow_model_optimization.python.core.sparsity.keras import pruning_schedule, pruning_utils
+
+from .sparsity import Sparsity
+from .timetable import Timetable
 
 
-class MagnitudePruning:
-    """Masks the smallest weights of `kernels`, ever more of them as `optimizer.iterations` goes up.
+def schedule_of(how: Sparsity, target: float, times: Timetable) -> Callable[[int], float]:
+    """The share of zeros, 0..1, that TF-MOT's `PolynomialDecay` or `ConstantSparsity` sets at a step."""
+    if how.schedule == "constant":
+        schedule = pruning_schedule.ConstantSparsity(target, times.begin)
+    else:
+        schedule = pruning_schedule.PolynomialDecay(
+            min(how.initial, target), target, times.begin, times.end, frequency=times.frequency
+        )
+    return lambda step: float(schedule(tf.constant(step, tf.int64))[1])
 
-    Args:
-        kernels: Variables to prune, each on its own.
-        step: Gives the training step, an int64 scalar tensor.
-        sparsity: Share of zeros at the end, 0 up to but not including 1.
-        end_step: Step at which it is reached, on TF-MOT's cubic `PolynomialDecay` from 0 at step 0.
-        frequency: Steps between two updates of the masks.
+
+def block_magnitudes(matrix: np.ndarray, block: tuple[int, int], pooling: str) -> np.ndarray:
+    """The mean (`"avg"`) or the greatest (`"max"`) magnitude in each block of a `(rows, columns)` matrix.
+
+    Blocks of H x W give `(ceil(rows / H), ceil(columns / W))`; where they do not divide the matrix, the last are
+    smaller. TF-MOT goes another way there: it measures windows that begin before the matrix and removes blocks that
+    begin with it, so that what was removed has a magnitude again.
     """
-
-    def __init__(
-        self,
-        kernels: Sequence[keras.Variable],
-        step: Callable[[], tf.Tensor],
-        *,
-        sparsity: float,
-        end_step: int,
-        frequency: int,
-    ):
-        self.masks = [tf.Variable(tf.cast(kernel.value != 0, kernel.dtype), trainable=False) for kernel in kernels]
-        schedule = pruning_schedule.PolynomialDecay(0.0, sparsity, 0, end_step, frequency=frequency)
-        triples = [
-            (kernel.value, mask, tf.Variable(0.0, dtype=kernel.dtype, trainable=False))
-            for kernel, mask in zip(kernels, self.masks, strict=True)
-        ]
-        self._engine = pruning_impl.Pruning(step, triples, schedule, block_size=(1, 1), block_pooling_type="AVG")
-
-    @tf.function
-    def update(self) -> None:
-        """Updates the masks if the schedule says so at this step, and zeroes what they mask."""
-        self._engine.conditional_mask_update()
-        self._engine.weight_mask_op()
+    missing = [-side % step for side, step in zip(matrix.shape, block, strict=True)]
+    whole = np.pad(np.abs(matrix), [(0, missing[0]), (0, missing[1])])
+    pooled = pruning_utils.factorized_pool(
+        tf.constant(whole), window_shape=block, pooling_type=pooling.upper(), strides=block, padding="SAME"
+    )
+    magnitudes = pooled.numpy().reshape(whole.shape[0] // block[0], whole.shape[1] // block[1])
+    if pooling == "avg":
+        magnitudes[-1] *= block[0] / (block[0] - missing[0])
+        magnitudes[:, -1] *= block[1] / (block[1] - missing[1])
+    return magnitudes
 
 
-class Masked(keras.constraints.Constraint):
-    """Keeps masked weights at zero; the optimizer applies it inside the compiled step."""
-
-    def __init__(self, mask: tf.Variable, own: keras.constraints.Constraint | None):
-        self._mask = mask
-        self._own = own
-
-    def __call__(self, weights):
-        """`weights` under the variable's own constraint, if it has one, with zeros where the mask has them."""
-        return (weights if self._own is None else self._own(weights)) * self._mask
+def largest_of_each_n(kernel: np.ndarray, m_by_n: tuple[int, int]) -> np.ndarray:
+    """Which weights M:N keeps: of every N consecutive input channels the N - M largest. Bool, of `kernel`'s shape."""
+    rows = pruning_utils.weights_rearrange(tf.constant(kernel))
+    mask = pruning_utils.generate_m_by_n_mask(rows, m_by_n)
+    return pruning_utils.m_by_n_sparsity_mask_prepare(mask, tf.TensorShape(kernel.shape)).numpy() > 0

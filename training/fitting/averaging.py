@@ -13,7 +13,8 @@ def averaged_weights(network: keras.Model) -> Iterator[None]:
     """Inside the block the compiled `network` has the moving averages of its weights; after it the weights, bit by bit.
 
     Nothing is done where the optimizer keeps no averages, or has made no step yet. BatchNorm's statistics are moving
-    averages by themselves and stay.
+    averages by themselves and stay. Averages come under the constraints of their weights, such as the mask of pruning:
+    Keras averages what is there before it applies them.
     """
     optimizer = innermost(network.optimizer)
     if not (optimizer.use_ema and optimizer.built and int(optimizer._iterations.numpy())):
@@ -23,7 +24,7 @@ def averaged_weights(network: keras.Model) -> Iterator[None]:
     weights = [variable.numpy() for variable in trained]
     try:
         for variable, average in zip(trained, optimizer._model_variables_moving_average, strict=True):
-            variable.assign(average)
+            variable.assign(average if variable.constraint is None else variable.constraint(average))
         yield
     finally:
         for variable, weight in zip(trained, weights, strict=True):

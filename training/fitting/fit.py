@@ -100,6 +100,8 @@ class Job:
     """Index of the first epoch that may become the best."""
     final_metrics: Callable[[], dict[str, float]] = dict
     """What to measure of the finished model besides."""
+    network: Callable[[keras.Model], keras.Model] = without_optimizer
+    """What is trained, made of the run's model: its layers, perhaps with more that its loss is computed from."""
 
 
 def with_precision(
@@ -166,7 +168,7 @@ def _whole_model(job: Job, model: keras.Model, data: ImageData, verbose: bool) -
     def train(run: RunDirectory, history: History) -> None:
         draw_kernels(model, job.recipe)
         with training_settings(model, job.recipe) as as_given:
-            network = compiled_network(model, job.recipe, steps_per_epoch(data.train, job.recipe))
+            network = compiled_network(model, job.recipe, steps_per_epoch(data.train, job.recipe), job.network)
             session = Session(
                 job.title,
                 job.recipe,
@@ -193,11 +195,16 @@ def _directory(run_dir: str | Path | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def compiled_network(model: keras.Model, recipe: Recipe, steps: int) -> keras.Model:
+def compiled_network(
+    model: keras.Model,
+    recipe: Recipe,
+    steps: int,
+    made_of: Callable[[keras.Model], keras.Model] = without_optimizer,
+) -> keras.Model:
     """All layers of `model`, compiled to be trained by `recipe` in epochs of `steps` batches.
 
     The model itself stays as it was: saved with losses and an optimizer of ours, it could be loaded nowhere else.
     """
-    network = without_optimizer(model)
+    network = made_of(model)
     compile_network(network, model, recipe, steps, [RateGroup(recipe.optimizer.lr, model.trainable_variables)])
     return network

@@ -86,8 +86,8 @@ class Session:
             first_eligible=self.first_eligible,
         )
         return [
-            *engine_callbacks(self.recipe, history),
             *self.callbacks,
+            *engine_callbacks(self.recipe, history),
             *([self._monitor()] if self.recipe.monitor else []),
             recorder,
             *([EventLog(run.events, history)] if self.recipe.tensorboard else []),

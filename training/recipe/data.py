@@ -25,6 +25,6 @@ class Data(Section):
     """`over`: an epoch shows each class as often as the largest, images repeated. `under`: as often as the smallest,
     others left out, another choice in each epoch."""
     cache: bool | Literal["auto"] = "auto"
-    """Keep decoded training images in a temporary file while the run lasts, so that each is decoded once. It has as many
-    bytes as the images have pixels, times their channels; `auto` keeps up to 2 GiB, and no more than half of the free
-    space of the folder for temporary files."""
+    """Keep decoded training images in a temporary file while the run lasts, so that each is decoded once. It has as
+    many bytes as the images have pixels, times their channels; `auto` keeps up to 2 GiB, and no more than half of the
+    free space of the folder for temporary files."""

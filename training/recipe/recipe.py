@@ -12,6 +12,7 @@ from .data import Data
 from .loss import Losses
 from .mistakes import sentences
 from .optimizer import AdamW, Optimizer
+from .reading import read_fields
 from .schedule import Cosine, Schedule
 from .section import NonNegative, Positive, Section, Share
 
@@ -79,13 +80,7 @@ class Recipe(Section):
         Raises:
             InputError: There is no such file, it is no YAML mapping, or a field is wrong; the message names the field.
         """
-        try:
-            fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{path} cannot be read as a recipe: {error}.") from error
-        if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
-            raise InputError(f"{path} is not a recipe: it takes `field: value` lines.")
-        return cls(**fields)
+        return cls(**read_fields(path, "recipe"))
 
     def changed(self, **fields: Any) -> "Recipe":
         """This recipe with some fields changed, validated again.

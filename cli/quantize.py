@@ -1,0 +1,46 @@
+"""`pocketzoo quantize`: a trained model trains on while it computes as integers will."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console, options, runs
+from .heavy import import_tensorflow
+from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
+
+
+def quantize(
+    model: Annotated[Path, typer.Argument(help="A .keras file of a trained model.")],
+    run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    data: RecipeData = None,
+    activation_bits: Annotated[
+        int, typer.Option(help="8; or 16, more exact and slower, for TFLite only. Weights have 8.")
+    ] = 8,
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+    skip_unreadable: SkipUnreadable = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Train a trained model for integers; RUN_DIR/best.keras exports to int8 without calibration images."""
+    import_tensorflow()
+    from .. import training, zoo
+    from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
+    from ..zoo.inputs import image_shape
+    from .comparison import compare
+
+    loaded = zoo.load_model(model)
+    how = options.recipe(recipe, changes, DEFAULT_RECIPE)
+    images = runs.load(data, how, image_shape(loaded), None, skip_unreadable)
+    result = training.quantize_aware(
+        loaded, images, how, activation_bits=activation_bits, run_dir=run_dir, resume=resume, overwrite=overwrite
+    )
+    comparison = compare({"before": loaded, "after": result.model}, images)
+    if as_json:
+        rows = dict(zip(("before", "after"), comparison.to_dict(), strict=True))
+        console.show_json({"run": result.metrics, **rows, "model": str(run_dir / "best.keras")})
+        return
+    comparison.show(f"{loaded.name}, int8 weights and {activation_bits}-bit activations")
+    typer.echo(f"Quantised model: {run_dir / 'best.keras'}")

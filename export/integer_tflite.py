@@ -1,0 +1,49 @@
+"""TFLite files of models that were trained for integers, after the converter."""
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as tflite
+
+BIASED = {
+    tflite.BuiltinOperator.CONV_2D: 2,
+    tflite.BuiltinOperator.DEPTHWISE_CONV_2D: 2,
+    tflite.BuiltinOperator.FULLY_CONNECTED: 2,
+    tflite.BuiltinOperator.TRANSPOSE_CONV: 3,
+}
+"""Operations with a bias, and which input it is."""
+BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
+
+
+def check_integers(content: bytes) -> None:
+    """Raises RuntimeError where an operation of the TFLite file computes in floats; the converter says nothing then."""
+    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    graph = model.subgraphs[0]
+    floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == tflite.TensorType.FLOAT32}
+    for operator in graph.operators:
+        if floats.intersection([*operator.inputs, *operator.outputs]):
+            name = graph.tensors[operator.outputs[0]].name.decode()
+            raise RuntimeError(f"the converter left floats in {name}, {len(floats)} tensors in all.")
+
+
+def fit_for_16_bits(content: bytes) -> bytes:
+    """The TFLite file as its kernels take it with 16-bit activations.
+
+    Of a model that was trained for integers the converter makes biases of 32 bits where 64 are wanted, and grids of
+    sigmoids and tangents that are not those of their kernels, 1/32768 a step from 0 on.
+    """
+    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        kind = model.operatorCodes[operator.opcodeIndex].builtinCode
+        place = BIASED.get(kind, len(operator.inputs))
+        bias = graph.tensors[operator.inputs[place]] if place < len(operator.inputs) else None
+        if bias is not None and bias.type == tflite.TensorType.INT32:
+            buffer = model.buffers[bias.buffer]
+            buffer.data = np.frombuffer(bytes(buffer.data), "<i4").astype("<i8").view("uint8")
+            bias.type = tflite.TensorType.INT64
+        if kind in BOUNDED:
+            grid = graph.tensors[operator.outputs[0]].quantization
+            grid.scale, grid.zeroPoint = np.array([2.0**-15], "float32"), np.array([0], "int64")
+    builder = flatbuffers.Builder(len(content) + 4096)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,40 @@
+"""The end of a model that is written out flat."""
+
+from collections.abc import Sequence
+
+import keras
+
+from .heads import Head
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class Answer(Head):
+    """The activation of a head whose other parts are written out flat before it; keeps the head's task and labels.
+
+    Args:
+        task: `TASK` of the head.
+        activation: `"softmax"`, `"sigmoid"` or `"linear"`.
+        labels: Names of the outputs, or None.
+
+    Input and output have the same shape, `(batch, ..., outputs)`.
+    """
+
+    def __init__(self, task: str, activation: str, *, labels: Sequence[str] | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.TASK = self.task = task
+        self.activation = activation
+        self.labels = None if labels is None else [str(label) for label in labels]
+        self.act = self.sublayer(keras.layers.Activation, "act", activation, dtype="float32")
+
+    def build(self, input_shape):
+        """Builds the activation.
+
+        Raises:
+            ValueError: There are not as many labels as outputs.
+        """
+        self.keep_labels(self.labels, input_shape[-1])
+        super().build(input_shape)
+
+    def chain(self, rank: int) -> list[keras.layers.Layer]:
+        """The activation."""
+        return [self.act]

@@ -1,0 +1,113 @@
+"""Fake quantisation: float arithmetic on the grid of integers, so that training feels what integers will do.
+
+Jacob et al.: Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
+(arXiv:1712.05877), section 3.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+from keras.quantizers import fake_quant_with_min_max_vars
+
+SMALLEST_RANGE = 1e-2
+"""Of activations, where all are 0 or nearly so. XNNPACK's kernels corrupt their memory where the input's step is too
+many times the output's."""
+
+
+@keras.saving.register_keras_serializable("pocketzoo")
+class FakeQuantize(keras.layers.Layer):
+    """Rounds a tensor to the integers of its range; the gradient goes straight through, but outside the range.
+
+    With 8 bits there are 255 steps from the minimum to the maximum, one of them at 0. With 16 bits there are 65534
+    steps, as many below 0 as above, as TFLite has it in 16x8. The range follows the least and the greatest value of
+    each batch that is trained on: the mean of the first batches, then a moving average. It always holds 0. Until the
+    first batch it is -1 to 1.
+
+    Args:
+        bits: 8 or 16.
+        limits: Minimum and maximum where they are known beforehand; by default they are learned.
+        momentum: Of the moving average.
+
+    Input and output have the same shape, any.
+    """
+
+    def __init__(self, *, bits: int = 8, limits: Sequence[float] | None = None, momentum: float = 0.99, **kwargs):
+        super().__init__(**kwargs)
+        if bits not in (8, 16):
+            raise ValueError(f"{self.name}: bits is {bits!r}; allowed are 8 and 16.")
+        if limits is not None and not limits[0] <= 0 < limits[1]:
+            raise ValueError(f"{self.name}: limits are {tuple(limits)}; they take 0 between them.")
+        self.bits = bits
+        self.limits = None if limits is None else [float(limit) for limit in limits]
+        self.momentum = momentum
+
+    def build(self, input_shape):
+        """Makes the range, the number of batches that it comes from, and whether it is frozen."""
+        low, high = self._grid_ends(*(self.limits or (-1.0, 1.0)))
+        self.minimum = self._scalar("minimum", low)
+        self.maximum = self._scalar("maximum", high)
+        self.batches = self._scalar("batches", 0.0)
+        self.frozen = self._scalar("frozen", float(self.limits is not None))
+
+    def _scalar(self, name: str, value: float) -> keras.Variable:
+        initial = keras.initializers.Constant(value)
+        return self.add_weight(
+            name=name, shape=(), initializer=initial, dtype="float32", trainable=False, autocast=False
+        )
+
+    def _grid_ends(self, low, high):
+        if self.bits == 8:
+            return low, high
+        high = ops.maximum(-low, high) if ops.is_tensor(low) else max(-low, high)
+        return -high, high
+
+    def call(self, inputs, training=None, observe=True):
+        """The rounded tensor.
+
+        Args:
+            inputs: The tensor.
+            training: Whether the range follows what is shown.
+            observe: Whether it does so here; not where the same grid is used again, as for the mean of rounded values.
+        """
+        if training and observe:
+            self._follow(ops.cast(inputs, "float32"))
+        return fake_quant_with_min_max_vars(
+            inputs, self.minimum.value, self.maximum.value, num_bits=self.bits, narrow_range=self.bits == 16
+        )
+
+    def _follow(self, values) -> None:
+        low = ops.minimum(ops.min(values), 0.0)
+        high = ops.maximum(ops.max(values), SMALLEST_RANGE)
+        low, high = self._grid_ends(low, high)
+        rate = ops.maximum(1 / (self.batches + 1), 1 - self.momentum) * (1 - self.frozen)
+        self.minimum.assign(self.minimum + rate * (low - self.minimum))
+        self.maximum.assign(self.maximum + rate * (high - self.maximum))
+        self.batches.assign(self.batches + (1 - self.frozen))
+
+    def freeze(self) -> None:
+        """The range stays what it is, whatever training shows from now on."""
+        self.frozen.assign(1.0)
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape."""
+        return tuple(input_shape)
+
+    def get_config(self):
+        """The constructor's arguments; the weights hold the range that is in force."""
+        return super().get_config() | {"bits": self.bits, "limits": self.limits, "momentum": self.momentum}
+
+
+def int8_grid(kernel, shared: Sequence[int]):
+    """`kernel` rounded to int8 as TFLite has weights: 127 steps from 0 to the greatest magnitude on either side.
+
+    0 stays 0. The gradient goes straight through.
+
+    Args:
+        kernel: Tensor of any shape.
+        shared: Axes along which the step is the same.
+    """
+    greatest = ops.max(ops.abs(kernel), axis=tuple(shared), keepdims=True)
+    step = ops.maximum(greatest, keras.config.epsilon()) / 127
+    rounded = ops.stop_gradient(ops.round(kernel / step) * step)
+    return rounded + (kernel - ops.stop_gradient(kernel))  # the difference is 0, and has the gradient

@@ -1,0 +1,24 @@
+import json
+
+
+def test_quantize_trains_for_integers_and_export_takes_them(pocketzoo, trained_file, tmp_path):
+    run = tmp_path / "run"
+    code, out, _ = pocketzoo(
+        "quantize", trained_file, "--data", "digits", "--run-dir", run, "--set", "epochs=1", "--set", "batch_size=200",
+        "--json",
+    )  # fmt: skip
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["run"]["epochs"] == 1
+    assert list(facts["before"]["footprint"]["artifacts"]) == ["tflite-fp32", "onnx-fp32"]
+    assert list(facts["after"]["footprint"]["artifacts"]) == ["tflite-int8", "onnx-int8"]
+    code, out, _ = pocketzoo("export", facts["model"], "--out", tmp_path / "bundle", "--targets", "edge", "--json")
+    assert code == 0
+    assert [artifact["format"] for artifact in json.loads(out)["artifacts"]] == ["tflite-int8"]
+
+
+def test_impossible_bits_are_told_in_a_sentence(pocketzoo, trained_file, tmp_path):
+    run = tmp_path / "run"
+    code, _, err = pocketzoo("quantize", trained_file, "--data", "digits", "--run-dir", run, "--activation-bits", 4)
+    assert code == 2
+    assert "activation_bits is 4; allowed are 8 and 16" in err

@@ -1,0 +1,91 @@
+"""Channels removed from every model of the zoo, narrow."""
+
+import keras
+import numpy as np
+import pytest
+from support.cards import narrow_model
+
+from pocketzoo import zoo
+from pocketzoo.training.compression.channels.costs import Costs
+from pocketzoo.training.compression.channels.criteria import unit_scores
+from pocketzoo.training.compression.channels.graph import ChannelGraph
+from pocketzoo.training.compression.channels.leftovers import leftovers
+from pocketzoo.training.compression.channels.pools import pools_of
+from pocketzoo.training.compression.channels.proof import BAR, prove
+from pocketzoo.training.compression.channels.rebuild import rebuild
+from pocketzoo.training.compression.channels.selection import Choice
+from pocketzoo.zoo.layer_table import count_macs
+
+SHALLOW = {
+    "densenet:densenet": {"blocks": (2, 2, 2, 2)},
+    "efficientnet:efficientnet": {"depth": 0.4},
+    "inception:inception_v3": {"pool_filters": (32,), "factor_filters": (128,), "last_blocks": 1},
+    "inception:inception_v4": {"blocks": (1, 1, 1)},
+    "inception_resnet:inception_resnet_v2": {"blocks": (1, 1, 1)},
+    "resnet:resnet": {"blocks": (2, 2, 1, 1)},
+    "resnet:resnet_v2": {"blocks": (2, 2, 1, 1)},
+    "resnet_cifar:resnet_cifar": {"blocks": 2},
+    "xception:xception": {"middle_blocks": 2},
+}
+"""Arguments that leave every kind of block, and every way in which two follow one another."""
+
+
+def cards() -> list:
+    """Every model; those that differ from a cheaper one in depth, backbone or padding alone are marked."""
+    cheapest: dict[tuple, str] = {}
+    for card in sorted(map(zoo.model_card, zoo.list_models()), key=lambda card: card.multiply_adds):
+        kind = card.builder, "groups" in card.arguments, *map(card.arguments.get, ("attention", "bottleneck"))
+        cheapest.setdefault(kind, card.name)
+    return [
+        pytest.param(name, marks=[] if name in cheapest.values() else pytest.mark.every_card)
+        for name in zoo.list_models()
+    ]
+
+
+def shallow_model(name: str) -> keras.Model:
+    return narrow_model(name, **SHALLOW.get(zoo.model_card(name).builder, {}))
+
+
+@pytest.fixture(scope="module", params=cards())
+def removal(request, randomize_batch_norm):
+    """A model with BatchNorm as in a trained one, and what is left without about half of every layer's channels."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    model = randomize_batch_norm(shallow_model(request.param))
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        if weight.path.endswith("/bias"):
+            weight.assign(random.normal(scale=0.1, size=weight.shape))
+    graph = ChannelGraph(model)
+    choice = Choice(pools_of(graph), unit_scores(graph, "random"), "layer", 1)
+    keep = choice.keep(len(choice.order) // 2)
+    left = leftovers(graph, keep)
+    return graph, keep, left, rebuild(graph, keep, left)
+
+
+def test_rebuilt_model_equals_the_masked_original(removal):
+    graph, keep, left, rebuilt = removal
+    assert not keep.all()
+    assert prove(graph, keep, left, rebuilt.model) <= BAR
+
+
+def test_composite_models_stay_composite(removal):
+    graph, _, _, rebuilt = removal
+    assert rebuilt.form == "composite"
+    assert [type(layer) for layer in rebuilt.model.layers] == [type(layer) for layer in graph.model.layers]
+
+
+def test_costs_are_those_of_the_rebuilt_model(removal):
+    graph, keep, _, rebuilt = removal
+    costs = Costs(graph)
+    assert costs.macs(keep) == count_macs(rebuilt.model) < count_macs(graph.model)
+    assert costs.parameters(keep) == rebuilt.model.count_params()
+
+
+def test_rebuilt_model_can_be_saved_and_written_out_flat(removal, tmp_path, pixels):
+    *_, rebuilt = removal
+    images = pixels(1, *rebuilt.model.input_shape[1:])
+    answers = rebuilt.model(images, training=False)
+    loaded = zoo.load_model(zoo.save_model(rebuilt.model, tmp_path / "narrow.keras"))
+    np.testing.assert_array_equal(loaded(images, training=False), answers)
+    np.testing.assert_array_equal(zoo.flatten_model(loaded)(images, training=False), answers)

@@ -1,0 +1,232 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pocketzoo import training, zoo
+from pocketzoo.layers import ClassificationHead, ConvNormAct, PixelNormalization
+from pocketzoo.layers.fake_quantization import FakeQuantize
+from pocketzoo.training.compression.channels.criteria import CRITERIA, OF_DATA
+from pocketzoo.training.compression.channels.group_lasso import GroupLasso
+from pocketzoo.training.compression.channels.plan import ChannelPlan
+from pocketzoo.training.compression.channels.recalibration import recalibrate
+from pocketzoo.training.compression.channels.removal import remove_channels
+from pocketzoo.zoo.layer_table import count_macs
+
+BRIEF = training.Recipe(epochs=1, batch_size=40)
+
+
+@pytest.fixture(scope="module")
+def net():
+    keras.utils.set_random_seed(0)
+    return zoo.create_model("resnet20", blocks=1, input_shape=(16, 16, 1), classes=10)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """What is quickly compiled and trained."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 1))
+    x = ConvNormAct(16, 3, strides=2, name="stage1_conv")(PixelNormalization(name="pixels")(image))
+    x = ConvNormAct(24, 3, strides=2, name="stage2_conv")(x)
+    return keras.Model(image, ClassificationHead(10, name="head")(x), name="tiny")
+
+
+def test_half_the_multiply_adds_are_left(net):
+    result = training.prune_channels(net, budget="macs:0.5")
+    assert result.before.multiply_adds == count_macs(net)
+    assert count_macs(result.model) == result.after.multiply_adds <= 0.5 * result.before.multiply_adds
+    assert result.after.multiply_adds > 0.45 * result.before.multiply_adds
+
+
+def test_given_model_stays_as_it_is(net):
+    before = net.get_weights()
+    result = training.prune_channels(net, budget="macs:0.5")
+    assert all(np.array_equal(old, new) for old, new in zip(before, net.get_weights(), strict=True))
+    assert not {id(weight) for weight in net.weights} & {id(weight) for weight in result.model.weights}
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("round_to", [1, 4, 8])
+def test_widths_are_multiples(net, scope, round_to):
+    result = training.prune_channels(net, budget="params:0.6", criterion="random", scope=scope, round_to=round_to)
+    assert any(after < before for before, after in result.widths.values())
+    assert all(after % round_to == 0 or after == before for before, after in result.widths.values())
+
+
+def test_every_layer_loses_the_same_share_by_layer(net):
+    result = training.prune_channels(net, budget="macs:0.5", scope="layer", round_to=1)
+    shares = [after / before for name, (before, after) in result.widths.items() if name != "head_dense"]
+    assert max(shares) - min(shares) < 0.1
+
+
+def test_bytes_and_numbers_are_budgets_too(net):
+    assert training.prune_channels(net, budget="bytes:2e5").model.count_params() <= 2e5 / 4
+    assert training.prune_channels(net, budget="params:5e4").model.count_params() <= 5e4
+
+
+def test_milliseconds_are_kept_on_what_is_measured(net):
+    measured = []
+
+    def measure(model: keras.Model) -> float:
+        measured.append(count_macs(model))
+        return measured[-1] / 1e6
+
+    result = training.prune_channels(net, budget="latency_ms:1.2", measure=measure, round_to=1)
+    assert result.after.multiply_adds in measured
+    assert 1.1 < result.after.multiply_adds / 1e6 <= 1.2
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_every_criterion_finds_channels(tiny, small_digits, criterion):
+    data = small_digits if criterion in OF_DATA else None
+    plan = training.plan_channels(tiny, data, budget="macs:0.5", criterion=criterion)
+    assert remove_channels(tiny, plan).difference < 1e-5
+
+
+@pytest.mark.parametrize("criterion", [name for name in CRITERIA if name not in ("random", "bn_gamma")])
+def test_channel_without_any_weight_goes_first(small_digits, criterion):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 1))
+    x = layers.Conv2D(8, 3, name="one", activation="relu", kernel_initializer="he_uniform")(image)
+    x = layers.Conv2D(8, 3, name="two", activation="relu")(x)
+    model = keras.Model(image, ClassificationHead(10)(layers.Flatten()(x)))
+    kernel = model.get_layer("one").kernel
+    # To the geometric median a filter is near that is as far from none as from the others.
+    away = kernel.numpy() * ([0] * 2 + [1] * 6)
+    kernel.assign(away)
+    plan = training.plan_channels(model, small_digits, budget="params:0.99", criterion=criterion, round_to=1)
+    gone = {name: sorted(set(range(8)) - set(plan.kept[name])) for name in ("one", "two")}
+    assert gone["one"] in ([0], [1], [0, 1])
+
+
+def test_steps_shrink_by_the_same_factor_and_are_trained(tiny, small_digits, tmp_path):
+    result = training.prune_channels(
+        tiny,
+        small_digits,
+        budget="macs:0.25",
+        steps=2,
+        recipe=BRIEF,
+        round_to=1,
+        run_dir=tmp_path / "run",
+        verbose=False,
+    )
+    full, half, quarter = (size.multiply_adds for size in (result.before, *(step.size for step in result.history)))
+    assert half <= full / 2
+    assert quarter == result.after.multiply_adds <= full / 4
+    assert all(step.metrics["val_loss"] > 0 for step in result.history)
+    # The plan in all, applied to the original, gives a net of the same shapes.
+    again = remove_channels(tiny, ChannelPlan.load(tmp_path / "run" / "plan.json")).model
+    assert [weight.shape for weight in again.weights] == [weight.shape for weight in result.model.weights]
+    loaded = zoo.load_model(tmp_path / "run" / "best.keras")
+    assert all(np.array_equal(a, b) for a, b in zip(loaded.get_weights(), result.model.get_weights(), strict=True))
+    facts = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert facts["after"]["multiply_adds"] == quarter
+    assert (tmp_path / "run" / "widths.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_killed_run_goes_on_to_the_same_result(tiny, small_digits, tmp_path, monkeypatch):
+    how = {"budget": "macs:0.4", "steps": 2, "recipe": BRIEF, "criterion": "taylor", "round_to": 4, "verbose": False}
+    whole = training.prune_channels(tiny, small_digits, run_dir=tmp_path / "whole", **how)
+
+    def killed(*arguments, **keywords):
+        if keywords["run_dir"].name == "step2":
+            raise KeyboardInterrupt
+        return training.distill(*arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pocketzoo.training.compression.channels.prune_channels.distill", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.prune_channels(tiny, small_digits, run_dir=tmp_path / "run", **how)
+    with pytest.raises(zoo.InputError, match="belongs to another run: criterion differs"):
+        training.prune_channels(tiny, small_digits, run_dir=tmp_path / "run", resume=True, **how | {"criterion": "l1"})
+    resumed = training.prune_channels(tiny, small_digits, run_dir=tmp_path / "run", resume=True, **how)
+    assert resumed.plan == whole.plan
+    assert all(
+        np.array_equal(a, b) for a, b in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True)
+    )
+
+
+def test_recalibrated_statistics_are_those_of_the_training_images(tiny, small_digits):
+    model = keras.models.clone_model(tiny)
+    recalibrate(model, small_digits)
+    stem = model.get_layer("stage1_conv")
+    images, _ = small_digits.train.arrays()
+    maps = stem.conv(model.get_layer("pixels")(images[:120].astype("float32")))
+    # Batches of 32, 32, 32 and 24, whose means count alike.
+    means = [np.mean(part, axis=(0, 1, 2)) for part in np.split(maps, [32, 64, 96])]
+    np.testing.assert_allclose(stem.normalization.moving_mean, np.mean(means, axis=0), rtol=1e-4, atol=1e-5)
+    assert stem.normalization.momentum == tiny.get_layer("stage1_conv").normalization.momentum
+
+
+def test_group_lasso_makes_channels_small(tiny, small_digits):
+    plain, shrunk = (keras.models.clone_model(tiny) for _ in range(2))
+    for model in (plain, shrunk):
+        model.set_weights(tiny.get_weights())
+    recipe = training.Recipe(epochs=2, batch_size=20, optimizer={"lr": 2e-2})
+    training.fit(plain, small_digits, recipe, verbose=False)
+    result = training.shrink_channels(shrunk, small_digits, recipe, strength=3e-2, verbose=False)
+    assert result.model is shrunk
+    assert float(GroupLasso(shrunk)()) < 0.8 * float(GroupLasso(plain)())
+
+
+def test_group_lasso_is_the_sum_of_the_units_norms():
+    image = keras.Input((8, 8, 1))
+    total = layers.Add()(
+        [layers.Conv2D(3, 1, name="one")(image), layers.Conv2D(3, 3, padding="same", name="other")(image)]
+    )
+    model = keras.Model(image, ClassificationHead(2)(total))
+    one, other = (model.get_layer(name).kernel for name in ("one", "other"))
+    both = np.concatenate([np.reshape(one, (-1, 3)), np.reshape(other, (-1, 3))])
+    expected = np.sqrt(10) * np.linalg.norm(both, axis=0).sum()  # a unit has 1 + 9 weights
+    np.testing.assert_allclose(float(GroupLasso(model)()), expected, rtol=1e-5)
+
+
+def test_quantized_model_is_refused(tiny):
+    quantized = keras.Model(tiny.input, FakeQuantize(name="grid")(tiny.output), name="quantized")
+    with pytest.raises(zoo.InputError, match="quantized is quantized already, as layer grid says"):
+        training.prune_channels(quantized)
+
+
+MISTAKES = {
+    "budget": ({"budget": "macs:0.001"}, r"what cannot be removed takes \d+: that is the least that can be reached"),
+    "kind of budget": ({"budget": "flops:0.5"}, "unknown budget 'flops'"),
+    "number of a budget": ({"budget": "macs:half"}, "takes a number above 0 after a colon, such as macs:0.5"),
+    "no budget": ({"budget": "macs:-1"}, "takes a number above 0"),
+    "milliseconds": ({"budget": "latency_ms:5"}, "milliseconds take a measure"),
+    "criterion": ({"criterion": "tailor"}, "unknown criterion 'tailor': did you mean taylor"),
+    "criterion of data": ({"criterion": "taylor"}, "looks at images; give data"),
+    "scope": ({"scope": "stage"}, "unknown scope 'stage'"),
+    "round_to": ({"round_to": 0}, "round_to is 0; it takes 1 or more"),
+    "steps": ({"steps": 0}, "steps is 0; it takes 1 or more"),
+    "recipe": ({"recipe": BRIEF}, "trains on data; give data"),
+    "resume": ({"resume": True}, "takes the run_dir"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_argument_that_cannot_be_is_refused_with_what_can(net, mistake):
+    arguments, message = MISTAKES[mistake]
+    with pytest.raises(zoo.InputError, match=message):
+        training.prune_channels(net, **arguments)
+
+
+def test_criterion_that_says_nothing_of_a_model_is_refused():
+    with pytest.raises(zoo.InputError, match="bn_gamma says nothing of lenet5"):
+        training.prune_channels(zoo.create_model("lenet5"), criterion="bn_gamma")
+
+
+def test_open_size_takes_a_budget_of_parameters_only():
+    model = zoo.create_model("resnet20", blocks=1, input_shape=(None, None, 3))
+    with pytest.raises(zoo.InputError, match="leaves height or width open"):
+        training.prune_channels(model)
+    assert training.prune_channels(model, budget="params:0.5").after.multiply_adds is None
+
+
+def test_least_that_can_be_reached_is_a_budget(net):
+    with pytest.raises(zoo.InputError) as refused:
+        training.prune_channels(net, budget="macs:1000")
+    least = str(refused.value).split("takes ")[1].split(":")[0]
+    assert training.prune_channels(net, budget=f"macs:{least}").after.multiply_adds == int(float(least))

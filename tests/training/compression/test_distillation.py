@@ -1,0 +1,223 @@
+from dataclasses import replace
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import expit, log_softmax, softmax
+
+from pocketzoo import layers, training, zoo
+from pocketzoo.training.compression.distillation import ATTENTION, attention_distance, logits_of, make_lesson
+from pocketzoo.training.fitting.callbacks import Recorder
+
+BRIEF = training.Recipe(epochs=2, batch_size=40)
+
+
+def lenet(seed: int, **arguments) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return zoo.create_model("lenet5", input_shape=(16, 16, 1), **arguments)
+
+
+def normed(seed: int) -> keras.Model:
+    """A smaller net with a BatchNorm and dropout, and one of the endpoints of LeNet-5."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((16, 16, 1))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 5, activation="relu")(image / 255))
+    x = keras.layers.AveragePooling2D(2, name="stage1_pool")(x)
+    return keras.Model(image, layers.ClassificationHead(10, dropout=0.2)(x), name="lenet5")
+
+
+def sure(model: keras.Model) -> keras.Model:
+    """With answers that are far from even."""
+    for kernel in model.trainable_variables:
+        kernel.assign(4 * kernel)
+    return model
+
+
+def equal(first: keras.Model, second: keras.Model) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+@given(arrays("float32", (3, 5), elements=st.floats(-15, 15, width=32)), st.floats(1, 20))
+@settings(max_examples=30, deadline=None)
+def test_logits_of_probabilities_soften_as_those_of_the_head_do(logits, temperature):
+    found = keras.ops.convert_to_numpy(logits_of(softmax(logits, axis=-1), "classification"))
+    np.testing.assert_allclose(softmax(found / temperature, axis=-1), softmax(logits / temperature, axis=-1), atol=1e-5)
+    labels = np.clip(logits, -10, 10)
+    found = keras.ops.convert_to_numpy(logits_of(expit(labels), "multi_label"))
+    softened = softmax(found / temperature, axis=-1)[..., 0]
+    np.testing.assert_allclose(softened, expit(labels / temperature), atol=2e-3)
+
+
+def test_lesson_on_classes_is_hintons_divergence_times_the_square_of_the_temperature(pixels):
+    teacher, student = sure(lenet(0)), sure(lenet(1))
+    images = pixels(6, 16, 16, 1)
+    taught, answers = (keras.ops.convert_to_numpy(model(images)) for model in (teacher, student))
+    said = make_lesson(teacher, [], "classification", 3.0)(images, student(images), [])
+    p, q = (log_softmax(np.log(shares) / 3, axis=-1) for shares in (taught, answers))
+    assert float(said) == pytest.approx(9 * np.mean(np.sum(np.exp(p) * (p - q), axis=-1)), rel=1e-3)
+
+
+def test_lesson_on_labels_is_that_of_each_label_being_there_or_not(pixels):
+    teacher, student = (lenet(seed, head="multi_label", classes=3) for seed in (0, 1))
+    images = pixels(6, 16, 16, 1)
+    p, q = (keras.ops.convert_to_numpy(model(images)) for model in (teacher, student))
+    said = make_lesson(teacher, [], "multi_label", 1.0)(images, student(images), [])
+    assert float(said) == pytest.approx(np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))), rel=1e-3)
+
+
+def test_lesson_on_several_outputs_is_the_sum_of_theirs_and_squared_for_numbers(pixels):
+    heads = {"parity": "classification", "ink": "regression"}
+    teacher, student = (lenet(seed, head=heads, classes={"parity": 2, "ink": 1}) for seed in (0, 1))
+    images = pixels(6, 16, 16, 1)
+    taught, answers = teacher(images), student(images)
+    lesson = make_lesson(teacher, [], heads, 4.0)
+    whole = float(lesson(images, answers, []))
+    only_classes = float(lesson(images, {**answers, "ink": taught["ink"]}, []))
+    squared = np.mean((keras.ops.convert_to_numpy(taught["ink"]) - keras.ops.convert_to_numpy(answers["ink"])) ** 2)
+    assert only_classes > 0
+    assert whole - only_classes == pytest.approx(squared, rel=1e-3)
+
+
+def test_lesson_on_places_is_that_of_every_place(pixels):
+    image = keras.Input((8, 8, 1))
+    teacher, student = (keras.Model(image, layers.SegmentationHead(3)(image / 255)) for _ in range(2))
+    images = pixels(2, 8, 8, 1)
+    p, q = (keras.ops.convert_to_numpy(model(images)) for model in (teacher, student))
+    said = make_lesson(teacher, [], "segmentation", 1.0)(images, student(images), [])
+    assert float(said) == pytest.approx(np.mean(np.sum(p * np.log(p / q), axis=-1)), rel=1e-2)
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.floats(0.1, 10))
+@settings(max_examples=20, deadline=None)
+def test_attention_is_where_the_energy_is_whatever_the_channels(channels, others, scale):
+    place = np.zeros((2, 4, 4, 1), "float32")
+    place[:, 1, 2] = scale
+    elsewhere = np.roll(place, 1, axis=1)
+    same = attention_distance(np.repeat(place, channels, -1), np.repeat(place / scale, others, -1))
+    different = attention_distance(np.repeat(place, channels, -1), np.repeat(elsewhere, others, -1))
+    np.testing.assert_allclose(same, 0, atol=1e-5)
+    np.testing.assert_allclose(different, ATTENTION * 2 / 16, rtol=1e-5)
+
+
+def test_without_weight_the_teacher_changes_no_bit_of_what_fit_gives(small_digits):
+    # Also of BatchNorm's statistics: the student runs once for its answers and its maps.
+    taught, alone = normed(1), normed(1)
+    result = training.distill(taught, normed(0), small_digits, BRIEF, weight=0.0, features=["stage1"], verbose=False)
+    expected = training.fit(alone, small_digits, BRIEF, verbose=False)
+    assert equal(taught, alone)
+    assert [epoch["val_loss"] for epoch in result.history] == [epoch["val_loss"] for epoch in expected.history]
+
+
+def test_student_learns_the_teachers_answers_where_labels_say_nothing(few_digits, trained):
+    images, labels = few_digits.train.arrays()
+    shuffled = np.random.default_rng(0).permutation(labels)
+    data = replace(few_digits, train=replace(few_digits.train, labels=shuffled))
+    keras.utils.set_random_seed(0)
+    student = zoo.create_model("lenet5", labels=few_digits.labels)
+    recipe = training.Recipe(epochs=10, batch_size=20, optimizer={"lr": 5e-3}, augmentation="none")
+    training.distill(student, trained, data, recipe, weight=1.0, verbose=False)
+    own, taught = (model.predict(images, verbose=0).argmax(axis=-1) for model in (student, trained))
+    assert np.mean(own == taught) > 0.8
+
+
+def test_student_comes_to_look_where_the_teacher_looks(small_digits):
+    teacher = sure(lenet(0))
+    images, _ = small_digits.train.arrays()
+
+    def distance(student):
+        maps = (zoo.feature_extractor(model, ["stage1"]).predict(images, verbose=0) for model in (student, teacher))
+        return float(np.mean(attention_distance(*(found["stage1"] for found in maps))))
+
+    guided, alone = lenet(1), lenet(1)
+    recipe = BRIEF.changed(epochs=4, augmentation="none", optimizer={"lr": 5e-3})
+    training.distill(guided, teacher, small_digits, recipe, features={"stage1": "stage1"}, verbose=False)
+    training.distill(alone, teacher, small_digits, recipe, verbose=False)
+    assert distance(guided) < 0.8 * distance(alone)
+
+
+def test_teacher_is_not_changed_and_student_stays_a_plain_model(small_digits, tmp_path):
+    teacher, student = normed(0), lenet(1, dropout=0.2)
+    weights, kinds = teacher.get_weights(), [type(layer) for layer in student.layers]
+    training.distill(student, teacher, small_digits, BRIEF, run_dir=tmp_path, verbose=False)
+    assert all(np.array_equal(a, b) for a, b in zip(weights, teacher.get_weights(), strict=True))
+    assert teacher.trainable
+    assert [type(layer) for layer in student.layers] == kinds
+    assert not student.compiled
+    assert equal(zoo.load_model(tmp_path / "best.keras"), student)
+    kept = []
+    with h5py.File(max(tmp_path.glob("checkpoint-*")) / "state.weights.h5") as file:
+        file.visititems(lambda name, item: kept.append(name) if isinstance(item, h5py.Dataset) else None)
+    assert sum("optimizer" not in name for name in kept) == len(student.weights)
+
+
+class StoppedHereError(Exception):
+    pass
+
+
+def test_interrupted_run_resumes_to_the_very_same_weights(small_digits, tmp_path, monkeypatch):
+    teacher, how = lenet(0), {"features": "stage1", "temperature": 2.0, "verbose": False}
+    recipe = BRIEF.changed(epochs=3, optimizer={"ema": 0.9})
+    whole = training.distill(lenet(1, dropout=0.3), teacher, small_digits, recipe, **how)
+    keep = Recorder.on_epoch_end
+
+    def stop_after_one(self, epoch, logs=None):
+        keep(self, epoch, logs)
+        raise StoppedHereError
+
+    monkeypatch.setattr(Recorder, "on_epoch_end", stop_after_one)
+    with pytest.raises(StoppedHereError):
+        training.distill(lenet(1, dropout=0.3), teacher, small_digits, recipe, run_dir=tmp_path, **how)
+    monkeypatch.setattr(Recorder, "on_epoch_end", keep)
+    with pytest.raises(zoo.InputError, match=r"belongs to another run: teacher was 'lenet5 \w+', is 'lenet5"):
+        training.distill(lenet(1, dropout=0.3), lenet(2), small_digits, recipe, run_dir=tmp_path, resume=True, **how)
+    resumed = training.distill(
+        lenet(1, dropout=0.3), teacher, small_digits, recipe, run_dir=tmp_path, resume=True, **how
+    )
+    assert resumed.history == whole.history
+    assert equal(resumed.model, whole.model)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "mixed_float16", "optimizer": {"accumulate": 3}, "data": {"class_weights": "inverse"}},
+        {"steps_per_execution": 3, "xla": True, "augmentation": [{"name": "mixup"}], "monitor": True},
+    ],
+    ids=["float16", "xla"],
+)
+def test_students_train_as_the_recipe_says(small_digits, changes):
+    student = lenet(1)
+    before = student.get_weights()
+    result = training.distill(student, lenet(0), small_digits, BRIEF.changed(epochs=1, **changes), verbose=False)
+    assert np.isfinite(result.metrics["loss"])
+    assert student.layers[2].dtype_policy.name == "float32"
+    assert any(not np.array_equal(a, b) for a, b in zip(before, student.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"temperature": 0}, "temperature is 0; it takes a number above 0"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"weight": 1.5}, "weight is 1.5; it takes 0 to 1"),
+        ({"features": ["stage5"]}, "unknown endpoint of lenet5 'stage5': did you mean stage"),
+        ({"features": {"stage1": "stage2"}}, r"the student's stage1 is \(6, 6, 6\), the teacher's stage2 \(1, 1, 16\)"),
+    ],
+)
+def test_arguments_out_of_range_say_what_is_allowed(small_digits, arguments, message):
+    with pytest.raises(zoo.InputError, match=message):
+        training.distill(lenet(1), lenet(0), small_digits, BRIEF, verbose=False, **arguments)
+
+
+def test_teachers_that_do_not_fit_are_refused(small_digits):
+    student = lenet(1)
+    with pytest.raises(zoo.InputError, match="teacher and student share weights"):
+        training.distill(student, zoo.flatten_model(student), small_digits, BRIEF, verbose=False)
+    with pytest.raises(zoo.InputError, match="the teacher: lenet5 answers 3 classes, but digits has 10"):
+        training.distill(student, lenet(0, classes=3), small_digits, BRIEF, verbose=False)
+    with pytest.raises(zoo.InputError, match="recipe is a FineTuneRecipe; distill takes a Recipe"):
+        training.distill(student, lenet(0), small_digits, training.FineTuneRecipe(), verbose=False)

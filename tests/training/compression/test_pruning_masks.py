@@ -1,0 +1,112 @@
+"""Masks by their definition, for any shape."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from pocketzoo import training
+from pocketzoo.training.compression.masks import Masks, MByN
+
+SHAPES = st.lists(st.integers(1, 9), min_size=2, max_size=2) | st.lists(st.integers(1, 5), min_size=4, max_size=4)
+SHARES = st.floats(0, 0.99)
+FEW = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def kernels(draw) -> np.ndarray:
+    """Distinct magnitudes, so that it is clear which are the smallest."""
+    shape = draw(SHAPES)
+    order = np.random.default_rng(draw(st.integers(0, 99))).permutation(int(np.prod(shape)))
+    signs = draw(arrays.arrays("bool", len(order)))
+    return ((order + 1) * np.where(signs, 1, -1)).astype("float32").reshape(shape)
+
+
+def pruned(values: list[np.ndarray], share: float, **how) -> list[np.ndarray]:
+    variables = [keras.Variable(array) for array in values]
+    Masks(variables, training.Sparsity(**how)).update([share] * len(values))
+    return [variable.numpy() for variable in variables]
+
+
+@FEW
+@given(kernels(), SHARES)
+def test_smallest_weights_go_and_the_others_stay_as_they_are(kernel, share):
+    (after,) = pruned([kernel], share)
+    kept = after != 0
+    np.testing.assert_array_equal(after[kept], kernel[kept])
+    assert not np.signbit(after[~kept]).any()
+    assert np.count_nonzero(~kept) == pytest.approx(min(share * kernel.size, kernel.size - 1), abs=0.5 + 1e-5)
+    assert np.abs(kernel[kept]).min() > np.abs(kernel[~kept]).max(initial=0)
+
+
+@FEW
+@given(kernels(), SHARES, st.integers(1, 4), st.integers(1, 4), st.sampled_from(["avg", "max"]))
+def test_blocks_of_the_kernel_as_a_matrix_go_as_a_whole(kernel, share, height, width, pooling):
+    (after,) = pruned([kernel], share, pattern=f"block:{height}x{width}", pooling=pooling)
+    before, after = (array.reshape(-1, kernel.shape[-1]) for array in (kernel, after))
+    sizes = {True: [], False: []}
+    for row in range(0, before.shape[0], height):
+        for column in range(0, before.shape[1], width):
+            block = np.s_[row : row + height, column : column + width]
+            kept = {bool(value) for value in (after[block] != 0).ravel()}
+            assert len(kept) == 1
+            magnitudes = np.abs(before[block])
+            sizes[kept.pop()].append(magnitudes.max() if pooling == "max" else magnitudes.mean())
+    assert min(sizes[True]) >= max(sizes[False], default=0) * (1 - 1e-6)
+    blocks = len(sizes[True]) + len(sizes[False])
+    if pooling == "max":  # whose magnitudes are distinct
+        assert len(sizes[False]) == pytest.approx(min(share * blocks, blocks - 1), abs=0.5 + 1e-5)
+
+
+@FEW
+@given(kernels(), st.integers(2, 5), st.data())
+def test_m_smallest_of_n_channels_go_at_the_end_and_some_of_them_before(kernel, n, data):
+    m = data.draw(st.integers(1, n - 1))
+    (after,) = pruned([kernel], m / n, pattern=f"{m}:{n}")
+    half_way = pruned([kernel], m / n / 2, pattern=f"{m}:{n}")[0]
+    assert (half_way[after != 0] != 0).all()
+    candidates = np.count_nonzero(after == 0)
+    assert np.count_nonzero(half_way == 0) == pytest.approx(candidates / 2, abs=0.51)
+    rows = {2: lambda array: array.T, 4: lambda array: array.transpose(3, 0, 1, 2)}[kernel.ndim]
+    before, after = (rows(array).reshape(-1, kernel.shape[-2]) for array in (kernel, after))
+    for first in range(0, before.shape[1], n):
+        group, left = np.abs(before[:, first : first + n]), after[:, first : first + n]
+        there = group.shape[1]
+        assert (np.count_nonzero(left, axis=1) == min(n - m, there)).all()
+        smallest_kept = np.where(left != 0, group, np.inf).min(axis=1)
+        assert (smallest_kept > np.where(left == 0, group, 0).max(axis=1)).all()
+
+
+@FEW
+@given(st.lists(kernels(), min_size=1, max_size=4), SHARES)
+def test_one_threshold_for_all_kernels_leaves_each_its_largest_weight(several, share):
+    several = [kernel * (number + 1) for number, kernel in enumerate(several)]
+    after = pruned(several, share, scope="global")
+    everything = np.sort(np.concatenate([np.abs(kernel).ravel() for kernel in several]))
+    kept = max(int(np.round(np.float32(everything.size) * (1 - np.float32(share)))), 1)
+    threshold = everything[everything.size - kept]
+    for kernel, left in zip(several, after, strict=True):
+        magnitudes = np.abs(kernel)
+        expected = magnitudes >= min(threshold, magnitudes.max())
+        np.testing.assert_array_equal(left != 0, expected)
+
+
+@pytest.mark.parametrize("pattern", ["element", "block:2x2", "2:4"])
+def test_what_is_zero_stays_zero_in_a_mask_of_less(pattern):
+    kernel = keras.Variable(np.random.default_rng(0).normal(size=(3, 3, 7, 5)).astype("float32"))
+    masks = Masks([kernel], training.Sparsity(pattern=pattern))
+    masks.update([0.5])
+    zeros = kernel.numpy() == 0
+    again = Masks([kernel], training.Sparsity(pattern=pattern))
+    again.update([0.0])
+    np.testing.assert_array_equal(again.variables[0].numpy(), masks.variables[0].numpy())
+    np.testing.assert_array_equal(~masks.variables[0].numpy(), zeros)
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 5), (7, 10)])
+def test_all_candidates_go_at_the_end_of_a_kernel_too_large_to_count_in_float32(m, n):
+    row = np.array([1.0] * m + [np.inf] * (n - m), "float32")  # neither share is a float32
+    kept = MByN((m, n)).kept(np.broadcast_to(row, (10_000_000, n)), float(np.float32(m / n)))
+    assert kept == 10_000_000 * (n - m)

@@ -1,0 +1,1 @@
+"""Training that feels what integers will do."""
