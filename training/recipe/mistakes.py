@@ -69,6 +69,9 @@ def _sentence(problem: ErrorDetails, place: _Place) -> str:
             said = str(unknown("value", came, re.findall(r"'([^']*)'", problem["ctx"]["expected"])))
         case "value_error":
             said = str(problem["ctx"]["error"])
+            inside = f"{place.path.rpartition('.')[2]}: "
+            if said.startswith(inside):  # a section that speaks for itself, by its own name
+                return f"{place.path}.{said.removeprefix(inside).rstrip('.')}"
         case _:
             said = f"{problem['msg'].replace('Input should be', 'must be')} (got {came!r})"
     return f"{place.path}: {said.rstrip('.')}" if place.path else said.rstrip(".")
