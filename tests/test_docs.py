@@ -1,6 +1,7 @@
-"""The pages in docs/ are what their commands write."""
+"""The pages in docs/ are what their commands write, and what they show runs."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,10 @@ def test_page_is_made_from_cards_and_schema_as_they_are(page, maker):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (DOCS / page).read_text(encoding="utf-8") == module.page(), "run `make docs`"
+
+
+def test_channels_are_removed_as_the_page_on_compression_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "compression.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    exec(block, {})
+    assert capsys.readouterr().out == "composite True\n"
