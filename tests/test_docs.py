@@ -19,6 +19,7 @@ def test_page_is_made_from_cards_and_schema_as_they_are(page, maker):
 
 def test_channels_are_removed_as_the_page_on_compression_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "compression.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    page = (DOCS / "compression.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     exec(block, {})
     assert capsys.readouterr().out == "composite True\n"
