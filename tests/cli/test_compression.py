@@ -163,7 +163,7 @@ def test_section_that_says_nothing_has_its_defaults(tmp_path):
         ("distillation: {weight: 2}", r"distillation.weight: must be less than or equal to 1 \(got 2\)"),
         ("sparsity: {target: 1}", r"spec: sparsity.target: must be less than 1 \(got 1\)"),
         ("quantization: {activation_bits: 4}", r"quantization.activation_bits: "),
-        ("distillation: {recipe: {epoch: 3}}", "spec: distillation.recipe.epoch: unknown field 'epoch': did you mean epochs"),
+        ("distillation: {recipe: {epoch: 3}}", "distillation.recipe.epoch: unknown field 'epoch': did you mean epochs"),
         ("- channels", "is not a compression spec: it takes `field: value` lines"),
     ],
 )
