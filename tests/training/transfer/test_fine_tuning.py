@@ -19,7 +19,7 @@ MODES = ("feature_extraction", "linear_probe", "fine_tune", "gradual")
 def narrow_resnet(**arguments) -> keras.Model:
     """Stands for a pretrained net: what these tests hold does not depend on what it knows."""
     keras.utils.set_random_seed(0)
-    return zoo.create_model("resnet20", blocks=1, widths=(4, 8, 8), input_shape=(16, 16, 1), **arguments)
+    return zoo.create_model("resnet20", widths=(4, 8, 8), input_shape=(16, 16, 1), **arguments)
 
 
 def lenet(**arguments) -> keras.Model:
