@@ -46,6 +46,8 @@ def test_table_of_several_answers_is_trained_measured_and_pruned(pocketzoo, tabl
     assert code == 0
     assert "50.0% zeros in what was pruned" in out
     assert re.search(r"model +parity accuracy +marks mean average precision +ink mean absolute error", out)
+    rows = re.findall(r"^ (before|after)((?: +\d+\.\d\d%){2}) +[\d.e-]+ *$", out, flags=re.MULTILINE)
+    assert [name for name, _ in rows] == ["before", "after"]
 
 
 def test_class_that_cannot_be_measured_is_shown_as_a_dash(capsys):
