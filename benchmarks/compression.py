@@ -40,7 +40,8 @@ from pocketzoo.zoo.layer_table import count_macs
 SEEDS = 5
 SIDE = 16
 """Pixels; the digits are scans of 8."""
-PARENT = training.Recipe(epochs=40, optimizer={"name": "nesterov", "lr": 0.05, "weight_decay": 0.005})
+PARENT = training.Recipe.load(Path(__file__).parents[1] / "recipes" / "resnet20-digits.yaml")
+"""That of the weights that ship."""
 TUNING = PARENT.changed(epochs=20, optimizer={"lr": 0.02})
 INTEGERS = PARENT.changed(epochs=6, optimizer={"lr": 0.002})
 STEPS, BETWEEN = 4, 2

@@ -3,10 +3,10 @@
 At the card's smallest input and, where the builder's widths can be set (`support.cards.NARROW`), narrow.
 """
 
-import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -141,27 +141,58 @@ def test_tflite_and_onnx_answer_as_keras(case, tmp_path):
         assert {gate.bar for gate in proof.gates if gate.name == "relative difference"} == {1e-4}
 
 
-READ_IN_A_FRESH_PROCESS = """
-import json, sys
+READ_IN_FRESH_PROCESSES = """
+import os, sys, traceback
 import keras
 import numpy as np
-folder, builders = sys.argv[1], json.loads(sys.argv[2])
-images = np.load(f"{folder}/images.npy")
-np.save(f"{folder}/flat.npy", keras.saving.load_model(f"{folder}/flat.keras")(images, training=False))
-assert not any(module.startswith("pocketzoo") for module in sys.modules)  # the flat form does not need the package
-from pocketzoo.zoo import load_model
-np.save(f"{folder}/model.npy", load_model(f"{folder}/model.keras")(images, training=False))
-assert not set(builders) & set(sys.modules)  # nor does a model need what built it
+
+
+def read(folder, builders):
+    images = np.load(f"{folder}/images.npy")
+    np.save(f"{folder}/flat.npy", keras.saving.load_model(f"{folder}/flat.keras")(images, training=False))
+    assert not any(module.startswith("pocketzoo") for module in sys.modules)  # the flat form does not need the package
+    from pocketzoo.zoo import load_model
+    np.save(f"{folder}/model.npy", load_model(f"{folder}/model.keras")(images, training=False))
+    assert not set(builders) & set(sys.modules)  # nor does a model need what built it
+
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        try:
+            read(line.strip(), sys.argv[1:])
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def test_saved_model_answers_the_same_in_a_fresh_process(case, tmp_path):
+@pytest.fixture(scope="module")
+def read_in_a_fresh_process():
+    """Has a process that knows nothing of the package read `model.keras` and `flat.keras` of a folder.
+
+    The processes are forks of one that has imported Keras, and started no thread: that is paid for once.
+    """
+    families = {zoo.model_card(name).builder.split(":")[0] for name in zoo.list_models()}
+    builders = [f"pocketzoo.zoo.{module}" for module in (*families, "creation", "blueprint")]
+    command = [sys.executable, "-c", READ_IN_FRESH_PROCESSES, *builders]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/") as parent:
+
+        def read(folder: Path) -> None:
+            parent.stdin.write(f"{folder}\n")
+            parent.stdin.flush()
+            assert parent.stdout.readline() == "0\n"
+
+        yield read
+        parent.stdin.close()
+
+
+def test_saved_model_answers_the_same_in_a_fresh_process(case, tmp_path, read_in_a_fresh_process):
     zoo.save_model(case.model, tmp_path / "model.keras")
     zoo.save_model(case.flat, tmp_path / "flat.keras")
     np.save(tmp_path / "images.npy", case.images)
-    families = {zoo.model_card(name).builder.split(":")[0] for name in zoo.list_models()}
-    builders = [f"pocketzoo.zoo.{module}" for module in (*families, "creation", "blueprint")]
-    command = [sys.executable, "-c", READ_IN_A_FRESH_PROCESS, str(tmp_path), json.dumps(builders)]
-    subprocess.run(command, check=True, cwd="/")
+    read_in_a_fresh_process(tmp_path)
     for form in ("model", "flat"):
         assert np.abs(np.load(tmp_path / f"{form}.npy") - case.answers).max() == 0.0
