@@ -20,7 +20,7 @@ import numpy as np
 
 from pocketzoo import zoo
 from pocketzoo.export.footprint import artifact_costs
-from pocketzoo.export.targets import FORMATS
+from pocketzoo.export.formats import FORMATS
 from pocketzoo.training.compression.channels.criteria import unit_scores
 from pocketzoo.training.compression.channels.graph import ChannelGraph
 from pocketzoo.training.compression.channels.leftovers import leftovers

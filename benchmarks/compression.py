@@ -32,8 +32,8 @@ from pocketzoo import training, zoo
 from pocketzoo.export import load_artifact
 from pocketzoo.export.conversion import write_artifacts
 from pocketzoo.export.form import ExportForm
+from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.samples import Samples
-from pocketzoo.export.targets import FORMATS
 from pocketzoo.zoo.atomic import atomic_path
 from pocketzoo.zoo.layer_table import count_macs
 

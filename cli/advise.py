@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..export.footprint import ArtifactCost
-    from ..export.targets import Format
+    from ..export.formats import Format
 
 WORTH_IT = 1.2
 """Times as fast or as small that something must make a model to be called worth it."""
@@ -121,7 +121,7 @@ def judge(way: Way, base: "ArtifactCost", cost: "ArtifactCost", target: Target) 
 
 def _ways(model: "keras.Model", runtime: str) -> Iterator[Way]:
     """What is tried, the model as it is first."""
-    from ..export.targets import FORMATS, SPARSE
+    from ..export.formats import FORMATS, SPARSE
 
     sparse = with_zeros(model, ZEROS)
     float32, int8 = FORMATS[f"{runtime}-fp32"], FORMATS[f"{runtime}-int8"]

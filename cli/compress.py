@@ -34,13 +34,15 @@ def compress(
     as_json: Json = False,
 ) -> None:
     """Remove channels, let the dense model teach what is left, set weights to zero, quantise, export."""
-    from ..export.targets import formats_of
+    from ..export.targets import formats_of, integer_formats, targets_of
     from .compression_spec import Spec
     from .stages import open_folder, run_stages
 
     what = Spec.load(spec)
-    if what.export:
-        formats_of(what.export.targets)
+    if what.export:  # what cannot be is said before the hours of training
+        formats = formats_of(targets_of(what.export.targets))
+        if what.quantization:
+            integer_formats(formats, what.quantization.activation_bits)
 
     import_tensorflow()
     from .. import zoo

@@ -23,10 +23,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Convert a model, prove every artifact on its runtime, and write the bundle."""
-    from ..export.targets import formats_of
+    from ..export.targets import targets_of
 
     names = [name.strip() for name in targets.split(",") if name.strip()]
-    formats_of(names)  # a misspelt target is told before TensorFlow takes its seconds to load
+    targets_of(names)  # a misspelt target is told before TensorFlow takes its seconds to load
 
     import_tensorflow()
     from .. import export, zoo

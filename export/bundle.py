@@ -15,13 +15,16 @@ import numpy as np
 
 from ..zoo.errors import InputError
 from .artifact import load_artifact
+from .checks.subject import Subject
+from .checks.table import CHECKS
 from .finished import finished_directory
-from .latency import benchmark
+from .formats import Format
+from .graphs import operators
 from .manifest import ArtifactRecord, Gate, ImagesRecord, Manifest, Tensor
-from .proof import ProofError, Reference, prove
+from .proof import ProofError, Reference
 from .report import write_report
 from .samples import Samples
-from .targets import TARGETS, Format, formats_of, integer_formats
+from .targets import checks_of, formats_of, integer_formats, takers_of, targets_of
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 200
 NOISE_IMAGES = 16
-RUNTIMES = {".tflite": "LiteRT", ".onnx": "ONNX Runtime"}
 TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim", "onnxruntime", "ai-edge-litert", "numpy", "pocketzoo")
 
 
@@ -68,7 +70,7 @@ def export_model(
     from .conversion import write_artifacts
     from .form import ExportForm, weights_sha256
 
-    targets = [targets] if isinstance(targets, str) else list(targets)
+    targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
     form = ExportForm.of(model)
     if form.activation_bits is not None:
@@ -76,15 +78,17 @@ def export_model(
     shape = form.metadata.image_shape
     classes = len(form.metadata.labels) if form.metadata.task == "classification" else None
     evaluation = None if evaluation is None else _evaluation(evaluation, shape, classes)
-    needy = [kind.name for kind in formats if kind.quantized and form.activation_bits is None]
-    calibration = _calibration(calibration, evaluation, needy, shape, classes)
+    calibration = None if calibration is None else _calibration(calibration, evaluation, shape, classes)
+    skipped = _without_ranges(formats) if calibration is None and form.activation_bits is None else {}
+    formats = [kind for kind in formats if kind.name not in skipped]
+    _check_served(targets, formats, skipped)
     reference = _reference(model, form.metadata.task, evaluation, calibration, shape)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records = [
             _prove(file, kind, targets, reference, form, weights_now=weights_sha256(model))
             for file, kind in write_artifacts(form, formats, calibration, folder)
         ]
-        manifest = _manifest(form, targets, records, calibration, reference)
+        manifest = _manifest(form, targets, records, skipped, calibration, reference)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
         if not manifest.passed:
@@ -102,25 +106,29 @@ def _evaluation(source: Any, shape: tuple[int, int, int], classes: int | None) -
     return samples
 
 
-def _calibration(
-    source: Any,
-    evaluation: Samples | None,
-    needy: Sequence[str],
-    shape: tuple[int, int, int],
-    classes: int | None,
-) -> Samples | None:
-    if source is None:
-        if needy:
-            raise InputError(
-                f"{', '.join(needy)} takes calibration: training images that show the ranges of activations."
-            )
-        return None
+def _calibration(source: Any, evaluation: Samples | None, shape: tuple[int, int, int], classes: int | None) -> Samples:
     samples = Samples.of(source, "calibration", shape, classes, most=CALIBRATION_IMAGES)
     if evaluation is not None:
         samples = samples.without(evaluation)
         if not len(samples):
             raise InputError("all calibration images are evaluation images too; calibrate with training images.")
     return samples
+
+
+def _without_ranges(formats: Sequence[Format]) -> dict[str, str]:
+    """Those that cannot be made without calibration, and why."""
+    reason = "it takes calibration: training images that show the ranges of activations"
+    return {kind.name: reason for kind in formats if kind.quantized}
+
+
+def _check_served(targets: Sequence[str], formats: Sequence[Format], skipped: dict[str, str]) -> None:
+    """Raises InputError where nothing can be made for a target."""
+    served = {target for kind in formats for target in takers_of(kind, targets)}
+    left = [target for target in targets if target not in served]
+    if left and skipped:
+        names = {kind.name for kind in formats_of(left)}
+        name, reason = next((name, reason) for name, reason in skipped.items() if name in names)
+        raise InputError(f"target {left[0]} has nothing but {name}, and {reason}.")
 
 
 def _reference(
@@ -145,22 +153,22 @@ def _prove(
 ) -> ArtifactRecord:
     artifact = load_artifact(file)
     content = file.read_bytes()
-    proof = prove(artifact, kind, reference, size=len(content), kernel_weights=form.kernel_weights)
-    untouched = Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1)
+    subject = Subject(file, kind, form.metadata, reference)
     return ArtifactRecord(
         file=file.name,
         format=kind.name,
-        targets=tuple(target for target in targets if (kind.in_place_of or kind.name) in TARGETS[target]),
-        runtime=RUNTIMES[kind.suffix],
+        targets=tuple(takers_of(kind, targets)),
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
         gzip_bytes=len(gzip.compress(content)),
         input=Tensor(**asdict(artifact.input)),
         output=Tensor(**asdict(artifact.output)),
-        accuracy=proof.accuracy,
-        agreement=proof.agreement,
-        median_ms=benchmark(artifact).median_ms,
-        gates=(untouched, *proof.gates),
+        operators=operators(file),
+        gates=(
+            Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1),
+            Gate.measured("bytes", len(content), ">=", form.kernel_weights * kind.bytes_per_weight),
+        ),
+        checks=tuple(CHECKS[name](subject) for name in checks_of(kind, targets)),
     )
 
 
@@ -168,6 +176,7 @@ def _manifest(
     form: "ExportForm",
     targets: Sequence[str],
     records: Sequence[ArtifactRecord],
+    skipped: dict[str, str],
     calibration: Samples | None,
     reference: Reference,
 ) -> Manifest:
@@ -178,6 +187,7 @@ def _manifest(
         sparsity=form.sparsity,
         targets=tuple(targets),
         artifacts=tuple(records),
+        skipped=skipped,
         calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
         evaluation=seen and ImagesRecord(count=len(seen), sha256=seen.sha256, keras_accuracy=reference.accuracy),
         proven_on=reference.origin,

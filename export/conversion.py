@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .form import ExportForm
+from .formats import Format
 from .samples import Samples
-from .targets import Format
 
 
 def write_artifacts(

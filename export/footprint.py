@@ -16,10 +16,10 @@ from ..zoo.saving import save_model
 from .artifact import load_artifact
 from .conversion import write_artifacts
 from .form import ExportForm
+from .formats import FORMATS, Format
 from .integer_form import activation_bits
 from .latency import side_by_side
 from .samples import Samples
-from .targets import FORMATS, Format
 
 ROUNDS, RUNS = 5, 50
 """Of the timing: all artifacts in turn, so often."""

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from ..zoo.errors import InputError
 from ..zoo.inputs import check_one_answer, image_shape
-from .artifact import Artifact, TensorInfo
+from .artifact import Artifact
 from .form import OUTPUT, model_metadata
+from .tensors import TensorInfo
 
 
 def as_artifact(model: keras.Model) -> Artifact:

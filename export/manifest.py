@@ -52,31 +52,66 @@ class Tensor(_Record):
     zero_point: int | None
 
 
+class Check(_Record):
+    """What a runtime, a compiler or a list of operators said of an artifact."""
+
+    name: str
+    """Such as `LiteRT`."""
+    version: str | None = None
+    skipped: str | None = None
+    """Why it did not take place; then nothing is known by it."""
+    gates: tuple[Gate, ...] = ()
+    accuracy: float | None = None
+    """On the evaluation images, 0..1."""
+    agreement: float | None = None
+    """Share of the real images with the same most probable class as Keras."""
+    psnr_db: float | None = None
+    """Peak signal-to-noise ratio of the answers against Keras, in decibels; None where they are equal."""
+    flip_rate: float | None = None
+    """Share of the real images of which Keras is right and the artifact wrong, or the other way round."""
+    median_ms: float | None = None
+    """Of one image on one thread of this host."""
+    facts: dict[str, float | int | str] = {}
+    """What else it measured."""
+    files: tuple[str, ...] = ()
+    """What it wrote into the bundle."""
+
+    @property
+    def status(self) -> Literal["passed", "failed", "skipped"]:
+        """The worst of its gates."""
+        if any(gate.status == "failed" for gate in self.gates):
+            return "failed"
+        return "skipped" if self.skipped else "passed"
+
+
 class ArtifactRecord(_Record):
     """One file of the bundle."""
 
     file: str
     format: str
     targets: tuple[str, ...]
-    runtime: str
-    """What it was proven on."""
     sha256: str
     bytes: int
     gzip_bytes: int
     input: Tensor
     output: Tensor
-    accuracy: float | None
-    """On the evaluation images, 0..1."""
-    agreement: float | None
-    """Share of the real images with the same most probable class as Keras."""
-    median_ms: float
-    """Of one image on one thread of this host."""
+    operators: dict[str, int]
+    """How often each operator is there, by its name and version, such as `CONV_2D v3` or `Conv 17`."""
     gates: tuple[Gate, ...]
+    """Of the file itself."""
+    checks: tuple[Check, ...]
+    """Of what it was put to, its own runtime first."""
+
+    @property
+    def located_gates(self) -> tuple[tuple[str, Gate], ...]:
+        """Of the file itself, under no name, and of all checks, under theirs."""
+        of_checks = ((check.name, gate) for check in self.checks for gate in check.gates)
+        return (*(("", gate) for gate in self.gates), *of_checks)
 
     @property
     def passed(self) -> bool:
         """Whether no gate failed."""
-        return all(gate.status != "failed" for gate in self.gates)
+        return all(gate.status != "failed" for _, gate in self.located_gates)
 
 
 class ImagesRecord(_Record):
@@ -91,13 +126,15 @@ class ImagesRecord(_Record):
 class Manifest(_Record):
     """Everything that is known of a bundle."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     model: Metadata
     parameters: int
     sparsity: float
     """Share of exact zeros in the kernels, 0..1."""
     targets: tuple[str, ...]
     artifacts: tuple[ArtifactRecord, ...]
+    skipped: dict[str, str]
+    """Formats of the targets that were not made, and why."""
     calibration: ImagesRecord | None
     evaluation: ImagesRecord | None
     proven_on: Literal["evaluation images", "calibration images", "noise"]
@@ -121,8 +158,8 @@ class Manifest(_Record):
     def failures(self) -> list[str]:
         """One line for each gate that failed."""
         return [
-            f"{artifact.file}: {gate.sentence}"
+            f"{artifact.file}{f' in {where}' if where else ''}: {gate.sentence}"
             for artifact in self.artifacts
-            for gate in artifact.gates
+            for where, gate in artifact.located_gates
             if gate.status == "failed"
         ]

@@ -6,9 +6,10 @@ from typing import Literal
 import numpy as np
 
 from .artifact import Artifact
-from .manifest import Gate
+from .formats import Format
+from .latency import benchmark
+from .manifest import Check, Gate
 from .samples import Samples
-from .targets import Format
 
 
 class ProofError(RuntimeError):
@@ -34,38 +35,37 @@ class Reference:
         return _accuracy(self.outputs, self.samples.labels)
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What was measured of one artifact."""
-
-    accuracy: float | None
-    agreement: float | None
-    gates: tuple[Gate, ...]
-
-
-def prove(artifact: Artifact, kind: Format, reference: Reference, *, size: int, kernel_weights: int) -> Proof:
+def prove(name: str, version: str, artifact: Artifact, kind: Format, reference: Reference) -> Check:
     """Runs `artifact` over all images of `reference` and holds what it answers against the bars of `kind`.
 
     Args:
-        artifact: Opened in its runtime.
+        name: Of the runtime.
+        version: Of the runtime.
+        artifact: Opened in it.
         kind: Says which bars apply.
         reference: Images and the Keras model's answers.
-        size: Bytes of the file.
-        kernel_weights: Weights that the file must have room for.
     """
     outputs = artifact.run(reference.samples.images)
     accuracy = _accuracy(outputs, reference.samples.labels)
     agreement = None if reference.origin == "noise" else _agreement(outputs, reference.outputs, reference.task)
     drop = None if accuracy is None else reference.accuracy - accuracy
     gates = (
-        _at_least("bytes", size, kernel_weights * kind.bytes_per_weight),
         _at_least("finite share", float(np.isfinite(outputs).mean()), 1.0),
         _at_least("distinct answers", len(np.unique(outputs, axis=0)), min(2, len(outputs))),
         _at_most("relative difference", relative_difference(outputs, reference.outputs), kind.relative_difference),
         _at_least("agreement", agreement, kind.agreement, _no_agreement(reference)),
         _at_most("accuracy drop", drop, kind.accuracy_drop, "no labelled evaluation images were given"),
     )
-    return Proof(accuracy, agreement, tuple(gate for gate in gates if gate is not None))
+    return Check(
+        name=name,
+        version=version,
+        gates=tuple(gate for gate in gates if gate is not None),
+        accuracy=accuracy,
+        agreement=agreement,
+        psnr_db=_psnr(outputs, reference.outputs),
+        flip_rate=_flip_rate(outputs, reference),
+        median_ms=benchmark(artifact).median_ms,
+    )
 
 
 def relative_difference(outputs: np.ndarray, reference: np.ndarray) -> float:
@@ -78,6 +78,20 @@ def relative_difference(outputs: np.ndarray, reference: np.ndarray) -> float:
     variation = np.sqrt(np.mean((reference - reference.mean(axis=0)) ** 2))
     difference = np.sqrt(np.mean((outputs - reference) ** 2))
     return float(difference / variation) if variation > 0 else float("inf")
+
+
+def _psnr(outputs: np.ndarray, reference: np.ndarray) -> float | None:
+    """`10 log10(peak^2 / mean squared error)`; None where there is no error, or no number."""
+    reference = reference.astype("float64")
+    error = float(np.mean((outputs - reference) ** 2))
+    return float(10 * np.log10(np.max(np.abs(reference)) ** 2 / error)) if np.isfinite(error) and error > 0 else None
+
+
+def _flip_rate(outputs: np.ndarray, reference: Reference) -> float | None:
+    labels = reference.samples.labels
+    if labels is None:
+        return None
+    return float(np.mean((outputs.argmax(-1) == labels) != (reference.outputs.argmax(-1) == labels)))
 
 
 def _agreement(outputs: np.ndarray, reference: np.ndarray, task: str) -> float | None:

@@ -1,10 +1,12 @@
 """A bundle's manifest as a page to read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from .manifest import Manifest
+from .manifest import ArtifactRecord, Check, Manifest
 
 HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "ms", "proof")
+CHECKS_HEADER = ("artifact", "put to", "accuracy", "agreement", "ms", "also measured", "status")
 
 
 def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
@@ -14,10 +16,8 @@ def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
             record.file,
             f"{record.bytes:,}",
             f"{record.gzip_bytes:,}",
-            _percent(record.accuracy),
-            _percent(record.agreement),
-            f"{record.median_ms:.3f}",
-            _verdict(record.gates),
+            *_figures(record.checks[0]),
+            _verdict(record),
         )
         for record in manifest.artifacts
     ]
@@ -35,25 +35,45 @@ def write_report(manifest: Manifest, path: Path) -> None:
         "",
         *_markdown_table(HEADER, table_rows(manifest)),
         "",
+        *(f"No {name}: {reason}.\n" for name, reason in manifest.skipped.items()),
+        "## What they were put to",
+        "",
+        *_markdown_table(CHECKS_HEADER, check_rows(manifest)),
+        "",
         "## Gates",
         "",
-        *_markdown_table(
-            ("artifact", "gate", "figure", "bar", "status"),
-            [
-                (
-                    a.file,
-                    g.name,
-                    "-" if g.figure is None else f"{g.figure:.6g}",
-                    g.requirement,
-                    _status(g.status, g.reason),
-                )
-                for a in manifest.artifacts
-                for g in a.gates
-            ],
-        ),
+        *_markdown_table(("artifact", "where", "gate", "figure", "bar", "status"), list(_gate_rows(manifest))),
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def check_rows(manifest: Manifest) -> list[tuple[str, ...]]:
+    """One row a check of an artifact, under `CHECKS_HEADER`."""
+    return [
+        (
+            record.file,
+            f"{check.name} {check.version or ''}".strip(),
+            *_figures(check),
+            ", ".join(f"{name} {value}" for name, value in check.facts.items()) or "-",
+            _status(check.status, check.skipped),
+        )
+        for record in manifest.artifacts
+        for check in record.checks
+    ]
+
+
+def _gate_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    for record in manifest.artifacts:
+        for where, gate in record.located_gates:
+            status = _status(gate.status, gate.reason)
+            yield record.file, where or "file", gate.name, _figure(gate.figure), gate.requirement, status
+
+
+def _figures(check: Check) -> tuple[str, str, str]:
+    """Accuracy, agreement and milliseconds."""
+    milliseconds = "-" if check.median_ms is None else f"{check.median_ms:.3f}"
+    return _percent(check.accuracy), _percent(check.agreement), milliseconds
 
 
 def _markdown_table(header, rows) -> list[str]:
@@ -68,8 +88,10 @@ def _figure(figure: float | None) -> str:
     return "-" if figure is None else f"{figure:.6g}"
 
 
-def _verdict(gates) -> str:
-    states = [gate.status for gate in gates]
+def _verdict(record: ArtifactRecord) -> str:
+    states = [gate.status for _, gate in record.located_gates] + [
+        check.status for check in record.checks if check.skipped
+    ]
     if "failed" in states:
         return "failed"
     return f"passed, {states.count('skipped')} skipped" if "skipped" in states else "passed"

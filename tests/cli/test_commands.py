@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export.formats import FORMATS
 
 
 @pytest.fixture(scope="module")
@@ -265,9 +266,10 @@ def test_artifact_that_fails_its_proof_exits_with_1(pocketzoo, trained_file, tmp
     from pocketzoo.export import bundle
 
     def failing(*arguments, **options):
-        return export.proof.Proof(None, None, (export.manifest.Gate.measured("agreement", 0.5, ">=", 0.9),))
+        gate = export.manifest.Gate.measured("agreement", 0.5, ">=", 0.9)
+        return export.manifest.Check(name="LiteRT", gates=(gate,))
 
-    monkeypatch.setattr(bundle, "prove", failing)
+    monkeypatch.setattr(bundle, "CHECKS", dict.fromkeys(bundle.CHECKS, failing))
     code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "out")
     assert code == 1
     assert "agreement is 0.5, must be >= 0.9" in err
@@ -281,7 +283,7 @@ def test_quickstart_proves_every_artifact_and_leaves_a_digit_to_predict(pocketzo
     facts = json.loads(printed)
     assert code == 0
     assert {check["status"] for check in facts["checks"]} == {"passed"}
-    assert len(facts["manifest"]["artifacts"]) == 6
+    assert len(facts["manifest"]["artifacts"]) == len(FORMATS)
     first = training.load_data("digits").test.labels[0]
     code, printed, _ = pocketzoo("predict", out / "lenet5-int8.tflite", out / "digit.png", "--json")
     assert json.loads(printed)[0]["top"][0]["label"] == str(first)

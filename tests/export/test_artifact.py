@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import export, zoo
-from pocketzoo.export.artifact import TensorInfo
+from pocketzoo.export.tensors import TensorInfo
 
 FILES = [
     "lenet5-fp32.tflite",

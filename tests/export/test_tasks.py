@@ -37,9 +37,9 @@ def test_labels_and_task_travel_into_the_manifest(exported):
 
 def test_agreement_is_measured_where_answers_are_classes(exported):
     task, _, manifest, _ = exported
-    (record,) = (record for record in manifest.artifacts if record.format == "tflite-fp16")
-    assert (record.agreement is None) == (task in ("regression", "embedding"))
-    assert (record.accuracy is None) == (task != "classification")
+    (record,) = manifest.artifacts
+    assert (record.checks[0].agreement is None) == (task in ("regression", "embedding"))
+    assert (record.checks[0].accuracy is None) == (task != "classification")
 
 
 def test_answers_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):

@@ -1,0 +1,22 @@
+"""What a check is given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..formats import Format
+from ..metadata import Metadata
+from ..proof import Reference
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An artifact that is to be put to something."""
+
+    path: Path
+    """The file, in the bundle's directory; what a check makes of it is put beside it."""
+    kind: Format
+    """Of which format it is, with the bars that apply."""
+    metadata: Metadata
+    """What it says of itself."""
+    reference: Reference
+    """Images, and what the Keras model answers to them."""

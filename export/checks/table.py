@@ -1,0 +1,13 @@
+"""The checks by name, as the table of targets names them."""
+
+from collections.abc import Callable
+
+from ..manifest import Check
+from . import litert, onnx_runtime
+from .subject import Subject
+
+CHECKS: dict[str, Callable[[Subject], Check]] = {
+    "litert": litert.with_xnnpack,
+    "litert-builtin": litert.with_builtin_kernels,
+    "onnxruntime": onnx_runtime.on_cpu,
+}

@@ -1,0 +1,1 @@
+"""Runtimes that open an artifact and run it. None imports TensorFlow."""

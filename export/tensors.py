@@ -1,0 +1,41 @@
+"""The inputs and outputs of artifacts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..zoo.errors import InputError
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of an artifact."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    """Real value of one integer step, for integer tensors."""
+    zero_point: int | None = None
+    """Integer that stands for 0."""
+
+    def from_real(self, values: np.ndarray) -> np.ndarray:
+        """Real values as this tensor takes them."""
+        if self.scale is None:
+            return values.astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        return np.clip(np.round(values / self.scale) + self.zero_point, limits.min, limits.max).astype(self.dtype)
+
+    def to_real(self, values: np.ndarray) -> np.ndarray:
+        """What this tensor holds, as real float32 values."""
+        if self.scale is None:
+            return values.astype("float32")
+        return (values.astype("float32") - self.zero_point) * np.float32(self.scale)
+
+
+def check_signature(input_shapes: list[tuple], outputs: int) -> None:
+    """Raises InputError where a graph does not take one image at a time, or does not give one answer."""
+    if len(input_shapes) != 1 or outputs != 1 or len(input_shapes[0]) != 4 or input_shapes[0][0] != 1:
+        raise InputError(
+            f"it takes inputs of {input_shapes}; one image at a time, (1, height, width, channels), is meant."
+        )
