@@ -147,16 +147,15 @@ def _half_the_channels(model: "keras.Model") -> "Iterator[keras.Model]":
 
 
 def with_zeros(model: "keras.Model", share: float) -> "keras.Model":
-    """A copy of `model` with that share of the smallest weights of every kernel at zero."""
+    """A copy of `model` with the weights at zero that `pocketzoo prune` would set to zero for that share."""
     import keras
-    import numpy as np
 
-    from ..training.compression.selection import kernel_of, prunable_layers
+    from ..training.compression.masks import Masks
+    from ..training.compression.selection import kernels_of, select_layers
+    from ..training.compression.sparsity import Sparsity
 
-    copy = keras.models.clone_model(model)
+    copy, how = keras.models.clone_model(model), Sparsity(target=share)
     copy.set_weights(model.get_weights())
-    for layer in prunable_layers(copy):
-        kernel = kernel_of(layer)
-        magnitudes = np.abs(keras.ops.convert_to_numpy(kernel))
-        kernel.assign(kernel * (magnitudes > np.quantile(magnitudes, share)))
+    targets = select_layers(copy, how)
+    Masks(kernels_of(copy, targets), how).update(list(targets.values()))
     return copy

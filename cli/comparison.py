@@ -29,13 +29,16 @@ class Row:
     """One model."""
 
     name: str
-    evaluation: "Figures | dict[str, Figures]"
+    evaluation: "Figures | dict[str, Figures] | None"
+    """None where there is no data."""
     footprint: "Footprint | None"
     """None where the model cannot be exported."""
 
     @property
     def headlines(self) -> dict[str, float]:
         """Of each output, the figure that people ask for first, on the test split."""
+        if self.evaluation is None:
+            return {}
         if not isinstance(self.evaluation, dict):
             return dict([next(iter(self.evaluation.summary.items()))])
         firsts = {output: next(iter(figures.summary.items())) for output, figures in self.evaluation.items()}
@@ -69,7 +72,7 @@ class Row:
         """The same for JSON."""
         return {
             "model": self.name,
-            "test": console.evaluation_facts(self.evaluation),
+            "test": self.evaluation and console.evaluation_facts(self.evaluation),
             "footprint": self.footprint and self.footprint.to_dict(),
         }
 
@@ -124,8 +127,9 @@ class Comparison:
             axes.annotate(name, (cost, right[name]), xytext=(4, 4), textcoords="offset points", fontsize="small")
 
 
-def compare(models: "Mapping[str, keras.Model]", data: "ImageData") -> Comparison:
-    """Evaluates all `models` on the test split of `data` and measures what they cost, in turn, as they would ship.
+def compare(models: "Mapping[str, keras.Model]", data: "ImageData | None") -> Comparison:
+    """Evaluates all `models` on the test split of `data`, if there is some, and measures what they cost, in turn, as
+    they would ship.
 
     A model that was trained to be quantised is measured in integers, any other in float32. Where one cannot be
     exported the sentence that says why goes to standard error, and nothing but the evaluation is compared.
@@ -137,7 +141,7 @@ def compare(models: "Mapping[str, keras.Model]", data: "ImageData") -> Compariso
     from .. import training
     from ..export.footprint import footprints, shipped_formats
 
-    evaluations = {name: training.evaluate(model, data) for name, model in models.items()}
+    evaluations = {name: data and training.evaluate(model, data) for name, model in models.items()}
     try:
         with console.status("Measuring sizes and latencies"):
             costs = footprints(models, {name: shipped_formats(model) for name, model in models.items()})

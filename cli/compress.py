@@ -36,7 +36,7 @@ def compress(
     """Remove channels, let the dense model teach what is left, set weights to zero, cluster, quantise, export."""
     from ..export.targets import formats_of, integer_formats, targets_of
     from .compression_spec import Spec
-    from .stages import open_folder, run_stages
+    from .stages import check_stages, open_folder, run_stages
 
     what = Spec.load(spec)
     if what.export:  # what cannot be is said before the hours of training
@@ -46,11 +46,12 @@ def compress(
 
     import_tensorflow()
     from .. import zoo
-    from ..export.form import weights_sha256
+    from ..zoo.fingerprint import weights_sha256
     from ..zoo.inputs import image_shape
     from .comparison import compare
 
     dense = zoo.load_model(model)
+    check_stages(what, dense)
     images = options.load(data, image_shape(dense), skip_unreadable)
     sections = {f"spec.{name}": section for name, section in what.model_dump(mode="json").items()}
     made_from = {"model": weights_sha256(dense), "data": images.source, "images": images.fingerprint()}

@@ -46,7 +46,7 @@ class SparsityStage(Sparsity, Trained):
 class Clusters(Trained):
     """Kernels come to few different weights: `training.cluster`."""
 
-    clusters: int = Field(16, ge=2, le=256)
+    clusters: int = Field(16, ge=3, le=256)
     start: Literal["kmeans++", "linear", "density"] = "kmeans++"
 
 

@@ -62,6 +62,9 @@ def prune(
     steps: Annotated[
         int | None, typer.Option(help="Of --channels, how often to remove some and train.  [default: 1]")
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Of --channels, a plan.json that says what stays, in place of a budget.")
+    ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
     skip_unreadable: SkipUnreadable = False,
@@ -71,7 +74,7 @@ def prune(
 ) -> None:
     """Prune a trained model while it trains on; RUN_DIR/best.keras is the result."""
     said = _given(target=sparsity, pattern=pattern, scope=scope, include=include, exclude=exclude)
-    of_channels = _given(budget=budget, criterion=criterion, round_to=round_to, steps=steps)
+    of_channels = _given(budget=budget, criterion=criterion, round_to=round_to, steps=steps, plan=plan)
     if channels:
         _check_alone(said.keys() - {"scope"} | _given(settings=settings, sensitivity=sensitivity).keys(), run_dir)
         files = {"recipe": recipe, "changes": changes, "skip_unreadable": skip_unreadable, "as_json": as_json}

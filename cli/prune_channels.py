@@ -10,6 +10,7 @@ from . import console, options, runs
 from .heavy import import_tensorflow
 
 if TYPE_CHECKING:
+    from ..training.compression.channels.plan import ChannelPlan
     from ..training.compression.channels.prune_channels import PruneResult
 
 
@@ -26,8 +27,11 @@ def prune_channels(
 ) -> None:
     """Removes channels and trains what is left; RUN_DIR/best.keras is the result.
 
-    Without data nothing is trained. `arguments` are those of `training.prune_channels` that were given.
+    Without data nothing is trained. `arguments` are those of `training.prune_channels` that were given, of a plan its
+    file.
     """
+    if "plan" in arguments:
+        arguments["plan"] = _plan(**arguments)
     import_tensorflow()
     from .. import training, zoo
     from ..export.footprint import milliseconds
@@ -44,16 +48,24 @@ def prune_channels(
     result = training.prune_channels(
         dense, images, recipe=how if trains else None, measure=milliseconds, run_dir=run_dir, **arguments
     )
-    comparison = compare({"before": dense, "after": result.model}, images) if trains else None
+    comparison = compare({"before": dense, "after": result.model}, images)
     if as_json:
-        facts = {"channels": result.to_dict(), "comparison": comparison and comparison.to_dict()}
+        facts = {"channels": result.to_dict(), "comparison": comparison.to_dict()}
         console.show_json(facts | {"model": str(run_dir / "best.keras")})
         return
     _show(result, dense.name)
-    if comparison:
-        comparison.show(f"{dense.name} before and after")
+    comparison.show(f"{dense.name} before and after")
     typer.echo(f"Narrower model: {run_dir / 'best.keras'}\nPlan: {run_dir / 'plan.json'}")
     typer.echo(f"Picture: {run_dir / 'widths.png'}")
+
+
+def _plan(plan: Path, resume: bool, overwrite: bool, **others: Any) -> "ChannelPlan":
+    from ..training.compression.channels.plan import ChannelPlan
+
+    if others:
+        name = next(iter(others)).replace("_", "-")
+        raise InputError(f"--plan says what stays, so --{name} has nothing to say; leave one of them out.")
+    return ChannelPlan.load(plan)
 
 
 def _show(result: "PruneResult", name: str) -> None:

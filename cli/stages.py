@@ -46,6 +46,30 @@ def run_stages(spec: "Spec", dense: Path, data: "ImageData", folder: Path) -> di
     return files
 
 
+def check_stages(spec: "Spec", dense: "keras.Model") -> None:
+    """Raises InputError where a stage would refuse `dense`, before any of them has trained for hours."""
+    from ..training.compression.quantization.quantize_aware import check_recipe
+    from ..training.compression.quantization.rewriting import quantized_model
+    from ..training.compression.selection import select_layers
+    from ..training.compression.sparsity import Sparsity
+    from ..zoo.endpoints import feature_extractor
+
+    for name in VERBS:
+        recipe = getattr(getattr(spec, name), "recipe", None)
+        if recipe and recipe.initializer is not None:
+            raise InputError(
+                f"spec: {name}.recipe.initializer is {recipe.initializer!r}; a stage goes on from weights."
+            )
+    if spec.distillation and spec.distillation.features:
+        feature_extractor(dense, spec.distillation.features)
+    if spec.sparsity:
+        select_layers(dense, Sparsity(**_without_recipe(spec.sparsity)))
+    if spec.quantization:
+        if spec.quantization.recipe:
+            check_recipe(spec.quantization.recipe)
+        quantized_model(dense, spec.quantization.activation_bits)
+
+
 def _remove_channels(how: "Channels", model: "keras.Model", dense: Path, data: "ImageData", **run: Any):
     from .. import training
     from ..export.footprint import milliseconds
@@ -67,9 +91,8 @@ def _prune(how: "SparsityStage", model: "keras.Model", dense: Path, data: "Image
     from ..training.compression.pruning import DEFAULT_RECIPE
     from ..training.compression.sparsity import Sparsity
 
-    given = how.given()
-    given.pop("recipe", None)
-    return training.prune(model, data, _recipe(how, DEFAULT_RECIPE), sparsity=Sparsity(**given), **run).model
+    sparsity = Sparsity(**_without_recipe(how))
+    return training.prune(model, data, _recipe(how, DEFAULT_RECIPE), sparsity=sparsity, **run).model
 
 
 def _cluster(how: "Clusters", model: "keras.Model", dense: Path, data: "ImageData", **run: Any):
@@ -86,6 +109,10 @@ def _quantize(how: "Quantization", model: "keras.Model", dense: Path, data: "Ima
 
     given = how.model_dump(exclude={"recipe"})
     return training.quantize_aware(model, data, _recipe(how, DEFAULT_RECIPE), **given, **run).model
+
+
+def _without_recipe(how: "SparsityStage") -> dict[str, Any]:
+    return {name: value for name, value in how.given().items() if name != "recipe"}
 
 
 def _recipe(how: "Trained", default: "Recipe") -> "Recipe":

@@ -67,8 +67,9 @@ def export_model(
         InputError: Something that was given cannot be used.
         ProofError: An artifact failed. Its bundle is left as `<out_dir>.failed`, for a look.
     """
+    from ..zoo.fingerprint import weights_sha256
     from .conversion import write_artifacts
-    from .form import ExportForm, weights_sha256
+    from .form import ExportForm
 
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)

@@ -1,6 +1,5 @@
 """The export form: the model as converters take it, flat, static and inference-only."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from ..layers import Head, PixelNormalization
 from ..zoo.errors import InputError
+from ..zoo.fingerprint import weights_sha256
 from ..zoo.flat import flatten_model
 from ..zoo.inputs import check_one_answer, image_shape
 from .integer_form import activation_bits, with_rounded_kernels
@@ -74,14 +74,6 @@ class ExportForm:
     def sparsity(self) -> float:
         """Share of exact zeros in the kernels, 0..1."""
         return 1 - sum(np.count_nonzero(kernel) for kernel in self.kernels) / self.kernel_weights
-
-
-def weights_sha256(model: keras.Model) -> str:
-    """Of all the weights of `model`, in order."""
-    digest = hashlib.sha256()
-    for weight in model.weights:
-        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
-    return digest.hexdigest()
 
 
 def model_metadata(model: keras.Model) -> Metadata:

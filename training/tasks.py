@@ -8,7 +8,16 @@ from .outputs import map_outputs
 
 
 def heads_of(model: keras.Model) -> Head | dict[str, Head | None] | None:
-    """The head that each output comes from; None for an output that comes from another layer."""
+    """The head that each output comes from; None for an output that comes from another layer.
+
+    Raises:
+        InputError: `model` is a `keras.Sequential`, which does not say what its outputs are.
+    """
+    if isinstance(model, keras.Sequential):
+        raise InputError(
+            f"{model.name} is a Sequential model; what is expected is its functional form, "
+            "keras.Model(model.inputs, model.outputs[0])."
+        )
 
     def maker(output: keras.KerasTensor) -> Head | None:
         operation = output._keras_history.operation
@@ -25,6 +34,7 @@ def tasks_of(model: keras.Model) -> str | dict[str, str]:
     Raises:
         InputError: The outputs have no names, or one is an embedding, or neither of a head nor a vector.
     """
+    heads = heads_of(model)
     if isinstance(model.output, list):
         raise InputError(f"{model.name} gives {len(model.output)} answers without names; give one, or a dict by name.")
 
@@ -38,4 +48,4 @@ def tasks_of(model: keras.Model) -> str | dict[str, str]:
             raise InputError(f"{model.name} answers an embedding, which has no right answer to train or evaluate by.")
         return "classification" if head is None else head.TASK
 
-    return map_outputs(task, model.output, heads_of(model))
+    return map_outputs(task, model.output, heads)

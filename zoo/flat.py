@@ -34,6 +34,8 @@ def flatten_model(model: keras.Model) -> keras.Model:
     flat = without_optimizer(model)  # which clones would copy
     while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
         flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
+    if any(map(_is_conversion, flat.operations)):
+        flat = keras.models.clone_model(flat, clone_function=lambda layer: layer, call_function=_inline)
     for layer in flat.layers:
         if not isinstance(layer, FakeQuantize | KernelOnGrid) and not type(layer).__module__.startswith("keras."):
             kind = type(layer).__name__
@@ -52,7 +54,16 @@ def _is_composite(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, CompositeLayer | keras.Model)
 
 
+def _is_conversion(operation: keras.Operation) -> bool:
+    """Whether it does nothing: a conversion to a tensor, from one of the same dtype."""
+    if type(operation).__name__ != "ConvertToTensor":
+        return False
+    return all(node.input_tensors[0].dtype == node.outputs[0].dtype for node in operation._inbound_nodes)
+
+
 def _inline(layer: keras.layers.Layer, *args, **kwargs):
+    if _is_conversion(layer):  # what a nested model does to a tensor that is one already
+        return args[0]
     # `call` on symbolic tensors records the parts, where `__call__` would record the composite as one opaque node.
     return layer.call(*args, **kwargs) if _is_composite(layer) else layer(*args, **kwargs)
 

@@ -5,12 +5,13 @@ import re
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from pocketzoo import training, zoo
 from pocketzoo.cli import stages
-from pocketzoo.cli.advise import TARGETS, Way, judge
+from pocketzoo.cli.advise import TARGETS, Way, judge, with_zeros
 from pocketzoo.cli.comparison import compare
 from pocketzoo.cli.compression_spec import Spec
 from pocketzoo.cli.distill import endpoint_pairs
@@ -43,7 +44,7 @@ def test_student_is_taught_and_compared_with_its_teacher(pocketzoo, trained_file
     assert code == 0, err
     assert re.search(r"model +accuracy +parameters +not zero +multiply-adds .* LiteRT ms +ONNX Runtime ms", out)
     assert re.search(r"teacher lenet5 +\d+\.\d\d% +61,706 +", out)
-    assert f"Student: {run / 'best.keras'}" in out
+    assert f"Model: {run / 'best.keras'}" in out
     code, out, err = pocketzoo(*arguments, "--resume", "--json")
     assert code == 0, err
     teacher, student = json.loads(out)["comparison"]
@@ -140,6 +141,28 @@ def test_interrupted_compression_goes_on_where_it_was(pocketzoo, trained_file, t
     assert sorted(path.name for path in run.iterdir()) == ["2-distillation", stages.SETTINGS]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sparsity: {include: [nope*]}", "nope"),
+        ("distillation: {features: [stage9]}", "unknown endpoint of lenet5 'stage9'"),
+        ("sparsity: {recipe: {initializer: he_normal}}", "sparsity.recipe.initializer is 'he_normal'"),
+        ("quantization: {recipe: {precision: mixed_bfloat16}}", "precision is 'mixed_bfloat16'"),
+    ],
+)
+def test_what_a_later_stage_would_refuse_is_told_before_any_begins(trained, text, message, tmp_path):
+    (tmp_path / "spec.yaml").write_text(text)
+    with pytest.raises(zoo.InputError, match=message):
+        stages.check_stages(Spec.load(tmp_path / "spec.yaml"), trained)
+
+
+def test_zeros_are_advised_where_they_would_be_set(trained):
+    before, sparse = zoo.flatten_model(trained), zoo.flatten_model(with_zeros(trained, 0.8))
+    for name in ("stage1_conv_conv", "head_dense"):  # the first and the last stay dense
+        np.testing.assert_array_equal(sparse.get_layer(name).kernel, before.get_layer(name).kernel)
+    assert np.mean(sparse.get_layer("dense1").kernel.numpy() == 0) == pytest.approx(0.8, abs=1e-3)
+
+
 def test_folder_that_is_no_compression_is_never_overwritten(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(zoo.InputError, match="is not empty"):
@@ -157,7 +180,7 @@ def test_section_that_says_nothing_has_its_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "spec: no stage is given; there are channels, distillation, sparsity, quantization, export"),
+        ("{}", "spec: no stage is given; there are channels, distillation, sparsity, clusters, quantization, export"),
         ("chanels: {}", "unknown field 'chanels': did you mean channels"),
         ("channels: {buget: 'macs:0.5'}", "channels.buget: unknown field 'buget': did you mean budget"),
         ("distillation: {weight: 2}", r"distillation.weight: must be less than or equal to 1 \(got 2\)"),

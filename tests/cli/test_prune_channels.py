@@ -27,10 +27,22 @@ def test_facts_are_told_to_programs(pocketzoo, dense_file, tmp_path):
     options = ["--channels", "--budget", "params:0.5", "--criterion", "random", "--json"]
     code, out, _ = pocketzoo("prune", dense_file, *options, "--run-dir", tmp_path / "run")
     assert code == 0
+    before, after = (row["footprint"]["artifacts"]["tflite-fp32"] for row in json.loads(out)["comparison"])
+    assert after["size"]["bytes"] < before["size"]["bytes"]
     channels = json.loads(out)["channels"]
     assert channels["after"]["parameters"] <= 0.5 * channels["before"]["parameters"]
     plan = training.ChannelPlan(**channels["plan"])
     assert plan == training.ChannelPlan.load(tmp_path / "run" / "plan.json")
+
+
+def test_edited_plan_is_applied_again(pocketzoo, dense_file, tmp_path):
+    plan = training.plan_channels(zoo.load_model(dense_file), budget="macs:0.9")
+    name = next(name for name, kept in plan.kept.items() if name.endswith("conv1") or "conv1" in name)
+    kept = {**plan.kept, name: [0, 3]}
+    file = plan.model_copy(update={"kept": kept}).save(tmp_path / "mine.json")
+    code, _, _ = pocketzoo("prune", dense_file, "--channels", "--plan", file, "--run-dir", tmp_path / "run")
+    assert code == 0
+    assert training.ChannelPlan.load(tmp_path / "run" / "plan.json").kept[name] == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +50,8 @@ def test_facts_are_told_to_programs(pocketzoo, dense_file, tmp_path):
     [
         (["--channels", "--sparsity", "0.5"], "--sparsity sets weights to zero; --channels removes channels"),
         (["--budget", "macs:0.5"], "--budget goes with --channels"),
+        (["--channels", "--plan", "a.json", "--steps", "2"], "--plan says what stays, so --steps has nothing to say"),
+        (["--channels", "--plan", "no.json"], "no.json cannot be read as a plan"),
         (["--channels", "--set", "epochs=1"], "there is no data to train on"),
         (["--channels", "--budget", "macs:0.0001"], "that is the least that can be reached"),
     ],

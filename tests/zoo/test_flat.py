@@ -21,6 +21,7 @@ def test_nested_models_are_written_out(pixels):
     model = keras.Model(image, keras.layers.Dense(2)(inner(image)))
     flat = zoo.flatten_model(model)
     assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
+    assert all(isinstance(operation, keras.layers.Layer) for operation in flat.operations)
     images = pixels(2, 32, 32, 1)
     assert np.abs(model.predict(images, verbose=0) - flat.predict(images, verbose=0)).max() == 0.0
 

@@ -16,7 +16,8 @@ STARTS = {
 
 
 def centroids(kernel: np.ndarray, clusters: int, start: str, *, with_zero: bool) -> np.ndarray:
-    """TF-MOT's `clusters` centroids for the weights of `kernel`, float32, in ascending order.
+    """TF-MOT's `clusters` centroids for the weights of `kernel`, float32, in ascending order; or the weights themselves
+    where there are no more different ones.
 
     Args:
         kernel: Weights, of any shape.
@@ -24,6 +25,9 @@ def centroids(kernel: np.ndarray, clusters: int, start: str, *, with_zero: bool)
         start: How they are found.
         with_zero: Whether one of them is 0, with the others shared out to what is below and above it.
     """
+    different = np.unique(kernel)
+    if len(different) <= clusters:  # TF-MOT's own would move them, or ask for more weights than there are
+        return different
     found = STARTS[start](kernel, clusters, preserve_sparsity=with_zero).get_cluster_centroids()
     return np.sort(np.asarray(found, "float32"))
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from ...zoo.errors import InputError, unknown
+from ...zoo.fingerprint import weights_sha256
 from ..compatibility import check_fit_together
 from ..data.images import ImageData
 from ..fitting.fit import Job, RunResult, run_job, with_precision
@@ -34,11 +35,13 @@ def cluster(
 ) -> RunResult:
     """Gives every kernel of a trained `model` no more than `clusters` different weights, and trains these on.
 
-    TF-MOT's weight clustering: each weight becomes its nearest centroid, and a centroid is moved by the mean gradient
-    of its weights (`GradientAggregation.AVG`). Where TF-MOT assigns weights anew in every step, here they stay with
-    their centroid, as in Han, Mao, Dally: Deep Compression (arXiv:1510.00149), section 3. Depthwise kernels, biases and
-    norms stay as they are, and so do kernels with fewer weights than clusters. The model stays a plain `keras.Model`;
-    `fit` and `prune` let the clusters go, `quantize_aware` keeps them.
+    TF-MOT's weight clustering: each weight becomes its nearest centroid, and a centroid is moved by the mean of what
+    the optimizer makes of its weights. With gradient descent that is TF-MOT's step by their mean gradient
+    (`GradientAggregation.AVG`); AdamW, the default, has weighed each weight's gradient by itself before. Where TF-MOT
+    assigns weights anew in every step, here they stay with their centroid, as in Han, Mao, Dally: Deep Compression
+    (arXiv:1510.00149), section 3. Depthwise kernels, biases and norms stay as they are, and so do kernels with fewer
+    weights than clusters. The model stays a plain `keras.Model`; `fit` and `prune` let the clusters go,
+    `quantize_aware` keeps them.
 
     Args:
         model: A trained model; clustered in place.
@@ -71,6 +74,7 @@ def cluster(
         raise InputError(f"initializer is {recipe.initializer!r}; clustering goes on from trained weights.")
     check_not_quantized(model, "clustered")
     check_fit_together(model, data)
+    begun_with = weights_sha256(model)  # by which the clusters are found again when a run is resumed
     kernels = [kernel_of(layer) for layer in prunable_layers(model)]
     kernels = [kernel for kernel in kernels if np.prod(kernel.shape) >= clusters]
     for kernel in kernels:
@@ -78,7 +82,13 @@ def cluster(
     job = Job(
         title=f"Clustering {model.name}",
         recipe=recipe,
-        settings={"verb": "cluster", "clusters": clusters, "start": start, "keep_zeros": keep_zeros},
+        settings={
+            "verb": "cluster",
+            "weights": begun_with,
+            "clusters": clusters,
+            "start": start,
+            "keep_zeros": keep_zeros,
+        },
         final_metrics=lambda: {"clusters": most_different(kernels)},
     )
     with ties_kept(kernels):

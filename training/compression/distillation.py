@@ -3,7 +3,6 @@
 Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network (arXiv:1503.02531).
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from keras.distillation import FeatureDistillation, LogitsDistillation
 
 from ...zoo.endpoints import feature_extractor
 from ...zoo.errors import InputError
+from ...zoo.fingerprint import weights_sha256
 from ..compatibility import check_fit_together
 from ..data.images import ImageData
 from ..fitting.fit import Job, RunResult, run_job, with_precision
@@ -94,7 +94,7 @@ def distill(
         recipe,
         {
             "verb": "distill",
-            "teacher": f"{teacher.name} {_fingerprint(teacher)}",
+            "teacher": f"{teacher.name} {weights_sha256(teacher)[:12]}",
             "temperature": temperature,
             "weight": weight,
             "features": pairs,
@@ -211,11 +211,3 @@ def _check_places(pairs: dict[str, str], maps: list[keras.KerasTensor], taught: 
                 f"features: the student's {own} is {tuple(map_.shape[1:])}, the teacher's {theirs} "
                 f"{tuple(other.shape[1:])}; endpoints with maps of the same height and width can be compared."
             )
-
-
-def _fingerprint(teacher: keras.Model) -> str:
-    """By which a resumed run knows its teacher again."""
-    digest = hashlib.sha256()
-    for weight in teacher.weights:
-        digest.update(ops.convert_to_numpy(weight).tobytes())
-    return digest.hexdigest()[:12]

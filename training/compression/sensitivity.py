@@ -11,10 +11,9 @@ from scipy.optimize import bisect
 from ...zoo.errors import InputError
 from ...zoo.flat import without_optimizer
 from ..compatibility import check_fit_together
-from ..data.images import ArrayImages, ImageData, ImageSplit
+from ..data.images import ImageData
 from ..data.pipeline import evaluation_batches
 from ..fitting.objectives import objectives
-from ..outputs import map_outputs
 from .masks import Masks
 from .quantized import check_not_quantized
 from .selection import kernels_of, select_layers
@@ -92,7 +91,7 @@ def sensitivity(
     check_fit_together(model, data)
     names = list(select_layers(model, how))
     kernels = kernels_of(model, names)
-    split = _evenly_taken(data.validation, images)
+    split = data.validation.drawn(images)
     network = without_optimizer(model)
     network.compile(**objectives(model))
 
@@ -121,12 +120,6 @@ def _check(how: Sparsity, levels: tuple[float, ...], images: int) -> None:
         raise InputError(f"levels are {levels}; they take shares above 0 and below 1 that rise.")
     if not 0 < how.target <= levels[-1]:
         raise InputError(f"target is {how.target}; it takes more than 0 and no more than the last level, {levels[-1]}.")
-
-
-def _evenly_taken(split: ImageSplit, most: int) -> ImageSplit:
-    """In memory, since it is measured many times."""
-    rows = np.linspace(0, len(split) - 1, min(most, len(split))).round().astype(int)
-    return ImageSplit(ArrayImages(split.images.take(rows)), map_outputs(lambda targets: targets[rows], split.labels))
 
 
 def _figures_of(kernel, how, levels, measure) -> tuple[dict[str, float], ...]:

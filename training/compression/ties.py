@@ -9,6 +9,8 @@ from keras import ops
 
 from .masks import Masked
 
+MOST_CLUSTERS = 256
+"""Different weights of a kernel that `cluster` leaves."""
 BY_CHANCE = 0.05
 """Most of a kernel's weights that equal another by chance: of a million float32 numbers it is less than 1 %."""
 
@@ -17,7 +19,8 @@ class KeepTies(keras.constraints.Constraint):
     """Brings what an optimizer has made of the weights of a group back to one value, their mean; zeros stay zero.
 
     The mean of the weights after a step of gradient descent is what a step by the mean of their gradients gives. The
-    optimizer applies it inside the compiled step.
+    optimizer applies it inside the compiled step. What is averaged is how far the weights are from one of their group:
+    sums of the weights themselves would be off by more, in a large kernel, than a step moves them.
 
     Args:
         groups: Index of each weight's group, an array of the kernel's shape; those of -1 are zero.
@@ -25,10 +28,12 @@ class KeepTies(keras.constraints.Constraint):
     """
 
     def __init__(self, groups: np.ndarray, own: keras.constraints.Constraint | None = None):
-        flat = groups.reshape(-1)
-        self._groups = ops.convert_to_tensor(flat + 1, "int32")  # the first is that of the zeros
-        self._count = int(flat.max(initial=-1)) + 2
-        sizes = np.bincount(flat + 1, minlength=self._count)
+        flat = groups.reshape(-1) + 1  # the first is that of the zeros
+        self._groups = ops.convert_to_tensor(flat, "int32")
+        self._count = int(flat.max(initial=0)) + 1
+        sizes, members = np.bincount(flat, minlength=self._count), np.zeros(self._count, "int32")
+        members[flat[::-1]] = np.arange(len(flat))[::-1]  # the first of each
+        self._members = ops.convert_to_tensor(members)
         shares = np.where(np.arange(self._count) > 0, 1 / np.maximum(sizes, 1), 0)
         self._shares = ops.convert_to_tensor(shares, "float32")
         self._own = own
@@ -36,9 +41,12 @@ class KeepTies(keras.constraints.Constraint):
     def __call__(self, weights):
         """`weights` with every group at its mean."""
         weights = weights if self._own is None else self._own(weights)
-        sums = ops.segment_sum(ops.reshape(weights, (-1,)), self._groups, num_segments=self._count)
+        flat = ops.reshape(weights, (-1,))
+        one_of_each = ops.take(flat, self._members)
+        offsets = flat - ops.take(one_of_each, self._groups)
+        means = one_of_each + ops.segment_sum(offsets, self._groups, num_segments=self._count) * self._shares
         # A product alone would leave the sign of each zero.
-        means = ops.where(self._shares > 0, sums * self._shares, 0.0)
+        means = ops.where(self._shares > 0, means, 0.0)
         return ops.reshape(ops.take(means, self._groups), weights.shape)
 
 
@@ -67,7 +75,8 @@ def tying(kernel: np.ndarray, own: keras.constraints.Constraint | None, channels
 
     Among many weights a few are equal by chance, which is no reason to hold them together.
     """
-    groups = groups_of_equals(kernel, channels)
+    # Few values in all are clusters that nothing has multiplied.
+    groups = groups_of_equals(kernel, channels if len(np.unique(kernel)) > MOST_CLUSTERS else ())
     if 0 < groups.max(initial=-1) + 1 < (1 - BY_CHANCE) * np.count_nonzero(groups >= 0):
         return KeepTies(groups, own)
     return Masked(ops.convert_to_tensor(groups >= 0), own) if groups.min(initial=0) < 0 else own

@@ -103,8 +103,7 @@ def test_clusters_stay_in_the_saved_file_and_under_quantization(few_digits, trai
     reloaded = zoo.load_model(zoo.save_model(trained, tmp_path / "clustered.keras"))
     assert all(len(np.unique(kernel)) <= 4 for kernel in kernels(reloaded))
     result = training.quantize_aware(reloaded, few_digits, BRIEF.changed(epochs=1), verbose=False)
-    dense = result.model.get_layer("dense1").kernel.numpy()
-    assert max(len(np.unique(column)) for column in dense.T) <= 4
+    assert len(np.unique(result.model.get_layer("dense1").kernel)) <= 4
 
 
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(few_digits, trained_file, tmp_path, monkeypatch):
@@ -124,6 +123,35 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(few_digits, trained
     parts = run("parts", resume=True)
     for expected, kernel in zip(kernels(whole.model), kernels(parts.model), strict=True):
         np.testing.assert_array_equal(kernel, expected)
+
+
+def test_run_is_not_resumed_with_other_weights(few_digits, trained_file, tmp_path):
+    training.cluster(zoo.load_model(trained_file), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    other = zoo.create_model("lenet5", labels=few_digits.labels)
+    with pytest.raises(zoo.InputError, match="belongs to another run: weights was"):
+        training.cluster(other, few_digits, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
+
+
+@pytest.mark.parametrize("start", ["kmeans++", "linear", "density"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        np.where(np.arange(512) % 10, 0, np.linspace(-1, 1, 512)).reshape(1, 1, 32, 16),  # fewer weights than clusters
+        np.where(np.arange(64) % 10, 0, np.linspace(0.1, 1, 64)).reshape(8, 8),  # none below zero
+        np.full((8, 8), 0.5),
+    ],
+)
+def test_kernel_of_fewer_weights_than_clusters_stays_as_it_is(kernel, start):
+    kernel = kernel.astype("float32")
+    np.testing.assert_array_equal(clustered(kernel, 64, start, keep_zeros=True), kernel)
+
+
+def test_sequential_models_are_refused_with_the_way_out(few_digits):
+    parts = [keras.Input((32, 32, 1)), keras.layers.Flatten(), *map(keras.layers.Dense, (8, 8, 10))]
+    model = keras.Sequential(parts, name="plain")
+    for verb in (training.fit, training.prune, training.cluster, training.quantize_aware, training.prune_channels):
+        with pytest.raises(zoo.InputError, match=r"plain is a Sequential model; .* keras.Model\(model.inputs"):
+            verb(model, few_digits)
 
 
 @pytest.mark.parametrize(

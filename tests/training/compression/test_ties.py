@@ -47,3 +47,16 @@ def test_constraints_are_those_that_are_needed_and_end_with_the_block():
         np.testing.assert_array_equal(kernels["sparse"].constraint(moved), [[0, 4, 0, 5]])
         np.testing.assert_array_equal(kernels["clustered"].constraint(moved), [[2, 2, 3, 3]])
     assert all(kernel.constraint is own for kernel in kernels.values())
+
+
+def test_large_groups_stay_where_they_are_when_nothing_moves_them():
+    values = np.random.default_rng(0).choice(np.linspace(0.9, 1.1, 5), (1000, 1000)).astype("float32")
+    np.testing.assert_array_equal(KeepTies(groups_of_equals(values))(keras.ops.convert_to_tensor(values)), values)
+
+
+def test_few_values_are_clusters_whatever_the_channels():
+    values = np.random.default_rng(0).choice([-1.0, 0.5, 2.0], (40, 30)).astype("float32")
+    kernel = keras.Variable(values)
+    moved = values + np.random.default_rng(1).normal(size=values.shape).astype("float32")
+    with ties_kept([kernel], [(1,)]):
+        assert len(np.unique(kernel.constraint(moved))) == 3

@@ -53,8 +53,10 @@ class Budget:
     def limits(self, full: float, steps: int) -> list["Limit"]:
         """What may be left after each step of a model that costs `full`: less by the same factor each time."""
         share = self.kind != "latency_ms" and self.limit <= 1
-        final = min(full, self.limit * full if share else self.limit)
-        return [Limit(self.kind, full * (final / full) ** (step / steps), final) for step in range(1, steps + 1)]
+        final = self.limit * full if share else self.limit
+        # What costs less already has the whole budget in every step: a latency is never measured twice the same.
+        ratio = min(final / full, 1)
+        return [Limit(self.kind, final * ratio ** (step / steps - 1), final) for step in range(1, steps + 1)]
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,19 @@ def choose(choice: Choice, costs: Costs, limit: Limit, latency: Cost) -> np.ndar
     cost = latency if limit.kind == "latency_ms" else costs.of(limit.kind)
     least = cost(choice.least)
     if least > limit.final:
+        asked, reachable = _written(limit.final), _written(least)
         raise InputError(
-            f"the budget is {limit.kind}:{limit.final:.6g}, but what cannot be removed takes {least:.6g}: that is the "
-            "least that can be reached."
+            f"the budget is {limit.kind}:{asked}, but what cannot be removed takes {reachable}: that is the least that "
+            "can be reached."
         )
     if limit.kind == "latency_ms":
         return _within_latency(choice, costs, limit.amount, latency)
     return choice.within(cost, limit.amount)
+
+
+def _written(amount: float) -> str:
+    """So that it can be given as a budget: whole numbers in full, milliseconds rounded up."""
+    return str(int(amount)) if amount == int(amount) else str(math.ceil(amount * 1000) / 1000)
 
 
 def _within_latency(choice: Choice, costs: Costs, limit: float, latency: Cost) -> np.ndarray:

@@ -11,6 +11,7 @@ from ....zoo.errors import InputError, unknown
 from ...data.images import ImageData
 from ...data.pipeline import evaluation_batches
 from ...fitting.objectives import objectives
+from ..selection import kernel_of
 from .graph import ChannelGraph, Labels
 from .kernels import Kernel
 from .kinds import values_of
@@ -115,11 +116,6 @@ def _filters(graph: ChannelGraph) -> Iterator[tuple[Labels, np.ndarray]]:
         yield producer.labels, _by_filter(producer.layer, values_of(kernel_of(producer.layer)))
 
 
-def kernel_of(layer: keras.Layer) -> keras.Variable:
-    """The one that makes its output channels."""
-    return layer.pointwise_kernel if isinstance(layer, keras.layers.SeparableConv2D) else layer.kernel
-
-
 def _by_filter(layer: keras.Layer, kernel: np.ndarray) -> np.ndarray:
     axis = -2 if isinstance(layer, keras.layers.Conv2DTranspose) else -1
     return np.moveaxis(kernel, axis, 0).reshape(kernel.shape[axis], -1)
@@ -157,5 +153,5 @@ def _gradients(model: keras.Model, kernels: list[keras.Variable]) -> Callable:
 
 
 def training_images(data: ImageData) -> Iterator:
-    """Batches of the first training images and their targets, as they are."""
-    return iter(evaluation_batches(data.train, BATCH_SIZE).take(BATCHES))
+    """Batches of some training images, drawn from all of them, and their targets, as they are."""
+    return iter(evaluation_batches(data.train.drawn(BATCHES * BATCH_SIZE), BATCH_SIZE))

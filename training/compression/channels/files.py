@@ -1,6 +1,5 @@
 """What removing channels leaves on disk: the plans, each step's run, the result and a picture."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import keras
 
 from ....zoo.atomic import UNFINISHED, atomic_path
 from ....zoo.errors import InputError
+from ....zoo.fingerprint import weights_sha256
 from ....zoo.saving import save_model
 from ...data.images import ImageData
 from ...recipe.recipe import Recipe
@@ -52,7 +52,12 @@ class PruneFiles:
             return cls(None, False)
         files = cls(Path(path), resume)
         images = None if data is None else data.fingerprint()
-        made_from = {**settings, "recipe": recipe.model_dump(mode="json"), "model": _sha256(model), "images": images}
+        made_from = {
+            **settings,
+            "recipe": recipe.model_dump(mode="json"),
+            "model": weights_sha256(model),
+            "images": images,
+        }
         try:
             files._prepare(made_from, overwrite)
         except OSError as error:
@@ -114,11 +119,3 @@ class PruneFiles:
     def _write(self, name: str, text: str) -> None:
         with atomic_path(self.path / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-
-
-def _sha256(model: keras.Model) -> str:
-    """Of the weights."""
-    digest = hashlib.sha256()
-    for weight in model.weights:
-        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
-    return digest.hexdigest()

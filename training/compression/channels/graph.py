@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ....zoo.flat import flatten_model
+from ..nodes import nodes_in_order
 from ..quantized import check_not_quantized
 
 Labels = np.ndarray
@@ -191,10 +192,8 @@ def frozen_labels(tensor: keras.KerasTensor) -> Labels:
 
 def _calls(flat: keras.Model) -> list[Call]:
     """In an order in which each comes after those that feed it."""
-    by_depth = flat._nodes_by_depth
     return [
         Call(node.operation, tuple(node.input_tensors), tuple(node.outputs), node.arguments)
-        for depth in sorted(by_depth, reverse=True)
-        for node in by_depth[depth]
+        for node in nodes_in_order(flat)
         if not node.is_input
     ]

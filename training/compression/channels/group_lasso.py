@@ -15,7 +15,7 @@ from ....zoo.errors import InputError
 from ...data.images import ImageData
 from ...fitting.fit import Job, RunResult, run_job, with_precision
 from ...recipe.recipe import Recipe, recipe_for
-from .criteria import kernel_of
+from ..selection import kernel_of
 from .graph import ChannelGraph
 from .pools import pools_of
 from .prune_channels import DEFAULT_RECIPE

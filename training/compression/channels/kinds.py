@@ -153,6 +153,22 @@ class Pointwise(Kind):
         return isinstance(call.op, layers.Activation) and activation_name(call.op) == "linear"
 
 
+class Scaling(Pointwise):
+    """A scale and an offset. Told a number for each channel, it keeps all of them."""
+
+    def trace(self, graph, call, inputs):
+        """Those of the input."""
+        if np.size(call.op.scale) > 1 or np.size(call.op.offset) > 1:
+            return ForEach().trace(graph, call, inputs)
+        return inputs[0]
+
+
+class ForEach(Kind):
+    """What is told a number for each channel."""
+
+    why = "has a number for each channel in its config"
+
+
 class Joining(Kind):
     """What joins maps number by number: sums, products. Maps of one channel are spread over all."""
 

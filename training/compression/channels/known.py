@@ -15,6 +15,7 @@ from .kinds import (
     Passing,
     Pointwise,
     Reshaping,
+    Scaling,
 )
 
 KINDS: dict[type, Kind] = {
@@ -48,9 +49,10 @@ KINDS: dict[type, Kind] = {
         Passing(),
     ),
     **dict.fromkeys(
-        (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Rescaling, layers.Softmax),
+        (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
         Pointwise(),
     ),
+    layers.Rescaling: Scaling(),
     **dict.fromkeys((layers.LayerNormalization, layers.UnitNormalization), Mixing()),
 }
 """By class of the layer; a subclass is of the kind of its nearest ancestor."""

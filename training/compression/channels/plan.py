@@ -23,11 +23,15 @@ class ChannelPlan(BaseModel):
     kept: dict[str, list[int]]
     """By convolution or dense layer of the flat form: the output channels that stay, in order. A layer that is not
     named goes with those that it is coupled with, and else keeps all."""
+    difference: float | None = None
+    """The proof, where it was applied: what the narrower model's answers differ by from those of the original with
+    these channels masked, as a share of the largest."""
 
     def save(self, path: str | Path) -> Path:
         """Writes the plan as JSON, a line for each layer."""
         layers = ",\n".join(f"  {json.dumps(name)}: {json.dumps(kept)}" for name, kept in self.kept.items())
         head = f'"model": {json.dumps(self.model)},\n "fingerprint": {json.dumps(self.fingerprint)}'
+        head += f',\n "difference": {json.dumps(self.difference)}'
         with atomic_path(path) as temporary:
             temporary.write_text(f'{{\n {head},\n "kept": {{\n{layers}\n }}\n}}\n', encoding="utf-8")
         return Path(path)
@@ -76,7 +80,7 @@ def units_kept(graph: ChannelGraph, plan: ChannelPlan) -> np.ndarray:
 def compose(earlier: ChannelPlan, later: ChannelPlan) -> ChannelPlan:
     """One plan for what `later` does to a model that `earlier` made."""
     kept = {name: [earlier.kept[name][channel] for channel in channels] for name, channels in later.kept.items()}
-    return earlier.model_copy(update={"kept": kept})
+    return earlier.model_copy(update={"kept": kept, "difference": max(earlier.difference, later.difference)})
 
 
 def _mask(graph: ChannelGraph, name: str, kept: list[int]) -> np.ndarray:

@@ -86,6 +86,7 @@ def prune_channels(
     scope: str = "global",
     round_to: int = 8,
     steps: int = 1,
+    plan: ChannelPlan | None = None,
     recipe: Recipe | None = None,
     teacher: keras.Model | Literal["parent"] | None = "parent",
     measure: Measure | None = None,
@@ -111,6 +112,7 @@ def prune_channels(
         scope: `"global"`: the channels that matter least in the whole net go; `"layer"`: of every layer the same share.
         round_to: Of channels that are made together a multiple of this stays, or all: runtimes work on 8 at a time.
         steps: How often to remove and train, by the same factor each time.
+        plan: What to remove, in place of a budget: one that `plan_channels` made for such a model, perhaps edited.
         recipe: How to train after each step; 20 epochs at a learning rate of 1e-3 if None.
         teacher: Whose answers what is left learns besides the labels (`distill`): `"parent"`, which is `model`; another
             model; or None to learn from the labels alone.
@@ -122,19 +124,19 @@ def prune_channels(
 
     Raises:
         InputError: An argument cannot be, the budget is below what must stay (the message says the least that can be
-            reached), the model is quantized, or as in `fit`.
+            reached), the plan is another model's, the model is quantized, or as in `fit`.
     """
     _check(data, steps, recipe, run_dir, resume)
+    _check_teacher(teacher)
     recipe = recipe_for("prune_channels", recipe, DEFAULT_RECIPE)
     how = {"criterion": criterion, "scope": scope, "round_to": round_to}
-    limits = limits_of(model, budget, steps, measure)
-    files = PruneFiles.open(
-        run_dir, model, data, recipe, how | {"budget": budget, "steps": steps}, resume=resume, overwrite=overwrite
-    )
-    small, plan, before, history = model, None, {}, []
+    limits = [plan] if plan else limits_of(model, budget, steps, measure)
+    asked = {"plan": plan.kept} if plan else how | {"budget": budget, "steps": steps}
+    files = PruneFiles.open(run_dir, model, data, recipe, asked, resume=resume, overwrite=overwrite)
+    small, done, before, history = model, None, {}, []
     for number, limit in enumerate(limits, start=1):
         planner = partial(plan_within, small, data, limit, measure=measure, seed=recipe.seed, **how)
-        removal = remove_channels(small, files.plan(number, planner))
+        removal = remove_channels(small, files.plan(number, (lambda: plan) if plan else planner))
         small, metrics = removal.model, None
         if data is not None:
             recalibrate(small, data)
@@ -142,11 +144,11 @@ def prune_channels(
             metrics = _train(small, model if teacher == "parent" else teacher, data, recipe, run_of).metrics
         before = before or {name: width for name, (width, _) in removal.widths.items()}
         after = {name: width for name, (_, width) in removal.widths.items()}
-        plan = removal.plan if plan is None else compose(plan, removal.plan)
-        history.append(Step(str(limit), Size.of(small), removal.difference, after, metrics))
+        done = removal.plan if done is None else compose(done, removal.plan)
+        history.append(Step("plan" if plan else str(limit), Size.of(small), removal.difference, after, metrics))
     result = PruneResult(
         model=small,
-        plan=plan,
+        plan=done,
         before=Size.of(model),
         after=Size.of(small),
         widths={name: (width, after[name]) for name, width in before.items()},
@@ -166,6 +168,11 @@ def _check(data: ImageData | None, steps: int, recipe: Recipe | None, run_dir: s
         raise InputError("a recipe trains on data; give data, or no recipe.")
     if resume and run_dir is None:
         raise InputError("resume takes the run_dir of the run to go on with.")
+
+
+def _check_teacher(teacher: object) -> None:
+    if not (teacher is None or teacher == "parent" or isinstance(teacher, keras.Model)):
+        raise InputError(f"teacher is {teacher!r}; it takes 'parent', a model or None.")
 
 
 def _train(

@@ -27,6 +27,8 @@ class Rebuilt:
     model: keras.Model
     form: str
     """`composite`, of the same layers as the original, or `flat`, where their configs cannot say the widths."""
+    original: keras.Model
+    """What it was made from: the graph's model, or its flat form."""
 
 
 def rebuild(graph: ChannelGraph, keep: np.ndarray, left: Leftovers) -> Rebuilt:
@@ -41,9 +43,23 @@ def rebuild(graph: ChannelGraph, keep: np.ndarray, left: Leftovers) -> Rebuilt:
     """
     changes = _changes(graph, keep)
     try:
-        return Rebuilt(_narrowed(graph, graph.model, changes, keep, left), "composite")
+        rebuilt = Rebuilt(_narrowed(graph.model, changes), "composite", graph.model)
+        fill(rebuilt, graph, keep, left)
     except _WidthsError:
-        return Rebuilt(_narrowed(graph, graph.flat, changes, keep, left), "flat")
+        rebuilt = Rebuilt(_narrowed(graph.flat, changes), "flat", graph.flat)
+        fill(rebuilt, graph, keep, left)
+    return rebuilt
+
+
+def fill(rebuilt: Rebuilt, graph: ChannelGraph, keep: np.ndarray, left: Leftovers) -> None:
+    """Gives it what the original's weights are now; arguments as of `rebuild`."""
+    for old, new in zip(rebuilt.original.weights, rebuilt.model.weights, strict=True):
+        value = keras.ops.convert_to_numpy(old)
+        value = value + left.shifts[id(old)].astype(value.dtype) if id(old) in left.shifts else value
+        value = _sliced(value, graph.axes.get(id(old), ()), graph, keep)
+        if value.shape != tuple(new.shape):
+            raise _WidthsError(f"{old.path} is to have {value.shape}, and has {tuple(new.shape)}")
+        new.assign(value)
 
 
 def _changes(graph: ChannelGraph, keep: np.ndarray) -> Changes:
@@ -59,9 +75,9 @@ def _changes(graph: ChannelGraph, keep: np.ndarray) -> Changes:
     return changes
 
 
-def _narrowed(
-    graph: ChannelGraph, model: keras.Model, changes: Changes, keep: np.ndarray, left: Leftovers
-) -> keras.Model:
+def _narrowed(model: keras.Model, changes: Changes) -> keras.Model:
+    """The model with layers of the new widths, whose weights are yet to come."""
+
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
         return type(layer).from_config(_config(layer, changes))
 
@@ -69,13 +85,6 @@ def _narrowed(
         narrow = keras.models.clone_model(without_optimizer(model), clone_function=copy, recursive=True)
     except ValueError as error:  # parts of some layer no longer fit together
         raise _WidthsError from error
-    for old, new in zip(model.weights, narrow.weights, strict=True):
-        value = keras.ops.convert_to_numpy(old)
-        value = value + left.shifts[id(old)].astype(value.dtype) if id(old) in left.shifts else value
-        value = _sliced(value, graph.axes.get(id(old), ()), graph, keep)
-        if value.shape != tuple(new.shape):
-            raise _WidthsError(f"{old.path} is to have {value.shape}, and has {tuple(new.shape)}")
-        new.assign(value)
     parts = zip(*(one._flatten_layers(include_self=False) for one in (model, narrow)), strict=True)
     for old, new in parts:
         if not list(old._flatten_layers(include_self=False)):

@@ -13,7 +13,7 @@ from .graph import ChannelGraph
 from .leftovers import leftovers
 from .plan import ChannelPlan, plan_of, units_kept
 from .pools import pools_of
-from .proof import prove
+from .proof import prove, prove_with_other_norms
 from .rebuild import rebuild
 from .selection import Choice
 
@@ -101,6 +101,7 @@ def remove_channels(model: keras.Model, plan: ChannelPlan) -> Removal:
     keep = units_kept(graph, plan)
     left = leftovers(graph, keep)
     rebuilt = rebuild(graph, keep, left)
-    difference = prove(graph, keep, left, rebuilt.model)
+    difference = max(prove_with_other_norms(graph, keep, rebuilt), prove(graph, keep, left, rebuilt.model))
     widths = {name: (len(one.labels), int(graph.kept(one.labels, keep).sum())) for name, one in graph.producers.items()}
-    return Removal(rebuilt.model, plan_of(graph, keep), rebuilt.form, difference, widths, graph.frozen)
+    plan = plan_of(graph, keep).model_copy(update={"difference": difference})
+    return Removal(rebuilt.model, plan, rebuilt.form, difference, widths, graph.frozen)

@@ -7,6 +7,7 @@ import keras
 from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
 from ....zoo.errors import InputError
+from ....zoo.fingerprint import weights_sha256
 from ...compatibility import adopt_labels, check_fit_together
 from ...data.images import ImageData
 from ...fitting.fit import Job, RunResult, run_job
@@ -18,7 +19,7 @@ from .rewriting import quantized_model
 DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-5})
 """Without BatchNorms to make up for it, a net that is trained already takes small steps only."""
 FROZEN_SHARE = 1 / 3
-"""Of the epochs, at the end, in which the ranges stay what they are."""
+"""Of the epochs, at the end, in which the ranges stay what they are: one at least, where there are two."""
 
 
 def quantize_aware(
@@ -61,6 +62,25 @@ def quantize_aware(
     recipe = recipe_for("quantize_aware", recipe, DEFAULT_RECIPE)
     if activation_bits not in (8, 16):
         raise InputError(f"activation_bits is {activation_bits!r}; allowed are 8 and 16.")
+    check_recipe(recipe)
+    check_not_quantized(model, "quantized")
+    check_fit_together(model, data)
+    adopt_labels(model, data)
+    quantized = quantized_model(model, activation_bits)
+    on_grid = [layer for layer in quantized.layers if isinstance(layer, KernelOnGrid)]
+    frozen_from = recipe.epochs - max(int(recipe.epochs * FROZEN_SHARE), recipe.epochs > 1)
+    job = Job(
+        title=f"Quantising {model.name}",
+        recipe=recipe,
+        settings={"verb": "quantize", "weights": weights_sha256(model), "activation_bits": activation_bits},
+        callbacks=[FreezeRanges(frozen_from)],
+    )
+    with ties_kept([layer.kernel for layer in on_grid], [layer.OUTPUTS for layer in on_grid]):
+        return run_job(job, quantized, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises InputError where quantisation-aware training does not go by such a recipe."""
     if recipe.initializer is not None:
         raise InputError(f"initializer is {recipe.initializer!r}; quantisation goes on from trained weights.")
     if recipe.precision != "float32":
@@ -68,20 +88,6 @@ def quantize_aware(
             f"precision is {recipe.precision!r}; quantisation-aware training takes 'float32': with fewer digits the "
             "steps of the integers would not be what is trained."
         )
-    check_not_quantized(model, "quantized")
-    check_fit_together(model, data)
-    adopt_labels(model, data)
-    quantized = quantized_model(model, activation_bits)
-    on_grid = [layer for layer in quantized.layers if isinstance(layer, KernelOnGrid)]
-    frozen_from = recipe.epochs - int(recipe.epochs * FROZEN_SHARE)
-    job = Job(
-        title=f"Quantising {model.name}",
-        recipe=recipe,
-        settings={"verb": "quantize", "activation_bits": activation_bits},
-        callbacks=[FreezeRanges(frozen_from)],
-    )
-    with ties_kept([layer.kernel for layer in on_grid], [layer.OUTPUTS for layer in on_grid]):
-        return run_job(job, quantized, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 
 
 class FreezeRanges(keras.callbacks.Callback):

@@ -225,7 +225,8 @@ class _Rewriting:
     def next_function(self, end: keras.KerasTensor) -> str | None:
         """The activation that alone takes the tensor."""
         use = self.graph.only_use(end)
-        return _function(use.layer) if use and isinstance(use.layer, keras.layers.Activation) else None
+        is_one = use and isinstance(use.layer, keras.layers.Activation | keras.layers.ReLU)
+        return _function(use.layer) if is_one else None
 
     def fuse(self, end: keras.KerasTensor) -> Step:
         """Takes in the step that alone takes the tensor."""
@@ -274,7 +275,7 @@ class _Rewriting:
 
     def refusal(self, name: str, kind: str) -> InputError:
         return InputError(
-            f"{self.name} cannot be trained for integers: TFLite takes no {name} ({kind}) with {self.bits}-bit "
+            f"{self.name} cannot be trained for integers: there is no rule for {name} ({kind}) with {self.bits}-bit "
             "activations."
         )
 
@@ -289,8 +290,11 @@ def pixel_limits(affine: Affine) -> tuple[float, float]:
     return min(0.0, np.min(ends)), max(0.0, np.max(ends))
 
 
-def _function(layer: keras.layers.Layer) -> str:
-    """Name of the layer's activation."""
+def _function(layer: keras.layers.Layer) -> str | None:
+    """Name of the layer's activation; None of a ReLU that is none of those that TFLite fuses."""
+    if isinstance(layer, keras.layers.ReLU):
+        plain = not layer.negative_slope and not layer.threshold
+        return {None: "relu", 6: "relu6"}.get(layer.max_value) if plain else None
     return layer.activation.__name__
 
 

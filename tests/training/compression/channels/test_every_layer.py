@@ -1,17 +1,18 @@
 """Channels removed from every layer of ours that has widths, in all its forms."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 from support.layer_cases import CASES
 
 from pocketzoo.layers import CompositeLayer, Head
 from pocketzoo.training.compression.channels.criteria import unit_scores
-from pocketzoo.training.compression.channels.graph import ChannelGraph
+from pocketzoo.training.compression.channels.graph import Axis, ChannelGraph
 from pocketzoo.training.compression.channels.leftovers import Leftovers, leftovers
 from pocketzoo.training.compression.channels.plan import plan_of, units_kept
 from pocketzoo.training.compression.channels.pools import pools_of
-from pocketzoo.training.compression.channels.proof import ProofError, prove
+from pocketzoo.training.compression.channels.proof import ProofError, prove, prove_with_other_norms
 from pocketzoo.training.compression.channels.rebuild import rebuild
 from pocketzoo.training.compression.channels.removal import plan_channels, remove_channels
 from pocketzoo.training.compression.channels.selection import Choice
@@ -75,3 +76,40 @@ def test_proof_sees_a_channel_in_the_place_of_another():
     kernel.assign(kernel[..., ::-1])
     with pytest.raises(ProofError, match="differs by"):
         prove(graph, keep, left, narrow)
+
+
+def test_proof_is_not_blind_where_an_answer_is_sure():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 6, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, use_bias=False)(image))
+    model = keras.Model(image, layers.Dense(3, activation="softmax", kernel_initializer="he_normal")(x))
+    model.layers[-1].bias.assign([1000.0, 0, 0])
+    graph = ChannelGraph(model)
+    keep = units_kept(graph, plan_channels(model, budget="params:0.6", round_to=1))
+    left = leftovers(graph, keep)
+    narrow = rebuild(graph, keep, left).model
+    kernel = narrow.layers[1].kernel
+    kernel.assign(100 * kernel)
+    np.testing.assert_array_equal(narrow(np.ones((1, 6, 6, 3)))[0], [1, 0, 0])
+    with pytest.raises(ProofError, match="differs by"):
+        prove(graph, keep, left, narrow)
+    assert model.layers[-1].activation is keras.activations.softmax
+
+
+def test_proof_sees_norms_that_were_mixed_up_though_they_are_fresh():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 6, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3)(image))
+    model = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.ReLU()(x))))
+    graph = ChannelGraph(model)
+    keep = units_kept(graph, plan_channels(model, budget="params:0.6", round_to=1))
+    before = model.get_weights()
+    rebuilt = rebuild(graph, keep, leftovers(graph, keep))
+    kept = rebuilt.model.get_weights()
+    assert prove_with_other_norms(graph, keep, rebuilt) < 1e-5
+    for weights, model_ in ((before, model), (kept, rebuilt.model)):
+        assert all(np.array_equal(old, new) for old, new in zip(weights, model_.get_weights(), strict=True))
+    gamma = graph.axes[id(model.layers[2].gamma)]
+    graph.axes[id(model.layers[2].gamma)] = [Axis(0, gamma[0].labels[::-1])]
+    with pytest.raises(ProofError, match="differs by"):
+        prove_with_other_norms(graph, keep, rebuilt)

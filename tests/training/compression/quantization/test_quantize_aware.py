@@ -137,7 +137,7 @@ def test_quantized_model_is_neither_quantized_nor_pruned_nor_clustered(run, few_
 def test_layer_that_has_no_integers_is_named():
     image = keras.Input((8, 8, 2))
     model = keras.Model(image, keras.layers.GroupNormalization(1, name="odd")(image))
-    with pytest.raises(zoo.InputError, match=r"takes no odd \(GroupNormalization\) with 8-bit"):
+    with pytest.raises(zoo.InputError, match=r"no rule for odd \(GroupNormalization\) with 8-bit"):
         quantized_model(model, 8)
 
 

@@ -48,6 +48,7 @@ SITUATIONS = {
     "hard swish": lambda x: conv(activation="hard_silu")(x),
     "bounded": lambda x: conv(activation="sigmoid")(conv(activation="tanh")(x)),
     "leaky": lambda x: layers.PReLU(shared_axes=[1, 2])(conv(activation="leaky_relu")(x)),
+    "ReLU layers": lambda x: layers.ReLU(6.0)(conv(8)(layers.ReLU()(layers.Conv2D(8, 3)(x)))),
     "own activation": lambda x: layers.Conv2D(4, 3, activation="tanh")(layers.Conv2D(4, 3, activation="relu6")(x)),
     "decoder": lambda x: UpBlock(4, 4, up_filters=5)([conv(strides=2)(x), x]),
     "enlarged": lambda x: UpBlock(4, 4, up="resize")([conv(strides=2)(x), x]),
