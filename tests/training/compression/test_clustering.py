@@ -147,7 +147,7 @@ def test_kernel_of_fewer_weights_than_clusters_stays_as_it_is(kernel, start):
 
 
 def test_sequential_models_are_refused_with_the_way_out(few_digits):
-    parts = [keras.Input((32, 32, 1)), keras.layers.Flatten(), *map(keras.layers.Dense, (8, 8, 10))]
+    parts = [keras.Input((32, 32, 1)), keras.layers.Flatten(), *map(keras.layers.Dense, (32, 32, 10))]
     model = keras.Sequential(parts, name="plain")
     for verb in (training.fit, training.prune, training.cluster, training.quantize_aware, training.prune_channels):
         with pytest.raises(zoo.InputError, match=r"plain is a Sequential model; .* keras.Model\(model.inputs"):
