@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import litert, onnx_runtime, openvino
+from . import browser, litert, onnx_runtime, openvino, web_page
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
@@ -11,4 +11,8 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "litert-builtin": litert.with_builtin_kernels,
     "onnxruntime": onnx_runtime.on_cpu,
     "openvino": openvino.on_cpu,
+    "web-page": web_page.written,
+    "web-onnx-wasm": browser.onnx_on_wasm,
+    "web-onnx-webgpu": browser.onnx_on_webgpu,
+    "web-litert-wasm": browser.litert_on_wasm,
 }
