@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import litert, onnx_runtime, openvino
+from . import litert, onnx_runtime, openvino, tflite_micro
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
@@ -11,4 +11,5 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "litert-builtin": litert.with_builtin_kernels,
     "onnxruntime": onnx_runtime.on_cpu,
     "openvino": openvino.on_cpu,
+    "tflite-micro": tflite_micro.in_micro,
 }
