@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import litert, onnx_runtime, openvino, tflite_micro
+from . import c_source, litert, onnx_runtime, openvino, tflite_micro
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
@@ -12,4 +12,5 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "onnxruntime": onnx_runtime.on_cpu,
     "openvino": openvino.on_cpu,
     "tflite-micro": tflite_micro.in_micro,
+    "c-source": c_source.compiled,
 }

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as tflite
 from ..artifact import load_artifact
 from ..manifest import Check, Gate
 from ..proof import judge
-from ..runtimes.tflite_micro import MOST_ARENA, RefusedError, run_in_micro
+from ..runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from ..tflite_graph import tflite_nodes
 from .budget import within_budget
 from .subject import Subject
@@ -30,17 +30,17 @@ def in_micro(subject: Subject) -> Check:
     reference = subject.reference.at_most(MOST_IMAGES)
     tensors = artifact.input.from_real(np.float32(reference.samples.images))
     try:
-        first = run_in_micro(content, tensors[:1])
-        count = max(LEAST_IMAGES, int(SECONDS / first.seconds))
-        reference = reference.at_most(count)
+        arena_bytes = smallest_arena(content)
+        first = run_in_micro(content, tensors[:1], arena_bytes)
+        reference = reference.at_most(max(LEAST_IMAGES, int(SECONDS / first.seconds)))
         tensors = artifact.input.from_real(np.float32(reference.samples.images))
-        run = run_in_micro(content, tensors, first.arena_bytes)
+        run = run_in_micro(content, tensors, arena_bytes)
     except RefusedError as refusal:
         place, why = _first_refused(content, tensors[refusal.image : refusal.image + 1])
         gate = Gate.measured("operators refused", 1, "<=", 0, reason=f"{place}: {why}")
         return Check(name=NAME, version=release, gates=(gate,))
     check = judge(NAME, release, artifact.output.to_real(run.outputs), subject.kind, reference)
-    facts = {"arena_bytes": run.arena_bytes, "images": len(tensors)}
+    facts = {"arena_bytes": arena_bytes, "images": len(tensors)}
     gates = (Gate.measured("operators refused", 0, "<=", 0), *within_budget(subject, facts))
     return check.model_copy(update={"facts": facts, "gates": (*gates, *check.gates)})
 
@@ -53,7 +53,7 @@ def _first_refused(content: bytes, tensor: np.ndarray) -> tuple[str, str]:
     while refused - whole > 1:
         middle = (whole + refused) // 2
         try:
-            run_in_micro(_beginning(content, middle), tensor, MOST_ARENA)
+            run_in_micro(_beginning(content, middle), tensor)
             whole = middle
         except RefusedError as refusal:
             refused, words = middle, str(refusal)
@@ -62,7 +62,7 @@ def _first_refused(content: bytes, tensor: np.ndarray) -> tuple[str, str]:
 
 def _words(content: bytes, tensor: np.ndarray) -> str:
     try:
-        run_in_micro(content, tensor, MOST_ARENA)
+        run_in_micro(content, tensor)
     except RefusedError as refusal:
         return str(refusal)
     return "it runs alone, and not after the other images"

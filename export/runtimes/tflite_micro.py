@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,12 +22,10 @@ CONSEQUENCES = ("Failed starting model allocation", "Failed to allocate", "TFLM 
 
 @dataclass(frozen=True)
 class MicroRun:
-    """What TensorFlow Lite Micro made of a model."""
+    """What TensorFlow Lite Micro made of images."""
 
     outputs: np.ndarray
     """As the output tensor holds them, all images for the batch."""
-    arena_bytes: int
-    """Of the arena in which it ran; where it is the smallest, pointers of 64 bits still make it an upper bound."""
     seconds: float
     """Of one image on this host, with kernels that are not optimised."""
 
@@ -40,27 +39,45 @@ class RefusedError(Exception):
         """Index of the image on which it stopped, 0 where it did not load."""
 
 
-def run_in_micro(model: bytes, tensors: np.ndarray, arena_bytes: int | None = None) -> MicroRun:
+@lru_cache(maxsize=1)
+def smallest_arena(model: bytes) -> int:
+    """Bytes of the smallest arena in which a TFLite file loads here; pointers of 64 bits make it an upper bound.
+
+    Raises:
+        RefusedError: It loads in none.
+    """
+    with TemporaryDirectory() as folder:
+        Path(folder, "model.tflite").write_bytes(model)
+        return int(_in_a_process("arena", folder))
+
+
+def run_in_micro(model: bytes, tensors: np.ndarray, arena_bytes: int = MOST_ARENA) -> MicroRun:
     """Runs a TFLite file.
 
     Args:
         model: The file's content.
         tensors: Input tensors `(count, ...)`, of the type of the model's input.
-        arena_bytes: Memory that it may use; None for the least that it loads in, which takes a moment to find.
+        arena_bytes: Memory that it may use.
 
     Raises:
         RefusedError: It does not load, or does not run to the end.
     """
     with TemporaryDirectory() as folder:
-        file, given, made = (Path(folder, name) for name in ("model.tflite", "inputs.npy", "made.npz"))
-        file.write_bytes(model)
-        np.save(given, tensors)
-        command = [sys.executable, "-P", "-m", __name__, str(file), str(given), str(made), str(arena_bytes or 0)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode or not made.exists():
-            raise RefusedError(_last_words(done), len(done.stdout.splitlines()))
-        with np.load(made) as answers:
-            return MicroRun(answers["outputs"], int(answers["arena_bytes"]), float(answers["seconds"]))
+        Path(folder, "model.tflite").write_bytes(model)
+        np.save(Path(folder, "inputs.npy"), tensors)
+        _in_a_process("run", folder, str(arena_bytes))
+        with np.load(Path(folder, "answers.npz")) as answers:
+            return MicroRun(answers["outputs"], float(answers["seconds"]))
+
+
+def _in_a_process(*arguments: str) -> str:
+    """What it prints."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", __name__, *arguments], capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode:
+        raise RefusedError(_last_words(done), len(done.stdout.splitlines()))
+    return done.stdout
 
 
 def _last_words(done: subprocess.CompletedProcess) -> str:
@@ -71,24 +88,29 @@ def _last_words(done: subprocess.CompletedProcess) -> str:
     return next(reversed(causes or lines), f"it ended with code {done.returncode}")
 
 
-def _run(model: str, given: str, made: str, arena: str) -> None:
-    """What the process does; it prints one line for each image that is done."""
+def _load(folder: str, arena_bytes: int):
     from tflite_micro import runtime
 
-    def load(arena_bytes: int) -> runtime.Interpreter:
-        return runtime.Interpreter.from_file(model, arena_size=arena_bytes)
+    return runtime.Interpreter.from_file(str(Path(folder, "model.tflite")), arena_size=arena_bytes)
 
-    load(MOST_ARENA)  # raises where memory is not the cause
-    arena_bytes = int(arena) or _smallest(load)
-    interpreter, outputs, seconds = load(arena_bytes), [], []
-    for tensor in np.load(given):
+
+def _print_arena(folder: str) -> None:
+    _load(folder, MOST_ARENA)  # raises where memory is not the cause
+    print(_smallest(lambda arena_bytes: _load(folder, arena_bytes)))
+
+
+def _run(folder: str, arena_bytes: str) -> None:
+    """Prints one line for each image that is done."""
+    interpreter = _load(folder, int(arena_bytes))
+    outputs, seconds = [], []
+    for tensor in np.load(Path(folder, "inputs.npy")):
         start = time.perf_counter()
         interpreter.set_input(tensor[None], 0)
         interpreter.invoke()
         outputs.append(interpreter.get_output(0))
         seconds.append(time.perf_counter() - start)
         print("done", flush=True)
-    np.savez(made, outputs=np.concatenate(outputs), arena_bytes=arena_bytes, seconds=np.median(seconds))
+    np.savez(Path(folder, "answers.npz"), outputs=np.concatenate(outputs), seconds=np.median(seconds))
 
 
 def _smallest(load: Callable[[int], object]) -> int:
@@ -116,4 +138,4 @@ def _succeeds(load: Callable[[int], object], arena_bytes: int) -> bool:
 
 
 if __name__ == "__main__":
-    _run(*sys.argv[1:])
+    {"arena": _print_arena, "run": _run}[sys.argv[1]](*sys.argv[2:])
