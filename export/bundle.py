@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..zoo.errors import InputError
-from .artifact import load_artifact
+from .artifact import open_own
 from .checks.subject import Subject
 from .checks.table import CHECKS
 from .finished import finished_directory
@@ -151,7 +151,7 @@ def _reference(
 def _prove(
     file: Path, kind: Format, targets: Sequence[str], reference: Reference, form: "ExportForm", weights_now: str
 ) -> ArtifactRecord:
-    artifact = load_artifact(file)
+    artifact = open_own(file)
     content = file.read_bytes()
     subject = Subject(file, kind, form.metadata, reference)
     return ArtifactRecord(

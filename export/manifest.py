@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..zoo.errors import InputError, describe
 from .metadata import Metadata
 
 
@@ -152,8 +153,17 @@ class Manifest(_Record):
 
     @classmethod
     def load(cls, path: str | Path) -> "Manifest":
-        """Reads a `manifest.json`."""
-        return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        """Reads a `manifest.json`.
+
+        Raises:
+            InputError: It cannot be read, or is something else.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            raise InputError(f"{path} is no manifest of a bundle: {describe(error)}.") from error
 
     def failures(self) -> list[str]:
         """One line for each gate that failed."""
