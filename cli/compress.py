@@ -24,7 +24,7 @@ def compress(
         Path,
         typer.Option(
             help="YAML file with a section for each stage that is wanted: channels, distillation, sparsity, "
-            "quantization, export."
+            "clusters, quantization, export."
         ),
     ],
     run_dir: Annotated[Path, typer.Option(help="Where the stages keep their files.")],
@@ -33,7 +33,7 @@ def compress(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Remove channels, let the dense model teach what is left, set weights to zero, quantise, export."""
+    """Remove channels, let the dense model teach what is left, set weights to zero, cluster, quantise, export."""
     from ..export.targets import formats_of, integer_formats, targets_of
     from .compression_spec import Spec
     from .stages import open_folder, run_stages

@@ -43,6 +43,13 @@ class SparsityStage(Sparsity, Trained):
     """Weights become zero: `training.prune`."""
 
 
+class Clusters(Trained):
+    """Kernels come to few different weights: `training.cluster`."""
+
+    clusters: int = Field(16, ge=2, le=256)
+    start: Literal["kmeans++", "linear", "density"] = "kmeans++"
+
+
 class Quantization(Trained):
     """Training goes on with fake quantisation: `training.quantize_aware`."""
 
@@ -61,6 +68,7 @@ class Spec(Section):
     channels: Channels | None = None
     distillation: Distillation | None = None
     sparsity: SparsityStage | None = None
+    clusters: Clusters | None = None
     quantization: Quantization | None = None
     export: Export | None = None
 

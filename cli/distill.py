@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..zoo.errors import InputError
-from . import console, options, runs
+from . import options, runs
 from .heavy import import_tensorflow
 from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
 
@@ -36,7 +36,6 @@ def distill(
 
     from .. import training, zoo
     from ..zoo.inputs import image_shape
-    from .comparison import compare
 
     how = options.recipe(recipe, changes, training.Recipe())
     master = zoo.load_model(teacher)
@@ -58,13 +57,9 @@ def distill(
         resume=resume,
         overwrite=overwrite,
     )
-    comparison = compare({f"teacher {master.name}": master, f"student {pupil.name}": pupil}, images)
-    if as_json:
-        facts = {"run": result.metrics, "comparison": comparison.to_dict()}
-        console.show_json(facts | {"model": str(run_dir / "best.keras")})
-        return
-    comparison.show(f"On the test split of {images.source}")
-    typer.echo(f"Student: {run_dir / 'best.keras'}")
+    models = {f"teacher {master.name}": master, f"student {pupil.name}": pupil}
+    title = f"On the test split of {images.source}"
+    runs.show_change(models, images, result, run_dir, title, as_json=as_json)
 
 
 def endpoint_pairs(text: str | None) -> dict[str, str]:

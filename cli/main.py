@@ -12,6 +12,7 @@ from ..zoo.errors import InputError
 from . import (
     advise,
     benchmark,
+    cluster,
     compress,
     data,
     distill,
@@ -47,6 +48,7 @@ app.command()(fine_tune.fine_tune)
 app.command()(evaluate.evaluate)
 app.command()(advise.advise)
 app.command()(prune.prune)
+app.command()(cluster.cluster)
 app.command()(quantize.quantize)
 app.command()(distill.distill)
 app.command()(compress.compress)

@@ -87,7 +87,6 @@ def prune(
     from .. import training, zoo
     from ..training.compression.pruning import DEFAULT_RECIPE
     from ..zoo.inputs import image_shape
-    from .comparison import compare
 
     loaded = zoo.load_model(model)
     how = options.recipe(recipe, changes, DEFAULT_RECIPE)
@@ -98,13 +97,9 @@ def prune(
         _show_sensitivity(measured, loaded.name, sensitivity, as_json=as_json)
         return
     result = training.prune(loaded, images, how, sparsity=wanted, run_dir=run_dir, resume=resume, overwrite=overwrite)
-    comparison = compare({"before": zoo.load_model(model), "after": loaded}, images)
-    if as_json:
-        facts = {"run": result.metrics, "comparison": comparison.to_dict()}
-        console.show_json(facts | {"model": str(run_dir / "best.keras")})
-        return
-    comparison.show(f"{loaded.name}, {result.metrics['sparsity']:.1%} zeros in what was pruned")
-    typer.echo(f"Pruned model: {run_dir / 'best.keras'}")
+    title = f"{loaded.name}, {result.metrics['sparsity']:.1%} zeros in what was pruned"
+    models = {"before": zoo.load_model(model), "after": loaded}
+    runs.show_change(models, images, result, run_dir, title, as_json=as_json)
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import console, options, runs
+from . import options, runs
 from .heavy import import_tensorflow
 from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
 
@@ -29,7 +29,6 @@ def quantize(
     from .. import training, zoo
     from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
     from ..zoo.inputs import image_shape
-    from .comparison import compare
 
     loaded = zoo.load_model(model)
     how = options.recipe(recipe, changes, DEFAULT_RECIPE)
@@ -37,10 +36,5 @@ def quantize(
     result = training.quantize_aware(
         loaded, images, how, activation_bits=activation_bits, run_dir=run_dir, resume=resume, overwrite=overwrite
     )
-    comparison = compare({"before": loaded, "after": result.model}, images)
-    if as_json:
-        rows = dict(zip(("before", "after"), comparison.to_dict(), strict=True))
-        console.show_json({"run": result.metrics, **rows, "model": str(run_dir / "best.keras")})
-        return
-    comparison.show(f"{loaded.name}, int8 weights and {activation_bits}-bit activations")
-    typer.echo(f"Quantised model: {run_dir / 'best.keras'}")
+    title = f"{loaded.name}, int8 weights and {activation_bits}-bit activations"
+    runs.show_change({"before": loaded, "after": result.model}, images, result, run_dir, title, as_json=as_json)

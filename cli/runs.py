@@ -1,7 +1,7 @@
 """How the commands that train begin and end."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,35 @@ def fresh_model(
         return zoo.create_model(name, head=images.task, labels=images.labels, input_shape=images.image_shape)
 
     return images, make
+
+
+def show_change(
+    models: "Mapping[str, keras.Model]",
+    images: "ImageData",
+    result: "RunResult",
+    run_dir: Path,
+    title: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Prints what a finished run has changed: the models side by side on the test split, and what they cost.
+
+    Args:
+        models: By the name that their row gets.
+        images: What all of them answer.
+        result: Of the run.
+        run_dir: Where it keeps its files.
+        title: Of the table.
+        as_json: Print the same facts for a program.
+    """
+    from .comparison import compare
+
+    comparison, best = compare(models, images), run_dir / "best.keras"
+    if as_json:
+        console.show_json({"run": result.metrics, "comparison": comparison.to_dict(), "model": str(best)})
+        return
+    comparison.show(title)
+    typer.echo(f"Model: {best}")
 
 
 def show_result(result: "RunResult", images: "ImageData", run_dir: Path, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..training import ImageData, Recipe
-    from .compression_spec import Channels, Distillation, Quantization, SparsityStage, Spec, Trained
+    from .compression_spec import Channels, Clusters, Distillation, Quantization, SparsityStage, Spec, Trained
 
 SETTINGS = "pocketzoo-compression.json"
 
@@ -72,6 +72,14 @@ def _prune(how: "SparsityStage", model: "keras.Model", dense: Path, data: "Image
     return training.prune(model, data, _recipe(how, DEFAULT_RECIPE), sparsity=Sparsity(**given), **run).model
 
 
+def _cluster(how: "Clusters", model: "keras.Model", dense: Path, data: "ImageData", **run: Any):
+    from .. import training
+    from ..training.compression.clustering import DEFAULT_RECIPE
+
+    given = how.model_dump(exclude={"recipe"})
+    return training.cluster(model, data, _recipe(how, DEFAULT_RECIPE), **given, **run).model
+
+
 def _quantize(how: "Quantization", model: "keras.Model", dense: Path, data: "ImageData", **run: Any):
     from .. import training
     from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
@@ -85,7 +93,13 @@ def _recipe(how: "Trained", default: "Recipe") -> "Recipe":
     return default.changed(**how.recipe.given()) if how.recipe else default
 
 
-VERBS = {"channels": _remove_channels, "distillation": _distill, "sparsity": _prune, "quantization": _quantize}
+VERBS = {
+    "channels": _remove_channels,
+    "distillation": _distill,
+    "sparsity": _prune,
+    "clusters": _cluster,
+    "quantization": _quantize,
+}
 """By the section of the spec, in the order in which they are done."""
 
 
@@ -125,6 +139,6 @@ def open_folder(folder: Path, settings: dict[str, Any], *, resume: bool, overwri
 
 def _remove(folder: Path) -> None:
     """What a compression has written; what somebody else keeps there stays, and keeps the folder from being used."""
-    for pattern in ("[1-4]-*", "bundle", "bundle.failed", "comparison.*", SETTINGS):
+    for pattern in ("[1-5]-*", "bundle", "bundle.failed", "comparison.*", SETTINGS):
         for path in folder.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -42,6 +42,7 @@ FORMATS = {
         Format("tflite-fp16", ".tflite", 2, relative_difference=2e-2, agreement=0.999),
         Format("tflite-dynamic", ".tflite", 1, **INT8_BARS),
         Format("tflite-int8", ".tflite", 1, activation_bits=8, **INT8_BARS),
+        Format("tflite-int8-float", ".tflite", 1, activation_bits=8, **INT8_BARS),
         Format("tflite-int16x8", ".tflite", 1, activation_bits=16, **INT8_BARS),
         Format("onnx-fp32", ".onnx", 4, relative_difference=1e-4, agreement=0.999),
         Format("onnx-int8", ".onnx", 1, activation_bits=8, **INT8_BARS),

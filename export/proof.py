@@ -1,6 +1,6 @@
 """The proof that an artifact answers as the Keras model does: measured on the real runtime, on real images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -29,6 +29,11 @@ class Reference:
     task: str = "classification"
     """What the answers are."""
 
+    def first(self, count: int) -> "Reference":
+        """The same with the first `count` images alone, for runtimes that take seconds for one."""
+        labels = None if self.samples.labels is None else self.samples.labels[:count]
+        return replace(self, samples=Samples(self.samples.images[:count], labels), outputs=self.outputs[:count])
+
     @property
     def accuracy(self) -> float | None:
         """Of the Keras model, 0..1; None where the labels are not known."""
@@ -46,6 +51,22 @@ def prove(name: str, version: str, artifact: Artifact, kind: Format, reference: 
         reference: Images and the Keras model's answers.
     """
     outputs = artifact.run(reference.samples.images)
+    return judge(name, version, outputs, kind, reference, median_ms=benchmark(artifact).median_ms)
+
+
+def judge(
+    name: str, version: str, outputs: np.ndarray, kind: Format, reference: Reference, *, median_ms: float
+) -> Check:
+    """Holds answers that were got elsewhere, in another process say, against the bars of `kind`.
+
+    Args:
+        name: Of the runtime.
+        version: Of the runtime.
+        outputs: What it answered to the images of `reference`, as `Artifact.run` gives it.
+        kind: Says which bars apply.
+        reference: Images and the Keras model's answers.
+        median_ms: What one image took there.
+    """
     accuracy = _accuracy(outputs, reference.samples.labels)
     agreement = None if reference.origin == "noise" else _agreement(outputs, reference.outputs, reference.task)
     drop = None if accuracy is None else reference.accuracy - accuracy
@@ -64,7 +85,7 @@ def prove(name: str, version: str, artifact: Artifact, kind: Format, reference: 
         agreement=agreement,
         psnr_db=_psnr(outputs, reference.outputs),
         flip_rate=_flip_rate(outputs, reference),
-        median_ms=benchmark(artifact).median_ms,
+        median_ms=median_ms,
     )
 
 

@@ -32,11 +32,12 @@ TARGETS = {
     ),
     "gpu": Target({"onnx-fp32": ("onnxruntime",)}, "graphics cards: ONNX Runtime, TensorRT"),
     "server-int8": Target({"onnx-int8": ("onnxruntime",)}, "servers, in integers: ONNX Runtime on x86"),
+    "openvino": Target({"onnx-fp32": ("onnxruntime", "openvino")}, "Intel's processors: OpenVINO, from the ONNX file"),
 }
 GROUPS = {
     "mobile": ("mobile-cpu", "mobile-gpu"),
     "edge": ("edge-mcu",),
-    "server": ("server-int8",),
+    "server": ("server-int8", "openvino"),
 }
 """Names for several targets."""
 

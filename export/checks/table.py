@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import litert, onnx_runtime
+from . import litert, onnx_runtime, openvino
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
     "litert": litert.with_xnnpack,
     "litert-builtin": litert.with_builtin_kernels,
     "onnxruntime": onnx_runtime.on_cpu,
+    "openvino": openvino.on_cpu,
 }

@@ -10,8 +10,9 @@ def test_quantize_trains_for_integers_and_export_takes_them(pocketzoo, trained_f
     facts = json.loads(out)
     assert code == 0
     assert facts["run"]["epochs"] == 1
-    assert list(facts["before"]["footprint"]["artifacts"]) == ["tflite-fp32", "onnx-fp32"]
-    assert list(facts["after"]["footprint"]["artifacts"]) == ["tflite-int8", "onnx-int8"]
+    before, after = (list(row["footprint"]["artifacts"]) for row in facts["comparison"])
+    assert before == ["tflite-fp32", "onnx-fp32"]
+    assert after == ["tflite-int8", "onnx-int8"]
     code, out, _ = pocketzoo("export", facts["model"], "--out", tmp_path / "bundle", "--targets", "edge", "--json")
     assert code == 0
     assert [artifact["format"] for artifact in json.loads(out)["artifacts"]] == ["tflite-int8"]

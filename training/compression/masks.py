@@ -158,7 +158,7 @@ class Masks:
     ) -> list[np.floating]:
         comparable = self._comparable(magnitudes)
         kept = map(self._pattern.kept, comparable, sparsities)
-        thresholds = list(pool.map(_largest, comparable, kept))
+        thresholds = list(pool.map(nth_largest, comparable, kept))
         if self._is_global:
             # Where TF-MOT keeps one weight of every kernel at least, so does this: no layer is cut off.
             return [min(thresholds[0], sizes.max()) for sizes in magnitudes]
@@ -166,13 +166,30 @@ class Masks:
 
 
 def _pruned(mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.where(mask, weights, np.zeros((), weights.dtype))
+    # Faster than `np.where`. What is added makes 0 of -0, which a product leaves and which does not compress.
+    return weights * mask + np.zeros((), weights.dtype)
 
 
-def _largest(values: np.ndarray, number: int) -> np.floating:
-    """The `number`-th largest, counted from 1, without sorting what is above and below it."""
-    place = values.size - number
-    return np.partition(values, place, axis=None)[place]
+SAMPLE_OF, SAMPLE_STEP, MARGIN = 100_000, 97, 0.01
+"""Arrays of so many numbers are sampled first, at every so many; and the share of ranks by which the sample may err."""
+
+
+def nth_largest(values: np.ndarray, number: int) -> np.floating:
+    """The `number`-th largest, counted from 1, exactly.
+
+    A sample says between which two values it must be nearly; only those between them have to be looked through. (Floyd,
+    Rivest: Expected Time Bounds for Selection, 1975.)
+    """
+    values, place = values.ravel(), values.size - number
+    if values.size >= SAMPLE_OF:
+        sample = np.sort(values[::SAMPLE_STEP])
+        share, last = place / values.size, sample.size - 1
+        low, high = (sample[min(max(int(bound * last), 0), last)] for bound in (share - MARGIN, share + MARGIN))
+        between = values[(values >= low) & (values <= high)]
+        rank = place - np.count_nonzero(values < low)
+        if 0 <= rank < between.size:
+            return np.partition(between, rank)[rank]
+    return np.partition(values, place)[place]
 
 
 def _under(mask: tf.Variable, weights: keras.Variable) -> tf.Tensor:

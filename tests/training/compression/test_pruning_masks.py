@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pocketzoo import training
-from pocketzoo.training.compression.masks import Masks, MByN
+from pocketzoo.training.compression.masks import SAMPLE_OF, Masks, MByN, nth_largest
 
 SHAPES = st.lists(st.integers(1, 9), min_size=2, max_size=2) | st.lists(st.integers(1, 5), min_size=4, max_size=4)
 SHARES = st.floats(0, 0.99)
@@ -110,3 +110,19 @@ def test_all_candidates_go_at_the_end_of_a_kernel_too_large_to_count_in_float32(
     row = np.array([1.0] * m + [np.inf] * (n - m), "float32")  # neither share is a float32
     kept = MByN((m, n)).kept(np.broadcast_to(row, (10_000_000, n)), float(np.float32(m / n)))
     assert kept == 10_000_000 * (n - m)
+
+
+@given(
+    seed=st.integers(0, 99),
+    size=st.integers(SAMPLE_OF - 10, SAMPLE_OF + 20_000),
+    share=st.floats(0, 1),
+    different=st.sampled_from([1, 2, 5, 1000, None]),
+    in_order=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_nth_largest_is_that_of_sorting(seed, size, share, different, in_order):
+    random = np.random.default_rng(seed)
+    values = np.abs(random.normal(size=size) if different is None else random.integers(0, different, size))
+    values = np.sort(values) if in_order else values
+    number = 1 + round(share * (size - 1))
+    assert nth_largest(values.astype("float32"), number) == np.sort(values.astype("float32"))[-number]
