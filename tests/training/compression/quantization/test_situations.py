@@ -18,8 +18,6 @@ from pocketzoo.export.to_tflite import to_tflite
 from pocketzoo.layers import ConvNormAct, FakeQuantize, PixelNormalization, SqueezeExcite, UpBlock
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
 
-pytestmark = pytest.mark.xdist_group("situations")
-
 
 def conv(filters=6, **arguments):
     return ConvNormAct(filters, 3, **arguments)
