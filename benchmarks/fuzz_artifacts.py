@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 import argparse
 import io
 import json
+import multiprocessing
 import random
 import shutil
 import signal
@@ -27,12 +28,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import ai_edge_litert.interpreter
 import flatbuffers
 import keras
 import numpy as np
 import onnx
 import onnxruntime  # noqa: F401 - what the forks need is imported once, here
+from ai_edge_litert import interpreter as _interpreter  # noqa: F401
 from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import export, zoo
@@ -86,7 +87,9 @@ def change_tflite(content: bytes, draw: random.Random) -> bytes:
             tensor.type = draw.randrange(18)
         elif kind == 5 and operator.builtinOptions is not None:
             fields = [name for name, value in vars(operator.builtinOptions).items() if isinstance(value, int)]
-            setattr(operator.builtinOptions, draw.choice(fields), abs(number) % 128)
+            field = draw.choice(fields)
+            kind_of_number = type(getattr(operator.builtinOptions, field))  # int or bool
+            setattr(operator.builtinOptions, field, kind_of_number(abs(number) % 128))
         else:
             code = draw.choice(model.operatorCodes)
             code.builtinCode = draw.randrange(200)
@@ -183,7 +186,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=2000, help="how many to try")
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
-        originals = arguments.originals or small_bundle(Path(folder))
+        originals = arguments.originals or small_files(Path(folder))
         tally: Counter[str] = Counter()
         for number in range(arguments.files):
             original = originals[number % len(originals)]
@@ -194,8 +197,16 @@ def main() -> None:
     sys.exit(any("WRONG" in outcome for outcome in tally))
 
 
-def small_bundle(folder: Path) -> list[Path]:
+def small_files(folder: Path) -> list[Path]:
     """Every kind of file, of a net that has more structure than weights, so that the changes hit structure."""
+    # In another process: this one is to be forked, so TensorFlow must not have started its threads here.
+    maker = multiprocessing.get_context("spawn").Process(target=export_small_net, args=(folder,))
+    maker.start()
+    maker.join()
+    return sorted([*(folder / "bundle").glob("*.[otj]*"), folder / "net.keras"])
+
+
+def export_small_net(folder: Path) -> None:
     keras.utils.set_random_seed(0)
     net = zoo.create_model("resnet20", blocks=1, widths=(4, 6, 8), input_shape=(16, 16, 3), classes=4)
     images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3))
@@ -203,7 +214,6 @@ def small_bundle(folder: Path) -> list[Path]:
     bars = {"agreement": 0, "relative_difference": 10}  # it was never trained: int8 may answer as it likes
     export.export_model(net, folder / "bundle", targets=targets, calibration=images, bars=bars)
     zoo.save_model(net, folder / "net.keras")
-    return sorted([*(folder / "bundle").glob("*.[otj]*"), folder / "net.keras"])
 
 
 def outcome_of(original: Path, number: int, folder: Path) -> str:

@@ -23,6 +23,8 @@ class Gate(_Record):
     operator: Literal[">=", "<="]
     """How the figure must stand to the bar."""
     bar: float
+    default_bar: float | None = None
+    """The bar that the format has, where the user set another one."""
     reason: str | None = None
     """Why it was skipped."""
 
@@ -34,8 +36,9 @@ class Gate(_Record):
 
     @property
     def requirement(self) -> str:
-        """Such as `>= 0.98`."""
-        return f"{self.operator} {self.bar:g}"
+        """Such as `>= 0.98`, or `>= 0.95 (set; 0.98 by default)`."""
+        default = "" if self.default_bar is None else f" (set; {self.default_bar:g} by default)"
+        return f"{self.operator} {self.bar:g}{default}"
 
     @property
     def sentence(self) -> str:
@@ -63,7 +66,7 @@ class Check(_Record):
     """Why it did not take place; then nothing is known by it."""
     gates: tuple[Gate, ...] = ()
     accuracy: float | None = None
-    """On the evaluation images, 0..1."""
+    """On the evaluation images, 0..1; what is measured of other tasks is among the facts."""
     agreement: float | None = None
     """Share of the real images with the same most probable class as Keras."""
     psnr_db: float | None = None
@@ -121,7 +124,9 @@ class ImagesRecord(_Record):
     count: int
     sha256: str
     keras_accuracy: float | None = None
-    """Of the model that was exported, 0..1, where the labels are known."""
+    """Of the model that was exported, 0..1, where the classes are known."""
+    keras_figures: dict[str, float] = {}
+    """Of the model that was exported, where what is right is no class: its `mean IoU`, for one."""
 
 
 class Manifest(_Record):
