@@ -85,11 +85,9 @@ def change_tflite(content: bytes, draw: random.Random) -> bytes:
             tensor.buffer = draw.randrange(len(model.buffers))
         elif kind == 4:
             tensor.type = draw.randrange(18)
-        elif kind == 5 and operator.builtinOptions is not None:
-            fields = [name for name, value in vars(operator.builtinOptions).items() if isinstance(value, int)]
-            field = draw.choice(fields)
-            kind_of_number = type(getattr(operator.builtinOptions, field))  # int or bool
-            setattr(operator.builtinOptions, field, kind_of_number(abs(number) % 128))
+        elif kind == 5 and (options := _numbers(operator.builtinOptions)):
+            field, old = draw.choice(options)
+            setattr(operator.builtinOptions, field, type(old)(abs(number) % 128))  # an int or a bool
         else:
             code = draw.choice(model.operatorCodes)
             code.builtinCode = draw.randrange(200)
@@ -97,6 +95,11 @@ def change_tflite(content: bytes, draw: random.Random) -> bytes:
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output()) + content[content.index(b"PK\x03\x04") :]
+
+
+def _numbers(options: object) -> list[tuple[str, int]]:
+    fields = vars(options).items() if options is not None else ()
+    return [(name, value) for name, value in fields if isinstance(value, int)]
 
 
 def _changed(numbers: Sequence[int], number: int, draw: random.Random) -> list[int]:
