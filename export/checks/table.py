@@ -10,4 +10,6 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "litert": litert.with_xnnpack,
     "litert-builtin": litert.with_builtin_kernels,
     "onnxruntime": onnx_runtime.on_cpu,
+    "onnxruntime-cuda": onnx_runtime.on_cuda,
+    "onnxruntime-tensorrt": onnx_runtime.on_tensorrt,
 }
