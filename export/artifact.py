@@ -32,7 +32,7 @@ class Artifact:
         """Runs images, pixels 0..255 of shape `(count, height, width, channels)`, one after another.
 
         Returns:
-            Float32 of shape `(count, outputs)`.
+            Float32 of shape `(count, outputs)`, or of maps `(count, height, width, outputs)`.
         """
         return np.concatenate(
             [self.output.to_real(self.invoke(self.input.from_real(np.float32(image)[None]))) for image in images]

@@ -15,6 +15,8 @@ class Format:
     """Least bytes that a kernel's weight takes in the file."""
     activation_bits: int | None = None
     """Of integer activations, for which calibration images are needed; None where they are floats."""
+    symmetric: bool = False
+    """Whether integer activations are on grids around 0."""
     relative_difference: float | None = None
     """Highest allowed deviation from Keras, relative to how much its answers vary over the images."""
     agreement: float | None = None
@@ -65,7 +67,9 @@ FORMATS = {
         Format("tflite-int8-float", ".tflite", 1, activation_bits=8, **INT8_BARS),
         Format("tflite-int16x8", ".tflite", 1, activation_bits=16, **INT8_BARS),
         Format("onnx-fp32", ".onnx", 4, relative_difference=1e-4, agreement=0.999),
+        Format("onnx-fp16", ".onnx", 2, relative_difference=2e-2, agreement=0.999),
         Format("onnx-int8", ".onnx", 1, activation_bits=8, **INT8_BARS),
+        Format("onnx-int8-tensorrt", ".onnx", 1, activation_bits=8, symmetric=True, **INT8_BARS),
     )
 }
 

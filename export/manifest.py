@@ -54,6 +54,7 @@ class Tensor(_Record):
     dtype: str
     scale: float | None
     zero_point: int | None
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
 
 
 class Check(_Record):

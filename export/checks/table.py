@@ -11,4 +11,6 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "litert-builtin": litert.with_builtin_kernels,
     "onnxruntime": onnx_runtime.on_cpu,
     "openvino": openvino.on_cpu,
+    "onnxruntime-cuda": onnx_runtime.on_cuda,
+    "onnxruntime-tensorrt": onnx_runtime.on_tensorrt,
 }
