@@ -26,13 +26,15 @@ class Gate(_Record):
     default_bar: float | None = None
     """The bar that the format has, where the user set another one."""
     reason: str | None = None
-    """Why it was skipped."""
+    """Why it was skipped, or what it was that failed."""
 
     @classmethod
-    def measured(cls, name: str, figure: float, operator: Literal[">=", "<="], bar: float) -> "Gate":
-        """A gate whose figure is known: passed or failed."""
-        holds = figure >= bar if operator == ">=" else figure <= bar
-        return cls(name=name, status="passed" if holds else "failed", figure=figure, operator=operator, bar=bar)
+    def measured(
+        cls, name: str, figure: float, operator: Literal[">=", "<="], bar: float, reason: str | None = None
+    ) -> "Gate":
+        """A gate whose figure is known: passed or failed; `reason` says what it was that failed."""
+        status = "passed" if (figure >= bar if operator == ">=" else figure <= bar) else "failed"
+        return cls(name=name, status=status, figure=figure, operator=operator, bar=bar, reason=reason)
 
     @property
     def requirement(self) -> str:
@@ -43,7 +45,8 @@ class Gate(_Record):
     @property
     def sentence(self) -> str:
         """Such as `agreement is 0.95, must be >= 0.98`."""
-        return f"{self.name} is {self.figure:.6g}, must be {self.requirement}"
+        sentence = f"{self.name} is {self.figure:.6g}, must be {self.requirement}"
+        return f"{sentence} ({self.reason})" if self.reason else sentence
 
 
 class Tensor(_Record):

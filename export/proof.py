@@ -62,7 +62,7 @@ def prove(name: str, version: str, artifact: Artifact, kind: Format, reference: 
 
 
 def judge(
-    name: str, version: str, outputs: np.ndarray, kind: Format, reference: Reference, *, median_ms: float
+    name: str, version: str, outputs: np.ndarray, kind: Format, reference: Reference, *, median_ms: float | None = None
 ) -> Check:
     """Holds answers that were got elsewhere, in another process say, against the bars of `kind`.
 
@@ -72,7 +72,7 @@ def judge(
         outputs: What it answered to the images of `reference`, as `Artifact.run` gives it.
         kind: Says which bars apply.
         reference: Images and the Keras model's answers.
-        median_ms: What one image took there.
+        median_ms: What one image took there, if that says anything of where it will run.
     """
     agreement = None if reference.origin == "noise" else _agreement(outputs, reference.outputs, reference.task)
     gates = (

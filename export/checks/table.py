@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import litert, onnx_runtime, openvino
+from . import c_source, litert, onnx_runtime, openvino, tflite_micro
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
@@ -13,4 +13,6 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "openvino": openvino.on_cpu,
     "onnxruntime-cuda": onnx_runtime.on_cuda,
     "onnxruntime-tensorrt": onnx_runtime.on_tensorrt,
+    "tflite-micro": tflite_micro.in_micro,
+    "c-source": c_source.compiled,
 }
