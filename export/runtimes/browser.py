@@ -46,7 +46,9 @@ def browser_version(browser: str) -> str:
     return next(word for word in said.split() if word[0].isdigit())
 
 
-def posts(browser: str, address: str, answer: Callable[[str], bytes | Path | None], flags: tuple[str, ...]) -> Iterator[bytes]:
+def posts(
+    browser: str, address: str, answer: Callable[[str], bytes | Path | None], flags: tuple[str, ...]
+) -> Iterator[bytes]:
     """Opens a page and yields what it posts, one body after another, until it posts to `end`, which comes last.
 
     Args:
@@ -116,14 +118,15 @@ class _Handler(SimpleHTTPRequestHandler):
         super().__init__(*connection)
 
     def do_GET(self) -> None:
-        found = self.answer(self.path.lstrip("/").partition("?")[0])
+        path = self.path.lstrip("/").partition("?")[0]
+        found = None if ".." in path.split("/") else self.answer(path)
         if isinstance(found, Path):
             found = found.read_bytes() if found.is_file() else None
         if found is None:
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Type", self.guess_type(self.path.partition("?")[0]))
+        self.send_header("Content-Type", self.guess_type(path))
         self.send_header("Content-Length", str(len(found)))
         self.end_headers()
         self.wfile.write(found)

@@ -13,8 +13,9 @@ try {
     milliseconds.push(performance.now() - start);
     await post("answer", answer);
   }
-  const adapter = await navigator.gpu?.requestAdapter();
-  await post("end", JSON.stringify({milliseconds, gpu: adapter ? `${adapter.info.vendor} ${adapter.info.architecture}` : null}));
+  const adapter = location.hash.endsWith("webgpu") && await navigator.gpu.requestAdapter();
+  const facts = adapter ? {gpu: `${adapter.info.vendor} ${adapter.info.architecture}`} : {};
+  await post("end", JSON.stringify({milliseconds, facts}));
 } catch (error) {
   await post("end", JSON.stringify({error: error.message ?? String(error)}));
 }
