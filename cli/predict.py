@@ -34,7 +34,7 @@ def predict(
     from ..zoo.pixels import read_image
 
     opened = _opened(model, weights)
-    _, height, width, channels = opened.input.shape
+    height, width, channels = opened.input.image_shape
     pixels = np.stack([read_image(path, height=height, width=width, channels=channels) for path in images])
     answers = predict_images(opened, pixels).top(top)
     if as_json:

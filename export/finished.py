@@ -84,6 +84,6 @@ def _failed(path: Path) -> Path:
 def _is_bundle(path: Path) -> bool:
     try:
         Manifest.load(path / "manifest.json")
-    except (OSError, ValueError):
+    except InputError:
         return False
     return True

@@ -19,7 +19,9 @@ FILES = [
     "lenet5-dynamic.tflite",
     "lenet5-int8.tflite",
     "lenet5-fp32.onnx",
+    "lenet5-fp16.onnx",
     "lenet5-int8.onnx",
+    "lenet5-int8-tensorrt.onnx",
 ]
 
 
@@ -27,7 +29,8 @@ FILES = [
 def test_artifact_knows_its_labels_and_its_pixels(file, bundle, digits):
     artifact = export.load_artifact(bundle / file)
     assert (artifact.input.name, artifact.output.name) == ("image", "probabilities")
-    assert artifact.input.shape == (1, 32, 32, 1)
+    assert artifact.input.shape == ((1, 1, 32, 32) if file.endswith("onnx") else (1, 32, 32, 1))
+    assert artifact.input.image_shape == (32, 32, 1)
     assert artifact.metadata.labels == digits.labels
     assert artifact.metadata.pixel_range == (0.0, 255.0)
 
