@@ -6,7 +6,6 @@ from ..accepted import operator_list
 from ..manifest import Check, Gate
 from ..proof import judge
 from ..runtimes.litert_gpu import GpuError, NoGpuError, run_on_gpu
-from ..tflite_graph import places
 from .subject import Subject
 
 NAME = "LiteRT on the GPU"
@@ -27,12 +26,13 @@ def on_gpu(subject: Subject) -> Check:
     reference = subject.reference.first(len(run.outputs))
     check = judge(NAME, release, run.outputs, subject.kind, reference, median_ms=run.median_ms)
     gates = (refused, _accelerated(int(run.fully_accelerated)), *check.gates)
-    return check.model_copy(update={"gates": gates, "facts": {"images": len(run.outputs), "device": run.device}})
+    facts = check.facts | {"images": len(run.outputs), "device": run.device}
+    return check.model_copy(update={"gates": gates, "facts": facts})
 
 
 def _refused(subject: Subject) -> Gate:
     refused = list(operator_list("gpu_delegate").refused(subject.path.read_bytes()))
-    reason = places(refusal.node for refusal in refused) or None
+    reason = f"first {refused[0].node.place}: {refused[0].reason}" if refused else None
     return Gate.measured(REFUSED, len(refused), "<=", subject.bars.get(REFUSED, 0), reason)
 
 
