@@ -58,13 +58,13 @@ def _opened(model: str, weights: str | None) -> "Artifact":
     path = Path(model)
     if path.suffix and weights is not None:
         raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
-    if path.suffix and path.suffix != ".keras":
-        return load_artifact(model)
-    card = None if path.suffix else model_card(model)
+    if path.suffix:
+        if path.suffix == ".keras":
+            import_tensorflow()
+        return load_artifact(path)
+    card = model_card(model)
     import_tensorflow()
     from .. import zoo
     from ..export.keras_artifact import as_artifact
 
-    if card is None:
-        return as_artifact(zoo.load_model(path))
     return as_artifact(zoo.create_model(model, weights=weights or default_weights(card)))
