@@ -20,4 +20,4 @@ def on_cpu(subject: Subject) -> Check:
     check = prove(NAME, version("openvino"), open_with(open_ir, xml), subject.kind, subject.reference)
     files = (xml, xml.with_suffix(".bin"))
     facts = {"bytes of weights": files[1].stat().st_size}
-    return check.model_copy(update={"files": tuple(file.name for file in files), "facts": facts})
+    return check.model_copy(update={"files": tuple(file.name for file in files), "facts": check.facts | facts})
