@@ -25,7 +25,7 @@ TARGETS = {
         dict.fromkeys(("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-int8"), LITERT),
         "phones, on the CPU: LiteRT with XNNPACK and without",
     ),
-    "mobile-gpu": Target({"tflite-fp16": ("litert",)}, "phones, on the GPU: LiteRT's GPU delegate"),
+    "mobile-gpu": Target({"tflite-fp16": ("litert", "litert-gpu")}, "phones, on the GPU: LiteRT's GPU delegate"),
     "edge-mcu": Target({"tflite-int8": ("litert",)}, "microcontrollers: TensorFlow Lite Micro"),
     "int16x8": Target(
         {"tflite-int16x8": ("litert",)}, "where int8 is too coarse: 16-bit activations, slow on most CPUs"
@@ -42,6 +42,13 @@ TARGETS = {
         "servers, in integers: ONNX Runtime on x86, TensorRT",
     ),
     "openvino": Target({"onnx-fp32": ("onnxruntime", "openvino")}, "Intel's processors: OpenVINO, from the ONNX file"),
+    "web": Target(
+        {
+            "tflite-int8-float": ("litert", "web-page", "web-litert-wasm"),
+            "onnx-fp32": ("onnxruntime", "web-page", "web-onnx-wasm", "web-onnx-webgpu"),
+        },
+        "browsers: ONNX Runtime and LiteRT on WebAssembly and WebGPU, with a page that runs them",
+    ),
 }
 GROUPS = {
     "mobile": ("mobile-cpu", "mobile-gpu"),

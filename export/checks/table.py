@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import browser, c_source, litert, onnx_runtime, openvino, tflite_micro, web_page
+from . import browser, c_source, litert, litert_gpu, onnx_runtime, openvino, tflite_micro, web_page
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
@@ -15,6 +15,7 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "onnxruntime-tensorrt": onnx_runtime.on_tensorrt,
     "tflite-micro": tflite_micro.in_micro,
     "c-source": c_source.compiled,
+    "litert-gpu": litert_gpu.on_gpu,
     "web-page": web_page.written,
     "web-onnx-wasm": browser.onnx_on_wasm,
     "web-onnx-webgpu": browser.onnx_on_webgpu,

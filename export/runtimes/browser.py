@@ -1,6 +1,5 @@
 """Headless Chromium on pages that are served from here, and that send back what they find."""
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -111,7 +110,7 @@ def _browsing(browser: str, address: str, flags: tuple[str, ...]) -> Iterator[su
 
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # one connection for all requests
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
     def __init__(self, answer: Callable[[str], bytes | Path | None], news: Queue[tuple[str, bytes]], *connection):
         self.answer, self.news = answer, news

@@ -51,7 +51,8 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
     properties = {KEY: model.get_rt_info(FROM_ONNX).astype(str)} if model.has_rt_info(FROM_ONNX) else {}
     metadata = read_from_onnx(properties)
     layout = metadata.layout if metadata else "NHWC"
-    return Artifact(path, _tensor(compiled.input(0), layout), _tensor(compiled.output(0), layout), metadata, invoke)
+    source, answer = _tensor(compiled.input(0), layout), _tensor(compiled.output(0), layout)
+    return Artifact(path, source, answer, metadata, invoke)
 
 
 def _tensor(port, layout: str) -> TensorInfo:
