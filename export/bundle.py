@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from .artifact import open_own
 from .bars import checked_bars
 from .checks.subject import Subject
 from .checks.table import CHECKS
-from .finished import finished_directory
+from .finished import converting, finished_directory
 from .formats import Format
 from .graphs import operators
 from .manifest import ArtifactRecord, Gate, ImagesRecord, Manifest, Tensor
@@ -48,6 +48,7 @@ def export_model(
     evaluation: Any = None,
     bars: Mapping[str, float] | None = None,
     overwrite: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Exports `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
 
@@ -70,9 +71,11 @@ def export_model(
             `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and budgets of memory, of which
             there is none by default: `arena_bytes`, `sram_bytes`. The manifest says what was set.
         overwrite: Replace a bundle that is in the way.
+        progress: Called with a line on what is done next.
 
     Raises:
-        InputError: Something that was given cannot be used.
+        InputError: Something that was given cannot be used, or another process is writing to `out_dir`.
+        ConversionError: A converter failed. What it said is left as `<out_dir>.failed.log`.
         ProofError: An artifact failed. Its bundle is left as `<out_dir>.failed`, for a look.
     """
     from .conversion import write_artifacts
@@ -91,10 +94,13 @@ def export_model(
     _check_served(targets, formats, skipped)
     reference = _reference(model, form.metadata, evaluation, calibration)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
-        records = [
-            _prove(file, kind.with_bars(bars), targets, reference, form, bars, weights_now=weights_sha256(model))
-            for file, kind in write_artifacts(form, formats, calibration, folder)
-        ]
+        records, files = [], write_artifacts(form, formats, calibration, folder)
+        for kind in formats:
+            progress(f"Converting to {kind.name}")
+            with converting(f"{model.name} as {kind.name}"):
+                file, _ = next(files)
+            subject = Subject(file, kind.with_bars(bars), form.metadata, reference, bars)
+            records.append(_prove(subject, targets, form, weights_sha256(model), progress))
         manifest = _manifest(form, targets, records, skipped, calibration, reference)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
@@ -157,17 +163,18 @@ def _reference(
 
 
 def _prove(
-    file: Path,
-    kind: Format,
+    subject: Subject,
     targets: Sequence[str],
-    reference: Reference,
     form: "ExportForm",
-    bars: Mapping[str, float],
     weights_now: str,
+    progress: Callable[[str], None],
 ) -> ArtifactRecord:
-    artifact = open_own(file)
-    content = file.read_bytes()
-    subject = Subject(file, kind, form.metadata, reference, bars)
+    file, kind = subject.path, subject.kind
+    artifact, content = open_own(file), file.read_bytes()
+    checks = []
+    for name in checks_of(kind, targets):
+        progress(f"Proving {file.name}: {name}")
+        checks.append(CHECKS[name](subject))
     return ArtifactRecord(
         file=file.name,
         format=kind.name,
@@ -182,7 +189,7 @@ def _prove(
             Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1),
             Gate.measured("bytes", len(content), ">=", form.kernel_weights * kind.bytes_per_weight),
         ),
-        checks=tuple(CHECKS[name](subject) for name in checks_of(kind, targets)),
+        checks=tuple(checks),
     )
 
 

@@ -155,8 +155,9 @@ def test_artifact_is_evaluated_on_data_that_it_fits_only(bundle, digits, tmp_pat
     artifact = export.load_artifact(bundle / "lenet5-fp32.onnx")
     with pytest.raises(zoo.InputError, match=r"takes images of \(32, 32, 1\); the data has \(16, 16, 1\)"):
         training.evaluate(artifact, training.load_data("digits", image_size=16))
-    with pytest.raises(zoo.InputError, match=r"answers \('0', .*; the data has \('a', "):
-        training.evaluate(artifact, replace(digits, labels=tuple("abcdefghij")))
+    letters = replace(artifact, metadata=artifact.metadata.model_copy(update={"labels": tuple("abcdefghij")}))
+    with pytest.raises(zoo.InputError, match=r"answers \('a', .*; the data has \('0', "):
+        training.evaluate(letters, digits)
     with pytest.raises(zoo.InputError, match="answers classification; the data has regression"):
         training.evaluate(artifact, replace(digits, task="regression"))
     masks = training.load_data("digit-scenes", image_size=32, channels=1).test
