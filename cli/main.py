@@ -21,6 +21,7 @@ from . import (
     find_lr,
     fine_tune,
     info,
+    lint,
     models,
     predict,
     prune,
@@ -52,6 +53,7 @@ app.command()(cluster.cluster)
 app.command()(quantize.quantize)
 app.command()(distill.distill)
 app.command()(compress.compress)
+app.command()(lint.lint)
 app.command()(export.export)
 app.command()(predict.predict)
 app.command()(benchmark.benchmark)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import c_source, litert, onnx_runtime, openvino, tflite_micro
+from . import c_source, edge_tpu, litert, onnx_runtime, openvino, tflite_micro, vela
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
@@ -13,4 +13,8 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "openvino": openvino.on_cpu,
     "tflite-micro": tflite_micro.in_micro,
     "c-source": c_source.compiled,
+    "vela-u55": vela.compiled_for("Ethos-U55"),
+    "vela-u65": vela.compiled_for("Ethos-U65"),
+    "vela-u85": vela.compiled_for("Ethos-U85"),
+    "edge-tpu": edge_tpu.accepted,
 }
