@@ -5,7 +5,7 @@ python benchmarks/compression.py --seeds 1    # of the first seed only
 
 Every case of every seed is kept in build/compression/ when it is done, and not done again: the command can be stopped
 and started as one likes. All cases of a seed have the same data, the same dense parent, and the same epochs to recover;
-the net from scratch has those of the parent besides. Everything is measured on the test split, 360 images.
+small nets from scratch have these epochs too, or those of the parent besides. Everything is measured on the test split, 360 images.
 """
 
 import os
@@ -80,12 +80,11 @@ def in_steps(share: float, criterion: str, seed: int, data: training.ImageData) 
     return training.distill(small, parent, data, rest, verbose=False).model
 
 
-def from_scratch(share: float, seed: int, data: training.ImageData) -> keras.Model:
+def from_scratch(share: float, epochs: int, seed: int, data: training.ImageData) -> keras.Model:
     """The narrowest net of the same shape that takes no fewer multiply-adds than that share of the dense net's."""
     least = share * count_macs(kept("dense", seed))
     net = next(net for net in (fresh(seed, data, width) for width in range(1, 17)) if count_macs(net) >= least)
-    recipe = PARENT.changed(seed=seed, epochs=PARENT.epochs + TUNING.epochs)
-    return training.fit(net, data, recipe, verbose=False).model
+    return training.fit(net, data, PARENT.changed(seed=seed, epochs=epochs), verbose=False).model
 
 
 def zeros(sparsity: training.Sparsity, seed: int, data: training.ImageData) -> keras.Model:
@@ -103,11 +102,13 @@ def unchanged(seed: int, data: training.ImageData) -> keras.Model:
 
 def channel_cases(times: int) -> dict[str, Case]:
     fewer, share = f"{times}x fewer multiply-adds", 1 / times
+    long, short = PARENT.epochs + TUNING.epochs, TUNING.epochs
     return {
         f"taylor-{times}x": Case(f"{fewer}: Taylor in steps, distilled", partial(in_steps, share, "taylor")),
         f"random-distilled-{times}x": Case(f"{fewer}: random in steps, distilled", partial(in_steps, share, "random")),
         f"random-{times}x": Case(f"{fewer}: random at once", partial(at_once, share, "random")),
-        f"scratch-{times}x": Case(f"{fewer}: small net from scratch", partial(from_scratch, share)),
+        f"scratch-{times}x": Case(f"{fewer}: small net, {long} epochs", partial(from_scratch, share, long)),
+        f"scratch-short-{times}x": Case(f"{fewer}: small net, {short} epochs", partial(from_scratch, share, short)),
     }
 
 
@@ -227,8 +228,9 @@ Made by `python benchmarks/compression.py`.
 
 A `resnet20` learns the handwritten digits of scikit-learn (16 pixels a side) for 40 epochs and is compressed in every
 way that there is here. All ways begin with the same parent and train on for 20 epochs in all; where channels are
-removed in 4 steps, 2 of them come after each step and the rest in the end. A small net from scratch has the parent's
-40 and these 20 together, and the narrowest widths that take no fewer multiply-adds than what it stands against. Zeros
+removed in 4 steps, 2 of them come after each step and the rest in the end. Small nets begin from scratch, with as many
+epochs as the tuning has, or with the parent's besides, and have the narrowest widths that take no fewer multiply-adds
+than what they stand against. Zeros
 are put where `training.prune` puts them by default, so not into the first layer and the last. Integers train on for 6
 epochs. Each figure is the mean over {seeds} seeds (of split, first weights and order) with Student's interval of 95
 %; the change is that of each seed against its own parent. Accuracy is on the test split of 360 images, where one

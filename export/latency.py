@@ -69,7 +69,7 @@ def side_by_side(
 
 
 def _prepared(artifact: Artifact) -> Callable[[], object]:
-    tensor = artifact.input.from_real(_pixels(artifact.input.shape))
+    tensor = artifact.input.from_real(_pixels((1, *artifact.input.image_shape)))
     return lambda: artifact.invoke(tensor)
 
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..zoo.errors import InputError, describe
 from .metadata import Metadata
 
 
@@ -22,6 +23,8 @@ class Gate(_Record):
     operator: Literal[">=", "<="]
     """How the figure must stand to the bar."""
     bar: float
+    default_bar: float | None = None
+    """The bar that the format has, where the user set another one."""
     reason: str | None = None
     """Why it was skipped, or what it was that failed."""
 
@@ -35,8 +38,9 @@ class Gate(_Record):
 
     @property
     def requirement(self) -> str:
-        """Such as `>= 0.98`."""
-        return f"{self.operator} {self.bar:g}"
+        """Such as `>= 0.98`, or `>= 0.95 (set; 0.98 by default)`."""
+        default = "" if self.default_bar is None else f" (set; {self.default_bar:g} by default)"
+        return f"{self.operator} {self.bar:g}{default}"
 
     @property
     def sentence(self) -> str:
@@ -53,6 +57,7 @@ class Tensor(_Record):
     dtype: str
     scale: float | None
     zero_point: int | None
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
 
 
 class Check(_Record):
@@ -65,7 +70,7 @@ class Check(_Record):
     """Why it did not take place; then nothing is known by it."""
     gates: tuple[Gate, ...] = ()
     accuracy: float | None = None
-    """On the evaluation images, 0..1."""
+    """On the evaluation images, 0..1; what is measured of other tasks is among the facts."""
     agreement: float | None = None
     """Share of the real images with the same most probable class as Keras."""
     psnr_db: float | None = None
@@ -123,7 +128,9 @@ class ImagesRecord(_Record):
     count: int
     sha256: str
     keras_accuracy: float | None = None
-    """Of the model that was exported, 0..1, where the labels are known."""
+    """Of the model that was exported, 0..1, where the classes are known."""
+    keras_figures: dict[str, float] = {}
+    """Of the model that was exported, where what is right is no class: its `mean IoU`, for one."""
 
 
 class Manifest(_Record):
@@ -155,8 +162,17 @@ class Manifest(_Record):
 
     @classmethod
     def load(cls, path: str | Path) -> "Manifest":
-        """Reads a `manifest.json`."""
-        return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        """Reads a `manifest.json`.
+
+        Raises:
+            InputError: It cannot be read, or is something else.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            raise InputError(f"{path} is no manifest of a bundle: {describe(error)}.") from error
 
     def failures(self) -> list[str]:
         """One line for each gate that failed."""

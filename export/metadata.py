@@ -25,7 +25,8 @@ class Metadata(BaseModel):
     """Names of the classes (or other outputs), in their order."""
     image_shape: tuple[int, int, int]
     """Height, width, channels."""
-    layout: Literal["NHWC"] = "NHWC"
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    """Where the channels of maps stand: first in ONNX, last elsewhere."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
     """What goes in: raw pixels. An integer artifact takes them by the scale and zero point of its input."""
     mean: tuple[float, ...] | None

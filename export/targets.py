@@ -27,7 +27,9 @@ TARGETS = {
         dict.fromkeys(("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-int8"), LITERT),
         "phones, on the CPU: LiteRT with XNNPACK and without",
     ),
-    "mobile-gpu": Target({"tflite-fp16": ("litert",)}, "phones, on the GPU: LiteRT's GPU delegate", "gpu_delegate"),
+    "mobile-gpu": Target(
+        {"tflite-fp16": ("litert", "litert-gpu")}, "phones, on the GPU: LiteRT's GPU delegate", "gpu_delegate"
+    ),
     "edge-mcu": Target(
         {"tflite-int8": ("litert", "tflite-micro", "c-source")},
         "microcontrollers: TensorFlow Lite Micro, and as C++",
@@ -46,9 +48,25 @@ TARGETS = {
     "int16x8": Target(
         {"tflite-int16x8": ("litert",)}, "where int8 is too coarse: 16-bit activations, slow on most CPUs"
     ),
-    "gpu": Target({"onnx-fp32": ("onnxruntime",)}, "graphics cards: ONNX Runtime, TensorRT"),
-    "server-int8": Target({"onnx-int8": ("onnxruntime",)}, "servers, in integers: ONNX Runtime on x86"),
+    "gpu": Target(
+        {
+            "onnx-fp32": ("onnxruntime", "onnxruntime-cuda"),
+            "onnx-fp16": ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"),
+        },
+        "graphics cards: ONNX Runtime, TensorRT",
+    ),
+    "server-int8": Target(
+        {"onnx-int8": ("onnxruntime",), "onnx-int8-tensorrt": ("onnxruntime", "onnxruntime-tensorrt")},
+        "servers, in integers: ONNX Runtime on x86, TensorRT",
+    ),
     "openvino": Target({"onnx-fp32": ("onnxruntime", "openvino")}, "Intel's processors: OpenVINO, from the ONNX file"),
+    "web": Target(
+        {
+            "tflite-int8-float": ("litert", "web-page", "web-litert-wasm"),
+            "onnx-fp32": ("onnxruntime", "web-page", "web-onnx-wasm", "web-onnx-webgpu"),
+        },
+        "browsers: ONNX Runtime and LiteRT on WebAssembly and WebGPU, with a page that runs them",
+    ),
 }
 GROUPS = {
     "mobile": ("mobile-cpu", "mobile-gpu"),
@@ -101,9 +119,9 @@ def integer_formats(formats: Sequence[Format], activation_bits: int) -> list[For
     Raises:
         InputError: None of them has.
     """
-    kept = [kind for kind in formats if kind.activation_bits == activation_bits]
+    names = {name for name, kind in FORMATS.items() if kind.activation_bits == activation_bits and not kind.symmetric}
+    kept = [kind for kind in formats if kind.name in names]
     if not kept:
-        names = {name for name, kind in FORMATS.items() if kind.activation_bits == activation_bits}
         able = [name for name, target in TARGETS.items() if names & target.checks.keys()]
         raise InputError(
             f"the model was trained for integers with {activation_bits}-bit activations, which is none of "

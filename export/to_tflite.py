@@ -11,18 +11,21 @@ from .quiet import quiet
 from .samples import Samples
 
 OpsSet = tf.lite.OpsSet
-INTEGERS = {"tflite-int8": 8, "tflite-int16x8": 16}
+INTEGERS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 16}
 """Bits of the activations."""
+TENSOR_TYPES = {"tflite-int8": tf.int8, "tflite-int8-float": tf.float32, "tflite-int16x8": tf.int16}
+"""Of the input and the output."""
 
 
 def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None) -> bytes:
     """Converts to `tflite-fp32`, `-sparse` (without the zeros of kernels that have many), `-fp16`, `-dynamic` (int8
-    weights), `-int8` (integers throughout) or `-int16x8` (16-bit activations), builtin ops only.
+    weights), `-int8` (integers throughout), `-int8-float` (but for the input and the output) or `-int16x8` (16-bit
+    activations), builtin ops only.
 
     Args:
         form: What to convert.
-        format_name: One of the six.
-        calibration: Images that show the ranges of the activations, for the last two; not needed where the model was
+        format_name: One of the seven.
+        calibration: Images that show the ranges of the activations, for the last three; not needed where the model was
             trained for integers.
 
     Raises:
@@ -45,7 +48,7 @@ def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None) -
         if format_name == "tflite-fp16":
             converter.target_spec.supported_types = [tf.float16]
         if format_name in INTEGERS:
-            _ask_for_integers(converter, INTEGERS[format_name], form, calibration)
+            _ask_for_integers(converter, format_name, form, calibration)
         content = converter.convert()
     if form.activation_bits == 16:
         content = fit_for_16_bits(content)
@@ -55,9 +58,10 @@ def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None) -
 
 
 def _ask_for_integers(
-    converter: tf.lite.TFLiteConverter, bits: int, form: ExportForm, calibration: Samples | None
+    converter: tf.lite.TFLiteConverter, format_name: str, form: ExportForm, calibration: Samples | None
 ) -> None:
-    converter.inference_input_type = converter.inference_output_type = tf.int8 if bits == 8 else tf.int16
+    bits = INTEGERS[format_name]
+    converter.inference_input_type = converter.inference_output_type = TENSOR_TYPES[format_name]
     int8, int16x8 = OpsSet.TFLITE_BUILTINS_INT8, OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     if bits == 16:
         converter.target_spec.supported_ops = [int16x8]

@@ -11,6 +11,14 @@ import pytest
 from pocketzoo import training, zoo
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+def pytest_collection_modifyitems(items):
+    """All tests of a file go to one worker, unless they say otherwise, so that what they share is made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
+
+
 @pytest.fixture(scope="session")
 def digits():
     return training.load_data("digits")

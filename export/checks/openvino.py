@@ -19,5 +19,5 @@ def on_cpu(subject: Subject) -> Check:
     xml = write_ir(subject.path)
     check = prove(NAME, version("openvino"), open_with(open_ir, xml), subject.kind, subject.reference)
     files = (xml, xml.with_suffix(".bin"))
-    facts = {"bytes of weights": files[1].stat().st_size}
+    facts = check.facts | {"bytes of weights": files[1].stat().st_size}
     return check.model_copy(update={"files": tuple(file.name for file in files), "facts": facts})

@@ -8,6 +8,7 @@ from ...zoo.errors import InputError
 from ..artifact import Artifact
 from ..metadata import read_from_tflite
 from ..tensors import TensorInfo, check_signature
+from .probe import check_survivable
 
 
 def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool = True) -> Artifact:
@@ -38,6 +39,13 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
         return interpreter.get_tensor(outputs[0]["index"])
 
     return Artifact(path, tensor_info(inputs[0]), tensor_info(outputs[0]), read_from_tflite(content), invoke)
+
+
+def open_unknown_tflite(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
+    """The same of a file that anybody may have made: it is first run in a process of its own."""
+    read_from_tflite(content)  # a file that was cut short is told by this
+    check_survivable(content)
+    return open_tflite(path, content, threads=threads)
 
 
 def tensor_info(details: dict) -> TensorInfo:

@@ -49,8 +49,11 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
         return request.infer([tensor])[0].copy()  # the next run writes into the same memory
 
     properties = {KEY: model.get_rt_info(FROM_ONNX).astype(str)} if model.has_rt_info(FROM_ONNX) else {}
-    return Artifact(path, _tensor(compiled.input(0)), _tensor(compiled.output(0)), read_from_onnx(properties), invoke)
+    metadata = read_from_onnx(properties)
+    layout = metadata.layout if metadata else "NHWC"
+    source, answer = _tensor(compiled.input(0), layout), _tensor(compiled.output(0), layout)
+    return Artifact(path, source, answer, metadata, invoke)
 
 
-def _tensor(port) -> TensorInfo:
-    return TensorInfo(port.any_name, tuple(port.shape), port.element_type.to_dtype().name)
+def _tensor(port, layout: str) -> TensorInfo:
+    return TensorInfo(port.any_name, tuple(port.shape), port.element_type.to_dtype().name, layout=layout)

@@ -19,6 +19,7 @@ def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
     assert {record.format for record in manifest.artifacts} == set(FORMATS)
     assert len(manifest.artifacts) == len(FORMATS)
     files = {record.file for record in manifest.artifacts} | {"manifest.json", "report.md"}
+    files |= {file for record in manifest.artifacts for check in record.checks for file in check.files}
     assert {path.name for path in bundle.iterdir()} == files
     for record in manifest.artifacts:
         assert record.targets == tuple(target for target in TARGETS if record.format in TARGETS[target].checks)

@@ -10,8 +10,6 @@ import pytest
 
 from pocketzoo import zoo
 
-pytestmark = pytest.mark.xdist_group("killed runs")  # the tests look at the same runs
-
 SCRIPT = """
 import json, os, random, signal, sys, time
 from dataclasses import replace

@@ -30,8 +30,6 @@ def strokes(images, digits):
     return (images[..., 0] > 100).astype("int32")
 
 
-pytestmark = pytest.mark.xdist_group("tasks")  # which share their runs
-
 QUESTIONS = {
     "classification": (("odd", "even"), parity),
     "multi_label": (("loop", "two loops", "seven"), marks),
