@@ -6,7 +6,6 @@ from ..tflite_graph import places
 from .subject import Subject
 
 NAME = "Edge TPU"
-REFUSED = "operators refused"
 
 
 def accepted(subject: Subject) -> Check:
@@ -21,5 +20,9 @@ def accepted(subject: Subject) -> Check:
         name=NAME,
         version=f"list of {operators.as_of}",
         skipped="not compiled: run edgetpu_compiler on it, see coral.ai/docs/edgetpu/compiler",
-        gates=(Gate.measured(REFUSED, len(refused), "<=", subject.bars.get(REFUSED, 0), reason=reason),),
+        gates=(
+            Gate.measured(
+                "operators refused", len(refused), "<=", subject.bars.get("operators_refused", 0), reason=reason
+            ),
+        ),
     )

@@ -17,7 +17,6 @@ from .subject import Subject
 
 NPU = "ethos-u"
 """Custom operator that stands for everything that runs on the NPU."""
-ON_CPU = "operators on the CPU"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,9 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
     reason = places(compiled.on_cpu) or None
     gates = (
         Gate.measured("compiles", 1, ">=", 1),
-        Gate.measured(ON_CPU, len(compiled.on_cpu), "<=", subject.bars.get(ON_CPU, 0), reason=reason),
+        Gate.measured(
+            "operators on the CPU", len(compiled.on_cpu), "<=", subject.bars.get("operators_on_cpu", 0), reason=reason
+        ),
         *within_budget(subject, compiled.figures),
     )
     facts = compiled.figures | {"system": f"{accelerator.name}, {accelerator.system}, {accelerator.memory}"}
