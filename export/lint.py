@@ -16,6 +16,7 @@ from .checks import vela
 from .runtimes.tflite_micro import smallest_arena
 from .samples import Samples
 from .targets import TARGETS
+from .tflite_graph import tflite_nodes
 
 if TYPE_CHECKING:
     import keras
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .form import ExportForm
 
 NPUS = {"edge-ethos-u55": "Ethos-U55", "edge-ethos-u65": "Ethos-U65", "edge-ethos-u85": "Ethos-U85"}
+INTEGERS = "tflite-int8"
 NOISE_IMAGES = 2
 
 
@@ -31,7 +33,7 @@ class Objection:
     """An operator that a target refuses."""
 
     layers: tuple[str, ...]
-    """The layers that it was made of."""
+    """The layers that it was made of, or `before` and the layer that follows it."""
     operator: str
     reason: str
     fix: str
@@ -76,17 +78,19 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     form = ExportForm.of(model)
     accepted = operator_list(TARGETS[target].operators)
     report = partial(LintReport, model.name, target)
-    refusals = tuple(accepted.refused(_converted(form, "tflite-fp32")))
-    if refusals or "tflite-int8" not in TARGETS[target].checks:
-        return report(f"list of {accepted.as_of}", _objections(refusals, form), {})
-    content = _converted(form, "tflite-int8")
+    # Floats first: of some operators that are refused the converter dies where it is to make integers of them.
+    content = _converted(form, "tflite-fp32" if form.activation_bits is None else INTEGERS)
+    refusals = tuple(accepted.refused(content))
+    if refusals or INTEGERS not in TARGETS[target].checks:
+        return report(f"list of {accepted.as_of}", _objections(refusals, content, form), {})
+    content = _converted(form, INTEGERS)
     facts = {"bytes": len(content)}
     if target == "edge-mcu" and find_spec("tflite_micro"):
         return report("TensorFlow Lite Micro", (), facts | {"arena_bytes": smallest_arena(content)})
     if target in NPUS and find_spec("ethosu"):
         compiled = _compiled(content, NPUS[target])
         refusals = tuple(Refusal(node, "left to the CPU") for node in compiled.on_cpu)
-        return report("Vela", _objections(refusals, form), facts | compiled.figures)
+        return report("Vela", _objections(refusals, content, form), facts | compiled.figures)
     return report(f"list of {accepted.as_of}", (), facts)
 
 
@@ -105,9 +109,22 @@ def _compiled(content: bytes, npu: str) -> vela.Compiled:
         return vela.compile_for(vela.ACCELERATORS[npu], path)
 
 
-def _objections(refusals: Iterable[Refusal], form: "ExportForm") -> tuple[Objection, ...]:
-    last = (form.flat.layers[-1].name,)  # the output's name is its own, not the layer's
+def _objections(refusals: Iterable[Refusal], content: bytes, form: "ExportForm") -> tuple[Objection, ...]:
+    places = _places(content, form)
     return tuple(
-        Objection(refusal.node.layers or last, refusal.node.operator, refusal.reason, refusal.fix)
-        for refusal in refusals
+        Objection(places[refusal.node.name], refusal.node.operator, refusal.reason, refusal.fix) for refusal in refusals
     )
+
+
+def _places(content: bytes, form: "ExportForm") -> dict[str, tuple[str, ...]]:
+    """By the name of an operator, the layers that it was made of; what a composite does between its layers is told by
+    the layer that follows it."""
+    known = {layer.name for layer in form.flat.layers}
+    places: dict[str, tuple[str, ...]] = {}
+    following = (form.flat.layers[-1].name,)  # the output has a name of its own
+    for node in reversed(list(tflite_nodes(content))):
+        own = tuple(layer for layer in node.layers if layer in known)
+        places[node.name] = own or following
+        if own:
+            following = (f"before {own[0]}",)
+    return places
