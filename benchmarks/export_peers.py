@@ -114,10 +114,13 @@ def torch_files(name: str, folder: Path) -> Files:
 
 
 class Calibration(quantization.CalibrationDataReader):
+    """What `quantize_static` asks for."""
+
     def __init__(self, noise: np.ndarray):
         self._images = iter(noise)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next image; None after the last."""
         image = next(self._images, None)
         return None if image is None else {"image": image[None]}
 
@@ -143,7 +146,7 @@ def opened(path: Path) -> Artifact:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     (entry,) = session.get_inputs()
     shape = tuple(side if isinstance(side, int) else 1 for side in entry.shape)
-    tensor = TensorInfo("", shape, "float32", layout="NHWC" if shape[-1] == 3 else "NCHW")
+    tensor = TensorInfo("", shape, "float32", layout="NHWC" if shape[-1] in (1, 3) else "NCHW")
     return Artifact(path, tensor, tensor, None, lambda image: session.run(None, {entry.name: image})[0])
 
 
