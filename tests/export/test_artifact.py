@@ -92,6 +92,7 @@ def test_images_of_another_shape_are_refused(bundle):
         export.predict(export.load_artifact(bundle / "lenet5-fp32.tflite"), np.zeros((2, 8, 8, 1)))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(-300, 300, width=32), min_size=1, max_size=20), st.floats(0.001, 2), st.integers(-128, 127))
 def test_quantizing_is_off_by_half_a_step_at_most_within_the_range(values, scale, zero_point):
     tensor = TensorInfo("x", (len(values),), "int8", scale, zero_point)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export.checks.missing import missing
 from pocketzoo.export.conversion import write_artifacts
 from pocketzoo.export.finished import finished_directory
 from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.samples import Samples
-from pocketzoo.export.targets import TARGETS
+from pocketzoo.export.targets import TARGETS, checks_of
 
 
 def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
@@ -65,6 +66,13 @@ def test_gates_of_quantized_artifacts_have_the_bars_of_the_contract(manifest):
             assert (bars["agreement"], bars["accuracy drop"]) == (">= 0.98", "<= 0.01")
         if record.format.endswith("fp32"):
             assert (bars["relative difference"], bars["agreement"]) == ("<= 0.0001", ">= 0.999")
+
+
+def test_checks_are_skipped_where_something_is_missing_and_nowhere_else(manifest):
+    for record in manifest.artifacts:
+        names = checks_of(FORMATS[record.format], TARGETS)
+        for name, check in zip(names, record.checks, strict=True):
+            assert (check.skipped is None) == (missing(name) is None), (name, check.skipped)
 
 
 def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):

@@ -40,8 +40,9 @@ def test_two_thousand_damaged_files_are_refused_or_answer_and_run_nothing():
 def test_file_that_ends_litert_does_not_end_the_process_that_opens_it(bundle, tmp_path):
     content = (bundle / "lenet5-int8.tflite").read_bytes()
     model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
-    operator = model.subgraphs[0].operators[0]
-    operator.inputs = [operator.inputs[0], -1]
+    codes = [code.builtinCode for code in model.operatorCodes]
+    reshape = next(op for op in model.subgraphs[0].operators if codes[op.opcodeIndex] == tflite.BuiltinOperator.RESHAPE)
+    reshape.inputs = [reshape.inputs[0], -1]  # to a shape that is not there
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     path = tmp_path / "deadly.tflite"
