@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy as np
 from ..zoo.errors import unknown
 from .accepted import Refusal, operator_list
 from .checks import vela
+from .ethos_form import for_ethos_u
 from .runtimes.tflite_micro import smallest_arena
 from .samples import Samples
 from .targets import TARGETS
@@ -88,7 +87,7 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     if target == "edge-mcu" and find_spec("tflite_micro"):
         return report("TensorFlow Lite Micro", (), facts | {"arena_bytes": smallest_arena(content)})
     if target in NPUS and find_spec("ethosu"):
-        compiled = _compiled(content, NPUS[target])
+        compiled = vela.compile_for(vela.ACCELERATORS[NPUS[target]], for_ethos_u(content))
         refusals = tuple(Refusal(node, "left to the CPU") for node in compiled.on_cpu)
         return report("Vela", _objections(refusals, content, form), facts | compiled.figures)
     return report(f"list of {accepted.as_of}", (), facts)
@@ -100,13 +99,6 @@ def _converted(form: "ExportForm", format_name: str) -> bytes:
 
     noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *form.metadata.image_shape))
     return to_tflite(form, format_name, Samples(noise, None))
-
-
-def _compiled(content: bytes, npu: str) -> vela.Compiled:
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "model.tflite")
-        path.write_bytes(content)
-        return vela.compile_for(vela.ACCELERATORS[npu], path)
 
 
 def _objections(refusals: Iterable[Refusal], content: bytes, form: "ExportForm") -> tuple[Objection, ...]:

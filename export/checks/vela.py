@@ -1,4 +1,7 @@
-"""Vela, Arm's compiler for the Ethos-U NPUs. What it compiles cannot run here: the answers are those of its input."""
+"""Vela, Arm's compiler for the Ethos-U NPUs. What it compiles cannot run here: the answers are those of its input.
+
+That is the artifact, already proven on LiteRT; where the artifact takes another form for Ethos-U, that is proven too.
+"""
 
 import csv
 import subprocess
@@ -10,7 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ..artifact import open_with
+from ..ethos_form import for_ethos_u
 from ..manifest import Check, Gate
+from ..metadata import append_labels
+from ..proof import judge
+from ..runtimes.litert import open_tflite
 from ..tflite_graph import Node, places, tflite_nodes
 from .budget import within_budget
 from .subject import Subject
@@ -59,14 +67,15 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
     name = f"Vela for {npu}"
     if find_spec("ethosu") is None:
         return Check(name=name, skipped="ethos-u-vela is not installed: pip install 'pocketzoo[edge]'")
-    release = version("ethos-u-vela")
+    release, content = version("ethos-u-vela"), subject.path.read_bytes()
+    fitted = for_ethos_u(content)
     try:
-        compiled = compile_for(accelerator, subject.path)
+        compiled = compile_for(accelerator, fitted)
     except subprocess.CalledProcessError as error:
         gate = Gate.measured("compiles", 0, ">=", 1, reason=_last_words(error))
         return Check(name=name, version=release, gates=(gate,))
     file = subject.path.with_name(f"{subject.path.stem}-{accelerator.name}.tflite")
-    file.write_bytes(compiled.content)
+    file.write_bytes(append_labels(compiled.content, subject.metadata.labels))
     reason = places(compiled.on_cpu) or None
     gates = (
         Gate.measured("compiles", 1, ">=", 1),
@@ -76,16 +85,29 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
         *within_budget(subject, compiled.figures),
     )
     facts = compiled.figures | {"system": f"{accelerator.name}, {accelerator.system}, {accelerator.memory}"}
-    return Check(name=name, version=release, gates=gates, facts=facts, files=(file.name,))
+    proof = Check(name=name) if fitted == content else _proof(fitted, subject)
+    found = {"version": release, "gates": (*gates, *proof.gates), "facts": facts | proof.facts, "files": (file.name,)}
+    return proof.model_copy(update={"name": name, **found})
 
 
-def compile_for(accelerator: Accelerator, path: Path) -> Compiled:
-    """Compiles the TFLite file at `path`.
+def _proof(fitted: bytes, subject: Subject) -> Check:
+    """Of what is given to Vela in place of the artifact, on LiteRT."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, subject.path.name)
+        path.write_bytes(append_labels(fitted, subject.metadata.labels))
+        outputs = open_with(open_tflite, path).run(subject.reference.samples.images)
+    return judge("LiteRT", version("ai-edge-litert"), outputs, subject.kind, subject.reference)
+
+
+def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
+    """Compiles a TFLite file.
 
     Raises:
         CalledProcessError: Vela does not.
     """
     with TemporaryDirectory() as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(content)
         options = {
             "--accelerator-config": accelerator.name,
             "--system-config": accelerator.system,

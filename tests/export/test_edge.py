@@ -18,6 +18,7 @@ from pocketzoo.export.artifact import load_artifact
 from pocketzoo.export.checks import c_source as c_source_check
 from pocketzoo.export.checks import edge_tpu, tflite_micro, vela
 from pocketzoo.export.checks.subject import Subject
+from pocketzoo.export.ethos_form import for_ethos_u
 from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.graphs import TFLITE_NAMES
@@ -26,6 +27,7 @@ from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, s
 from pocketzoo.export.samples import Samples
 from pocketzoo.export.tflite_graph import tflite_nodes
 from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.layers import SpatialAttention
 
 LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")
 needs_micro = pytest.mark.skipif(sys.platform != "linux", reason="there is no tflite-micro for other systems")
@@ -212,10 +214,23 @@ def test_vela_names_what_it_leaves_to_the_cpu(tmp_path):
     assert not failed(vela.compiled_for("Ethos-U55")(tolerant))
 
 
-def test_file_that_vela_does_not_compile_fails(tmp_path):
-    subject = subject_of(net(), tmp_path)
-    subject.path.write_bytes(subject.path.read_bytes()[:200])
-    assert list(failed(vela.compiled_for("Ethos-U85")(subject))) == ["compiles"]
+def test_attention_to_places_runs_on_the_npu_and_is_proven_in_that_form(tmp_path):
+    """Vela leaves means over the channels to the CPU; as convolutions they are the same."""
+    subject = subject_of(net(SpatialAttention(name="attention"), classes=40), tmp_path)
+    check = vela.compiled_for("Ethos-U55")(subject)
+    assert check.status == "passed"
+    assert "relative difference" in {gate.name for gate in check.gates}
+    means = {node.layers for node in tflite_nodes(subject.path.read_bytes()) if node.operator == "MEAN"}
+    fitted = for_ethos_u(subject.path.read_bytes())
+    assert means - {node.layers for node in tflite_nodes(fitted) if node.operator == "MEAN"} == {("Mean",)}
+
+
+def test_what_vela_does_not_compile_fails_with_its_last_words(tmp_path, monkeypatch):
+    monkeypatch.setitem(vela.ACCELERATORS, "Ethos-U85", vela.Accelerator("ethos-u85-256", "Nowhere", "Sram_Only"))
+    check = vela.compiled_for("Ethos-U85")(subject_of(net(), tmp_path))
+    assert list(failed(check)) == ["compiles"]
+    assert "Nowhere" in failed(check)["compiles"]
+    assert check.files == ()
 
 
 def test_edge_tpu_is_asked_by_its_list_only(checks, tmp_path):

@@ -46,13 +46,15 @@ def test_softmax_of_a_segmentation_is_named_by_its_layer():
 
 
 def test_vela_says_what_it_would_leave_to_the_cpu():
-    image = keras.Input((8, 8, 4))
-    attended = layers.SpatialAttention(name="attention")(keras.layers.Conv2D(4, 3)(image))
-    output = keras.layers.Dense(4, activation="softmax")(keras.layers.GlobalAveragePooling2D()(attended))
-    report = lint(keras.Model(image, output, name="net"), "edge-ethos-u55")
+    report = lint(net(keras.layers.UpSampling2D(4, interpolation="bilinear", name="fourfold")), "edge-ethos-u55")
     assert report.asked == "Vela"
-    assert [(one.layers, one.operator) for one in report.objections] == [(("before attention_join",), "MEAN")]
+    assert [(one.layers, one.operator) for one in report.objections] == [(("fourfold",), "RESIZE_BILINEAR")]
     assert report.facts["sram_bytes"] > 0
+
+
+def test_what_a_composite_does_between_its_layers_is_told_by_the_next():
+    objections = lint(net(layers.L2Pool2D(name="pool")), "edge-tpu").objections
+    assert (objections[0].layers, objections[0].operator) == (("before pool_mean",), "SQUARE")
 
 
 @pytest.mark.parametrize(
