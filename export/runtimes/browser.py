@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
+from urllib.parse import unquote
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SILENCE = 300
@@ -125,7 +126,7 @@ class _Handler(SimpleHTTPRequestHandler):
         super().__init__(*connection)
 
     def do_GET(self) -> None:
-        path = self.path.lstrip("/").partition("?")[0]
+        path = unquote(self.path.lstrip("/").partition("?")[0])
         found = None if ".." in path.split("/") else self.answer(path)
         if isinstance(found, Path):
             found = found.read_bytes() if found.is_file() else None

@@ -170,10 +170,14 @@ def test_browser_that_ends_is_told_from_a_page_that_answers():
         next(posts("/bin/false", "page.html", lambda path: None, ()))
 
 
-def test_nothing_outside_the_bundle_is_served(tmp_path):
+@pytest.mark.parametrize(
+    ("path", "status"), [("my%20net.onnx", 200), ("none", 404), ("../secret", 404), ("%2e%2e/secret", 404)]
+)
+def test_nothing_outside_the_bundle_is_served(tmp_path, path, status):
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "my net.onnx").write_text("net")
     with serving(lambda path: tmp_path / "bundle" / path, None) as address:
         connection = http.client.HTTPConnection(address.removeprefix("http://"))
-        connection.request("GET", "/../secret")
-        assert connection.getresponse().status == 404
+        connection.request("GET", f"/{path}")
+        assert connection.getresponse().status == status
