@@ -1,5 +1,6 @@
 """The export form to ONNX files of floats."""
 
+import numpy as np
 import onnx
 import onnxslim
 import tf2onnx
@@ -34,7 +35,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
             inputs_as_nchw=[graph.inputs[0].name],
             outputs_as_nchw=[answer.name for answer in graph.outputs if len(answer.shape) == 4],
         )
-        model = onnxslim.slim(model, skip_fusion_patterns=_fusions_to_skip(model))
+        model = onnxslim.slim(_without_computed_biases(model))
     model = fold_flattening(model)
     model.graph.name = form.metadata.model
     return finished(model, form)
@@ -65,8 +66,22 @@ def finished(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
     return model
 
 
-def _fusions_to_skip(model: onnx.ModelProto) -> list[str]:
-    """Where a map is 1x1, tf2onnx takes its addition for a bias; onnxslim's fusion fails on a bias that is computed."""
+def _without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with additions where convolutions have a bias that is no constant.
+
+    TensorFlow takes the addition of two maps of 1x1 for a bias; onnxslim and quantisation mean constants by it.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
-    biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
-    return [] if constants.issuperset(biases) else ["FusionConvMul"]
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.append(node)
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in constants:
+            name, conv = node.output[0], model.graph.node[-1]
+            bias = conv.input.pop()
+            conv.output[0] = f"{name}_unbiased"
+            axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{name}_axes")
+            model.graph.initializer.append(axes)
+            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
+            model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
+    return model
