@@ -18,6 +18,9 @@ def export(
         str | None,
         typer.Option(help="'digits' or a folder: its train split calibrates, its test split is what is proven on."),
     ] = None,
+    keep_float: Annotated[
+        str | None, typer.Option(help="Layers that int8 leaves in floats, such as 'head_*', several with commas.")
+    ] = None,
     skip_unreadable: SkipUnreadable = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -41,6 +44,7 @@ def export(
             targets=names,
             calibration=images and images.train,
             evaluation=images and images.test,
+            keep_float=keep_float.split(",") if keep_float else (),
             overwrite=overwrite,
         )
     if as_json:

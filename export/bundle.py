@@ -43,6 +43,7 @@ def export_model(
     targets: Sequence[str] = ("mobile",),
     calibration: Any = None,
     evaluation: Any = None,
+    keep_float: Sequence[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
     """Exports `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
@@ -61,6 +62,8 @@ def export_model(
         evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms; only a
             classifier's labels are used. Without them artifacts are held against Keras on the calibration images,
             without these on noise, and the gates that cannot be measured so are marked as skipped.
+        keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`; the report names those
+            that suffer most.
         overwrite: Replace a bundle that is in the way.
 
     Raises:
@@ -86,7 +89,7 @@ def export_model(
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records = [
             _prove(file, kind, targets, reference, form, weights_now=weights_sha256(model))
-            for file, kind in write_artifacts(form, formats, calibration, folder)
+            for file, kind in write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
         ]
         manifest = _manifest(form, targets, records, skipped, calibration, reference)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
@@ -108,6 +111,7 @@ def _evaluation(source: Any, shape: tuple[int, int, int], classes: int | None) -
 
 def _calibration(source: Any, evaluation: Samples | None, shape: tuple[int, int, int], classes: int | None) -> Samples:
     samples = Samples.of(source, "calibration", shape, classes, most=CALIBRATION_IMAGES)
+    samples.check_no_noise("calibration")
     if evaluation is not None:
         samples = samples.without(evaluation)
         if not len(samples):
@@ -163,6 +167,7 @@ def _prove(
         gzip_bytes=len(gzip.compress(content)),
         input=Tensor(**asdict(artifact.input)),
         output=Tensor(**asdict(artifact.output)),
+        noise_db=artifact.metadata.making.noise_db,
         operators=operators(file),
         gates=(
             Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1),

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
 
 from ..layers import Head, PixelNormalization
 from ..zoo.errors import InputError
@@ -16,7 +18,8 @@ from .integer_form import activation_bits, with_rounded_kernels
 from .metadata import Metadata
 from .plain_convolutions import plain_convolutions
 
-OUTPUT = "probabilities"
+Frozen = tuple[tf.compat.v1.GraphDef, list[tf.Tensor], list[tf.Tensor], tf.types.experimental.ConcreteFunction]
+"""A graph, its inputs and outputs, and the function of it."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class ExportForm:
 
     flat: keras.Model
     serve: Callable[[tf.Tensor], dict[str, tf.Tensor]]
-    """A `tf.function` from image `(1, height, width, channels)` to probabilities `(1, classes)`, in inference mode."""
+    """A `tf.function` from image `(1, height, width, channels)` to its answer, by name, in inference mode."""
     metadata: Metadata
     activation_bits: int | None = None
     """8 or 16 where the model was trained for integers, and so knows the ranges of its activations."""
@@ -51,14 +54,23 @@ class ExportForm:
         bits = activation_bits(flat)
         if bits is not None:
             flat = with_rounded_kernels(flat)
+        metadata = model_metadata(model)
         image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
 
         @tf.function(input_signature=[image], autograph=False)
         def serve(image):
             with plain_convolutions():  # this body runs when it is traced
-                return {OUTPUT: flat(image, training=False)}
+                return {metadata.answer: flat(image, training=False)}
 
-        return cls(flat, serve, model_metadata(model), bits)
+        return cls(flat, serve, metadata, bits)
+
+    @cached_property
+    def frozen(self) -> Frozen:
+        """`serve` with its weights as constants; to make them so takes as long as a conversion."""
+        function, graph = convert_variables_to_constants_v2_as_graph(
+            self.serve.get_concrete_function(), lower_control_flow=False
+        )
+        return graph, function.inputs, function.outputs, function
 
     @property
     def kernels(self) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from .metadata import Metadata
+from .metadata import ImagesRecord, Metadata
 
 
 class _Record(BaseModel):
@@ -96,6 +96,8 @@ class ArtifactRecord(_Record):
     gzip_bytes: int
     input: Tensor
     output: Tensor
+    noise_db: dict[str, float] = {}
+    """Of int8: the layers that suffer most from it, signal-to-noise ratio in decibels, the worst first."""
     operators: dict[str, int]
     """How often each operator is there, by its name and version, such as `CONV_2D v3` or `Conv 17`."""
     gates: tuple[Gate, ...]
@@ -113,15 +115,6 @@ class ArtifactRecord(_Record):
     def passed(self) -> bool:
         """Whether no gate failed."""
         return all(gate.status != "failed" for _, gate in self.located_gates)
-
-
-class ImagesRecord(_Record):
-    """Which images were used."""
-
-    count: int
-    sha256: str
-    keras_accuracy: float | None = None
-    """Of the model that was exported, 0..1, where the labels are known."""
 
 
 class Manifest(_Record):

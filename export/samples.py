@@ -8,6 +8,9 @@ import numpy as np
 
 from ..zoo.errors import InputError
 
+LEAST_CORRELATION = 0.1
+"""Of neighbouring pixels, in images."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -58,6 +61,20 @@ class Samples:
         taken = {_key(image) for image in other.images}
         keep = np.array([_key(image) not in taken for image in self.images], bool)
         return Samples(self.images[keep], None if self.labels is None else self.labels[keep])
+
+    def check_no_noise(self, what: str) -> None:
+        """Raises InputError where neighbouring pixels have nothing to do with one another.
+
+        In photographs and drawings they are alike, and that is what layers answer to: the ranges that noise shows are
+        not those of any image. Measured is the correlation of pixels with those below and to the right, over all
+        images, each about its own mean: digits, photographs and textures come to 0.3 and more, noise to 0.
+        """
+        pixels = np.float32(self.images)
+        pixels = pixels - pixels.mean(axis=(1, 2), keepdims=True)
+        variance = np.mean(pixels**2)
+        neighbours = [np.mean(pixels[:, 1:] * pixels[:, :-1]), np.mean(pixels[:, :, 1:] * pixels[:, :, :-1])]
+        if variance > 0 and max(map(abs, neighbours)) < LEAST_CORRELATION * variance:
+            raise InputError(f"{what} is noise: its pixels have nothing to do with their neighbours; give real images.")
 
     @property
     def sha256(self) -> str:

@@ -1,5 +1,7 @@
 """The export form to ONNX files of floats."""
 
+import os
+
 import numpy as np
 import onnx
 import onnxslim
@@ -10,9 +12,12 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from ..zoo.errors import InputError
 from .flattening import fold_flattening
 from .form import ExportForm
-from .metadata import KEY
+from .making import artifact_metadata
+from .metadata import KEY, Metadata
 from .quiet import quiet
 
+# tf2onnx then does not copy the graph before each of its steps, which takes gigabytes, nor swallow what a step raises.
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
 
 
@@ -38,7 +43,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
         model = onnxslim.slim(_without_computed_biases(model))
     model = fold_flattening(model)
     model.graph.name = form.metadata.model
-    return finished(model, form)
+    return finished(model, artifact_metadata(form, "onnx-fp32", layout="NCHW"))
 
 
 def to_half(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
@@ -55,12 +60,11 @@ def to_half(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
     # the runtime on the CPU puts in a cast where it has none.
     half = OnnxModel(convert_float_to_float16(half, keep_io_types=True, op_block_list=[]))
     half.topological_sort()  # casts were put at the end
-    return finished(half.model, form)
+    return finished(half.model, artifact_metadata(form, "onnx-fp16", layout="NCHW"))
 
 
-def finished(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
+def finished(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:
     """The model with what it says of itself, checked by ONNX's own checker."""
-    metadata = form.metadata.model_copy(update={"layout": "NCHW"})
     onnx.helper.set_model_props(model, {KEY: metadata.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
     return model
