@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..zoo.errors import InputError
 from . import console, options
 from .heavy import import_tensorflow
 from .options import Json, Overwrite, SkipUnreadable
@@ -21,6 +22,10 @@ def export(
     keep_float: Annotated[
         str | None, typer.Option(help="Layers that int8 leaves in floats, such as 'head_*', several with commas.")
     ] = None,
+    input_size: Annotated[
+        str | None, typer.Option(help="Height and width of the artifacts of a model that leaves them open: 224x224.")
+    ] = None,
+    batch: Annotated[str, typer.Option(help="1, or N: any number of images at once (ONNX in floats).")] = "1",
     skip_unreadable: SkipUnreadable = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -44,6 +49,8 @@ def export(
             targets=names,
             calibration=images and images.train,
             evaluation=images and images.test,
+            input_size=_size(input_size),
+            batch=_batch(batch),
             keep_float=keep_float.split(",") if keep_float else (),
             overwrite=overwrite,
         )
@@ -52,3 +59,19 @@ def export(
     else:
         console.show_manifest(manifest)
         typer.echo(f"Bundle: {out}")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """Height and width, from `224x192`."""
+    if text is None:
+        return None
+    sides = text.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise InputError(f"--input-size is {text!r}; it takes height and width, such as 224x192.")
+    return int(sides[0]), int(sides[1])
+
+
+def _batch(text: str) -> int | str:
+    if text not in ("1", "N"):
+        raise InputError(f"--batch is {text!r}; it takes 1 or N.")
+    return 1 if text == "1" else "N"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from .proof import ProofError, Reference
 from .report import write_report
 from .samples import Samples
 from .targets import checks_of, formats_of, integer_formats, takers_of, targets_of
+from .tensors import closed
 
 if TYPE_CHECKING:
     import keras
@@ -44,6 +45,8 @@ def export_model(
     calibration: Any = None,
     evaluation: Any = None,
     keep_float: Sequence[str] = (),
+    input_size: tuple[int, int] | None = None,
+    batch: Literal[1, "N"] = 1,
     overwrite: bool = False,
 ) -> Manifest:
     """Exports `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
@@ -52,7 +55,7 @@ def export_model(
     only if every artifact passes.
 
     Args:
-        model: A model for images of one fixed size, with one answer. It is not changed.
+        model: A model for images, with one answer. It is not changed.
         out_dir: The bundle's directory.
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
@@ -64,6 +67,9 @@ def export_model(
             without these on noise, and the gates that cannot be measured so are marked as skipped.
         keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`; the report names those
             that suffer most.
+        input_size: Height and width of the artifacts, where the model leaves them open. Without it they stay open,
+            which the formats in floats alone can have.
+        batch: 1, or "N" for any number of images at once, which ONNX in floats alone can have.
         overwrite: Replace a bundle that is in the way.
 
     Raises:
@@ -75,7 +81,11 @@ def export_model(
 
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
-    form = ExportForm.of(model)
+    if batch == "N" and any(kind.suffix != ".onnx" or kind.quantized for kind in formats):
+        names = ", ".join(kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized)
+        raise InputError(f"batch is 'N', which ONNX in floats can have, and {names} cannot; export them with batch 1.")
+    open_size = all(kind.open_size for kind in formats)
+    form = ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
     if form.activation_bits is not None:
         formats = integer_formats(formats, form.activation_bits)
     shape = form.metadata.image_shape
@@ -147,7 +157,7 @@ def _reference(
     elif calibration is not None:
         samples, origin = Samples(calibration.images, None), "calibration images"
     else:
-        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *shape))
+        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *closed(shape)))
         samples, origin = Samples(noise, None), "noise"
     return Reference(samples, origin, model.predict(samples.images, verbose=0), task)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..zoo.errors import InputError
 from .form import ExportForm
 from .formats import Format
+from .layer_names import chosen_layers
 from .samples import Samples
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ def write_artifacts(
         keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`.
 
     Raises:
-        InputError: A pattern fits no layer, or a format cannot be made of the model.
+        InputError: A pattern fits no layer, a format cannot leave layers out, or cannot be made of the model.
     """
+    if keep_float:
+        _check_keep_float(form, formats, keep_float)
     with TemporaryDirectory() as work:
         onnx_files = _OnnxFiles(form, calibration, keep_float, Path(work))
         for kind in formats:
@@ -50,6 +53,16 @@ def write_artifacts(
                 content = onnx_files.model(kind).SerializeToString()
             path.write_bytes(content)
             yield path, kind
+
+
+def _check_keep_float(form: ExportForm, formats: Sequence[Format], keep_float: Sequence[str]) -> None:
+    """Raises InputError where no layer can be left in floats, before anything is converted."""
+    chosen_layers([layer.name for layer in form.flat.layers], keep_float)
+    if form.activation_bits is not None:
+        raise InputError(f"keep_float is for integers by calibration; {form.metadata.model} was trained for integers.")
+    for kind in formats:
+        if kind.quantized and kind.activation_bits != 8:
+            raise InputError(f"keep_float is for int8; {kind.name} cannot leave layers in floats.")
 
 
 class _OnnxFiles:

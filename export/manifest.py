@@ -46,7 +46,8 @@ class Tensor(_Record):
     """An input or output as the runtime reports it."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
+    """None where a size is open."""
     dtype: str
     scale: float | None
     zero_point: int | None

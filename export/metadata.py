@@ -63,8 +63,8 @@ class Metadata(BaseModel):
     """What the answer is."""
     labels: tuple[str, ...]
     """Names of the classes (or other outputs), in their order."""
-    image_shape: tuple[int, int, int]
-    """Height, width, channels."""
+    image_shape: tuple[int | None, int | None, int]
+    """Height, width, channels; None where the size is open."""
     layout: Literal["NHWC", "NCHW"] = "NHWC"
     """Where the channels of maps stand: first in ONNX, last elsewhere."""
     pixel_range: tuple[float, float] = (0.0, 255.0)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..zoo.errors import InputError
+from .tensors import fits
 
 LEAST_CORRELATION = 0.1
 """Of neighbouring pixels, in images."""
@@ -104,7 +105,7 @@ def _spread(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarr
 def _check_pixels(images: np.ndarray, what: str, shape: tuple[int, int, int]) -> None:
     if images.dtype.kind not in "uif":
         raise InputError(f"{what} is of {images.dtype}; it takes images, (images, labels) or a split.")
-    if images.ndim != 4 or not len(images) or images.shape[1:] != shape:
+    if images.ndim != 4 or not len(images) or not fits(images.shape[1:], shape):
         raise InputError(f"{what} has shape {images.shape}; the model takes (count, {', '.join(map(str, shape))}).")
     if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
         raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")

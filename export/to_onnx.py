@@ -43,6 +43,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
         model = onnxslim.slim(_without_computed_biases(model))
     model = fold_flattening(model)
     model.graph.name = form.metadata.model
+    _name_open_sizes(model.graph)
     return finished(model, artifact_metadata(form, "onnx-fp32", layout="NCHW"))
 
 
@@ -68,6 +69,16 @@ def finished(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:
     onnx.helper.set_model_props(model, {KEY: metadata.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _name_open_sizes(graph: onnx.GraphProto) -> None:
+    """Gives the open sizes of the image, and the number of answers if that is open, the names that people know."""
+    for name, side in zip("NCHW", graph.input[0].type.tensor_type.shape.dim, strict=True):
+        if not side.dim_value:
+            side.dim_param = name
+    for answer in graph.output:
+        if not answer.type.tensor_type.shape.dim[0].dim_value:
+            answer.type.tensor_type.shape.dim[0].dim_param = "N"
 
 
 def _without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:

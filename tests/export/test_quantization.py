@@ -62,7 +62,8 @@ def test_layers_that_are_to_stay_in_floats_do(kept):
     for operator in interpreter._get_ops_details():
         if operator["op_name"] not in ("QUANTIZE", "DEQUANTIZE"):
             output = tensors[operator["outputs"][0]]
-            in_head = output["name"] == "probabilities" or "head_dense" in layers_of(output["name"])
+            layers = layers_of(output["name"])
+            in_head = not layers or "head_dense" in layers  # the answer has no layer's name
             types[in_head].add(np.dtype(output["dtype"]).name)
     assert types == {True: {"float32"}, False: {"int8"}}
     for file in ("lenet5-int8.onnx", "lenet5-int8-tensorrt.onnx"):
@@ -105,6 +106,12 @@ def test_pattern_that_fits_no_layer_is_refused(trained, digits, tmp_path):
             trained, tmp_path / "out", targets="edge", calibration=digits.train, keep_float=["head_dence"]
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sixteen_bits_leave_no_layer_out(trained, digits, tmp_path):
+    how = {"targets": "int16x8", "calibration": digits.train, "keep_float": ["head_dense"]}
+    with pytest.raises(zoo.InputError, match="keep_float is for int8; tflite-int16x8 cannot leave layers in floats"):
+        export.export_model(trained, tmp_path / "out", **how)
 
 
 @pytest.mark.parametrize(
