@@ -22,6 +22,7 @@ from . import (
     find_lr,
     fine_tune,
     info,
+    lint,
     models,
     predict,
     prune,
@@ -54,6 +55,7 @@ app.command()(cluster.cluster)
 app.command()(quantize.quantize)
 app.command()(distill.distill)
 app.command()(compress.compress)
+app.command()(lint.lint)
 app.command()(export.export)
 app.command()(targets.targets)
 app.command()(predict.predict)

@@ -30,6 +30,8 @@ class Rule(BaseModel):
     """Whether an activation may be part of it."""
     grouped: bool = True
     """Whether a convolution may be in groups."""
+    integers: bool = True
+    """Whether TFLite's converter makes integers of it; of some it dies."""
     added_by: str | None = None
     """Method of TensorFlow Lite Micro's `MicroMutableOpResolver` that registers it."""
 
@@ -45,6 +47,7 @@ class Rule(BaseModel):
             f"at {area} places, {self.max_places} at most": _exceeds(area, self.max_places),
             f"{channels} channels, {self.max_channels} at most": _exceeds(channels, self.max_channels),
             "with an activation in it": node.fused_activation and not self.fused_activation,
+            "TFLite's converter dies of it where integers are wanted": not self.integers,
             "in groups": node.grouped and not self.grouped,
         }
         return next((reason for reason, holds in objections.items() if holds), None)

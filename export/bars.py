@@ -10,6 +10,9 @@ SHARES = ("agreement",)
 BUDGETS = ("arena_bytes", "sram_bytes")
 """What a model may take where memory is short: of TensorFlow Lite Micro's arena, of an Ethos-U."""
 
+TOLERATED = ("operators_on_cpu", "operators_refused")
+"""How many operators an NPU may leave to the processor; none by default."""
+
 
 def checked_bars(bars: Mapping[str, float], task: str) -> dict[str, float]:
     """Bars by name, as the fields of `formats.Format` are called; blanks may stand for underscores.
@@ -18,7 +21,7 @@ def checked_bars(bars: Mapping[str, float], task: str) -> dict[str, float]:
         InputError: There is no such bar for this task, or its value cannot be.
     """
     loss = (MEASURES[task].bar,) if task in MEASURES else ()
-    allowed = ("relative_difference", *SHARES, *loss, *BUDGETS)
+    allowed = ("relative_difference", *SHARES, *loss, *BUDGETS, *TOLERATED)
     checked = {}
     for given, bar in bars.items():
         name = given.strip().lower().replace(" ", "_")

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from typing import Literal
 
 import flatbuffers
@@ -103,9 +104,14 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
     model.metadata = [*(model.metadata or []), entry]
     builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    file = io.BytesIO(bytes(builder.Output()))
+    return append_labels(bytes(builder.Output()), metadata.labels)
+
+
+def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
+    """A TFLite file with `labels.txt` in a zip at its end."""
+    file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(metadata.labels))
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(labels))
     return file.getvalue()
 
 

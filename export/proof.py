@@ -31,6 +31,14 @@ class Reference:
     task: str = "classification"
     """What the answers are."""
 
+    def at_most(self, count: int) -> "Reference":
+        """The same with at most `count` of the images, spread evenly."""
+        if len(self.samples) <= count:
+            return self
+        chosen = np.linspace(0, len(self.samples) - 1, count).round().astype(int)
+        labels = None if self.samples.labels is None else self.samples.labels[chosen]
+        return replace(self, samples=Samples(self.samples.images[chosen], labels), outputs=self.outputs[chosen])
+
     def first(self, count: int) -> "Reference":
         """The same with the first `count` images alone, for runtimes that take seconds for one."""
         labels = None if self.samples.labels is None else self.samples.labels[:count]

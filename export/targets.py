@@ -18,6 +18,8 @@ class Target:
     those of the artifact."""
     about: str
     """What runs there."""
+    operators: str | None = None
+    """Name of the list of the operators that it accepts, for `accepted.operator_list`, if there is one."""
 
 
 TARGETS = {
@@ -25,8 +27,24 @@ TARGETS = {
         dict.fromkeys(("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-int8"), LITERT),
         "phones, on the CPU: LiteRT with XNNPACK and without",
     ),
-    "mobile-gpu": Target({"tflite-fp16": ("litert", "litert-gpu")}, "phones, on the GPU: LiteRT's GPU delegate"),
-    "edge-mcu": Target({"tflite-int8": ("litert",)}, "microcontrollers: TensorFlow Lite Micro"),
+    "mobile-gpu": Target(
+        {"tflite-fp16": ("litert", "litert-gpu")}, "phones, on the GPU: LiteRT's GPU delegate", "gpu_delegate"
+    ),
+    "edge-mcu": Target(
+        {"tflite-int8": ("litert", "tflite-micro", "c-source")},
+        "microcontrollers: TensorFlow Lite Micro, and as C++",
+        "tflite_micro",
+    ),
+    "edge-ethos-u55": Target(
+        {"tflite-int8": ("litert", "vela-u55")}, "Arm's NPU for microcontrollers, by Vela", "ethos_u55_u65"
+    ),
+    "edge-ethos-u65": Target(
+        {"tflite-int8": ("litert", "vela-u65")}, "Arm's NPU for small Linux boards, by Vela", "ethos_u55_u65"
+    ),
+    "edge-ethos-u85": Target({"tflite-int8": ("litert", "vela-u85")}, "Arm's larger NPU, by Vela", "ethos_u85"),
+    "edge-tpu": Target(
+        {"tflite-int8": ("litert", "edge-tpu")}, "Coral's Edge TPU, by its list of operators", "edge_tpu"
+    ),
     "int16x8": Target(
         {"tflite-int16x8": ("litert",)}, "where int8 is too coarse: 16-bit activations, slow on most CPUs"
     ),
@@ -52,7 +70,7 @@ TARGETS = {
 }
 GROUPS = {
     "mobile": ("mobile-cpu", "mobile-gpu"),
-    "edge": ("edge-mcu",),
+    "edge": ("edge-mcu", "edge-ethos-u55", "edge-ethos-u65", "edge-ethos-u85"),  # nothing of edge-tpu can be tried here
     "server": ("server-int8", "openvino"),
 }
 """Names for several targets."""

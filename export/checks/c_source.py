@@ -31,7 +31,7 @@ int main() {{
   std::fwrite(kModel, 1, kModelBytes, stdout);
   std::fprintf(stderr, "%d %.9g %d %.9g %d\\n", static_cast<int>(reinterpret_cast<std::uintptr_t>(kModel) % 16),
                kInputScale, kInputZeroPoint, kOutputScale, kOutputZeroPoint);
-  for (const char* label : kLabels) std::fprintf(stderr, "%s\\n", label);
+  for (const char* label : kLabels) std::fprintf(stderr, "%s%c", label, 0);
 }}
 """
 
@@ -85,8 +85,9 @@ def _compiled_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[st
         command = [compiler, *OPTIONS, f"-I{source.parent}", main, source, "-o", program]
         subprocess.run(command, check=True, capture_output=True)
         done = subprocess.run([program], check=True, capture_output=True)
-    offset, *constants = done.stderr.decode().split("\n", 1)[0].split()
-    return done.stdout, offset == "0", [*constants, *done.stderr.decode().split("\n")[1:-1]]
+    constants, _, labels = done.stderr.decode().partition("\n")
+    offset, *numbers = constants.split()
+    return done.stdout, offset == "0", [*numbers, *labels.split("\0")[:-1]]
 
 
 def _expected(input_: TensorInfo, output: TensorInfo, metadata: Metadata) -> list[str]:

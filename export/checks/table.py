@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import browser, c_source, litert, litert_gpu, onnx_runtime, openvino, tflite_micro, web_page
+from . import browser, c_source, edge_tpu, litert, litert_gpu, onnx_runtime, openvino, tflite_micro, vela, web_page
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
@@ -15,6 +15,10 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "onnxruntime-tensorrt": onnx_runtime.on_tensorrt,
     "tflite-micro": tflite_micro.in_micro,
     "c-source": c_source.compiled,
+    "vela-u55": vela.compiled_for("Ethos-U55"),
+    "vela-u65": vela.compiled_for("Ethos-U65"),
+    "vela-u85": vela.compiled_for("Ethos-U85"),
+    "edge-tpu": edge_tpu.accepted,
     "litert-gpu": litert_gpu.on_gpu,
     "web-page": web_page.written,
     "web-onnx-wasm": browser.onnx_on_wasm,

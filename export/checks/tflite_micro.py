@@ -42,7 +42,7 @@ def in_micro(subject: Subject) -> Check:
     check = judge(NAME, release, artifact.output.to_real(run.outputs), subject.kind, reference)
     facts = {"arena_bytes": arena_bytes, "images": len(tensors)}
     gates = (Gate.measured("operators refused", 0, "<=", 0), *within_budget(subject, facts))
-    return check.model_copy(update={"facts": facts, "gates": (*gates, *check.gates)})
+    return check.model_copy(update={"facts": facts | check.facts, "gates": (*gates, *check.gates)})
 
 
 def _first_refused(content: bytes, tensor: np.ndarray) -> tuple[str, str]:

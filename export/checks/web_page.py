@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from pathlib import Path
 
 from ..formats import FORMATS
@@ -44,10 +45,7 @@ def page(folder: Path, metadata: Metadata) -> str:
         "bundle": json.dumps(bundle).replace("<", "\\u003c"),  # a label could end the script that this stands in
         **PACKAGES,
     }
-    text = TEMPLATE.read_text(encoding="utf-8")
-    for name, value in filled.items():
-        text = text.replace(f"{{{{{name}}}}}", value)
-    return text
+    return re.sub(r"\{\{(.+?)\}\}", lambda place: filled[place[1]], TEMPLATE.read_text(encoding="utf-8"))
 
 
 def most_concatenated(path: Path) -> int:

@@ -60,7 +60,7 @@ def posts(
         BrowserError: Nothing comes for `SILENCE` seconds, or the browser ends.
     """
     news: Queue[tuple[str, bytes]] = Queue()
-    with _serving(answer, news) as host, _browsing(browser, f"{host}/{address}", flags) as process:
+    with serving(answer, news) as host, _browsing(browser, f"{host}/{address}", flags) as process:
         path = ""
         while path != "end":
             path, body = _next(news, process)
@@ -79,7 +79,7 @@ def _next(news: Queue[tuple[str, bytes]], process: subprocess.Popen) -> tuple[st
 
 
 @contextmanager
-def _serving(answer: Callable[[str], bytes | Path | None], news: Queue[tuple[str, bytes]]) -> Iterator[str]:
+def serving(answer: Callable[[str], bytes | Path | None], news: Queue[tuple[str, bytes]]) -> Iterator[str]:
     """A server on this machine, for the block; its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, answer, news))
     thread = Thread(target=server.serve_forever, daemon=True)
