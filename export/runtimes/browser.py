@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ def _next(news: Queue[tuple[str, bytes]], process: subprocess.Popen) -> tuple[st
 @contextmanager
 def serving(answer: Callable[[str], bytes | Path | None], news: Queue[tuple[str, bytes]]) -> Iterator[str]:
     """A server on this machine, for the block; its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, answer, news))
+    server = _Server(("127.0.0.1", 0), partial(_Handler, answer, news))
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -106,6 +107,13 @@ def _browsing(browser: str, address: str, flags: tuple[str, ...]) -> Iterator[su
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *request) -> None:
+        """Tells of all but connections that the browser dropped when it ended."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*request)
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -15,6 +15,8 @@ NO_GPU = "Failed to initialize WebGPU environment"
 """What LiteRT logs where it finds no GPU."""
 DEVICE = re.compile(r"Selected adapter: (.*)")
 """What it logs of the one that it finds."""
+REFUSED = re.compile(r"not supported by GPU delegate:\n(.*?)\n\d+ operations", re.DOTALL)
+"""What it logs of the operators that the delegate does not take."""
 SWIFTSHADER = ("/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib64/chromium-browser/vk_swiftshader_icd.json")
 """Where Debian and Fedora put what Chromium brings: Vulkan's loader, and a GPU in software."""
 
@@ -65,7 +67,7 @@ def run_on_gpu(path: Path, images: np.ndarray) -> GpuRun:
         if NO_GPU in done.stderr:
             raise NoGpuError
         if done.returncode:
-            raise GpuError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
+            raise GpuError(_last_words(done.stderr) or f"the process ended with {done.returncode}")
         with np.load(answers) as found:
             fully, outputs, milliseconds = found["fully_accelerated"], found["outputs"], found["milliseconds"]
     device = DEVICE.search(done.stderr)
@@ -77,6 +79,14 @@ def _start(path: Path, images: Path, answers: Path, environment: dict[str, str])
     return subprocess.run(
         command, env=os.environ | environment, capture_output=True, text=True, errors="replace", check=False
     )
+
+
+def _last_words(log: str) -> str:
+    """Of a process that failed."""
+    refused = REFUSED.search(log)
+    if refused:
+        return ", ".join(line.strip(" :") for line in refused[1].splitlines())
+    return next((line for line in reversed(log.splitlines()) if line and not line.startswith("INFO")), "")
 
 
 def _run(path: str, images: str, answers: str) -> None:

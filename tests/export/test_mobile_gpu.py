@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 
 from pocketzoo import export
@@ -47,6 +48,8 @@ def test_operator_that_the_delegate_refuses_is_named(tmp_path, pixels):
     assert check.status == "failed"
     assert gate.figure >= 1
     assert "axes, 4 at most" in gate.reason
+    if not check.skipped:
+        assert "TILE: Tensor dimensions must be less than 5" in gates_of(check)["fully accelerated"].reason
 
 
 def test_without_a_gpu_it_is_skipped_and_the_operators_are_still_looked_at(trained, tmp_path, pixels, monkeypatch):
@@ -61,5 +64,13 @@ def test_without_a_gpu_it_is_skipped_and_the_operators_are_still_looked_at(train
 
 def test_model_of_which_the_process_dies_is_an_error_of_that_model(tmp_path, pixels):
     (tmp_path / "broken.tflite").write_bytes(b"    TFL3" + bytes(100))
-    with pytest.raises(GpuError):
+    with pytest.raises(GpuError, match="Failed to build flatbuffer model"):
         run_on_gpu(tmp_path / "broken.tflite", pixels(2, 8, 8, 3))
+
+
+def test_fewer_images_keep_their_labels_and_answers(pixels):
+    images, labels, outputs = pixels(5, 2, 2, 1), np.arange(5), np.eye(5, dtype="float32")
+    few = Reference(Samples(images, labels), "evaluation images", outputs).first(3)
+    assert np.array_equal(few.samples.images, images[:3])
+    assert (few.samples.labels.tolist(), few.outputs.tolist()) == ([0, 1, 2], outputs[:3].tolist())
+    assert few.accuracy == 1

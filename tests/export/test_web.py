@@ -23,6 +23,7 @@ WEB_CHECKS = {
     "Chromium, ONNX Runtime on WebAssembly": "onnx-fp32",
     "Chromium, ONNX Runtime on WebGPU": "onnx-fp32",
 }
+needs_packages = pytest.mark.skipif(browser.find_packages() is None, reason=f"not there: {web_page.INSTALL}")
 needs_chromium = pytest.mark.skipif(find_browser() is None, reason="no Chromium is on the PATH")
 
 
@@ -101,7 +102,7 @@ def test_without_chromium_or_packages_it_is_skipped_with_the_line_that_installs_
 
 
 @needs_chromium
-@pytest.mark.skipif(browser.find_packages() is None, reason=f"the page's packages are missing: {web_page.INSTALL}")
+@needs_packages
 def test_what_the_page_cannot_open_fails_with_what_it_said(subject, tmp_path):
     (tmp_path / subject.path.name).write_bytes(subject.path.read_bytes()[:1000])
     broken = Subject(tmp_path / subject.path.name, subject.kind, subject.metadata, subject.reference)
@@ -137,6 +138,31 @@ def test_page_reads_pictures_as_predict_does(tmp_path, manifest, channels):
         seen = np.frombuffer(answer, "float32").reshape(24, 40, channels)
         read = read_image(tmp_path / name, height=24, width=40, channels=channels)
         assert np.abs(seen - read).max() <= 1, name
+
+
+WATCH = """<script type="module">
+const camera = document.getElementById("camera");
+camera.click();
+while (!document.getElementById("timing").textContent.includes("last 3")) await new Promise(requestAnimationFrame);
+camera.click();
+const seen = document.querySelectorAll("#answer li").length;
+await fetch("end", {method: "POST", body: JSON.stringify({seen, offers: camera.textContent})});
+</script>"""
+
+
+@needs_chromium
+@needs_packages
+def test_page_answers_what_the_camera_shows_until_it_is_stopped(bundle):
+    text = ((bundle / "index.html").read_text() + WATCH).encode()
+    packages = browser.find_packages()
+
+    def served(path):
+        folder, _, rest = path.partition("/")
+        return text if path == "page.html" else packages / rest if folder == "node_modules" else bundle / path
+
+    flags = (*NO_GPU, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    (told,) = posts(find_browser(), "page.html", served, flags)
+    assert json.loads(told) == {"seen": 5, "offers": "Use the camera"}
 
 
 def test_browser_that_ends_is_told_from_a_page_that_answers():
