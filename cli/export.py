@@ -29,6 +29,13 @@ def export(
             "arena_bytes=256000; repeatable. The manifest says what was set."
         ),
     ] = None,
+    keep_float: Annotated[
+        str | None, typer.Option(help="Layers that int8 leaves in floats, such as 'head_*', several with commas.")
+    ] = None,
+    input_size: Annotated[
+        str | None, typer.Option(help="Height and width of the artifacts of a model that leaves them open: 224x224.")
+    ] = None,
+    batch: Annotated[str, typer.Option(help="1, or N: any number of images at once (ONNX in floats).")] = "1",
     skip_unreadable: SkipUnreadable = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -52,6 +59,9 @@ def export(
             calibration=images and images.train,
             evaluation=images and images.test,
             bars=bars,
+            input_size=_size(input_size),
+            batch=_batch(batch),
+            keep_float=keep_float.split(",") if keep_float else (),
             overwrite=overwrite,
             progress=progress,
         )
@@ -68,3 +78,19 @@ def _bar(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise InputError(f"--bar {text!r} is no name=number.") from None
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """Height and width, from `224x192`."""
+    if text is None:
+        return None
+    sides = text.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise InputError(f"--input-size is {text!r}; it takes height and width, such as 224x192.")
+    return int(sides[0]), int(sides[1])
+
+
+def _batch(text: str) -> int | str:
+    if text not in ("1", "N"):
+        raise InputError(f"--batch is {text!r}; it takes 1 or N.")
+    return 1 if text == "1" else "N"

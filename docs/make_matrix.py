@@ -101,7 +101,11 @@ def some_images(model: keras.Model) -> Images:
     kinds = {"fitting": (data.train, FITTED), "calibration": (data.train, CALIBRATING)}
     kinds["evaluation"] = (data.test, EVALUATING)
     rows = {kind: np.arange(min(count, len(split))) for kind, (split, count) in kinds.items()}
-    return {kind: (split.images.take(rows[kind]), split.labels[rows[kind]]) for kind, (split, _) in kinds.items()}
+    most = model.output_shape[-1] - 1  # where a model tells fewer classes apart, such as drawn from not drawn
+    return {
+        kind: (split.images.take(rows[kind]), np.minimum(split.labels[rows[kind]], most))
+        for kind, (split, _) in kinds.items()
+    }
 
 
 def fit_last_layer(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from .proof import ProofError, Reference
 from .report import write_report
 from .samples import Samples
 from .targets import checks_of, formats_of, integer_formats, takers_of, targets_of
+from .tensors import closed
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +48,9 @@ def export_model(
     calibration: Any = None,
     evaluation: Any = None,
     bars: Mapping[str, float] | None = None,
+    keep_float: Sequence[str] = (),
+    input_size: tuple[int, int] | None = None,
+    batch: Literal[1, "N"] = 1,
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
@@ -56,7 +60,7 @@ def export_model(
     only if every artifact passes.
 
     Args:
-        model: A model for images of one fixed size, with one answer. It is not changed.
+        model: A model for images, with one answer. It is not changed.
         out_dir: The bundle's directory.
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
@@ -70,6 +74,11 @@ def export_model(
         bars: Other bars than the formats have, for all that are made: `{"agreement": 0.95, "accuracy_drop": 0.02}`, or
             `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and budgets of memory, of which
             there is none by default: `arena_bytes`, `sram_bytes`. The manifest says what was set.
+        keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`; the report names those
+            that suffer most.
+        input_size: Height and width of the artifacts, where the model leaves them open. Without it they stay open,
+            which the formats in floats alone can have.
+        batch: 1, or "N" for any number of images at once, which ONNX in floats alone can have.
         overwrite: Replace a bundle that is in the way.
         progress: Called with a line on what is done next.
 
@@ -83,7 +92,11 @@ def export_model(
 
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
-    form = ExportForm.of(model)
+    if batch == "N" and any(kind.suffix != ".onnx" or kind.quantized for kind in formats):
+        names = ", ".join(kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized)
+        raise InputError(f"batch is 'N', which ONNX in floats can have, and {names} cannot; export them with batch 1.")
+    open_size = all(kind.open_size for kind in formats)
+    form = ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
     if form.activation_bits is not None:
         formats = integer_formats(formats, form.activation_bits)
     bars = checked_bars(bars or {}, form.metadata.task)
@@ -94,7 +107,7 @@ def export_model(
     _check_served(targets, formats, skipped)
     reference = _reference(model, form.metadata, evaluation, calibration)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
-        records, files = [], write_artifacts(form, formats, calibration, folder)
+        records, files = [], write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
         for kind in formats:
             progress(f"Converting to {kind.name}")
             with converting(f"{model.name} as {kind.name}"):
@@ -123,6 +136,7 @@ def _evaluation(source: Any, metadata: Metadata) -> Samples:
 def _calibration(source: Any, evaluation: Samples | None, metadata: Metadata) -> Samples:
     classes = len(metadata.labels) if metadata.task == "classification" else None
     samples = Samples.of(source, "calibration", metadata.image_shape, classes, most=CALIBRATION_IMAGES)
+    samples.check_no_noise("calibration")
     if evaluation is not None:
         samples = samples.without(evaluation)
         if not len(samples):
@@ -154,7 +168,7 @@ def _reference(
     elif calibration is not None:
         samples, origin = Samples(calibration.images, None), "calibration images"
     else:
-        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *metadata.image_shape))
+        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *closed(metadata.image_shape)))
         samples, origin = Samples(noise, None), "noise"
     outputs = model.predict(samples.images, verbose=0)
     if metadata.task == "segmentation" and samples.labels is not None and outputs.shape[:-1] != samples.labels.shape:
@@ -184,6 +198,7 @@ def _prove(
         gzip_bytes=len(gzip.compress(content)),
         input=Tensor(**asdict(artifact.input)),
         output=Tensor(**asdict(artifact.output)),
+        noise_db=artifact.metadata.making.noise_db,
         operators=operators(file),
         gates=(
             Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1),

@@ -15,6 +15,8 @@ class Format:
     """Least bytes that a kernel's weight takes in the file."""
     activation_bits: int | None = None
     """Of integer activations, for which calibration images are needed; None where they are floats."""
+    open_size: bool = False
+    """Whether height and width may stay open."""
     symmetric: bool = False
     """Whether integer activations are on grids around 0."""
     relative_difference: float | None = None
@@ -60,14 +62,14 @@ INT8_BARS = {
 FORMATS = {
     kind.name: kind
     for kind in (
-        Format("tflite-fp32", ".tflite", 4, relative_difference=1e-4, agreement=0.999),
-        Format("tflite-fp16", ".tflite", 2, relative_difference=2e-2, agreement=0.999),
+        Format("tflite-fp32", ".tflite", 4, open_size=True, relative_difference=1e-4, agreement=0.999),
+        Format("tflite-fp16", ".tflite", 2, open_size=True, relative_difference=2e-2, agreement=0.999),
         Format("tflite-dynamic", ".tflite", 1, **INT8_BARS),
         Format("tflite-int8", ".tflite", 1, activation_bits=8, **INT8_BARS),
         Format("tflite-int8-float", ".tflite", 1, activation_bits=8, **INT8_BARS),
         Format("tflite-int16x8", ".tflite", 1, activation_bits=16, **INT8_BARS),
-        Format("onnx-fp32", ".onnx", 4, relative_difference=1e-4, agreement=0.999),
-        Format("onnx-fp16", ".onnx", 2, relative_difference=2e-2, agreement=0.999),
+        Format("onnx-fp32", ".onnx", 4, open_size=True, relative_difference=1e-4, agreement=0.999),
+        Format("onnx-fp16", ".onnx", 2, open_size=True, relative_difference=2e-2, agreement=0.999),
         Format("onnx-int8", ".onnx", 1, activation_bits=8, **INT8_BARS),
         Format("onnx-int8-tensorrt", ".onnx", 1, activation_bits=8, symmetric=True, **INT8_BARS),
     )

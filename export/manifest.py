@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..zoo.errors import InputError, describe
-from .metadata import Metadata
+from .metadata import ImagesRecord, Metadata
 
 
 class _Record(BaseModel):
@@ -53,7 +53,8 @@ class Tensor(_Record):
     """An input or output as the runtime reports it."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
+    """None where a size is open."""
     dtype: str
     scale: float | None
     zero_point: int | None
@@ -103,6 +104,8 @@ class ArtifactRecord(_Record):
     gzip_bytes: int
     input: Tensor
     output: Tensor
+    noise_db: dict[str, float] = {}
+    """Of int8: the layers that suffer most from it, signal-to-noise ratio in decibels, the worst first."""
     operators: dict[str, int]
     """How often each operator is there, by its name and version, such as `CONV_2D v3` or `Conv 17`."""
     gates: tuple[Gate, ...]
@@ -120,17 +123,6 @@ class ArtifactRecord(_Record):
     def passed(self) -> bool:
         """Whether no gate failed."""
         return all(gate.status != "failed" for _, gate in self.located_gates)
-
-
-class ImagesRecord(_Record):
-    """Which images were used."""
-
-    count: int
-    sha256: str
-    keras_accuracy: float | None = None
-    """Of the model that was exported, 0..1, where the classes are known."""
-    keras_figures: dict[str, float] = {}
-    """Of the model that was exported, where what is right is no class: its `mean IoU`, for one."""
 
 
 class Manifest(_Record):

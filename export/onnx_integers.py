@@ -1,16 +1,16 @@
 """From ONNX in floats to ONNX in integers, in QDQ form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ..zoo.errors import InputError
 from .form import ExportForm
+from .layer_names import chosen_layers, matching
+from .making import artifact_metadata
 from .qdq import with_integer_kernels
 from .quiet import quiet
 from .samples import Samples
@@ -21,47 +21,56 @@ from .to_onnx import finished
 TENSORRT = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
 
 
-def to_integers(
-    model: onnx.ModelProto, form: ExportForm, calibration: Samples | None, *, for_tensorrt: bool = False
-) -> onnx.ModelProto:
+def to_trained_integers(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
+    """The integers that the model was trained for: int8 weights and uint8 activations.
+
+    Args:
+        model: What `to_onnx` made.
+        form: What that was made from.
+    """
+    return finished(with_integer_kernels(model), artifact_metadata(form, "onnx-int8", layout="NCHW"))
+
+
+class Quantizer:
     """Quantises to int8 weights, of each channel with a step of its own, and 8-bit activations.
 
     Args:
         model: What `to_onnx` made.
         form: What that was made from.
-        calibration: Images that show the ranges of the activations; not needed where the model was trained for
-            integers.
-        for_tensorrt: Activations are int8 and symmetric, which TensorRT takes alone; else uint8, fastest on x86.
-
-    Raises:
-        InputError: The model was trained for integers, and they are to be symmetric.
+        calibration: Images that show the ranges of the activations. They are run once.
+        keep_float: Patterns of names of layers that stay in floats.
+        folder: For files on the way.
     """
-    if form.activation_bits is None:
-        return finished(_calibrated(model, calibration, for_tensorrt=for_tensorrt), form)
-    if for_tensorrt:
-        raise InputError(
-            f"{form.metadata.model} was trained for activations on grids of their own zero point; TensorRT takes "
-            "symmetric ones only."
-        )
-    return finished(with_integer_kernels(model), form)
 
+    def __init__(
+        self, model: onnx.ModelProto, form: ExportForm, calibration: Samples, keep_float: Sequence[str], folder: Path
+    ):
+        self.form, self.calibration, self.folder = form, calibration, folder
+        self.kept = chosen_layers([layer.name for layer in form.flat.layers], keep_float)
+        with quiet():
+            quant_pre_process(model, folder / "prepared.onnx")
+        self.nodes = [node.name for node in onnx.load(folder / "prepared.onnx").graph.node]
 
-def _calibrated(model: onnx.ModelProto, calibration: Samples, *, for_tensorrt: bool) -> onnx.ModelProto:
-    activations = quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8
-    with TemporaryDirectory() as folder, quiet():
-        prepared, result = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
-        quant_pre_process(model, prepared)
-        quantization.quantize_static(
-            prepared,
-            result,
-            _Reader(calibration),
-            quant_format=quantization.QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=activations,
-            weight_type=quantization.QuantType.QInt8,
-            extra_options=TENSORRT if for_tensorrt else None,
+    def quantized(self, *, for_tensorrt: bool) -> onnx.ModelProto:
+        """With int8 activations around 0, which is what TensorRT takes, or with uint8 ones, fastest on x86."""
+        with quiet():
+            quantization.quantize_static(
+                self.folder / "prepared.onnx",
+                self.folder / "integers.onnx",
+                _Reader(self.calibration),
+                quant_format=quantization.QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                nodes_to_exclude=matching(self.nodes, self.kept),
+                extra_options=TENSORRT if for_tensorrt else None,
+                calibration_cache_path=self.folder / "ranges.json",
+            )
+        name = "onnx-int8-tensorrt" if for_tensorrt else "onnx-int8"
+        metadata = artifact_metadata(
+            self.form, name, self.calibration, layout="NCHW", float_layers=tuple(sorted(self.kept))
         )
-        return onnx.load(result)
+        return finished(onnx.load(self.folder / "integers.onnx"), metadata)
 
 
 class _Reader(quantization.CalibrationDataReader):

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..zoo.errors import InputError
+from .tensors import fits
+
+LEAST_CORRELATION = 0.1
+"""Of neighbouring pixels, in images."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,20 @@ class Samples:
         keep = np.array([_key(image) not in taken for image in self.images], bool)
         return Samples(self.images[keep], None if self.labels is None else self.labels[keep])
 
+    def check_no_noise(self, what: str) -> None:
+        """Raises InputError where neighbouring pixels have nothing to do with one another.
+
+        In photographs and drawings they are alike, and that is what layers answer to: the ranges that noise shows are
+        not those of any image. Measured is the correlation of pixels with those below and to the right, over all
+        images, each about its own mean: digits, photographs and textures come to 0.3 and more, noise to 0.
+        """
+        pixels = np.float32(self.images)
+        pixels = pixels - pixels.mean(axis=(1, 2), keepdims=True)
+        variance = np.mean(pixels**2)
+        neighbours = [np.mean(pixels[:, 1:] * pixels[:, :-1]), np.mean(pixels[:, :, 1:] * pixels[:, :, :-1])]
+        if variance > 0 and max(map(abs, neighbours)) < LEAST_CORRELATION * variance:
+            raise InputError(f"{what} is noise: its pixels have nothing to do with their neighbours; give real images.")
+
     @property
     def sha256(self) -> str:
         """Of the pixels as float32."""
@@ -96,7 +114,7 @@ def _spread(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarr
 def _check_pixels(images: np.ndarray, what: str, shape: tuple[int, int, int]) -> None:
     if images.dtype.kind not in "uif":
         raise InputError(f"{what} is of {images.dtype}; it takes images, (images, labels) or a split.")
-    if images.ndim != 4 or not len(images) or images.shape[1:] != shape:
+    if images.ndim != 4 or not len(images) or not fits(images.shape[1:], shape):
         raise InputError(f"{what} has shape {images.shape}; the model takes (count, {', '.join(map(str, shape))}).")
     if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
         raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")

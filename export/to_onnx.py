@@ -1,5 +1,8 @@
 """The export form to ONNX files of floats."""
 
+import os
+
+import numpy as np
 import onnx
 import onnxslim
 import tf2onnx
@@ -9,9 +12,12 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from ..zoo.errors import InputError
 from .flattening import fold_flattening
 from .form import ExportForm
-from .metadata import KEY
+from .making import artifact_metadata
+from .metadata import KEY, Metadata
 from .quiet import quiet
 
+# tf2onnx then does not copy the graph before each of its steps, which takes gigabytes, nor swallow what a step raises.
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
 
 
@@ -34,10 +40,11 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
             inputs_as_nchw=[graph.inputs[0].name],
             outputs_as_nchw=[answer.name for answer in graph.outputs if len(answer.shape) == 4],
         )
-        model = onnxslim.slim(model, skip_fusion_patterns=_fusions_to_skip(model))
+        model = onnxslim.slim(_without_computed_biases(model))
     model = fold_flattening(model)
     model.graph.name = form.metadata.model
-    return finished(model, form)
+    _name_open_sizes(model.graph)
+    return finished(model, artifact_metadata(form, "onnx-fp32", layout="NCHW"))
 
 
 def to_half(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
@@ -54,19 +61,42 @@ def to_half(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
     # the runtime on the CPU puts in a cast where it has none.
     half = OnnxModel(convert_float_to_float16(half, keep_io_types=True, op_block_list=[]))
     half.topological_sort()  # casts were put at the end
-    return finished(half.model, form)
+    return finished(half.model, artifact_metadata(form, "onnx-fp16", layout="NCHW"))
 
 
-def finished(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
+def finished(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:
     """The model with what it says of itself, checked by ONNX's own checker."""
-    metadata = form.metadata.model_copy(update={"layout": "NCHW"})
     onnx.helper.set_model_props(model, {KEY: metadata.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _fusions_to_skip(model: onnx.ModelProto) -> list[str]:
-    """Where a map is 1x1, tf2onnx takes its addition for a bias; onnxslim's fusion fails on a bias that is computed."""
+def _name_open_sizes(graph: onnx.GraphProto) -> None:
+    """Gives the open sizes of the image, and the number of answers if that is open, the names that people know."""
+    for name, side in zip("NCHW", graph.input[0].type.tensor_type.shape.dim, strict=True):
+        if not side.dim_value:
+            side.dim_param = name
+    for answer in graph.output:
+        if not answer.type.tensor_type.shape.dim[0].dim_value:
+            answer.type.tensor_type.shape.dim[0].dim_param = "N"
+
+
+def _without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with additions where convolutions have a bias that is no constant.
+
+    TensorFlow takes the addition of two maps of 1x1 for a bias; onnxslim and quantisation mean constants by it.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
-    biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
-    return [] if constants.issuperset(biases) else ["FusionConvMul"]
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.append(node)
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in constants:
+            name, conv = node.output[0], model.graph.node[-1]
+            bias = conv.input.pop()
+            conv.output[0] = f"{name}_unbiased"
+            axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{name}_axes")
+            model.graph.initializer.append(axes)
+            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
+            model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
+    return model

@@ -47,7 +47,7 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
     if provider not in session.get_providers():  # which has gone over to the CPU, and said so in its log only
         raise NoProviderError("it does not start: its graphics card, its driver or its libraries are missing")
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    check_signature([tuple(t.shape) for t in inputs], len(outputs))
+    check_signature([_shape(tensor) for tensor in inputs], len(outputs))
 
     def invoke(tensor: np.ndarray) -> np.ndarray:
         return session.run(None, {inputs[0].name: tensor})[0]
@@ -60,7 +60,12 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
 def _tensor(node, layout: str) -> TensorInfo:
     if node.type not in DTYPES:
         raise InputError(f"its tensor {node.name!r} is of type {node.type}; float, uint8 and int8 can be fed.")
-    return TensorInfo(node.name, tuple(node.shape), DTYPES[node.type], layout=layout)
+    return TensorInfo(node.name, _shape(node), DTYPES[node.type], layout=layout)
+
+
+def _shape(node) -> tuple[int | None, ...]:
+    """Sizes that are open have a name there, or none."""
+    return tuple(side if isinstance(side, int) else None for side in node.shape)
 
 
 def _likely_layout(shape: list) -> str:

@@ -110,7 +110,7 @@ def test_whole_way_on_a_folder_of_images(pocketzoo, folder, tmp_path):
     code, out, _ = pocketzoo("predict", bundle / "lenet5-fp16.tflite", *images, "--json")
     assert [answer["top"][0]["label"] for answer in json.loads(out)] == ["two", "zero"]
     code, out, _ = pocketzoo("benchmark", *bundle.glob("*.onnx"), "--runs", 3, "--json")
-    assert [row["runs"] for row in json.loads(out)] == [3]
+    assert [row["runs"] for row in json.loads(out)] == [3, 3]
 
 
 @pytest.mark.parametrize("by_name", [True, False])

@@ -12,7 +12,7 @@ from pocketzoo import zoo
 from pocketzoo.export.form import ExportForm, weights_sha256
 from pocketzoo.export.integer_form import activation_bits, with_rounded_kernels
 from pocketzoo.export.metadata import Metadata
-from pocketzoo.export.onnx_integers import to_integers
+from pocketzoo.export.onnx_integers import to_trained_integers
 from pocketzoo.export.plain_convolutions import plain_convolutions
 from pocketzoo.export.to_onnx import to_onnx
 from pocketzoo.export.to_tflite import to_tflite
@@ -143,7 +143,7 @@ def tflite(form, images):
 
 @pytest.fixture(scope="module")
 def onnx(form, images):
-    session = InferenceSession(to_integers(to_onnx(form), form, None).SerializeToString())
+    session = InferenceSession(to_trained_integers(to_onnx(form), form).SerializeToString())
 
     def run(pixels):
         answers = session.run(None, {"image": pixels[None].transpose(0, 3, 1, 2)})
