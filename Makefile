@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint wheel docs weights benchmark
+.PHONY: demo test test-all lint wheel docs matrix weights benchmark
 
 demo: $(VENV)/installed
 	$(BIN)/pocketzoo quickstart
@@ -33,6 +33,10 @@ wheel: $(VENV)/installed-dev
 docs: $(VENV)/installed
 	$(BIN)/python docs/make_models.py
 	$(BIN)/python docs/make_recipe.py
+
+# Every model on every target: hours on 2 cores; it goes on where it was stopped.
+matrix: $(VENV)/installed
+	$(BIN)/python docs/make_matrix.py
 
 # The weights that ship with the package: 6 minutes on 2 cores.
 weights: $(VENV)/installed

@@ -1,25 +1,34 @@
-"""`pocketzoo benchmark`: how long an artifact takes."""
+"""`pocketzoo benchmark`: how long artifacts and models take."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import console
+from .heavy import import_tensorflow
 from .options import Json
+
+ROUNDS = 5
+"""Where the runs can be shared out among them."""
 
 
 def benchmark(
-    artifacts: Annotated[list[Path], typer.Argument(help=".tflite or .onnx files.")],
+    artifacts: Annotated[list[Path], typer.Argument(help=".tflite, .onnx or .keras files.")],
     runs: Annotated[int, typer.Option(min=1, help="How many runs to time.")] = 50,
     threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads the runtime may use.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Time artifacts, one image at a time."""
+    """Time artifacts and models, one image at a time and in turn."""
     from ..export.artifact import load_artifact
-    from ..export.latency import benchmark as measure
+    from ..export.latency import side_by_side
 
-    latencies = {path: measure(load_artifact(path, threads=threads), runs=runs) for path in artifacts}
+    if any(path.suffix == ".keras" for path in artifacts):
+        os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)  # TensorFlow reads it when it starts
+        import_tensorflow()
+    opened = {path: load_artifact(path, threads=threads) for path in artifacts}
+    latencies = side_by_side(opened, runs=runs, rounds=1 if runs % ROUNDS else ROUNDS)
     if as_json:
         console.show_json([{"artifact": str(path), **latency.to_dict()} for path, latency in latencies.items()])
         return

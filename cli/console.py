@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -121,8 +121,11 @@ def show_manifest(manifest: "Manifest") -> None:
 
 
 @contextmanager
-def status(text: str) -> Iterator[None]:
-    """Shows a spinner and the seconds on standard error, on a terminal, while the block runs."""
+def status(text: str) -> Iterator[Callable[[str], None]]:
+    """Shows a spinner and the seconds on standard error, on a terminal, while the block runs.
+
+    Gives a function by which another text is shown.
+    """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -132,5 +135,5 @@ def status(text: str) -> Iterator[None]:
         console = Console(file=own)
         options = {"transient": True, "redirect_stdout": False, "redirect_stderr": False}
         with Progress(*columns, console=console, disable=not console.is_terminal, **options) as progress:
-            progress.add_task(text)
-            yield
+            task = progress.add_task(text)
+            yield lambda text: progress.update(task, description=text)

@@ -1,5 +1,6 @@
 """The entry point: registers the commands and turns errors into one sentence and an exit code."""
 
+import faulthandler
 import os
 import sys
 import warnings
@@ -21,6 +22,7 @@ from . import (
     find_lr,
     fine_tune,
     info,
+    lint,
     models,
     predict,
     prune,
@@ -28,6 +30,7 @@ from . import (
     quickstart,
     recipe,
     shards,
+    targets,
     train,
 )
 
@@ -52,7 +55,9 @@ app.command()(cluster.cluster)
 app.command()(quantize.quantize)
 app.command()(distill.distill)
 app.command()(compress.compress)
+app.command()(lint.lint)
 app.command()(export.export)
+app.command()(targets.targets)
 app.command()(predict.predict)
 app.command()(benchmark.benchmark)
 app.command()(quickstart.quickstart)
@@ -87,6 +92,9 @@ def main() -> None:
 
     Exits with 0, with 2 for a mistake of the user's, with 1 for one of ours, or with 130 where it was interrupted.
     """
+    if not faulthandler.is_enabled():
+        # Where a converter aborts the process, it says in which. On a descriptor of its own: the other may be silenced.
+        faulthandler.enable(os.dup(2))
     if not os.environ.get("POCKETZOO_VERBOSE"):
         warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code that warns
     try:

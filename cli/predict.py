@@ -34,7 +34,7 @@ def predict(
     from ..zoo.pixels import read_image
 
     opened = _opened(model, weights)
-    _, height, width, channels = opened.input.shape
+    height, width, channels = opened.input.image_shape
     pixels = np.stack([read_image(path, height=height, width=width, channels=channels) for path in images])
     answers = predict_images(opened, pixels).top(top)
     if as_json:
@@ -58,13 +58,13 @@ def _opened(model: str, weights: str | None) -> "Artifact":
     path = Path(model)
     if path.suffix and weights is not None:
         raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
-    if path.suffix and path.suffix != ".keras":
-        return load_artifact(model)
-    card = None if path.suffix else model_card(model)
+    if path.suffix:
+        if path.suffix == ".keras":
+            import_tensorflow()
+        return load_artifact(path)
+    card = model_card(model)
     import_tensorflow()
     from .. import zoo
     from ..export.keras_artifact import as_artifact
 
-    if card is None:
-        return as_artifact(zoo.load_model(path))
     return as_artifact(zoo.create_model(model, weights=weights or default_weights(card)))

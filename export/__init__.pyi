@@ -1,6 +1,7 @@
 from .artifact import Artifact as Artifact
 from .artifact import load_artifact as load_artifact
 from .bundle import export_model as export_model
+from .finished import ConversionError as ConversionError
 from .latency import Latency as Latency
 from .latency import benchmark as benchmark
 from .manifest import Manifest as Manifest

@@ -1,7 +1,7 @@
-"""Opening and running what was exported. Imports no TensorFlow."""
+"""Opening and running what was exported. Imports no TensorFlow, but for `.keras` files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ class Artifact:
         """Runs images, pixels 0..255 of shape `(count, height, width, channels)`, one after another.
 
         Returns:
-            Float32 of shape `(count, outputs)`.
+            Float32 of shape `(count, outputs)`, or of maps `(count, height, width, outputs)`.
         """
         return np.concatenate(
             [self.output.to_real(self.invoke(self.input.from_real(np.float32(image)[None]))) for image in images]
@@ -49,24 +49,55 @@ def opened(artifact_or_model: "Artifact | keras.Model") -> Artifact:
 
 
 def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
-    """Opens a `.tflite` file in LiteRT or an `.onnx` file in ONNX Runtime.
+    """Opens a `.tflite` file in LiteRT, an `.onnx` file in ONNX Runtime, or a `.keras` file in Keras.
+
+    The file may be anybody's. LiteRT ends the process on some damaged files, so it first runs the file in a process of
+    its own, which takes half a second and the time of one image. The first two kinds need no TensorFlow.
 
     Args:
         path: The file.
-        threads: How many CPU threads the runtime may use.
+        threads: How many CPU threads the runtime may use; Keras uses those that TensorFlow was started with.
 
     Raises:
         InputError: There is no such file, it is of another kind, it is damaged, or it is no image model of one input
-            with a batch of 1 and one output.
+            with a batch of 1 and one output. Running the artifact raises it too, where its graph cannot be run.
     """
+    from .runtimes.litert import open_unknown_tflite
+    from .runtimes.onnx_runtime import open_onnx
+
+    path = Path(path)
+    if path.suffix == ".keras":
+        return _open_keras(path)
+    openers = {".tflite": open_unknown_tflite, ".onnx": open_onnx}
+    if path.suffix not in openers:
+        raise InputError(f"{path} is no artifact: its name must end in {', '.join(openers)} or .keras.")
+    artifact = open_with(openers[path.suffix], path, threads=threads)
+    return replace(artifact, invoke=_with_clear_errors(path, artifact.invoke))
+
+
+def open_own(path: Path) -> Artifact:
+    """Opens a `.tflite` or `.onnx` file that was just made here, so with nothing to fear; on one thread."""
     from .runtimes.litert import open_tflite
     from .runtimes.onnx_runtime import open_onnx
 
-    openers = {".tflite": open_tflite, ".onnx": open_onnx}
-    path = Path(path)
-    if path.suffix not in openers:
-        raise InputError(f"{path} is no artifact: its name must end in {' or '.join(openers)}.")
-    return open_with(openers[path.suffix], path, threads=threads)
+    return open_with(open_tflite if path.suffix == ".tflite" else open_onnx, path)
+
+
+def _open_keras(path: Path) -> Artifact:
+    from ..zoo.saving import load_model
+    from .keras_artifact import as_artifact
+
+    return replace(as_artifact(load_model(path)), path=path)
+
+
+def _with_clear_errors(path: Path, invoke: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    def named(tensor: np.ndarray) -> np.ndarray:
+        try:
+            return invoke(tensor)
+        except Exception as error:  # of the runtimes' own kinds
+            raise InputError(f"{path} cannot be run: {first_line(error)}") from error
+
+    return named
 
 
 def open_with(opener: Callable[..., Artifact], path: Path, **how) -> Artifact:

@@ -4,27 +4,31 @@ import gzip
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..zoo.errors import InputError
-from .artifact import load_artifact
+from .artifact import open_own
+from .bars import checked_bars
 from .checks.subject import Subject
 from .checks.table import CHECKS
-from .finished import finished_directory
+from .finished import converting, finished_directory
 from .formats import Format
 from .graphs import operators
 from .manifest import ArtifactRecord, Gate, ImagesRecord, Manifest, Tensor
+from .measures import MEASURES
+from .metadata import Metadata
 from .proof import ProofError, Reference
 from .report import write_report
 from .samples import Samples
 from .targets import checks_of, formats_of, integer_formats, takers_of, targets_of
+from .tensors import closed
 
 if TYPE_CHECKING:
     import keras
@@ -43,7 +47,12 @@ def export_model(
     targets: Sequence[str] = ("mobile",),
     calibration: Any = None,
     evaluation: Any = None,
+    bars: Mapping[str, float] | None = None,
+    keep_float: Sequence[str] = (),
+    input_size: tuple[int, int] | None = None,
+    batch: Literal[1, "N"] = 1,
     overwrite: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Exports `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
 
@@ -51,20 +60,31 @@ def export_model(
     only if every artifact passes.
 
     Args:
-        model: A model for images of one fixed size, with one answer. It is not changed.
+        model: A model for images, with one answer. It is not changed.
         out_dir: The bundle's directory.
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
             `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
             evenly by class; those that are also in `evaluation` are left out. A model that was trained for integers
             knows its ranges and takes none; it ships in integers only.
-        evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms; only a
-            classifier's labels are used. Without them artifacts are held against Keras on the calibration images,
-            without these on noise, and the gates that cannot be measured so are marked as skipped.
+        evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms. Labels
+            are what the model's task is evaluated by: class indices, `(count, labels)` of 0 or 1, numbers
+            `(count, outputs)`, or masks `(count, height, width)`. Without images artifacts are held against Keras on
+            the calibration images, without these on noise, and gates that cannot be measured so are skipped.
+        bars: Other bars than the formats have, for all that are made: `{"agreement": 0.95, "accuracy_drop": 0.02}`, or
+            `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and budgets of memory, of which
+            there is none by default: `arena_bytes`, `sram_bytes`. The manifest says what was set.
+        keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`; the report names those
+            that suffer most.
+        input_size: Height and width of the artifacts, where the model leaves them open. Without it they stay open,
+            which the formats in floats alone can have.
+        batch: 1, or "N" for any number of images at once, which ONNX in floats alone can have.
         overwrite: Replace a bundle that is in the way.
+        progress: Called with a line on what is done next.
 
     Raises:
-        InputError: Something that was given cannot be used.
+        InputError: Something that was given cannot be used, or another process is writing to `out_dir`.
+        ConversionError: A converter failed. What it said is left as `<out_dir>.failed.log`.
         ProofError: An artifact failed. Its bundle is left as `<out_dir>.failed`, for a look.
     """
     from ..zoo.fingerprint import weights_sha256
@@ -73,22 +93,28 @@ def export_model(
 
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
-    form = ExportForm.of(model)
+    if batch == "N" and any(kind.suffix != ".onnx" or kind.quantized for kind in formats):
+        names = ", ".join(kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized)
+        raise InputError(f"batch is 'N', which ONNX in floats can have, and {names} cannot; export them with batch 1.")
+    open_size = all(kind.open_size for kind in formats)
+    form = ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
     if form.activation_bits is not None:
         formats = integer_formats(formats, form.activation_bits)
-    shape = form.metadata.image_shape
-    classes = len(form.metadata.labels) if form.metadata.task == "classification" else None
-    evaluation = None if evaluation is None else _evaluation(evaluation, shape, classes)
-    calibration = None if calibration is None else _calibration(calibration, evaluation, shape, classes)
+    bars = checked_bars(bars or {}, form.metadata.task)
+    evaluation = None if evaluation is None else _evaluation(evaluation, form.metadata)
+    calibration = None if calibration is None else _calibration(calibration, evaluation, form.metadata)
     skipped = _without_ranges(formats) if calibration is None and form.activation_bits is None else {}
     formats = [kind for kind in formats if kind.name not in skipped]
     _check_served(targets, formats, skipped)
-    reference = _reference(model, form.metadata.task, evaluation, calibration, shape)
+    reference = _reference(model, form.metadata, evaluation, calibration)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
-        records = [
-            _prove(file, kind, targets, reference, form, weights_now=weights_sha256(model))
-            for file, kind in write_artifacts(form, formats, calibration, folder)
-        ]
+        records, files = [], write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
+        for kind in formats:
+            progress(f"Converting to {kind.name}")
+            with converting(f"{model.name} as {kind.name}"):
+                file, _ = next(files)
+            subject = Subject(file, kind.with_bars(bars), form.metadata, reference, bars)
+            records.append(_prove(subject, targets, form, weights_sha256(model), progress))
         manifest = _manifest(form, targets, records, skipped, calibration, reference)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
@@ -100,15 +126,18 @@ def export_model(
     return manifest
 
 
-def _evaluation(source: Any, shape: tuple[int, int, int], classes: int | None) -> Samples:
-    samples = Samples.of(source, "evaluation", shape, classes)
+def _evaluation(source: Any, metadata: Metadata) -> Samples:
+    outputs = len(metadata.labels) if metadata.task in MEASURES else None
+    samples = Samples.of(source, "evaluation", metadata.image_shape, outputs, task=metadata.task)
     if len(samples) == 1 or not np.any(samples.images != samples.images[0]):
         raise InputError("evaluation has one image only; answers that do not vary prove nothing, so give several.")
     return samples
 
 
-def _calibration(source: Any, evaluation: Samples | None, shape: tuple[int, int, int], classes: int | None) -> Samples:
-    samples = Samples.of(source, "calibration", shape, classes, most=CALIBRATION_IMAGES)
+def _calibration(source: Any, evaluation: Samples | None, metadata: Metadata) -> Samples:
+    classes = len(metadata.labels) if metadata.task == "classification" else None
+    samples = Samples.of(source, "calibration", metadata.image_shape, classes, most=CALIBRATION_IMAGES)
+    samples.check_no_noise("calibration")
     if evaluation is not None:
         samples = samples.without(evaluation)
         if not len(samples):
@@ -133,28 +162,34 @@ def _check_served(targets: Sequence[str], formats: Sequence[Format], skipped: di
 
 
 def _reference(
-    model: "keras.Model",
-    task: str,
-    evaluation: Samples | None,
-    calibration: Samples | None,
-    shape: tuple[int, int, int],
+    model: "keras.Model", metadata: Metadata, evaluation: Samples | None, calibration: Samples | None
 ) -> Reference:
     if evaluation is not None:
         samples, origin = evaluation, "evaluation images"
     elif calibration is not None:
         samples, origin = Samples(calibration.images, None), "calibration images"
     else:
-        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *shape))
+        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *closed(metadata.image_shape)))
         samples, origin = Samples(noise, None), "noise"
-    return Reference(samples, origin, model.predict(samples.images, verbose=0), task)
+    outputs = model.predict(samples.images, verbose=0)
+    if metadata.task == "segmentation" and samples.labels is not None and outputs.shape[:-1] != samples.labels.shape:
+        raise InputError(f"the model answers maps of {outputs.shape[1:-1]}, the masks are {samples.labels.shape[1:]}.")
+    return Reference(samples, origin, outputs, metadata.task)
 
 
 def _prove(
-    file: Path, kind: Format, targets: Sequence[str], reference: Reference, form: "ExportForm", weights_now: str
+    subject: Subject,
+    targets: Sequence[str],
+    form: "ExportForm",
+    weights_now: str,
+    progress: Callable[[str], None],
 ) -> ArtifactRecord:
-    artifact = load_artifact(file)
-    content = file.read_bytes()
-    subject = Subject(file, kind, form.metadata, reference)
+    file, kind = subject.path, subject.kind
+    artifact, content = open_own(file), file.read_bytes()
+    checks = []
+    for name in checks_of(kind, targets):
+        progress(f"Proving {file.name}: {name}")
+        checks.append(CHECKS[name](subject))
     return ArtifactRecord(
         file=file.name,
         format=kind.name,
@@ -164,12 +199,13 @@ def _prove(
         gzip_bytes=len(gzip.compress(content)),
         input=Tensor(**asdict(artifact.input)),
         output=Tensor(**asdict(artifact.output)),
+        noise_db=artifact.metadata.making.noise_db,
         operators=operators(file),
         gates=(
             Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1),
             Gate.measured("bytes", len(content), ">=", form.kernel_weights * kind.bytes_per_weight),
         ),
-        checks=tuple(CHECKS[name](subject) for name in checks_of(kind, targets)),
+        checks=tuple(checks),
     )
 
 
@@ -190,7 +226,10 @@ def _manifest(
         artifacts=tuple(records),
         skipped=skipped,
         calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
-        evaluation=seen and ImagesRecord(count=len(seen), sha256=seen.sha256, keras_accuracy=reference.accuracy),
+        evaluation=seen
+        and ImagesRecord(
+            count=len(seen), sha256=seen.sha256, keras_accuracy=reference.accuracy, keras_figures=reference.figures
+        ),
         proven_on=reference.origin,
         tools={name: version(name) for name in TOOLS},
         host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

@@ -1,29 +1,102 @@
 """From the export form to the artifact files of every format."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+from ..zoo.errors import InputError
 from .form import ExportForm
 from .formats import Format
+from .layer_names import chosen_layers
 from .samples import Samples
+
+if TYPE_CHECKING:
+    import onnx
+
+    from .onnx_integers import Quantizer
 
 
 def write_artifacts(
-    form: ExportForm, formats: Sequence[Format], calibration: Samples | None, folder: Path
+    form: ExportForm,
+    formats: Sequence[Format],
+    calibration: Samples | None,
+    folder: Path,
+    *,
+    keep_float: Sequence[str] = (),
 ) -> Iterator[tuple[Path, Format]]:
-    """Converts `form` to each of `formats`, one after another, and gives the path of each file once it is written."""
-    onnx_float = None
+    """Converts `form` to each of `formats`, one after another, and gives the path of each file once it is written.
+
+    Args:
+        form: What to convert.
+        formats: To what.
+        calibration: Images that show the ranges of the activations, for the formats that are quantized; not needed
+            where the model was trained for integers.
+        folder: For the files.
+        keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`.
+
+    Raises:
+        InputError: A pattern fits no layer, a format cannot leave layers out, or cannot be made of the model.
+    """
+    if keep_float:
+        _check_keep_float(form, formats, keep_float)
+    with TemporaryDirectory() as work:
+        onnx_files = _OnnxFiles(form, calibration, keep_float, Path(work))
+        for kind in formats:
+            path = folder / f"{form.metadata.model}{kind.file_ending}"
+            if kind.suffix == ".tflite":
+                from .to_tflite import to_tflite
+
+                content = to_tflite(form, kind.name, calibration, keep_float)
+            else:
+                content = onnx_files.model(kind).SerializeToString()
+            path.write_bytes(content)
+            yield path, kind
+
+
+def _check_keep_float(form: ExportForm, formats: Sequence[Format], keep_float: Sequence[str]) -> None:
+    """Raises InputError where no layer can be left in floats, before anything is converted."""
+    chosen_layers([layer.name for layer in form.flat.layers], keep_float)
+    if form.activation_bits is not None:
+        raise InputError(f"keep_float is for integers by calibration; {form.metadata.model} was trained for integers.")
     for kind in formats:
-        path = folder / f"{form.metadata.model}{kind.file_ending}"
-        if kind.suffix == ".tflite":
-            from .to_tflite import to_tflite
+        if kind.quantized and kind.activation_bits != 8:
+            raise InputError(f"keep_float is for int8; {kind.name} cannot leave layers in floats.")
 
-            content = to_tflite(form, kind.name, calibration)
-        else:
-            from .to_onnx import quantize_onnx, to_onnx
 
-            onnx_float = onnx_float or to_onnx(form)  # converted once, quantised from there
-            chosen = quantize_onnx(onnx_float, form, calibration) if kind.quantized else onnx_float
-            content = chosen.SerializeToString()
-        path.write_bytes(content)
-        yield path, kind
+class _OnnxFiles:
+    """Converted to floats once, and calibrated once, and from there to everything else."""
+
+    def __init__(self, form: ExportForm, calibration: Samples | None, keep_float: Sequence[str], work: Path):
+        self.form, self.calibration, self.keep_float, self.work = form, calibration, keep_float, work
+
+    @cached_property
+    def floats(self) -> "onnx.ModelProto":
+        from .to_onnx import to_onnx
+
+        return to_onnx(self.form)
+
+    @cached_property
+    def quantizer(self) -> "Quantizer":
+        from .onnx_integers import Quantizer
+
+        return Quantizer(self.floats, self.form, self.calibration, self.keep_float, self.work)
+
+    def model(self, kind: Format) -> "onnx.ModelProto":
+        if kind.name == "onnx-fp32":
+            return self.floats
+        if kind.name == "onnx-fp16":
+            from .to_onnx import to_half
+
+            return to_half(self.floats, self.form)
+        if self.form.activation_bits is None:
+            return self.quantizer.quantized(for_tensorrt=kind.symmetric)
+        if kind.symmetric:
+            raise InputError(
+                f"{self.form.metadata.model} was trained for integers on grids with a zero point of their own; "
+                f"{kind.name} has grids around 0, so make it of the model before that training."
+            )
+        from .onnx_integers import to_trained_integers
+
+        return to_trained_integers(self.floats, self.form)

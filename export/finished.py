@@ -3,14 +3,21 @@
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ..zoo.atomic import UNFINISHED
-from ..zoo.errors import InputError
+from ..zoo.errors import InputError, first_line
 from .manifest import Manifest
 from .proof import ProofError
+
+
+class ConversionError(RuntimeError):
+    """A converter failed; the message says where to read what it said."""
 
 
 @contextmanager
@@ -18,33 +25,68 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Gives an empty directory beside `path`, which becomes `path` when the block ends.
 
     A block that raises leaves `path` as it was. After a `ProofError` its directory is kept as `<path>.failed`, after
-    any other error it is removed.
+    any other error it is removed; what is known of a `ConversionError` is kept as `<path>.failed.log`.
 
     Raises:
-        InputError: `path` is in the way (without `overwrite`, or because it is no bundle), or cannot be written.
+        InputError: `path` is in the way (without `overwrite`, or because it is no bundle), or another process is
+            writing it, or it cannot be written.
     """
     path = path.resolve()  # "." and links stand for what they name
-    check_free(path, overwrite=overwrite)
+    with _alone(path):
+        check_free(path, overwrite=overwrite)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        try:
+            yield folder
+            folder.chmod(0o755)  # mkdtemp makes it private
+            _replace(path, folder)
+        except ProofError as error:
+            failed = _failed(path)
+            shutil.rmtree(failed, ignore_errors=True)
+            os.rename(folder, failed)
+            raise ProofError(f"{error} What was measured is in {failed}.") from error
+        except ConversionError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            log = path.with_name(f"{path.name}.failed.log")
+            log.write_text("".join(traceback.format_exception(error.__cause__)), encoding="utf-8")
+            raise ConversionError(f"{error} All that it said is in {log}.") from error.__cause__
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keeps other exports away from `path`, by a lock that ends with this process."""
+    lock = FileLock(path.with_name(f"{UNFINISHED}{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError(f"{path} is being written by another export.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
     try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp makes it private
-        _replace(path, folder)
-    except ProofError as error:
-        failed = _failed(path)
-        shutil.rmtree(failed, ignore_errors=True)
-        os.rename(folder, failed)
-        raise ProofError(f"{error} What was measured is in {failed}.") from error
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody else can be in the file that goes
+        lock.release()
+
+
+@contextmanager
+def converting(what: str) -> Iterator[None]:
+    """Says of what another library raises that `what` could not be made."""
+    try:
+        yield
+    except (InputError, OSError):
         raise
+    except Exception as error:
+        raise ConversionError(f"{what} could not be made: the converter says {first_line(error)!r}.") from error
 
 
 def _replace(path: Path, folder: Path) -> None:
@@ -84,6 +126,6 @@ def _failed(path: Path) -> Path:
 def _is_bundle(path: Path) -> bool:
     try:
         Manifest.load(path / "manifest.json")
-    except (OSError, ValueError):
+    except InputError:
         return False
     return True

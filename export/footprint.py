@@ -13,7 +13,7 @@ import numpy as np
 from ..zoo.flat import flatten_model
 from ..zoo.layer_table import count_macs
 from ..zoo.saving import save_model
-from .artifact import load_artifact
+from .artifact import open_own
 from .conversion import write_artifacts
 from .form import ExportForm
 from .formats import FORMATS, Format
@@ -116,7 +116,7 @@ def artifact_costs(
             for number, (name, model) in enumerate(models.items())
             for kind, path in _convert(model, formats[name], Path(root, str(number))).items()
         }
-        artifacts = {key: load_artifact(path) for key, path in files.items()}
+        artifacts = {key: open_own(path) for key, path in files.items()}
         times = side_by_side(artifacts, runs=RUNS, rounds=ROUNDS)
         costs = {key: ArtifactCost(FileSize.of(path), times[key].median_ms) for key, path in files.items()}
     return {name: {kind.name: costs[name, kind.name] for kind in formats[name]} for name in models}

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
 
 from ..layers import Head, PixelNormalization
 from ..zoo.errors import InputError
@@ -15,8 +17,10 @@ from ..zoo.inputs import check_one_answer, image_shape
 from .integer_form import activation_bits, with_rounded_kernels
 from .metadata import Metadata
 from .plain_convolutions import plain_convolutions
+from .tensors import fits
 
-OUTPUT = "probabilities"
+Frozen = tuple[tf.compat.v1.GraphDef, list[tf.Tensor], list[tf.Tensor], tf.types.experimental.ConcreteFunction]
+"""A graph, its inputs and outputs, and the function of it."""
 
 
 @dataclass(frozen=True)
@@ -25,23 +29,43 @@ class ExportForm:
 
     flat: keras.Model
     serve: Callable[[tf.Tensor], dict[str, tf.Tensor]]
-    """A `tf.function` from image `(1, height, width, channels)` to probabilities `(1, classes)`, in inference mode."""
+    """A `tf.function` from image `(1 or any, height, width, channels)` to its answer, by name, in inference mode."""
     metadata: Metadata
     activation_bits: int | None = None
     """8 or 16 where the model was trained for integers, and so knows the ranges of its activations."""
 
     @classmethod
-    def of(cls, model: keras.Model) -> "ExportForm":
-        """The export form of a model for images of one fixed size, with one answer.
+    def of(
+        cls,
+        model: keras.Model,
+        *,
+        input_size: tuple[int, int] | None = None,
+        open_size: bool = False,
+        open_batch: bool = False,
+    ) -> "ExportForm":
+        """The export form of a model that takes images and has one answer.
+
+        Args:
+            model: It is not changed.
+            input_size: Height and width, where the model leaves them open.
+            open_size: What it leaves open may stay so.
+            open_batch: It takes any number of images at once; else one.
 
         Raises:
-            InputError: `model` takes or gives something else, leaves height or width open, or computes in reduced
-                precision.
+            InputError: `model` takes or gives something else, leaves height or width open and they may not stay so,
+                has another size than `input_size`, or computes in reduced precision.
         """
         shape = image_shape(model)
         check_one_answer(model)
-        if None in shape:
-            raise InputError(f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape.")
+        if input_size is not None:
+            if not fits(input_size, shape[:2]):
+                raise InputError(f"{model.name} takes images of {shape[0]}x{shape[1]}, not of {input_size}.")
+            shape = (*input_size, shape[2])
+        if shape[2] is None or (None in shape and not open_size):
+            raise InputError(
+                f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape, or give the size "
+                "that the artifacts shall have with input_size, or --input-size."
+            )
         flat = flatten_model(model)
         reduced = [layer.name for layer in flat.layers if layer.compute_dtype != "float32"]
         if reduced:
@@ -51,14 +75,23 @@ class ExportForm:
         bits = activation_bits(flat)
         if bits is not None:
             flat = with_rounded_kernels(flat)
-        image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
+        metadata = model_metadata(model).model_copy(update={"image_shape": shape})
+        image = tf.TensorSpec((None if open_batch else 1, *shape), tf.float32, name="image")
 
         @tf.function(input_signature=[image], autograph=False)
         def serve(image):
             with plain_convolutions():  # this body runs when it is traced
-                return {OUTPUT: flat(image, training=False)}
+                return {metadata.answer: flat(image, training=False)}
 
-        return cls(flat, serve, model_metadata(model), bits)
+        return cls(flat, serve, metadata, bits)
+
+    @cached_property
+    def frozen(self) -> Frozen:
+        """`serve` with its weights as constants; to make them so takes as long as a conversion."""
+        function, graph = convert_variables_to_constants_v2_as_graph(
+            self.serve.get_concrete_function(), lower_control_flow=False
+        )
+        return graph, function.inputs, function.outputs, function
 
     @property
     def kernels(self) -> list[np.ndarray]:

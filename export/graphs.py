@@ -18,10 +18,11 @@ def _tflite_operators(path: Path) -> Counter[str]:
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
     codes = [model.OperatorCodes(graph.Operators(index).OpcodeIndex()) for index in range(graph.OperatorsLength())]
-    return Counter(f"{_tflite_name(code)} v{code.Version()}" for code in codes)
+    return Counter(f"{tflite_name(code)} v{code.Version()}" for code in codes)
 
 
-def _tflite_name(code: tflite.OperatorCode) -> str:
+def tflite_name(code: tflite.OperatorCode) -> str:
+    """Such as `CONV_2D`, or a custom operator's own name."""
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # old files have small numbers in the old field only
     custom = code.CustomCode()
     return custom.decode() if custom else TFLITE_NAMES[number]

@@ -11,6 +11,8 @@ BIASED = {
     tflite.BuiltinOperator.TRANSPOSE_CONV: 3,
 }
 """Operations with a bias, and which input it is."""
+BRIDGES = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQUANTIZE)
+"""Between floats and integers, at the input and the output; what computes in floats after them is found itself."""
 BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
 
 
@@ -20,6 +22,8 @@ def check_integers(content: bytes) -> None:
     graph = model.subgraphs[0]
     floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == tflite.TensorType.FLOAT32}
     for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode in BRIDGES:
+            continue
         if floats.intersection([*operator.inputs, *operator.outputs]):
             name = graph.tensors[operator.outputs[0]].name.decode()
             raise RuntimeError(f"the converter left floats in {name}, {len(floats)} tensors in all.")

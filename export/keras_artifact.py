@@ -8,7 +8,7 @@ import tensorflow as tf
 from ..zoo.errors import InputError
 from ..zoo.inputs import check_one_answer, image_shape
 from .artifact import Artifact
-from .form import OUTPUT, model_metadata
+from .form import model_metadata
 from .tensors import TensorInfo
 
 
@@ -22,11 +22,12 @@ def as_artifact(model: keras.Model) -> Artifact:
     check_one_answer(model)
     if None in shape:
         raise InputError(f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape.")
+    metadata = model_metadata(model)
     graph = tf.function(lambda image: model(image, training=False))
     return Artifact(
         path=Path(f"{model.name}.keras"),
         input=TensorInfo("image", (1, *shape), "float32"),
-        output=TensorInfo(OUTPUT, (1, *model.output_shape[1:]), "float32"),
-        metadata=model_metadata(model),
+        output=TensorInfo(metadata.answer, (1, *model.output_shape[1:]), "float32"),
+        metadata=metadata,
         invoke=lambda image: graph(tf.constant(image)).numpy(),
     )

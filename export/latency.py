@@ -9,6 +9,7 @@ import numpy as np
 
 from ..zoo.errors import InputError
 from .artifact import Artifact, opened
+from .tensors import closed
 
 if TYPE_CHECKING:
     import keras
@@ -69,7 +70,7 @@ def side_by_side(
 
 
 def _prepared(artifact: Artifact) -> Callable[[], object]:
-    tensor = artifact.input.from_real(_pixels(artifact.input.shape))
+    tensor = artifact.input.from_real(_pixels((1, *closed(artifact.input.image_shape))))
     return lambda: artifact.invoke(tensor)
 
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .metadata import Metadata
+from ..zoo.errors import InputError, describe
+from .metadata import ImagesRecord, Metadata
 
 
 class _Record(BaseModel):
@@ -22,34 +23,42 @@ class Gate(_Record):
     operator: Literal[">=", "<="]
     """How the figure must stand to the bar."""
     bar: float
+    default_bar: float | None = None
+    """The bar that the format has, where the user set another one."""
     reason: str | None = None
-    """Why it was skipped."""
+    """Why it was skipped, or what it was that failed."""
 
     @classmethod
-    def measured(cls, name: str, figure: float, operator: Literal[">=", "<="], bar: float) -> "Gate":
-        """A gate whose figure is known: passed or failed."""
-        holds = figure >= bar if operator == ">=" else figure <= bar
-        return cls(name=name, status="passed" if holds else "failed", figure=figure, operator=operator, bar=bar)
+    def measured(
+        cls, name: str, figure: float, operator: Literal[">=", "<="], bar: float, reason: str | None = None
+    ) -> "Gate":
+        """A gate whose figure is known: passed or failed; `reason` says what it was that failed."""
+        status = "passed" if (figure >= bar if operator == ">=" else figure <= bar) else "failed"
+        return cls(name=name, status=status, figure=figure, operator=operator, bar=bar, reason=reason)
 
     @property
     def requirement(self) -> str:
-        """Such as `>= 0.98`."""
-        return f"{self.operator} {self.bar:g}"
+        """Such as `>= 0.98`, or `>= 0.95 (set; 0.98 by default)`."""
+        default = "" if self.default_bar is None else f" (set; {self.default_bar:g} by default)"
+        return f"{self.operator} {self.bar:g}{default}"
 
     @property
     def sentence(self) -> str:
         """Such as `agreement is 0.95, must be >= 0.98`."""
-        return f"{self.name} is {self.figure:.6g}, must be {self.requirement}"
+        sentence = f"{self.name} is {self.figure:.6g}, must be {self.requirement}"
+        return f"{sentence} ({self.reason})" if self.reason else sentence
 
 
 class Tensor(_Record):
     """An input or output as the runtime reports it."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
+    """None where a size is open."""
     dtype: str
     scale: float | None
     zero_point: int | None
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
 
 
 class Check(_Record):
@@ -62,7 +71,7 @@ class Check(_Record):
     """Why it did not take place; then nothing is known by it."""
     gates: tuple[Gate, ...] = ()
     accuracy: float | None = None
-    """On the evaluation images, 0..1."""
+    """On the evaluation images, 0..1; what is measured of other tasks is among the facts."""
     agreement: float | None = None
     """Share of the real images with the same most probable class as Keras."""
     psnr_db: float | None = None
@@ -95,6 +104,8 @@ class ArtifactRecord(_Record):
     gzip_bytes: int
     input: Tensor
     output: Tensor
+    noise_db: dict[str, float] = {}
+    """Of int8: the layers that suffer most from it, signal-to-noise ratio in decibels, the worst first."""
     operators: dict[str, int]
     """How often each operator is there, by its name and version, such as `CONV_2D v3` or `Conv 17`."""
     gates: tuple[Gate, ...]
@@ -112,15 +123,6 @@ class ArtifactRecord(_Record):
     def passed(self) -> bool:
         """Whether no gate failed."""
         return all(gate.status != "failed" for _, gate in self.located_gates)
-
-
-class ImagesRecord(_Record):
-    """Which images were used."""
-
-    count: int
-    sha256: str
-    keras_accuracy: float | None = None
-    """Of the model that was exported, 0..1, where the labels are known."""
 
 
 class Manifest(_Record):
@@ -152,8 +154,17 @@ class Manifest(_Record):
 
     @classmethod
     def load(cls, path: str | Path) -> "Manifest":
-        """Reads a `manifest.json`."""
-        return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        """Reads a `manifest.json`.
+
+        Raises:
+            InputError: It cannot be read, or is something else.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            raise InputError(f"{path} is no manifest of a bundle: {describe(error)}.") from error
 
     def failures(self) -> list[str]:
         """One line for each gate that failed."""

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from typing import Literal
 
 import flatbuffers
@@ -11,6 +12,48 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..zoo.errors import InputError, describe
 
 KEY = "pocketzoo"
+
+
+ANSWERS = {
+    "classification": "probabilities",
+    "multi_label": "probabilities",
+    "regression": "values",
+    "segmentation": "mask",
+    "embedding": "embedding",
+}
+"""What the output of an artifact is called, by its task."""
+
+
+class ImagesRecord(BaseModel):
+    """Which images were used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    sha256: str
+    keras_accuracy: float | None = None
+    """Of the model that was exported, 0..1, where the classes are known."""
+    keras_figures: dict[str, float] = {}
+    """Of the model that was exported, where what is right is no class: its `mean IoU`, for one."""
+
+
+class Making(BaseModel):
+    """How an artifact was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: str
+    """Such as `tflite-int8`."""
+    tools: dict[str, str]
+    """Versions of what made it."""
+    sparsity: float
+    """Share of exact zeros in the kernels, 0..1."""
+    calibration: ImagesRecord | None = None
+    """The images that showed the ranges of activations, where it took some."""
+    float_layers: tuple[str, ...] = ()
+    """Layers that were left in floats by choice."""
+    noise_db: dict[str, float] = {}
+    """The layers that suffer most from integers: signal-to-noise ratio in decibels, the worst first."""
 
 
 class Metadata(BaseModel):
@@ -23,9 +66,10 @@ class Metadata(BaseModel):
     """What the answer is."""
     labels: tuple[str, ...]
     """Names of the classes (or other outputs), in their order."""
-    image_shape: tuple[int, int, int]
-    """Height, width, channels."""
-    layout: Literal["NHWC"] = "NHWC"
+    image_shape: tuple[int | None, int | None, int]
+    """Height, width, channels; None where the size is open."""
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    """Where the channels of maps stand: first in ONNX, last elsewhere."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
     """What goes in: raw pixels. An integer artifact takes them by the scale and zero point of its input."""
     mean: tuple[float, ...] | None
@@ -33,6 +77,13 @@ class Metadata(BaseModel):
     scale: tuple[float, ...] | None
     weights_sha256: str
     """Of the Keras weights it was made from."""
+    making: Making | None = None
+    """How the artifact was made; None of the model itself."""
+
+    @property
+    def answer(self) -> str:
+        """What the output is called."""
+        return ANSWERS[self.task]
 
 
 def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
@@ -43,7 +94,7 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
     model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
     graph = model.subgraphs[0]
     graph.tensors[graph.inputs[0]].name = b"image"
-    graph.tensors[graph.outputs[0]].name = b"probabilities"
+    graph.tensors[graph.outputs[0]].name = metadata.answer.encode()
     buffer = tflite.BufferT()
     buffer.data = list(metadata.model_dump_json().encode())
     model.buffers.append(buffer)
@@ -53,9 +104,14 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
     model.metadata = [*(model.metadata or []), entry]
     builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    file = io.BytesIO(bytes(builder.Output()))
+    return append_labels(bytes(builder.Output()), metadata.labels)
+
+
+def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
+    """A TFLite file with `labels.txt` in a zip at its end."""
+    file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(metadata.labels))
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(labels))
     return file.getvalue()
 
 

@@ -50,8 +50,9 @@ def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> 
     artifact = opened(artifact_or_model)
     images = np.asarray(images)
     images = images[None] if images.ndim == 3 else images
-    if images.shape[1:] != artifact.input.shape[1:]:
-        raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{artifact.input.shape[1:]}).")
+    if not artifact.input.takes(images.shape[1:]):
+        shape = artifact.input.image_shape
+        raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{shape}).")
     probabilities = artifact.run(images)
     names = artifact.metadata.labels if artifact.metadata else map(str, range(probabilities.shape[-1]))
     task = artifact.metadata.task if artifact.metadata else "classification"

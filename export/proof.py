@@ -1,14 +1,16 @@
 """The proof that an artifact answers as the Keras model does: measured on the real runtime, on real images."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from .artifact import Artifact
-from .formats import Format
+from .formats import FORMATS, Format
 from .latency import benchmark
 from .manifest import Check, Gate
+from .measures import MEASURES, accuracy
 from .samples import Samples
 
 
@@ -29,10 +31,28 @@ class Reference:
     task: str = "classification"
     """What the answers are."""
 
+    def at_most(self, count: int) -> "Reference":
+        """The same with at most `count` of the images, spread evenly."""
+        if len(self.samples) <= count:
+            return self
+        chosen = np.linspace(0, len(self.samples) - 1, count).round().astype(int)
+        labels = None if self.samples.labels is None else self.samples.labels[chosen]
+        return replace(self, samples=Samples(self.samples.images[chosen], labels), outputs=self.outputs[chosen])
+
+    def first(self, count: int) -> "Reference":
+        """The same with the first `count` images alone, for runtimes that take seconds for one."""
+        labels = None if self.samples.labels is None else self.samples.labels[:count]
+        return replace(self, samples=Samples(self.samples.images[:count], labels), outputs=self.outputs[:count])
+
     @property
     def accuracy(self) -> float | None:
-        """Of the Keras model, 0..1; None where the labels are not known."""
-        return _accuracy(self.outputs, self.samples.labels)
+        """Of the Keras model, 0..1; None where what is right is not known, or no class."""
+        return _accuracy(self.outputs, self)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What is measured of the Keras model on other tasks, by name; empty where what is right is not known."""
+        return _figures(self.outputs, self)
 
 
 def prove(name: str, version: str, artifact: Artifact, kind: Format, reference: Reference) -> Check:
@@ -46,25 +66,40 @@ def prove(name: str, version: str, artifact: Artifact, kind: Format, reference: 
         reference: Images and the Keras model's answers.
     """
     outputs = artifact.run(reference.samples.images)
-    accuracy = _accuracy(outputs, reference.samples.labels)
+    return judge(name, version, outputs, kind, reference, median_ms=benchmark(artifact).median_ms)
+
+
+def judge(
+    name: str, version: str, outputs: np.ndarray, kind: Format, reference: Reference, *, median_ms: float | None = None
+) -> Check:
+    """Holds answers that were got elsewhere, in another process say, against the bars of `kind`.
+
+    Args:
+        name: Of the runtime.
+        version: Of the runtime.
+        outputs: What it answered to the images of `reference`, as `Artifact.run` gives it.
+        kind: Says which bars apply.
+        reference: Images and the Keras model's answers.
+        median_ms: What one image took there, if that says anything of where it will run.
+    """
     agreement = None if reference.origin == "noise" else _agreement(outputs, reference.outputs, reference.task)
-    drop = None if accuracy is None else reference.accuracy - accuracy
     gates = (
-        _at_least("finite share", float(np.isfinite(outputs).mean()), 1.0),
-        _at_least("distinct answers", len(np.unique(outputs, axis=0)), min(2, len(outputs))),
-        _at_most("relative difference", relative_difference(outputs, reference.outputs), kind.relative_difference),
-        _at_least("agreement", agreement, kind.agreement, _no_agreement(reference)),
-        _at_most("accuracy drop", drop, kind.accuracy_drop, "no labelled evaluation images were given"),
+        Gate.measured("finite share", float(np.isfinite(outputs).mean()), ">=", 1.0),
+        Gate.measured("distinct answers", len(np.unique(outputs, axis=0)), ">=", min(2, len(outputs))),
+        _gate("relative difference", relative_difference(outputs, reference.outputs), "<=", kind),
+        _agreement_gate(agreement, kind, reference),
+        _loss_gate(outputs, kind, reference),
     )
     return Check(
         name=name,
         version=version,
         gates=tuple(gate for gate in gates if gate is not None),
-        accuracy=accuracy,
+        accuracy=_accuracy(outputs, reference),
         agreement=agreement,
         psnr_db=_psnr(outputs, reference.outputs),
         flip_rate=_flip_rate(outputs, reference),
-        median_ms=benchmark(artifact).median_ms,
+        median_ms=median_ms,
+        facts=_figures(outputs, reference),
     )
 
 
@@ -88,10 +123,23 @@ def _psnr(outputs: np.ndarray, reference: np.ndarray) -> float | None:
 
 
 def _flip_rate(outputs: np.ndarray, reference: Reference) -> float | None:
+    """Of the images with one class."""
     labels = reference.samples.labels
-    if labels is None:
+    if labels is None or reference.task != "classification":
         return None
     return float(np.mean((outputs.argmax(-1) == labels) != (reference.outputs.argmax(-1) == labels)))
+
+
+def _accuracy(outputs: np.ndarray, reference: Reference) -> float | None:
+    known = reference.task == "classification" and reference.samples.labels is not None
+    return accuracy(outputs, reference.samples.labels) if known else None
+
+
+def _figures(outputs: np.ndarray, reference: Reference) -> dict[str, float]:
+    if reference.task not in MEASURES or reference.task == "classification" or reference.samples.labels is None:
+        return {}
+    measure = MEASURES[reference.task]
+    return {measure.name: measure.of(outputs, reference.samples.labels)}
 
 
 def _agreement(outputs: np.ndarray, reference: np.ndarray, task: str) -> float | None:
@@ -103,29 +151,59 @@ def _agreement(outputs: np.ndarray, reference: np.ndarray, task: str) -> float |
     return None
 
 
-def _no_agreement(reference: Reference) -> str:
+def _agreement_gate(agreement: float | None, kind: Format, reference: Reference) -> Gate | None:
+    if reference.origin == "noise":
+        reason = "no real images were given"
+    elif agreement is None:
+        reason = f"the answers of a {reference.task} are no classes"
+    elif kind.approximate and reference.task == "classification":
+        reason = too_few(agreement, len(reference.samples), kind.agreement)
+    else:
+        reason = None
+    return _gate("agreement", agreement, ">=", kind, reason)
+
+
+def too_few(share: float, images: int, bar: float) -> str | None:
+    """Why so few images cannot show that a share is at least `bar`; None if they can, or show that it is not.
+
+    They are too few where one that differs would break the bar. Then what is known is the interval of Clopper and
+    Pearson (1934), which holds the share of all such images with a confidence of 95 %.
+    """
+    if bar == 1 or images * (1 - bar) >= 1 - 1e-9:  # to 1 no number of images would come
+        return None
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(share * images), images).proportion_ci(0.95, method="exact")
+    if interval.high < bar:
+        return None
+    agree = "all agree" if share == 1 else f"{share:.2%} agree"
     return (
-        "no real images were given"
-        if reference.origin == "noise"
-        else f"the answers of a {reference.task} are no classes"
+        f"{images} images are too few to show {bar:g}: {agree}, 95 % interval {interval.low:.2g} to "
+        f"{interval.high:.2g}; give {math.ceil(1 / (1 - bar) - 1e-9)}"
     )
 
 
-def _accuracy(outputs: np.ndarray, labels: np.ndarray | None) -> float | None:
-    return None if labels is None else float(np.mean(outputs.argmax(-1) == labels))
-
-
-def _at_least(name: str, figure: float | None, bar: float | None, reason: str = "") -> Gate | None:
-    return _gate(name, figure, ">=", bar, reason)
-
-
-def _at_most(name: str, figure: float | None, bar: float | None, reason: str = "") -> Gate | None:
-    return _gate(name, figure, "<=", bar, reason)
-
-
-def _gate(name: str, figure: float | None, operator: str, bar: float | None, reason: str) -> Gate | None:
-    if bar is None:  # the format has no such bar
+def _loss_gate(outputs: np.ndarray, kind: Format, reference: Reference) -> Gate | None:
+    """For what is lost of the task's own measure; an embedding has none."""
+    if reference.task not in MEASURES:
         return None
-    if figure is None:
-        return Gate(name=name, status="skipped", operator=operator, bar=bar, reason=reason)
-    return Gate.measured(name, figure, operator, bar)
+    measure, labels = MEASURES[reference.task], reference.samples.labels
+    if labels is None:
+        return _gate(measure.loss_name, None, "<=", kind, "no labelled evaluation images were given")
+    loss = measure.loss(outputs, reference.outputs, labels)
+    return _gate(measure.loss_name, loss, "<=", kind, "the true numbers do not vary" if loss is None else None)
+
+
+def _gate(
+    name: str, figure: float | None, operator: Literal[">=", "<="], kind: Format, reason: str | None = None
+) -> Gate | None:
+    """Skipped where there is a `reason`; None where the format has no such bar."""
+    field = name.lower().replace(" ", "_")
+    bar, default = (getattr(of, field) for of in (kind, FORMATS.get(kind.name, kind)))
+    if bar is None:
+        return None
+    if reason is None:
+        gate = Gate.measured(name, figure, operator, bar)
+    else:
+        gate = Gate(name=name, status="skipped", figure=figure, operator=operator, bar=bar, reason=reason)
+    return gate.model_copy(update={"default_bar": None if bar == default else default})

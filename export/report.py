@@ -36,6 +36,7 @@ def write_report(manifest: Manifest, path: Path) -> None:
         *_markdown_table(HEADER, table_rows(manifest)),
         "",
         *(f"No {name}: {reason}.\n" for name, reason in manifest.skipped.items()),
+        *_noise_lines(manifest),
         "## What they were put to",
         "",
         *_markdown_table(CHECKS_HEADER, check_rows(manifest)),
@@ -46,6 +47,20 @@ def write_report(manifest: Manifest, path: Path) -> None:
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _noise_lines(manifest: Manifest) -> list[str]:
+    """Which layers integers harm most."""
+    rows = [
+        (record.file, layer, f"{decibels:.1f}")
+        for record in manifest.artifacts
+        for layer, decibels in record.noise_db.items()
+    ]
+    if not rows:
+        return []
+    about = "Signal-to-noise ratio of what a layer answers in integers, with what was lost before it; 20 is a tenth."
+    table = _markdown_table(("artifact", "layer", "dB"), rows)
+    return ["## Layers that suffer most from integers", "", about, "", *table, ""]
 
 
 def check_rows(manifest: Manifest) -> list[tuple[str, ...]]:

@@ -18,6 +18,8 @@ class Target:
     those of the artifact."""
     about: str
     """What runs there."""
+    operators: str | None = None
+    """Name of the list of the operators that it accepts, for `accepted.operator_list`, if there is one."""
 
 
 TARGETS = {
@@ -25,18 +27,51 @@ TARGETS = {
         dict.fromkeys(("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-int8"), LITERT),
         "phones, on the CPU: LiteRT with XNNPACK and without",
     ),
-    "mobile-gpu": Target({"tflite-fp16": ("litert",)}, "phones, on the GPU: LiteRT's GPU delegate"),
-    "edge-mcu": Target({"tflite-int8": ("litert",)}, "microcontrollers: TensorFlow Lite Micro"),
+    "mobile-gpu": Target(
+        {"tflite-fp16": ("litert", "litert-gpu")}, "phones, on the GPU: LiteRT's GPU delegate", "gpu_delegate"
+    ),
+    "edge-mcu": Target(
+        {"tflite-int8": ("litert", "tflite-micro", "c-source")},
+        "microcontrollers: TensorFlow Lite Micro, and as C++",
+        "tflite_micro",
+    ),
+    "edge-ethos-u55": Target(
+        {"tflite-int8": ("litert", "vela-u55")}, "Arm's NPU for microcontrollers, by Vela", "ethos_u55_u65"
+    ),
+    "edge-ethos-u65": Target(
+        {"tflite-int8": ("litert", "vela-u65")}, "Arm's NPU for small Linux boards, by Vela", "ethos_u55_u65"
+    ),
+    "edge-ethos-u85": Target({"tflite-int8": ("litert", "vela-u85")}, "Arm's larger NPU, by Vela", "ethos_u85"),
+    "edge-tpu": Target(
+        {"tflite-int8": ("litert", "edge-tpu")}, "Coral's Edge TPU, by its list of operators", "edge_tpu"
+    ),
     "int16x8": Target(
         {"tflite-int16x8": ("litert",)}, "where int8 is too coarse: 16-bit activations, slow on most CPUs"
     ),
-    "gpu": Target({"onnx-fp32": ("onnxruntime",)}, "graphics cards: ONNX Runtime, TensorRT"),
-    "server-int8": Target({"onnx-int8": ("onnxruntime",)}, "servers, in integers: ONNX Runtime on x86"),
+    "gpu": Target(
+        {
+            "onnx-fp32": ("onnxruntime", "onnxruntime-cuda"),
+            "onnx-fp16": ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"),
+        },
+        "graphics cards: ONNX Runtime, TensorRT",
+    ),
+    "server-int8": Target(
+        {"onnx-int8": ("onnxruntime",), "onnx-int8-tensorrt": ("onnxruntime", "onnxruntime-tensorrt")},
+        "servers, in integers: ONNX Runtime on x86, TensorRT",
+    ),
+    "openvino": Target({"onnx-fp32": ("onnxruntime", "openvino")}, "Intel's processors: OpenVINO, from the ONNX file"),
+    "web": Target(
+        {
+            "tflite-int8-float": ("litert", "web-page", "web-litert-wasm"),
+            "onnx-fp32": ("onnxruntime", "web-page", "web-onnx-wasm", "web-onnx-webgpu"),
+        },
+        "browsers: ONNX Runtime and LiteRT on WebAssembly and WebGPU, with a page that runs them",
+    ),
 }
 GROUPS = {
     "mobile": ("mobile-cpu", "mobile-gpu"),
-    "edge": ("edge-mcu",),
-    "server": ("server-int8",),
+    "edge": ("edge-mcu", "edge-ethos-u55", "edge-ethos-u65", "edge-ethos-u85"),  # nothing of edge-tpu can be tried here
+    "server": ("server-int8", "openvino"),
 }
 """Names for several targets."""
 
@@ -84,9 +119,9 @@ def integer_formats(formats: Sequence[Format], activation_bits: int) -> list[For
     Raises:
         InputError: None of them has.
     """
-    kept = [kind for kind in formats if kind.activation_bits == activation_bits]
+    names = {name for name, kind in FORMATS.items() if kind.activation_bits == activation_bits and not kind.symmetric}
+    kept = [kind for kind in formats if kind.name in names]
     if not kept:
-        names = {name for name, kind in FORMATS.items() if kind.activation_bits == activation_bits}
         able = [name for name, target in TARGETS.items() if names & target.checks.keys()]
         raise InputError(
             f"the model was trained for integers with {activation_bits}-bit activations, which is none of "

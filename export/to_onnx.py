@@ -1,27 +1,28 @@
-"""The export form to ONNX files."""
+"""The export form to ONNX files of floats."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import os
 
 import numpy as np
 import onnx
 import onnxslim
 import tf2onnx
-from onnxruntime import quantization
-from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from ..zoo.errors import InputError
+from .flattening import fold_flattening
 from .form import ExportForm
+from .making import artifact_metadata
 from .metadata import KEY, Metadata
-from .qdq import with_integer_kernels
 from .quiet import quiet
-from .samples import Samples
 
+# tf2onnx then does not copy the graph before each of its steps, which takes gigabytes, nor swallow what a step raises.
+os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
 
 
 def to_onnx(form: ExportForm) -> onnx.ModelProto:
-    """Converts to float32 ONNX and simplifies the graph; checked by ONNX's own checker.
+    """Converts to float32 ONNX with the channels first, and simplifies the graph; checked by ONNX's own checker.
 
     Raises:
         InputError: The model was trained for 16-bit activations.
@@ -30,61 +31,72 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
         raise InputError(
             f"{form.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
         )
+    graph = form.serve.get_concrete_function()
     with quiet():
-        model, _ = tf2onnx.convert.from_function(form.serve, input_signature=form.serve.input_signature, opset=OPSET)
-        model = onnxslim.slim(model, skip_fusion_patterns=_fusions_to_skip(model))
+        model, _ = tf2onnx.convert.from_function(
+            form.serve,
+            input_signature=form.serve.input_signature,
+            opset=OPSET,
+            inputs_as_nchw=[graph.inputs[0].name],
+            outputs_as_nchw=[answer.name for answer in graph.outputs if len(answer.shape) == 4],
+        )
+        model = onnxslim.slim(_without_computed_biases(model))
+    model = fold_flattening(model)
     model.graph.name = form.metadata.model
-    _embed(model, form.metadata)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    _name_open_sizes(model.graph)
+    return finished(model, artifact_metadata(form, "onnx-fp32", layout="NCHW"))
 
 
-def quantize_onnx(model: onnx.ModelProto, form: ExportForm, calibration: Samples | None) -> onnx.ModelProto:
-    """Quantises to int8 in QDQ form: int8 weights for each channel, uint8 activations (fastest on x86).
+def to_half(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelProto:
+    """Weights and arithmetic in float16; images and answers stay float32.
 
     Args:
         model: What `to_onnx` made.
         form: What that was made from.
-        calibration: Images that show the ranges of the activations; not needed where the model was trained for
-            integers.
     """
-    quantized = with_integer_kernels(model) if form.activation_bits else _calibrated(model, calibration)
-    _embed(quantized, form.metadata)
-    onnx.checker.check_model(quantized, full_check=True)
-    return quantized
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    del half.graph.value_info[:]  # of float32, which the checker finds to be wrong after the conversion
+    # No operator is kept in float32: those that the function shuns by default have kernels of float16 on GPUs, and
+    # the runtime on the CPU puts in a cast where it has none.
+    half = OnnxModel(convert_float_to_float16(half, keep_io_types=True, op_block_list=[]))
+    half.topological_sort()  # casts were put at the end
+    return finished(half.model, artifact_metadata(form, "onnx-fp16", layout="NCHW"))
 
 
-def _calibrated(model: onnx.ModelProto, calibration: Samples) -> onnx.ModelProto:
-    with TemporaryDirectory() as folder, quiet():
-        prepared, result = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
-        quant_pre_process(model, prepared)
-        quantization.quantize_static(
-            prepared,
-            result,
-            _Reader(calibration),
-            quant_format=quantization.QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-        )
-        return onnx.load(result)
-
-
-def _fusions_to_skip(model: onnx.ModelProto) -> list[str]:
-    """Where a map is 1x1, tf2onnx takes its addition for a bias; onnxslim's fusion fails on a bias that is computed."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    biases = [node.input[2] for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
-    return [] if constants.issuperset(biases) else ["FusionConvMul"]
-
-
-def _embed(model: onnx.ModelProto, metadata: Metadata) -> None:
+def finished(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:
+    """The model with what it says of itself, checked by ONNX's own checker."""
     onnx.helper.set_model_props(model, {KEY: metadata.model_dump_json()})
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
 
-class _Reader(quantization.CalibrationDataReader):
-    def __init__(self, calibration: Samples):
-        self._images = iter(calibration.images)
+def _name_open_sizes(graph: onnx.GraphProto) -> None:
+    """Gives the open sizes of the image, and the number of answers if that is open, the names that people know."""
+    for name, side in zip("NCHW", graph.input[0].type.tensor_type.shape.dim, strict=True):
+        if not side.dim_value:
+            side.dim_param = name
+    for answer in graph.output:
+        if not answer.type.tensor_type.shape.dim[0].dim_value:
+            answer.type.tensor_type.shape.dim[0].dim_param = "N"
 
-    def get_next(self):
-        image = next(self._images, None)
-        return None if image is None else {"image": np.float32(image)[None]}
+
+def _without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with additions where convolutions have a bias that is no constant.
+
+    TensorFlow takes the addition of two maps of 1x1 for a bias; onnxslim and quantisation mean constants by it.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.append(node)
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in constants:
+            name, conv = node.output[0], model.graph.node[-1]
+            bias = conv.input.pop()
+            conv.output[0] = f"{name}_unbiased"
+            axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{name}_axes")
+            model.graph.initializer.append(axes)
+            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
+            model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
+    return model

@@ -1,6 +1,8 @@
 """Models and weights to and from files. Nothing a file contains is ever executed."""
 
 import io
+import json
+import sys
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,9 +41,23 @@ def load_model(path: str | Path) -> keras.Model:
         raise InputError(f"{path} is not a .keras model file.")
     _register_layers()
     try:
+        _check_packages(path)
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # Keras raises a dozen kinds for a damaged file, from KeyError to BadZipFile.
         raise InputError(f"{path} cannot be read as a .keras model: {first_line(error)}") from error
+
+
+def _check_packages(path: Path) -> None:
+    """Raises InputError where a file names a package that Keras would import for it, from wherever it finds one."""
+
+    def check(entry: dict) -> dict:
+        package = str(entry.get("module")).partition(".")[0]
+        if package in ("keras_hub", "keras_cv", "keras_nlp") and package not in sys.modules:
+            raise InputError(f"it takes {package}; import that first, if you trust the file to use it.")
+        return entry
+
+    with zipfile.ZipFile(path) as archive:
+        json.loads(archive.read("config.json"), object_hook=check)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:

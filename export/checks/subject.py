@@ -1,6 +1,7 @@
 """What a check is given."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..formats import Format
@@ -20,3 +21,5 @@ class Subject:
     """What it says of itself."""
     reference: Reference
     """Images, and what the Keras model answers to them."""
+    bars: Mapping[str, float] = field(default_factory=dict)
+    """Bars that the user set, by the names of gates or, for budgets, of facts, such as `arena_bytes`."""

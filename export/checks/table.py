@@ -3,11 +3,25 @@
 from collections.abc import Callable
 
 from ..manifest import Check
-from . import litert, onnx_runtime
+from . import browser, c_source, edge_tpu, litert, litert_gpu, onnx_runtime, openvino, tflite_micro, vela, web_page
 from .subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], Check]] = {
     "litert": litert.with_xnnpack,
     "litert-builtin": litert.with_builtin_kernels,
     "onnxruntime": onnx_runtime.on_cpu,
+    "openvino": openvino.on_cpu,
+    "onnxruntime-cuda": onnx_runtime.on_cuda,
+    "onnxruntime-tensorrt": onnx_runtime.on_tensorrt,
+    "tflite-micro": tflite_micro.in_micro,
+    "c-source": c_source.compiled,
+    "vela-u55": vela.compiled_for("Ethos-U55"),
+    "vela-u65": vela.compiled_for("Ethos-U65"),
+    "vela-u85": vela.compiled_for("Ethos-U85"),
+    "edge-tpu": edge_tpu.accepted,
+    "litert-gpu": litert_gpu.on_gpu,
+    "web-page": web_page.written,
+    "web-onnx-wasm": browser.onnx_on_wasm,
+    "web-onnx-webgpu": browser.onnx_on_webgpu,
+    "web-litert-wasm": browser.litert_on_wasm,
 }

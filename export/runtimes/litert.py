@@ -7,7 +7,8 @@ import numpy as np
 from ...zoo.errors import InputError
 from ..artifact import Artifact
 from ..metadata import read_from_tflite
-from ..tensors import TensorInfo, check_signature
+from ..tensors import TensorInfo, check_signature, closed
+from .probe import check_survivable
 
 
 def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool = True) -> Artifact:
@@ -28,22 +29,35 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
         raise InputError("it is no TFLite file.")
     kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(model_content=content, num_threads=threads, experimental_op_resolver_type=kernels)
-    interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    check_signature([tuple(t["shape"]) for t in inputs], len(outputs))
+    check_signature([tensor_info(tensor).shape for tensor in inputs], len(outputs))
+    image, place = tensor_info(inputs[0]), inputs[0]["index"]
+    if None in image.shape:  # a net need not have room for the single pixel that stands in its file then
+        interpreter.resize_tensor_input(place, (1, *closed(image.image_shape)))
+    interpreter.allocate_tensors()
 
     def invoke(tensor: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(inputs[0]["index"], tensor)
+        if None in image.shape and tensor.shape != tuple(interpreter.get_input_details()[0]["shape"]):
+            interpreter.resize_tensor_input(place, tensor.shape)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(place, tensor)
         interpreter.invoke()
         return interpreter.get_tensor(outputs[0]["index"])
 
-    return Artifact(path, tensor_info(inputs[0]), tensor_info(outputs[0]), read_from_tflite(content), invoke)
+    return Artifact(path, image, tensor_info(outputs[0]), read_from_tflite(content), invoke)
+
+
+def open_unknown_tflite(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
+    """The same of a file that anybody may have made: it is first run in a process of its own."""
+    read_from_tflite(content)  # a file that was cut short is told by this
+    check_survivable(content)
+    return open_tflite(path, content, threads=threads)
 
 
 def tensor_info(details: dict) -> TensorInfo:
     """From what an interpreter says of a tensor."""
     scale, zero_point = details["quantization"]
     quantization = (scale, zero_point) if scale else (None, None)
-    return TensorInfo(
-        details["name"], tuple(map(int, details["shape"])), np.dtype(details["dtype"]).name, *quantization
-    )
+    signature = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
+    shape = tuple(None if side == -1 else int(side) for side in signature)
+    return TensorInfo(details["name"], shape, np.dtype(details["dtype"]).name, *quantization)

@@ -110,7 +110,7 @@ def test_whole_way_on_a_folder_of_images(pocketzoo, folder, tmp_path):
     code, out, _ = pocketzoo("predict", bundle / "lenet5-fp16.tflite", *images, "--json")
     assert [answer["top"][0]["label"] for answer in json.loads(out)] == ["two", "zero"]
     code, out, _ = pocketzoo("benchmark", *bundle.glob("*.onnx"), "--runs", 3, "--json")
-    assert [row["runs"] for row in json.loads(out)] == [3]
+    assert [row["runs"] for row in json.loads(out)] == [3, 3]
 
 
 @pytest.mark.parametrize("by_name", [True, False])
@@ -233,7 +233,7 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         (["export", "garbage.keras", "--out", "out", "--targets", ","], "no targets"),
         (["export", "garbage.keras", "--out", "out"], "is not a .keras model file"),
         (["predict", "garbage.tflite", "garbage.png"], "cannot be opened as a model"),
-        (["predict", "garbage.png", "garbage.png"], "must end in .tflite or .onnx"),
+        (["predict", "garbage.png", "garbage.png"], "must end in .tflite, .onnx or .keras"),
         (["predict", "lenet6", "garbage.png"], "unknown model 'lenet6': did you mean lenet5"),
         (["predict", "garbage.tflite", "garbage.png", "--weights", "digits"], "has its own weights"),
         (["benchmark", "garbage.onnx"], "cannot be opened as a model"),

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pocketzoo import export, zoo
+from pocketzoo import export, training, zoo
 from pocketzoo.export.tensors import TensorInfo
 
 FILES = [
@@ -19,7 +20,9 @@ FILES = [
     "lenet5-dynamic.tflite",
     "lenet5-int8.tflite",
     "lenet5-fp32.onnx",
+    "lenet5-fp16.onnx",
     "lenet5-int8.onnx",
+    "lenet5-int8-tensorrt.onnx",
 ]
 
 
@@ -27,7 +30,8 @@ FILES = [
 def test_artifact_knows_its_labels_and_its_pixels(file, bundle, digits):
     artifact = export.load_artifact(bundle / file)
     assert (artifact.input.name, artifact.output.name) == ("image", "probabilities")
-    assert artifact.input.shape == (1, 32, 32, 1)
+    assert artifact.input.shape == ((1, 1, 32, 32) if file.endswith("onnx") else (1, 32, 32, 1))
+    assert artifact.input.image_shape == (32, 32, 1)
     assert artifact.metadata.labels == digits.labels
     assert artifact.metadata.pixel_range == (0.0, 255.0)
 
@@ -88,6 +92,7 @@ def test_images_of_another_shape_are_refused(bundle):
         export.predict(export.load_artifact(bundle / "lenet5-fp32.tflite"), np.zeros((2, 8, 8, 1)))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(-300, 300, width=32), min_size=1, max_size=20), st.floats(0.001, 2), st.integers(-128, 127))
 def test_quantizing_is_off_by_half_a_step_at_most_within_the_range(values, scale, zero_point):
     tensor = TensorInfo("x", (len(values),), "int8", scale, zero_point)
@@ -120,7 +125,7 @@ def test_file_that_is_no_model_is_refused(suffix, content, tmp_path):
 def test_missing_file_and_other_kinds_are_named(tmp_path):
     with pytest.raises(zoo.InputError, match="cannot be read: No such file"):
         export.load_artifact(tmp_path / "none.tflite")
-    with pytest.raises(zoo.InputError, match=r"must end in \.tflite or \.onnx"):
+    with pytest.raises(zoo.InputError, match=r"must end in \.tflite, \.onnx or \.keras"):
         export.load_artifact(tmp_path / "model.pb")
 
 
@@ -133,13 +138,64 @@ def test_artifact_of_another_tool_runs_without_labels(bundle, tmp_path):
     assert export.predict(artifact, np.zeros((32, 32, 1))).labels == tuple("0123456789")
 
 
-def test_predicting_needs_no_tensorflow(bundle, tmp_path):
-    shutil.copy(bundle / "lenet5-int8.tflite", tmp_path)
-    check = f"""
-import sys
+@pytest.mark.parametrize("file", ["lenet5-fp32.tflite", "lenet5-fp32.onnx", "lenet5.keras"])
+def test_artifacts_and_models_are_opened_asked_timed_and_evaluated_alike(file, bundle, trained_file, trained, digits):
+    artifact = export.load_artifact(trained_file if file.endswith("keras") else bundle / file)
+    images = digits.test.images.take(np.arange(8))
+    prediction = export.predict(artifact, images)
+    np.testing.assert_allclose(prediction.probabilities, trained.predict(images, verbose=0), atol=1e-5)
+    assert prediction.labels == digits.labels
+    assert export.benchmark(artifact, runs=3).runs == 3
+    evaluation, expected = training.evaluate(artifact, digits), training.evaluate(trained, digits)
+    assert evaluation.accuracy == expected.accuracy
+    assert evaluation.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert evaluation.per_class.keys() == expected.per_class.keys()
+
+
+def test_artifact_is_evaluated_on_data_that_it_fits_only(bundle, digits, tmp_path):
+    artifact = export.load_artifact(bundle / "lenet5-fp32.onnx")
+    with pytest.raises(zoo.InputError, match=r"takes images of \(32, 32, 1\); the data has \(16, 16, 1\)"):
+        training.evaluate(artifact, training.load_data("digits", image_size=16))
+    letters = replace(artifact, metadata=artifact.metadata.model_copy(update={"labels": tuple("abcdefghij")}))
+    with pytest.raises(zoo.InputError, match=r"answers \('a', .*; the data has \('0', "):
+        training.evaluate(letters, digits)
+    with pytest.raises(zoo.InputError, match="answers classification; the data has regression"):
+        training.evaluate(artifact, replace(digits, task="regression"))
+    masks = training.load_data("digit-scenes", image_size=32, channels=1).test
+    with pytest.raises(zoo.InputError, match=r"for an image the shape \(\); the data has \(32, 32\)"):
+        training.evaluate(artifact, masks)
+
+
+WITHOUT_TENSORFLOW = """
+import importlib.abc, sys
+
+ABSENT = {"tensorflow", "keras", "tf_keras", "onnx", "tf2onnx", "onnxslim", "scipy", "sklearn", "matplotlib", "h5py"}
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Refuse())
 import numpy as np
-from pocketzoo.export import load_artifact, predict
-print(predict(load_artifact({str(tmp_path / "lenet5-int8.tflite")!r}), np.zeros((32, 32, 1))).top(1))
-assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+from pocketzoo.export import benchmark, load_artifact, predict
+for path in sys.argv[1:]:
+    artifact = load_artifact(path)
+    print(predict(artifact, np.zeros((32, 32, 1))).top(1), benchmark(artifact, runs=2).runs)
+
+import importlib.metadata
+distributions = importlib.metadata.packages_distributions()
+print(*sorted({distributions[name][0] for name in sys.modules if name in distributions} - {"pocketzoo", "setuptools"}))
 """
-    subprocess.run([sys.executable, "-c", check], check=True, cwd="/")
+RUNTIME = "ai-edge-litert annotated-types flatbuffers lazy-loader numpy onnxruntime pydantic pydantic_core \
+typing-inspection typing_extensions"
+"""All the distributions that opening and asking take; setuptools is in every process, by a `.pth` file of its own."""
+
+
+def test_opening_and_asking_takes_the_runtimes_and_no_tensorflow(bundle, tmp_path):
+    files = [shutil.copy(bundle / name, tmp_path) for name in ("lenet5-int8.tflite", "lenet5-int8.onnx")]
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, *files]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/")
+    *answers, distributions = done.stdout.splitlines()
+    assert len(answers) == 2
+    assert distributions == RUNTIME

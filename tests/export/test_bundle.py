@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export.checks.missing import missing
 from pocketzoo.export.conversion import write_artifacts
+from pocketzoo.export.finished import finished_directory
 from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.samples import Samples
-from pocketzoo.export.targets import TARGETS
+from pocketzoo.export.targets import TARGETS, checks_of
 
 
 def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
     assert {record.format for record in manifest.artifacts} == set(FORMATS)
     assert len(manifest.artifacts) == len(FORMATS)
     files = {record.file for record in manifest.artifacts} | {"manifest.json", "report.md"}
+    files |= {file for record in manifest.artifacts for check in record.checks for file in check.files}
     assert {path.name for path in bundle.iterdir()} == files
     for record in manifest.artifacts:
         assert record.targets == tuple(target for target in TARGETS if record.format in TARGETS[target].checks)
@@ -63,6 +66,13 @@ def test_gates_of_quantized_artifacts_have_the_bars_of_the_contract(manifest):
             assert (bars["agreement"], bars["accuracy drop"]) == (">= 0.98", "<= 0.01")
         if record.format.endswith("fp32"):
             assert (bars["relative difference"], bars["agreement"]) == ("<= 0.0001", ">= 0.999")
+
+
+def test_checks_are_skipped_where_something_is_missing_and_nowhere_else(manifest):
+    for record in manifest.artifacts:
+        names = checks_of(FORMATS[record.format], TARGETS)
+        for name, check in zip(names, record.checks, strict=True):
+            assert (check.skipped is None) == (missing(name) is None), (name, check.skipped)
 
 
 def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
@@ -167,6 +177,50 @@ def test_directory_that_is_no_bundle_is_never_overwritten(trained, tmp_path):
         with pytest.raises(zoo.InputError, match=message):
             export.export_model(trained, tmp_path / out)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_directory_that_another_export_writes_is_left_to_it(trained, tmp_path):
+    with finished_directory(tmp_path / "out", overwrite=False) as folder:
+        (folder / "file").write_text("")
+        with pytest.raises(zoo.InputError, match="out is being written by another export"):
+            export.export_model(trained, tmp_path / "out", targets=["int16x8"], calibration=np.ones((2, 32, 32, 1)))
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "file"]
+
+
+def test_converter_that_fails_leaves_what_it_said(trained, tmp_path, monkeypatch):
+    def failing(self):
+        os.write(2, b"loc(fused): 'tfl.conv_2d' op is beyond me\n")
+        raise RuntimeError("Could not translate MLIR to FlatBuffer.")
+
+    monkeypatch.setattr("tensorflow.lite.TFLiteConverter.convert", failing)
+    message = r"lenet5 as tflite-fp32 could not be made: the converter says 'Could .* is in .*out\.failed\.log"
+    with pytest.raises(export.ConversionError, match=message):
+        export.export_model(trained, tmp_path / "out", targets=["mobile"])
+    assert [path.name for path in tmp_path.iterdir()] == ["out.failed.log"]
+    log = (tmp_path / "out.failed.log").read_text()
+    assert "op is beyond me" in log
+    assert "to_tflite" in log
+
+
+def test_bars_and_steps_are_told(trained, digits, tmp_path):
+    steps, images = [], digits.train.images.take(np.arange(60))
+    manifest = export.export_model(
+        trained,
+        tmp_path / "out",
+        targets=["int16x8"],
+        calibration=images[:8],
+        evaluation=images[8:],
+        bars={"agreement": 0.9, "accuracy drop": 0.03},
+        progress=steps.append,
+    )
+    assert steps == ["Converting to tflite-int16x8", "Proving lenet5-int16x8.tflite: litert"]
+    gates = {gate.name: gate for _, gate in manifest.artifacts[0].located_gates}
+    assert (gates["agreement"].bar, gates["agreement"].default_bar) == (0.9, 0.98)
+    assert gates["relative difference"].default_bar is None
+    assert export.Manifest.load(tmp_path / "out" / "manifest.json") == manifest
+    assert "| >= 0.9 (set; 0.98 by default) |" in (tmp_path / "out" / "report.md").read_text()
+    with pytest.raises(zoo.InputError, match="unknown bar for a classification 'agree'"):
+        export.export_model(trained, tmp_path / "no", bars={"agree": 1})
 
 
 EXPORT_WITH_LITTLE_ROOM = """

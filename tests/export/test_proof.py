@@ -5,6 +5,7 @@ import pytest
 
 from pocketzoo import export, zoo
 from pocketzoo.export.artifact import Artifact
+from pocketzoo.export.bars import checked_bars
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.proof import Reference, prove, relative_difference
 from pocketzoo.export.samples import Samples
@@ -21,6 +22,11 @@ def test_difference_is_relative_to_how_much_the_answers_vary():
 
 def test_reference_that_never_varies_proves_nothing():
     assert relative_difference(np.ones((5, 3)), np.ones((5, 3))) == float("inf")
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
 
 
 class Answers(Artifact):
@@ -61,6 +67,108 @@ def test_each_gate_catches_what_it_is_for(reference):
     assert failed(outputs + 1e-3 * np.array([1, -1, 1, -1]), reference, "onnx-fp32")[0] == "relative difference"
     assert failed(swapped, reference, "onnx-int8") == ["agreement", "accuracy drop"]
     assert "relative difference" in failed(np.roll(outputs, 1, axis=0), reference, "tflite-dynamic")
+
+
+def gate(outputs, reference, kind, name):
+    check = prove("made up", "1", Answers(outputs), kind, reference)
+    return next(gate for gate in check.gates if gate.name == name)
+
+
+def test_bar_that_was_set_is_judged_by_and_shown_as_set(reference):
+    outputs = reference.outputs.copy()
+    outputs[:8] = outputs[:8, ::-1]  # 4 % of the answers
+    kind = FORMATS["onnx-int8"]
+    assert gate(outputs, reference, kind, "agreement").requirement == ">= 0.98"
+    agreement = gate(outputs, reference, kind.with_bars({"agreement": 0.95}), "agreement")
+    assert (agreement.status, agreement.bar, agreement.default_bar) == ("passed", 0.95, 0.98)
+    assert agreement.requirement == ">= 0.95 (set; 0.98 by default)"
+    assert gate(outputs, reference, kind.with_bars({"agreement": 0.97}), "agreement").status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("bars", "message"),
+    [
+        ({"agrement": 0.9}, "unknown bar for a classification 'agrement': did you mean agreement"),
+        ({"mean_iou_drop": 0.1}, "there are relative_difference, agreement, accuracy_drop, arena_bytes, sram_bytes"),
+        ({"agreement": 1.5}, "agreement is 1.5; it takes a number from 0 to 1"),
+        ({"accuracy drop": -0.1}, "accuracy_drop is -0.1; it takes a number from 0"),
+        ({"arena_bytes": "64k"}, "arena_bytes is '64k'"),
+        ({"accuracy_drop": float("nan")}, "accuracy_drop is nan"),
+    ],
+)
+def test_bar_that_cannot_be_is_named(bars, message):
+    with pytest.raises(zoo.InputError, match=message):
+        checked_bars(bars, "classification")
+
+
+def test_names_of_bars_may_be_written_as_the_gates_are_called():
+    assert checked_bars({"accuracy drop": 0.02, "Agreement": 1}, "classification") == {
+        "accuracy_drop": 0.02,
+        "agreement": 1.0,
+    }
+    assert checked_bars({"MAE rise": 0.02}, "regression") == {"mae_rise": 0.02}
+
+
+def few(reference, images):
+    return Reference(Samples(reference.samples.images[:images], None), "calibration images", reference.outputs[:images])
+
+
+def test_few_images_that_all_agree_show_nothing_about_a_quantised_artifact(reference):
+    outputs, kind = reference.outputs, FORMATS["tflite-int8"]
+    agreement = gate(outputs[:20], few(reference, 20), kind, "agreement")
+    assert (agreement.status, agreement.figure) == ("skipped", 1.0)
+    assert agreement.reason == ("20 images are too few to show 0.98: all agree, 95 % interval 0.83 to 1; give 50")
+    assert gate(outputs[:49], few(reference, 49), kind, "agreement").status == "skipped"
+    assert gate(outputs[:50], few(reference, 50), kind, "agreement").status == "passed"
+    # A float artifact is the same function: one image that differs says so, and the difference of the answers does.
+    assert gate(outputs[:20], few(reference, 20), FORMATS["tflite-fp32"], "agreement").status == "passed"
+
+
+def test_few_images_are_enough_where_too_many_differ(reference):
+    kind = FORMATS["tflite-int8"]
+    for differing, status in ((1, "skipped"), (6, "failed")):
+        outputs = reference.outputs[:20].copy()
+        outputs[:differing] = outputs[:differing, ::-1]
+        assert gate(outputs, few(reference, 20), kind, "agreement").status == status
+
+
+def of_task(task, outputs, labels):
+    return Reference(Samples(np.zeros((len(outputs), 2, 2, 1)), labels), "evaluation images", outputs, task)
+
+
+def test_mean_iou_may_fall_by_one_point(random):
+    labels = random.integers(0, 3, (50, 8, 8))
+    sure = np.eye(3, dtype="float32")[labels]
+    reference = of_task("segmentation", sure, labels)
+    wrong = sure.copy()
+    wrong[:, 0, :1] = np.roll(wrong[:, 0, :1], 1, axis=-1)  # one place of 64: an IoU of 63 / 65 for every class
+    kind = FORMATS["onnx-int8"]
+    assert gate(sure, reference, kind, "mean IoU drop").status == "passed"
+    drop = gate(wrong, reference, kind, "mean IoU drop")
+    assert drop.status == "failed"
+    assert drop.figure == pytest.approx(2 / 65, rel=0.02)
+
+
+def test_labels_that_several_images_have_are_counted_one_by_one(random):
+    labels = random.integers(0, 2, (50, 4))
+    reference = of_task("multi_label", labels.astype("float32"), labels)
+    wrong = reference.outputs.copy()
+    wrong[:4, 0] = 1 - wrong[:4, 0]
+    drop = gate(wrong, reference, FORMATS["onnx-int8"], "label accuracy drop")
+    assert (drop.status, drop.figure) == ("failed", pytest.approx(4 / 200))
+
+
+def test_error_of_numbers_may_rise_by_a_share_of_how_much_they_vary(random):
+    """Whatever the unit, and however small the error of the model is."""
+    labels = random.normal(size=(500, 2)) * [1, 1000] + [5, 5000]
+    deviation = np.abs(labels - np.median(labels, axis=0)).mean(axis=0)
+    for error in (0, 0.5):
+        reference = of_task("regression", labels + error * deviation, labels)
+        for rise, status in ((0.008, "passed"), (0.02, "failed")):
+            figure = gate(labels + (error + rise) * deviation, reference, FORMATS["onnx-int8"], "MAE rise")
+            assert (figure.status, figure.figure) == (status, pytest.approx(rise))
+    constant = of_task("regression", labels, np.ones_like(labels))
+    assert gate(labels, constant, FORMATS["onnx-int8"], "MAE rise").reason == "the true numbers do not vary"
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1]), (7, [3, 2, 2]), (50, [23, 22, 5]), (500, [100, 50, 5])])

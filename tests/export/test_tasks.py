@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from pocketzoo import export, zoo
+from pocketzoo import export, training, zoo
+from pocketzoo.training.data.images import ArrayImages, ImageSplit
 
 TASKS = {
     "classification": ["cat", "dog", "hen"],
@@ -13,6 +14,19 @@ TASKS = {
     "segmentation": ["road", "sky", "tree"],
     "embedding": None,
 }
+RIGHT = {
+    "classification": lambda draw: draw.integers(0, 3, 12),
+    "multi_label": lambda draw: draw.integers(0, 2, (12, 3)).astype("float32"),
+    "regression": lambda draw: draw.normal(size=(12, 3)).astype("float32"),
+    "segmentation": lambda draw: draw.integers(0, 3, (12, 32, 32), "int32"),
+    "embedding": lambda draw: None,
+}
+FIGURES = {
+    "multi_label": ("label accuracy", "accuracy"),
+    "regression": ("mean absolute error", "mae"),
+    "segmentation": ("mean IoU", "mean_iou"),
+}
+"""What is measured, and the field of the evaluation by which training knows it."""
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -22,8 +36,9 @@ def exported(request, pixels, tmp_path_factory):
     shallow = {"blocks": 1, "input_shape": (32, 32, 3)}  # a deep net that was never trained is too rough for fp16
     model = zoo.create_model("resnet20", head=request.param, labels=TASKS[request.param], **shallow)
     images = pixels(12, 32, 32, 3)
+    evaluation = (images, RIGHT[request.param](np.random.default_rng(0)))
     manifest = export.export_model(
-        model, tmp_path_factory.mktemp("tasks") / "bundle", targets=["gpu"], evaluation=(images, np.zeros(12, int))
+        model, tmp_path_factory.mktemp("tasks") / "bundle", targets=["gpu"], evaluation=evaluation
     )
     return request.param, model, manifest, images
 
@@ -37,9 +52,22 @@ def test_labels_and_task_travel_into_the_manifest(exported):
 
 def test_agreement_is_measured_where_answers_are_classes(exported):
     task, _, manifest, _ = exported
-    (record,) = manifest.artifacts
+    record = manifest.artifacts[0]
     assert (record.checks[0].agreement is None) == (task in ("regression", "embedding"))
     assert (record.checks[0].accuracy is None) == (task != "classification")
+
+
+def test_what_the_task_is_evaluated_by_is_measured_as_training_measures_it(exported):
+    task, model, manifest, images = exported
+    (record,) = manifest.artifacts
+    if task not in FIGURES:
+        assert record.checks[0].facts == manifest.evaluation.keras_figures == {}
+        return
+    name, field = FIGURES[task]
+    split = ImageSplit(ArrayImages(images.astype("uint8")), RIGHT[task](np.random.default_rng(0)))
+    evaluation = training.evaluate(model, split)
+    assert manifest.evaluation.keras_figures == {name: pytest.approx(getattr(evaluation, field), rel=1e-6)}
+    assert record.checks[0].facts == {name: pytest.approx(getattr(evaluation, field), rel=1e-3)}
 
 
 def test_answers_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support.cards import all_cards_by_kind, narrow_model, smallest_shape
+from support.graph_quality import findings
 
 from pocketzoo import zoo
 from pocketzoo.export.artifact import load_artifact
@@ -138,6 +139,7 @@ def test_tflite_and_onnx_answer_as_keras(case, tmp_path):
         assert [gate for gate in check.gates if gate.status == "failed"] == []
         assert {gate.bar for gate in check.gates if gate.name == "relative difference"} == {1e-4}
         assert file.stat().st_size >= form.kernel_weights * kind.bytes_per_weight
+        assert findings(file) == []
 
 
 READ_IN_FRESH_PROCESSES = """

@@ -1,7 +1,8 @@
 """What a model answers to images, or the mean of what it answers to several views of them."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -11,21 +12,36 @@ from ..augmentation.test_time import VIEWS
 from ..outputs import by_name, map_outputs
 
 
+class Artifact(Protocol):
+    """What `export.load_artifact` gives, as far as it counts here: what is measured of it is not known to be Keras."""
+
+    path: Path
+    metadata: Any
+    """With `task` and `labels`, or None where nothing is known."""
+    input: Any
+    """With `image_shape`."""
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Answers to images `(count, height, width, channels)` of 0..255."""
+
+
 class Answers:
-    """A model as a function, in inference mode.
+    """A model, in inference mode, or an artifact as a function.
 
     Args:
-        model: The model.
+        model: The model or artifact.
         test_time_augmentation: Whose views to average over, of `augmentation.test_time`; None: the image as it is.
 
     Raises:
         InputError: There is no such augmentation.
     """
 
-    def __init__(self, model: keras.Model, test_time_augmentation: str | None):
+    def __init__(self, model: keras.Model | Artifact, test_time_augmentation: str | None):
         if test_time_augmentation not in (None, *VIEWS):
             raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
-        self._model = model
+        is_keras = isinstance(model, keras.Model)
+        self._name = model.name if is_keras else str(model.path)
+        self._ask = model.predict_on_batch if is_keras else model.run
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
     def __call__(self, images: np.ndarray) -> Any:
@@ -35,12 +51,9 @@ class Answers:
             InputError: An answer is no finite number.
         """
         if self._views is None:
-            answers = self._model.predict_on_batch(images)
+            answers = self._ask(images)
         else:
-            seen = [
-                map_outputs(_restorer(view.restore), self._model.predict_on_batch(view.show(images)))
-                for view in self._views
-            ]
+            seen = [map_outputs(_restorer(view.restore), self._ask(view.show(images))) for view in self._views]
             answers = map_outputs(lambda *of_views: np.mean(of_views, axis=0), *seen)
         self._check(answers)
         return answers
@@ -51,7 +64,7 @@ class Answers:
                 wrong = of_output[~np.isfinite(of_output)][0]
                 output = f" (output {name})" if name else ""
                 raise InputError(
-                    f"{self._model.name} answers {wrong}{output}, which is no number: its weights are broken, as by a "
+                    f"{self._name} answers {wrong}{output}, which is no number: its weights are broken, as by a "
                     "training that diverged. Train it with a lower learning rate."
                 )
 

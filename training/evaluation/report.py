@@ -10,7 +10,7 @@ import numpy as np
 from ...zoo.atomic import atomic_path
 from ..data.images import FileImages, ImageData, ImageSplit, Targets
 from ..outputs import by_name, map_outputs
-from .answers import Answers
+from .answers import Answers, Artifact
 from .classification import Evaluation
 from .evaluate import split_of, tally
 from .figures import Figures
@@ -24,7 +24,7 @@ WORST = 24
 
 
 def write_report(
-    model: keras.Model,
+    model: keras.Model | Artifact,
     data: ImageData | ImageSplit,
     folder: str | Path,
     *,

@@ -12,8 +12,9 @@ from pocketzoo import zoo
 from pocketzoo.export.form import ExportForm, weights_sha256
 from pocketzoo.export.integer_form import activation_bits, with_rounded_kernels
 from pocketzoo.export.metadata import Metadata
+from pocketzoo.export.onnx_integers import to_trained_integers
 from pocketzoo.export.plain_convolutions import plain_convolutions
-from pocketzoo.export.to_onnx import quantize_onnx, to_onnx
+from pocketzoo.export.to_onnx import to_onnx
 from pocketzoo.export.to_tflite import to_tflite
 from pocketzoo.layers import ConvNormAct, FakeQuantize, PixelNormalization, SqueezeExcite, UpBlock
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
@@ -143,8 +144,13 @@ def tflite(form, images):
 
 @pytest.fixture(scope="module")
 def onnx(form, images):
-    session = InferenceSession(quantize_onnx(to_onnx(form), form, None).SerializeToString())
-    return by_situation((session.run(None, {"image": pixels[None]}) for pixels in images), SITUATIONS)
+    session = InferenceSession(to_trained_integers(to_onnx(form), form).SerializeToString())
+
+    def run(pixels):
+        answers = session.run(None, {"image": pixels[None].transpose(0, 3, 1, 2)})
+        return [answer.transpose(0, 2, 3, 1) if answer.ndim == 4 else answer for answer in answers]
+
+    return by_situation(map(run, images), SITUATIONS)
 
 
 def dequantized(integers, scale, zero_point):

@@ -1,0 +1,83 @@
+"""How long ResNet-50 takes to all its files, beside Keras' own `model.export`, and how much memory.
+
+    python benchmarks/export_time.py             # bars: 60 s on two cores, 4 GB
+    python benchmarks/export_time.py --images 8  # fewer to calibrate with
+
+Ours are four TFLite and four ONNX files: float32, float16, dynamic and int8, for the CPU and for TensorRT. Keras makes
+two, both float32. The weights are fresh and the images are drawn patches: neither time nor memory hang on them. To
+prove the files takes time of its own, of which the images, the runtimes and the machine decide, and is not in it.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
+import argparse
+import resource
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from pocketzoo import zoo
+from pocketzoo.export.conversion import write_artifacts
+from pocketzoo.export.form import ExportForm
+from pocketzoo.export.quiet import quiet
+from pocketzoo.export.samples import Samples
+from pocketzoo.export.targets import formats_of, targets_of
+
+TARGETS = ("mobile", "gpu", "server")
+SECONDS_BAR, GIGABYTES_BAR = 60.0, 4.0
+
+
+def patches(count: int) -> np.ndarray:
+    """Images of raw pixels, in squares of one colour."""
+    colours = np.random.default_rng(0).integers(0, 256, (count, 14, 14, 3))
+    return colours.repeat(16, axis=1).repeat(16, axis=2).astype("float32")
+
+
+def gigabytes() -> float:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def ours(images: np.ndarray, folder: Path) -> float:
+    """Seconds for the files of all targets, each printed with its own."""
+    model = zoo.create_model("resnet50")
+    start = last = time.perf_counter()
+    formats = formats_of(targets_of(TARGETS))
+    for path, kind in write_artifacts(ExportForm.of(model), formats, Samples(images, None), folder):
+        now = time.perf_counter()
+        print(f"  {kind.name:20} {now - last:6.1f} s {path.stat().st_size / 1e6:7.1f} MB")
+        last = now
+    return last - start
+
+
+def keras_export(folder: Path) -> float:
+    """Seconds that Keras takes for its two files."""
+    model = zoo.create_model("resnet50")
+    model(np.zeros((1, 224, 224, 3), "float32"), training=False)
+    start = last = time.perf_counter()
+    for kind, file in (("litert", "keras.tflite"), ("onnx", "keras.onnx")):
+        with quiet():
+            model.export(folder / file, format=kind, verbose=False)
+        now = time.perf_counter()
+        print(f"  Keras' {kind:13} {now - last:6.1f} s {(folder / file).stat().st_size / 1e6:7.1f} MB")
+        last = now
+    return last - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=32, help="to calibrate with")
+    images = patches(parser.parse_args().images)
+    with TemporaryDirectory() as folder:
+        seconds = ours(images, Path(folder))
+        print(f"ours, eight files: {seconds:.1f} s (bar {SECONDS_BAR:.0f})")
+        print(f"memory at most: {gigabytes():.2f} GB (bar {GIGABYTES_BAR:.0f})")
+        print(f"Keras, two files: {keras_export(Path(folder)):.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""`pocketzoo targets`: where models can be shipped."""
+
+from . import console
+from .options import Json
+
+
+def targets(as_json: Json = False) -> None:
+    """List the targets, the formats that each ships, what they are put to, and which of that is missing here."""
+    from ..export.checks.missing import missing
+    from ..export.targets import GROUPS, TARGETS
+
+    rows = []
+    for name, target in TARGETS.items():
+        checks = dict.fromkeys(check for of_format in target.checks.values() for check in of_format)
+        reasons = {check: reason for check in checks if (reason := missing(check)) is not None}
+        groups = [group for group, members in GROUPS.items() if name in members]
+        rows.append((name, target.about, groups, list(target.checks), list(checks), reasons))
+    if as_json:
+        keys = ("target", "about", "groups", "formats", "checks", "missing")
+        console.show_json([dict(zip(keys, row, strict=True)) for row in rows])
+        return
+    shown = [
+        (name, about, ", ".join(formats), ", ".join(checks), "; ".join(dict.fromkeys(reasons.values())) or "-")
+        for name, about, _, formats, checks, reasons in rows
+    ]
+    console.show_table(("target", "what runs there", "formats", "put to", "missing here"), shown)
+    print("; ".join(f"{group}: {', '.join(members)}" for group, members in GROUPS.items()))

@@ -1,0 +1,34 @@
+"""Bars that the user sets, in place of those of the formats or, for budgets of memory, where there is none."""
+
+from collections.abc import Mapping
+from numbers import Real
+
+from ..zoo.errors import InputError, unknown
+from .measures import MEASURES
+
+SHARES = ("agreement",)
+BUDGETS = ("arena_bytes", "sram_bytes")
+"""What a model may take where memory is short: of TensorFlow Lite Micro's arena, of an Ethos-U."""
+
+TOLERATED = ("operators_on_cpu", "operators_refused")
+"""How many operators an NPU may leave to the processor; none by default."""
+
+
+def checked_bars(bars: Mapping[str, float], task: str) -> dict[str, float]:
+    """Bars by name, as the fields of `formats.Format` are called; blanks may stand for underscores.
+
+    Raises:
+        InputError: There is no such bar for this task, or its value cannot be.
+    """
+    loss = (MEASURES[task].bar,) if task in MEASURES else ()
+    allowed = ("relative_difference", *SHARES, *loss, *BUDGETS, *TOLERATED)
+    checked = {}
+    for given, bar in bars.items():
+        name = given.strip().lower().replace(" ", "_")
+        if name not in allowed:
+            raise unknown(f"bar for a {task}", given, allowed)
+        highest = 1 if name in SHARES else float("inf")
+        if isinstance(bar, bool) or not isinstance(bar, Real) or not 0 <= bar <= highest:
+            raise InputError(f"the bar {name} is {bar!r}; it takes a number from 0{' to 1' if highest == 1 else ''}.")
+        checked[name] = float(bar)
+    return checked

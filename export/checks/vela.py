@@ -1,0 +1,143 @@
+"""Vela, Arm's compiler for the Ethos-U NPUs. What it compiles cannot run here: the answers are those of its input.
+
+That is the artifact, already proven on LiteRT; where the artifact takes another form for Ethos-U, that is proven too.
+"""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..artifact import open_with
+from ..ethos_form import for_ethos_u
+from ..manifest import Check, Gate
+from ..metadata import append_labels
+from ..proof import judge
+from ..runtimes.litert import open_tflite
+from ..tflite_graph import Node, places, tflite_nodes
+from .budget import within_budget
+from .subject import Subject
+
+NPU = "ethos-u"
+"""Custom operator that stands for everything that runs on the NPU."""
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """An NPU with the system around it, by their names in the `Arm/vela.ini` that Vela brings."""
+
+    name: str
+    system: str
+    memory: str
+
+
+ACCELERATORS = {
+    "Ethos-U55": Accelerator("ethos-u55-128", "Ethos_U55_High_End_Embedded", "Shared_Sram"),
+    "Ethos-U65": Accelerator("ethos-u65-256", "Ethos_U65_High_End", "Dedicated_Sram_384KB"),
+    "Ethos-U85": Accelerator("ethos-u85-256", "Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB"),
+}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What Vela made of a model."""
+
+    content: bytes
+    """A TFLite file in which custom operators stand for what runs on the NPU."""
+    figures: dict[str, float | int]
+    """Its estimates: cycles, inferences a second, memory."""
+
+    @property
+    def on_cpu(self) -> list[Node]:
+        """The operators that it left to the CPU."""
+        return [node for node in tflite_nodes(self.content) if node.operator != NPU]
+
+
+def compiled_for(npu: str) -> Callable[[Subject], Check]:
+    """A check that compiles for one of `ACCELERATORS`."""
+    return lambda subject: _check(npu, ACCELERATORS[npu], subject)
+
+
+def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
+    name = f"Vela for {npu}"
+    if find_spec("ethosu") is None:
+        return Check(name=name, skipped="ethos-u-vela is not installed: pip install 'pocketzoo[edge]'")
+    release, content = version("ethos-u-vela"), subject.path.read_bytes()
+    fitted = for_ethos_u(content)
+    try:
+        compiled = compile_for(accelerator, fitted)
+    except subprocess.CalledProcessError as error:
+        gate = Gate.measured("compiles", 0, ">=", 1, reason=_last_words(error))
+        return Check(name=name, version=release, gates=(gate,))
+    file = subject.path.with_name(f"{subject.path.stem}-{accelerator.name}.tflite")
+    file.write_bytes(append_labels(compiled.content, subject.metadata.labels))
+    reason = places(compiled.on_cpu) or None
+    gates = (
+        Gate.measured("compiles", 1, ">=", 1),
+        Gate.measured(
+            "operators on the CPU", len(compiled.on_cpu), "<=", subject.bars.get("operators_on_cpu", 0), reason=reason
+        ),
+        *within_budget(subject, compiled.figures),
+    )
+    facts = compiled.figures | {"system": f"{accelerator.name}, {accelerator.system}, {accelerator.memory}"}
+    proof = Check(name=name) if fitted == content else _proof(fitted, subject)
+    found = {"version": release, "gates": (*gates, *proof.gates), "facts": facts | proof.facts, "files": (file.name,)}
+    return proof.model_copy(update={"name": name, **found})
+
+
+def _proof(fitted: bytes, subject: Subject) -> Check:
+    """Of what is given to Vela in place of the artifact, on LiteRT."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, subject.path.name)
+        path.write_bytes(append_labels(fitted, subject.metadata.labels))
+        outputs = open_with(open_tflite, path).run(subject.reference.samples.images)
+    return judge("LiteRT", version("ai-edge-litert"), outputs, subject.kind, subject.reference)
+
+
+def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
+    """Compiles a TFLite file.
+
+    Raises:
+        CalledProcessError: Vela does not.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(content)
+        options = {
+            "--accelerator-config": accelerator.name,
+            "--system-config": accelerator.system,
+            "--memory-mode": accelerator.memory,
+            "--config": "Arm/vela.ini",
+            "--output-dir": folder,
+        }
+        words = [word for option in options.items() for word in option]
+        command = [sys.executable, "-P", "-m", "ethosu.vela", str(path), *words]
+        subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
+        (compiled,), (summary,) = Path(folder).glob("*_vela.tflite"), Path(folder).glob("*_summary_*.csv")
+        with summary.open(newline="") as lines:
+            return Compiled(compiled.read_bytes(), _figures(next(csv.DictReader(lines))))
+
+
+def _figures(row: dict[str, str]) -> dict[str, float | int]:
+    return {
+        "cycles": int(float(row["cycles_total"])),
+        "inferences_per_second": round(float(row["inferences_per_second"]), 2),
+        "sram_bytes": _bytes(row["sram_memory_used"]),
+        "dram_bytes": _bytes(row["dram_memory_used"]),
+        "flash_bytes": _bytes(row["on_chip_flash_memory_used"]) + _bytes(row["off_chip_flash_memory_used"]),
+        "macs": int(float(row["nn_macs"])),
+    }
+
+
+def _bytes(kibibytes: str) -> int:
+    return round(float(kibibytes) * 1024)
+
+
+def _last_words(error: subprocess.CalledProcessError) -> str:
+    lines = (error.stderr + error.stdout).strip().splitlines()
+    return next((line for line in reversed(lines) if line.strip()), f"it ended with code {error.returncode}")

@@ -1,0 +1,122 @@
+"""What a target will refuse of a model, before any hours go into its training."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..zoo.errors import unknown
+from .accepted import Refusal, operator_list
+from .checks import vela
+from .ethos_form import for_ethos_u
+from .runtimes.tflite_micro import smallest_arena
+from .samples import Samples
+from .targets import TARGETS
+from .tflite_graph import tflite_nodes
+
+if TYPE_CHECKING:
+    import keras
+
+    from .form import ExportForm
+
+NPUS = {"edge-ethos-u55": "Ethos-U55", "edge-ethos-u65": "Ethos-U65", "edge-ethos-u85": "Ethos-U85"}
+INTEGERS = "tflite-int8"
+NOISE_IMAGES = 2
+
+
+@dataclass(frozen=True)
+class Objection:
+    """An operator that a target refuses."""
+
+    layers: tuple[str, ...]
+    """The layers that it was made of, or `before` and the layer that follows it."""
+    operator: str
+    reason: str
+    fix: str
+    """What to put in its place."""
+
+
+@dataclass(frozen=True)
+class LintReport:
+    """What a target says of a model."""
+
+    model: str
+    target: str
+    asked: str
+    """What has said it: a tool, or a list of operators."""
+    objections: tuple[Objection, ...]
+    """In the order in which the operators run."""
+    facts: dict[str, float | int]
+    """What it would take there, where nothing on the list is refused: `bytes` of an int8 file, and by tools memory and
+    estimated speed."""
+
+
+def lint_targets() -> list[str]:
+    """Names of the targets of which is known what they accept."""
+    return [name for name, target in TARGETS.items() if target.operators]
+
+
+def lint(model: "keras.Model", target: str) -> LintReport:
+    """Converts `model` as it is and asks what `target` refuses of it: operators that are not on its list, and then, on
+    Ethos-U, what Vela leaves to the CPU, if it is installed.
+
+    Args:
+        model: Trained or not; it is not changed.
+        target: A name from `lint_targets()`.
+
+    Raises:
+        InputError: Of `target` nothing is known, or `model` cannot be exported at all.
+    """
+    if target not in lint_targets():
+        raise unknown("target", target, lint_targets())
+    from .form import ExportForm
+
+    form = ExportForm.of(model)
+    accepted = operator_list(TARGETS[target].operators)
+    report = partial(LintReport, model.name, target)
+    # Floats first: of some operators that are refused the converter dies where it is to make integers of them.
+    content = _converted(form, "tflite-fp32" if form.activation_bits is None else INTEGERS)
+    refusals = tuple(accepted.refused(content))
+    if refusals or INTEGERS not in TARGETS[target].checks:
+        return report(f"list of {accepted.as_of}", _objections(refusals, content, form), {})
+    content = _converted(form, INTEGERS)
+    facts = {"bytes": len(content)}
+    if target == "edge-mcu" and find_spec("tflite_micro"):
+        return report("TensorFlow Lite Micro", (), facts | {"arena_bytes": smallest_arena(content)})
+    if target in NPUS and find_spec("ethosu"):
+        compiled = vela.compile_for(vela.ACCELERATORS[NPUS[target]], for_ethos_u(content))
+        refusals = tuple(Refusal(node, "left to the CPU") for node in compiled.on_cpu)
+        return report("Vela", _objections(refusals, content, form), facts | compiled.figures)
+    return report(f"list of {accepted.as_of}", (), facts)
+
+
+def _converted(form: "ExportForm", format_name: str) -> bytes:
+    """With ranges of noise where it takes some: which they are does not matter here."""
+    from .to_tflite import to_tflite
+
+    noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *form.metadata.image_shape))
+    return to_tflite(form, format_name, Samples(noise, None))
+
+
+def _objections(refusals: Iterable[Refusal], content: bytes, form: "ExportForm") -> tuple[Objection, ...]:
+    places = _places(content, form)
+    return tuple(
+        Objection(places[refusal.node.name], refusal.node.operator, refusal.reason, refusal.fix) for refusal in refusals
+    )
+
+
+def _places(content: bytes, form: "ExportForm") -> dict[str, tuple[str, ...]]:
+    """By the name of an operator, the layers that it was made of; what a composite does between its layers is told by
+    the layer that follows it."""
+    known = {layer.name for layer in form.flat.layers}
+    places: dict[str, tuple[str, ...]] = {}
+    following = (form.flat.layers[-1].name,)  # the output has a name of its own
+    for node in reversed(list(tflite_nodes(content))):
+        own = tuple(layer for layer in node.layers if layer in known)
+        places[node.name] = own or following
+        if own:
+            following = (f"before {own[0]}",)
+    return places

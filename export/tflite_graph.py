@@ -1,0 +1,75 @@
+"""The operators of a TFLite file, one by one. Imports no TensorFlow."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ai_edge_litert import schema_py_generated as tflite
+
+from .graphs import tflite_name
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator where it stands in the graph."""
+
+    operator: str
+    """Such as `CONV_2D`, or a custom operator's own name."""
+    version: int
+    name: str
+    """Of its first output, which the converter takes from the layers that it made the operator of."""
+    inputs: tuple[tuple[int, ...], ...]
+    """Shapes, without inputs that were left out."""
+    output: tuple[int, ...]
+    """Shape of its first output."""
+    fused_activation: bool
+    """Whether an activation is part of it."""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether it is a convolution whose kernel sees but a part of the channels."""
+        return self.operator == "CONV_2D" and self.inputs[0][-1] != self.inputs[1][-1]
+
+    @property
+    def place(self) -> str:
+        """Such as `CONV_2D (stage1_conv)`."""
+        return f"{self.operator} ({', '.join(self.layers) or self.name})"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the Keras layers that it was made of, each once; none where the converter has named it otherwise."""
+        paths = [part.split("/") for part in self.name.split(";") if "/" in part]
+        # Keras numbers what is traced once more, the model and its layers alike.
+        return tuple(dict.fromkeys(p[1].removesuffix("_1") if p[0].endswith("_1") else p[1] for p in paths))
+
+
+def tflite_nodes(content: bytes) -> Iterator[Node]:
+    """The operators of a TFLite file in the order in which they run."""
+    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    codes = tflite.Model.GetRootAsModel(content, 0)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        code = codes.OperatorCodes(operator.opcodeIndex)
+        tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
+        output = graph.tensors[operator.outputs[0]]
+        yield Node(
+            operator=tflite_name(code),
+            version=code.Version(),
+            name=output.name.decode(),
+            inputs=tuple(_shape(tensor) for tensor in tensors),
+            output=_shape(output),
+            fused_activation=bool(getattr(operator.builtinOptions, "fusedActivationFunction", 0)),
+        )
+
+
+def _shape(tensor: tflite.TensorT) -> tuple[int, ...]:
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
+
+
+def places(nodes: Iterable[Node]) -> str:
+    """Where operators stand, in a few words, such as `HARD_SWISH (stem_act) and 18 more`."""
+    by_kind: dict[str, list[Node]] = {}
+    for node in nodes:
+        by_kind.setdefault(node.operator, []).append(node)
+    return ", ".join(
+        f"{first.place}{f' and {len(others)} more' if others else ''}" for first, *others in by_kind.values()
+    )

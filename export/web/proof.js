@@ -1,0 +1,21 @@
+// Put to the page when it is proven: runs images through it and sends the answers to the server that both came from.
+const {count, least, seconds} = Object.fromEntries(new URLSearchParams(location.search));
+const post = (path, body) => fetch(path, {method: "POST", body});
+
+try {
+  const end = performance.now() + 1000 * seconds;
+  const milliseconds = [];
+  for (let index = 0; index < count; index++) {
+    if (index >= least && performance.now() > end) break;
+    const pixels = new Float32Array(await (await fetch(`pixels/${index}`)).arrayBuffer());
+    const start = performance.now();
+    const answer = await window.pocketzoo.run(pixels);
+    milliseconds.push(performance.now() - start);
+    await post("answer", answer);
+  }
+  const adapter = location.hash.endsWith("webgpu") && await navigator.gpu.requestAdapter();
+  const facts = adapter ? {gpu: `${adapter.info.vendor} ${adapter.info.architecture}`} : {};
+  await post("end", JSON.stringify({milliseconds, facts}));
+} catch (error) {
+  await post("end", JSON.stringify({error: error.message ?? String(error)}));
+}

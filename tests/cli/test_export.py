@@ -1,0 +1,64 @@
+"""What is exported, and what is then asked of it, by command."""
+
+import json
+
+import pytest
+
+from pocketzoo import export, zoo
+from pocketzoo.export.targets import GROUPS, TARGETS
+
+
+@pytest.fixture(scope="module")
+def exported(trained_file, digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported") / "bundle"
+    model = zoo.load_model(trained_file)
+    export.export_model(model, out, targets=["int16x8", "openvino"], calibration=digits.train, evaluation=digits.test)
+    return out
+
+
+def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
+    out = tmp_path / "out"
+    bars = ["--bar", "agreement=0.9", "--bar", "accuracy_drop=0.05", "--bar", "arena_bytes=256000"]
+    code, printed, err = pocketzoo(
+        "export", trained_file, "--out", out, "--targets", "int16x8", "--data", "digits", *bars, "--json"
+    )
+    assert code == 0, err
+    gates = {gate["name"]: gate for gate in json.loads(printed)["artifacts"][0]["checks"][0]["gates"]}
+    assert [(gates[name]["bar"], gates[name]["default_bar"]) for name in ("agreement", "accuracy drop")] == [
+        (0.9, 0.98),
+        (0.05, 0.01),
+    ]
+    for bar, message in [("agreement", "is no name=number"), ("agremeent=1", "did you mean agreement")]:
+        code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "no", "--bar", bar)
+        assert code == 2
+        assert message in err
+
+
+def test_targets_are_listed_with_what_is_missing_here(pocketzoo, monkeypatch):
+    monkeypatch.setattr("pocketzoo.export.checks.missing.find_spec", lambda name: None)
+    code, out, _ = pocketzoo("targets")
+    assert code == 0
+    assert all(name in out for name in (*TARGETS, *GROUPS))
+    rows = {row["target"]: row for row in json.loads(pocketzoo("targets", "--json")[1])}
+    assert list(rows) == list(TARGETS)
+    assert rows["mobile-cpu"]["missing"] == {}
+    assert rows["mobile-cpu"]["groups"] == ["mobile"]
+    assert rows["openvino"]["formats"] == ["onnx-fp32"]
+    assert rows["openvino"]["missing"] == {"openvino": "pip install 'pocketzoo[openvino]'"}
+
+
+def test_artifacts_are_evaluated_and_timed_as_models_are(pocketzoo, exported, trained_file, tmp_path):
+    files = [exported / "lenet5-int16x8.tflite", exported / "lenet5-fp32.onnx", trained_file]
+    accuracies = []
+    for file in files:
+        code, out, err = pocketzoo("evaluate", file, "--data", "digits", "--json")
+        assert code == 0, err
+        accuracies.append(json.loads(out)["accuracy"])
+    assert accuracies[1] == accuracies[2]
+    assert accuracies[0] == pytest.approx(accuracies[2], abs=0.01)
+    assert pocketzoo("evaluate", files[1], "--data", "digits", "--report", tmp_path / "report")[0] == 0
+    assert (tmp_path / "report" / "confusion.png").exists()
+    _, out, _ = pocketzoo("benchmark", *files, "--runs", 10, "--json")
+    rows = json.loads(out)
+    assert [row["artifact"] for row in rows] == list(map(str, files))
+    assert all(row["runs"] == 10 and row["median_ms"] > 0 for row in rows)

@@ -1,0 +1,317 @@
+"""Microcontrollers, Ethos-U and the Edge TPU: each tool is run for real."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pocketzoo import export, zoo
+from pocketzoo.export import accepted, c_source
+from pocketzoo.export.artifact import load_artifact
+from pocketzoo.export.checks import c_source as c_source_check
+from pocketzoo.export.checks import edge_tpu, tflite_micro, vela
+from pocketzoo.export.checks.subject import Subject
+from pocketzoo.export.ethos_form import for_ethos_u
+from pocketzoo.export.form import ExportForm
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.graphs import TFLITE_NAMES
+from pocketzoo.export.metadata import append_labels
+from pocketzoo.export.proof import Reference
+from pocketzoo.export.runtimes.litert import open_tflite
+from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
+from pocketzoo.export.samples import Samples
+from pocketzoo.export.tflite_graph import tflite_nodes
+from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.layers import SpatialAttention
+
+LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")
+needs_micro = pytest.mark.skipif(sys.platform != "linux", reason="there is no tflite-micro for other systems")
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
+
+
+def net(*layers, shape=(8, 8, 4), classes=4):
+    """Small, with `layers` in its middle."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input(shape)
+    x = keras.layers.Conv2D(4, 3, name="first")(image)
+    for layer in layers:
+        x = layer(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(classes, activation="softmax", name="last")(x), name="net")
+
+
+def subject_of(model, folder, bars=None, kind="tflite-int8", pixels=None):
+    """As the export makes it; the artifact stands for the Keras model, since what is asked is another question."""
+    form = ExportForm.of(model)
+    images = np.random.default_rng(0).integers(0, 256, (4, *form.metadata.image_shape)) if pixels is None else pixels
+    path = Path(folder, f"net{FORMATS[kind].file_ending}")
+    path.write_bytes(to_tflite(form, kind, Samples(images, None)))
+    reference = Reference(Samples(images, None), "noise", load_artifact(path).run(images))
+    return Subject(path, FORMATS[kind], form.metadata, reference, bars or {})
+
+
+def failed(check):
+    return {gate.name: gate.reason for gate in check.gates if gate.status == "failed"}
+
+
+@pytest.fixture(scope="module")
+def edge(trained_file, digits, tmp_path_factory):
+    """A bundle of the trained LeNet-5 for everything at the edge."""
+    out = tmp_path_factory.mktemp("edge") / "out"
+    export.export_model(
+        zoo.load_model(trained_file),
+        out,
+        targets=["edge", "edge-tpu"],
+        calibration=digits.train,
+        evaluation=digits.test,
+        bars={"arena_bytes": 32_000, "sram_bytes": 32_000},
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def checks(edge):
+    (record,) = export.Manifest.load(edge / "manifest.json").artifacts
+    return {check.name: check for check in record.checks}
+
+
+@needs_micro
+def test_micro_runs_the_artifact_in_the_smallest_arena(edge, checks, digits):
+    check, file = checks["TensorFlow Lite Micro"], edge / "lenet5-int8.tflite"
+    assert check.status == "passed"
+    assert check.agreement >= 0.98
+    assert check.facts["images"] == min(200, len(digits.test))
+    bars = {gate.name: gate.bar for gate in check.gates}
+    assert bars["arena_bytes"] == 32_000
+    arena, artifact = check.facts["arena_bytes"], load_artifact(file)
+    tensors = artifact.input.from_real(digits.test.arrays()[0][:3].astype("float32"))
+    outputs = run_in_micro(file.read_bytes(), tensors, arena).outputs
+    assert np.abs(outputs.astype(int) - np.concatenate([artifact.invoke(t[None]) for t in tensors])).max() <= 2
+    with pytest.raises(RefusedError):
+        run_in_micro(file.read_bytes(), tensors, arena - 16)
+
+
+@needs_micro
+def test_micro_names_the_operator_that_it_has_no_kernel_for(tmp_path):
+    subject = subject_of(net(keras.layers.UpSampling2D(2, name="nearest")), tmp_path)
+    assert re.fullmatch(r"TILE \(nearest\): .*TILE.*", failed(tflite_micro.in_micro(subject))["operators refused"])
+
+
+@needs_micro
+def test_micro_names_the_operator_in_which_an_assertion_fails(tmp_path):
+    """Its softmax gives up where more than 512 classes are about as likely; it takes the process with it."""
+    model = net(classes=1000)
+    model.get_layer("last").kernel.assign(model.get_layer("last").kernel * 1e-4)
+    reason = failed(tflite_micro.in_micro(subject_of(model, tmp_path)))["operators refused"]
+    assert reason == "SOFTMAX (probabilities): an assertion failed in it (signal 6)"
+
+
+@needs_micro
+def test_arena_above_the_budget_fails(tmp_path):
+    check = tflite_micro.in_micro(subject_of(net(), tmp_path, bars={"arena_bytes": 1000}))
+    assert "arena_bytes" in failed(check)
+    assert "arena_bytes" not in failed(tflite_micro.in_micro(subject_of(net(), tmp_path, bars={"arena_bytes": 9000})))
+
+
+@needs_compiler
+def test_source_gives_the_bytes_of_the_artifact_back(edge, checks):
+    check = checks["C++ source"]
+    assert check.status == "passed"
+    assert check.files == ("lenet5-int8.h", "lenet5-int8.cc", "lenet5-int8_main.cc")
+    header = (edge / "lenet5-int8.h").read_text()
+    adds = set(re.findall(r"resolver\.(Add\w+)\(\)", header))
+    assert adds == {"AddAveragePool2D", "AddConv2D", "AddFullyConnected", "AddReshape", "AddSoftmax", "AddTanh"}
+    assert f"kOperators = {len(adds)};" in header
+    assert (
+        f"kArenaBytes = {checks['TensorFlow Lite Micro'].facts['arena_bytes']};"
+        in (edge / "lenet5-int8_main.cc").read_text()
+    )
+
+
+@needs_compiler
+def test_wrong_byte_in_the_source_is_found(tmp_path, monkeypatch):
+    whole = c_source._rows
+    monkeypatch.setattr(c_source, "_rows", lambda content: whole(bytes([content[0] ^ 1]) + content[1:]))
+    check = c_source_check.compiled(subject_of(net(), tmp_path))
+    assert list(failed(check)) == ["bytes as in the file"]
+
+
+@needs_compiler
+def test_labels_of_any_kind_reach_the_source(tmp_path):
+    labels = ['a "quoted" \\ one', "what??/", "Käse 猫\n7", ""]
+    subject = subject_of(net(), tmp_path)
+    subject = Subject(
+        subject.path, subject.kind, subject.metadata.model_copy(update={"labels": labels}), subject.reference
+    )
+    check = c_source_check.compiled(subject)
+    assert check.files
+    source = subject.path.with_suffix(".cc").read_text()
+    assert all(c_source.c_string(label) in source for label in labels)
+    assert not failed(check)
+
+
+STUBS = {
+    "tensorflow/lite/micro/micro_mutable_op_resolver.h": """
+        namespace tflite { template <unsigned n> struct MicroMutableOpResolver {
+          int AddAveragePool2D(); int AddConv2D(); int AddFullyConnected();
+          int AddReshape(); int AddSoftmax(); int AddTanh(); }; }""",
+    "tensorflow/lite/schema/schema_generated.h": """
+        namespace tflite { struct Model; const Model* GetModel(const void*); }""",
+    "tensorflow/lite/micro/micro_interpreter.h": """
+        #include <cstddef>
+        #include <cstdint>
+        enum TfLiteStatus { kTfLiteOk };
+        struct TfLiteTensor { union { std::int8_t* int8; } data; };
+        namespace tflite { struct Model; struct MicroInterpreter {
+          template <typename R> MicroInterpreter(const Model*, const R&, std::uint8_t*, std::size_t);
+          TfLiteStatus AllocateTensors(); TfLiteStatus Invoke();
+          TfLiteTensor* input(std::size_t); TfLiteTensor* output(std::size_t); }; }""",
+}
+"""What the example takes of TensorFlow Lite Micro's headers."""
+
+
+@needs_compiler
+def test_example_compiles(edge, tmp_path):
+    for name, text in STUBS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    options = [*c_source_check.OPTIONS, "-fsyntax-only", f"-I{edge}", f"-I{tmp_path}"]
+    subprocess.run(["g++", *options, edge / "lenet5-int8_main.cc"], check=True)
+
+
+@given(st.text())
+def test_strings_and_names_are_what_they_stand_for(text):
+    literal = c_source.c_string(text)
+    octals = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), literal[1:-1].encode("ascii"))
+    assert octals == text.encode()
+    assert re.fullmatch(r"[A-Za-z][0-9A-Za-z_]*", c_source.c_name(text))
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_constants_are_exact(value):
+    assert np.float32(c_source.c_float(value).removesuffix("f")) == np.float32(value)
+
+
+@pytest.mark.parametrize("npu", vela.ACCELERATORS)
+def test_vela_leaves_nothing_to_the_cpu(edge, checks, npu):
+    check = checks[f"Vela for {npu}"]
+    assert check.status == "passed"
+    assert {node.operator for node in tflite_nodes((edge / check.files[0]).read_bytes())} == {vela.NPU}
+    assert min(check.facts[name] for name in ("cycles", "inferences_per_second", "sram_bytes", "macs")) > 0
+    assert any(gate.name == "sram_bytes" and gate.bar == 32_000 for gate in check.gates)
+
+
+def test_vela_names_what_it_leaves_to_the_cpu(tmp_path):
+    subject = subject_of(net(keras.layers.UpSampling2D(4, interpolation="bilinear", name="fourfold")), tmp_path)
+    check = vela.compiled_for("Ethos-U55")(subject)
+    assert failed(check) == {"operators on the CPU": "RESIZE_BILINEAR (fourfold)"}
+    assert not failed(vela.compiled_for("Ethos-U85")(subject))
+    tolerant = Subject(*list(vars(subject).values())[:4], {"operators_on_cpu": 1})
+    assert not failed(vela.compiled_for("Ethos-U55")(tolerant))
+
+
+def test_attention_to_places_runs_on_the_npu_and_is_proven_in_that_form(tmp_path):
+    """Vela leaves means over the channels to the CPU; as convolutions they are the same."""
+    subject = subject_of(net(SpatialAttention(name="attention")), tmp_path)
+    check = vela.compiled_for("Ethos-U55")(subject)
+    gates = {gate.name: gate for gate in check.gates}
+    assert gates["operators on the CPU"].figure == 0
+    assert gates["finite share"].status == "passed"
+    content = subject.path.read_bytes()
+    fitted = append_labels(for_ethos_u(content), subject.metadata.labels)
+    kinds = [Counter(node.operator for node in tflite_nodes(file)) for file in (content, fitted)]
+    assert kinds[0] - kinds[1] == {"MEAN": 1}
+    assert kinds[1] - kinds[0] == {"CONV_2D": 1}
+    answers = [
+        open_tflite(subject.path, file, xnnpack=False).run(subject.reference.samples.images)
+        for file in (content, fitted)
+    ]
+    assert np.abs(answers[0] - answers[1]).max() <= 3 / 256
+
+
+def test_what_vela_does_not_compile_fails_with_its_last_words(tmp_path, monkeypatch):
+    monkeypatch.setitem(vela.ACCELERATORS, "Ethos-U85", vela.Accelerator("ethos-u85-256", "Nowhere", "Sram_Only"))
+    check = vela.compiled_for("Ethos-U85")(subject_of(net(), tmp_path))
+    assert list(failed(check)) == ["compiles"]
+    assert "Nowhere" in failed(check)["compiles"]
+    assert check.files == ()
+
+
+def test_edge_tpu_is_asked_by_its_list_only(checks, tmp_path):
+    assert checks["Edge TPU"].status == "skipped"
+    assert "not compiled" in checks["Edge TPU"].skipped
+    subject = subject_of(net(keras.layers.Activation("hard_swish", name="swish")), tmp_path)
+    check = edge_tpu.accepted(subject)
+    assert check.status == "failed"
+    assert failed(check) == {"operators refused": "HARD_SWISH (swish)"}
+
+
+@pytest.mark.parametrize(
+    ("module", "check", "install"),
+    [
+        (tflite_micro, tflite_micro.in_micro, "pip install 'pocketzoo[edge]'"),
+        (vela, vela.compiled_for("Ethos-U55"), "pip install 'pocketzoo[edge]'"),
+        (c_source_check, c_source_check.compiled, "there is no g++"),
+    ],
+)
+def test_missing_tools_are_told_and_nothing_passes(module, check, install, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    result = check(subject_of(net(), tmp_path))
+    assert result.status == "skipped"
+    assert install in result.skipped
+    assert not result.gates
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_name_operators_that_there_are_and_their_source(name):
+    operators = accepted.operator_list(name)
+    assert set(operators.operators) <= set(TFLITE_NAMES.values())
+    assert operators.source
+
+
+def test_fixes_are_for_operators_that_there_are():
+    assert set(accepted._fixes()) <= set(TFLITE_NAMES.values())
+
+
+@needs_micro
+def test_list_of_micro_is_what_its_release_has():
+    import tflite_micro as installed
+
+    (library,) = Path(installed.__file__).parent.rglob("_runtime.so")
+    content = library.read_bytes()
+    rules = accepted.operator_list("tflite_micro").operators
+    assert [name for name in rules if f"Register_{name}E".encode() not in content] == []
+    assert len({rule.added_by for rule in rules.values()}) == len(rules)
+
+
+def test_lists_of_ethos_u_are_what_its_release_says(tmp_path):
+    command = [sys.executable, "-m", "ethosu.vela", "--supported-ops-report"]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    report = (tmp_path / "SUPPORTED_OPS.md").read_text()
+    for title, name in (("Ethos-U55 and Ethos-U65", "ethos_u55_u65"), ("Ethos-U85", "ethos_u85")):
+        table = report.partition(f"## {title} TFLite Summary Table")[2].partition("\n## ")[0]
+        assert set(re.findall(r"^\| ([A-Z0-9_]+) \|", table, re.MULTILINE)) == set(
+            accepted.operator_list(name).operators
+        )
+
+
+def test_gpu_delegate_refuses_tensors_of_five_axes(tmp_path):
+    subject = subject_of(net(keras.layers.UpSampling2D(2, name="nearest")), tmp_path, kind="tflite-fp16")
+    refused = list(accepted.operator_list("gpu_delegate").refused(subject.path.read_bytes()))
+    assert {refusal.node.layers for refusal in refused} == {("nearest",)}
+    assert {refusal.reason for refusal in refused} == {"tensors of 5 axes, 4 at most"}
+    assert "bilinear" in next(refusal.fix for refusal in refused if refusal.node.operator == "TILE")
+
+
+def test_smallest_arena_of_nonsense_is_refused():
+    with pytest.raises(RefusedError):
+        smallest_arena(b"no model at all, but long enough to be looked at")

@@ -1,0 +1,85 @@
+import keras
+import numpy as np
+import pytest
+
+from pocketzoo import layers, zoo
+from pocketzoo.export.lint import lint, lint_targets
+from pocketzoo.export.targets import TARGETS
+from pocketzoo.training.compression.quantization.rewriting import quantized_model
+
+
+def net(*middle, name="net"):
+    image = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(4, 3, name="first")(image)
+    for layer in middle:
+        x = layer(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(4, activation="softmax")(x), name=name)
+
+
+def test_layers_that_are_refused_are_named_with_the_fix():
+    model = net(keras.layers.UpSampling2D(2, name="nearest"), keras.layers.Activation("selu", name="selu"))
+    before = model.get_weights()
+    report = lint(model, "edge-mcu")
+    assert [(one.layers, one.operator) for one in report.objections] == [
+        (("nearest",), "TILE"),
+        (("nearest",), "TILE"),
+        (("selu",), "SELECT"),
+    ]
+    assert "bilinear" in report.objections[0].fix
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_layers_of_a_loaded_model_are_named_alike(tmp_path):
+    """Keras numbers the layers of what it traces once more."""
+    model = net(keras.layers.UpSampling2D(2, name="up_1"), name="net_1")
+    model.save(tmp_path / "net.keras")
+    report = lint(keras.saving.load_model(tmp_path / "net.keras"), "mobile-gpu")
+    assert {one.layers for one in report.objections} == {("up_1",)}
+
+
+def test_softmax_of_a_segmentation_is_named_by_its_layer():
+    model = zoo.create_model("unet_same", widths=(4, 8, 8, 16, 16), input_shape=(16, 16, 3))
+    (objection,) = lint(model, "edge-tpu").objections
+    assert objection.layers == ("head_probabilities",)
+    assert objection.reason == "at 256 places, 1 at most"
+
+
+def test_vela_says_what_it_would_leave_to_the_cpu():
+    report = lint(net(keras.layers.UpSampling2D(4, interpolation="bilinear", name="fourfold")), "edge-ethos-u55")
+    assert report.asked == "Vela"
+    assert [(one.layers, one.operator) for one in report.objections] == [(("fourfold",), "RESIZE_BILINEAR")]
+    assert report.facts["sram_bytes"] > 0
+
+
+def test_what_a_composite_does_between_its_layers_is_told_by_the_next():
+    objections = lint(net(layers.L2Pool2D(name="pool")), "edge-tpu").objections
+    assert (objections[0].layers, objections[0].operator) == (("before pool_mean",), "SQUARE")
+
+
+@pytest.mark.parametrize(
+    ("target", "fact"), [("edge-mcu", "arena_bytes"), ("edge-ethos-u85", "cycles"), ("edge-tpu", "bytes")]
+)
+def test_nothing_is_refused_of_a_plain_net(target, fact):
+    report = lint(net(), target)
+    assert report.objections == ()
+    assert report.facts[fact] > 0
+
+
+def test_operator_that_the_converter_dies_of_is_told_before_it_does():
+    (objection,) = lint(net(keras.layers.Activation("mish", name="mish")), "edge-mcu").objections
+    assert (objection.layers, objection.operator) == (("mish",), "LOG")
+
+
+def test_model_that_was_trained_for_integers_is_asked_as_these():
+    model = quantized_model(zoo.create_model("lenet5"), 8)
+    model(np.random.default_rng(0).integers(0, 256, (8, *model.input_shape[1:])).astype("float32"), training=True)
+    report = lint(model, "edge-mcu")
+    assert report.objections == ()
+    assert report.facts["arena_bytes"] > 0
+
+
+def test_targets_that_nothing_is_known_of_are_told_from_the_others():
+    assert {"edge-mcu", "edge-tpu", "mobile-gpu"} <= set(lint_targets()) < set(TARGETS)
+    with pytest.raises(zoo.InputError, match=r"unknown target 'gpu': .*edge-mcu"):
+        lint(net(), "gpu")

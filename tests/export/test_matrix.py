@@ -1,0 +1,68 @@
+"""The small half of the matrix of models and targets: narrow nets, on the targets that take no minutes."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.cards import narrow_model
+
+from pocketzoo import zoo
+from pocketzoo.export.targets import TARGETS
+
+MAKER = Path(__file__).parents[2] / "docs" / "make_matrix.py"
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    spec = importlib.util.spec_from_file_location("make_matrix", MAKER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fitted(matrix, name):
+    model = narrow_model(name)
+    images = matrix.some_images(model)
+    matrix.fit_last_layer(model, *images["fitting"])
+    return model, images
+
+
+def test_last_layer_makes_a_net_that_was_never_trained_answer_right(matrix):
+    model, images = fitted(matrix, "lenet5")
+    pixels, right = images["evaluation"]
+    assert np.mean(model.predict(pixels, verbose=0).argmax(axis=-1) == right) > 0.8
+
+
+SMALL = [("lenet5", "int16x8"), ("resnet20", "gpu"), ("unet", "openvino")]
+
+
+def whole():
+    """Every model on every target, some of which take minutes."""
+    pairs = ((name, target) for name in zoo.list_models() for target in TARGETS)
+    return [pytest.param(*pair, marks=pytest.mark.every_card) for pair in pairs if pair not in SMALL]
+
+
+@pytest.mark.parametrize(("name", "target"), [*SMALL, *whole()])
+def test_model_passes_on_target(name, target, matrix):
+    model, images = fitted(matrix, name)
+    cell = matrix.cell(model, target, images)
+    assert "reason" not in cell, cell["reason"]
+    assert [entry["failed"] for entry in cell["artifacts"]] == [[]] * len(cell["artifacts"])
+
+
+def test_page_shows_figures_reasons_and_what_failed(matrix):
+    entry = {"format": "onnx-fp32", "bytes": 2_500_000, "agreement": 0.995, "ms": 1.25, "failed": [], "not run": []}
+    failing = entry | {"failed": ["agreement is 0.5, must be >= 0.9"], "not run": ["LiteRT on the GPU"]}
+    cells = {
+        "lenet5": {
+            "gpu": {"artifacts": [entry, failing], "skipped": {}},
+            "web": {"reason": "it does not go there"},
+        }
+    }
+    page = matrix.page(cells)
+    assert "fp32 2.5 MB 99.5% 1.25 ms<br>fp32 2.5 MB 99.5% 1.25 ms **failed: agreement is 0.5" in page
+    assert "| none: it does not go there |" in page
+    assert "1 artifacts of 2 fail" in page
+    assert "Not run on this machine: LiteRT on the GPU." in page
+    assert page.count("not measured") == len(TARGETS) - 2

@@ -1,0 +1,183 @@
+import http.client
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from pocketzoo import export
+from pocketzoo.export.checks import browser, web_page
+from pocketzoo.export.checks.subject import Subject
+from pocketzoo.export.conversion import write_artifacts
+from pocketzoo.export.form import ExportForm
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.proof import Reference
+from pocketzoo.export.runtimes.browser import NO_GPU, BrowserError, find_browser, posts, serving
+from pocketzoo.export.samples import Samples
+from pocketzoo.zoo.pixels import read_image
+
+WEB_CHECKS = {
+    "Chromium, LiteRT on WebAssembly": "tflite-int8-float",
+    "Chromium, ONNX Runtime on WebAssembly": "onnx-fp32",
+    "Chromium, ONNX Runtime on WebGPU": "onnx-fp32",
+}
+needs_packages = pytest.mark.skipif(browser.find_packages() is None, reason=f"not there: {web_page.INSTALL}")
+needs_chromium = pytest.mark.skipif(find_browser() is None, reason="no Chromium is on the PATH")
+
+
+def bundle_of_page(text):
+    return json.loads(re.search(r'<script type="application/json" id="bundle">(.*?)</script>', text, re.DOTALL)[1])
+
+
+@pytest.fixture
+def subject(bundle, manifest, pixels):
+    images = pixels(2, 32, 32, 1)
+    path = bundle / "lenet5-fp32.onnx"
+    reference = Reference(Samples(images, None), "noise", export.load_artifact(path).run(images))
+    return Subject(path, FORMATS["onnx-fp32"], manifest.model, reference)
+
+
+@pytest.mark.parametrize("name", WEB_CHECKS)
+def test_page_answers_in_a_browser_as_keras_does(manifest, name):
+    record = next(record for record in manifest.artifacts if record.format == WEB_CHECKS[name])
+    check = next(check for check in record.checks if check.name == name)
+    if check.skipped:
+        pytest.skip(check.skipped)
+    assert check.status == "passed"
+    assert check.facts["images"] >= 4
+    assert check.agreement >= 0.98
+    assert check.median_ms > 0
+    assert ("gpu" in check.facts) == name.endswith("WebGPU")
+
+
+def test_page_knows_the_model_and_the_files_beside_it(bundle, manifest, digits):
+    page = (bundle / "index.html").read_text()
+    told = bundle_of_page(page)
+    assert (told["model"], told["task"], tuple(told["labels"])) == ("lenet5", "classification", digits.labels)
+    assert told["image_shape"] == [32, 32, 1]
+    sizes = {record.file: record.bytes for record in manifest.artifacts if "web" in record.targets}
+    assert {file["name"]: file["bytes"] for file in told["files"]} == sizes
+    assert "1.30.0" in page
+
+
+def test_label_cannot_break_out_of_the_page(bundle, manifest):
+    label = "</script><script>alert(1)</script> {{title}}"
+    metadata = manifest.model.model_copy(update={"labels": (label,), "model": "<b>net</b>"})
+    page = web_page.page(bundle, metadata)
+    assert bundle_of_page(page)["labels"] == [label]
+    assert page.count("</script>") == (bundle / "index.html").read_text().count("</script>")
+    assert "<title>&lt;b&gt;net&lt;/b&gt;</title>" in page
+
+
+@pytest.mark.parametrize("kind", ["onnx-fp32", "tflite-fp32"])
+@pytest.mark.parametrize(("parts", "status"), [(7, "passed"), (8, "failed")])
+def test_eight_inputs_of_one_concatenation_are_too_many(tmp_path, subject, kind, parts, status):
+    image = keras.Input((8, 8, 3))
+    branches = [keras.layers.Conv2D(2, 3)(image) for _ in range(parts)]
+    answer = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()(branches))
+    form = ExportForm.of(keras.Model(image, answer, name="net"))
+    ((path, _),) = write_artifacts(form, [FORMATS[kind]], None, tmp_path)
+    check = web_page.written(Subject(path, FORMATS[kind], form.metadata, subject.reference))
+    assert (check.status, check.gates[0].figure, check.files) == (status, parts, ("index.html",))
+
+
+def test_int8_artifact_for_browsers_takes_and_gives_floats(bundle):
+    floats = export.load_artifact(bundle / "lenet5-int8-float.tflite")
+    integers = export.load_artifact(bundle / "lenet5-int8.tflite")
+    assert (floats.input.dtype, floats.output.dtype) == ("float32", "float32")
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 1))
+    assert np.array_equal(floats.run(images), integers.run(images))
+
+
+def test_without_chromium_or_packages_it_is_skipped_with_the_line_that_installs_them(subject, tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETZOO_NODE_MODULES", str(tmp_path))
+    monkeypatch.setattr(browser, "find_browser", lambda: "chromium")
+    check = browser.onnx_on_wasm(subject)
+    assert check.status == "skipped"
+    assert "npm install onnxruntime-web@1.30.0 @litertjs/core@2.5.3" in check.skipped
+    monkeypatch.setattr(browser, "find_browser", lambda: None)
+    assert "apt install chromium" in browser.onnx_on_wasm(subject).skipped
+
+
+@needs_chromium
+@needs_packages
+def test_what_the_page_cannot_open_fails_with_what_it_said(subject, tmp_path):
+    (tmp_path / subject.path.name).write_bytes(subject.path.read_bytes()[:1000])
+    broken = Subject(tmp_path / subject.path.name, subject.kind, subject.metadata, subject.reference)
+    check = browser.onnx_on_wasm(broken)
+    (gate,) = check.gates
+    assert (gate.name, gate.status) == ("ran", "failed")
+    assert "Failed to load model" in gate.reason
+
+
+PIXELS_OF = """<script type="module">
+for (const name of NAMES) {
+  const picture = await createImageBitmap(await (await fetch(name)).blob());
+  await fetch("pixels", {method: "POST", body: window.pocketzoo.pixelsOf(picture)});
+}
+await fetch("end", {method: "POST", body: "end"});
+</script>"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("channels", [1, 3])
+def test_page_reads_pictures_as_predict_does(tmp_path, manifest, channels):
+    """Larger, smaller, longer, and with transparency; JPEG is left out, of which each decoder makes its own."""
+    draw = np.random.default_rng(0)
+    sizes = {"large.png": (150, 90, 3), "small.png": (9, 13, 3), "long.png": (16, 200, 3), "clear.png": (60, 60, 4)}
+    for name, size in sizes.items():
+        Image.fromarray(draw.integers(0, 256, size).astype("uint8")).save(tmp_path / name)
+    (tmp_path / "lenet5-fp32.onnx").write_bytes(b"")  # the page chooses one of its files; this one cannot be opened
+    metadata = manifest.model.model_copy(update={"image_shape": (24, 40, channels)})
+    text = web_page.page(tmp_path, metadata) + PIXELS_OF.replace("NAMES", json.dumps(list(sizes)))
+    served = {"page.html": text.encode()}
+    *answers, _ = posts(find_browser(), "page.html", lambda path: served.get(path, tmp_path / path), NO_GPU)
+    for name, answer in zip(sizes, answers, strict=True):
+        seen = np.frombuffer(answer, "float32").reshape(24, 40, channels)
+        read = read_image(tmp_path / name, height=24, width=40, channels=channels)
+        assert np.abs(seen - read).max() <= 1, name
+
+
+WATCH = """<script type="module">
+const camera = document.getElementById("camera");
+camera.click();
+while (!document.getElementById("timing").textContent.includes("last 3")) await new Promise(requestAnimationFrame);
+camera.click();
+const seen = document.querySelectorAll("#answer li").length;
+await fetch("end", {method: "POST", body: JSON.stringify({seen, offers: camera.textContent})});
+</script>"""
+
+
+@needs_chromium
+@needs_packages
+def test_page_answers_what_the_camera_shows_until_it_is_stopped(bundle):
+    text = ((bundle / "index.html").read_text() + WATCH).encode()
+    packages = browser.find_packages()
+
+    def served(path):
+        folder, _, rest = path.partition("/")
+        return text if path == "page.html" else packages / rest if folder == "node_modules" else bundle / path
+
+    flags = (*NO_GPU, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    (told,) = posts(find_browser(), "page.html", served, flags)
+    assert json.loads(told) == {"seen": 5, "offers": "Use the camera"}
+
+
+def test_browser_that_ends_is_told_from_a_page_that_answers():
+    with pytest.raises(BrowserError, match="the browser ended with 1"):
+        next(posts("/bin/false", "page.html", lambda path: None, ()))
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("my%20net.onnx", 200), ("none", 404), ("../secret", 404), ("%2e%2e/secret", 404)]
+)
+def test_nothing_outside_the_bundle_is_served(tmp_path, path, status):
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "my net.onnx").write_text("net")
+    with serving(lambda path: tmp_path / "bundle" / path, None) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"))
+        connection.request("GET", f"/{path}")
+        assert connection.getresponse().status == status
