@@ -83,6 +83,13 @@ class ExportForm:
             with plain_convolutions():  # this body runs when it is traced
                 return {metadata.answer: flat(image, training=False)}
 
+        if None in shape:
+            try:
+                serve.get_concrete_function()
+            except tf.errors.OperatorNotAllowedInGraphError as error:  # where a layer asks of a size whether it is 0
+                raise InputError(
+                    f"{model.name} has a layer that takes maps of known size only; give input_size, or --input-size."
+                ) from error
         return cls(flat, serve, metadata, bits)
 
     @cached_property

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..zoo.errors import InputError
 
-OPEN_SIDES = (204, 220)
-"""Also of the sizes that the first U-Net takes, which pads nothing."""
+OPEN_SIDES = (224, 256)
+"""Nets that halve their maps and enlarge them again ask for sizes that 32 divides."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 
 def closed(shape: tuple[int | None, int | None, int]) -> tuple[int, int, int]:
-    """An image shape with a size that is tried where it is open: one that 8, 16 and 32 do not divide."""
+    """An image shape with a size that is tried where it is open: `OPEN_SIDES`."""
     height, width, channels = shape
     return height or OPEN_SIDES[0], width or OPEN_SIDES[1], channels
 

@@ -78,7 +78,7 @@ def test_checks_are_skipped_where_something_is_missing_and_nowhere_else(manifest
 def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
     report = (bundle / "report.md").read_text()
     for record in manifest.artifacts:
-        assert report.count(record.file) == 1 + len(record.checks) + len(record.located_gates)
+        assert report.count(record.file) == 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates)
 
 
 def test_exporting_changes_no_weight_not_even_batch_norm_statistics(randomize_batch_norm, tmp_path, pixels):
@@ -122,13 +122,13 @@ def test_wrong_artifact_fails_its_proof_and_leaves_no_bundle(trained, digits, tm
 
     whole = to_tflite.to_tflite
 
-    def with_another_bias(form, name, calibration):
+    def with_another_bias(form, *how):
         broken = zoo.flatten_model(trained)
         bias = broken.get_layer("head_dense").bias
         kept = bias.numpy()
         bias.assign(kept + np.linspace(-0.3, 0.3, 10))
         try:
-            return whole(ExportForm.of(trained), name, calibration)
+            return whole(ExportForm.of(trained), *how)
         finally:
             bias.assign(kept)
 

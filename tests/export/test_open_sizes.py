@@ -7,24 +7,29 @@ import pytest
 from support.cards import narrow_model
 
 from pocketzoo import export, zoo
+from pocketzoo.export.conversion import write_artifacts
+from pocketzoo.export.form import ExportForm
+from pocketzoo.export.formats import FORMATS
 
 SIZES = [(48, 64), (37, 51), (50, 43)]
 """Most are divided by no stride, which is where roundings of sizes go wrong."""
 
 
-def narrow(name: str) -> keras.Model:
+@pytest.fixture(scope="module")
+def open_bundle(tmp_path_factory):
     keras.utils.set_random_seed(0)
-    if name == "resnet20":
-        return zoo.create_model("resnet20", blocks=1, input_shape=(None, None, 3))
-    return narrow_model(name, input_shape=(None, None, 3), classes=3)
-
-
-@pytest.fixture(scope="module", params=["resnet20", "unet_same"])
-def open_bundle(request, tmp_path_factory):
-    model = narrow(request.param)
-    out = tmp_path_factory.mktemp("open") / "out"
-    export.export_model(model, out, targets=["gpu", "mobile-gpu"])
+    model = zoo.create_model("resnet20", blocks=1, input_shape=(None, None, 3))
+    out = tmp_path_factory.mktemp("open")
+    formats = [FORMATS[name] for name in ("onnx-fp32", "onnx-fp16", "tflite-fp16")]
+    assert len(list(write_artifacts(ExportForm.of(model, open_size=True), formats, None, out))) == len(formats)
     return model, out
+
+
+def test_layer_that_needs_a_known_size_is_told_before_anything_is_converted(tmp_path):
+    model = narrow_model("unet_same", input_shape=(None, None, 3))
+    with pytest.raises(zoo.InputError, match="unet_same has a layer that takes maps of known size only"):
+        export.export_model(model, tmp_path / "out", targets="gpu")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("file", "tolerance"), [("fp32.onnx", 1e-5), ("fp16.onnx", 5e-3), ("fp16.tflite", 5e-3)])

@@ -71,7 +71,7 @@ def test_layers_that_are_to_stay_in_floats_do(kept):
         makers = {name: node.op_type for node in nodes for name in node.output}
         fed = {name: {makers.get(source) for source in node.input} for node in nodes for name in [node.name]}
         assert not [name for name in fed if "/head_dense" in name and "DequantizeLinear" in fed[name]]
-        assert [name for name in fed if "/conv" in name and "DequantizeLinear" in fed[name]]
+        assert [name for name in fed if "stage1_conv_conv" in name and "DequantizeLinear" in fed[name]]
 
 
 def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bundle):
