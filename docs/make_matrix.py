@@ -161,7 +161,10 @@ def cell(model: keras.Model, target: str, images: Images) -> Cell:
     with TemporaryDirectory() as folder:
         out = Path(folder, "bundle")
         try:
-            shown_images = {"calibration": images["calibration"], "evaluation": images["evaluation"]}
+            pixels, right = images["evaluation"]
+            if right.ndim > 1 and right.shape[1:] != model.output_shape[1:-1]:
+                right = None  # convolutions without padding answer for the middle of an image only
+            shown_images = {"calibration": images["calibration"], "evaluation": (pixels, right)}
             manifest = export.export_model(model, out, targets=[target], bars=BARS[tasks_of(model)], **shown_images)
         except export.ProofError:
             manifest = export.Manifest.load(f"{out}.failed/manifest.json")
