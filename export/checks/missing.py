@@ -45,6 +45,8 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "openvino": partial(_module, "openvino", "openvino"),
     "tflite-micro": partial(_module, "tflite_micro", "edge"),
     "c-source": _compiler,
+    **{f"vela-{npu}": partial(_module, "ethosu", "edge") for npu in ("u55", "u65", "u85")},
+    "litert-gpu": _browser,  # which brings a GPU in software, where there is none
     "vela-u55": partial(_module, "ethosu", "edge"),
     "vela-u65": partial(_module, "ethosu", "edge"),
     "vela-u85": partial(_module, "ethosu", "edge"),
