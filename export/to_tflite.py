@@ -33,7 +33,7 @@ def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None, k
         format_name: One of the seven.
         calibration: Images that show the ranges of the activations, for the last three; not needed where the model was
             trained for integers.
-        keep_float: Patterns of names of layers that `tflite-int8` leaves in floats.
+        keep_float: Patterns of names of layers that `tflite-int8` and `-int8-float` leave in floats.
 
     Raises:
         InputError: The model was trained for other integers, or for integers at all, and is to be something else.
@@ -57,8 +57,8 @@ def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None, k
             converter.target_spec.supported_types = [tf.float16]
         if format_name in INTEGERS:
             _ask_for_integers(converter, format_name, form, calibration)
-        if format_name == "tflite-int8" and form.activation_bits is None:
-            return _calibrated(converter, form, calibration, keep_float)
+        if INTEGERS.get(format_name) == 8 and form.activation_bits is None:
+            return _calibrated(converter, format_name, form, calibration, keep_float)
         content = converter.convert()
     if form.activation_bits == 16:
         content = fit_for_16_bits(content)
@@ -69,7 +69,11 @@ def to_tflite(form: ExportForm, format_name: str, calibration: Samples | None, k
 
 
 def _calibrated(
-    converter: tf.lite.TFLiteConverter, form: ExportForm, calibration: Samples, keep_float: Sequence[str]
+    converter: tf.lite.TFLiteConverter,
+    format_name: str,
+    form: ExportForm,
+    calibration: Samples,
+    keep_float: Sequence[str],
 ) -> bytes:
     """Integers by the ranges of the calibration images, and in the metadata which layers suffer most from them."""
     converter._experimental_calibrate_only = True
@@ -79,9 +83,10 @@ def _calibrated(
     kept_tensors = matching(tensors, kept)
     if form.flat.layers[-1].name in kept:
         kept_tensors.append(tensors[-1])  # which has no layer's name
-    content = mlir_quantize(floats, input_data_type=tf.int8, output_data_type=tf.int8, denylisted_nodes=kept_tensors)
+    ends = TENSOR_TYPES[format_name]
+    content = mlir_quantize(floats, input_data_type=ends, output_data_type=ends, denylisted_nodes=kept_tensors)
     noise = noisiest_layers(floats, content, calibration.images)
-    metadata = artifact_metadata(form, "tflite-int8", calibration, float_layers=tuple(sorted(kept)), noise_db=noise)
+    metadata = artifact_metadata(form, format_name, calibration, float_layers=tuple(sorted(kept)), noise_db=noise)
     return embed_in_tflite(content, metadata)
 
 
