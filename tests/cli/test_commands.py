@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.formats import FORMATS
+from pocketzoo.cli.quickstart import TARGETS
+from pocketzoo.export.targets import formats_of, targets_of
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +284,7 @@ def test_quickstart_proves_every_artifact_and_leaves_a_digit_to_predict(pocketzo
     facts = json.loads(printed)
     assert code == 0
     assert {check["status"] for check in facts["checks"]} == {"passed"}
-    assert len(facts["manifest"]["artifacts"]) == len(FORMATS)
+    assert len(facts["manifest"]["artifacts"]) == len(formats_of(targets_of(TARGETS)))
     first = training.load_data("digits").test.labels[0]
     code, printed, _ = pocketzoo("predict", out / "lenet5-int8.tflite", out / "digit.png", "--json")
     assert json.loads(printed)[0]["top"][0]["label"] == str(first)
