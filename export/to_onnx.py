@@ -1,7 +1,5 @@
 """The export form to ONNX files of floats."""
 
-import os
-
 import numpy as np
 import onnx
 import onnxslim
@@ -15,9 +13,8 @@ from .form import ExportForm
 from .making import artifact_metadata
 from .metadata import KEY, Metadata
 from .quiet import quiet
+from .transposes import plain_optimizing
 
-# tf2onnx then does not copy the graph before each of its steps, which takes gigabytes, nor swallow what a step raises.
-os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
 
 
@@ -32,7 +29,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
             f"{form.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
         )
     graph = form.serve.get_concrete_function()
-    with quiet():
+    with quiet(), plain_optimizing():
         model, _ = tf2onnx.convert.from_function(
             form.serve,
             input_signature=form.serve.input_signature,

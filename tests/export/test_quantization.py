@@ -50,7 +50,7 @@ def kept(trained_file, digits, tmp_path_factory):
     """A bundle whose head is left in floats."""
     out = tmp_path_factory.mktemp("kept") / "out"
     images = digits.train.images.take(np.arange(40))
-    targets = ["edge-mcu", "server"]
+    targets = ["edge-mcu", "server-int8"]
     export.export_model(zoo.load_model(trained_file), out, targets=targets, calibration=images, keep_float=["head*"])
     return out
 

@@ -59,7 +59,7 @@ def test_agreement_is_measured_where_answers_are_classes(exported):
 
 def test_what_the_task_is_evaluated_by_is_measured_as_training_measures_it(exported):
     task, model, manifest, images = exported
-    (record,) = manifest.artifacts
+    record = next(record for record in manifest.artifacts if record.format == "onnx-fp32")
     if task not in FIGURES:
         assert record.checks[0].facts == manifest.evaluation.keras_figures == {}
         return

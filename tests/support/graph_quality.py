@@ -14,7 +14,7 @@ LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 TFLITE_LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 FUSING = (*TFLITE_LINEAR, "ADD", "SUB", "MUL")
 """What takes an activation into itself."""
-OF_DYNAMIC_SHAPES = ("SHAPE", "PACK", "STRIDED_SLICE")
+OF_DYNAMIC_SHAPES = ("SHAPE", "PACK")
 
 
 def findings(path: Path) -> list[str]:
