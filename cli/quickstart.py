@@ -92,7 +92,8 @@ def quickstart(
         console.show_json({"checks": checks, "manifest": manifest.model_dump(mode="json"), "seconds": seconds})
         return
     console.show_manifest(manifest)
-    smallest = min(manifest.artifacts, key=lambda artifact: artifact.gzip_bytes).file
+    phones = [artifact for artifact in manifest.artifacts if "mobile-cpu" in artifact.targets]
+    smallest = min(phones, key=lambda artifact: artifact.gzip_bytes).file
     typer.echo(f"Done in {seconds:.0f} s. Bundle with manifest.json and report.md: {out}")
     typer.echo(f"Curves of the runs: {runs}/*/curves.png")
     typer.echo(f"Try: pocketzoo predict {out / smallest} {digit}")
