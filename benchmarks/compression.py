@@ -145,7 +145,9 @@ def main() -> None:
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         for seed in seeds:
             for name in CASES:
-                for figure, value in pool.submit(facts, name, seed).result().items():
+                if not file_of(name, seed).exists():
+                    pool.submit(make, name, seed).result()
+                for figure, value in json.loads(file_of(name, seed).read_text()).items():
                     measured[name].setdefault(figure, []).append(value)
     page = as_page(measured)
     with atomic_path(PAGE) as temporary:
@@ -154,20 +156,22 @@ def main() -> None:
     print(verdicts(measured))
 
 
-def facts(name: str, seed: int) -> dict[str, float]:
-    """What was measured of a case; done now, if it was not before."""
-    case, file = CASES[name], KEPT / f"{name}-{seed}.json"
-    if not file.exists():
-        start = time.monotonic()
-        data = training.load_data("digits", image_size=SIDE, seed=seed)
-        model = case.make(seed, data)
-        zoo.save_model(model, file.with_suffix(".keras"))
-        found = measure(model, data, integers=case.integers)
-        with atomic_path(file) as temporary:
-            temporary.write_text(json.dumps(found, indent=1))
-        minutes = (time.monotonic() - start) / 60
-        print(f"seed {seed}, {case.title}: {found['accuracy']:.2%}, {minutes:.1f} minutes", flush=True)
-    return json.loads(file.read_text())
+def file_of(name: str, seed: int) -> Path:
+    """What was measured of a case."""
+    return KEPT / f"{name}-{seed}.json"
+
+
+def make(name: str, seed: int) -> None:
+    """Does a case, and keeps its model and what was measured of it."""
+    case, file, start = CASES[name], file_of(name, seed), time.monotonic()
+    data = training.load_data("digits", image_size=SIDE, seed=seed)
+    model = case.make(seed, data)
+    zoo.save_model(model, file.with_suffix(".keras"))
+    found = measure(model, data, integers=case.integers)
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(found, indent=1))
+    minutes = (time.monotonic() - start) / 60
+    print(f"seed {seed}, {case.title}: {found['accuracy']:.2%}, {minutes:.1f} minutes", flush=True)
 
 
 def measure(model: keras.Model, data: training.ImageData, *, integers: bool) -> dict[str, float]:
