@@ -16,7 +16,7 @@ from ..quantized import check_not_quantized
 from ..ties import ties_kept
 from .rewriting import quantized_model
 
-DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-5})
+DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
 """Without BatchNorms to make up for it, a net that is trained already takes small steps only."""
 FROZEN_SHARE = 1 / 3
 """Of the epochs, at the end, in which the ranges stay what they are: one at least, where there are two."""
@@ -45,7 +45,7 @@ def quantize_aware(
     Args:
         model: A trained model of raw pixels. It is not changed.
         data: What to train on.
-        recipe: How to train on; 10 epochs at a learning rate of 1e-5 if None. Of precision float32.
+        recipe: How to train on; 10 epochs at a learning rate of 1e-4 if None. Of precision float32.
         activation_bits: 8, or 16 for more accuracy at less speed (TFLite only).
         run_dir: As in `fit`.
         resume: As in `fit`.
