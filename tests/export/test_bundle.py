@@ -141,6 +141,13 @@ def test_wrong_artifact_fails_its_proof_and_leaves_no_bundle(trained, digits, tm
     assert not export.Manifest.load(tmp_path / "out.failed" / "manifest.json").passed
 
 
+def test_artifact_too_small_for_its_weights_fails(trained, digits, tmp_path, monkeypatch):
+    """A converter can drop the weights and raise nothing."""
+    monkeypatch.setattr(ExportForm, "kernel_weights", 100_000)
+    with pytest.raises(export.ProofError, match=r"lenet5-fp32\.onnx: bytes is \d+, must be >= 400000"):
+        export.export_model(trained, tmp_path / "out", targets=["openvino"], evaluation=digits.test)
+
+
 def test_directory_that_is_not_empty_needs_overwrite(trained, tmp_path):
     out = tmp_path / "out"
     first = export.export_model(trained, out, targets=["gpu"])
