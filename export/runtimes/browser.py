@@ -127,7 +127,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(self.path.lstrip("/").partition("?")[0])
-        found = None if ".." in path.split("/") else self.answer(path)
+        # ".." leads out of a folder, and a part that is empty makes what follows it start at the root.
+        found = None if {"..", ""} & set(path.split("/")) else self.answer(path)
         if isinstance(found, Path):
             found = found.read_bytes() if found.is_file() else None
         if found is None:

@@ -171,13 +171,25 @@ def test_browser_that_ends_is_told_from_a_page_that_answers():
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("my%20net.onnx", 200), ("none", 404), ("../secret", 404), ("%2e%2e/secret", 404)]
+    ("path", "status"),
+    [
+        ("my%20net.onnx", 200),
+        ("none", 404),
+        ("../secret", 404),
+        ("%2e%2e/secret", 404),
+        ("%2F{root}/secret", 404),
+        ("node_modules/%2F{root}/secret", 404),
+    ],
 )
 def test_nothing_outside_the_bundle_is_served(tmp_path, path, status):
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "my net.onnx").write_text("net")
-    with serving(lambda path: tmp_path / "bundle" / path, None) as address:
+
+    def answer(path):
+        return tmp_path / "bundle" / path.removeprefix("node_modules/")
+
+    with serving(answer, None) as address:
         connection = http.client.HTTPConnection(address.removeprefix("http://"))
-        connection.request("GET", f"/{path}")
+        connection.request("GET", f"/{path.format(root=str(tmp_path).strip('/'))}")
         assert connection.getresponse().status == status
