@@ -15,16 +15,16 @@ REFUSED = "operators refused"
 def on_gpu(subject: Subject) -> Check:
     """By the delegate's published list of operators, and on the GPU itself, or one in software, where there is any."""
     refused = _refused(subject)
-    release = version("ai-edge-litert")
+    release, reference = version("ai-edge-litert"), subject.reference.mixed()
     try:
-        run = run_on_gpu(subject.path, subject.reference.samples.images)
+        run = run_on_gpu(subject.path, reference.samples.images)
     except NoGpuError:
         reason = "there is no GPU, nor Chromium, which brings one in software: apt install chromium"
         return Check(name=NAME, version=release, skipped=reason, gates=(refused,))
     except GpuError as error:
         return Check(name=NAME, version=release, gates=(refused, _accelerated(0, str(error))))
-    reference = subject.reference.first(len(run.outputs))
-    check = judge(NAME, release, run.outputs, subject.kind, reference, median_ms=run.median_ms)
+    answered = reference.first(len(run.outputs))
+    check = judge(NAME, release, run.outputs, subject.kind, answered, median_ms=run.median_ms)
     gates = (refused, _accelerated(int(run.fully_accelerated)), *check.gates)
     facts = check.facts | {"images": len(run.outputs), "device": run.device}
     return check.model_copy(update={"gates": gates, "facts": facts})
