@@ -19,6 +19,7 @@ from pocketzoo.export.artifact import load_artifact
 from pocketzoo.export.checks import c_source as c_source_check
 from pocketzoo.export.checks import edge_tpu, tflite_micro, vela
 from pocketzoo.export.checks.subject import Subject
+from pocketzoo.export.checks.table import checked
 from pocketzoo.export.ethos_form import for_ethos_u
 from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
@@ -156,6 +157,18 @@ def test_labels_of_any_kind_reach_the_source(tmp_path):
     source = subject.path.with_suffix(".cc").read_text()
     assert all(c_source.c_string(label) in source for label in labels)
     assert not failed(check)
+
+
+@needs_compiler
+def test_compiler_says_what_it_is_and_what_it_does_not_compile(tmp_path, monkeypatch):
+    """Clang knows no `-dumpfullversion`, and is what `g++` means on a Mac."""
+    fussy = tmp_path / "fussy"
+    fussy.write_text('#!/bin/sh\n[ $1 = --version ] && echo fussy 1.2 || { echo "main.cc:1: error: no" >&2; exit 1; }')
+    fussy.chmod(0o755)
+    assert c_source_check._version(str(fussy)) == "fussy 1.2"
+    monkeypatch.setattr(c_source_check, "COMPILERS", (str(fussy),))
+    check = checked("c-source", subject_of(net(), tmp_path))
+    assert failed(check) == {"ran": f"{fussy} does not compile it: main.cc:1: error: no"}
 
 
 STUBS = {
