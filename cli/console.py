@@ -118,6 +118,8 @@ def show_manifest(manifest: "Manifest") -> None:
 
     title = f"{manifest.model.model}, proven on {manifest.proven_on}; ms: one image, one thread, median"
     show_table(HEADER, table_rows(manifest), title=title)
+    for name, reason in manifest.skipped.items():
+        print(f"No {name}: {reason}.")
 
 
 @contextmanager
