@@ -15,7 +15,7 @@ import numpy as np
 
 from ..zoo.errors import InputError
 from .artifact import Artifact, open_own
-from .bars import checked_bars
+from .bars import check_measured, checked_bars
 from .checks.subject import Subject
 from .checks.table import checked
 from .finished import check_free, converting, finished_directory
@@ -108,6 +108,7 @@ def export_model(
         skipped = {kind.name: reason for kind in formats if kind not in kept}
         formats = kept
     bars = checked_bars(bars or {}, form.metadata.task)
+    check_measured(bars, targets)
     evaluation = None if evaluation is None else _evaluation(evaluation, form.metadata)
     calibration = None if calibration is None else _calibration(calibration, evaluation, form.metadata)
     if calibration is None and form.activation_bits is None:

@@ -6,6 +6,7 @@ from ..accepted import operator_list
 from ..manifest import Check, Gate
 from ..proof import judge
 from ..runtimes.litert_gpu import GpuError, NoGpuError, run_on_gpu
+from .budget import within_tolerance
 from .subject import Subject
 
 NAME = "LiteRT on the GPU"
@@ -33,7 +34,7 @@ def on_gpu(subject: Subject) -> Check:
 def _refused(subject: Subject) -> Gate:
     refused = list(operator_list("gpu_delegate").refused(subject.path.read_bytes()))
     reason = f"first {refused[0].node.place}: {refused[0].reason}" if refused else None
-    return Gate.measured(REFUSED, len(refused), "<=", subject.bars.get("operators_refused", 0), reason)
+    return within_tolerance(subject, "operators_refused", REFUSED, len(refused), reason)
 
 
 def _accelerated(figure: int, reason: str | None = None) -> Gate:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from pocketzoo import export, zoo
+from pocketzoo.cli import console
 from pocketzoo.export.targets import GROUPS, TARGETS
 
 
@@ -18,7 +19,7 @@ def exported(trained_file, digits, tmp_path_factory):
 
 def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
     out = tmp_path / "out"
-    bars = ["--bar", "agreement=0.9", "--bar", "accuracy_drop=0.05", "--bar", "arena_bytes=256000"]
+    bars = ["--bar", "agreement=0.9", "--bar", "accuracy_drop=0.05"]
     code, printed, err = pocketzoo(
         "export", trained_file, "--out", out, "--targets", "int16x8", "--data", "digits", *bars, "--json"
     )
@@ -28,10 +29,33 @@ def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
         (0.9, 0.98),
         (0.05, 0.01),
     ]
-    for bar, message in [("agreement", "is no name=number"), ("agremeent=1", "did you mean agreement")]:
+    for bar, message in [
+        ("agreement", "is no name=number"),
+        ("agremeent=1", "did you mean agreement"),
+        ("arena_bytes=9", "the bar arena_bytes is for edge-mcu"),
+    ]:
         code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "no", "--bar", bar)
         assert code == 2
         assert message in err
+
+
+def test_images_come_in_the_size_that_was_asked_for(pocketzoo, tmp_path):
+    model = zoo.create_model("resnet20", blocks=1, classes=10, input_shape=(None, None, 1))
+    out = tmp_path / "out"
+    command = ["export", zoo.save_model(model, tmp_path / "open.keras"), "--out", out, "--targets", "gpu"]
+    size = ["--input-size", "24x20", "--data", "digits", "--keep-float", "head_dense, stem_conv"]
+    code, printed, err = pocketzoo(*command, *size, "--json")
+    assert code == 0, err
+    assert json.loads(printed)["proven_on"] == "evaluation images"
+    assert json.loads(printed)["artifacts"][0]["input"]["shape"] == [1, 1, 24, 20]
+    code, _, err = pocketzoo(*command, "--data", "no such data")
+    assert (code, err) == (2, f"Error: output directory {out} is not empty; overwrite it or name another directory.\n")
+
+
+def test_what_was_not_made_is_told(exported, capsys):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    console.show_manifest(manifest.model_copy(update={"skipped": {"tflite-int8": "it takes calibration"}}))
+    assert "No tflite-int8: it takes calibration.\n" in capsys.readouterr().out
 
 
 def test_targets_are_listed_with_what_is_missing_here(pocketzoo, monkeypatch):

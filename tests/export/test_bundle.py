@@ -14,6 +14,7 @@ from pocketzoo.export.conversion import write_artifacts
 from pocketzoo.export.finished import finished_directory
 from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.report import _markdown_table
 from pocketzoo.export.samples import Samples
 from pocketzoo.export.targets import TARGETS, checks_of
 
@@ -80,6 +81,13 @@ def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
     report = (bundle / "report.md").read_text()
     for record in manifest.artifacts:
         assert report.count(record.file) == 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates)
+
+
+def test_report_has_how_far_the_answers_are_off_and_its_tables_hold_any_text(bundle, manifest):
+    report = (bundle / "report.md").read_text()
+    check = manifest.artifacts[0].checks[0]
+    assert f"| {check.psnr_db:.1f} | {check.flip_rate:.2%} |" in report
+    assert _markdown_table(["a"], [["two\nlines | one bar"]])[-1] == "| two lines \\| one bar |"
 
 
 def test_exporting_changes_no_weight_not_even_batch_norm_statistics(randomize_batch_norm, tmp_path, pixels):

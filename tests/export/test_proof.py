@@ -5,7 +5,7 @@ import pytest
 
 from pocketzoo import export, zoo
 from pocketzoo.export.artifact import Artifact
-from pocketzoo.export.bars import checked_bars
+from pocketzoo.export.bars import check_measured, checked_bars
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.proof import Reference, prove, relative_difference
 from pocketzoo.export.samples import Samples
@@ -99,6 +99,13 @@ def test_bar_that_was_set_is_judged_by_and_shown_as_set(reference):
 def test_bar_that_cannot_be_is_named(bars, message):
     with pytest.raises(zoo.InputError, match=message):
         checked_bars(bars, "classification")
+
+
+def test_bar_that_would_hold_nothing_on_the_targets_is_refused():
+    bars = {"agreement": 0.9, "arena_bytes": 64_000}
+    check_measured(bars, ["gpu", "edge-mcu"])
+    with pytest.raises(zoo.InputError, match="the bar arena_bytes is for edge-mcu, and would hold nothing on gpu, web"):
+        check_measured(bars, ["gpu", "web"])
 
 
 def test_names_of_bars_may_be_written_as_the_gates_are_called():
