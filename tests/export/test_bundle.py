@@ -217,7 +217,7 @@ def test_converter_that_fails_leaves_what_it_said(trained, tmp_path, monkeypatch
 
 
 def test_file_that_its_runtime_does_not_take_is_the_converters_failure(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketzoo.export.to_tflite.to_tflite", lambda *_: b"    TFL3" + bytes(100))
+    monkeypatch.setattr("pocketzoo.export.to_tflite.TfliteFiles.content", lambda *_: b"    TFL3" + bytes(100))
     message = r"lenet5 as tflite-fp16 could not be made: .*lenet5-fp16\.tflite was made, and does not open: "
     with pytest.raises(export.ConversionError, match=message):
         export.export_model(trained, tmp_path / "out", targets=["mobile-gpu"])
