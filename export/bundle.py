@@ -21,7 +21,7 @@ from .checks.table import CHECKS
 from .finished import converting, finished_directory
 from .formats import Format
 from .graphs import operators
-from .manifest import ArtifactRecord, Gate, ImagesRecord, Manifest, Tensor
+from .manifest import ArtifactRecord, Gate, Manifest, Tensor
 from .measures import MEASURES
 from .metadata import Metadata
 from .proof import ProofError, Reference
@@ -65,7 +65,7 @@ def export_model(
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
             `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
-            evenly by class; those that are also in `evaluation` are left out. A model that was trained for integers
+            drawn by class; those that are also in `evaluation` are left out. A model that was trained for integers
             knows its ranges and takes none; it ships in integers only.
         evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms. Labels
             are what the model's task is evaluated by: class indices, `(count, labels)` of 0 or 1, numbers
@@ -225,11 +225,8 @@ def _manifest(
         targets=tuple(targets),
         artifacts=tuple(records),
         skipped=skipped,
-        calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
-        evaluation=seen
-        and ImagesRecord(
-            count=len(seen), sha256=seen.sha256, keras_accuracy=reference.accuracy, keras_figures=reference.figures
-        ),
+        calibration=calibration and calibration.record(),
+        evaluation=seen and seen.record(keras_accuracy=reference.accuracy, keras_figures=reference.figures),
         proven_on=reference.origin,
         tools={name: version(name) for name in TOOLS},
         host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

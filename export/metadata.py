@@ -29,8 +29,13 @@ class ImagesRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    source: str
+    """Where they came from: the name of a data set or a folder and of its split, or `array`."""
     count: int
+    seed: int | None = None
+    """Of the draw, by class where these are known, if there were more; None where all were taken."""
     sha256: str
+    """Of their pixels as float32, one image after another."""
     keras_accuracy: float | None = None
     """Of the model that was exported, 0..1, where the classes are known."""
     keras_figures: dict[str, float] = {}

@@ -47,9 +47,6 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "c-source": _compiler,
     **{f"vela-{npu}": partial(_module, "ethosu", "edge") for npu in ("u55", "u65", "u85")},
     "litert-gpu": _browser,  # which brings a GPU in software, where there is none
-    "vela-u55": partial(_module, "ethosu", "edge"),
-    "vela-u65": partial(_module, "ethosu", "edge"),
-    "vela-u85": partial(_module, "ethosu", "edge"),
     "edge-tpu": lambda: "edgetpu_compiler, see coral.ai/docs/edgetpu/compiler",
     "onnxruntime-cuda": partial(_provider, "CUDA"),
     "onnxruntime-tensorrt": partial(_provider, "Tensorrt"),

@@ -39,6 +39,7 @@ def test_targets_are_listed_with_what_is_missing_here(pocketzoo, monkeypatch):
     code, out, _ = pocketzoo("targets")
     assert code == 0
     assert all(name in out for name in (*TARGETS, *GROUPS))
+    assert "pip install 'pocketzoo[edge]'" in out  # brackets are shown as they are
     rows = {row["target"]: row for row in json.loads(pocketzoo("targets", "--json")[1])}
     assert list(rows) == list(TARGETS)
     assert rows["mobile-cpu"]["missing"] == {}

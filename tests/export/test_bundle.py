@@ -41,8 +41,13 @@ def test_manifest_says_what_the_files_are(bundle, manifest):
 def test_manifest_says_where_it_came_from(manifest, digits, trained):
     assert manifest.passed
     assert manifest.parameters == 61_706
-    assert manifest.calibration.count == 200
-    assert manifest.evaluation.count == len(digits.test)
+    assert (manifest.calibration.source, manifest.calibration.count, manifest.calibration.seed) == (
+        "digits, train",
+        200,
+        0,
+    )
+    assert manifest.evaluation.source == "digits, test"
+    assert (manifest.evaluation.count, manifest.evaluation.seed) == (len(digits.test), None)  # all of them
     assert manifest.evaluation.keras_accuracy == training.evaluate(trained, digits).accuracy
     assert manifest.proven_on == "evaluation images"
     assert manifest.tools["tf2onnx"]
@@ -111,7 +116,7 @@ def test_calibration_leaves_out_evaluation_images(trained, digits, tmp_path):
         calibration=(images[:150], labels[:150]),
         evaluation=(images[50:300].astype("float32"), labels[50:300, None]),
     )
-    assert manifest.calibration.count == 50
+    assert (manifest.calibration.source, manifest.calibration.count, manifest.calibration.seed) == ("array", 50, None)
     with pytest.raises(zoo.InputError, match="all calibration images are evaluation images too"):
         export.export_model(trained, tmp_path / "no", targets="edge", calibration=digits.test, evaluation=digits.test)
 
