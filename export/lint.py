@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..zoo.errors import unknown
+from ..zoo.errors import InputError, unknown
 from .accepted import Refusal, operator_list
 from .checks import vela
 from .ethos_form import for_ethos_u
 from .runtimes.tflite_micro import smallest_arena
 from .samples import Samples
-from .targets import TARGETS
+from .targets import TARGETS, list_targets
 from .tflite_graph import tflite_nodes
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ def lint_targets() -> list[str]:
     return [name for name, target in TARGETS.items() if target.operators]
 
 
+def check_target(target: str) -> None:
+    """Raises InputError where of `target` is not known what it accepts."""
+    if target in lint_targets():
+        return
+    if target in list_targets():
+        raise InputError(f"{target} has no list of what it accepts; there are lists of {', '.join(lint_targets())}.")
+    raise unknown("target", target, lint_targets())
+
+
 def lint(model: "keras.Model", target: str) -> LintReport:
     """Converts `model` as it is and asks what `target` refuses of it: operators that are not on its list, and then, on
     Ethos-U, what Vela leaves to the CPU, if it is installed.
@@ -70,8 +79,7 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     Raises:
         InputError: Of `target` nothing is known, or `model` cannot be exported at all.
     """
-    if target not in lint_targets():
-        raise unknown("target", target, lint_targets())
+    check_target(target)
     from .form import ExportForm
 
     form = ExportForm.of(model)
