@@ -61,7 +61,7 @@ class Samples:
             images, labels = source.images, source.labels
         else:
             images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
-            images = np.atleast_1d(np.asarray(images))
+            images = _as_array(images, what)
         count, labels = len(images), None if classes is None else labels
         labels = None if labels is None else _checked_labels(labels, count, classes, what, task, shape)
         rows = _drawn(count, labels, most)
@@ -115,6 +115,13 @@ def _drawn(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarra
         members = np.flatnonzero(classes == label)
         nth_of_its_class[members] = random.permutation(len(members))
     return np.sort(np.argsort(nth_of_its_class, kind="stable")[:most])
+
+
+def _as_array(images: Any, what: str) -> np.ndarray:
+    try:
+        return np.atleast_1d(np.asarray(images))
+    except ValueError as error:  # of a list of images of several sizes
+        raise InputError(f"{what} has images of several shapes; give them one size.") from error
 
 
 def _check_pixels(images: np.ndarray, what: str, shape: tuple[int, int, int]) -> None:

@@ -32,7 +32,7 @@ def on_gpu(subject: Subject) -> Check:
 
 def _refused(subject: Subject) -> Gate:
     refused = list(operator_list("gpu_delegate").refused(subject.path.read_bytes()))
-    reason = f"first {refused[0].node.place}: {refused[0].reason}" if refused else None
+    reason = f"first {refused[0].sentence}" if refused else None
     return Gate.measured(REFUSED, len(refused), "<=", subject.bars.get("operators_refused", 0), reason)
 
 

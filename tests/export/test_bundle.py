@@ -274,6 +274,9 @@ def test_disk_without_room_leaves_nothing_behind(trained_file, tmp_path):
         ({"evaluation": (np.zeros((2, 32, 32, 1)), ["0", "1"])}, "the model's are integers from 0 to 9"),
         ({"evaluation": np.zeros((2, 32, 32, 1))}, "one image only; answers that do not vary prove nothing"),
         ({"evaluation": "digits"}, "it takes images"),
+        ({"evaluation": [np.zeros((8, 8, 1)), np.zeros((9, 8, 1))]}, "evaluation has images of several shapes"),
+        ({"input_size": 32}, "input_size is 32; it takes height and width in pixels"),
+        ({"input_size": (0, 32)}, r"input_size is \(0, 32\); it takes"),
     ],
 )
 def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, arguments, message):
@@ -283,6 +286,8 @@ def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, 
 
 
 def test_model_that_takes_no_images_is_refused(tmp_path):
+    with pytest.raises(zoo.InputError, match="the model is 'lenet5'; give a keras"):
+        export.export_model("lenet5", tmp_path / "out")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(zoo.InputError, match="what is expected takes one"):
         export.export_model(model, tmp_path / "out")
