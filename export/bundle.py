@@ -21,7 +21,7 @@ from .checks.table import checked
 from .finished import check_free, converting, finished_directory
 from .formats import Format
 from .graphs import operators
-from .manifest import ArtifactRecord, Gate, ImagesRecord, Manifest, Tensor
+from .manifest import ArtifactRecord, Gate, Manifest, Tensor
 from .measures import MEASURES
 from .metadata import Metadata
 from .proof import ProofError, Reference
@@ -48,7 +48,7 @@ def export_model(
     calibration: Any = None,
     evaluation: Any = None,
     bars: Mapping[str, float] | None = None,
-    keep_float: Sequence[str] = (),
+    keep_float: str | Sequence[str] = (),
     input_size: tuple[int, int] | None = None,
     batch: Literal[1, "N"] = 1,
     overwrite: bool = False,
@@ -65,7 +65,7 @@ def export_model(
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
             `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
-            evenly by class; those that are also in `evaluation` are left out. A model that was trained for integers
+            drawn by class; those that are also in `evaluation` are left out. A model that was trained for integers
             knows its ranges and takes none; it ships in integers only.
         evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms. Labels
             are what the model's task is evaluated by: class indices, `(count, labels)` of 0 or 1, numbers
@@ -74,7 +74,7 @@ def export_model(
         bars: Other bars than the formats have, for all that are made: `{"agreement": 0.95, "accuracy_drop": 0.02}`, or
             `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and budgets of memory, of which
             there is none by default: `arena_bytes`, `sram_bytes`. The manifest says what was set.
-        keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`; the report names those
+        keep_float: Names of layers that int8 leaves in floats, or patterns such as `head_*`; the report names those
             that suffer most.
         input_size: Height and width of the artifacts, where the model leaves them open. Without it they stay open,
             which the formats in floats alone can have.
@@ -100,6 +100,7 @@ def export_model(
         names = ", ".join(kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized)
         raise InputError(f"batch is 'N', which ONNX in floats can have, and {names} cannot; export them with batch 1.")
     open_size = all(kind.open_size for kind in formats)
+    _check_size(input_size)
     form = ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
     skipped = {}
     if form.activation_bits is not None:
@@ -109,6 +110,7 @@ def export_model(
         formats = kept
     bars = checked_bars(bars or {}, form.metadata.task)
     check_measured(bars, targets)
+    keep_float = [keep_float] if isinstance(keep_float, str) else keep_float
     evaluation = None if evaluation is None else _evaluation(evaluation, form.metadata)
     calibration = None if calibration is None else _calibration(calibration, evaluation, form.metadata)
     if calibration is None and form.activation_bits is None:
@@ -130,10 +132,16 @@ def export_model(
         write_report(manifest, folder / "report.md")
         if not manifest.passed:
             raise ProofError(
-                f"{model.name} as exported does not answer as it did: {'; '.join(manifest.failures())} "
+                f"{model.name} as exported fails its proof: {'; '.join(manifest.failures())} "
                 f"(on {len(reference.samples)} {reference.origin})."
             )
     return manifest
+
+
+def _check_size(size: Any) -> None:
+    pixels = isinstance(size, (tuple, list)) and all(isinstance(side, int) and side > 0 for side in size)
+    if size is not None and not (pixels and len(size) == 2):
+        raise InputError(f"input_size is {size!r}; it takes height and width in pixels, such as (224, 192).")
 
 
 def _evaluation(source: Any, metadata: Metadata) -> Samples:
@@ -239,11 +247,8 @@ def _manifest(
         targets=tuple(targets),
         artifacts=tuple(records),
         skipped=skipped,
-        calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
-        evaluation=seen
-        and ImagesRecord(
-            count=len(seen), sha256=seen.sha256, keras_accuracy=reference.accuracy, keras_figures=reference.figures
-        ),
+        calibration=calibration and calibration.record(),
+        evaluation=seen and seen.record(keras_accuracy=reference.accuracy, keras_figures=reference.figures),
         proven_on=reference.origin,
         tools={name: version(name) for name in TOOLS},
         host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..zoo.errors import unknown
+from ..zoo.errors import InputError, unknown
 from .accepted import Refusal, operator_list
 from .checks import tflite_micro, vela
 from .ethos_form import for_ethos_u
 from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from .samples import Samples
-from .targets import TARGETS
+from .targets import TARGETS, list_targets
 from .tflite_graph import tflite_nodes
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ def lint_targets() -> list[str]:
     return [name for name, target in TARGETS.items() if target.operators]
 
 
+def check_target(target: str) -> None:
+    """Raises InputError where of `target` is not known what it accepts."""
+    if target in lint_targets():
+        return
+    if target in list_targets():
+        raise InputError(f"{target} has no list of what it accepts; there are lists of {', '.join(lint_targets())}.")
+    raise unknown("target", target, lint_targets())
+
+
 def lint(model: "keras.Model", target: str) -> LintReport:
     """Converts `model` as it is and asks what `target` refuses of it: operators that are not on its list, and then,
     where these tools are installed, the first that TensorFlow Lite Micro does not run, or what Vela leaves to the CPU.
@@ -70,8 +79,7 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     Raises:
         InputError: Of `target` nothing is known, or `model` cannot be exported at all.
     """
-    if target not in lint_targets():
-        raise unknown("target", target, lint_targets())
+    check_target(target)
     from .form import ExportForm
 
     form = ExportForm.of(model)
@@ -101,10 +109,10 @@ def _asked_of_micro(content: bytes, form: "ExportForm") -> tuple[tuple[Refusal, 
         facts["arena_bytes"] = smallest_arena(content)
         run_in_micro(content, tensor)
     except RefusedError:
-        node, words = tflite_micro.first_refused(content, tensor)
+        refused = tflite_micro.first_refused(content, tensor)
         # Its softmax gives up where hundreds of classes are about as likely, as they are to a net before its training.
-        if node.operator != "SOFTMAX":
-            return (Refusal(node, words),), facts
+        if refused.node.operator != "SOFTMAX":
+            return (refused,), facts
     return (), facts
 
 

@@ -36,7 +36,8 @@ class Gate(Record):
     def requirement(self) -> str:
         """Such as `>= 0.98`, or `>= 0.95 (set; 0.98 by default)`."""
         default = "" if self.default_bar is None else f" (set; {self.default_bar:g} by default)"
-        return f"{self.operator} {self.bar:g}{default}"
+        bar = f"{self.bar:.0f}" if self.bar.is_integer() else f"{self.bar:g}"
+        return f"{self.operator} {bar}{default}"
 
     @property
     def sentence(self) -> str:

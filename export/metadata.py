@@ -33,8 +33,13 @@ class Record(BaseModel):
 class ImagesRecord(Record):
     """Which images were used."""
 
+    source: str
+    """Where they came from: the name of a data set or a folder and of its split, or `array`."""
     count: int
+    seed: int | None = None
+    """Of the draw, by class where these are known, if there were more; None where all were taken."""
     sha256: str
+    """Of their pixels as float32, one image after another."""
     keras_accuracy: float | None = None
     """Of the model that was exported, 0..1, where the classes are known."""
     keras_figures: dict[str, float] = Field(default_factory=dict)

@@ -34,7 +34,8 @@ def write_report(manifest: Manifest, path: Path) -> None:
         f"# {manifest.model.model} for {', '.join(manifest.targets)}",
         "",
         f"{manifest.parameters:,} parameters, {manifest.sparsity:.1%} of the kernels' weights are zero.",
-        f"Made on {manifest.created} ({manifest.host}). Proven on: {manifest.proven_on}.",
+        f"Made on {manifest.created} ({manifest.host}).",
+        *_images_lines(manifest),
         f"Accuracy of the Keras model: {_percent(accuracy)}. ms: one image, one thread, median.",
         "",
         *_markdown_table(HEADER, table_rows(manifest)),
@@ -51,6 +52,26 @@ def write_report(manifest: Manifest, path: Path) -> None:
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _images_lines(manifest: Manifest) -> list[str]:
+    """Which images it was proven on and calibrated with."""
+    proof, calibration = manifest.evaluation, manifest.calibration
+    lines = [f"Proven on {manifest.proven_on}."]
+    if proof:
+        lines = [f"Proven on {proof.count} {manifest.proven_on} ({proof.source})."]
+    if calibration:
+        drawn = "" if calibration.seed is None else f", drawn by seed {calibration.seed}"
+        lines.append(f"Calibrated with {calibration.count} images ({calibration.source}{drawn}).")
+    return lines
+
+
+def skipped_reasons(manifest: Manifest) -> list[str]:
+    """What could not be measured and why, each reason once, such as `agreement: 40 images are too few ...`."""
+    checks = [check for record in manifest.artifacts for check in record.checks if check.skipped]
+    gates = [gate for record in manifest.artifacts for _, gate in record.located_gates if gate.status == "skipped"]
+    reasons = [(gate.name, gate.reason) for gate in gates] + [(check.name, check.skipped) for check in checks]
+    return [f"{name}: {reason}" for name, reason in dict.fromkeys([*manifest.skipped.items(), *reasons])]
 
 
 def _noise_lines(manifest: Manifest) -> list[str]:
@@ -112,7 +133,9 @@ def _percent(share: float | None) -> str:
 
 
 def _figure(figure: float | None) -> str:
-    return "-" if figure is None else f"{figure:.6g}"
+    if figure is None:
+        return "-"
+    return f"{figure:.0f}" if figure.is_integer() else f"{figure:.6g}"
 
 
 def _verdict(record: ArtifactRecord) -> str:

@@ -46,8 +46,7 @@ def compiled(subject: Subject) -> Check:
         return Check(name=NAME, skipped=f"{len(content):,} bytes are more than microcontrollers have flash for")
     refusal = next(operator_list("tflite_micro").refused(content), None)
     if refusal:
-        reason = f"{refusal.node.place}: {refusal.reason}"
-        return Check(name=NAME, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=reason),))
+        return Check(name=NAME, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence),))
     artifact = load_artifact(subject.path)
     files = write_c_source(artifact, subject.metadata, _arena(content))
     names = tuple(file.name for file in files)

@@ -33,7 +33,7 @@ def on_gpu(subject: Subject) -> Check:
 
 def _refused(subject: Subject) -> Gate:
     refused = list(operator_list("gpu_delegate").refused(subject.path.read_bytes()))
-    reason = f"first {refused[0].node.place}: {refused[0].reason}" if refused else None
+    reason = f"first {refused[0].sentence}" if refused else None
     return within_tolerance(subject, "operators_refused", REFUSED, len(refused), reason)
 
 

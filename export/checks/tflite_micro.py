@@ -7,11 +7,12 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
+from ..accepted import Refusal
 from ..artifact import load_artifact
 from ..manifest import Check, Gate
 from ..proof import judge
 from ..runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
-from ..tflite_graph import Node, tflite_nodes
+from ..tflite_graph import tflite_nodes
 from .budget import within_budget
 from .subject import Subject
 
@@ -36,8 +37,8 @@ def in_micro(subject: Subject) -> Check:
         tensors = artifact.input.from_real(np.float32(reference.samples.images))
         run = run_in_micro(content, tensors, arena_bytes)
     except RefusedError as refusal:
-        node, why = first_refused(content, tensors[refusal.image : refusal.image + 1])
-        gate = Gate.measured("operators refused", 1, "<=", 0, reason=f"{node.place}: {why}")
+        refused = first_refused(content, tensors[refusal.image : refusal.image + 1])
+        gate = Gate.measured("operators refused", 1, "<=", 0, reason=refused.sentence)
         return Check(name=NAME, version=release, gates=(gate,))
     check = judge(NAME, release, artifact.output.to_real(run.outputs), subject.kind, reference)
     facts = {"arena_bytes": arena_bytes, "images": len(tensors)}
@@ -45,7 +46,7 @@ def in_micro(subject: Subject) -> Check:
     return check.model_copy(update={"facts": facts | check.facts, "gates": (*gates, *check.gates)})
 
 
-def first_refused(content: bytes, tensor: np.ndarray) -> tuple[Node, str]:
+def first_refused(content: bytes, tensor: np.ndarray) -> Refusal:
     """The first operator that a model of it and those before it cannot be run with, and the last words on it.
 
     Args:
@@ -62,7 +63,7 @@ def first_refused(content: bytes, tensor: np.ndarray) -> tuple[Node, str]:
             whole = middle
         except RefusedError as refusal:
             refused, words = middle, str(refusal)
-    return nodes[refused - 1], words or _words(content, tensor)
+    return Refusal(nodes[refused - 1], words or _words(content, tensor))
 
 
 def _words(content: bytes, tensor: np.ndarray) -> str:

@@ -45,8 +45,13 @@ def test_manifest_says_what_the_files_are(bundle, manifest):
 def test_manifest_says_where_it_came_from(manifest, digits, trained):
     assert manifest.passed
     assert manifest.parameters == 61_706
-    assert manifest.calibration.count == 200
-    assert manifest.evaluation.count == len(digits.test)
+    assert (manifest.calibration.source, manifest.calibration.count, manifest.calibration.seed) == (
+        "digits, train",
+        200,
+        0,
+    )
+    assert manifest.evaluation.source == "digits, test"
+    assert (manifest.evaluation.count, manifest.evaluation.seed) == (len(digits.test), None)  # all of them
     assert manifest.evaluation.keras_accuracy == training.evaluate(trained, digits).accuracy
     assert manifest.proven_on == "evaluation images"
     assert manifest.tools["tf2onnx"]
@@ -122,7 +127,7 @@ def test_calibration_leaves_out_evaluation_images(trained, digits, tmp_path):
         calibration=(images[:150], labels[:150]),
         evaluation=(images[50:300].astype("float32"), labels[50:300, None]),
     )
-    assert manifest.calibration.count == 50
+    assert (manifest.calibration.source, manifest.calibration.count, manifest.calibration.seed) == ("array", 50, None)
     with pytest.raises(zoo.InputError, match="all calibration images are evaluation images too"):
         export.export_model(trained, tmp_path / "no", targets="edge", calibration=digits.test, evaluation=digits.test)
 
@@ -297,6 +302,9 @@ def test_disk_without_room_leaves_nothing_behind(trained_file, tmp_path):
         ({"evaluation": "digits"}, "it takes images"),
         ({"calibration": np.full((1, 32, 32, 1), 9.0)}, "lenet5 answers the same to each of 1 calibration images"),
         ({"batch": 2}, "batch is 2; it takes 1 or 'N'"),
+        ({"evaluation": [np.zeros((8, 8, 1)), np.zeros((9, 8, 1))]}, "evaluation has images of several shapes"),
+        ({"input_size": 32}, "input_size is 32; it takes height and width in pixels"),
+        ({"input_size": (0, 32)}, r"input_size is \(0, 32\); it takes"),
     ],
 )
 def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, arguments, message):
@@ -306,6 +314,8 @@ def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, 
 
 
 def test_model_that_takes_no_images_is_refused(tmp_path):
+    with pytest.raises(zoo.InputError, match="the model is 'lenet5'; give a keras"):
+        export.export_model("lenet5", tmp_path / "out")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(zoo.InputError, match="what is expected takes one"):
         export.export_model(model, tmp_path / "out")

@@ -10,6 +10,7 @@ from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.proof import Reference, prove, relative_difference
 from pocketzoo.export.samples import Samples
 from pocketzoo.export.tensors import TensorInfo
+from pocketzoo.training import ImageSplit
 
 
 def test_difference_is_relative_to_how_much_the_answers_vary():
@@ -236,6 +237,29 @@ def test_calibration_is_spread_evenly_over_the_classes(most, expected):
     images = np.zeros((155, 2, 2, 1))
     chosen = Samples.of((images, labels), "calibration", (2, 2, 1), classes=3, most=most).labels
     assert np.bincount(chosen).tolist() == expected
+
+
+class Unread:
+    """Images that are made when they are taken."""
+
+    shape = (8, 8, 1)
+
+    def __len__(self) -> int:
+        return 10_000
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        self.taken = rows
+        return np.ones((1, 8, 8, 1)) * (rows[:, None, None, None] % 256)
+
+
+@pytest.mark.parametrize("classes", [None, 4])
+def test_calibration_is_drawn_from_all_images_and_the_same_each_time(classes):
+    split = ImageSplit(Unread(), np.repeat(np.arange(4), 2500), "photos, train")
+    first, second = (Samples.of(split, "calibration", (8, 8, 1), classes, most=200) for _ in range(2))
+    assert (first.record().source, first.record().seed, len(first)) == ("photos, train", 0, 200)
+    assert first.sha256 == second.sha256
+    assert len(split.images.taken) == 200  # no other image is decoded
+    assert (split.images.taken % 2500).mean() == pytest.approx(1250, abs=250)  # from all over each class
 
 
 def test_latency_is_measured_on_artifacts_and_models(bundle, trained):
