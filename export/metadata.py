@@ -113,10 +113,10 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
 
 
 def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
-    """A TFLite file with `labels.txt` in a zip at its end."""
+    """A TFLite file with `labels.txt` in a zip at its end, one line a label."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(labels))
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(" ".join(label.splitlines()) for label in labels))
     return file.getvalue()
 
 

@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.metadata import Metadata
+from pocketzoo.export.metadata import Metadata, append_labels
 from pocketzoo.export.tensors import TensorInfo
 
 FILES = [
@@ -74,6 +75,11 @@ def test_labels_are_where_the_tools_of_each_format_look(bundle, digits):
     assert [entry.version for entry in model.opset_import if entry.domain == ""] == [17]
     properties = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(properties["pocketzoo"])["labels"] == list(digits.labels)
+
+
+def test_label_of_two_lines_is_one_line_of_the_labels():
+    with zipfile.ZipFile(io.BytesIO(append_labels(b"", ["two\nlines", "", "Käse"]))) as archive:
+        assert archive.read("labels.txt").decode().split("\n") == ["two lines", "", "Käse"]
 
 
 def test_predict_names_the_classes_most_probable_first(bundle, digits, trained):
