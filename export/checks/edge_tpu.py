@@ -1,8 +1,9 @@
 """Coral's Edge TPU, by its documented list of operators: its compiler is not open, and not to be had everywhere."""
 
 from ..accepted import operator_list
-from ..manifest import Check, Gate
+from ..manifest import Check
 from ..tflite_graph import places
+from .budget import within_tolerance
 from .subject import Subject
 
 NAME = "Edge TPU"
@@ -20,9 +21,5 @@ def accepted(subject: Subject) -> Check:
         name=NAME,
         version=f"list of {operators.as_of}",
         skipped="not compiled: run edgetpu_compiler on it, see coral.ai/docs/edgetpu/compiler",
-        gates=(
-            Gate.measured(
-                "operators refused", len(refused), "<=", subject.bars.get("operators_refused", 0), reason=reason
-            ),
-        ),
+        gates=(within_tolerance(subject, "operators_refused", "operators refused", len(refused), reason),),
     )

@@ -86,6 +86,16 @@ def test_layers_that_are_to_stay_in_floats_do(kept):
         assert [name for name in fed if "stage1_conv_conv" in name and "DequantizeLinear" in fed[name]]
 
 
+def test_convolution_with_a_normalisation_folded_into_it_stays_in_floats_in_onnx_too(pixels, tmp_path):
+    """The converter calls it by the normalisation, or by a number."""
+    form = ExportForm.of(zoo.create_model("resnet20", blocks=1, input_shape=(16, 16, 3)))
+    how = {"calibration": Samples(pixels(4, 16, 16, 3), None), "keep_float": ["stem_conv"]}
+    ((path, _),) = write_artifacts(form, [FORMATS["onnx-int8"]], folder=tmp_path, **how)
+    convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    in_floats = [node for node in convolutions if not node.input[1].endswith("DequantizeLinear_Output")]
+    assert [set(layers_of(node.name)) for node in in_floats] == [{"stem_conv", "stem_norm"}]
+
+
 def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bundle):
     manifest = export.Manifest.load(kept / "manifest.json")
     for record in manifest.artifacts:
@@ -131,6 +141,8 @@ def test_sixteen_bits_leave_no_layer_out(trained, digits, tmp_path):
     [
         ("net_1/stem_act_1/Relu;net_1/stem_conv_1/convolution", ["stem_act", "stem_conv"]),
         ("net_1/conv_2_1/convolution", ["conv_2"]),
+        ("net_1/norm_1/batchnorm/add_1;net_1/conv_1/convolution;net_1/norm_1/batchnorm/sub1", ["norm", "conv"]),
+        ("net/conv_2/convolution", ["conv_2"]),
         ("Identity", []),
     ],
 )
