@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,6 +45,16 @@ def test_edge_artifact_is_int8_at_both_ends(bundle):
     # Raw pixels go straight in: one step is one grey level.
     assert artifact.input.scale == pytest.approx(1, abs=0.02)
     assert artifact.input.zero_point == -128
+
+
+def test_server_artifact_takes_pixels_as_bytes(bundle, digits):
+    artifact = export.load_artifact(bundle / "lenet5-int8.onnx")
+    assert (artifact.input.dtype, artifact.input.scale, artifact.input.zero_point) == ("uint8", 1, 0)
+    image = digits.test.images.take(np.arange(1))
+    session = onnxruntime.InferenceSession(bundle / "lenet5-int8.onnx")
+    (answer,) = session.run(None, {"image": image.transpose(0, 3, 1, 2)})  # no scale, no mean, no float
+    np.testing.assert_array_equal(artifact.run(image), answer)
+    np.testing.assert_array_equal(artifact.run(image + 0.4), answer)
 
 
 def test_int8_artifacts_hold_integers_only_where_they_should(bundle):

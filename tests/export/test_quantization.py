@@ -96,6 +96,16 @@ def test_convolution_with_a_normalisation_folded_into_it_stays_in_floats_in_onnx
     assert [set(layers_of(node.name)) for node in in_floats] == [{"stem_conv", "stem_norm"}]
 
 
+def test_pixels_are_bytes_in_onnx_even_where_the_first_layer_stays_in_floats(pixels, tmp_path):
+    keras.utils.set_random_seed(0)
+    model, images = net_with_even_bias("convolution"), pixels(16, 8, 8, 3)
+    how = {"calibration": Samples(images, None), "keep_float": ["pixels"]}
+    ((path, _),) = write_artifacts(ExportForm.of(model), [FORMATS["onnx-int8"]], folder=tmp_path, **how)
+    artifact, expected = load_artifact(path), model.predict(images, verbose=0)
+    assert (artifact.input.name, artifact.input.dtype) == ("image", "uint8")
+    np.testing.assert_allclose(artifact.run(images), expected, atol=4 * np.ptp(expected) / 255)
+
+
 def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bundle):
     manifest = export.Manifest.load(kept / "manifest.json")
     for record in manifest.artifacts:
@@ -108,7 +118,9 @@ def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bund
 
 
 def test_report_names_the_layers_that_suffer_most(bundle, manifest, kept):
-    whole = next(record.noise_db for record in manifest.artifacts if record.format == "tflite-int8")
+    noise = {record.format: record.noise_db for record in manifest.artifacts if record.noise_db}
+    assert set(noise) == {"tflite-int8", "tflite-int8-float", "onnx-int8", "onnx-int8-tensorrt"}
+    whole = noise["tflite-int8"]
     assert list(whole.values()) == sorted(whole.values())
     assert 10 < min(whole.values()) < max(whole.values()) < 80
     report = (bundle / "report.md").read_text()
