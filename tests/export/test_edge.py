@@ -19,7 +19,7 @@ from pocketzoo.export.artifact import load_artifact
 from pocketzoo.export.checks import c_source as c_source_check
 from pocketzoo.export.checks import edge_tpu, tflite_micro, vela
 from pocketzoo.export.checks.subject import Subject
-from pocketzoo.export.ethos_form import for_ethos_u
+from pocketzoo.export.edge_forms.table import edge_form
 from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.graphs import TFLITE_NAMES
