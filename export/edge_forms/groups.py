@@ -8,7 +8,7 @@ from .graph import CHANNELS, EditableGraph
 
 
 def split_groups(graph: EditableGraph, convolution: tflite.OperatorT) -> list[tflite.OperatorT]:
-    """A convolution in groups as one convolution a group, of its part of the channels; integer for integer the same."""
+    """A convolution in groups as one convolution a group, of its part of the channels; kernels may round otherwise."""
     (source, kernel, bias), (target,) = convolution.inputs, convolution.outputs
     groups = int(graph.tensors[source].shape[CHANNELS] // graph.tensors[kernel].shape[CHANNELS])
     if groups == 1:
