@@ -9,6 +9,8 @@ from ai_edge_litert import schema_py_generated as tflite
 
 CHANNELS = 3
 """Axis of the channels in a map."""
+NONE = -1
+"""In place of a tensor that an operator does without."""
 TYPES = {"int8": tflite.TensorType.INT8, "int32": tflite.TensorType.INT32}
 
 
@@ -41,15 +43,10 @@ class EditableGraph:
         return np.frombuffer(bytes(self.model.buffers[self.tensors[index].buffer].data), "<i4").tolist()
 
     def constant(self, name: bytes, values: np.ndarray, scale: float | None = None) -> int:
-        """Adds a constant of int8 or int32: `values`, times `scale` where it is quantised; for each of the last axis's
-        channels the same.
-        """
-        buffer = tflite.BufferT()
-        buffer.data = np.frombuffer(values.tobytes(), "uint8")
-        self.model.buffers.append(buffer)
-        index = self._tensor(name, TYPES[values.dtype.name], values.shape, None if scale is None else grid(scale))
-        self.tensors[index].buffer = len(self.model.buffers) - 1
-        return index
+        """Adds a constant of int8 or int32, in steps of `scale` where it stands for real numbers."""
+        of = None if scale is None else grid(scale)
+        data = np.frombuffer(values.tobytes(), "uint8")
+        return self._tensor(name, TYPES[values.dtype.name], values.shape, of, data)
 
     def map(self, name: bytes, shape: Sequence[int], of: tflite.QuantizationParametersT) -> int:
         """Adds what an operator puts out: int8 of that shape, on the grid `of`."""
@@ -75,23 +72,16 @@ class EditableGraph:
         return self.operator(tflite.BuiltinOperator.CONCATENATION, 2, parts, [index], options)
 
     def split_constant(self, index: int, parts: int) -> list[int]:
-        """Adds the equal parts of a constant along its first axis, and what is quantised along it with them."""
+        """Adds the equal parts of a constant along its first axis, and of its grids if there is one for each row."""
         whole = self.tensors[index]
+        shape = (whole.shape[0] // parts, *whole.shape[1:])
+        data = np.split(np.asarray(self.model.buffers[whole.buffer].data, "uint8"), parts)
         scales, zero_points = whole.quantization.scale, whole.quantization.zeroPoint
-        along = scales is not None and len(scales) == whole.shape[0]
-        indices = []
-        for number, data in enumerate(np.split(np.asarray(self.model.buffers[whole.buffer].data, "uint8"), parts)):
-            buffer = tflite.BufferT()
-            buffer.data = data
-            self.model.buffers.append(buffer)
-            of = whole.quantization
-            if along:
-                of = grid(np.split(scales, parts)[number], np.split(zero_points, parts)[number])
-                of.quantizedDimension = 0
-            shape = (whole.shape[0] // parts, *whole.shape[1:])
-            indices.append(self._tensor(whole.name + b"/%d" % number, whole.type, shape, of))
-            self.tensors[indices[-1]].buffer = len(self.model.buffers) - 1
-        return indices
+        grids = [whole.quantization] * parts
+        if len(scales) == whole.shape[0]:
+            grids = list(map(grid, np.split(scales, parts), np.split(zero_points, parts)))
+        names = (whole.name + b"/%d" % number for number in range(parts))
+        return [self._tensor(name, whole.type, shape, *part) for name, *part in zip(names, grids, data, strict=True)]
 
     def operator(
         self, builtin: int, version: int, inputs: Sequence[int], outputs: Sequence[int], options: Any = None
@@ -114,7 +104,12 @@ class EditableGraph:
         return operator
 
     def content(self) -> bytes:
-        """The file."""
+        """The file, without the constants of operators that are no more in it."""
+        indices = {index for operator in self.operators for index in (*operator.inputs, *operator.outputs)} - {NONE}
+        used = {self.tensors[index].buffer for index in indices} | {entry.buffer for entry in self.model.metadata or ()}
+        for number, buffer in enumerate(self.model.buffers):
+            if number not in used:
+                buffer.data = None
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
@@ -130,10 +125,20 @@ class EditableGraph:
         codes.append(code)
         return len(codes) - 1
 
-    def _tensor(self, name: bytes, kind: int, shape: Sequence[int], of: tflite.QuantizationParametersT | None) -> int:
+    def _tensor(
+        self,
+        name: bytes,
+        kind: int,
+        shape: Sequence[int],
+        of: tflite.QuantizationParametersT | None,
+        data: np.ndarray | None = None,
+    ) -> int:
         tensor = tflite.TensorT()
-        tensor.name, tensor.type, tensor.shape = name, kind, np.array(shape, "int32")
-        tensor.quantization = of
+        tensor.name, tensor.type, tensor.shape, tensor.quantization = name, kind, np.array(shape, "int32"), of
+        if data is not None:
+            buffer = tflite.BufferT()
+            buffer.data, tensor.buffer = data, len(self.model.buffers)
+            self.model.buffers.append(buffer)
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 

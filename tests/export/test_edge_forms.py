@@ -5,6 +5,7 @@ from collections import Counter
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import layers
 from pocketzoo.export.artifact import open_with
@@ -126,6 +127,15 @@ def test_layers_that_are_kept_in_floats_are_left_as_they_are():
     grouped = keras.layers.Conv2D(12, 3, groups=4, name="grouped")
     content = integers(net(grouped, keras.layers.Conv2D(4, 1, name="last")), keep_float=["grouped"])
     assert edge_form(content, "edge_tpu") is content
+
+
+def test_kernel_that_was_split_is_not_kept_whole():
+    grouped = keras.layers.Conv2D(64, 3, groups=2, name="grouped")
+    fitted = edge_form(integers(net(keras.layers.Conv2D(64, 1), grouped)), "edge_tpu")
+    model = tflite.Model.GetRootAsModel(fitted, 0)
+    sizes = [model.Buffers(number).DataLength() for number in range(model.BuffersLength())]
+    assert sizes.count(9 * 32 * 32) == 2
+    assert 9 * 32 * 64 not in sizes
 
 
 def test_large_map_of_a_segmentation_runs_on_the_npu():
