@@ -11,6 +11,7 @@ from .form import ExportForm
 from .formats import Format
 from .layer_names import chosen_layers
 from .samples import Samples
+from .to_tflite import TfliteFiles
 
 if TYPE_CHECKING:
     import onnx
@@ -42,13 +43,12 @@ def write_artifacts(
     if keep_float:
         _check_keep_float(form, formats, keep_float)
     with TemporaryDirectory() as work:
+        tflite_files = TfliteFiles(form, calibration, keep_float)
         onnx_files = _OnnxFiles(form, calibration, keep_float, Path(work))
         for kind in formats:
             path = folder / f"{form.metadata.model}{kind.file_ending}"
             if kind.suffix == ".tflite":
-                from .to_tflite import to_tflite
-
-                content = to_tflite(form, kind.name, calibration, keep_float)
+                content = tflite_files.content(kind.name)
             else:
                 content = onnx_files.model(kind).SerializeToString()
             path.write_bytes(content)

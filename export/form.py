@@ -1,13 +1,11 @@
 """The export form: the model as converters take it, flat, static and inference-only."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
 
 from ..layers import Head, PixelNormalization
 from ..zoo.errors import InputError
@@ -19,17 +17,14 @@ from .metadata import Metadata
 from .plain_convolutions import plain_convolutions
 from .tensors import fits
 
-Frozen = tuple[tf.compat.v1.GraphDef, list[tf.Tensor], list[tf.Tensor], tf.types.experimental.ConcreteFunction]
-"""A graph, its inputs and outputs, and the function of it."""
-
 
 @dataclass(frozen=True)
 class ExportForm:
     """What every converter starts from."""
 
     flat: keras.Model
-    serve: Callable[[tf.Tensor], dict[str, tf.Tensor]]
-    """A `tf.function` from image `(1 or any, height, width, channels)` to its answer, by name, in inference mode."""
+    image: tf.TensorSpec
+    """What it takes: `(1 or any, height, width, channels)`."""
     metadata: Metadata
     activation_bits: int | None = None
     """8 or 16 where the model was trained for integers, and so knows the ranges of its activations."""
@@ -78,27 +73,37 @@ class ExportForm:
         metadata = model_metadata(model).model_copy(update={"image_shape": shape})
         image = tf.TensorSpec((None if open_batch else 1, *shape), tf.float32, name="image")
 
-        @tf.function(input_signature=[image], autograph=False)
-        def serve(image):
-            with plain_convolutions():  # this body runs when it is traced
-                return {metadata.answer: flat(image, training=False)}
-
+        form = cls(flat, image, metadata, bits)
         if None in shape:
             try:
-                serve.get_concrete_function()
+                form.function  # noqa: B018 (traced here, to see whether it can be)
             except tf.errors.OperatorNotAllowedInGraphError as error:  # where a layer asks of a size whether it is 0
                 raise InputError(
                     f"{model.name} has a layer that takes maps of known size only; give input_size, or --input-size."
                 ) from error
-        return cls(flat, serve, metadata, bits)
+        return form
 
     @cached_property
-    def frozen(self) -> Frozen:
-        """`serve` with its weights as constants; to make them so takes as long as a conversion."""
-        function, graph = convert_variables_to_constants_v2_as_graph(
-            self.serve.get_concrete_function(), lower_control_flow=False
-        )
-        return graph, function.inputs, function.outputs, function
+    def function(self) -> tf.types.experimental.ConcreteFunction:
+        """From an image to its answer, by name, in inference mode; its weights are constants.
+
+        Traced with constants it needs no freezing, which takes longer than a conversion and a copy of all weights.
+        """
+        weights = [(variable, variable.numpy()) for variable in self.flat.variables]
+
+        @tf.function(input_signature=[self.image], autograph=False)
+        def serve(image):
+            constants = [(variable, tf.constant(value, name=variable.path)) for variable, value in weights]
+            with plain_convolutions(), keras.StatelessScope(constants):
+                answers = self.flat(image, training=False)
+            return answers if isinstance(answers, dict) else {self.metadata.answer: answers}
+
+        return serve.get_concrete_function()
+
+    @cached_property
+    def graph(self) -> tf.compat.v1.GraphDef:
+        """That of `function`."""
+        return self.function.graph.as_graph_def()
 
     @property
     def kernels(self) -> list[np.ndarray]:

@@ -1,8 +1,11 @@
-"""TFLite files of models that were trained for integers, after the converter."""
+"""What the converter does not say, or do, on the way to TFLite files in integers."""
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
+
+from ..zoo.errors import InputError
+from .layer_names import layers_of
 
 BIASED = {
     tflite.BuiltinOperator.CONV_2D: 2,
@@ -14,6 +17,29 @@ BIASED = {
 BRIDGES = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQUANTIZE)
 """Between floats and integers, at the input and the output; what computes in floats after them is found itself."""
 BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
+
+
+def check_ranges(floats: bytes) -> None:
+    """Raises InputError where a tensor has an infinite range, for which there are no integers.
+
+    The converter ends the process then, though the tensor be one that stays in floats. Softplus, Mish and SELU are
+    such: an exponential overflows before it is passed over.
+
+    Args:
+        floats: A TFLite file of floats, with the ranges of its tensors.
+    """
+    graph = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(floats, 0)).subgraphs[0]
+    for tensor in graph.tensors:
+        ranges = tensor.quantization
+        if ranges is None or ranges.max is None:
+            continue
+        low, high = np.min(ranges.min), np.max(ranges.max)
+        if not np.isfinite([low, high]).all():
+            layers = " and ".join(layers_of(tensor.name.decode())) or "the answer"
+            raise InputError(
+                f"{layers} has values from {low:g} to {high:g} on the way, for which there are no integers; "
+                "replace its activation, such as by ReLU or SiLU."
+            )
 
 
 def check_integers(content: bytes) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import keras
 
 Key = TypeVar("Key", bound=Hashable)
+FEWEST = 3
+"""Runs, where time is short."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,13 @@ def benchmark(artifact_or_model: "Artifact | keras.Model", *, runs: int = 50) ->
         runs: How many runs to time, 1 or more.
     """
     return side_by_side({"": artifact_or_model}, runs=runs)[""]
+
+
+def glance(artifact: Artifact, *, runs: int = 50, seconds: float = 1.0) -> Latency:
+    """The same in about so many seconds: fewer runs, three at the least, where one image takes long."""
+    call = _prepared(artifact)
+    first = max(_milliseconds(call, 2))
+    return Latency.of(_milliseconds(call, min(runs, max(FEWEST, int(1000 * seconds / first)))))
 
 
 def side_by_side(

@@ -8,7 +8,7 @@ import numpy as np
 
 from .artifact import Artifact
 from .formats import FORMATS, Format
-from .latency import benchmark
+from .latency import glance
 from .manifest import Check, Gate
 from .measures import MEASURES, accuracy
 from .samples import Samples
@@ -66,7 +66,7 @@ def prove(name: str, version: str, artifact: Artifact, kind: Format, reference: 
         reference: Images and the Keras model's answers.
     """
     outputs = artifact.run(reference.samples.images)
-    return judge(name, version, outputs, kind, reference, median_ms=benchmark(artifact).median_ms)
+    return judge(name, version, outputs, kind, reference, median_ms=glance(artifact).median_ms)
 
 
 def judge(

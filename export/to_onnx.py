@@ -13,7 +13,7 @@ from .form import ExportForm
 from .making import artifact_metadata
 from .metadata import KEY, Metadata
 from .quiet import quiet
-from .transposes import plain_optimizing
+from .tf2onnx_optimizers import plain_optimizing
 
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
 
@@ -28,14 +28,19 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
         raise InputError(
             f"{form.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
         )
-    graph = form.serve.get_concrete_function()
+    (image,), answers = form.function.inputs, form.function.outputs
+    names = sorted(form.function.structured_outputs)  # in whose order TensorFlow gives them
     with quiet(), plain_optimizing():
-        model, _ = tf2onnx.convert.from_function(
-            form.serve,
-            input_signature=form.serve.input_signature,
+        model, _ = tf2onnx.convert.from_graph_def(
+            form.graph,
+            input_names=[image.name],
+            output_names=[answer.name for answer in answers],
+            tensors_to_rename=dict(
+                zip([image.name, *(answer.name for answer in answers)], ["image", *names], strict=True)
+            ),
             opset=OPSET,
-            inputs_as_nchw=[graph.inputs[0].name],
-            outputs_as_nchw=[answer.name for answer in graph.outputs if len(answer.shape) == 4],
+            inputs_as_nchw=[image.name],
+            outputs_as_nchw=[answer.name for answer in answers if len(answer.shape) == 4],
         )
         model = onnxslim.slim(_without_computed_biases(model))
     model = fold_flattening(model)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export import conversion
 from pocketzoo.export.checks.missing import missing
 from pocketzoo.export.conversion import write_artifacts
 from pocketzoo.export.finished import finished_directory
@@ -15,6 +16,7 @@ from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.samples import Samples
 from pocketzoo.export.targets import TARGETS, checks_of
+from pocketzoo.export.to_tflite import TfliteFiles
 
 
 def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
@@ -118,21 +120,17 @@ def test_calibration_leaves_out_evaluation_images(trained, digits, tmp_path):
 
 def test_wrong_artifact_fails_its_proof_and_leaves_no_bundle(trained, digits, tmp_path, monkeypatch):
     """A converter that gets a bias wrong must be found out."""
-    from pocketzoo.export import to_tflite
 
-    whole = to_tflite.to_tflite
+    class WithAnotherBias(TfliteFiles):
+        def content(self, format_name):
+            broken = keras.models.clone_model(trained)
+            broken.set_weights(trained.get_weights())
+            bias = broken.trainable_weights[-1]
+            bias.assign(bias.numpy() + np.linspace(-0.3, 0.3, 10))
+            self.form = ExportForm.of(broken)
+            return super().content(format_name)
 
-    def with_another_bias(form, *how):
-        broken = zoo.flatten_model(trained)
-        bias = broken.get_layer("head_dense").bias
-        kept = bias.numpy()
-        bias.assign(kept + np.linspace(-0.3, 0.3, 10))
-        try:
-            return whole(ExportForm.of(trained), *how)
-        finally:
-            bias.assign(kept)
-
-    monkeypatch.setattr(to_tflite, "to_tflite", with_another_bias)
+    monkeypatch.setattr(conversion, "TfliteFiles", WithAnotherBias)
     with pytest.raises(
         export.ProofError, match=r"lenet5-fp32\.tflite in LiteRT: relative difference is 0\.\d+, must be <= 0\.0001"
     ):

@@ -15,6 +15,7 @@ from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.layer_names import chosen_layers, layers_of
 from pocketzoo.export.samples import Samples
+from pocketzoo.export.to_tflite import to_tflite
 
 INTEGERS = [FORMATS[name] for name in ("tflite-int8", "tflite-int16x8", "onnx-int8", "onnx-int8-tensorrt")]
 
@@ -43,6 +44,17 @@ def test_bias_that_is_the_same_throughout_has_each_channels_own_step(kind, pixel
     for path, _ in write_artifacts(ExportForm.of(model), INTEGERS, Samples(images, None), tmp_path):
         step = np.ptp(expected) / 255
         np.testing.assert_allclose(load_artifact(path).run(images), expected, atol=4 * step, err_msg=path.name)
+
+
+@pytest.mark.parametrize("activation", ["selu", "mish", "softplus"])
+def test_values_without_end_are_refused_in_integers(activation, pixels):
+    """Of their exponential, which overflows, the TFLite converter of TensorFlow 2.21 ends the process."""
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Activation(activation, name="bend")(keras.layers.Conv2D(4, 3, name="conv")(image))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x)), name="bent")
+    form, images = ExportForm.of(model), Samples(pixels(4, 8, 8, 3), None)
+    with pytest.raises(zoo.InputError, match=r"^bend has values from .* to inf on the way, .* by ReLU"):
+        to_tflite(form, "tflite-int8", images)
 
 
 @pytest.fixture(scope="module")

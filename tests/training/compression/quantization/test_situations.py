@@ -13,7 +13,6 @@ from pocketzoo.export.form import ExportForm, weights_sha256
 from pocketzoo.export.integer_form import activation_bits, with_rounded_kernels
 from pocketzoo.export.metadata import Metadata
 from pocketzoo.export.onnx_integers import to_trained_integers
-from pocketzoo.export.plain_convolutions import plain_convolutions
 from pocketzoo.export.to_onnx import to_onnx
 from pocketzoo.export.to_tflite import to_tflite
 from pocketzoo.layers import ConvNormAct, FakeQuantize, PixelNormalization, SqueezeExcite, UpBlock
@@ -106,15 +105,9 @@ def form_of(quantized):
     """The export form, with several answers."""
     flat = with_rounded_kernels(quantized)
     image = tf.TensorSpec((1, 12, 12, 3), name="image")
-
-    @tf.function(input_signature=[image], autograph=False)
-    def serve(image):
-        with plain_convolutions():
-            return flat(image, training=False)
-
     about = {"model": "net", "labels": tuple("abcd"), "image_shape": (12, 12, 3), "mean": None, "scale": None}
     metadata = Metadata(weights_sha256=weights_sha256(flat), **about)
-    return ExportForm(flat, serve, metadata, activation_bits(quantized))
+    return ExportForm(flat, image, metadata, activation_bits(quantized))
 
 
 @pytest.fixture(scope="module")
