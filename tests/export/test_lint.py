@@ -46,15 +46,21 @@ def test_softmax_of_a_segmentation_is_named_by_its_layer():
 
 
 def test_vela_says_what_it_would_leave_to_the_cpu():
-    report = lint(net(keras.layers.UpSampling2D(4, interpolation="bilinear", name="fourfold")), "edge-ethos-u55")
+    report = lint(net(keras.layers.UpSampling2D((4, 8), interpolation="bilinear", name="uneven")), "edge-ethos-u55")
     assert report.asked == "Vela"
-    assert [(one.layers, one.operator) for one in report.objections] == [(("fourfold",), "RESIZE_BILINEAR")]
+    assert [(one.layers, one.operator) for one in report.objections] == [(("uneven",), "RESIZE_BILINEAR")]
     assert report.facts["sram_bytes"] > 0
 
 
 def test_what_a_composite_does_between_its_layers_is_told_by_the_next():
     objections = lint(net(layers.L2Pool2D(name="pool")), "edge-tpu").objections
     assert (objections[0].layers, objections[0].operator) == (("before pool_mean",), "SQUARE")
+
+
+def test_layers_that_an_export_gives_another_form_are_not_objected_to():
+    grouped = keras.layers.Conv2D(4, 3, groups=2, name="grouped")
+    report = lint(net(grouped, keras.layers.Activation("hard_swish", name="swish")), "edge-tpu")
+    assert report.objections == ()
 
 
 @pytest.mark.parametrize(
