@@ -25,7 +25,7 @@ def export(
     bar: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another bar than that of the formats, such as agreement=0.95 or accuracy_drop=0.02, or a budget, "
+            help="Another bar than that of all formats, such as agreement=0.95 or accuracy_drop=0.02, or a budget, "
             "arena_bytes=256000; repeatable. The manifest says what was set."
         ),
     ] = None,

@@ -71,9 +71,10 @@ def export_model(
             are what the model's task is evaluated by: class indices, `(count, labels)` of 0 or 1, numbers
             `(count, outputs)`, or masks `(count, height, width)`. Without images artifacts are held against Keras on
             the calibration images, without these on noise, and gates that cannot be measured so are skipped.
-        bars: Other bars than the formats have, for all that are made: `{"agreement": 0.95, "accuracy_drop": 0.02}`, or
-            `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and budgets of memory, of which
-            there is none by default: `arena_bytes`, `sram_bytes`. The manifest says what was set.
+        bars: Other bars than the formats have, for all that are made, those in floats among them:
+            `{"agreement": 0.95, "accuracy_drop": 0.02}`, or `relative_difference`, `label_accuracy_drop`,
+            `mean_iou_drop`, `mae_rise`; and budgets of memory, of which there is none by default: `arena_bytes`,
+            `sram_bytes`. The manifest says what was set.
         keep_float: Names of layers that int8 leaves in floats, or patterns such as `head_*`; the report names those
             that suffer most.
         input_size: Height and width of the artifacts, where the model leaves them open. Without it they stay open,

@@ -144,7 +144,9 @@ def _verdict(record: ArtifactRecord) -> str:
     ]
     if "failed" in states:
         return "failed"
-    return f"passed, {states.count('skipped')} skipped" if "skipped" in states else "passed"
+    skipped = f", {states.count('skipped')} skipped" if "skipped" in states else ""
+    changed = any(gate.default_bar is not None for _, gate in record.located_gates)
+    return f"passed{' by bars that were set' if changed else ''}{skipped}"
 
 
 def _status(status: str, reason: str | None) -> str:

@@ -153,6 +153,19 @@ def test_wrong_artifact_fails_its_proof_and_leaves_no_bundle(trained, digits, tm
     assert not export.Manifest.load(tmp_path / "out.failed" / "manifest.json").passed
 
 
+def test_model_that_exporting_has_changed_fails(trained, tmp_path, monkeypatch):
+    whole = TfliteFiles.content
+
+    def changing(files, format_name):
+        bias = trained.get_layer("head_dense").bias
+        bias.assign(bias.numpy() + 1e-6)
+        return whole(files, format_name)
+
+    monkeypatch.setattr(TfliteFiles, "content", changing)
+    with pytest.raises(export.ProofError, match=r"lenet5-fp16\.tflite: model untouched is 0, must be >= 1"):
+        export.export_model(trained, tmp_path / "out", targets=["mobile-gpu"])
+
+
 def test_artifact_too_small_for_its_weights_fails(trained, digits, tmp_path, monkeypatch):
     """A converter can drop the weights and raise nothing."""
     monkeypatch.setattr(ExportForm, "kernel_weights", 100_000)
@@ -257,7 +270,9 @@ def test_bars_and_steps_are_told(trained, digits, tmp_path):
     assert (gates["agreement"].bar, gates["agreement"].default_bar) == (0.9, 0.98)
     assert gates["relative difference"].default_bar is None
     assert export.Manifest.load(tmp_path / "out" / "manifest.json") == manifest
-    assert "| >= 0.9 (set; 0.98 by default) |" in (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "| >= 0.9 (set; 0.98 by default) |" in report
+    assert "| passed by bars that were set" in report
     with pytest.raises(zoo.InputError, match="unknown bar for a classification 'agree'"):
         export.export_model(trained, tmp_path / "no", bars={"agree": 1})
 
