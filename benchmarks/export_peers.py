@@ -146,7 +146,8 @@ def opened(path: Path) -> Artifact:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     (entry,) = session.get_inputs()
     shape = tuple(side if isinstance(side, int) else 1 for side in entry.shape)
-    tensor = TensorInfo("", shape, "float32", layout="NHWC" if shape[-1] in (1, 3) else "NCHW")
+    dtype = "uint8" if entry.type == "tensor(uint8)" else "float32"
+    tensor = TensorInfo("", shape, dtype, layout="NHWC" if shape[-1] in (1, 3) else "NCHW")
     return Artifact(path, tensor, tensor, None, lambda image: session.run(None, {entry.name: image})[0])
 
 

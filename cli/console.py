@@ -30,8 +30,9 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
         table.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*row)
-    # Where the output is no terminal there is no width to keep to.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    # Where the output is no terminal there is no width to keep to. A cell is shown as it is: what stands in brackets is
+    # no markup, and what stands between colons no picture.
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
 
 
 def show_json(facts: Any) -> None:
@@ -113,11 +114,13 @@ def as_text(name: str, figure: float | None, share: str = ".2%") -> str:
 
 
 def show_manifest(manifest: "Manifest") -> None:
-    """Prints one row an artifact."""
-    from ..export.report import HEADER, table_rows
+    """Prints one row an artifact, and what was skipped and why."""
+    from ..export.report import HEADER, skipped_reasons, table_rows
 
     title = f"{manifest.model.model}, proven on {manifest.proven_on}; ms: one image, one thread, median"
     show_table(HEADER, table_rows(manifest), title=title)
+    for reason in skipped_reasons(manifest):
+        print(f"Skipped: {reason}")
 
 
 @contextmanager
@@ -131,7 +134,7 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
 
     # A descriptor of its own, and no hand on the others: the spinner turns on while converters' output is swallowed.
     with os.fdopen(os.dup(2), "w") as own:
-        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
         console = Console(file=own)
         options = {"transient": True, "redirect_stdout": False, "redirect_stderr": False}
         with Progress(*columns, console=console, disable=not console.is_terminal, **options) as progress:

@@ -19,11 +19,9 @@ def lint(
     as_json: Json = False,
 ) -> None:
     """Say layer by layer what a target will refuse of a model, and the fix; exits with 1 if there is anything."""
-    from ..export.lint import lint_targets
-    from ..zoo.errors import unknown
+    from ..export.lint import check_target
 
-    if target not in lint_targets():  # told before TensorFlow takes its seconds to load
-        raise unknown("target", target, lint_targets())
+    check_target(target)  # told before TensorFlow takes its seconds to load
     import_tensorflow()
     from .. import zoo
     from ..export.lint import lint as find_objections

@@ -95,6 +95,11 @@ class Refusal:
         """What to put in its place."""
         return _fixes().get(self.node.operator, UNKNOWN_FIX)
 
+    @property
+    def sentence(self) -> str:
+        """Where, why, and what to put there, such as `GELU (stem_act): unknown there; instead: activation='relu'`."""
+        return f"{self.node.place}: {self.reason}; instead: {self.fix}"
+
 
 @cache
 def operator_list(name: str) -> OperatorList:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..zoo.errors import InputError
-from .artifact import open_own
-from .bars import checked_bars
+from .artifact import Artifact, open_own
+from .bars import check_measured, checked_bars
 from .checks.subject import Subject
-from .checks.table import CHECKS
-from .finished import converting, finished_directory
+from .checks.table import checked
+from .finished import check_free, converting, finished_directory
 from .formats import Format
 from .graphs import operators
-from .manifest import ArtifactRecord, Gate, ImagesRecord, Manifest, Tensor
+from .manifest import ArtifactRecord, Gate, Manifest, Tensor
 from .measures import MEASURES
 from .metadata import Metadata
 from .proof import ProofError, Reference
@@ -48,7 +48,7 @@ def export_model(
     calibration: Any = None,
     evaluation: Any = None,
     bars: Mapping[str, float] | None = None,
-    keep_float: Sequence[str] = (),
+    keep_float: str | Sequence[str] = (),
     input_size: tuple[int, int] | None = None,
     batch: Literal[1, "N"] = 1,
     overwrite: bool = False,
@@ -65,7 +65,7 @@ def export_model(
         targets: Names from `list_targets()`.
         calibration: Training images that show the ranges of the activations, for int8: an array of raw pixels 0..255,
             `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
-            evenly by class; those that are also in `evaluation` are left out. A model that was trained for integers
+            drawn by class; those that are also in `evaluation` are left out. A model that was trained for integers
             knows its ranges and takes none; it ships in integers only.
         evaluation: Images, best with labels, that the model never saw, such as `data.test`, in the same forms. Labels
             are what the model's task is evaluated by: class indices, `(count, labels)` of 0 or 1, numbers
@@ -74,7 +74,7 @@ def export_model(
         bars: Other bars than the formats have, for all that are made: `{"agreement": 0.95, "accuracy_drop": 0.02}`, or
             `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and budgets of memory, of which
             there is none by default: `arena_bytes`, `sram_bytes`. The manifest says what was set.
-        keep_float: Patterns of names of layers that int8 leaves in floats, such as `head_*`; the report names those
+        keep_float: Names of layers that int8 leaves in floats, or patterns such as `head_*`; the report names those
             that suffer most.
         input_size: Height and width of the artifacts, where the model leaves them open. Without it they stay open,
             which the formats in floats alone can have.
@@ -91,21 +91,32 @@ def export_model(
     from .conversion import write_artifacts
     from .form import ExportForm
 
+    check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
+    if batch not in (1, "N"):
+        raise InputError(f"batch is {batch!r}; it takes 1 or 'N'.")
     if batch == "N" and any(kind.suffix != ".onnx" or kind.quantized for kind in formats):
         names = ", ".join(kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized)
         raise InputError(f"batch is 'N', which ONNX in floats can have, and {names} cannot; export them with batch 1.")
     open_size = all(kind.open_size for kind in formats)
+    _check_size(input_size)
     form = ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
+    skipped = {}
     if form.activation_bits is not None:
-        formats = integer_formats(formats, form.activation_bits)
+        kept = integer_formats(formats, form.activation_bits)
+        reason = f"the model was trained for integers with {form.activation_bits}-bit activations"
+        skipped = {kind.name: reason for kind in formats if kind not in kept}
+        formats = kept
     bars = checked_bars(bars or {}, form.metadata.task)
+    check_measured(bars, targets)
+    keep_float = [keep_float] if isinstance(keep_float, str) else keep_float
     evaluation = None if evaluation is None else _evaluation(evaluation, form.metadata)
     calibration = None if calibration is None else _calibration(calibration, evaluation, form.metadata)
-    skipped = _without_ranges(formats) if calibration is None and form.activation_bits is None else {}
-    formats = [kind for kind in formats if kind.name not in skipped]
-    _check_served(targets, formats, skipped)
+    if calibration is None and form.activation_bits is None:
+        skipped = _without_ranges(formats)
+        formats = [kind for kind in formats if kind.name not in skipped]
+        _check_served(targets, formats, skipped)
     reference = _reference(model, form.metadata, evaluation, calibration)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records, files = [], write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
@@ -113,17 +124,24 @@ def export_model(
             progress(f"Converting to {kind.name}")
             with converting(f"{model.name} as {kind.name}"):
                 file, _ = next(files)
+                artifact = open_own(file)
             subject = Subject(file, kind.with_bars(bars), form.metadata, reference, bars)
-            records.append(_prove(subject, targets, form, weights_sha256(model), progress))
+            records.append(_prove(artifact, subject, targets, form, weights_sha256(model), progress))
         manifest = _manifest(form, targets, records, skipped, calibration, reference)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
         if not manifest.passed:
             raise ProofError(
-                f"{model.name} as exported does not answer as it did: {'; '.join(manifest.failures())} "
+                f"{model.name} as exported fails its proof: {'; '.join(manifest.failures())} "
                 f"(on {len(reference.samples)} {reference.origin})."
             )
     return manifest
+
+
+def _check_size(size: Any) -> None:
+    pixels = isinstance(size, (tuple, list)) and all(isinstance(side, int) and side > 0 for side in size)
+    if size is not None and not (pixels and len(size) == 2):
+        raise InputError(f"input_size is {size!r}; it takes height and width in pixels, such as (224, 192).")
 
 
 def _evaluation(source: Any, metadata: Metadata) -> Samples:
@@ -155,7 +173,7 @@ def _check_served(targets: Sequence[str], formats: Sequence[Format], skipped: di
     """Raises InputError where nothing can be made for a target."""
     served = {target for kind in formats for target in takers_of(kind, targets)}
     left = [target for target in targets if target not in served]
-    if left and skipped:
+    if left:
         names = {kind.name for kind in formats_of(left)}
         name, reason = next((name, reason) for name, reason in skipped.items() if name in names)
         raise InputError(f"target {left[0]} has nothing but {name}, and {reason}.")
@@ -172,12 +190,17 @@ def _reference(
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *closed(metadata.image_shape)))
         samples, origin = Samples(noise, None), "noise"
     outputs = model.predict(samples.images, verbose=0)
+    if not np.any(outputs != outputs[0]):
+        raise InputError(
+            f"{model.name} answers the same to each of {len(outputs)} {origin}; by that no artifact can be judged."
+        )
     if metadata.task == "segmentation" and samples.labels is not None and outputs.shape[:-1] != samples.labels.shape:
         raise InputError(f"the model answers maps of {outputs.shape[1:-1]}, the masks are {samples.labels.shape[1:]}.")
     return Reference(samples, origin, outputs, metadata.task)
 
 
 def _prove(
+    artifact: Artifact,
     subject: Subject,
     targets: Sequence[str],
     form: "ExportForm",
@@ -185,11 +208,10 @@ def _prove(
     progress: Callable[[str], None],
 ) -> ArtifactRecord:
     file, kind = subject.path, subject.kind
-    artifact, content = open_own(file), file.read_bytes()
-    checks = []
+    content, checks = file.read_bytes(), []
     for name in checks_of(kind, targets):
         progress(f"Proving {file.name}: {name}")
-        checks.append(CHECKS[name](subject))
+        checks.append(checked(name, subject))
     return ArtifactRecord(
         file=file.name,
         format=kind.name,
@@ -225,11 +247,8 @@ def _manifest(
         targets=tuple(targets),
         artifacts=tuple(records),
         skipped=skipped,
-        calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
-        evaluation=seen
-        and ImagesRecord(
-            count=len(seen), sha256=seen.sha256, keras_accuracy=reference.accuracy, keras_figures=reference.figures
-        ),
+        calibration=calibration and calibration.record(),
+        evaluation=seen and seen.record(keras_accuracy=reference.accuracy, keras_figures=reference.figures),
         proven_on=reference.origin,
         tools={name: version(name) for name in TOOLS},
         host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

@@ -1,10 +1,9 @@
 """Which Keras layers the tensors of converted graphs come from, by their names.
 
-TensorFlow names what a layer computes `model_1/layer_1/operation`, and converters join the names of what they fuse,
-`model_1/conv_1/convolution;model_1/act_1/Relu`.
+TensorFlow names what a layer computes `model_1/layer_1/operation`, or `model_1/layer_1/batchnorm/add`, and converters
+join the names of what they fuse, `model_1/conv_1/convolution;model_1/act_1/Relu`.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 
@@ -13,8 +12,9 @@ from ..zoo.errors import unknown
 
 def layers_of(name: str) -> list[str]:
     """The layers that computed the tensor or node of that name, in the order of the name, each once."""
-    scopes = [part.split("/") for part in name.split(";")]
-    return list(dict.fromkeys(re.sub(r"_\d+$", "", scope[-2]) for scope in scopes if len(scope) > 1))
+    paths = [part.split("/") for part in name.split(";") if part.count("/") > 1]
+    # Keras numbers what is traced once more, the model and its layers alike.
+    return list(dict.fromkeys(p[1].removesuffix("_1") if p[0].endswith("_1") else p[1] for p in paths))
 
 
 def matching(names: Iterable[str], layers: set[str]) -> list[str]:

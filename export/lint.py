@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..zoo.errors import unknown
+from ..zoo.errors import InputError, unknown
 from .accepted import Refusal, operator_list
-from .checks import vela
+from .checks import tflite_micro, vela
 from .edge_forms.table import FORMS, edge_form
-from .runtimes.tflite_micro import smallest_arena
+from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from .samples import Samples
-from .targets import TARGETS
+from .targets import TARGETS, list_targets
 from .tflite_graph import tflite_nodes
 
 if TYPE_CHECKING:
@@ -59,9 +59,19 @@ def lint_targets() -> list[str]:
     return [name for name, target in TARGETS.items() if target.operators]
 
 
+def check_target(target: str) -> None:
+    """Raises InputError where of `target` is not known what it accepts."""
+    if target in lint_targets():
+        return
+    if target in list_targets():
+        raise InputError(f"{target} has no list of what it accepts; there are lists of {', '.join(lint_targets())}.")
+    raise unknown("target", target, lint_targets())
+
+
 def lint(model: "keras.Model", target: str) -> LintReport:
     """Converts `model` as it is and asks what `target` refuses of it, in the form that an export gives it there:
-    operators that are not on its list, and then, on Ethos-U, what Vela leaves to the CPU, if it is installed.
+    operators that are not on its list, and then, where these tools are installed, the first that TensorFlow Lite Micro
+    does not run, or what Vela leaves to the CPU.
 
     Args:
         model: Trained or not; it is not changed.
@@ -70,8 +80,7 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     Raises:
         InputError: Of `target` nothing is known, or `model` cannot be exported at all.
     """
-    if target not in lint_targets():
-        raise unknown("target", target, lint_targets())
+    check_target(target)
     from .form import ExportForm
 
     form, runtime = ExportForm.of(model), TARGETS[target].operators
@@ -89,12 +98,27 @@ def lint(model: "keras.Model", target: str) -> LintReport:
         return report(asked, _objections(refusals, content, form), {})
     facts = {"bytes": len(content)}
     if target == "edge-mcu" and find_spec("tflite_micro"):
-        return report("TensorFlow Lite Micro", (), facts | {"arena_bytes": smallest_arena(content)})
+        refusals, found = _asked_of_micro(content, form)
+        return report("TensorFlow Lite Micro", _objections(refusals, content, form), facts | found)
     if target in NPUS and find_spec("ethosu"):
         compiled = vela.compile_for(vela.ACCELERATORS[NPUS[target]], content)
         left = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
         return report("Vela", _objections(left, content, form), facts | compiled.figures)
     return report(asked, (), facts)
+
+
+def _asked_of_micro(content: bytes, form: "ExportForm") -> tuple[tuple[Refusal, ...], dict[str, int]]:
+    """The first operator that does not run there, as many have no kernel for integers; and the smallest arena."""
+    tensor, facts = np.random.default_rng(0).integers(-128, 128, (1, *form.metadata.image_shape), "int8"), {}
+    try:
+        facts["arena_bytes"] = smallest_arena(content)
+        run_in_micro(content, tensor)
+    except RefusedError:
+        refused = tflite_micro.first_refused(content, tensor)
+        # Its softmax gives up where hundreds of classes are about as likely, as they are to a net before its training.
+        if refused.node.operator != "SOFTMAX":
+            return (refused,), facts
+    return (), facts
 
 
 def _converted(form: "ExportForm", format_name: str) -> bytes:

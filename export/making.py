@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from .form import ExportForm
-from .metadata import ImagesRecord, Making, Metadata
+from .metadata import Making, Metadata
 from .samples import Samples
 
 TOOLS = {
@@ -29,7 +29,7 @@ def artifact_metadata(
         format=format_name,
         tools={tool: version(tool) for tool in TOOLS[format_name.partition("-")[0]]},
         sparsity=form.sparsity,
-        calibration=calibration and ImagesRecord(count=len(calibration), sha256=calibration.sha256),
+        calibration=calibration and calibration.record(),
         **how,
     )
     return form.metadata.model_copy(update={"layout": layout, "making": making})

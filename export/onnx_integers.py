@@ -9,11 +9,14 @@ from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from .form import ExportForm
+from .integer_pixels import IMAGE_GRID, with_integer_pixels
 from .layer_names import chosen_layers, matching
 from .making import artifact_metadata
 from .qdq import with_integer_kernels
+from .quantization_noise import noisiest_layers
 from .quiet import quiet
 from .samples import Samples
+from .tapped_onnx import tapped_in_both
 from .to_onnx import finished
 
 # TensorRT takes grids that are symmetric around 0, and biases in floats:
@@ -28,7 +31,8 @@ def to_trained_integers(model: onnx.ModelProto, form: ExportForm) -> onnx.ModelP
         model: What `to_onnx` made.
         form: What that was made from.
     """
-    return finished(with_integer_kernels(model), artifact_metadata(form, "onnx-int8", layout="NCHW"))
+    integers = with_integer_pixels(with_integer_kernels(model))
+    return finished(integers, artifact_metadata(form, "onnx-int8", layout="NCHW"))
 
 
 class Quantizer:
@@ -52,7 +56,10 @@ class Quantizer:
         self.nodes = [node.name for node in onnx.load(folder / "prepared.onnx").graph.node]
 
     def quantized(self, *, for_tensorrt: bool) -> onnx.ModelProto:
-        """With int8 activations around 0, which is what TensorRT takes, or with uint8 ones, fastest on x86."""
+        """With int8 activations around 0, which is what TensorRT takes, or with uint8 ones, fastest on x86.
+
+        The latter takes its pixels as bytes, too. The metadata says which layers suffer most.
+        """
         with quiet():
             quantization.quantize_static(
                 self.folder / "prepared.onnx",
@@ -63,14 +70,16 @@ class Quantizer:
                 activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 nodes_to_exclude=matching(self.nodes, self.kept),
-                extra_options=TENSORRT if for_tensorrt else None,
+                extra_options=TENSORRT if for_tensorrt else {"TensorQuantOverrides": IMAGE_GRID},
                 calibration_cache_path=self.folder / "ranges.json",
             )
+            integers = onnx.load(self.folder / "integers.onnx")
+            integers = integers if for_tensorrt else with_integer_pixels(integers)
+            tapped = tapped_in_both(onnx.load(self.folder / "prepared.onnx"), integers)
+            noise = noisiest_layers(*tapped, self.calibration.images)
         name = "onnx-int8-tensorrt" if for_tensorrt else "onnx-int8"
-        metadata = artifact_metadata(
-            self.form, name, self.calibration, layout="NCHW", float_layers=tuple(sorted(self.kept))
-        )
-        return finished(onnx.load(self.folder / "integers.onnx"), metadata)
+        how = {"layout": "NCHW", "float_layers": tuple(sorted(self.kept)), "noise_db": noise}
+        return finished(integers, artifact_metadata(self.form, name, self.calibration, **how))
 
 
 class _Reader(quantization.CalibrationDataReader):

@@ -6,7 +6,9 @@ from pathlib import Path
 from .manifest import ArtifactRecord, Check, Manifest
 
 HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "ms", "proof")
-CHECKS_HEADER = ("artifact", "put to", "accuracy", "agreement", "ms", "also measured", "status")
+CHECKS_HEADER = (
+    "artifact", "put to", "accuracy", "agreement", "PSNR dB", "flips", "ms", "also measured", "status"
+)  # fmt: skip
 
 
 def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
@@ -16,7 +18,9 @@ def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
             record.file,
             f"{record.bytes:,}",
             f"{record.gzip_bytes:,}",
-            *_figures(record.checks[0]),
+            _percent(record.checks[0].accuracy),
+            _percent(record.checks[0].agreement),
+            _milliseconds(record.checks[0]),
             _verdict(record),
         )
         for record in manifest.artifacts
@@ -30,7 +34,8 @@ def write_report(manifest: Manifest, path: Path) -> None:
         f"# {manifest.model.model} for {', '.join(manifest.targets)}",
         "",
         f"{manifest.parameters:,} parameters, {manifest.sparsity:.1%} of the kernels' weights are zero.",
-        f"Made on {manifest.created} ({manifest.host}). Proven on: {manifest.proven_on}.",
+        f"Made on {manifest.created} ({manifest.host}).",
+        *_images_lines(manifest),
         f"Accuracy of the Keras model: {_percent(accuracy)}. ms: one image, one thread, median.",
         "",
         *_markdown_table(HEADER, table_rows(manifest)),
@@ -47,6 +52,26 @@ def write_report(manifest: Manifest, path: Path) -> None:
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _images_lines(manifest: Manifest) -> list[str]:
+    """Which images it was proven on and calibrated with."""
+    proof, calibration = manifest.evaluation, manifest.calibration
+    lines = [f"Proven on {manifest.proven_on}."]
+    if proof:
+        lines = [f"Proven on {proof.count} {manifest.proven_on} ({proof.source})."]
+    if calibration:
+        drawn = "" if calibration.seed is None else f", drawn by seed {calibration.seed}"
+        lines.append(f"Calibrated with {calibration.count} images ({calibration.source}{drawn}).")
+    return lines
+
+
+def skipped_reasons(manifest: Manifest) -> list[str]:
+    """What could not be measured and why, each reason once, such as `agreement: 40 images are too few ...`."""
+    checks = [check for record in manifest.artifacts for check in record.checks if check.skipped]
+    gates = [gate for record in manifest.artifacts for _, gate in record.located_gates if gate.status == "skipped"]
+    reasons = [(gate.name, gate.reason) for gate in gates] + [(check.name, check.skipped) for check in checks]
+    return [f"{name}: {reason}" for name, reason in dict.fromkeys([*manifest.skipped.items(), *reasons])]
 
 
 def _noise_lines(manifest: Manifest) -> list[str]:
@@ -69,7 +94,11 @@ def check_rows(manifest: Manifest) -> list[tuple[str, ...]]:
         (
             record.file,
             f"{check.name} {check.version or ''}".strip(),
-            *_figures(check),
+            _percent(check.accuracy),
+            _percent(check.agreement),
+            "-" if check.psnr_db is None else f"{check.psnr_db:.1f}",
+            _percent(check.flip_rate),
+            _milliseconds(check),
             ", ".join(f"{name} {value}" for name, value in check.facts.items()) or "-",
             _status(check.status, check.skipped),
         )
@@ -85,14 +114,18 @@ def _gate_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
             yield record.file, where or "file", gate.name, _figure(gate.figure), gate.requirement, status
 
 
-def _figures(check: Check) -> tuple[str, str, str]:
-    """Accuracy, agreement and milliseconds."""
-    milliseconds = "-" if check.median_ms is None else f"{check.median_ms:.3f}"
-    return _percent(check.accuracy), _percent(check.agreement), milliseconds
+def _milliseconds(check: Check) -> str:
+    return "-" if check.median_ms is None else f"{check.median_ms:.3f}"
 
 
 def _markdown_table(header, rows) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+    lines = (header, ["---"] * len(header), *([_plain(cell) for cell in row] for row in rows))
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def _plain(text: str) -> str:
+    """What a cell can hold: one line, and no bar that would end it."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _percent(share: float | None) -> str:
@@ -100,7 +133,9 @@ def _percent(share: float | None) -> str:
 
 
 def _figure(figure: float | None) -> str:
-    return "-" if figure is None else f"{figure:.6g}"
+    if figure is None:
+        return "-"
+    return f"{figure:.0f}" if figure.is_integer() else f"{figure:.6g}"
 
 
 def _verdict(record: ArtifactRecord) -> str:

@@ -1,14 +1,17 @@
 """Real images that an export is calibrated with and proven on."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..zoo.errors import InputError
+from .metadata import ImagesRecord
 from .tensors import fits
 
+SEED = 0
+"""Of the draw, where there are more images than are taken."""
 LEAST_CORRELATION = 0.1
 """Of neighbouring pixels, in images."""
 
@@ -21,6 +24,10 @@ class Samples:
     labels: np.ndarray | None
     """Class indices `(count,)`, or by task: 0 or 1 `(count, labels)`, numbers `(count, outputs)`, class indices
     `(count, height, width)`."""
+    source: str = "array"
+    """Where they came from."""
+    seed: int | None = None
+    """Of the draw; None where all were taken."""
 
     def __len__(self) -> int:
         """Number of images."""
@@ -43,34 +50,31 @@ class Samples:
             what: What to call it in errors.
             shape: Height, width and channels that the images must have.
             classes: How many classes, labels or numbers there are; None leaves labels aside.
-            most: Take this many at most, evenly from every class where they are known.
+            most: Take this many at most, drawn by `SEED`, evenly from every class where they are known.
             task: What the labels must be.
 
         Raises:
             InputError: It is something else, is empty, or has images or labels that cannot be.
         """
-        if classes is None and hasattr(source, "images"):
-            source = source.images.take(np.arange(len(source.images)))
-        elif classes is None and isinstance(source, tuple) and len(source) == 2:
-            source = source[0]
-        if hasattr(source, "images") and hasattr(source, "labels"):
-            labels = _checked_labels(source.labels, len(source.images), classes, what, task, shape)
-            images = source.images.take(_spread(len(labels), labels, most))
+        is_split = hasattr(source, "images") and hasattr(source, "labels")
+        if is_split:
+            images, labels = source.images, source.labels
         else:
             images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
-            images = np.asarray(images)
-            labels = None if labels is None else _checked_labels(labels, len(images), classes, what, task, shape)
-            if images.ndim:
-                images = images[_spread(len(images), labels, most)]
-        labels = None if labels is None else labels[_spread(len(labels), labels, most)]
+            images = _as_array(images, what)
+        count, labels = len(images), None if classes is None else labels
+        labels = None if labels is None else _checked_labels(labels, count, classes, what, task, shape)
+        rows = _drawn(count, labels, most)
+        images = images.take(rows) if is_split else images[rows]
         _check_pixels(images, what, shape)
-        return cls(images, labels)
+        origin = getattr(source, "source", None) or "array"
+        return cls(images, None if labels is None else labels[rows], origin, SEED if len(rows) < count else None)
 
     def without(self, other: "Samples") -> "Samples":
         """These images but those that are also in `other`."""
         taken = {_key(image) for image in other.images}
         keep = np.array([_key(image) not in taken for image in self.images], bool)
-        return Samples(self.images[keep], None if self.labels is None else self.labels[keep])
+        return replace(self, images=self.images[keep], labels=None if self.labels is None else self.labels[keep])
 
     def check_no_noise(self, what: str) -> None:
         """Raises InputError where neighbouring pixels have nothing to do with one another.
@@ -94,21 +98,30 @@ class Samples:
             digest.update(np.float32(image).tobytes())
         return digest.hexdigest()
 
+    def record(self, **figures: Any) -> ImagesRecord:
+        """What a manifest says of them; `figures` are further fields."""
+        return ImagesRecord(source=self.source, count=len(self), seed=self.seed, sha256=self.sha256, **figures)
+
 
 def _key(image: np.ndarray) -> bytes:
     return hashlib.sha256(np.float32(image).tobytes()).digest()
 
 
-def _spread(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarray:
+def _drawn(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarray:
     """Indices of at most `most` of `count` images, evenly from every class where `labels` are classes."""
-    most = count if most is None else min(most, count)
-    if labels is None or labels.ndim > 1:
-        return np.linspace(0, count - 1, most).round().astype(int)
-    nth_of_its_class = np.zeros(count, int)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        nth_of_its_class[members] = np.arange(len(members))
+    classes = np.zeros(count, int) if labels is None or labels.ndim > 1 else labels
+    random, nth_of_its_class = np.random.default_rng(SEED), np.zeros(count, int)
+    for label in np.unique(classes):
+        members = np.flatnonzero(classes == label)
+        nth_of_its_class[members] = random.permutation(len(members))
     return np.sort(np.argsort(nth_of_its_class, kind="stable")[:most])
+
+
+def _as_array(images: Any, what: str) -> np.ndarray:
+    try:
+        return np.atleast_1d(np.asarray(images))
+    except ValueError as error:  # of a list of images of several sizes
+        raise InputError(f"{what} has images of several shapes; give them one size.") from error
 
 
 def _check_pixels(images: np.ndarray, what: str, shape: tuple[int, int, int]) -> None:
@@ -126,8 +139,10 @@ def _checked_labels(
     labels = np.asarray(labels[np.arange(count)] if hasattr(labels, "files") else labels)  # masks may lie in files
     if task == "classification" and labels.shape == (count, 1):  # as keras.datasets has them
         labels = labels[:, 0]
+    if task == "regression" and classes == 1 and labels.shape == (count,):
+        labels = labels[:, None]
     expected = {"classification": (), "segmentation": shape[:2]}.get(task, (classes,))
-    if labels.shape != (count, *expected):
+    if not fits(labels.shape, (count, *expected)):
         each = f" of {expected}" if expected else ""
         raise InputError(f"{what} has labels of shape {labels.shape} for {count} images; give one{each} for each.")
     allowed, right = _values(labels, classes, task)

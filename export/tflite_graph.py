@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ai_edge_litert import schema_py_generated as tflite
 
 from .graphs import tflite_name
+from .layer_names import layers_of
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ class Node:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the Keras layers that it was made of, each once; none where the converter has named it otherwise."""
-        paths = [part.split("/") for part in self.name.split(";") if "/" in part]
-        # Keras numbers what is traced once more, the model and its layers alike.
-        return tuple(dict.fromkeys(p[1].removesuffix("_1") if p[0].endswith("_1") else p[1] for p in paths))
+        return tuple(layers_of(self.name))
 
 
 def tflite_nodes(content: bytes) -> Iterator[Node]:

@@ -12,6 +12,7 @@ from .flattening import fold_flattening
 from .form import ExportForm
 from .making import artifact_metadata
 from .metadata import KEY, Metadata
+from .node_names import name_by_constants
 from .quiet import quiet
 from .tf2onnx_optimizers import plain_optimizing
 
@@ -45,6 +46,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
         model = onnxslim.slim(_without_computed_biases(model))
     model = fold_flattening(model)
     model.graph.name = form.metadata.model
+    name_by_constants(model.graph)
     _name_open_sizes(model.graph)
     return finished(model, artifact_metadata(form, "onnx-fp32", layout="NCHW"))
 

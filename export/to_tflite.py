@@ -13,9 +13,10 @@ from .integer_tflite import check_integers, check_ranges, fit_for_16_bits
 from .layer_names import chosen_layers, matching
 from .making import artifact_metadata
 from .metadata import embed_in_tflite
-from .quantization_noise import computed_tensors, noisiest_layers
+from .quantization_noise import noisiest_layers
 from .quiet import quiet
 from .samples import Samples
+from .tapped_tflite import TappedTFLite, computed_tensors
 
 OpsSet = tf.lite.OpsSet
 INTEGERS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 16}
@@ -82,7 +83,7 @@ class TfliteFiles:
         ends = TENSOR_TYPES[format_name]
         with quiet():
             content = mlir_quantize(floats, input_data_type=ends, output_data_type=ends, denylisted_nodes=kept_tensors)
-            noise = noisiest_layers(floats, content, self.calibration.images)
+            noise = noisiest_layers(TappedTFLite(floats), TappedTFLite(content), self.calibration.images)
         metadata = artifact_metadata(
             form, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
         )

@@ -9,8 +9,10 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
     """Height, width and channels of the images that `model` takes; None for what is left open.
 
     Raises:
-        InputError: It does not take one batch of images.
+        InputError: It is no model, or does not take one batch of images.
     """
+    if not isinstance(model, keras.Model):
+        raise InputError(f"the model is {model!r}; give a keras.Model, as create_model and load_model give it.")
     inputs = model.inputs or []
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         shapes = [tuple(tensor.shape) for tensor in inputs]

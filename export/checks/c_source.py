@@ -46,8 +46,7 @@ def compiled(subject: Subject) -> Check:
         return Check(name=NAME, skipped=f"{len(content):,} bytes are more than microcontrollers have flash for")
     refusal = next(operator_list("tflite_micro").refused(content), None)
     if refusal:
-        reason = f"{refusal.node.place}: {refusal.reason}"
-        return Check(name=NAME, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=reason),))
+        return Check(name=NAME, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence),))
     artifact = load_artifact(subject.path)
     files = write_c_source(artifact, subject.metadata, _arena(content))
     names = tuple(file.name for file in files)
@@ -83,7 +82,9 @@ def _compiled_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[st
         main, program = Path(folder, "main.cc"), Path(folder, "program")
         main.write_text(PROGRAM.format(stem=source.stem, namespace=c_name(source.stem)), encoding="ascii")
         command = [compiler, *OPTIONS, f"-I{source.parent}", main, source, "-o", program]
-        subprocess.run(command, check=True, capture_output=True)
+        built = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+        if built.returncode:
+            raise RuntimeError(f"{compiler} does not compile it: {built.stderr.strip()}")
         done = subprocess.run([program], check=True, capture_output=True)
     constants, _, labels = done.stderr.decode().partition("\n")
     offset, *numbers = constants.split()
@@ -96,4 +97,5 @@ def _expected(input_: TensorInfo, output: TensorInfo, metadata: Metadata) -> lis
 
 
 def _version(compiler: str) -> str:
-    return subprocess.run([compiler, "-dumpfullversion"], check=True, capture_output=True, text=True).stdout.strip()
+    """The first line of what it says of itself, which each does in its own way."""
+    return subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout.partition("\n")[0]

@@ -1,8 +1,9 @@
 """Coral's Edge TPU, by its documented list of operators: its compiler is not open, and not to be had everywhere."""
 
 from ..accepted import operator_list
-from ..manifest import Check, Gate
+from ..manifest import Check
 from ..tflite_graph import places
+from .budget import within_tolerance
 from .other_form import fitted, proven
 from .subject import Subject
 
@@ -23,7 +24,7 @@ def accepted(subject: Subject) -> Check:
         file = subject.path.with_name(f"{subject.path.stem}-edge-tpu.tflite")
         file.write_bytes(content)
     gates = (
-        Gate.measured("operators refused", len(refused), "<=", subject.bars.get("operators_refused", 0), reason=reason),
+        within_tolerance(subject, "operators_refused", "operators refused", len(refused), reason),
         *proof.gates,
     )
     found = {

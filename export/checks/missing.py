@@ -15,10 +15,10 @@ def _module(name: str, extra: str) -> str | None:
     return None if find_spec(name) else f"pip install 'pocketzoo[{extra}]'"
 
 
-def _provider(name: str) -> str | None:
+def _provider(provider: str, name: str) -> str | None:
     import onnxruntime
 
-    there = f"{name}ExecutionProvider" in onnxruntime.get_available_providers()
+    there = provider in onnxruntime.get_available_providers()
     return None if there else f"{name} for ONNX Runtime: pip install onnxruntime-gpu"
 
 
@@ -47,12 +47,9 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "c-source": _compiler,
     **{f"vela-{npu}": partial(_module, "ethosu", "edge") for npu in ("u55", "u65", "u85")},
     "litert-gpu": _browser,  # which brings a GPU in software, where there is none
-    "vela-u55": partial(_module, "ethosu", "edge"),
-    "vela-u65": partial(_module, "ethosu", "edge"),
-    "vela-u85": partial(_module, "ethosu", "edge"),
     "edge-tpu": lambda: "edgetpu_compiler, see coral.ai/docs/edgetpu/compiler",
-    "onnxruntime-cuda": partial(_provider, "CUDA"),
-    "onnxruntime-tensorrt": partial(_provider, "Tensorrt"),
+    "onnxruntime-cuda": partial(_provider, "CUDAExecutionProvider", "CUDA"),
+    "onnxruntime-tensorrt": partial(_provider, "TensorrtExecutionProvider", "TensorRT"),
     "web-onnx-wasm": _page,
     "web-onnx-webgpu": _page,
     "web-litert-wasm": _page,

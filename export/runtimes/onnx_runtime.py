@@ -60,7 +60,9 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
 def _tensor(node, layout: str) -> TensorInfo:
     if node.type not in DTYPES:
         raise InputError(f"its tensor {node.name!r} is of type {node.type}; float, uint8 and int8 can be fed.")
-    return TensorInfo(node.name, _shape(node), DTYPES[node.type], layout=layout)
+    # ONNX does not say what integers stand for; a byte is taken for the pixel that it is in pictures.
+    grid = (1.0, 0) if node.type == "tensor(uint8)" else (None, None)
+    return TensorInfo(node.name, _shape(node), DTYPES[node.type], *grid, layout=layout)
 
 
 def _shape(node) -> tuple[int | None, ...]:

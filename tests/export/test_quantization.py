@@ -86,6 +86,26 @@ def test_layers_that_are_to_stay_in_floats_do(kept):
         assert [name for name in fed if "stage1_conv_conv" in name and "DequantizeLinear" in fed[name]]
 
 
+def test_convolution_with_a_normalisation_folded_into_it_stays_in_floats_in_onnx_too(pixels, tmp_path):
+    """The converter calls it by the normalisation, or by a number."""
+    form = ExportForm.of(zoo.create_model("resnet20", blocks=1, input_shape=(16, 16, 3)))
+    how = {"calibration": Samples(pixels(4, 16, 16, 3), None), "keep_float": ["stem_conv"]}
+    ((path, _),) = write_artifacts(form, [FORMATS["onnx-int8"]], folder=tmp_path, **how)
+    convolutions = [node for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    in_floats = [node for node in convolutions if not node.input[1].endswith("DequantizeLinear_Output")]
+    assert [set(layers_of(node.name)) for node in in_floats] == [{"stem_conv", "stem_norm"}]
+
+
+def test_pixels_are_bytes_in_onnx_even_where_the_first_layer_stays_in_floats(pixels, tmp_path):
+    keras.utils.set_random_seed(0)
+    model, images = net_with_even_bias("convolution"), pixels(16, 8, 8, 3)
+    how = {"calibration": Samples(images, None), "keep_float": ["pixels"]}
+    ((path, _),) = write_artifacts(ExportForm.of(model), [FORMATS["onnx-int8"]], folder=tmp_path, **how)
+    artifact, expected = load_artifact(path), model.predict(images, verbose=0)
+    assert (artifact.input.name, artifact.input.dtype) == ("image", "uint8")
+    np.testing.assert_allclose(artifact.run(images), expected, atol=4 * np.ptp(expected) / 255)
+
+
 def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bundle):
     manifest = export.Manifest.load(kept / "manifest.json")
     for record in manifest.artifacts:
@@ -98,7 +118,9 @@ def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bund
 
 
 def test_report_names_the_layers_that_suffer_most(bundle, manifest, kept):
-    whole = next(record.noise_db for record in manifest.artifacts if record.format == "tflite-int8")
+    noise = {record.format: record.noise_db for record in manifest.artifacts if record.noise_db}
+    assert set(noise) == {"tflite-int8", "tflite-int8-float", "onnx-int8", "onnx-int8-tensorrt"}
+    whole = noise["tflite-int8"]
     assert list(whole.values()) == sorted(whole.values())
     assert 10 < min(whole.values()) < max(whole.values()) < 80
     report = (bundle / "report.md").read_text()
@@ -131,6 +153,8 @@ def test_sixteen_bits_leave_no_layer_out(trained, digits, tmp_path):
     [
         ("net_1/stem_act_1/Relu;net_1/stem_conv_1/convolution", ["stem_act", "stem_conv"]),
         ("net_1/conv_2_1/convolution", ["conv_2"]),
+        ("net_1/norm_1/batchnorm/add_1;net_1/conv_1/convolution;net_1/norm_1/batchnorm/sub1", ["norm", "conv"]),
+        ("net/conv_2/convolution", ["conv_2"]),
         ("Identity", []),
     ],
 )

@@ -2,7 +2,8 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from ...zoo.pixels import decode_image
 from ..outputs import by_name, map_outputs
 from .files import Files
 from .masks import FileMasks
+from .splitting import SPLITS
 
 Shape = tuple[int, int, int]
 """Height, width, channels."""
@@ -80,6 +82,8 @@ class ImageSplit:
     images: Images
     labels: Targets | dict[str, Targets]
     """The targets of the one output, or a dict of them by name."""
+    source: str | None = None
+    """The name of the dataset or of its folder, and of the split; None of a split of no dataset."""
 
     def __len__(self) -> int:
         """Number of images."""
@@ -88,7 +92,8 @@ class ImageSplit:
     def drawn(self, most: int, seed: int = 0) -> "ImageSplit":
         """At most so many of them, drawn by `seed` and in memory: files often lie in the order of their classes."""
         rows = np.random.default_rng(seed).permutation(len(self))[:most]
-        return ImageSplit(ArrayImages(self.images.take(rows)), map_outputs(lambda targets: targets[rows], self.labels))
+        labels = map_outputs(lambda targets: targets[rows], self.labels)
+        return ImageSplit(ArrayImages(self.images.take(rows)), labels, self.source)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray | dict[str, np.ndarray]]:
         """All images (uint8, `(count, height, width, channels)`) and their targets, in memory."""
@@ -113,6 +118,12 @@ class ImageData:
     """Files that could not be used, where the caller asked to skip them."""
     task: str | dict[str, str] = "classification"
     """What is to be answered: the name of a head, or a dict of them for several outputs."""
+
+    def __post_init__(self) -> None:
+        """Tells the splits where they are from, which what is made with them says in turn."""
+        for name in SPLITS:  # the folder's own name alone: where it lies is nobody's business
+            split = replace(getattr(self, name), source=f"{Path(self.source).resolve().name}, {name}")
+            object.__setattr__(self, name, split)
 
     def fingerprint(self) -> str:
         """A hash by which a resumed run knows its data again: shapes, names, and the first images of each split."""

@@ -140,8 +140,8 @@ def _from_hub(source: str, filename: str) -> Path:
         return Path(hf_hub_download(repository, filename, **options))
     except (OSError, ValueError) as error:  # all that the hub's client raises is one of these
         raise InputError(
-            f"{filename} of {source} cannot be downloaded: {first_line(error)}. Or download it by hand and give "
-            "weights='TAG=PATH' with the card's tag and the file's path."
+            f"{filename} of {source} cannot be downloaded: {first_line(error).rstrip('.')}. Or download it by hand and "
+            "give weights='TAG=PATH' with the card's tag and the file's path."
         ) from error
 
 

@@ -140,7 +140,7 @@ def onnx(form, images):
     session = InferenceSession(to_trained_integers(to_onnx(form), form).SerializeToString())
 
     def run(pixels):
-        answers = session.run(None, {"image": pixels[None].transpose(0, 3, 1, 2)})
+        answers = session.run(None, {"image": pixels[None].transpose(0, 3, 1, 2).astype("uint8")})
         return [answer.transpose(0, 2, 3, 1) if answer.ndim == 4 else answer for answer in answers]
 
     return by_situation(map(run, images), SITUATIONS)
