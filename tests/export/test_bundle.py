@@ -229,9 +229,10 @@ def test_file_that_its_runtime_does_not_take_is_the_converters_failure(trained, 
     assert [path.name for path in tmp_path.iterdir()] == ["out.failed.log"]
 
 
-def test_runtime_that_raises_fails_its_artifact_and_leaves_what_it_said(trained, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [RuntimeError, FileNotFoundError])
+def test_runtime_that_raises_fails_its_artifact_and_leaves_what_it_said(kind, trained, tmp_path, monkeypatch):
     def raising(subject):
-        raise RuntimeError("EP Error: no kernel image\nis available")
+        raise kind("EP Error: no kernel image\nis available")
 
     monkeypatch.setitem(CHECKS, "onnxruntime-tensorrt", raising)
     message = r"lenet5-fp16\.onnx in onnxruntime-tensorrt: ran is 0, must be >= 1 \(EP Error: no kernel image\)"
