@@ -38,6 +38,7 @@ from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import export, training, zoo
 from pocketzoo.export.runtimes import probe
+from pocketzoo.export.tensors import closed
 
 FOUND = Path(__file__).parents[1] / "build" / "fuzz"
 SECONDS = 60
@@ -171,7 +172,7 @@ def change_keras(content: bytes, draw: random.Random) -> bytes:
 def ask(path: Path) -> None:
     artifact = export.load_artifact(path)
     for pixels in (0, 255):
-        export.predict(artifact, np.full(artifact.input.shape, pixels, "float32"))
+        export.predict(artifact, np.full(closed(artifact.input.image_shape), pixels, "float32"))
 
 
 KINDS: dict[str, tuple[Callable[[bytes, random.Random], bytes], Callable[[Path], object]]] = {

@@ -44,13 +44,16 @@ def export(
     names = [name.strip() for name in targets.split(",") if name.strip()]
     targets_of(names)  # a misspelt target is told before TensorFlow takes its seconds to load
     bars = dict(_bar(text) for text in bar or ())
+    from ..export.finished import check_free
 
+    check_free(out, overwrite=overwrite)
     import_tensorflow()
     from .. import export, zoo
     from ..zoo.inputs import image_shape
 
     loaded = zoo.load_model(model)
-    images = options.load(data, image_shape(loaded), skip_unreadable) if data else None
+    *sides, channels = image_shape(loaded)
+    images = options.load(data, (*(_size(input_size) or sides), channels), skip_unreadable) if data else None
     with console.status("Preparing") as progress:
         manifest = export.export_model(
             loaded,
@@ -61,7 +64,7 @@ def export(
             bars=bars,
             input_size=_size(input_size),
             batch=_batch(batch),
-            keep_float=keep_float.split(",") if keep_float else (),
+            keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),
             overwrite=overwrite,
             progress=progress,
         )

@@ -28,15 +28,13 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Classify images with an exported artifact, a saved model, or one of the zoo by name."""
-    import numpy as np
-
     from ..export.prediction import predict as predict_images
     from ..zoo.pixels import read_image
 
     opened = _opened(model, weights)
     height, width, channels = opened.input.image_shape
-    pixels = np.stack([read_image(path, height=height, width=width, channels=channels) for path in images])
-    answers = predict_images(opened, pixels).top(top)
+    pixels = (read_image(path, height=height, width=width, channels=channels) for path in images)
+    answers = [predict_images(opened, image).top(top)[0] for image in pixels]  # each may have a size of its own
     if as_json:
         named = [
             {"image": str(path), "top": [{"label": label, "probability": p} for label, p in answer]}

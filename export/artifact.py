@@ -76,11 +76,18 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
 
 
 def open_own(path: Path) -> Artifact:
-    """Opens a `.tflite` or `.onnx` file that was just made here, so with nothing to fear; on one thread."""
+    """Opens a `.tflite` or `.onnx` file that was just made here, so with nothing to fear; on one thread.
+
+    Raises:
+        RuntimeError: Its runtime does not take it, so what made it has failed.
+    """
     from .runtimes.litert import open_tflite
     from .runtimes.onnx_runtime import open_onnx
 
-    return open_with(open_tflite if path.suffix == ".tflite" else open_onnx, path)
+    try:
+        return open_with(open_tflite if path.suffix == ".tflite" else open_onnx, path)
+    except InputError as error:
+        raise RuntimeError(f"{path.name} was made, and does not open: {first_line(error.__cause__)}") from error
 
 
 def _open_keras(path: Path) -> Artifact:
@@ -117,6 +124,15 @@ def open_with(opener: Callable[..., Artifact], path: Path, **how) -> Artifact:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         with quiet():
-            return opener(path, content, **how)
+            artifact = opener(path, content, **how)
+        _check_labels(artifact)
+        return artifact
     except Exception as error:  # the runtimes raise their own kinds, from ValueError to ONNX Runtime's Fail
         raise InputError(f"{path} cannot be opened as a model: {first_line(error)}") from error
+
+
+def _check_labels(artifact: Artifact) -> None:
+    """Raises InputError where the artifact names more or fewer outputs than it has."""
+    answers = artifact.output.image_shape if len(artifact.output.shape) == 4 else artifact.output.shape
+    if artifact.metadata and answers[-1] not in (None, len(artifact.metadata.labels)):
+        raise InputError(f"it has {len(artifact.metadata.labels)} labels for {answers[-1]} outputs.")

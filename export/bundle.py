@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..zoo.errors import InputError
-from .artifact import open_own
-from .bars import checked_bars
+from .artifact import Artifact, open_own
+from .bars import check_measured, checked_bars
 from .checks.subject import Subject
-from .checks.table import CHECKS
-from .finished import converting, finished_directory
+from .checks.table import checked
+from .finished import check_free, converting, finished_directory
 from .formats import Format
 from .graphs import operators
 from .manifest import ArtifactRecord, Gate, Manifest, Tensor
@@ -91,23 +91,32 @@ def export_model(
     from .conversion import write_artifacts
     from .form import ExportForm
 
+    check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
+    if batch not in (1, "N"):
+        raise InputError(f"batch is {batch!r}; it takes 1 or 'N'.")
     if batch == "N" and any(kind.suffix != ".onnx" or kind.quantized for kind in formats):
         names = ", ".join(kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized)
         raise InputError(f"batch is 'N', which ONNX in floats can have, and {names} cannot; export them with batch 1.")
     open_size = all(kind.open_size for kind in formats)
     _check_size(input_size)
     form = ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
+    skipped = {}
     if form.activation_bits is not None:
-        formats = integer_formats(formats, form.activation_bits)
+        kept = integer_formats(formats, form.activation_bits)
+        reason = f"the model was trained for integers with {form.activation_bits}-bit activations"
+        skipped = {kind.name: reason for kind in formats if kind not in kept}
+        formats = kept
     bars = checked_bars(bars or {}, form.metadata.task)
+    check_measured(bars, targets)
     keep_float = [keep_float] if isinstance(keep_float, str) else keep_float
     evaluation = None if evaluation is None else _evaluation(evaluation, form.metadata)
     calibration = None if calibration is None else _calibration(calibration, evaluation, form.metadata)
-    skipped = _without_ranges(formats) if calibration is None and form.activation_bits is None else {}
-    formats = [kind for kind in formats if kind.name not in skipped]
-    _check_served(targets, formats, skipped)
+    if calibration is None and form.activation_bits is None:
+        skipped = _without_ranges(formats)
+        formats = [kind for kind in formats if kind.name not in skipped]
+        _check_served(targets, formats, skipped)
     reference = _reference(model, form.metadata, evaluation, calibration)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records, files = [], write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
@@ -115,8 +124,9 @@ def export_model(
             progress(f"Converting to {kind.name}")
             with converting(f"{model.name} as {kind.name}"):
                 file, _ = next(files)
+                artifact = open_own(file)
             subject = Subject(file, kind.with_bars(bars), form.metadata, reference, bars)
-            records.append(_prove(subject, targets, form, weights_sha256(model), progress))
+            records.append(_prove(artifact, subject, targets, form, weights_sha256(model), progress))
         manifest = _manifest(form, targets, records, skipped, calibration, reference)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
@@ -163,7 +173,7 @@ def _check_served(targets: Sequence[str], formats: Sequence[Format], skipped: di
     """Raises InputError where nothing can be made for a target."""
     served = {target for kind in formats for target in takers_of(kind, targets)}
     left = [target for target in targets if target not in served]
-    if left and skipped:
+    if left:
         names = {kind.name for kind in formats_of(left)}
         name, reason = next((name, reason) for name, reason in skipped.items() if name in names)
         raise InputError(f"target {left[0]} has nothing but {name}, and {reason}.")
@@ -180,12 +190,17 @@ def _reference(
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *closed(metadata.image_shape)))
         samples, origin = Samples(noise, None), "noise"
     outputs = model.predict(samples.images, verbose=0)
+    if not np.any(outputs != outputs[0]):
+        raise InputError(
+            f"{model.name} answers the same to each of {len(outputs)} {origin}; by that no artifact can be judged."
+        )
     if metadata.task == "segmentation" and samples.labels is not None and outputs.shape[:-1] != samples.labels.shape:
         raise InputError(f"the model answers maps of {outputs.shape[1:-1]}, the masks are {samples.labels.shape[1:]}.")
     return Reference(samples, origin, outputs, metadata.task)
 
 
 def _prove(
+    artifact: Artifact,
     subject: Subject,
     targets: Sequence[str],
     form: "ExportForm",
@@ -193,11 +208,10 @@ def _prove(
     progress: Callable[[str], None],
 ) -> ArtifactRecord:
     file, kind = subject.path, subject.kind
-    artifact, content = open_own(file), file.read_bytes()
-    checks = []
+    content, checks = file.read_bytes(), []
     for name in checks_of(kind, targets):
         progress(f"Proving {file.name}: {name}")
-        checks.append(CHECKS[name](subject))
+        checks.append(checked(name, subject))
     return ArtifactRecord(
         file=file.name,
         format=kind.name,

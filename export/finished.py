@@ -106,6 +106,7 @@ def _replace(path: Path, folder: Path) -> None:
 
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Raises InputError where `path` is in use; with `overwrite` a bundle may be there, and nothing else."""
+    path = path.resolve()
     if path.is_dir():
         if any(path.iterdir()) and not (overwrite and _is_bundle(path)):
             advice = (

@@ -123,15 +123,25 @@ class ExportForm:
 
 def model_metadata(model: keras.Model) -> Metadata:
     """What an artifact made of `model` says of itself."""
-    heads = [layer for layer in model.layers if isinstance(layer, Head)]
+    last = model.outputs[0]._keras_history.operation
+    labels = last.labels if isinstance(last, Head) else None
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
     classes = model.output_shape[-1]
     return Metadata(
         model=model.name,
-        task=heads[0].TASK if heads else "classification",
-        labels=tuple(heads[0].labels) if heads and heads[0].labels else tuple(str(i) for i in range(classes)),
+        task=last.TASK if isinstance(last, Head) else _likely_task(model.outputs[0], last),
+        labels=tuple(labels or map(str, range(classes))),
         image_shape=model.input_shape[1:],
         mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels else None,
         scale=tuple(keras.ops.convert_to_numpy(pixels[0].scale_weight).tolist()) if pixels else None,
         weights_sha256=weights_sha256(model),
     )
+
+
+def _likely_task(output: keras.KerasTensor, last: keras.Operation) -> str:
+    """Of an answer that comes from no head of the zoo."""
+    if len(output.shape) == 4:
+        return "segmentation"
+    if getattr(last, "activation", None) is keras.activations.sigmoid:
+        return "multi_label"
+    return "classification" if output.shape[-1] > 1 else "regression"

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..zoo.errors import InputError, unknown
 from .accepted import Refusal, operator_list
-from .checks import vela
-from .ethos_form import for_ethos_u
-from .runtimes.tflite_micro import smallest_arena
+from .checks import tflite_micro, vela
+from .edge_forms.table import FORMS, edge_form
+from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from .samples import Samples
 from .targets import TARGETS, list_targets
 from .tflite_graph import tflite_nodes
@@ -69,8 +69,9 @@ def check_target(target: str) -> None:
 
 
 def lint(model: "keras.Model", target: str) -> LintReport:
-    """Converts `model` as it is and asks what `target` refuses of it: operators that are not on its list, and then, on
-    Ethos-U, what Vela leaves to the CPU, if it is installed.
+    """Converts `model` as it is and asks what `target` refuses of it, in the form that an export gives it there:
+    operators that are not on its list, and then, where these tools are installed, the first that TensorFlow Lite Micro
+    does not run, or what Vela leaves to the CPU.
 
     Args:
         model: Trained or not; it is not changed.
@@ -82,23 +83,42 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     check_target(target)
     from .form import ExportForm
 
-    form = ExportForm.of(model)
-    accepted = operator_list(TARGETS[target].operators)
-    report = partial(LintReport, model.name, target)
+    form, runtime = ExportForm.of(model), TARGETS[target].operators
+    accepted, other_forms = operator_list(runtime), FORMS.get(runtime, {})
+    report, asked = partial(LintReport, model.name, target), f"list of {accepted.as_of}"
     # Floats first: of some operators that are refused the converter dies where it is to make integers of them.
     content = _converted(form, "tflite-fp32" if form.activation_bits is None else INTEGERS)
-    refusals = tuple(accepted.refused(content))
+    refusals = [refusal for refusal in accepted.refused(content) if refusal.node.operator not in other_forms]
     if refusals or INTEGERS not in TARGETS[target].checks:
-        return report(f"list of {accepted.as_of}", _objections(refusals, content, form), {})
+        return report(asked, _objections(refusals, content, form), {})
     content = _converted(form, INTEGERS)
+    content = edge_form(content, runtime) if other_forms else content
+    refusals = list(accepted.refused(content))
+    if refusals:
+        return report(asked, _objections(refusals, content, form), {})
     facts = {"bytes": len(content)}
     if target == "edge-mcu" and find_spec("tflite_micro"):
-        return report("TensorFlow Lite Micro", (), facts | {"arena_bytes": smallest_arena(content)})
+        refusals, found = _asked_of_micro(content, form)
+        return report("TensorFlow Lite Micro", _objections(refusals, content, form), facts | found)
     if target in NPUS and find_spec("ethosu"):
-        compiled = vela.compile_for(vela.ACCELERATORS[NPUS[target]], for_ethos_u(content))
-        refusals = tuple(Refusal(node, "left to the CPU") for node in compiled.on_cpu)
-        return report("Vela", _objections(refusals, content, form), facts | compiled.figures)
-    return report(f"list of {accepted.as_of}", (), facts)
+        compiled = vela.compile_for(vela.ACCELERATORS[NPUS[target]], content)
+        left = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
+        return report("Vela", _objections(left, content, form), facts | compiled.figures)
+    return report(asked, (), facts)
+
+
+def _asked_of_micro(content: bytes, form: "ExportForm") -> tuple[tuple[Refusal, ...], dict[str, int]]:
+    """The first operator that does not run there, as many have no kernel for integers; and the smallest arena."""
+    tensor, facts = np.random.default_rng(0).integers(-128, 128, (1, *form.metadata.image_shape), "int8"), {}
+    try:
+        facts["arena_bytes"] = smallest_arena(content)
+        run_in_micro(content, tensor)
+    except RefusedError:
+        refused = tflite_micro.first_refused(content, tensor)
+        # Its softmax gives up where hundreds of classes are about as likely, as they are to a net before its training.
+        if refused.node.operator != "SOFTMAX":
+            return (refused,), facts
+    return (), facts
 
 
 def _converted(form: "ExportForm", format_name: str) -> bytes:

@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from ..zoo.errors import InputError, describe
-from .metadata import ImagesRecord, Metadata
+from .metadata import ImagesRecord, Metadata, Record
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-class Gate(_Record):
+class Gate(Record):
     """One check of one artifact."""
 
     name: str
@@ -50,7 +46,7 @@ class Gate(_Record):
         return f"{sentence} ({self.reason})" if self.reason else sentence
 
 
-class Tensor(_Record):
+class Tensor(Record):
     """An input or output as the runtime reports it."""
 
     name: str
@@ -62,7 +58,7 @@ class Tensor(_Record):
     layout: Literal["NHWC", "NCHW"] = "NHWC"
 
 
-class Check(_Record):
+class Check(Record):
     """What a runtime, a compiler or a list of operators said of an artifact."""
 
     name: str
@@ -81,7 +77,7 @@ class Check(_Record):
     """Share of the real images of which Keras is right and the artifact wrong, or the other way round."""
     median_ms: float | None = None
     """Of one image on one thread of this host."""
-    facts: dict[str, float | int | str] = {}
+    facts: dict[str, float | int | str] = Field(default_factory=dict)
     """What else it measured."""
     files: tuple[str, ...] = ()
     """What it wrote into the bundle."""
@@ -94,7 +90,7 @@ class Check(_Record):
         return "skipped" if self.skipped else "passed"
 
 
-class ArtifactRecord(_Record):
+class ArtifactRecord(Record):
     """One file of the bundle."""
 
     file: str
@@ -105,7 +101,7 @@ class ArtifactRecord(_Record):
     gzip_bytes: int
     input: Tensor
     output: Tensor
-    noise_db: dict[str, float] = {}
+    noise_db: dict[str, float] = Field(default_factory=dict)
     """Of int8: the layers that suffer most from it, signal-to-noise ratio in decibels, the worst first."""
     operators: dict[str, int]
     """How often each operator is there, by its name and version, such as `CONV_2D v3` or `Conv 17`."""
@@ -126,7 +122,7 @@ class ArtifactRecord(_Record):
         return all(gate.status != "failed" for _, gate in self.located_gates)
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """Everything that is known of a bundle."""
 
     schema_version: Literal[2] = 2

@@ -7,7 +7,7 @@ from typing import Literal
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as tflite
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..zoo.errors import InputError, describe
 
@@ -24,10 +24,14 @@ ANSWERS = {
 """What the output of an artifact is called, by its task."""
 
 
-class ImagesRecord(BaseModel):
-    """Which images were used."""
+class Record(BaseModel):
+    """What is written as JSON and read back, numbers that are none among it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class ImagesRecord(Record):
+    """Which images were used."""
 
     source: str
     """Where they came from: the name of a data set or a folder and of its split, or `array`."""
@@ -38,14 +42,12 @@ class ImagesRecord(BaseModel):
     """Of their pixels as float32, one image after another."""
     keras_accuracy: float | None = None
     """Of the model that was exported, 0..1, where the classes are known."""
-    keras_figures: dict[str, float] = {}
+    keras_figures: dict[str, float] = Field(default_factory=dict)
     """Of the model that was exported, where what is right is no class: its `mean IoU`, for one."""
 
 
-class Making(BaseModel):
+class Making(Record):
     """How an artifact was made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: str
     """Such as `tflite-int8`."""
@@ -57,14 +59,12 @@ class Making(BaseModel):
     """The images that showed the ranges of activations, where it took some."""
     float_layers: tuple[str, ...] = ()
     """Layers that were left in floats by choice."""
-    noise_db: dict[str, float] = {}
+    noise_db: dict[str, float] = Field(default_factory=dict)
     """The layers that suffer most from integers: signal-to-noise ratio in decibels, the worst first."""
 
 
-class Metadata(BaseModel):
+class Metadata(Record):
     """How to feed an artifact and how to read its answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     task: Literal["classification", "multi_label", "regression", "segmentation", "embedding"] = "classification"
@@ -113,10 +113,10 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
 
 
 def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
-    """A TFLite file with `labels.txt` in a zip at its end."""
+    """A TFLite file with `labels.txt` in a zip at its end, one line a label."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(labels))
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(" ".join(label.splitlines()) for label in labels))
     return file.getvalue()
 
 

@@ -45,12 +45,12 @@ def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> 
         images: Raw pixels 0..255, `(count, height, width, channels)` or one image `(height, width, channels)`.
 
     Raises:
-        InputError: The images are not of the size that the artifact takes.
+        InputError: The images are not of the size that the artifact takes, or there are none.
     """
     artifact = opened(artifact_or_model)
     images = np.asarray(images)
     images = images[None] if images.ndim == 3 else images
-    if not artifact.input.takes(images.shape[1:]):
+    if not len(images) or not artifact.input.takes(images.shape[1:]):
         shape = artifact.input.image_shape
         raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{shape}).")
     probabilities = artifact.run(images)

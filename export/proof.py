@@ -1,12 +1,12 @@
 """The proof that an artifact answers as the Keras model does: measured on the real runtime, on real images."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from .artifact import Artifact
+from .evidence import too_few_to_agree, too_few_to_lose
 from .formats import FORMATS, Format
 from .latency import glance
 from .manifest import Check, Gate
@@ -35,14 +35,21 @@ class Reference:
         """The same with at most `count` of the images, spread evenly."""
         if len(self.samples) <= count:
             return self
-        chosen = np.linspace(0, len(self.samples) - 1, count).round().astype(int)
-        labels = None if self.samples.labels is None else self.samples.labels[chosen]
-        return replace(self, samples=Samples(self.samples.images[chosen], labels), outputs=self.outputs[chosen])
+        return self._of(np.linspace(0, len(self.samples) - 1, count).round().astype(int))
+
+    def mixed(self) -> "Reference":
+        """The same in an order by chance, always the same one: images may come class by class, and the first few are
+        then of one kind."""
+        return self._of(np.random.default_rng(0).permutation(len(self.samples)))
 
     def first(self, count: int) -> "Reference":
         """The same with the first `count` images alone, for runtimes that take seconds for one."""
-        labels = None if self.samples.labels is None else self.samples.labels[:count]
-        return replace(self, samples=Samples(self.samples.images[:count], labels), outputs=self.outputs[:count])
+        return self._of(np.arange(count))
+
+    def _of(self, chosen: np.ndarray) -> "Reference":
+        """The same with the images of these indices."""
+        labels = None if self.samples.labels is None else self.samples.labels[chosen]
+        return replace(self, samples=Samples(self.samples.images[chosen], labels), outputs=self.outputs[chosen])
 
     @property
     def accuracy(self) -> float | None:
@@ -85,7 +92,7 @@ def judge(
     agreement = None if reference.origin == "noise" else _agreement(outputs, reference.outputs, reference.task)
     gates = (
         Gate.measured("finite share", float(np.isfinite(outputs).mean()), ">=", 1.0),
-        Gate.measured("distinct answers", len(np.unique(outputs, axis=0)), ">=", min(2, len(outputs))),
+        Gate.measured("distinct answers", len({answer.tobytes() for answer in outputs}), ">=", min(2, len(outputs))),
         _gate("relative difference", relative_difference(outputs, reference.outputs), "<=", kind),
         _agreement_gate(agreement, kind, reference),
         _loss_gate(outputs, kind, reference),
@@ -143,10 +150,11 @@ def _figures(outputs: np.ndarray, reference: Reference) -> dict[str, float]:
 
 
 def _agreement(outputs: np.ndarray, reference: np.ndarray, task: str) -> float | None:
-    """Share of equal answers: of the likeliest classes, of the classes that are there; None where there are none."""
+    """Share of equal answers: of the likeliest classes, of the classes that are there; None where there are none,
+    or but one."""
     if task == "multi_label":
         return float(np.mean((outputs > 0.5) == (reference > 0.5)))
-    if task in ("classification", "segmentation"):
+    if task in ("classification", "segmentation") and reference.shape[-1] > 1:
         return float(np.mean(outputs.argmax(-1) == reference.argmax(-1)))
     return None
 
@@ -155,32 +163,12 @@ def _agreement_gate(agreement: float | None, kind: Format, reference: Reference)
     if reference.origin == "noise":
         reason = "no real images were given"
     elif agreement is None:
-        reason = f"the answers of a {reference.task} are no classes"
+        reason = f"the answers of a {reference.task} are no classes, or but one"
     elif kind.approximate and reference.task == "classification":
-        reason = too_few(agreement, len(reference.samples), kind.agreement)
+        reason = too_few_to_agree(agreement, len(reference.samples), kind.agreement)
     else:
         reason = None
     return _gate("agreement", agreement, ">=", kind, reason)
-
-
-def too_few(share: float, images: int, bar: float) -> str | None:
-    """Why so few images cannot show that a share is at least `bar`; None if they can, or show that it is not.
-
-    They are too few where one that differs would break the bar. Then what is known is the interval of Clopper and
-    Pearson (1934), which holds the share of all such images with a confidence of 95 %.
-    """
-    if bar == 1 or images * (1 - bar) >= 1 - 1e-9:  # to 1 no number of images would come
-        return None
-    from scipy.stats import binomtest
-
-    interval = binomtest(round(share * images), images).proportion_ci(0.95, method="exact")
-    if interval.high < bar:
-        return None
-    agree = "all agree" if share == 1 else f"{share:.2%} agree"
-    return (
-        f"{images} images are too few to show {bar:g}: {agree}, 95 % interval {interval.low:.2g} to "
-        f"{interval.high:.2g}; give {math.ceil(1 / (1 - bar) - 1e-9)}"
-    )
 
 
 def _loss_gate(outputs: np.ndarray, kind: Format, reference: Reference) -> Gate | None:
@@ -191,7 +179,14 @@ def _loss_gate(outputs: np.ndarray, kind: Format, reference: Reference) -> Gate 
     if labels is None:
         return _gate(measure.loss_name, None, "<=", kind, "no labelled evaluation images were given")
     loss = measure.loss(outputs, reference.outputs, labels)
-    return _gate(measure.loss_name, loss, "<=", kind, "the true numbers do not vary" if loss is None else None)
+    if loss is None:
+        reason = "the true numbers do not vary"
+    elif kind.approximate and reference.task == "classification":
+        answers = (outputs, reference.outputs)
+        reason = too_few_to_lose(*(answer.argmax(-1) == labels for answer in answers), kind.accuracy_drop)
+    else:
+        reason = None
+    return _gate(measure.loss_name, loss, "<=", kind, reason)
 
 
 def _gate(

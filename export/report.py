@@ -6,7 +6,9 @@ from pathlib import Path
 from .manifest import ArtifactRecord, Check, Manifest
 
 HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "ms", "proof")
-CHECKS_HEADER = ("artifact", "put to", "accuracy", "agreement", "ms", "also measured", "status")
+CHECKS_HEADER = (
+    "artifact", "put to", "accuracy", "agreement", "PSNR dB", "flips", "ms", "also measured", "status"
+)  # fmt: skip
 
 
 def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
@@ -16,7 +18,9 @@ def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
             record.file,
             f"{record.bytes:,}",
             f"{record.gzip_bytes:,}",
-            *_figures(record.checks[0]),
+            _percent(record.checks[0].accuracy),
+            _percent(record.checks[0].agreement),
+            _milliseconds(record.checks[0]),
             _verdict(record),
         )
         for record in manifest.artifacts
@@ -90,7 +94,11 @@ def check_rows(manifest: Manifest) -> list[tuple[str, ...]]:
         (
             record.file,
             f"{check.name} {check.version or ''}".strip(),
-            *_figures(check),
+            _percent(check.accuracy),
+            _percent(check.agreement),
+            "-" if check.psnr_db is None else f"{check.psnr_db:.1f}",
+            _percent(check.flip_rate),
+            _milliseconds(check),
             ", ".join(f"{name} {value}" for name, value in check.facts.items()) or "-",
             _status(check.status, check.skipped),
         )
@@ -106,14 +114,18 @@ def _gate_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
             yield record.file, where or "file", gate.name, _figure(gate.figure), gate.requirement, status
 
 
-def _figures(check: Check) -> tuple[str, str, str]:
-    """Accuracy, agreement and milliseconds."""
-    milliseconds = "-" if check.median_ms is None else f"{check.median_ms:.3f}"
-    return _percent(check.accuracy), _percent(check.agreement), milliseconds
+def _milliseconds(check: Check) -> str:
+    return "-" if check.median_ms is None else f"{check.median_ms:.3f}"
 
 
 def _markdown_table(header, rows) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+    lines = (header, ["---"] * len(header), *([_plain(cell) for cell in row] for row in rows))
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def _plain(text: str) -> str:
+    """What a cell can hold: one line, and no bar that would end it."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _percent(share: float | None) -> str:

@@ -139,8 +139,10 @@ def _checked_labels(
     labels = np.asarray(labels[np.arange(count)] if hasattr(labels, "files") else labels)  # masks may lie in files
     if task == "classification" and labels.shape == (count, 1):  # as keras.datasets has them
         labels = labels[:, 0]
+    if task == "regression" and classes == 1 and labels.shape == (count,):
+        labels = labels[:, None]
     expected = {"classification": (), "segmentation": shape[:2]}.get(task, (classes,))
-    if labels.shape != (count, *expected):
+    if not fits(labels.shape, (count, *expected)):
         each = f" of {expected}" if expected else ""
         raise InputError(f"{what} has labels of shape {labels.shape} for {count} images; give one{each} for each.")
     allowed, right = _values(labels, classes, task)

@@ -13,8 +13,8 @@ from .errors import InputError
 MODES = {1: "L", 3: "RGB"}
 
 
-def read_image(path: str | Path, *, height: int, width: int, channels: int = 3) -> np.ndarray:
-    """Reads an image file as uint8 pixels 0..255 of shape `(height, width, channels)`.
+def read_image(path: str | Path, *, height: int | None, width: int | None, channels: int = 3) -> np.ndarray:
+    """Reads an image file as uint8 pixels 0..255 of shape `(height, width, channels)`; None for a side as it is.
 
     Turned as its EXIF tag says, 16 bits brought to 8, transparency shown on white, brought to grey (1 channel) or RGB
     (3), and resized bilinearly without keeping its aspect ratio; a JPEG that is at least twice too large is decoded at
@@ -42,24 +42,27 @@ def read_bytes(path: str | Path) -> bytes:
         raise InputError(f"{path} cannot be read as an image: {error}.") from error
 
 
-def decode_image(encoded: bytes, name: object, *, height: int, width: int, channels: int) -> np.ndarray:
+def decode_image(encoded: bytes, name: object, *, height: int | None, width: int | None, channels: int) -> np.ndarray:
     """The pixels of an image file's content, as `read_image` gives them.
 
     Args:
         encoded: The content.
         name: What an error calls it.
-        height: Rows to resize to.
-        width: Columns to resize to.
+        height: Rows to resize to; None for those that it has.
+        width: Columns to resize to; None for those that it has.
         channels: 1 (grey) or 3 (RGB).
 
     Raises:
         InputError: It is no whole image.
     """
     with opened(encoded, name) as image:
-        image.draft(None, (max(height, width),) * 2)  # of JPEG alone; sides both, for it may lie on its side
+        if height and width:
+            image.draft(None, (max(height, width),) * 2)  # of JPEG alone; sides both, for it may lie on its side
         ImageOps.exif_transpose(image, in_place=True)
         shown, mode = _eight_bits(image), MODES[channels]
-        return resize(shown if shown.mode == mode else shown.convert(mode), height, width)
+        return resize(
+            shown if shown.mode == mode else shown.convert(mode), height or shown.height, width or shown.width
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,9 +35,14 @@ def litert_on_wasm(subject: Subject) -> Check:
 
 
 def find_packages() -> Path | None:
-    """The folder `node_modules` that `POCKETZOO_NODE_MODULES` names, or that of the current directory."""
+    """The folder `node_modules` that `POCKETZOO_NODE_MODULES` names, or that of the current directory, if it has the
+    packages in the versions that the page takes from the network."""
     folder = Path(os.environ.get("POCKETZOO_NODE_MODULES", "node_modules"))
-    return folder if all((folder / name / "package.json").exists() for name in PACKAGES) else None
+    return folder if all(_version(folder / name / "package.json") == PACKAGES[name] for name in PACKAGES) else None
+
+
+def _version(package: Path) -> str | None:
+    return json.loads(package.read_text(encoding="utf-8"))["version"] if package.exists() else None
 
 
 def _check(name: str, engine: str, flags: tuple[str, ...], subject: Subject) -> Check:
@@ -47,6 +53,7 @@ def _check(name: str, engine: str, flags: tuple[str, ...], subject: Subject) -> 
         reason = f"node_modules, or what POCKETZOO_NODE_MODULES names, lacks the page's packages: {INSTALL}"
         return Check(name=name, skipped=reason)
     version = browser_version(browser)
+    subject = replace(subject, reference=subject.reference.mixed())
     reference = subject.reference
     count = len(reference.samples)
     least = LEAST_IMAGES if flags == SOFTWARE_GPU else count  # whose bars are on shares of many images

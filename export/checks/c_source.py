@@ -82,7 +82,9 @@ def _compiled_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[st
         main, program = Path(folder, "main.cc"), Path(folder, "program")
         main.write_text(PROGRAM.format(stem=source.stem, namespace=c_name(source.stem)), encoding="ascii")
         command = [compiler, *OPTIONS, f"-I{source.parent}", main, source, "-o", program]
-        subprocess.run(command, check=True, capture_output=True)
+        built = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+        if built.returncode:
+            raise RuntimeError(f"{compiler} does not compile it: {built.stderr.strip()}")
         done = subprocess.run([program], check=True, capture_output=True)
     constants, _, labels = done.stderr.decode().partition("\n")
     offset, *numbers = constants.split()
@@ -95,4 +97,5 @@ def _expected(input_: TensorInfo, output: TensorInfo, metadata: Metadata) -> lis
 
 
 def _version(compiler: str) -> str:
-    return subprocess.run([compiler, "-dumpfullversion"], check=True, capture_output=True, text=True).stdout.strip()
+    """The first line of what it says of itself, which each does in its own way."""
+    return subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout.partition("\n")[0]

@@ -1,28 +1,37 @@
 """Coral's Edge TPU, by its documented list of operators: its compiler is not open, and not to be had everywhere."""
 
 from ..accepted import operator_list
-from ..manifest import Check, Gate
+from ..manifest import Check
 from ..tflite_graph import places
+from .budget import within_tolerance
+from .other_form import fitted, proven
 from .subject import Subject
 
 NAME = "Edge TPU"
+LIST = "edge_tpu"
 
 
 def accepted(subject: Subject) -> Check:
     """Whether every operator is on the list; one that is not runs on the processor, and so does what follows it.
 
-    What else does is only known after compiling.
+    What else does is only known after compiling. Where the artifact takes another form there, that is put beside it.
     """
-    operators = operator_list("edge_tpu")
-    refused = list(operators.refused(subject.path.read_bytes()))
+    operators, content = operator_list(LIST), fitted(subject, LIST)
+    refused = list(operators.refused(content))
     reason = places(refusal.node for refusal in refused) or None
-    return Check(
-        name=NAME,
-        version=f"list of {operators.as_of}",
-        skipped="not compiled: run edgetpu_compiler on it, see coral.ai/docs/edgetpu/compiler",
-        gates=(
-            Gate.measured(
-                "operators refused", len(refused), "<=", subject.bars.get("operators_refused", 0), reason=reason
-            ),
-        ),
+    file, proof = subject.path, proven(content, subject)
+    if proof.gates:
+        file = subject.path.with_name(f"{subject.path.stem}-edge-tpu.tflite")
+        file.write_bytes(content)
+    gates = (
+        within_tolerance(subject, "operators_refused", "operators refused", len(refused), reason),
+        *proof.gates,
     )
+    found = {
+        "name": NAME,
+        "version": f"list of {operators.as_of}",
+        "skipped": f"not compiled: run edgetpu_compiler on {file.name}, see coral.ai/docs/edgetpu/compiler",
+        "gates": gates,
+        "files": (file.name,) if proof.gates else (),
+    }
+    return proof.model_copy(update=found)

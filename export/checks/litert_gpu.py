@@ -6,6 +6,7 @@ from ..accepted import operator_list
 from ..manifest import Check, Gate
 from ..proof import judge
 from ..runtimes.litert_gpu import GpuError, NoGpuError, run_on_gpu
+from .budget import within_tolerance
 from .subject import Subject
 
 NAME = "LiteRT on the GPU"
@@ -15,16 +16,16 @@ REFUSED = "operators refused"
 def on_gpu(subject: Subject) -> Check:
     """By the delegate's published list of operators, and on the GPU itself, or one in software, where there is any."""
     refused = _refused(subject)
-    release = version("ai-edge-litert")
+    release, reference = version("ai-edge-litert"), subject.reference.mixed()
     try:
-        run = run_on_gpu(subject.path, subject.reference.samples.images)
+        run = run_on_gpu(subject.path, reference.samples.images)
     except NoGpuError:
         reason = "there is no GPU, nor Chromium, which brings one in software: apt install chromium"
         return Check(name=NAME, version=release, skipped=reason, gates=(refused,))
     except GpuError as error:
         return Check(name=NAME, version=release, gates=(refused, _accelerated(0, str(error))))
-    reference = subject.reference.first(len(run.outputs))
-    check = judge(NAME, release, run.outputs, subject.kind, reference, median_ms=run.median_ms)
+    answered = reference.first(len(run.outputs))
+    check = judge(NAME, release, run.outputs, subject.kind, answered, median_ms=run.median_ms)
     gates = (refused, _accelerated(int(run.fully_accelerated)), *check.gates)
     facts = check.facts | {"images": len(run.outputs), "device": run.device}
     return check.model_copy(update={"gates": gates, "facts": facts})
@@ -33,7 +34,7 @@ def on_gpu(subject: Subject) -> Check:
 def _refused(subject: Subject) -> Gate:
     refused = list(operator_list("gpu_delegate").refused(subject.path.read_bytes()))
     reason = f"first {refused[0].sentence}" if refused else None
-    return Gate.measured(REFUSED, len(refused), "<=", subject.bars.get("operators_refused", 0), reason)
+    return within_tolerance(subject, "operators_refused", REFUSED, len(refused), reason)
 
 
 def _accelerated(figure: int, reason: str | None = None) -> Gate:

@@ -1,8 +1,10 @@
 """The checks by name, as the table of targets names them."""
 
+import traceback
 from collections.abc import Callable
 
-from ..manifest import Check
+from ...zoo.errors import first_line
+from ..manifest import Check, Gate
 from . import browser, c_source, edge_tpu, litert, litert_gpu, onnx_runtime, openvino, tflite_micro, vela, web_page
 from .subject import Subject
 
@@ -25,3 +27,20 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "web-onnx-webgpu": browser.onnx_on_webgpu,
     "web-litert-wasm": browser.litert_on_wasm,
 }
+
+
+def checked(name: str, subject: Subject) -> Check:
+    """What the check of that name says; where it raises, as runtimes do, it has failed, and a log beside the artifact
+    has all that was said.
+
+    Raises:
+        OSError: The disk is full, or the like.
+    """
+    try:
+        return CHECKS[name](subject)
+    except OSError:
+        raise
+    except Exception as error:
+        log = subject.path.with_name(f"{subject.path.stem}-{name}.log")
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        return Check(name=name, gates=(Gate.measured("ran", 0, ">=", 1, first_line(error)),), files=(log.name,))

@@ -37,7 +37,7 @@ def in_micro(subject: Subject) -> Check:
         tensors = artifact.input.from_real(np.float32(reference.samples.images))
         run = run_in_micro(content, tensors, arena_bytes)
     except RefusedError as refusal:
-        refused = _first_refused(content, tensors[refusal.image : refusal.image + 1])
+        refused = first_refused(content, tensors[refusal.image : refusal.image + 1])
         gate = Gate.measured("operators refused", 1, "<=", 0, reason=refused.sentence)
         return Check(name=NAME, version=release, gates=(gate,))
     check = judge(NAME, release, artifact.output.to_real(run.outputs), subject.kind, reference)
@@ -46,8 +46,13 @@ def in_micro(subject: Subject) -> Check:
     return check.model_copy(update={"facts": facts | check.facts, "gates": (*gates, *check.gates)})
 
 
-def _first_refused(content: bytes, tensor: np.ndarray) -> Refusal:
-    """The first operator that a model of it and those before it cannot be run with, and the last words on it."""
+def first_refused(content: bytes, tensor: np.ndarray) -> Refusal:
+    """The first operator that a model of it and those before it cannot be run with, and the last words on it.
+
+    Args:
+        content: A TFLite file that does not run to its end.
+        tensor: Its input with which it does not, `(1, height, width, channels)`.
+    """
     nodes = list(tflite_nodes(content))
     whole, refused = 0, len(nodes)
     words = ""

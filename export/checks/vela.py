@@ -13,14 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..artifact import open_with
-from ..ethos_form import for_ethos_u
 from ..manifest import Check, Gate
 from ..metadata import append_labels
-from ..proof import judge
-from ..runtimes.litert import open_tflite
 from ..tflite_graph import Node, places, tflite_nodes
-from .budget import within_budget
+from .budget import within_budget, within_tolerance
+from .other_form import fitted, proven
 from .subject import Subject
 
 NPU = "ethos-u"
@@ -34,12 +31,14 @@ class Accelerator:
     name: str
     system: str
     memory: str
+    operators: str
+    """Name of the list of the operators that it accepts."""
 
 
 ACCELERATORS = {
-    "Ethos-U55": Accelerator("ethos-u55-128", "Ethos_U55_High_End_Embedded", "Shared_Sram"),
-    "Ethos-U65": Accelerator("ethos-u65-256", "Ethos_U65_High_End", "Dedicated_Sram_384KB"),
-    "Ethos-U85": Accelerator("ethos-u85-256", "Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB"),
+    "Ethos-U55": Accelerator("ethos-u55-128", "Ethos_U55_High_End_Embedded", "Shared_Sram", "ethos_u55_u65"),
+    "Ethos-U65": Accelerator("ethos-u65-256", "Ethos_U65_High_End", "Dedicated_Sram_384KB", "ethos_u55_u65"),
+    "Ethos-U85": Accelerator("ethos-u85-256", "Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB", "ethos_u85"),
 }
 
 
@@ -67,10 +66,9 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
     name = f"Vela for {npu}"
     if find_spec("ethosu") is None:
         return Check(name=name, skipped="ethos-u-vela is not installed: pip install 'pocketzoo[edge]'")
-    release, content = version("ethos-u-vela"), subject.path.read_bytes()
-    fitted = for_ethos_u(content)
+    release, content = version("ethos-u-vela"), fitted(subject, accelerator.operators)
     try:
-        compiled = compile_for(accelerator, fitted)
+        compiled = compile_for(accelerator, content)
     except subprocess.CalledProcessError as error:
         gate = Gate.measured("compiles", 0, ">=", 1, reason=_last_words(error))
         return Check(name=name, version=release, gates=(gate,))
@@ -79,24 +77,13 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
     reason = places(compiled.on_cpu) or None
     gates = (
         Gate.measured("compiles", 1, ">=", 1),
-        Gate.measured(
-            "operators on the CPU", len(compiled.on_cpu), "<=", subject.bars.get("operators_on_cpu", 0), reason=reason
-        ),
+        within_tolerance(subject, "operators_on_cpu", "operators on the CPU", len(compiled.on_cpu), reason),
         *within_budget(subject, compiled.figures),
     )
     facts = compiled.figures | {"system": f"{accelerator.name}, {accelerator.system}, {accelerator.memory}"}
-    proof = Check(name=name) if fitted == content else _proof(fitted, subject)
+    proof = proven(content, subject)
     found = {"version": release, "gates": (*gates, *proof.gates), "facts": facts | proof.facts, "files": (file.name,)}
     return proof.model_copy(update={"name": name, **found})
-
-
-def _proof(fitted: bytes, subject: Subject) -> Check:
-    """Of what is given to Vela in place of the artifact, on LiteRT."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, subject.path.name)
-        path.write_bytes(append_labels(fitted, subject.metadata.labels))
-        outputs = open_with(open_tflite, path).run(subject.reference.samples.images)
-    return judge("LiteRT", version("ai-edge-litert"), outputs, subject.kind, subject.reference)
 
 
 def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:

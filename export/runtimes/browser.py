@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, Queue
@@ -37,14 +37,15 @@ class BrowserError(Exception):
 
 
 def find_browser() -> str | None:
-    """The first Chromium on the `PATH`."""
-    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+    """The first Chromium on the `PATH` that starts: Ubuntu has a script of that name, which asks for a snap."""
+    return next((program for program in filter(None, map(shutil.which, PROGRAMS)) if browser_version(program)), None)
 
 
-def browser_version(browser: str) -> str:
-    """Such as `156.0.8078.79`."""
-    said = subprocess.run([browser, "--version"], capture_output=True, text=True, check=True).stdout
-    return next(word for word in said.split() if word[0].isdigit())
+@cache
+def browser_version(browser: str) -> str | None:
+    """Such as `156.0.8078.79`; None where it does not start."""
+    said = subprocess.run([browser, "--version"], capture_output=True, text=True, check=False).stdout
+    return next((word for word in said.split() if word[0].isdigit()), None)
 
 
 def posts(
@@ -127,7 +128,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(self.path.lstrip("/").partition("?")[0])
-        found = None if ".." in path.split("/") else self.answer(path)
+        # ".." leads out of a folder, and a part that is empty makes what follows it start at the root.
+        found = None if {"..", ""} & set(path.split("/")) else self.answer(path)
         if isinstance(found, Path):
             found = found.read_bytes() if found.is_file() else None
         if found is None:

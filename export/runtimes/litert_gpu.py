@@ -24,6 +24,10 @@ LEAST_IMAGES, SECONDS = 4, 10
 """So many images are run at least, and further ones for so long: in software a GPU takes seconds for one."""
 
 
+MOST_SECONDS = 600
+"""For all of it, with the shaders that are compiled first; a driver can hang."""
+
+
 class NoGpuError(Exception):
     """There is no GPU here, and none in software."""
 
@@ -75,10 +79,13 @@ def run_on_gpu(path: Path, images: np.ndarray) -> GpuRun:
 
 
 def _start(path: Path, images: Path, answers: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", __name__, path, images, answers]
-    return subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, errors="replace", check=False
-    )
+    # -P: nothing is imported from the current folder.
+    command = [sys.executable, "-P", "-m", __name__, path, images, answers]
+    how = {"capture_output": True, "text": True, "errors": "replace", "timeout": MOST_SECONDS}
+    try:
+        return subprocess.run(command, env=os.environ | environment, check=False, **how)
+    except subprocess.TimeoutExpired as error:
+        raise GpuError(f"it gave no answers within {MOST_SECONDS} s") from error
 
 
 def _last_words(log: str) -> str:

@@ -3,6 +3,8 @@ const {count, least, seconds} = Object.fromEntries(new URLSearchParams(location.
 const post = (path, body) => fetch(path, {method: "POST", body});
 
 try {
+  const engine = document.querySelector("input[name=engine]:checked").id;
+  if (location.hash !== `#${engine}`) throw new Error(`the page has chosen ${engine}`);
   const end = performance.now() + 1000 * seconds;
   const milliseconds = [];
   for (let index = 0; index < count; index++) {

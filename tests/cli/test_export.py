@@ -2,9 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pocketzoo import export, zoo
+from pocketzoo.export.conversion import write_artifacts
+from pocketzoo.export.form import ExportForm
+from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.targets import GROUPS, TARGETS
 
 
@@ -18,7 +23,7 @@ def exported(trained_file, digits, tmp_path_factory):
 
 def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
     out = tmp_path / "out"
-    bars = ["--bar", "agreement=0.9", "--bar", "accuracy_drop=0.05", "--bar", "arena_bytes=256000"]
+    bars = ["--bar", "agreement=0.9", "--bar", "accuracy_drop=0.05"]
     code, printed, err = pocketzoo(
         "export", trained_file, "--out", out, "--targets", "int16x8", "--data", "digits", *bars, "--json"
     )
@@ -28,10 +33,43 @@ def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
         (0.9, 0.98),
         (0.05, 0.01),
     ]
-    for bar, message in [("agreement", "is no name=number"), ("agremeent=1", "did you mean agreement")]:
+    for bar, message in [
+        ("agreement", "is no name=number"),
+        ("agremeent=1", "did you mean agreement"),
+        ("arena_bytes=9", "the bar arena_bytes is for edge-mcu"),
+    ]:
         code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "no", "--bar", bar)
         assert code == 2
         assert message in err
+
+
+def test_images_come_in_the_size_that_was_asked_for(pocketzoo, tmp_path):
+    model = zoo.create_model("resnet20", blocks=1, classes=10, input_shape=(None, None, 1))
+    out = tmp_path / "out"
+    command = ["export", zoo.save_model(model, tmp_path / "open.keras"), "--out", out, "--targets", "gpu"]
+    size = ["--input-size", "24x20", "--data", "digits", "--keep-float", "head_dense, stem_conv"]
+    code, printed, err = pocketzoo(*command, *size, "--json")
+    assert code == 0, err
+    assert json.loads(printed)["proven_on"] == "evaluation images"
+    assert json.loads(printed)["artifacts"][0]["input"]["shape"] == [1, 1, 24, 20]
+    code, _, err = pocketzoo(*command, "--data", "no such data")
+    assert (code, err) == (2, f"Error: output directory {out} is not empty; overwrite it or name another directory.\n")
+
+
+def test_pictures_are_shown_to_an_artifact_of_open_size_as_they_are(pocketzoo, tmp_path):
+    model = zoo.create_model("resnet20", blocks=1, labels=["a", "b"], input_shape=(None, None, 3))
+    form = ExportForm.of(model, open_size=True)
+    ((artifact, _),) = write_artifacts(form, [FORMATS["tflite-fp32"]], None, tmp_path)
+    images = [tmp_path / "wide.png", tmp_path / "high.png"]
+    pixels = [np.random.default_rng(0).integers(0, 256, shape).astype("uint8") for shape in ((24, 40, 3), (36, 20, 3))]
+    for path, image in zip(images, pixels, strict=True):
+        Image.fromarray(image).save(path)
+    code, out, err = pocketzoo("predict", artifact, *images, "--json")
+    assert code == 0, err
+    for told, image in zip(json.loads(out), pixels, strict=True):
+        answer = {one["label"]: one["probability"] for one in told["top"]}
+        expected = model(image[None].astype("float32"), training=False).numpy()[0]
+        assert [answer["a"], answer["b"]] == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_targets_are_listed_with_what_is_missing_here(pocketzoo, monkeypatch):

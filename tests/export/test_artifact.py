@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export.metadata import Metadata, append_labels
 from pocketzoo.export.tensors import TensorInfo
 
 FILES = [
@@ -86,6 +88,11 @@ def test_labels_are_where_the_tools_of_each_format_look(bundle, digits):
     assert json.loads(properties["pocketzoo"])["labels"] == list(digits.labels)
 
 
+def test_label_of_two_lines_is_one_line_of_the_labels():
+    with zipfile.ZipFile(io.BytesIO(append_labels(b"", ["two\nlines", "", "Käse"]))) as archive:
+        assert archive.read("labels.txt").decode().split("\n") == ["two lines", "", "Käse"]
+
+
 def test_predict_names_the_classes_most_probable_first(bundle, digits, trained):
     images = digits.test.arrays()[0]
     prediction = export.predict(export.load_artifact(bundle / "lenet5-fp32.onnx"), images[:5])
@@ -147,6 +154,29 @@ def test_artifact_of_another_tool_runs_without_labels(bundle, tmp_path):
     artifact = export.load_artifact(tmp_path / "bare.onnx")
     assert artifact.metadata is None
     assert export.predict(artifact, np.zeros((32, 32, 1))).labels == tuple("0123456789")
+
+
+def test_artifact_with_more_outputs_than_labels_is_refused(bundle, tmp_path):
+    model = onnx.load(bundle / "lenet5-fp32.onnx")
+    told = json.loads(model.metadata_props[0].value)
+    onnx.helper.set_model_props(model, {"pocketzoo": json.dumps(told | {"labels": ["0", "1"]})})
+    onnx.save(model, tmp_path / "short.onnx")
+    with pytest.raises(
+        zoo.InputError, match=r"short\.onnx cannot be opened as a model: it has 2 labels for 10 outputs"
+    ):
+        export.load_artifact(tmp_path / "short.onnx")
+
+
+def test_no_images_are_refused(bundle):
+    with pytest.raises(zoo.InputError, match=r"images of shape \(0, 32, 32, 1\)"):
+        export.predict(export.load_artifact(bundle / "lenet5-fp32.onnx"), np.zeros((0, 32, 32, 1)))
+
+
+def test_figures_that_are_no_numbers_are_read_as_they_were_written(manifest):
+    told = manifest.model.model_copy(update={"mean": (float("nan"),), "scale": (float("inf"),)})
+    read = Metadata.model_validate_json(told.model_dump_json())
+    assert np.isnan(read.mean[0])
+    assert read.scale == (float("inf"),)
 
 
 @pytest.mark.parametrize("file", ["lenet5-fp32.tflite", "lenet5-fp32.onnx", "lenet5.keras"])

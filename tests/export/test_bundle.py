@@ -10,10 +10,12 @@ import pytest
 from pocketzoo import export, training, zoo
 from pocketzoo.export import conversion
 from pocketzoo.export.checks.missing import missing
+from pocketzoo.export.checks.table import CHECKS
 from pocketzoo.export.conversion import write_artifacts
 from pocketzoo.export.finished import finished_directory
 from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.report import _markdown_table
 from pocketzoo.export.samples import Samples
 from pocketzoo.export.targets import TARGETS, checks_of
 from pocketzoo.export.to_tflite import TfliteFiles
@@ -86,6 +88,13 @@ def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
     report = (bundle / "report.md").read_text()
     for record in manifest.artifacts:
         assert report.count(record.file) == 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates)
+
+
+def test_report_has_how_far_the_answers_are_off_and_its_tables_hold_any_text(bundle, manifest):
+    report = (bundle / "report.md").read_text()
+    check = manifest.artifacts[0].checks[0]
+    assert f"| {check.psnr_db:.1f} | {check.flip_rate:.2%} |" in report
+    assert _markdown_table(["a"], [["two\nlines | one bar"]])[-1] == "| two lines \\| one bar |"
 
 
 def test_exporting_changes_no_weight_not_even_batch_norm_statistics(randomize_batch_norm, tmp_path, pixels):
@@ -189,11 +198,11 @@ def test_directory_that_is_no_bundle_is_never_overwritten(trained, tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
-def test_directory_that_another_export_writes_is_left_to_it(trained, tmp_path):
+def test_directory_that_another_export_writes_is_left_to_it(trained, digits, tmp_path):
     with finished_directory(tmp_path / "out", overwrite=False) as folder:
         (folder / "file").write_text("")
         with pytest.raises(zoo.InputError, match="out is being written by another export"):
-            export.export_model(trained, tmp_path / "out", targets=["int16x8"], calibration=np.ones((2, 32, 32, 1)))
+            export.export_model(trained, tmp_path / "out", targets=["int16x8"], calibration=digits.train)
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "file"]
 
 
@@ -210,6 +219,25 @@ def test_converter_that_fails_leaves_what_it_said(trained, tmp_path, monkeypatch
     log = (tmp_path / "out.failed.log").read_text()
     assert "op is beyond me" in log
     assert "to_tflite" in log
+
+
+def test_file_that_its_runtime_does_not_take_is_the_converters_failure(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("pocketzoo.export.to_tflite.TfliteFiles.content", lambda *_: b"    TFL3" + bytes(100))
+    message = r"lenet5 as tflite-fp16 could not be made: .*lenet5-fp16\.tflite was made, and does not open: "
+    with pytest.raises(export.ConversionError, match=message):
+        export.export_model(trained, tmp_path / "out", targets=["mobile-gpu"])
+    assert [path.name for path in tmp_path.iterdir()] == ["out.failed.log"]
+
+
+def test_runtime_that_raises_fails_its_artifact_and_leaves_what_it_said(trained, tmp_path, monkeypatch):
+    def raising(subject):
+        raise RuntimeError("EP Error: no kernel image\nis available")
+
+    monkeypatch.setitem(CHECKS, "onnxruntime-tensorrt", raising)
+    message = r"lenet5-fp16\.onnx in onnxruntime-tensorrt: ran is 0, must be >= 1 \(EP Error: no kernel image\)"
+    with pytest.raises(export.ProofError, match=message):
+        export.export_model(trained, tmp_path / "out", targets=["gpu"])
+    assert "is available" in (tmp_path / "out.failed" / "lenet5-fp16-onnxruntime-tensorrt.log").read_text()
 
 
 def test_bars_and_steps_are_told(trained, digits, tmp_path):
@@ -272,6 +300,8 @@ def test_disk_without_room_leaves_nothing_behind(trained_file, tmp_path):
         ({"evaluation": (np.zeros((2, 32, 32, 1)), ["0", "1"])}, "the model's are integers from 0 to 9"),
         ({"evaluation": np.zeros((2, 32, 32, 1))}, "one image only; answers that do not vary prove nothing"),
         ({"evaluation": "digits"}, "it takes images"),
+        ({"calibration": np.full((1, 32, 32, 1), 9.0)}, "lenet5 answers the same to each of 1 calibration images"),
+        ({"batch": 2}, "batch is 2; it takes 1 or 'N'"),
         ({"evaluation": [np.zeros((8, 8, 1)), np.zeros((9, 8, 1))]}, "evaluation has images of several shapes"),
         ({"input_size": 32}, "input_size is 32; it takes height and width in pixels"),
         ({"input_size": (0, 32)}, r"input_size is \(0, 32\); it takes"),

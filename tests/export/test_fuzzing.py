@@ -29,6 +29,8 @@ def test_damaged_files_are_refused_or_answer_and_run_nothing(bundle, trained_fil
     counts = [int(line.split()[0]) for line in done.stdout.splitlines()]
     assert sum(counts) == 100
     assert sum(int(line.split()[0]) for line in done.stdout.splitlines() if "refused" in line) > 50
+    answered = {line.split()[1] for line in done.stdout.splitlines() if "answered" in line}
+    assert answered == {".tflite", ".onnx", ".keras", ".json"}  # so that of each kind some are opened and run
 
 
 @pytest.mark.every_card

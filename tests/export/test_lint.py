@@ -46,15 +46,21 @@ def test_softmax_of_a_segmentation_is_named_by_its_layer():
 
 
 def test_vela_says_what_it_would_leave_to_the_cpu():
-    report = lint(net(keras.layers.UpSampling2D(4, interpolation="bilinear", name="fourfold")), "edge-ethos-u55")
+    report = lint(net(keras.layers.UpSampling2D((4, 8), interpolation="bilinear", name="uneven")), "edge-ethos-u55")
     assert report.asked == "Vela"
-    assert [(one.layers, one.operator) for one in report.objections] == [(("fourfold",), "RESIZE_BILINEAR")]
+    assert [(one.layers, one.operator) for one in report.objections] == [(("uneven",), "RESIZE_BILINEAR")]
     assert report.facts["sram_bytes"] > 0
 
 
 def test_what_a_composite_does_between_its_layers_is_told_by_the_next():
     objections = lint(net(layers.L2Pool2D(name="pool")), "edge-tpu").objections
     assert (objections[0].layers, objections[0].operator) == (("before pool_mean",), "SQUARE")
+
+
+def test_layers_that_an_export_gives_another_form_are_not_objected_to():
+    grouped = keras.layers.Conv2D(4, 3, groups=2, name="grouped")
+    report = lint(net(grouped, keras.layers.Activation("hard_swish", name="swish")), "edge-tpu")
+    assert report.objections == ()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,24 @@ def test_nothing_is_refused_of_a_plain_net(target, fact):
     report = lint(net(), target)
     assert report.objections == ()
     assert report.facts[fact] > 0
+
+
+@pytest.mark.parametrize(
+    ("middle", "operator"),
+    [
+        (keras.layers.Activation("squareplus", name="act"), "SQRT"),
+        (keras.layers.ReLU(threshold=1, name="act"), "GREATER"),
+    ],
+)
+def test_operator_that_is_on_the_list_and_does_not_run_is_told(middle, operator):
+    (objection,) = lint(net(middle), "edge-mcu").objections
+    assert (objection.layers, objection.operator) == (("act",), operator)
+
+
+def test_softmax_over_many_classes_is_not_held_against_a_net_before_its_training():
+    image = keras.Input((8, 8, 4))
+    answer = keras.layers.Dense(1000, activation="softmax", kernel_initializer="zeros")(keras.layers.Flatten()(image))
+    assert lint(keras.Model(image, answer), "edge-mcu").objections == ()
 
 
 def test_operator_that_the_converter_dies_of_is_told_before_it_does():

@@ -68,6 +68,20 @@ def test_model_of_which_the_process_dies_is_an_error_of_that_model(tmp_path, pix
         run_on_gpu(tmp_path / "broken.tflite", pixels(2, 8, 8, 3))
 
 
+def test_driver_that_hangs_is_given_up(tmp_path, pixels, monkeypatch):
+    monkeypatch.setattr("pocketzoo.export.runtimes.litert_gpu.MOST_SECONDS", 0.01)
+    with pytest.raises(GpuError, match=r"it gave no answers within 0\.01 s"):
+        run_on_gpu(tmp_path / "net.tflite", pixels(2, 8, 8, 3))
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path, pixels, monkeypatch):
+    (tmp_path / "numpy.py").write_text("open('harm', 'w')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GpuError):
+        run_on_gpu(tmp_path / "none.tflite", pixels(2, 8, 8, 3))
+    assert not (tmp_path / "harm").exists()
+
+
 def test_fewer_images_keep_their_labels_and_answers(pixels):
     images, labels, outputs = pixels(5, 2, 2, 1), np.arange(5), np.eye(5, dtype="float32")
     few = Reference(Samples(images, labels), "evaluation images", outputs).first(3)

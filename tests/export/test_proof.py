@@ -5,7 +5,7 @@ import pytest
 
 from pocketzoo import export, zoo
 from pocketzoo.export.artifact import Artifact
-from pocketzoo.export.bars import checked_bars
+from pocketzoo.export.bars import check_measured, checked_bars
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.proof import Reference, prove, relative_difference
 from pocketzoo.export.samples import Samples
@@ -102,6 +102,13 @@ def test_bar_that_cannot_be_is_named(bars, message):
         checked_bars(bars, "classification")
 
 
+def test_bar_that_would_hold_nothing_on_the_targets_is_refused():
+    bars = {"agreement": 0.9, "arena_bytes": 64_000}
+    check_measured(bars, ["gpu", "edge-mcu"])
+    with pytest.raises(zoo.InputError, match="the bar arena_bytes is for edge-mcu, and would hold nothing on gpu, web"):
+        check_measured(bars, ["gpu", "web"])
+
+
 def test_names_of_bars_may_be_written_as_the_gates_are_called():
     assert checked_bars({"accuracy drop": 0.02, "Agreement": 1}, "classification") == {
         "accuracy_drop": 0.02,
@@ -131,6 +138,45 @@ def test_few_images_are_enough_where_too_many_differ(reference):
         outputs = reference.outputs[:20].copy()
         outputs[:differing] = outputs[:differing, ::-1]
         assert gate(outputs, few(reference, 20), kind, "agreement").status == status
+
+
+@pytest.mark.parametrize(
+    ("images", "lost", "won", "status"),
+    [(20, 0, 0, "skipped"), (20, 1, 0, "skipped"), (20, 6, 0, "failed"), (99, 1, 1, "skipped"), (100, 1, 1, "passed")],
+)
+def test_few_images_show_nothing_about_a_loss_of_accuracy(reference, images, lost, won, status):
+    few = Reference(
+        Samples(reference.samples.images[:images], reference.samples.labels[:images].copy()),
+        "evaluation images",
+        reference.outputs[:images].copy(),
+    )
+    outputs = few.outputs.copy()
+    outputs[:lost] = outputs[:lost, ::-1]
+    few.outputs[images - won :] = few.outputs[images - won :, ::-1]
+    drop = gate(outputs, few, FORMATS["tflite-int8"], "accuracy drop")
+    assert (drop.status, drop.figure) == (status, pytest.approx((lost - won) / images))
+    if status == "skipped":
+        assert f"{images} images are too few to show 0.01: {lost} are lost and {won} won, 95 %" in drop.reason
+        assert drop.reason.endswith("give 100")
+
+
+def test_images_that_come_class_by_class_are_mixed_before_the_first_are_taken(reference):
+    order = np.argsort(reference.samples.labels, kind="stable")
+    labels = reference.samples.labels[order]
+    by_class = Reference(Samples(reference.samples.images, labels), "evaluation images", reference.outputs[order])
+    assert len(set(by_class.first(4).samples.labels)) == 1
+    mixed = by_class.mixed().first(4)
+    assert len(set(mixed.samples.labels)) > 1
+    assert np.array_equal(mixed.outputs.argmax(-1), mixed.samples.labels)
+
+
+@pytest.mark.parametrize("shape", [(50, 1), (50, 8, 8, 1)])
+def test_agreement_says_nothing_where_there_is_but_one_class(random, shape):
+    outputs = random.uniform(size=shape)
+    task = "classification" if len(shape) == 2 else "segmentation"
+    agreement = gate(1 - outputs, of_task(task, outputs, None), FORMATS["tflite-int8"], "agreement")
+    assert (agreement.status, agreement.figure) == ("skipped", None)
+    assert agreement.reason.endswith("no classes, or but one")
 
 
 def of_task(task, outputs, labels):
@@ -170,6 +216,19 @@ def test_error_of_numbers_may_rise_by_a_share_of_how_much_they_vary(random):
             assert (figure.status, figure.figure) == (status, pytest.approx(rise))
     constant = of_task("regression", labels, np.ones_like(labels))
     assert gate(labels, constant, FORMATS["onnx-int8"], "MAE rise").reason == "the true numbers do not vary"
+
+
+def test_masks_of_a_model_of_open_size_are_taken(random):
+    images, masks = random.integers(0, 256, (3, 8, 12, 3)), random.integers(0, 2, (3, 8, 12))
+    taken = Samples.of((images, masks), "evaluation", (None, None, 3), classes=2, task="segmentation")
+    assert np.array_equal(taken.labels, masks)
+    with pytest.raises(zoo.InputError, match=r"evaluation has labels of shape \(3, 8\) for 3 images"):
+        Samples.of((images, masks[..., 0]), "evaluation", (None, None, 3), classes=2, task="segmentation")
+
+
+def test_one_number_an_image_may_stand_without_an_axis_of_its_own():
+    taken = Samples.of((np.zeros((3, 8, 8, 3)), [0.5, 1, 2]), "evaluation", (8, 8, 3), classes=1, task="regression")
+    assert taken.labels.shape == (3, 1)
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1]), (7, [3, 2, 2]), (50, [23, 22, 5]), (500, [100, 50, 5])])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export.form import model_metadata
 from pocketzoo.training.data.images import ArrayImages, ImageSplit
 
 TASKS = {
@@ -87,3 +88,19 @@ def test_answers_by_name_are_refused_even_if_they_are_one(tmp_path):
     model = zoo.create_model("lenet5", head={"digit": "classification"}, input_shape=(32, 32, 1))
     with pytest.raises(zoo.InputError, match="lenet5 gives answers by name, digit; what is expected gives one"):
         export.export_model(model, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("last", "task"),
+    [
+        ([keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")], "classification"),
+        ([keras.layers.Flatten(), keras.layers.Dense(1, activation="sigmoid")], "multi_label"),
+        ([keras.layers.Flatten(), keras.layers.Dense(1)], "regression"),
+        ([keras.layers.Conv2D(2, 1, activation="softmax")], "segmentation"),
+    ],
+)
+def test_task_of_a_model_without_a_head_of_the_zoo_is_told_by_its_answer(last, task):
+    """One number was a classification of one class, on which every artifact agrees."""
+    metadata = model_metadata(keras.Sequential([keras.Input((4, 4, 1)), *last]))
+    assert metadata.task == task
+    assert len(metadata.labels) == last[-1].output.shape[-1]

@@ -1,6 +1,7 @@
 import http.client
 import json
 import re
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -101,6 +102,34 @@ def test_without_chromium_or_packages_it_is_skipped_with_the_line_that_installs_
     assert "apt install chromium" in browser.onnx_on_wasm(subject).skipped
 
 
+def test_packages_of_other_versions_than_the_page_is_written_for_do_not_prove_it(tmp_path, monkeypatch):
+    for name, version in web_page.PACKAGES.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "package.json").write_text(json.dumps({"version": version}))
+    monkeypatch.setenv("POCKETZOO_NODE_MODULES", str(tmp_path))
+    assert browser.find_packages() == tmp_path
+    (tmp_path / "onnxruntime-web" / "package.json").write_text('{"version": "1.0.0"}')
+    assert browser.find_packages() is None
+
+
+def test_program_that_is_no_browser_is_not_taken_for_one(tmp_path, monkeypatch):
+    """Such as Ubuntu's, which says that Chromium comes as a snap."""
+    stub = tmp_path / "chromium"
+    stub.write_text("#!/bin/sh\necho 'snap install chromium' >&2; exit 1")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_browser() is None
+
+
+@needs_chromium
+@needs_packages
+def test_page_that_runs_another_engine_than_was_asked_for_proves_nothing(subject, tmp_path):
+    """Without the file of an engine it takes the first that it has one for."""
+    (tmp_path / subject.path.name).write_bytes(subject.path.read_bytes())
+    (gate,) = browser.litert_on_wasm(replace(subject, path=tmp_path / subject.path.name)).gates
+    assert (gate.name, gate.status, gate.reason) == ("ran", "failed", "the page has chosen onnx-wasm")
+
+
 @needs_chromium
 @needs_packages
 def test_what_the_page_cannot_open_fails_with_what_it_said(subject, tmp_path):
@@ -171,13 +200,25 @@ def test_browser_that_ends_is_told_from_a_page_that_answers():
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("my%20net.onnx", 200), ("none", 404), ("../secret", 404), ("%2e%2e/secret", 404)]
+    ("path", "status"),
+    [
+        ("my%20net.onnx", 200),
+        ("none", 404),
+        ("../secret", 404),
+        ("%2e%2e/secret", 404),
+        ("%2F{root}/secret", 404),
+        ("node_modules/%2F{root}/secret", 404),
+    ],
 )
 def test_nothing_outside_the_bundle_is_served(tmp_path, path, status):
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "my net.onnx").write_text("net")
-    with serving(lambda path: tmp_path / "bundle" / path, None) as address:
+
+    def answer(path):
+        return tmp_path / "bundle" / path.removeprefix("node_modules/")
+
+    with serving(answer, None) as address:
         connection = http.client.HTTPConnection(address.removeprefix("http://"))
-        connection.request("GET", f"/{path}")
+        connection.request("GET", f"/{path.format(root=str(tmp_path).strip('/'))}")
         assert connection.getresponse().status == status
