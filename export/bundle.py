@@ -166,7 +166,7 @@ def _calibration(source: Any, evaluation: Samples | None, metadata: Metadata) ->
 
 def _without_ranges(formats: Sequence[Format]) -> dict[str, str]:
     """Those that cannot be made without calibration, and why."""
-    reason = "it takes calibration: training images that show the ranges of activations"
+    reason = "it takes calibration: training images, which show the ranges of activations (calibration, or --data)"
     return {kind.name: reason for kind in formats if kind.quantized}
 
 

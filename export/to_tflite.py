@@ -91,9 +91,9 @@ class TfliteFiles:
 
     @cached_property
     def _floats_with_ranges(self) -> bytes:
-        converter = self._converter("tflite-int8")
-        converter._experimental_calibrate_only = True
         with quiet():
+            converter = self._converter("tflite-int8")
+            converter._experimental_calibrate_only = True
             floats = converter.convert()
         check_ranges(floats)
         return floats
