@@ -109,7 +109,7 @@ def torch_files(name: str, folder: Path) -> Files:
 
     model = getattr(torchvision.models, name)(weights=None).eval()
     side = 299 if name == "inception_v3" else 224
-    torch.onnx.export(model, torch.zeros(1, 3, side, side), folder / "torch.onnx")
+    torch.onnx.export(model, torch.zeros(1, 3, side, side), folder / "torch.onnx", external_data=False)
     yield "ONNX fp32", "PyTorch", folder / "torch.onnx"
 
 

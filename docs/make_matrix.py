@@ -40,6 +40,12 @@ CELLS, CHANCE = 4, 0.25
 """Squares along a side of an image; share of what is drawn by chance."""
 PLACES = 4000
 """Of maps, that a last layer is fitted to."""
+FACTS = {
+    "arena_bytes": lambda count: f"arena {count / 1e3:.4g} kB",
+    "inferences_per_second": lambda rate: f"NPU {1000 / rate:.3g} ms",
+    "sram_bytes": lambda count: f"SRAM {count / 1e3:.4g} kB",
+}
+"""What targets say of an artifact that is shown, and how."""
 SHARPNESS = 12.0
 """Logit of the right class, above that of the others, that a last layer is fitted to."""
 RIDGE = 0.1
@@ -206,7 +212,7 @@ def measured_cells(model: keras.Model, targets: Sequence[str], images: Images) -
         manifest = exported(model, targets, images)
     except (zoo.InputError, export.ConversionError) as error:
         if len(targets) == 1:
-            yield targets[0], {"reason": str(error)}
+            yield targets[0], {"reason": str(error).partition(" All that it said")[0]}
             return
         for target in targets:
             yield from measured_cells(model, [target], images)
@@ -252,6 +258,7 @@ def figures(record: ArtifactRecord, target: str, targets: Sequence[str]) -> dict
             f"{gate.sentence}{f' in {where}' if where else ''}" for where, gate in gates if gate.status == "failed"
         ],
         "not run": [check.name for check in own if check.skipped],
+        "facts": {name: fact for check in own for name, fact in check.facts.items() if name in FACTS},
     }
 
 
@@ -282,8 +289,9 @@ def shown(cell: Cell | None) -> str:
         agreement = "" if entry["agreement"] is None else f" {entry['agreement']:.1%}"
         milliseconds = "" if entry["ms"] is None else f" {entry['ms']:.3g} ms"
         failed = f" **failed: {'; '.join(entry['failed'])}**" if entry["failed"] else ""
+        facts = "".join(f" {show(entry['facts'][name])}" for name, show in FACTS.items() if name in entry["facts"])
         kind = entry["format"].partition("-")[2]
-        lines.append(f"{kind} {entry['bytes'] / 1e6:.3g} MB{agreement}{milliseconds}{failed}")
+        lines.append(f"{kind} {entry['bytes'] / 1e6:.3g} MB{agreement}{milliseconds}{facts}{failed}")
     lines += [f"no {name}: {reason}" for name, reason in cell["skipped"].items()]
     return "<br>".join(lines)
 
@@ -292,8 +300,9 @@ HEAD = """# Every model on every target
 
 Made by `make matrix`; do not edit. Each model has its default size and width. An artifact stands with its size, the
 share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds of one image on one
-thread of an x86 server, in the first runtime of its target. All that a target puts an artifact to must pass, by the
-bars of every export; what fails is in bold.
+thread of an x86 server, in the first runtime of its target; and what TensorFlow Lite Micro needs for its arena, and
+what Vela estimates for the NPU. All that a target puts an artifact to must pass, by the bars of every export; what
+fails is in bold.
 
 No weights are downloaded: a model has random ones, and a last layer solved for what the others make of pictures of
 coloured squares, so that its answers are right and an artifact that errs is found out. What integers cost a trained net

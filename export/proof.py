@@ -163,7 +163,7 @@ def _agreement_gate(agreement: float | None, kind: Format, reference: Reference)
     if reference.origin == "noise":
         reason = "no real images were given"
     elif agreement is None:
-        reason = f"the answers of a {reference.task} are no classes, or but one"
+        reason = f"{reference.task} answers no classes, or but one"
     elif kind.approximate and reference.task == "classification":
         reason = too_few_to_agree(agreement, len(reference.samples), kind.agreement)
     else:

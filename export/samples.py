@@ -63,7 +63,7 @@ class Samples:
             images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
             images = _as_array(images, what)
         count, labels = len(images), None if classes is None else labels
-        labels = None if labels is None else _checked_labels(labels, count, classes, what, task, shape)
+        labels = None if labels is None else _checked_labels(labels, count, classes, what, task)
         rows = _drawn(count, labels, most)
         images = images.take(rows) if is_split else images[rows]
         _check_pixels(images, what, shape)
@@ -133,18 +133,17 @@ def _check_pixels(images: np.ndarray, what: str, shape: tuple[int, int, int]) ->
         raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")
 
 
-def _checked_labels(
-    labels: Any, count: int, classes: int, what: str, task: str, shape: tuple[int, int, int]
-) -> np.ndarray:
+def _checked_labels(labels: Any, count: int, classes: int, what: str, task: str) -> np.ndarray:
     labels = np.asarray(labels[np.arange(count)] if hasattr(labels, "files") else labels)  # masks may lie in files
     if task == "classification" and labels.shape == (count, 1):  # as keras.datasets has them
         labels = labels[:, 0]
     if task == "regression" and classes == 1 and labels.shape == (count,):
         labels = labels[:, None]
-    expected = {"classification": (), "segmentation": shape[:2]}.get(task, (classes,))
+    # Maps need not be as large as the images; that they are as large as the answers is seen when there are any.
+    expected = {"classification": (), "segmentation": (None, None)}.get(task, (classes,))
     if not fits(labels.shape, (count, *expected)):
-        each = f" of {expected}" if expected else ""
-        raise InputError(f"{what} has labels of shape {labels.shape} for {count} images; give one{each} for each.")
+        each = {"classification": "one", "segmentation": "a map"}.get(task, f"{classes}")
+        raise InputError(f"{what} has labels of shape {labels.shape} for {count} images; give {each} for each.")
     allowed, right = _values(labels, classes, task)
     if not right:
         values = f"from {labels.min()} to {labels.max()}" if labels.dtype.kind in "uif" else f"of type {labels.dtype}"

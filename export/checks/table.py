@@ -1,5 +1,6 @@
 """The checks by name, as the table of targets names them."""
 
+import errno
 import traceback
 from collections.abc import Callable
 
@@ -29,18 +30,22 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
 }
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of a disk, of what a user may take of it, or of a file."""
+
+
 def checked(name: str, subject: Subject) -> Check:
     """What the check of that name says; where it raises, as runtimes do, it has failed, and a log beside the artifact
     has all that was said.
 
     Raises:
-        OSError: The disk is full, or the like.
+        OSError: The disk is full.
     """
     try:
         return CHECKS[name](subject)
-    except OSError:
-        raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         log = subject.path.with_name(f"{subject.path.stem}-{name}.log")
         log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         return Check(name=name, gates=(Gate.measured("ran", 0, ">=", 1, first_line(error)),), files=(log.name,))

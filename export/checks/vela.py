@@ -25,6 +25,10 @@ NPU = "ethos-u"
 """Custom operator that stands for everything that runs on the NPU."""
 
 
+class VelaError(RuntimeError):
+    """Vela does not compile a file; the message has its last words."""
+
+
 @dataclass(frozen=True)
 class Accelerator:
     """An NPU with the system around it, by their names in the `Arm/vela.ini` that Vela brings."""
@@ -70,8 +74,8 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
     release, content = version("ethos-u-vela"), fitted(subject, accelerator.operators)
     try:
         compiled = compile_for(accelerator, content)
-    except subprocess.CalledProcessError as error:
-        gate = Gate.measured("compiles", 0, ">=", 1, reason=_last_words(error))
+    except VelaError as error:
+        gate = Gate.measured("compiles", 0, ">=", 1, reason=str(error))
         return Check(name=name, version=release, gates=(gate,))
     file = subject.path.with_name(f"{subject.path.stem}-{accelerator.name}.tflite")
     file.write_bytes(append_labels(compiled.content, subject.metadata.labels))
@@ -91,7 +95,7 @@ def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
     """Compiles a TFLite file.
 
     Raises:
-        CalledProcessError: Vela does not.
+        VelaError: Vela does not.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
@@ -105,7 +109,9 @@ def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
         }
         words = [word for option in options.items() for word in option]
         command = [sys.executable, "-P", "-m", "ethosu.vela", str(path), *words]
-        subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            raise VelaError(_last_words(done))
         (compiled,), (summary,) = Path(folder).glob("*_vela.tflite"), Path(folder).glob("*_summary_*.csv")
         with summary.open(newline="") as lines:
             return Compiled(compiled.read_bytes(), _figures(next(csv.DictReader(lines))))
@@ -126,6 +132,6 @@ def _bytes(kibibytes: str) -> int:
     return round(float(kibibytes) * 1024)
 
 
-def _last_words(error: subprocess.CalledProcessError) -> str:
-    lines = (error.stderr + error.stdout).strip().splitlines()
-    return next((line for line in reversed(lines) if line.strip()), f"it ended with code {error.returncode}")
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stderr + done.stdout).strip().splitlines()
+    return next((line for line in reversed(lines) if line.strip()), f"Vela ended with code {done.returncode}")

@@ -23,9 +23,8 @@ def softmax_in_strips(graph: EditableGraph, softmax: tflite.OperatorT) -> list[t
     if not graph.is_map(source):
         return []
     _, height, width, _ = graph.tensors[source].shape
-    count = next(
-        parts for parts in range(1, height + 1) if height % parts == 0 and height // parts * width <= MOST_PLACES
-    )
+    fitting = (parts for parts in range(1, height) if height % parts == 0 and height // parts * width <= MOST_PLACES)
+    count = next(fitting, height)  # row by row where even that is more
     if count == 1:
         return []
     inputs, outputs = (graph.parts_of_map(index, count, HEIGHT) for index in (source, target))

@@ -87,7 +87,7 @@ def test_checks_are_skipped_where_something_is_missing_and_nowhere_else(manifest
 def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
     report = (bundle / "report.md").read_text()
     for record in manifest.artifacts:
-        assert report.count(record.file) == 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates)
+        assert report.count(f"| {record.file} |") == 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates)
 
 
 def test_report_has_how_far_the_answers_are_off_and_its_tables_hold_any_text(bundle, manifest):
@@ -229,9 +229,10 @@ def test_file_that_its_runtime_does_not_take_is_the_converters_failure(trained, 
     assert [path.name for path in tmp_path.iterdir()] == ["out.failed.log"]
 
 
-def test_runtime_that_raises_fails_its_artifact_and_leaves_what_it_said(trained, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [RuntimeError, FileNotFoundError])
+def test_runtime_that_raises_fails_its_artifact_and_leaves_what_it_said(kind, trained, tmp_path, monkeypatch):
     def raising(subject):
-        raise RuntimeError("EP Error: no kernel image\nis available")
+        raise kind("EP Error: no kernel image\nis available")
 
     monkeypatch.setitem(CHECKS, "onnxruntime-tensorrt", raising)
     message = r"lenet5-fp16\.onnx in onnxruntime-tensorrt: ran is 0, must be >= 1 \(EP Error: no kernel image\)"

@@ -146,3 +146,11 @@ def test_large_map_of_a_segmentation_runs_on_the_npu():
     assert [node.operator for node in left] == ["RESIZE_BILINEAR", "SOFTMAX"]
     for accelerator in (vela.ACCELERATORS["Ethos-U55"], vela.ACCELERATORS["Ethos-U85"]):
         assert vela.compile_for(accelerator, edge_form(content, accelerator.operators)).on_cpu == []
+
+
+def test_softmax_of_rows_longer_than_a_strip_is_cut_into_rows():
+    image = keras.Input((2, 1500, 1))
+    model = keras.Model(image, keras.layers.Softmax()(keras.layers.Conv2D(3, 1)(image)))
+    wide = np.random.default_rng(0).integers(0, 256, (2, 2, 1500, 1))
+    content = to_tflite(ExportForm.of(model), "tflite-int8", Samples(wide, None))
+    assert operators(edge_form(content, "ethos_u85"))["SOFTMAX"] == 2

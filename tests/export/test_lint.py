@@ -80,6 +80,7 @@ def test_nothing_is_refused_of_a_plain_net(target, fact):
     ],
 )
 def test_operator_that_is_on_the_list_and_does_not_run_is_told(middle, operator):
+    keras.utils.set_random_seed(0)  # GREATER runs on some scales of what it compares
     (objection,) = lint(net(middle), "edge-mcu").objections
     assert (objection.layers, objection.operator) == (("act",), operator)
 

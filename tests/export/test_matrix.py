@@ -54,6 +54,7 @@ def test_model_passes_on_target(name, target, matrix):
 
 def test_page_shows_figures_reasons_and_what_failed(matrix):
     entry = {"format": "onnx-fp32", "bytes": 2_500_000, "agreement": 0.995, "ms": 1.25, "failed": [], "not run": []}
+    entry["facts"] = {"arena_bytes": 14_288, "images": 50}
     failing = entry | {"failed": ["agreement is 0.5, must be >= 0.9"], "not run": ["LiteRT on the GPU"]}
     cells = {
         "lenet5": {
@@ -62,7 +63,8 @@ def test_page_shows_figures_reasons_and_what_failed(matrix):
         }
     }
     page = matrix.page(cells)
-    assert "fp32 2.5 MB 99.5% 1.25 ms<br>fp32 2.5 MB 99.5% 1.25 ms **failed: agreement is 0.5" in page
+    line = "fp32 2.5 MB 99.5% 1.25 ms arena 14.29 kB"
+    assert f"{line}<br>{line} **failed: agreement is 0.5" in page
     assert "| none: it does not go there |" in page
     assert "1 artifacts of 2 fail" in page
     assert "Not run on this machine: LiteRT on the GPU." in page

@@ -218,12 +218,13 @@ def test_error_of_numbers_may_rise_by_a_share_of_how_much_they_vary(random):
     assert gate(labels, constant, FORMATS["onnx-int8"], "MAE rise").reason == "the true numbers do not vary"
 
 
-def test_masks_of_a_model_of_open_size_are_taken(random):
-    images, masks = random.integers(0, 256, (3, 8, 12, 3)), random.integers(0, 2, (3, 8, 12))
-    taken = Samples.of((images, masks), "evaluation", (None, None, 3), classes=2, task="segmentation")
+@pytest.mark.parametrize("shape", [(None, None, 3), (16, 24, 3)])
+def test_masks_need_not_be_as_large_as_the_images(random, shape):
+    images, masks = random.integers(0, 256, (3, 16, 24, 3)), random.integers(0, 2, (3, 8, 12))
+    taken = Samples.of((images, masks), "evaluation", shape, classes=2, task="segmentation")
     assert np.array_equal(taken.labels, masks)
-    with pytest.raises(zoo.InputError, match=r"evaluation has labels of shape \(3, 8\) for 3 images"):
-        Samples.of((images, masks[..., 0]), "evaluation", (None, None, 3), classes=2, task="segmentation")
+    with pytest.raises(zoo.InputError, match=r"labels of shape \(3, 8\) for 3 images; give a map for each"):
+        Samples.of((images, masks[..., 0]), "evaluation", shape, classes=2, task="segmentation")
 
 
 def test_one_number_an_image_may_stand_without_an_axis_of_its_own():
