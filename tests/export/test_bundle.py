@@ -87,7 +87,9 @@ def test_checks_are_skipped_where_something_is_missing_and_nowhere_else(manifest
 def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
     report = (bundle / "report.md").read_text()
     for record in manifest.artifacts:
-        assert report.count(f"| {record.file} |") == 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates)
+        assert report.count(f"| {record.file} |") == 1 + len(record.noise_db) + len(record.checks) + len(
+            record.located_gates
+        )
 
 
 def test_report_has_how_far_the_answers_are_off_and_its_tables_hold_any_text(bundle, manifest):
