@@ -1,7 +1,7 @@
 """Which operators a runtime accepts: lists as data in `operators/`, each with its source. Imports no TensorFlow."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -99,6 +99,15 @@ class Refusal:
     def sentence(self) -> str:
         """Where, why, and what to put there, such as `GELU (stem_act): unknown there; instead: activation='relu'`."""
         return f"{self.node.place}: {self.reason}; instead: {self.fix}"
+
+
+def in_few_words(refusals: Iterable[Refusal]) -> str | None:
+    """The first of each operator with how many more there are; None where there is none."""
+    by_operator: dict[str, list[Refusal]] = {}
+    for refusal in refusals:
+        by_operator.setdefault(refusal.node.operator, []).append(refusal)
+    words = (f"{first.sentence}{f' ({len(more)} more)' if more else ''}" for first, *more in by_operator.values())
+    return ". ".join(words) or None
 
 
 @cache

@@ -1,6 +1,6 @@
 """The operators of a TFLite file, one by one. Imports no TensorFlow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as tflite
@@ -62,13 +62,3 @@ def tflite_nodes(content: bytes) -> Iterator[Node]:
 
 def _shape(tensor: tflite.TensorT) -> tuple[int, ...]:
     return () if tensor.shape is None else tuple(map(int, tensor.shape))
-
-
-def places(nodes: Iterable[Node]) -> str:
-    """Where operators stand, in a few words, such as `HARD_SWISH (stem_act) and 18 more`."""
-    by_kind: dict[str, list[Node]] = {}
-    for node in nodes:
-        by_kind.setdefault(node.operator, []).append(node)
-    return ", ".join(
-        f"{first.place}{f' and {len(others)} more' if others else ''}" for first, *others in by_kind.values()
-    )

@@ -1,8 +1,7 @@
 """Coral's Edge TPU, by its documented list of operators: its compiler is not open, and not to be had everywhere."""
 
-from ..accepted import operator_list
+from ..accepted import in_few_words, operator_list
 from ..manifest import Check
-from ..tflite_graph import places
 from .budget import within_tolerance
 from .other_form import fitted, proven
 from .subject import Subject
@@ -18,13 +17,12 @@ def accepted(subject: Subject) -> Check:
     """
     operators, content = operator_list(LIST), fitted(subject, LIST)
     refused = list(operators.refused(content))
-    reason = places(refusal.node for refusal in refused) or None
     file, proof = subject.path, proven(content, subject)
     if proof.gates:
         file = subject.path.with_name(f"{subject.path.stem}-edge-tpu.tflite")
         file.write_bytes(content)
     gates = (
-        within_tolerance(subject, "operators_refused", "operators refused", len(refused), reason),
+        within_tolerance(subject, "operators_refused", "operators refused", len(refused), in_few_words(refused)),
         *proof.gates,
     )
     found = {

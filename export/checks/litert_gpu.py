@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from ..accepted import operator_list
+from ..accepted import in_few_words, operator_list
 from ..manifest import Check, Gate
 from ..proof import judge
 from ..runtimes.litert_gpu import GpuError, NoGpuError, run_on_gpu
@@ -33,8 +33,7 @@ def on_gpu(subject: Subject) -> Check:
 
 def _refused(subject: Subject) -> Gate:
     refused = list(operator_list("gpu_delegate").refused(subject.path.read_bytes()))
-    reason = f"first {refused[0].sentence}" if refused else None
-    return within_tolerance(subject, "operators_refused", REFUSED, len(refused), reason)
+    return within_tolerance(subject, "operators_refused", REFUSED, len(refused), in_few_words(refused))
 
 
 def _accelerated(figure: int, reason: str | None = None) -> Gate:

@@ -13,9 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ..accepted import Refusal, in_few_words
 from ..manifest import Check, Gate
 from ..metadata import append_labels
-from ..tflite_graph import Node, places, tflite_nodes
+from ..tflite_graph import Node, tflite_nodes
 from .budget import within_budget, within_tolerance
 from .other_form import fitted, proven
 from .subject import Subject
@@ -78,10 +79,10 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
         return Check(name=name, version=release, gates=(gate,))
     file = subject.path.with_name(f"{subject.path.stem}-{accelerator.name}.tflite")
     file.write_bytes(append_labels(compiled.content, subject.metadata.labels))
-    reason = places(compiled.on_cpu) or None
+    left = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
     gates = (
         Gate.measured("compiles", 1, ">=", 1),
-        within_tolerance(subject, "operators_on_cpu", "operators on the CPU", len(compiled.on_cpu), reason),
+        within_tolerance(subject, "operators_on_cpu", "operators on the CPU", len(left), in_few_words(left)),
         *within_budget(subject, compiled.figures),
     )
     facts = compiled.figures | {"system": f"{accelerator.name}, {accelerator.system}, {accelerator.memory}"}

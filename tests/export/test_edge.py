@@ -222,7 +222,9 @@ def test_vela_leaves_nothing_to_the_cpu(edge, checks, npu):
 def test_vela_names_what_it_leaves_to_the_cpu(tmp_path):
     subject = subject_of(net(keras.layers.UpSampling2D((4, 8), interpolation="bilinear", name="uneven")), tmp_path)
     check = vela.compiled_for("Ethos-U55")(subject)
-    assert failed(check) == {"operators on the CPU": "RESIZE_BILINEAR (uneven)"}
+    assert failed(check) == {
+        "operators on the CPU": f"RESIZE_BILINEAR (uneven): left to the CPU; instead: {accepted.UNKNOWN_FIX}"
+    }
     assert not failed(vela.compiled_for("Ethos-U85")(subject))
     tolerant = Subject(*list(vars(subject).values())[:4], {"operators_on_cpu": 1})
     tolerated = vela.compiled_for("Ethos-U55")(tolerant)
@@ -253,7 +255,9 @@ def test_edge_tpu_is_asked_by_its_list_only(checks, tmp_path):
     assert checks["Edge TPU"].files == ()
     check = edge_tpu.accepted(subject_of(net(keras.layers.LeakyReLU(name="leaky")), tmp_path))
     assert check.status == "failed"
-    assert failed(check) == {"operators refused": "LEAKY_RELU (leaky)"}
+    assert failed(check) == {
+        "operators refused": "LEAKY_RELU (leaky): unknown there; instead: activation='relu' or 'relu6'"
+    }
 
 
 def test_edge_tpu_is_given_another_form_of_what_it_refuses_and_that_is_proven(tmp_path):
