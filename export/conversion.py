@@ -1,14 +1,15 @@
 """From the export form to the artifact files of every format."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..zoo.errors import InputError
 from .form import ExportForm
-from .formats import Format
+from .formats import FORMATS, Format
 from .layer_names import chosen_layers
 from .samples import Samples
 from .to_tflite import TfliteFiles
@@ -43,16 +44,16 @@ def write_artifacts(
     if keep_float:
         _check_keep_float(form, formats, keep_float)
     with TemporaryDirectory() as work:
-        tflite_files = TfliteFiles(form, calibration, keep_float)
-        onnx_files = _OnnxFiles(form, calibration, keep_float, Path(work))
-        for kind in formats:
-            path = folder / f"{form.metadata.model}{kind.file_ending}"
-            if kind.suffix == ".tflite":
-                content = tflite_files.content(kind.name)
-            else:
-                content = onnx_files.model(kind).SerializeToString()
-            path.write_bytes(content)
-            yield path, kind
+        makers = {
+            ".tflite": partial(TfliteFiles, form, calibration, keep_float),
+            ".onnx": partial(_OnnxFiles, form, calibration, keep_float, Path(work)),
+        }
+        for suffix, kinds in groupby(formats, key=lambda kind: kind.suffix):
+            files = makers[suffix]()  # which lets go of what the ones before have kept
+            for kind in kinds:
+                path = folder / f"{form.metadata.model}{kind.file_ending}"
+                path.write_bytes(files.content(kind.name))
+                yield path, kind
 
 
 def _check_keep_float(form: ExportForm, formats: Sequence[Format], keep_float: Sequence[str]) -> None:
@@ -83,7 +84,10 @@ class _OnnxFiles:
 
         return Quantizer(self.floats, self.form, self.calibration, self.keep_float, self.work)
 
-    def model(self, kind: Format) -> "onnx.ModelProto":
+    def content(self, format_name: str) -> bytes:
+        return self._model(FORMATS[format_name]).SerializeToString()
+
+    def _model(self, kind: Format) -> "onnx.ModelProto":
         if kind.name == "onnx-fp32":
             return self.floats
         if kind.name == "onnx-fp16":

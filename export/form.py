@@ -1,5 +1,6 @@
 """The export form: the model as converters take it, flat, static and inference-only."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,18 @@ from .integer_form import activation_bits, with_rounded_kernels
 from .metadata import Metadata
 from .plain_convolutions import plain_convolutions
 from .tensors import fits
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function of TensorFlow's, for converters."""
+
+    function: tf.types.experimental.ConcreteFunction
+
+    @cached_property
+    def graph(self) -> tf.compat.v1.GraphDef:
+        """That of `function`."""
+        return self.function.graph.as_graph_def()
 
 
 @dataclass(frozen=True)
@@ -76,34 +89,31 @@ class ExportForm:
         form = cls(flat, image, metadata, bits)
         if None in shape:
             try:
-                form.function  # noqa: B018 (traced here, to see whether it can be)
+                form.traced()  # to see whether it can be
             except tf.errors.OperatorNotAllowedInGraphError as error:  # where a layer asks of a size whether it is 0
                 raise InputError(
                     f"{model.name} has a layer that takes maps of known size only; give input_size, or --input-size."
                 ) from error
         return form
 
-    @cached_property
-    def function(self) -> tf.types.experimental.ConcreteFunction:
-        """From an image to its answer, by name, in inference mode; its weights are constants.
+    def traced(self, way: AbstractContextManager[None] | None = None) -> "Traced":
+        """The function from an image to its answer, by name, in inference mode; its weights are constants.
 
         Traced with constants it needs no freezing, which takes longer than a conversion and a copy of all weights.
+
+        Args:
+            way: What is in force while Keras traces, such as `convolved_pixels()`.
         """
         weights = [(variable, variable.numpy()) for variable in self.flat.variables]
 
         @tf.function(input_signature=[self.image], autograph=False)
         def serve(image):
             constants = [(variable, tf.constant(value, name=variable.path)) for variable, value in weights]
-            with plain_convolutions(), keras.StatelessScope(constants):
+            with plain_convolutions(), way or nullcontext(), keras.StatelessScope(constants):
                 answers = self.flat(image, training=False)
             return answers if isinstance(answers, dict) else {self.metadata.answer: answers}
 
-        return serve.get_concrete_function()
-
-    @cached_property
-    def graph(self) -> tf.compat.v1.GraphDef:
-        """That of `function`."""
-        return self.function.graph.as_graph_def()
+        return Traced(serve.get_concrete_function())
 
     @property
     def kernels(self) -> list[np.ndarray]:

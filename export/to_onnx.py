@@ -29,11 +29,12 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
         raise InputError(
             f"{form.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
         )
-    (image,), answers = form.function.inputs, form.function.outputs
-    names = sorted(form.function.structured_outputs)  # in whose order TensorFlow gives them
+    traced = form.traced()
+    (image,), answers = traced.function.inputs, traced.function.outputs
+    names = sorted(traced.function.structured_outputs)  # in whose order TensorFlow gives them
     with quiet(), plain_optimizing():
         model, _ = tf2onnx.convert.from_graph_def(
-            form.graph,
+            traced.graph,
             input_names=[image.name],
             output_names=[answer.name for answer in answers],
             tensors_to_rename=dict(

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
 from ..zoo.errors import InputError
-from .form import ExportForm
+from .convolved_pixels import convolved_pixels
+from .form import ExportForm, Traced
 from .integer_tflite import check_integers, check_ranges, fit_for_16_bits
 from .layer_names import chosen_layers, matching
 from .making import artifact_metadata
@@ -98,11 +99,16 @@ class TfliteFiles:
         check_ranges(floats)
         return floats
 
+    @cached_property
+    def _traced(self) -> Traced:
+        # A model that was trained for integers has no grid for the kernel of such a convolution.
+        return self.form.traced(convolved_pixels() if self.form.activation_bits is None else None)
+
     def _converter(self, format_name: str) -> tf.lite.TFLiteConverter:
-        form, function = self.form, self.form.function
+        graph, function = self._traced.graph, self._traced.function
         # No second argument: with the trackable, the converter can drop all weights and raise nothing.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-        converter._freeze_concrete_function = lambda: (form.graph, function.inputs, function.outputs, function)
+        converter._freeze_concrete_function = lambda: (graph, function.inputs, function.outputs, function)
         converter.target_spec.supported_ops = [OpsSet.TFLITE_BUILTINS]
         if format_name != "tflite-fp32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
