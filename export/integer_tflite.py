@@ -1,11 +1,11 @@
 """What the converter does not say, or do, on the way to TFLite files in integers."""
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
 from ..zoo.errors import InputError
 from .layer_names import layers_of
+from .tflite_file import packed, unpacked
 
 BIASED = {
     tflite.BuiltinOperator.CONV_2D: 2,
@@ -28,7 +28,7 @@ def check_ranges(floats: bytes) -> None:
     Args:
         floats: A TFLite file of floats, with the ranges of its tensors.
     """
-    graph = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(floats, 0)).subgraphs[0]
+    graph = unpacked(floats).subgraphs[0]
     for tensor in graph.tensors:
         ranges = tensor.quantization
         if ranges is None or ranges.max is None:
@@ -44,7 +44,7 @@ def check_ranges(floats: bytes) -> None:
 
 def check_integers(content: bytes) -> None:
     """Raises RuntimeError where an operation of the TFLite file computes in floats; the converter says nothing then."""
-    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    model = unpacked(content)
     graph = model.subgraphs[0]
     floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == tflite.TensorType.FLOAT32}
     for operator in graph.operators:
@@ -61,7 +61,7 @@ def fit_for_16_bits(content: bytes) -> bytes:
     Of a model that was trained for integers the converter makes biases of 32 bits where 64 are wanted, and grids of
     sigmoids and tangents that are not those of their kernels, 1/32768 a step from 0 on.
     """
-    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    model = unpacked(content)
     graph = model.subgraphs[0]
     for operator in graph.operators:
         kind = model.operatorCodes[operator.opcodeIndex].builtinCode
@@ -74,6 +74,4 @@ def fit_for_16_bits(content: bytes) -> bytes:
         if kind in BOUNDED:
             grid = graph.tensors[operator.outputs[0]].quantization
             grid.scale, grid.zeroPoint = np.array([2.0**-15], "float32"), np.array([0], "int64")
-    builder = flatbuffers.Builder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)

@@ -5,11 +5,11 @@ import zipfile
 from collections.abc import Sequence
 from typing import Literal
 
-import flatbuffers
 from ai_edge_litert import schema_py_generated as tflite
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..zoo.errors import InputError, describe
+from .tflite_file import packed, unpacked
 
 KEY = "pocketzoo"
 
@@ -96,7 +96,7 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
 
     The zip at the end is where TFLite's own tools look for labels; runtimes ignore it.
     """
-    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    model = unpacked(content)
     graph = model.subgraphs[0]
     graph.tensors[graph.inputs[0]].name = b"image"
     graph.tensors[graph.outputs[0]].name = metadata.answer.encode()
@@ -107,9 +107,7 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
     entry.name = KEY.encode()
     entry.buffer = len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return append_labels(bytes(builder.Output()), metadata.labels)
+    return append_labels(packed(model), metadata.labels)
 
 
 def append_labels(content: bytes, labels: Sequence[str]) -> bytes:

@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as tflite
 
 from .graphs import tflite_name
 from .layer_names import layers_of
+from .tflite_file import unpacked
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Node:
 
 def tflite_nodes(content: bytes) -> Iterator[Node]:
     """The operators of a TFLite file in the order in which they run."""
-    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    model = unpacked(content)
     codes = tflite.Model.GetRootAsModel(content, 0)
     graph = model.subgraphs[0]
     for operator in graph.operators:

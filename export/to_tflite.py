@@ -14,6 +14,7 @@ from .integer_tflite import check_integers, check_ranges, fit_for_16_bits
 from .layer_names import chosen_layers, matching
 from .making import artifact_metadata
 from .metadata import embed_in_tflite
+from .mirrored_hard_sigmoid import mirrored_hard_sigmoid
 from .quantization_noise import noisiest_layers
 from .quiet import quiet
 from .samples import Samples
@@ -104,8 +105,13 @@ class TfliteFiles:
         # A model that was trained for integers has no grid for the kernel of such a convolution.
         return self.form.traced(convolved_pixels() if self.form.activation_bits is None else None)
 
+    @cached_property
+    def _traced_for_16_bits(self) -> Traced:
+        return self.form.traced(mirrored_hard_sigmoid()) if self.form.activation_bits is None else self._traced
+
     def _converter(self, format_name: str) -> tf.lite.TFLiteConverter:
-        graph, function = self._traced.graph, self._traced.function
+        traced = self._traced_for_16_bits if INTEGERS.get(format_name) == 16 else self._traced
+        graph, function = traced.graph, traced.function
         # No second argument: with the trackable, the converter can drop all weights and raise nothing.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         converter._freeze_concrete_function = lambda: (graph, function.inputs, function.outputs, function)

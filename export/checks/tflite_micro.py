@@ -3,15 +3,14 @@
 from importlib.metadata import version
 from importlib.util import find_spec
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as tflite
 
 from ..accepted import Refusal
 from ..artifact import load_artifact
 from ..manifest import Check, Gate
 from ..proof import judge
 from ..runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
+from ..tflite_file import packed, unpacked
 from ..tflite_graph import tflite_nodes
 from .budget import within_budget
 from .subject import Subject
@@ -76,11 +75,9 @@ def _words(content: bytes, tensor: np.ndarray) -> str:
 
 def _beginning(content: bytes, count: int) -> bytes:
     """A model of the first `count` operators."""
-    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    model = unpacked(content)
     graph = model.subgraphs[0]
     graph.operators = graph.operators[:count]
     graph.outputs = graph.operators[-1].outputs[:1]
     model.signatureDefs = []
-    builder = flatbuffers.Builder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)

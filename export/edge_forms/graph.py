@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
+
+from ..tflite_file import packed, unpacked
 
 CHANNELS = 3
 """Axis of the channels in a map."""
@@ -18,7 +19,7 @@ class EditableGraph:
     """The operators and tensors of a TFLite file, the latter by their index."""
 
     def __init__(self, content: bytes):
-        self.model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+        self.model = unpacked(content)
         self.tensors = self.model.subgraphs[0].tensors
 
     @property
@@ -110,9 +111,7 @@ class EditableGraph:
         for number, buffer in enumerate(self.model.buffers):
             if number not in used:
                 buffer.data = None
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return packed(self.model)
 
     def _code(self, builtin: int, version: int) -> int:
         codes = self.model.operatorCodes

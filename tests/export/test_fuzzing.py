@@ -7,12 +7,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import flatbuffers
 import keras
 import pytest
 from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import export, zoo
+from pocketzoo.export.tflite_file import packed, unpacked
 
 FUZZER = Path(__file__).parents[2] / "benchmarks" / "fuzz_artifacts.py"
 
@@ -41,14 +41,12 @@ def test_two_thousand_damaged_files_are_refused_or_answer_and_run_nothing():
 
 def test_file_that_ends_litert_does_not_end_the_process_that_opens_it(bundle, tmp_path):
     content = (bundle / "lenet5-int8.tflite").read_bytes()
-    model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
+    model = unpacked(content)
     codes = [code.builtinCode for code in model.operatorCodes]
     reshape = next(op for op in model.subgraphs[0].operators if codes[op.opcodeIndex] == tflite.BuiltinOperator.RESHAPE)
     reshape.inputs = [reshape.inputs[0], -1]  # to a shape that is not there
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     path = tmp_path / "deadly.tflite"
-    path.write_bytes(bytes(builder.Output()) + content[content.index(b"PK\x03\x04") :])
+    path.write_bytes(packed(model) + content[content.index(b"PK\x03\x04") :])
     bare = "import sys; from ai_edge_litert.interpreter import Interpreter as I; I(sys.argv[1]).allocate_tensors()"
     assert subprocess.run([sys.executable, "-c", bare, path], capture_output=True).returncode < 0
     with pytest.raises(zoo.InputError, match=r"deadly\.tflite cannot be opened as a model: it ends the process"):

@@ -57,6 +57,18 @@ def test_values_without_end_are_refused_in_integers(activation, pixels):
         to_tflite(form, "tflite-int8", images)
 
 
+def test_hard_swish_is_computed_with_16_bit_activations_too(pixels, tmp_path):
+    """The converter makes one operator of it, and then does not take that."""
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 64, offset=-2)(image)
+    model = keras.Model(image, keras.layers.Activation("hard_swish")(keras.layers.Conv2D(4, 3)(x)), name="swish")
+    images = pixels(8, 8, 8, 3)
+    path = tmp_path / "swish.tflite"
+    path.write_bytes(to_tflite(ExportForm.of(model), "tflite-int16x8", Samples(images, None)))
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(load_artifact(path).run(images), expected, atol=0.01 * np.ptp(expected))
+
+
 @pytest.fixture(scope="module")
 def kept(trained_file, digits, tmp_path_factory):
     """A bundle whose head is left in floats."""
