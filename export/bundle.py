@@ -90,34 +90,17 @@ def export_model(
     """
     from ..zoo.fingerprint import weights_sha256
     from .conversion import write_artifacts
-    from .form import ExportForm
 
     check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
-    if batch not in (1, "N"):
-        raise InputError(f"batch is {batch!r}; it takes 1 or 'N'.")
-    if batch == "N" and any(kind.suffix != ".onnx" or kind.quantized for kind in formats):
-        names = ", ".join(kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized)
-        raise InputError(f"batch is 'N', which ONNX in floats can have, and {names} cannot; export them with batch 1.")
-    open_size = all(kind.open_size for kind in formats)
-    _check_size(input_size)
-    form = ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
-    skipped = {}
-    if form.activation_bits is not None:
-        kept = integer_formats(formats, form.activation_bits)
-        reason = f"the model was trained for integers with {form.activation_bits}-bit activations"
-        skipped = {kind.name: reason for kind in formats if kind not in kept}
-        formats = kept
+    form = _form(model, formats, input_size, batch)
     bars = checked_bars(bars or {}, form.metadata.task)
     check_measured(bars, targets)
     keep_float = [keep_float] if isinstance(keep_float, str) else keep_float
     evaluation = None if evaluation is None else _evaluation(evaluation, form.metadata)
     calibration = None if calibration is None else _calibration(calibration, evaluation, form.metadata)
-    if calibration is None and form.activation_bits is None:
-        skipped = _without_ranges(formats)
-        formats = [kind for kind in formats if kind.name not in skipped]
-        _check_served(targets, formats, skipped)
+    formats, skipped = _makeable(formats, targets, form, calibration)
     reference = _reference(model, form.metadata, evaluation, calibration)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         records, files = [], write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
@@ -137,6 +120,37 @@ def export_model(
                 f"(on {len(reference.samples)} {reference.origin})."
             )
     return manifest
+
+
+def _form(model: "keras.Model", formats: Sequence[Format], input_size: Any, batch: Any) -> "ExportForm":
+    """The export form with the size and batch that were asked for; raises InputError where `formats` have none such."""
+    from .form import ExportForm
+
+    if batch not in (1, "N"):
+        raise InputError(f"batch is {batch!r}; it takes 1 or 'N'.")
+    fixed = [kind.name for kind in formats if kind.suffix != ".onnx" or kind.quantized]
+    if batch == "N" and fixed:
+        raise InputError(
+            f"batch is 'N', which ONNX in floats can have, and {', '.join(fixed)} cannot; export them with batch 1."
+        )
+    _check_size(input_size)
+    open_size = all(kind.open_size for kind in formats)
+    return ExportForm.of(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
+
+
+def _makeable(
+    formats: Sequence[Format], targets: Sequence[str], form: "ExportForm", calibration: Samples | None
+) -> tuple[list[Format], dict[str, str]]:
+    """Those of `formats` that can be made, and of the others why not, by name."""
+    if form.activation_bits is not None:
+        made = integer_formats(formats, form.activation_bits)
+        reason = f"the model was trained for integers with {form.activation_bits}-bit activations"
+        return made, {kind.name: reason for kind in formats if kind not in made}
+    if calibration is not None:
+        return list(formats), {}
+    made, skipped = [kind for kind in formats if not kind.quantized], _without_ranges(formats)
+    _check_served(targets, made, skipped)
+    return made, skipped
 
 
 def _check_size(size: Any) -> None:
