@@ -269,6 +269,7 @@ def page(cells: dict[str, dict[str, Cell]]) -> str:
     absent = sorted({check for entry in entries(cells) for check in entry["not run"]})
     table = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
     not_run = f"Not run on this machine: {', '.join(absent)}.\n" if absent else ""
+    not_run += f"Measured so far: {len(cells)} models of {len(zoo.list_models())}.\n"
     red = sum(bool(entry["failed"]) for entry in entries(cells))
     return f"{HEAD}\n{not_run}{red} artifacts of {len(list(entries(cells)))} fail.\n\n" + "\n".join(table) + "\n"
 
