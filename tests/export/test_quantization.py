@@ -15,7 +15,9 @@ from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.layer_names import chosen_layers, layers_of
 from pocketzoo.export.samples import Samples
+from pocketzoo.export.tflite_graph import tflite_nodes
 from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.layers import PixelNormalization
 
 INTEGERS = [FORMATS[name] for name in ("tflite-int8", "tflite-int16x8", "onnx-int8", "onnx-int8-tensorrt")]
 
@@ -55,6 +57,20 @@ def test_values_without_end_are_refused_in_integers(activation, pixels):
     form, images = ExportForm.of(model), Samples(pixels(4, 8, 8, 3), None)
     with pytest.raises(zoo.InputError, match=r"^bend has values from .* to inf on the way, .* by ReLU"):
         to_tflite(form, "tflite-int8", images)
+
+
+@pytest.mark.parametrize(("kind", "atol"), [("tflite-fp32", 1e-5), ("tflite-int8", 0.02)])
+def test_colours_are_normalised_by_one_convolution(kind, atol, pixels, tmp_path):
+    """For a factor and an offset by channel LiteRT has no quick kernel."""
+    image = keras.Input((8, 8, 3))
+    colours = PixelNormalization(mean=(124, 116, 104), scale=(1 / 58, 1 / 57, 1 / 57), name="pixels")(image)
+    answer = keras.layers.Conv2D(4, 3, padding="same", name="conv")(colours)
+    model, images = keras.Model(image, answer, name="colours"), pixels(8, 8, 8, 3).round()
+    path = tmp_path / "colours.tflite"
+    path.write_bytes(to_tflite(ExportForm.of(model), kind, Samples(images, None)))
+    assert [node.operator for node in tflite_nodes(path.read_bytes())] == ["CONV_2D", "CONV_2D"]
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(load_artifact(path).run(images), expected, atol=atol * np.ptp(expected))
 
 
 def test_hard_swish_is_computed_with_16_bit_activations_too(pixels, tmp_path):
