@@ -3,8 +3,8 @@
 python docs/make_matrix.py                            # hours on 2 cores; `make matrix`
 python docs/make_matrix.py --cards lenet5 resnet20    # these, and what was measured before
 
-Every cell is kept in build/matrix/ when it is done, and not done again: the command can be stopped and started as one
-likes. Remove a file there to have its cell measured anew.
+What was measured of a model is kept in docs/matrix/, and not measured again: the command can be stopped and started as
+one likes. Remove a file there to have its model measured anew.
 """
 
 import os
@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 
 import argparse
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -21,35 +22,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
-import numpy as np
+from untrained import Images, as_if_trained, some_images
 
 from pocketzoo import export, zoo
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.manifest import ArtifactRecord
 from pocketzoo.export.targets import TARGETS, checks_of
-from pocketzoo.training.tasks import tasks_of
 from pocketzoo.zoo.atomic import atomic_path
 
-KEPT = Path(__file__).parents[1] / "build" / "matrix"
+KEPT = Path(__file__).with_name("matrix")
 PAGE = Path(__file__).with_name("matrix.md")
-FITTED, CALIBRATING, EVALUATING = 300, 32, 50
-"""Images."""
-KINDS = {"classification": 10, "segmentation": 3}
-"""Of images, or of places in them."""
-CELLS, CHANCE = 4, 0.25
-"""Squares along a side of an image; share of what is drawn by chance."""
-PLACES = 4000
-"""Of maps, that a last layer is fitted to."""
 FACTS = {
     "arena_bytes": lambda count: f"arena {count / 1e3:.4g} kB",
     "inferences_per_second": lambda rate: f"NPU {1000 / rate:.3g} ms",
     "sram_bytes": lambda count: f"SRAM {count / 1e3:.4g} kB",
 }
 """What targets say of an artifact that is shown, and how."""
-SHARPNESS = 12.0
-"""Logit of the right class, above that of the others, that a last layer is fitted to."""
-RIDGE = 0.1
-"""Of the mean square of the features."""
+MOST = 20e9
+"""Multiply-adds of one image. Larger models are measured at half the height and width: in the kernels of TensorFlow
+Lite Micro, which are made to be small, one image would take them minutes."""
 
 Cell = dict[str, Any]
 """`artifacts`, each with its figures, or `reason`: why there are none."""
@@ -65,145 +56,47 @@ def main() -> None:
         for _ in pool.map(measure_card, parser.parse_args().cards):
             pass
     with atomic_path(PAGE) as temporary:
-        temporary.write_text(page(kept_cells()), encoding="utf-8")
+        temporary.write_text(page({name: cells for name in zoo.list_models() if (cells := kept_cells(name))}))
     print(PAGE)
 
 
 def measure_card(name: str) -> None:
     """Measures the cells of a card that are not kept yet."""
-    missing = [target for target in TARGETS if not cell_file(name, target).exists()]
+    cells = kept_cells(name)
+    missing = [target for target in TARGETS if target not in cells]
     if not missing:
         return
+    start = time.perf_counter()
     keras.utils.set_random_seed(0)
-    model = zoo.create_model(name)
+    model = zoo.create_model(name, input_shape=measured_shape(name))
     images = some_images(model)
     as_if_trained(model, *images["fitting"])
     for target, measured in measured_cells(model, missing, images):
-        with atomic_path(cell_file(name, target)) as temporary:
-            temporary.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+        cells[target] = measured
         print(f"{name} on {target}: {shown(measured)}", flush=True)
+    print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+    with atomic_path(card_file(name)) as temporary:
+        temporary.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
 
 
-def cell_file(name: str, target: str) -> Path:
-    """Where a cell is kept."""
-    return KEPT / f"{name}@{target}.json"
+def measured_shape(name: str) -> tuple[int, int, int]:
+    """The card's own shape, or the half of it, in multiples of 4."""
+    card = zoo.model_card(name)
+    if card.multiply_adds <= MOST:
+        return card.input_shape
+    height, width, channels = card.input_shape
+    return height // 8 * 4, width // 8 * 4, channels
 
 
-def kept_cells() -> dict[str, dict[str, Cell]]:
-    """By card and target."""
-    cells = {name: {target: cell_file(name, target) for target in TARGETS} for name in zoo.list_models()}
-    return {
-        name: {target: json.loads(file.read_text()) for target, file in files.items() if file.exists()}
-        for name, files in cells.items()
-        if any(file.exists() for file in files.values())
-    }
+def card_file(name: str) -> Path:
+    """Where the cells of a card are kept."""
+    return KEPT / f"{name}.json"
 
 
-Images = dict[str, tuple[np.ndarray, np.ndarray]]
-"""For fitting, for calibration and for evaluation, each with what is right."""
-
-
-def some_images(model: keras.Model) -> Images:
-    """Pictures of coloured squares in the size that `model` takes, which the simplest net can tell apart.
-
-    For classification each class has its squares, mixed with others by chance; for segmentation each class has its
-    colour, and each square its class.
-    """
-    *sides, channels = model.input_shape[1:]
-    task = tasks_of(model)
-    classes = min(KINDS[task], model.output_shape[-1])
-    draw = coloured_places if task == "segmentation" else coloured_kinds
-    counts = {"fitting": FITTED, "calibration": CALIBRATING, "evaluation": EVALUATING}
-    drawn = {
-        name: draw(np.random.default_rng(seed), count, classes, channels)
-        for seed, (name, count) in enumerate(counts.items())
-    }
-    return {
-        name: (enlarged(squares, sides).astype("uint8"), enlarged(labels, sides) if labels.ndim > 1 else labels)
-        for name, (squares, labels) in drawn.items()
-    }
-
-
-def coloured_kinds(
-    random: np.random.Generator, count: int, classes: int, channels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Squares `(count, CELLS, CELLS, channels)` in 0..255, and the class of each image."""
-    kinds = np.random.default_rng(100).uniform(0, 255, (classes, CELLS, CELLS, channels))
-    labels = random.integers(0, classes, count)
-    return mixed(random, kinds[labels]), labels
-
-
-def coloured_places(
-    random: np.random.Generator, count: int, classes: int, channels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Squares `(count, CELLS, CELLS, channels)` in 0..255, and the class of each."""
-    kinds = np.linspace(0, 255, classes)[:, None] * np.ones(channels)
-    kinds = np.random.default_rng(100).permuted(kinds, axis=0)
-    labels = random.integers(0, classes, (count, CELLS, CELLS))
-    return mixed(random, kinds[labels]), labels
-
-
-def mixed(random: np.random.Generator, squares: np.ndarray) -> np.ndarray:
-    """Each with a share of another colour."""
-    return (1 - CHANCE) * squares + CHANCE * random.uniform(0, 255, squares.shape)
-
-
-def enlarged(squares: np.ndarray, sides: Sequence[int]) -> np.ndarray:
-    """To images of that height and width."""
-    rows, columns = (np.arange(side) * CELLS // side for side in sides)
-    return squares[:, rows][:, :, columns]
-
-
-def as_if_trained(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
-    """Makes a net of random weights answer right: its last layer is solved for what the others make of images.
-
-    A net that was never trained answers nearly the same to everything, so that whether an artifact agrees with it says
-    nothing. Random features and a linear reading of them (Huang et al. 2006) take no training. Behind BatchNorm they
-    are chaotic, though: a rounding grows by about half in each layer (Yang et al. 2019, arXiv:1902.08129), which it
-    does not in trained nets. Offsets of 1, with which an activation passes most values, keep it small.
-    """
-    flat = zoo.flatten_model(model)
-    last = [layer for layer in flat.layers if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)][-1]
-    trunk = keras.Model(flat.input, last._inbound_nodes[-1].input_tensors[0])  # the one of the flat model
-    set_norms(flat, images[:32])
-    features, right = rows_of(trunk.predict(images, batch_size=16, verbose=0), labels)
-    classes = last.kernel.shape[-1]
-    wanted = SHARPNESS * (np.eye(classes)[right] - 1 / classes)
-    centre = features.mean(axis=0)
-    centred = features - centre
-    gram = centred @ centred.T
-    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    kernel = centred.T @ np.linalg.solve(gram, wanted)
-    last.kernel.assign(kernel.reshape(last.kernel.shape))
-    if last.bias is not None:
-        last.bias.assign(-centre @ kernel)
-
-
-def rows_of(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One row an image, or a number of places of maps that have an answer each, and the class of each row."""
-    features = features.astype("float64")
-    if features.ndim == 2:
-        return features, labels
-    if labels.ndim == 1:  # scores of all places are averaged
-        return features.mean(axis=(1, 2)), labels
-    strides = np.array(labels.shape[1:]) // features.shape[1:3]
-    places = labels[:, :: strides[0], :: strides[1]][:, : features.shape[1], : features.shape[2]].ravel()
-    features = features.reshape(-1, features.shape[-1])
-    chosen = np.random.default_rng(0).permutation(len(places))[:PLACES]
-    return features[chosen], places[chosen]
-
-
-def set_norms(flat: keras.Model, images: np.ndarray) -> None:
-    """Gives every BatchNorm an offset of 1, and the statistics of these images."""
-    norms = [layer for layer in flat.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-        if norm.center:
-            norm.beta.assign(np.ones(norm.beta.shape))
-    flat(images.astype("float32"), training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+def kept_cells(name: str) -> dict[str, Cell]:
+    """By target."""
+    file = card_file(name)
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def measured_cells(model: keras.Model, targets: Sequence[str], images: Images) -> Iterator[tuple[str, Cell]]:
@@ -265,13 +158,19 @@ def figures(record: ArtifactRecord, target: str, targets: Sequence[str]) -> dict
 def page(cells: dict[str, dict[str, Cell]]) -> str:
     """The page as Markdown."""
     header = ["model", *TARGETS]
-    rows = [[f"`{name}`", *(shown(of.get(target)) for target in TARGETS)] for name, of in cells.items()]
+    rows = [[titled(name), *(shown(of.get(target)) for target in TARGETS)] for name, of in cells.items()]
     absent = sorted({check for entry in entries(cells) for check in entry["not run"]})
     table = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
     not_run = f"Not run on this machine: {', '.join(absent)}.\n" if absent else ""
     not_run += f"Measured so far: {len(cells)} models of {len(zoo.list_models())}.\n"
     red = sum(bool(entry["failed"]) for entry in entries(cells))
     return f"{HEAD}\n{not_run}{red} artifacts of {len(list(entries(cells)))} fail.\n\n" + "\n".join(table) + "\n"
+
+
+def titled(name: str) -> str:
+    """The name, with the size if it is not the card's."""
+    height, width, _ = shape = measured_shape(name)
+    return f"`{name}`" if shape == zoo.model_card(name).input_shape else f"`{name}` at {height}x{width}"
 
 
 def entries(cells: dict[str, dict[str, Cell]]) -> Iterable[dict[str, Any]]:
@@ -299,7 +198,8 @@ def shown(cell: Cell | None) -> str:
 
 HEAD = """# Every model on every target
 
-Made by `make matrix`; do not edit. Each model has its default size and width. An artifact stands with its size, the
+Made by `make matrix`; do not edit. Each model has its default width, and its default size where no other stands with
+it (those of more than 20 billion multiply-adds have half of it). An artifact stands with its size, the
 share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds of one image on one
 thread of an x86 server, in the first runtime of its target; and what TensorFlow Lite Micro needs for its arena, and
 what Vela estimates for the NPU. All that a target puts an artifact to must pass, by the bars of every export; what

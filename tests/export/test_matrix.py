@@ -15,6 +15,12 @@ MAKER = Path(__file__).parents[2] / "docs" / "make_matrix.py"
 
 @pytest.fixture(scope="module")
 def matrix():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(MAKER.parent)
+        yield loaded()
+
+
+def loaded():
     spec = importlib.util.spec_from_file_location("make_matrix", MAKER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

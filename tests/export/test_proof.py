@@ -1,3 +1,5 @@
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,21 @@ class Answers(Artifact):
 def reference():
     outputs = np.random.default_rng(0).dirichlet(np.ones(4), size=200).astype("float32")
     return Reference(Samples(np.zeros((200, 2, 2, 1)), outputs.argmax(-1)), "evaluation images", outputs)
+
+
+def test_fewer_images_are_run_where_one_takes_long(reference):
+    class Numbered(Answers):
+        def run(self, images):
+            return self.outputs[images[:, 0, 0, 0].astype(int)]
+
+    images = np.arange(200.0)[:, None, None, None] * np.ones((2, 2, 1))
+    numbered = replace(reference, samples=Samples(images, reference.samples.labels))
+    slow = Numbered(reference.outputs)
+    object.__setattr__(slow, "invoke", lambda tensor: time.sleep(0.05))
+    check = prove("made up", "1", slow, FORMATS["onnx-fp32"], numbered, seconds=1)
+    assert check.facts["images"] in range(10, 21)
+    assert check.status == "passed"
+    assert "images" not in prove("made up", "1", slow, FORMATS["onnx-fp32"], numbered).facts
 
 
 def failed(outputs, reference, kind):
