@@ -30,6 +30,8 @@ class Rule(BaseModel):
     """Whether an activation may be part of it."""
     grouped: bool = True
     """Whether a convolution may be in groups."""
+    may_end: bool = False
+    """Whether it may be left to the processor where it gives the answer: nothing comes back from there."""
     integers: bool = True
     """Whether TFLite's converter makes integers of it; of some it dies."""
     added_by: str | None = None
@@ -68,11 +70,19 @@ class OperatorList(BaseModel):
     """By name, such as `CONV_2D`."""
 
     def refused(self, content: bytes) -> "Iterator[Refusal]":
-        """The operators of a TFLite file that are not accepted, in the order in which they run."""
+        """The operators of a TFLite file that are not accepted, in the order in which they run, but for one that may
+        be left to the processor."""
+        ending = self.left_to_processor(content)
         for node in tflite_nodes(content):
             reason = self._objection(node)
-            if reason:
+            if reason and node not in ending:
                 yield Refusal(node, reason)
+
+    def left_to_processor(self, content: bytes) -> list[Node]:
+        """The operator that gives the answer, where it is not accepted but may end a net; else none."""
+        *_, last = tflite_nodes(content)
+        rule = self.operators.get(last.operator)
+        return [last] if rule and rule.may_end and self._objection(last) else []
 
     def _objection(self, node: Node) -> str | None:
         if node.operator not in self.operators:

@@ -96,7 +96,7 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     refusals = list(accepted.refused(content))
     if refusals:
         return report(asked, _objections(refusals, content, form), {})
-    facts = {"bytes": len(content)}
+    facts = {"bytes": len(content), "operators_on_processor": len(accepted.left_to_processor(content))}
     if target == "edge-mcu" and find_spec("tflite_micro"):
         refusals, found = _asked_of_micro(content, form)
         return report("TensorFlow Lite Micro", _objections(refusals, content, form), facts | found)

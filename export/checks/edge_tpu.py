@@ -25,11 +25,13 @@ def accepted(subject: Subject) -> Check:
         within_tolerance(subject, "operators_refused", "operators refused", len(refused), in_few_words(refused)),
         *proof.gates,
     )
+    left = operators.left_to_processor(content)
     found = {
         "name": NAME,
         "version": f"list of {operators.as_of}",
         "skipped": f"not compiled: run edgetpu_compiler on {file.name}, see coral.ai/docs/edgetpu/compiler",
         "gates": gates,
+        "facts": proof.facts | ({"on the processor": left[0].operator} if left else {}),
         "files": (file.name,) if proof.gates else (),
     }
     return proof.model_copy(update=found)

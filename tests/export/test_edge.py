@@ -12,52 +12,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.edge import failed, net, subject_of
 
 from pocketzoo import export, zoo
 from pocketzoo.export import accepted, c_source
 from pocketzoo.export.artifact import load_artifact
 from pocketzoo.export.checks import c_source as c_source_check
-from pocketzoo.export.checks import edge_tpu, tflite_micro, vela
+from pocketzoo.export.checks import tflite_micro, vela
 from pocketzoo.export.checks.subject import Subject
 from pocketzoo.export.checks.table import checked
-from pocketzoo.export.form import ExportForm
-from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.graphs import TFLITE_NAMES
-from pocketzoo.export.proof import Reference
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
-from pocketzoo.export.samples import Samples
 from pocketzoo.export.tflite_graph import tflite_nodes
-from pocketzoo.export.to_tflite import to_tflite
 from pocketzoo.layers import SpatialAttention
 
 LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")
 needs_micro = pytest.mark.skipif(sys.platform != "linux", reason="there is no tflite-micro for other systems")
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
-
-
-def net(*layers, shape=(8, 8, 4), classes=4):
-    """Small, with `layers` in its middle."""
-    keras.utils.set_random_seed(0)
-    image = keras.Input(shape)
-    x = keras.layers.Conv2D(4, 3, name="first")(image)
-    for layer in layers:
-        x = layer(x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, keras.layers.Dense(classes, activation="softmax", name="last")(x), name="net")
-
-
-def subject_of(model, folder, bars=None, kind="tflite-int8", pixels=None):
-    """As the export makes it; the artifact stands for the Keras model, since what is asked is another question."""
-    form = ExportForm.of(model)
-    images = np.random.default_rng(0).integers(0, 256, (4, *form.metadata.image_shape)) if pixels is None else pixels
-    path = Path(folder, f"net{FORMATS[kind].file_ending}")
-    path.write_bytes(to_tflite(form, kind, Samples(images, None)))
-    reference = Reference(Samples(images, None), "noise", load_artifact(path).run(images))
-    return Subject(path, FORMATS[kind], form.metadata, reference, bars or {})
-
-
-def failed(check):
-    return {gate.name: gate.reason for gate in check.gates if gate.status == "failed"}
 
 
 @pytest.fixture(scope="module")
@@ -249,30 +220,10 @@ def test_what_vela_does_not_compile_fails_with_its_last_words(tmp_path, monkeypa
     assert check.files == ()
 
 
-def test_edge_tpu_is_asked_by_its_list_only(checks, tmp_path):
+def test_edge_tpu_is_asked_by_its_list_only(checks):
     assert checks["Edge TPU"].status == "skipped"
     assert "not compiled: run edgetpu_compiler on lenet5-int8.tflite" in checks["Edge TPU"].skipped
     assert checks["Edge TPU"].files == ()
-    check = edge_tpu.accepted(subject_of(net(keras.layers.LeakyReLU(name="leaky")), tmp_path))
-    assert check.status == "failed"
-    assert failed(check) == {
-        "operators refused": "LEAKY_RELU (leaky): unknown there; instead: activation='relu' or 'relu6'"
-    }
-
-
-def test_edge_tpu_is_given_another_form_of_what_it_refuses_and_that_is_proven(tmp_path):
-    dark = np.random.default_rng(0).integers(0, np.array([2, 4, 8, 16])[:, None, None, None], (4, 8, 8, 4))
-    subject = subject_of(net(keras.layers.Activation("hard_swish", name="swish")), tmp_path, pixels=dark)
-    check = edge_tpu.accepted(subject)
-    assert check.status == "skipped"
-    assert "run edgetpu_compiler on net-int8-edge-tpu.tflite" in check.skipped
-    assert check.files == ("net-int8-edge-tpu.tflite",)
-    gates = {gate.name: gate.status for gate in check.gates}
-    assert gates["operators refused"] == gates["finite share"] == "passed"
-    written = subject.path.with_name(*check.files)
-    assert "HARD_SWISH" not in {node.operator for node in tflite_nodes(written.read_bytes())}
-    images = subject.reference.samples.images
-    assert np.abs(load_artifact(written).run(images) - subject.reference.outputs).max() <= 3 / 256
 
 
 @pytest.mark.parametrize(

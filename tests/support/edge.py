@@ -1,0 +1,39 @@
+"""Small nets for the edge, and what a check is given of them."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pocketzoo.export.artifact import load_artifact
+from pocketzoo.export.checks.subject import Subject
+from pocketzoo.export.form import ExportForm
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.proof import Reference
+from pocketzoo.export.samples import Samples
+from pocketzoo.export.to_tflite import to_tflite
+
+
+def net(*layers, shape=(8, 8, 4), classes=4):
+    """Small, with `layers` in its middle."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input(shape)
+    x = keras.layers.Conv2D(4, 3, name="first")(image)
+    for layer in layers:
+        x = layer(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(classes, activation="softmax", name="last")(x), name="net")
+
+
+def subject_of(model, folder, bars=None, kind="tflite-int8", pixels=None):
+    """As the export makes it; the artifact stands for the Keras model, since what is asked is another question."""
+    form = ExportForm.of(model)
+    images = np.random.default_rng(0).integers(0, 256, (4, *form.metadata.image_shape)) if pixels is None else pixels
+    path = Path(folder, f"net{FORMATS[kind].file_ending}")
+    path.write_bytes(to_tflite(form, kind, Samples(images, None)))
+    reference = Reference(Samples(images, None), "noise", load_artifact(path).run(images))
+    return Subject(path, FORMATS[kind], form.metadata, reference, bars or {})
+
+
+def failed(check):
+    return {gate.name: gate.reason for gate in check.gates if gate.status == "failed"}
