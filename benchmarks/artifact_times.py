@@ -1,7 +1,8 @@
-"""Times one artifact in a process of its own, on two threads: `python benchmarks/artifact_times.py FILE RUNS`.
+"""Times one artifact in a process of its own, on two threads: `python benchmarks/artifact_times.py FILE`.
 
-Prints the milliseconds of each run as JSON. Any maker's file does, with one input, of which open sides are 1. Nothing
-is imported but the runtime, so that a process is ready within a second.
+Prints the milliseconds of each run as JSON: fifty, or of slow ones as many as a second holds, five at the least. Any
+maker's file does, with one input, of which open sides are 1. Nothing is imported but the runtime, so that a process is
+ready within a second.
 """
 
 import json
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-WARM_UP, THREADS = 5, 2
+WARM_UP, THREADS = 3, 2
+FEWEST, MOST, SECONDS = 5, 50, 1.0
+"""Runs, and for how long after the fewest."""
 
 
 def tflite_call(path: Path) -> Callable[[], object]:
@@ -60,10 +63,10 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    path, runs = Path(sys.argv[1]), int(sys.argv[2])
+    path = Path(sys.argv[1])
     call = tflite_call(path) if path.suffix == ".tflite" else onnx_call(path)
-    for _ in range(WARM_UP):
-        call()
+    first = min(milliseconds(call) for _ in range(WARM_UP))
+    runs = max(FEWEST, min(MOST, int(1000 * SECONDS / first)))
     print(json.dumps([milliseconds(call) for _ in range(runs)]))
 
 
