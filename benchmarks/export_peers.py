@@ -88,15 +88,19 @@ Files = Iterator[tuple[str, str, Path]]
 """Kind of artifact (such as `ONNX int8`), who made it, and where it is."""
 
 
-def our_files(net: Net, noise: np.ndarray, folder: Path) -> Files:
+def our_files(net: Net, folder: Path) -> Files:
     kinds = {"tflite-fp32": "TFLite fp32", "tflite-int8": "TFLite int8", "onnx-fp32": "ONNX fp32",
              "onnx-int8": "ONNX int8"}  # fmt: skip
     form = ExportForm.of(net.ours())
+    noise = some_images(form.metadata.image_shape)
     for path, kind in write_artifacts(form, [FORMATS[name] for name in kinds], Samples(noise, None), folder):
         yield kinds[kind.name], "ours", path
 
 
-def keras_files(model: keras.Model, noise: np.ndarray, folder: Path) -> Files:
+def keras_files(net: Net, folder: Path) -> Files:
+    model = net.keras()
+    noise = some_images(model.input_shape[1:])
+
     def images() -> Iterator[list[np.ndarray]]:
         return ([image[None]] for image in noise)
 
@@ -110,21 +114,24 @@ def keras_files(model: keras.Model, noise: np.ndarray, folder: Path) -> Files:
     yield "ONNX fp32", "Keras", folder / "keras.onnx"
 
 
-def tf2onnx_files(model: keras.Model, noise: np.ndarray, folder: Path) -> Files:
+def tf2onnx_files(net: Net, folder: Path) -> Files:
+    model = net.keras()
     signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")]
     plain, integers = folder / "tf2onnx.onnx", folder / "tf2onnx-int8.onnx"
     tf2onnx.convert.from_keras(model, input_signature=signature, output_path=str(plain))
     yield "ONNX fp32", "tf2onnx", plain
-    quantization.quantize_static(plain, integers, Calibration(noise))
+    quantization.quantize_static(plain, integers, Calibration(some_images(model.input_shape[1:])))
     yield "ONNX int8", "tf2onnx", integers
 
 
-def torch_files(name: str, folder: Path) -> Files:
+def torch_files(net: Net, folder: Path) -> Files:
+    if not (net.torch and find_spec("torchvision")):
+        return
     import torch
     import torchvision
 
-    model = getattr(torchvision.models, name)(weights=None).eval()
-    side = 299 if name == "inception_v3" else 224
+    model = getattr(torchvision.models, net.torch)(weights=None).eval()
+    side = 299 if net.torch == "inception_v3" else 224
     torch.onnx.export(model, torch.zeros(1, 3, side, side), folder / "torch.onnx", external_data=False)
     yield "ONNX fp32", "PyTorch", folder / "torch.onnx"
 
@@ -141,17 +148,16 @@ class Calibration(quantization.CalibrationDataReader):
         return None if image is None else {"image": image[None]}
 
 
-def make_files(title: str, folder: Path) -> list[tuple[str, str, Path]]:
-    """In a process of its own, since TensorFlow keeps memory of every model that it has converted."""
-    net = NETS[title]
-    model = net.keras()
-    noise = np.random.default_rng(0).uniform(0, 255, (CALIBRATION_IMAGES, *model.input_shape[1:])).astype("float32")
+def some_images(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (CALIBRATION_IMAGES, *shape)).astype("float32")
+
+
+MAKERS = (our_files, keras_files, tf2onnx_files, torch_files)
+
+
+def make_files(title: str, maker: int, folder: Path) -> list[tuple[str, str, Path]]:
     with quiet():
-        files = [*our_files(net, noise, folder), *keras_files(model, noise, folder)]
-        files += tf2onnx_files(model, noise, folder)
-        if net.torch and find_spec("torchvision"):
-            files += torch_files(net.torch, folder)
-    return files
+        return list(MAKERS[maker](NETS[title], folder))
 
 
 def times_in_turn(paths: list[Path]) -> np.ndarray:
@@ -166,8 +172,10 @@ def milliseconds(path: Path) -> float:
 
 
 def measure(title: str, folder: Path) -> None:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        files = pool.submit(make_files, title, folder).result()
+    # Each maker in a process of its own: TensorFlow keeps memory of all that it has converted, some GB of VGG-16.
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        made = [pool.submit(make_files, title, maker, folder).result() for maker in range(len(MAKERS))]
+    files = [file for of_one in made for file in of_one]
     makers = [(kind, maker) for kind, maker, _ in files]
     times = dict(zip(makers, times_in_turn([path for *_, path in files]), strict=True))
     for kind, maker, path in files:

@@ -1,6 +1,7 @@
-"""`pocketzoo info`: a model's card, what its stages cost, and its layers."""
+"""`pocketzoo info`: a model's card, what its stages cost, and its layers; or what an artifact says of itself."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from ..zoo.cards import ModelCard
 from ..zoo.registry import model_card
 from . import console
+from .artifact_info import SUFFIXES, show_artifact
 from .options import Json
 
 if TYPE_CHECKING:
@@ -17,11 +19,14 @@ LAYER_HEADER = ("layer", "kind", "output", "kernel", "stride", "padding", "param
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")],
+    name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .tflite or .onnx file.")],
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer of the flat form.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a model's card, its endpoints, and what its stages cost."""
+    """Show a model's card, its endpoints, and what its stages cost; or how an artifact was made and what was proven."""
+    if Path(name).suffix in SUFFIXES:
+        show_artifact(Path(name), as_json=as_json)
+        return
     card = model_card(name)
     rows = _layer_table(card)
     if as_json:

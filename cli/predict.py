@@ -1,5 +1,6 @@
 """`pocketzoo predict`: what a model sees in pictures. Imports TensorFlow for Keras models only."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,12 @@ from .heavy import import_tensorflow
 from .options import Json, default_weights
 
 if TYPE_CHECKING:
-    from ..export import Artifact
+    from ..export import Artifact, Prediction
+
+FIELDS = {"segmentation": "share", "regression": "value"}
+"""What the figure of an answer is, where it is no probability."""
+PALETTE = [channel for index in range(256) for channel in (index * 67 % 256, index * 131 % 256, index * 197 % 256)]
+"""A colour for each class, far from those of its neighbours; the first is black."""
 
 
 def predict(
@@ -25,29 +31,62 @@ def predict(
         str | None,
         typer.Option(help="For a name: which weights, as `pocketzoo info NAME` lists them; the first if none."),
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Of a segmentation: a folder for its masks, PNG with a colour for each class.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Classify images with an exported artifact, a saved model, or one of the zoo by name."""
+    """Ask about images an exported artifact, a saved model, or one of the zoo by name."""
     from ..export.prediction import predict as predict_images
     from ..zoo.pixels import read_image
 
     opened = _opened(model, weights)
     height, width, channels = opened.input.image_shape
     pixels = (read_image(path, height=height, width=width, channels=channels) for path in images)
-    answers = [predict_images(opened, image).top(top)[0] for image in pixels]  # each may have a size of its own
+    predictions = [predict_images(opened, image) for image in pixels]  # each may have a size of its own
+    told = {path: _told(prediction, top) for path, prediction in zip(images, predictions, strict=True)}
+    if masks is not None:
+        _write_masks(masks, images, predictions)
+    field = FIELDS.get(predictions[0].task, "probability")
     if as_json:
         named = [
-            {"image": str(path), "top": [{"label": label, "probability": p} for label, p in answer]}
-            for path, answer in zip(images, answers, strict=True)
+            {"image": str(path), "top": [{"label": label, field: figure} for label, figure in answer]}
+            for path, answer in told.items()
         ]
         console.show_json(named)
         return
     rows = [
-        (path, label, f"{probability:.2%}")
-        for path, answer in zip(images, answers, strict=True)
-        for label, probability in answer
+        (path, label, f"{figure:.6g}" if field == "value" else f"{figure:.2%}")
+        for path, answer in told.items()
+        for label, figure in answer
     ]
-    console.show_table(("image", "label", "probability"), rows)
+    console.show_table(("image", "label", field), rows)
+
+
+def _told(prediction: "Prediction", top: int) -> list[tuple[str, float]]:
+    """What is shown of one image."""
+    if prediction.task == "segmentation":
+        return prediction.shares()[0][:top]
+    return prediction.values()[0] if prediction.task == "regression" else prediction.top(top)[0]
+
+
+def _write_masks(folder: Path, images: Sequence[Path], predictions: "Sequence[Prediction]") -> None:
+    """One PNG an image, under its name, whose values are the indices of the classes."""
+    from PIL import Image
+
+    from ..zoo.atomic import atomic_path
+
+    masks = [prediction.masks[0].astype("uint8") for prediction in predictions]
+    names = [path.stem for path in images]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"two images are called {twice!r}; their masks would have the same name.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, mask in zip(names, masks, strict=True):
+        picture = Image.fromarray(mask, mode="P")
+        picture.putpalette(PALETTE)
+        with atomic_path(folder / f"{name}.png") as temporary:
+            picture.save(temporary, format="PNG")
 
 
 def _opened(model: str, weights: str | None) -> "Artifact":

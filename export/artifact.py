@@ -15,6 +15,8 @@ from .tensors import TensorInfo
 if TYPE_CHECKING:
     import keras
 
+    from .certificate import Certificate
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -27,6 +29,8 @@ class Artifact:
     """What the artifact says of itself, or None if another tool made it."""
     invoke: Callable[[np.ndarray], np.ndarray]
     """The bare runtime call: one input tensor as `input` says, one output tensor as `output` says."""
+    certificate: "Certificate | None" = None
+    """What was proven of it when it was exported, or None if its file does not say."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Runs images, pixels 0..255 of shape `(count, height, width, channels)`, one after another.

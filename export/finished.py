@@ -24,8 +24,9 @@ class ConversionError(RuntimeError):
 def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Gives an empty directory beside `path`, which becomes `path` when the block ends.
 
-    A block that raises leaves `path` as it was. After a `ProofError` its directory is kept as `<path>.failed`, after
-    any other error it is removed; what is known of a `ConversionError` is kept as `<path>.failed.log`.
+    A block that raises leaves `path` as it was; one that ends removes what an earlier one left. After a
+    `ProofError` its directory is kept as `<path>.failed`, after any other error it is removed; what is known of a
+    `ConversionError` is kept as `<path>.failed.log`.
 
     Raises:
         InputError: `path` is in the way (without `overwrite`, or because it is no bundle), or another process is
@@ -42,6 +43,7 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
             yield folder
             folder.chmod(0o755)  # mkdtemp makes it private
             _replace(path, folder)
+            _forget_failure(path)
         except ProofError as error:
             failed = _failed(path)
             shutil.rmtree(failed, ignore_errors=True)
@@ -49,7 +51,7 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
             raise ProofError(f"{error} What was measured is in {failed}.") from error
         except ConversionError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            log = path.with_name(f"{path.name}.failed.log")
+            log = _failure_log(path)
             log.write_text("".join(traceback.format_exception(error.__cause__)), encoding="utf-8")
             raise ConversionError(f"{error} All that it said is in {log}.") from error.__cause__
         except OSError as error:
@@ -120,8 +122,18 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"{failed} is in the way: what fails its proof is kept under that name.")
 
 
+def _forget_failure(path: Path) -> None:
+    """Removes what an earlier export left that failed, now that one has not."""
+    shutil.rmtree(_failed(path), ignore_errors=True)
+    _failure_log(path).unlink(missing_ok=True)
+
+
 def _failed(path: Path) -> Path:
     return path.with_name(f"{path.name}.failed")
+
+
+def _failure_log(path: Path) -> Path:
+    return path.with_name(f"{path.name}.failed.log")
 
 
 def _is_bundle(path: Path) -> bool:

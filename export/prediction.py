@@ -36,9 +36,42 @@ class Prediction:
             [(self.labels[i], float(row[i])) for i in best] for row, best in zip(self.probabilities, order, strict=True)
         ]
 
+    @property
+    def masks(self) -> np.ndarray:
+        """Of a segmentation: the index of the most probable class at each place, `(count, height, width)`.
+
+        Raises:
+            InputError: The answers are no maps.
+        """
+        if self.task != "segmentation":
+            raise InputError(f"the answers of a {self.task} are no masks.")
+        return self.probabilities.argmax(axis=-1)
+
+    def shares(self) -> list[list[tuple[str, float]]]:
+        """Of a segmentation: for every image the classes in it, the largest first, each as (label, share of places).
+
+        Raises:
+            InputError: The answers are no maps.
+        """
+        counts = [np.bincount(mask.ravel(), minlength=len(self.labels)) for mask in self.masks]
+        return [
+            [(self.labels[i], float(row[i] / row.sum())) for i in np.argsort(-row, kind="stable") if row[i]]
+            for row in counts
+        ]
+
+    def values(self) -> list[list[tuple[str, float]]]:
+        """Of a regression: for every image all numbers, each as (name, number).
+
+        Raises:
+            InputError: The answers are no numbers.
+        """
+        if self.task != "regression":
+            raise InputError(f"the answers of a {self.task} are no numbers.")
+        return [list(zip(self.labels, map(float, row), strict=True)) for row in self.probabilities]
+
 
 def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> Prediction:
-    """Classifies images with an artifact from `load_artifact`, or with a Keras model.
+    """Asks about images an artifact from `load_artifact`, or a Keras model.
 
     Args:
         artifact_or_model: What to ask.

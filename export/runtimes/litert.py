@@ -6,6 +6,7 @@ import numpy as np
 
 from ...zoo.errors import InputError
 from ..artifact import Artifact
+from ..certificate import certificate_in_tflite
 from ..metadata import read_from_tflite
 from ..tensors import TensorInfo, check_signature, closed
 from .probe import check_survivable
@@ -44,7 +45,8 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
         interpreter.invoke()
         return interpreter.get_tensor(outputs[0]["index"])
 
-    return Artifact(path, image, tensor_info(outputs[0]), read_from_tflite(content), invoke)
+    told = read_from_tflite(content), invoke, certificate_in_tflite(content)
+    return Artifact(path, image, tensor_info(outputs[0]), *told)
 
 
 def open_unknown_tflite(path: Path, content: bytes, *, threads: int = 1) -> Artifact:

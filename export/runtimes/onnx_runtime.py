@@ -6,6 +6,7 @@ import numpy as np
 
 from ...zoo.errors import InputError
 from ..artifact import Artifact
+from ..certificate import certificate_in_onnx
 from ..metadata import read_from_onnx
 from ..tensors import TensorInfo, check_signature
 
@@ -52,9 +53,10 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
     def invoke(tensor: np.ndarray) -> np.ndarray:
         return session.run(None, {inputs[0].name: tensor})[0]
 
-    metadata = read_from_onnx(session.get_modelmeta().custom_metadata_map)
+    properties = session.get_modelmeta().custom_metadata_map
+    metadata, certificate = read_from_onnx(properties), certificate_in_onnx(properties)
     layout = metadata.layout if metadata else _likely_layout(inputs[0].shape)
-    return Artifact(path, _tensor(inputs[0], layout), _tensor(outputs[0], layout), metadata, invoke)
+    return Artifact(path, _tensor(inputs[0], layout), _tensor(outputs[0], layout), metadata, invoke, certificate)
 
 
 def _tensor(node, layout: str) -> TensorInfo:

@@ -80,6 +80,9 @@ def test_converter_that_fails_leaves_what_it_said(trained, tmp_path, monkeypatch
     log = (tmp_path / "out.failed.log").read_text()
     assert "op is beyond me" in log
     assert "to_tflite" in log
+    monkeypatch.undo()
+    export.export_model(trained, tmp_path / "out", targets=["mobile-gpu"])  # and once it does not, that is gone
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_disk_without_room_leaves_nothing_behind(trained_file, tmp_path):
