@@ -22,6 +22,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -97,7 +98,7 @@ def our_files(net: Net, folder: Path) -> Files:
         yield kinds[kind.name], "ours", path
 
 
-def keras_files(net: Net, folder: Path) -> Files:
+def keras_tflite_files(net: Net, folder: Path) -> Files:
     model = net.keras()
     noise = some_images(model.input_shape[1:])
 
@@ -110,6 +111,11 @@ def keras_files(net: Net, folder: Path) -> Files:
     integers = {"optimizations": [tf.lite.Optimize.DEFAULT], "representative_dataset": images}
     model.export(folder / "keras-int8.tflite", format="litert", verbose=False, **integers)
     yield "TFLite int8", "Keras", folder / "keras-int8.tflite"
+
+
+def keras_onnx_files(net: Net, folder: Path) -> Files:
+    model = net.keras()
+    model(some_images(model.input_shape[1:])[:1], training=False)
     model.export(folder / "keras.onnx", format="onnx", verbose=False)
     yield "ONNX fp32", "Keras", folder / "keras.onnx"
 
@@ -152,12 +158,29 @@ def some_images(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 255, (CALIBRATION_IMAGES, *shape)).astype("float32")
 
 
-MAKERS = (our_files, keras_files, tf2onnx_files, torch_files)
+MAKERS = {
+    "ours": our_files,
+    "Keras' TFLite": keras_tflite_files,
+    "Keras' ONNX": keras_onnx_files,
+    "tf2onnx": tf2onnx_files,
+    "PyTorch": torch_files,
+}
 
 
-def make_files(title: str, maker: int, folder: Path) -> list[tuple[str, str, Path]]:
+def make_files(title: str, maker: str, folder: Path) -> list[tuple[str, str, Path]]:
     with quiet():
         return list(MAKERS[maker](NETS[title], folder))
+
+
+def all_files(title: str, folder: Path) -> Files:
+    """Each maker in a process of its own: TensorFlow keeps memory of all that it has converted, and some want more than
+    there is."""
+    for maker in MAKERS:
+        try:
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                yield from pool.submit(make_files, title, maker, folder).result()
+        except BrokenProcessPool:
+            print(f"{title:16} {maker}: the process was ended before it was done, as it is when it is out of memory")
 
 
 def times_in_turn(paths: list[Path]) -> np.ndarray:
@@ -172,10 +195,7 @@ def milliseconds(path: Path) -> float:
 
 
 def measure(title: str, folder: Path) -> None:
-    # Each maker in a process of its own: TensorFlow keeps memory of all that it has converted, some GB of VGG-16.
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        made = [pool.submit(make_files, title, maker, folder).result() for maker in range(len(MAKERS))]
-    files = [file for of_one in made for file in of_one]
+    files = list(all_files(title, folder))
     makers = [(kind, maker) for kind, maker, _ in files]
     times = dict(zip(makers, times_in_turn([path for *_, path in files]), strict=True))
     for kind, maker, path in files:
