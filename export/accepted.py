@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from .tflite_graph import Node, tflite_nodes
+from .tflite.nodes import Node, tflite_nodes
 
 LISTS = Path(__file__).parent / "operators"
 UNKNOWN_FIX = "another layer; nothing that stands for it is known"

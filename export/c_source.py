@@ -7,7 +7,7 @@ from string import Template
 from .accepted import operator_list
 from .artifact import Artifact
 from .metadata import Metadata
-from .tflite_graph import tflite_nodes
+from .tflite.nodes import tflite_nodes
 
 HEADER = Template("""\
 // $model for TensorFlow Lite Micro, made by pocketzoo from the Keras weights $weights.

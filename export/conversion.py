@@ -12,12 +12,12 @@ from .form import ExportForm
 from .formats import FORMATS, Format
 from .layer_names import chosen_layers
 from .samples import Samples
-from .to_tflite import TfliteFiles
+from .tflite.to_tflite import TfliteFiles
 
 if TYPE_CHECKING:
     import onnx
 
-    from .onnx_integers import Quantizer
+    from .onnx.integers import Quantizer
 
 
 def write_artifacts(
@@ -74,13 +74,13 @@ class _OnnxFiles:
 
     @cached_property
     def floats(self) -> "onnx.ModelProto":
-        from .to_onnx import to_onnx
+        from .onnx.to_onnx import to_onnx
 
         return to_onnx(self.form)
 
     @cached_property
     def quantizer(self) -> "Quantizer":
-        from .onnx_integers import Quantizer
+        from .onnx.integers import Quantizer
 
         return Quantizer(self.floats, self.form, self.calibration, self.keep_float, self.work)
 
@@ -91,7 +91,7 @@ class _OnnxFiles:
         if kind.name == "onnx-fp32":
             return self.floats
         if kind.name == "onnx-fp16":
-            from .to_onnx import to_half
+            from .onnx.to_onnx import to_half
 
             return to_half(self.floats, self.form)
         if self.form.activation_bits is None:
@@ -101,6 +101,6 @@ class _OnnxFiles:
                 f"{self.form.metadata.model} was trained for integers on grids with a zero point of their own; "
                 f"{kind.name} has grids around 0, so make it of the model before that training."
             )
-        from .onnx_integers import to_trained_integers
+        from .onnx.integers import to_trained_integers
 
         return to_trained_integers(self.floats, self.form)

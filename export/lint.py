@@ -15,7 +15,7 @@ from .edge_forms.table import FORMS, edge_form
 from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from .samples import Samples
 from .targets import TARGETS, list_targets
-from .tflite_graph import tflite_nodes
+from .tflite.nodes import tflite_nodes
 
 if TYPE_CHECKING:
     import keras
@@ -123,7 +123,7 @@ def _asked_of_micro(content: bytes, form: "ExportForm") -> tuple[tuple[Refusal, 
 
 def _converted(form: "ExportForm", format_name: str) -> bytes:
     """With ranges of noise where it takes some: which they are does not matter here."""
-    from .to_tflite import to_tflite
+    from .tflite.to_tflite import to_tflite
 
     noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *form.metadata.image_shape))
     return to_tflite(form, format_name, Samples(noise, None))

@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as tflite
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..zoo.errors import InputError, describe
-from .tflite_file import packed, unpacked
+from .tflite.file import packed, unpacked
 
 KEY = "pocketzoo"
 

@@ -10,8 +10,8 @@ from ..artifact import load_artifact
 from ..manifest import Check, Gate
 from ..proof import judge
 from ..runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
-from ..tflite_file import packed, unpacked
-from ..tflite_graph import tflite_nodes
+from ..tflite.file import packed, unpacked
+from ..tflite.nodes import tflite_nodes
 from .budget import within_budget
 from .subject import Subject
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from ..accepted import Refusal, in_few_words
 from ..manifest import Check, Gate
 from ..metadata import append_labels
-from ..tflite_graph import Node, tflite_nodes
+from ..tflite.nodes import Node, tflite_nodes
 from .budget import within_budget, within_tolerance
 from .other_form import fitted, proven
 from .subject import Subject

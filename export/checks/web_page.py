@@ -8,7 +8,7 @@ from pathlib import Path
 from ..formats import FORMATS
 from ..manifest import Check, Gate
 from ..metadata import Metadata
-from ..tflite_graph import tflite_nodes
+from ..tflite.nodes import tflite_nodes
 from .subject import Subject
 
 PAGE = "index.html"

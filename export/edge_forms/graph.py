@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
-from ..tflite_file import packed, unpacked
+from ..tflite.file import packed, unpacked
 
 CHANNELS = 3
 """Axis of the channels in a map."""

@@ -9,8 +9,8 @@ import pytest
 
 from pocketzoo import export, zoo
 from pocketzoo.export.certificate import ENTRY, PROPERTY, certificate_in_tflite
-from pocketzoo.export.tflite_file import unpacked
-from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.export.tflite.file import unpacked
+from pocketzoo.export.tflite.to_tflite import to_tflite
 
 FILES = ["lenet5-fp32.tflite", "lenet5-int8.tflite", "lenet5-fp32.onnx", "lenet5-int8.onnx"]
 each_file = pytest.mark.parametrize("file", FILES)

@@ -23,7 +23,7 @@ from pocketzoo.export.checks.subject import Subject
 from pocketzoo.export.checks.table import checked
 from pocketzoo.export.graphs import TFLITE_NAMES
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
-from pocketzoo.export.tflite_graph import tflite_nodes
+from pocketzoo.export.tflite.nodes import tflite_nodes
 from pocketzoo.layers import SpatialAttention
 
 LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")

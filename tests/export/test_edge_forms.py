@@ -15,8 +15,8 @@ from pocketzoo.export.form import ExportForm
 from pocketzoo.export.metadata import append_labels
 from pocketzoo.export.runtimes.litert import open_tflite
 from pocketzoo.export.samples import Samples
-from pocketzoo.export.tflite_graph import tflite_nodes
-from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.export.tflite.nodes import tflite_nodes
+from pocketzoo.export.tflite.to_tflite import to_tflite
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 12, 4))
 

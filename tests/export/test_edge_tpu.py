@@ -8,7 +8,7 @@ from pocketzoo import zoo
 from pocketzoo.export.artifact import load_artifact
 from pocketzoo.export.checks import edge_tpu
 from pocketzoo.export.lint import lint
-from pocketzoo.export.tflite_graph import tflite_nodes
+from pocketzoo.export.tflite.nodes import tflite_nodes
 
 
 def test_what_is_not_on_the_list_is_refused_with_the_fix(tmp_path):

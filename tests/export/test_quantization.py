@@ -15,8 +15,8 @@ from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.layer_names import chosen_layers, layers_of
 from pocketzoo.export.samples import Samples
-from pocketzoo.export.tflite_graph import tflite_nodes
-from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.export.tflite.nodes import tflite_nodes
+from pocketzoo.export.tflite.to_tflite import to_tflite
 from pocketzoo.layers import PixelNormalization
 
 INTEGERS = [FORMATS[name] for name in ("tflite-int8", "tflite-int16x8", "onnx-int8", "onnx-int8-tensorrt")]

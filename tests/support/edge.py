@@ -11,7 +11,7 @@ from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.proof import Reference
 from pocketzoo.export.samples import Samples
-from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.export.tflite.to_tflite import to_tflite
 
 
 def net(*layers, shape=(8, 8, 4), classes=4):

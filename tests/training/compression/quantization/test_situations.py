@@ -12,9 +12,9 @@ from pocketzoo import zoo
 from pocketzoo.export.form import ExportForm, weights_sha256
 from pocketzoo.export.integer_form import activation_bits, with_rounded_kernels
 from pocketzoo.export.metadata import Metadata
-from pocketzoo.export.onnx_integers import to_trained_integers
-from pocketzoo.export.to_onnx import to_onnx
-from pocketzoo.export.to_tflite import to_tflite
+from pocketzoo.export.onnx.integers import to_trained_integers
+from pocketzoo.export.onnx.to_onnx import to_onnx
+from pocketzoo.export.tflite.to_tflite import to_tflite
 from pocketzoo.layers import ConvNormAct, FakeQuantize, PixelNormalization, SqueezeExcite, UpBlock
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
 

@@ -7,13 +7,13 @@ import tf2onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from ..zoo.errors import InputError
+from ...zoo.errors import InputError
+from ..form import ExportForm
+from ..making import artifact_metadata
+from ..metadata import KEY, Metadata
+from ..quiet import quiet
 from .flattening import fold_flattening
-from .form import ExportForm
-from .making import artifact_metadata
-from .metadata import KEY, Metadata
 from .node_names import name_by_constants
-from .quiet import quiet
 from .tf2onnx_optimizers import plain_optimizing
 
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes

@@ -2,7 +2,7 @@
 
 import onnx
 
-from .layer_names import layers_of
+from ..layer_names import layers_of
 from .qdq import KERNEL_AXES
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
-from ..zoo.errors import InputError
-from .layer_names import layers_of
-from .tflite_file import packed, unpacked
+from ...zoo.errors import InputError
+from ..layer_names import layers_of
+from .file import packed, unpacked
 
 BIASED = {
     tflite.BuiltinOperator.CONV_2D: 2,

@@ -8,15 +8,15 @@ import onnx
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from .form import ExportForm
+from ..form import ExportForm
+from ..layer_names import chosen_layers, matching
+from ..making import artifact_metadata
+from ..quantization_noise import noisiest_layers
+from ..quiet import quiet
+from ..samples import Samples
 from .integer_pixels import IMAGE_GRID, with_integer_pixels
-from .layer_names import chosen_layers, matching
-from .making import artifact_metadata
 from .qdq import with_integer_kernels
-from .quantization_noise import noisiest_layers
-from .quiet import quiet
-from .samples import Samples
-from .tapped_onnx import tapped_in_both
+from .tapped import tapped_in_both
 from .to_onnx import finished
 
 # TensorRT takes grids that are symmetric around 0, and biases in floats:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as tflite
 
-from .graphs import tflite_name
-from .layer_names import layers_of
-from .tflite_file import unpacked
+from ..graphs import tflite_name
+from ..layer_names import layers_of
+from .file import unpacked
 
 
 @dataclass(frozen=True)

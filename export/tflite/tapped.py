@@ -4,8 +4,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from .runtimes.litert import tensor_info
-from .tensors import TensorInfo
+from ..runtimes.litert import tensor_info
+from ..tensors import TensorInfo
 
 
 class TappedTFLite:

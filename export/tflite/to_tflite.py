@@ -7,18 +7,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
-from ..zoo.errors import InputError
+from ...zoo.errors import InputError
+from ..form import ExportForm, Traced
+from ..layer_names import chosen_layers, matching
+from ..making import artifact_metadata
+from ..metadata import embed_in_tflite
+from ..quantization_noise import noisiest_layers
+from ..quiet import quiet
+from ..samples import Samples
 from .convolved_pixels import convolved_pixels
-from .form import ExportForm, Traced
-from .integer_tflite import check_integers, check_ranges, fit_for_16_bits
-from .layer_names import chosen_layers, matching
-from .making import artifact_metadata
-from .metadata import embed_in_tflite
+from .integers import check_integers, check_ranges, fit_for_16_bits
 from .mirrored_hard_sigmoid import mirrored_hard_sigmoid
-from .quantization_noise import noisiest_layers
-from .quiet import quiet
-from .samples import Samples
-from .tapped_tflite import TappedTFLite, computed_tensors
+from .tapped import TappedTFLite, computed_tensors
 
 OpsSet = tf.lite.OpsSet
 INTEGERS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 16}

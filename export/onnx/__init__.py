@@ -1,0 +1,1 @@
+"""ONNX files: from the export form, in floats and in integers."""
