@@ -1,6 +1,5 @@
 """Exporting a model: convert, prove every artifact on its runtime, and put them in a directory with a manifest."""
 
-import gzip
 import hashlib
 import os
 import platform
@@ -22,6 +21,7 @@ from .checks.table import checked
 from .finished import check_free, converting, finished_directory
 from .formats import Format
 from .graphs import operators
+from .gzipped import gzipped_size
 from .manifest import ArtifactRecord, Check, Gate, Manifest, Tensor
 from .measures import MEASURES
 from .metadata import Metadata
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 200
 NOISE_IMAGES = 16
-GZIP_LEVEL = 6
-"""Of the tool when nothing is said; 9 takes twice the time for a thousandth of the size."""
 TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim", "onnxruntime", "ai-edge-litert", "numpy", "pocketzoo")
 
 
@@ -271,7 +269,7 @@ def _record(
         format=kind.name,
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
-        gzip_bytes=len(gzip.compress(content, compresslevel=GZIP_LEVEL)),
+        gzip_bytes=gzipped_size(content),
         noise_db=metadata.making.noise_db,
         **told,
     )

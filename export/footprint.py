@@ -1,6 +1,5 @@
 """What a model costs where it runs: the sizes of its files and the measured time of an image."""
 
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from .artifact import open_own
 from .conversion import write_artifacts
 from .form import ExportForm
 from .formats import FORMATS, Format
+from .gzipped import gzipped_size
 from .integer_form import activation_bits
 from .latency import side_by_side
 from .samples import Samples
@@ -38,7 +38,7 @@ class FileSize:
     def of(cls, path: Path) -> "FileSize":
         """Of the file at `path`."""
         content = path.read_bytes()
-        return cls(len(content), len(gzip.compress(content)))
+        return cls(len(content), gzipped_size(content))
 
 
 @dataclass(frozen=True)

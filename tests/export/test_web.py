@@ -59,7 +59,10 @@ def test_page_knows_the_model_and_the_files_beside_it(bundle, manifest, digits):
     assert (told["model"], told["task"], tuple(told["labels"])) == ("lenet5", "classification", digits.labels)
     assert told["image_shape"] == [32, 32, 1]
     sizes = {record.file: record.bytes for record in manifest.artifacts if "web" in record.targets}
-    assert {file["name"]: file["bytes"] for file in told["files"]} == sizes
+    told_sizes = {file["name"]: file["bytes"] for file in told["files"]}
+    assert told_sizes.keys() == sizes.keys()
+    # What was proven is put into the files later, the page's own proof among it: some kB that its MB do not show.
+    assert all(0 < sizes[name] - told_sizes[name] < 8000 for name in sizes)
     assert "1.30.0" in page
 
 
