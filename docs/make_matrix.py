@@ -199,11 +199,11 @@ def shown(cell: Cell | None) -> str:
 HEAD = """# Every model on every target
 
 Made by `make matrix`; do not edit. Each model has its default width, and its default size where no other stands with
-it (those of more than 20 billion multiply-adds have half of it). An artifact stands with its size, the
-share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds of one image on one
-thread of an x86 server, in the first runtime of its target; and what TensorFlow Lite Micro needs for its arena, and
-what Vela estimates for the NPU. All that a target puts an artifact to must pass, by the bars of every export; what
-fails is in bold.
+it (those of more than 20 billion multiply-adds have half of it). An artifact stands with its size, the share of 50
+pictures, or of their places, on which it agrees with Keras, and the median milliseconds of one image on one thread of
+an x86 server, in the first runtime of its target, beside other work of the machine; and what TensorFlow Lite Micro
+needs for its arena, and what Vela estimates for the NPU. All that a target puts an artifact to must pass, by the bars
+of every export; what fails is in bold.
 
 No weights are downloaded: a model has random ones, and a last layer solved for what the others make of pictures of
 coloured squares, so that its answers are right and an artifact that errs is found out. What integers cost a trained net
