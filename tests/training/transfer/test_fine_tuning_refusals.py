@@ -1,0 +1,84 @@
+"""What fine-tuning refuses, and what it says then."""
+
+import pytest
+from support.transfer import BRIEF, lenet, moved_stages, values, with_tasks
+
+from pocketzoo import training, zoo
+from pocketzoo.training.transfer.stages import stages_of
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        ({"unfreeze_from": "stage9"}, {}, "unknown stage of lenet5 'stage9': did you mean stage"),
+        ({"mode": "gradual", "epochs": 2}, {}, "epochs is 2, but 3 stages of lenet5 are unfrozen one by one"),
+        ({}, {"classes": 3}, r"answers 3 classes, but digits has 10; .*zoo.replace_head\(model"),
+        ({}, {"labels": list("9876543210")}, r"answers \['9', .*labels=data.labels"),
+        ({}, {"head": "embedding"}, "embedding"),
+    ],
+)
+def test_what_cannot_be_fine_tuned_says_what_is_allowed(small_digits, changes, arguments, message):
+    model = lenet(**arguments)
+    before = values(model)
+    with pytest.raises(zoo.InputError, match=message):
+        training.fine_tune(model, small_digits, BRIEF.changed(**changes), verbose=False)
+    assert moved_stages(model, before) == []
+
+
+@pytest.mark.parametrize("tasks", ["multi_label", {"digit": "classification", "value": "regression"}])
+def test_linear_probe_of_anything_but_a_classification_is_refused(small_digits, tasks):
+    data = with_tasks(small_digits, tasks)
+    model = lenet(head=tasks, labels=data.labels)
+    kinds = " and ".join(tasks.values()) if isinstance(tasks, dict) else tasks
+    with pytest.raises(zoo.InputError, match=f"a classification by a dense layer; lenet5 has {kinds}"):
+        training.fine_tune(model, data, BRIEF.changed(mode="linear_probe"), verbose=False)
+
+
+def test_gradual_unfreezing_of_no_stage_is_refused(small_digits):
+    """A decoder is trained from the beginning, with the head."""
+    from pocketzoo.training.transfer.fine_tuning import _plan
+
+    model = zoo.create_model("unet_mobilenet_v2", input_shape=(32, 32, 1), classes=2)
+    backbone = [stage for stage in stages_of(model) if stage.in_backbone]
+    with pytest.raises(zoo.InputError, match="'decoder1'; no stage of the backbone comes after that"):
+        list(_plan(model, backbone, BRIEF.changed(mode="gradual", unfreeze_from="decoder1")))
+
+
+def test_model_of_which_all_is_frozen_is_refused(small_digits):
+    model = lenet()
+    model.trainable = False
+    with pytest.raises(zoo.InputError, match="lenet5: nothing is left to train"):
+        training.fine_tune(model, small_digits, BRIEF, verbose=False)
+
+
+def test_features_that_find_no_room_stop_with_a_sentence(small_digits, monkeypatch, tmp_path):
+    from pocketzoo.training.transfer import frozen_trunk
+
+    def full(batches, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(frozen_trunk, "write_feature_maps", full)
+    with pytest.raises(zoo.InputError, match=r"features cannot be kept in .*run: No space left on device"):
+        training.fine_tune(lenet(), small_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    left = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert left == ["environment.json", "pocketzoo-run.json", "recipe.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mode": "feature_extraction", "head_epochs": 0}, "head_epochs is 0, but feature_extraction trains nothing"),
+        ({"mode": "finetune"}, "mode: unknown value 'finetune': did you mean fine_tune"),
+        ({"layer_decay": 1.5}, "layer_decay: .* less than or equal to 1"),
+        ({"head_epoch": 3}, "head_epoch: unknown field 'head_epoch': did you mean head_epochs"),
+    ],
+)
+def test_impossible_recipes_name_the_field(fields, message):
+    with pytest.raises(zoo.InputError, match=message):
+        training.FineTuneRecipe(**fields)
+
+
+def test_recipe_goes_through_its_file(tmp_path):
+    recipe = training.FineTuneRecipe(mode="gradual", unfreeze_from="stage2", l2_sp=0.1)
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    assert training.FineTuneRecipe.load(tmp_path / "recipe.yaml") == recipe
