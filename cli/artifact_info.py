@@ -98,7 +98,8 @@ def _gate_rows(certificate: "Certificate") -> list[tuple[str, ...]]:
 def _tensor(tensor: Any) -> str:
     shape = "x".join("any" if side is None else str(side) for side in tensor.shape)
     grid = "" if tensor.scale is None else f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
-    return f"{tensor.name}: {shape} {tensor.layout} {tensor.dtype}{grid}"
+    layout = f"{tensor.layout} " if len(tensor.shape) == len(tensor.layout) else ""
+    return f"{tensor.name}: {shape} {layout}{tensor.dtype}{grid}"
 
 
 def _images(images: "ImagesRecord | None") -> str:
