@@ -15,7 +15,7 @@ from .subject import Subject
 from .web_page import INSTALL, PACKAGES, PAGE, page
 
 PROOF = Path(__file__).parents[1] / "web" / "proof.js"
-LEAST_IMAGES, SECONDS = 4, 10
+LEAST_IMAGES, SECONDS = 4, 3
 """So many images are run on a GPU at least, and further ones for so long: in software it takes seconds for one."""
 
 

@@ -8,7 +8,7 @@ from ..proof import prove
 from ..runtimes.litert import open_tflite
 from .subject import Subject
 
-SECONDS = 10
+SECONDS = 3
 """For all images without XNNPACK, with which they have been run already: LiteRT is slow then."""
 
 

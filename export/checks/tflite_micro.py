@@ -17,7 +17,7 @@ from .subject import Subject
 
 NAME = "TensorFlow Lite Micro"
 MOST_IMAGES, LEAST_IMAGES = 200, 8
-SECONDS = 60
+SECONDS = 20
 """For all images together: its kernels are not optimised here, and where one image takes long fewer are run."""
 
 

@@ -20,7 +20,7 @@ REFUSED = re.compile(r"not supported by GPU delegate:\n(.*?)\n\d+ operations", r
 SWIFTSHADER = ("/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib64/chromium-browser/vk_swiftshader_icd.json")
 """Where Debian and Fedora put what Chromium brings: Vulkan's loader, and a GPU in software."""
 
-LEAST_IMAGES, SECONDS = 4, 10
+LEAST_IMAGES, SECONDS = 4, 3
 """So many images are run at least, and further ones for so long: in software a GPU takes seconds for one."""
 
 
