@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 FIELDS = {"segmentation": "share", "regression": "value"}
 """What the figure of an answer is, where it is no probability."""
-PALETTE = [channel for index in range(256) for channel in (index * 67 % 256, index * 131 % 256, index * 197 % 256)]
+MOST_CLASSES = 256
+PALETTE = [
+    channel for index in range(MOST_CLASSES) for channel in (index * 67 % 256, index * 131 % 256, index * 197 % 256)
+]
 """A colour for each class, far from those of its neighbours; the first is black."""
 
 
@@ -41,23 +44,25 @@ def predict(
     from ..zoo.pixels import read_image
 
     opened = _opened(model, weights)
+    pictures = [None] * len(images) if masks is None else _pictures(masks, images)
     height, width, channels = opened.input.image_shape
-    pixels = (read_image(path, height=height, width=width, channels=channels) for path in images)
-    predictions = [predict_images(opened, image) for image in pixels]  # each may have a size of its own
-    told = {path: _told(prediction, top) for path, prediction in zip(images, predictions, strict=True)}
-    if masks is not None:
-        _write_masks(masks, images, predictions)
-    field = FIELDS.get(predictions[0].task, "probability")
+    told = []
+    for path, picture in zip(images, pictures, strict=True):  # one by one: each may have a size of its own
+        prediction = predict_images(opened, read_image(path, height=height, width=width, channels=channels))
+        told.append((path, _told(prediction, top)))
+        if picture is not None:
+            _write_mask(picture, prediction)
+    field = FIELDS.get(prediction.task, "probability")
     if as_json:
         named = [
             {"image": str(path), "top": [{"label": label, field: figure} for label, figure in answer]}
-            for path, answer in told.items()
+            for path, answer in told
         ]
         console.show_json(named)
         return
     rows = [
         (path, label, f"{figure:.6g}" if field == "value" else f"{figure:.2%}")
-        for path, answer in told.items()
+        for path, answer in told
         for label, figure in answer
     ]
     console.show_table(("image", "label", field), rows)
@@ -70,23 +75,29 @@ def _told(prediction: "Prediction", top: int) -> list[tuple[str, float]]:
     return prediction.values()[0] if prediction.task == "regression" else prediction.top(top)[0]
 
 
-def _write_masks(folder: Path, images: Sequence[Path], predictions: "Sequence[Prediction]") -> None:
-    """One PNG an image, under its name, whose values are the indices of the classes."""
-    from PIL import Image
-
-    from ..zoo.atomic import atomic_path
-
-    masks = [prediction.masks[0].astype("uint8") for prediction in predictions]
+def _pictures(folder: Path, images: Sequence[Path]) -> list[Path]:
+    """Where the mask of each image is put, under its name."""
     names = [path.stem for path in images]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise InputError(f"two images are called {twice!r}; their masks would have the same name.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, mask in zip(names, masks, strict=True):
-        picture = Image.fromarray(mask, mode="P")
-        picture.putpalette(PALETTE)
-        with atomic_path(folder / f"{name}.png") as temporary:
-            picture.save(temporary, format="PNG")
+    return [folder / f"{name}.png" for name in names]
+
+
+def _write_mask(path: Path, prediction: "Prediction") -> None:
+    """A PNG whose values are the indices of the classes, each of which has a colour."""
+    from PIL import Image
+
+    from ..zoo.atomic import atomic_path
+
+    (mask,) = prediction.masks
+    if len(prediction.labels) > MOST_CLASSES:
+        raise InputError(f"there are {len(prediction.labels)} classes; a mask in PNG holds {MOST_CLASSES} at most.")
+    picture = Image.fromarray(mask.astype("uint8"))
+    picture.putpalette(PALETTE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def _opened(model: str, weights: str | None) -> "Artifact":

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ..zoo.atomic import atomic_path
 from ..zoo.errors import InputError, describe
@@ -20,6 +20,8 @@ from .metadata import KEY, ImagesRecord, Record
 
 ENTRY = "proof.json"
 PROPERTY = f"{KEY}.proof"
+PROPERTY_TAG = bytes([14 << 3 | 2])
+"""Of `metadata_props`, field 14 of ONNX's `ModelProto`, https://protobuf.dev/programming-guides/encoding."""
 MOST_BYTES = 2**24
 """Of a certificate that is read: a zip may hold a thousand times of what it is long."""
 
@@ -40,7 +42,7 @@ class Circumstances(Record):
 class Certificate(Record):
     """What was proven of an artifact; what it says of how it was made is in its metadata."""
 
-    model_bytes: int
+    model_bytes: int = Field(gt=0)
     """The first so many bytes of the file are what was proven."""
     model_sha256: str
     """Of these."""
@@ -56,9 +58,14 @@ class Certificate(Record):
     circumstances: Circumstances
 
     def holds(self, path: str | Path) -> bool:
-        """Whether the model in the file at `path` is still the one that was proven."""
+        """Whether the model in the file at `path` is still the one that was proven.
+
+        It tells of changes, not of forgery: who rewrites the model can write another certificate.
+        """
         with Path(path).open("rb") as file:
-            return hashlib.sha256(file.read(self.model_bytes)).hexdigest() == self.model_sha256
+            model, rest = file.read(self.model_bytes), file.read()
+        alone = Path(path).suffix != ".onnx" or _is_one_property(rest)
+        return alone and hashlib.sha256(model).hexdigest() == self.model_sha256
 
 
 def certify(path: Path, **proven: Any) -> bytes:
@@ -99,6 +106,19 @@ def _enclosed(content: bytes, certificate: Certificate, suffix: str) -> bytes:
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(zipfile.ZipInfo(ENTRY), text, compress_type=zipfile.ZIP_DEFLATED)
     return file.getvalue()
+
+
+def _is_one_property(rest: bytes) -> bool:
+    """Whether what follows the model of an ONNX file is one property: any other field would change the model."""
+    if rest[:1] != PROPERTY_TAG:
+        return False
+    length, place = 0, 1
+    while place < len(rest):  # seven bits a byte, the lowest first, until one has no eighth
+        length |= (rest[place] & 127) << 7 * (place - 1)
+        place += 1
+        if rest[place - 1] < 128:
+            return len(rest) == place + length
+    return False
 
 
 def certificate_in_tflite(content: bytes) -> Certificate | None:

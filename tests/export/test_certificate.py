@@ -59,6 +59,24 @@ def test_model_that_was_changed_since_then_is_told(file, bundle, tmp_path):
     assert not export.load_artifact(tmp_path / file).certificate.holds(tmp_path / file)
 
 
+def test_what_is_added_to_an_onnx_file_changes_its_model(bundle, tmp_path):
+    """Pieces of a protocol buffer are merged: another node would be one more of the same graph."""
+    path = tmp_path / "model.onnx"
+    content = (bundle / "lenet5-fp32.onnx").read_bytes()
+    certificate = export.load_artifact(bundle / "lenet5-fp32.onnx").certificate
+    added = [
+        onnx.ModelProto(doc_string="x").SerializeToString(),
+        onnx.ModelProto(graph=onnx.GraphProto(name="y")).SerializeToString(),
+    ]
+    for more in (*added, b"\x72", b"\x72\x80"):
+        path.write_bytes(content + more)
+        assert not certificate.holds(path)
+        path.write_bytes(content[: certificate.model_bytes] + more)
+        assert not certificate.holds(path)
+    path.write_bytes(content)
+    assert certificate.holds(path)
+
+
 def weights(path):
     """Of the largest kernel, as they stand in the file."""
     if path.suffix == ".onnx":
