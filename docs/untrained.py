@@ -10,6 +10,8 @@ from pocketzoo.training.tasks import tasks_of
 
 FITTED, CALIBRATING, EVALUATING = 300, 32, 50
 """Images."""
+NORMED = 8
+"""Images that statistics are taken of; all that a net computes of them is in memory at once."""
 KINDS = {"classification": 10, "segmentation": 3}
 """Of images, or of places in them."""
 CELLS, CHANCE = 4, 0.25
@@ -87,7 +89,7 @@ def as_if_trained(model: keras.Model, images: np.ndarray, labels: np.ndarray) ->
     flat = zoo.flatten_model(model)
     last = [layer for layer in flat.layers if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)][-1]
     trunk = keras.Model(flat.input, last._inbound_nodes[-1].input_tensors[0])  # the one of the flat model
-    set_norms(flat, images[:32])
+    set_norms(flat, images[:NORMED])
     features, right = rows_of(trunk.predict(images, batch_size=16, verbose=0), labels)
     classes = last.kernel.shape[-1]
     wanted = SHARPNESS * (np.eye(classes)[right] - 1 / classes)
