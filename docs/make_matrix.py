@@ -38,9 +38,9 @@ FACTS = {
     "sram_bytes": lambda count: f"SRAM {count / 1e3:.4g} kB",
 }
 """What targets say of an artifact that is shown, and how."""
-MOST = 20e9
-"""Multiply-adds of one image. Larger models are measured at half the height and width: in the kernels of TensorFlow
-Lite Micro, which are made to be small, one image would take them minutes."""
+MOST = 5e9
+"""Multiply-adds of one image. Larger models are measured at half the height and width: with activations of 16 bits, or
+in TensorFlow Lite Micro, whose kernels are made to be small, one image would take them from five seconds to minutes."""
 
 Cell = dict[str, Any]
 """`artifacts`, each with its figures, or `reason`: why there are none."""
@@ -196,14 +196,14 @@ def shown(cell: Cell | None) -> str:
     return "<br>".join(lines)
 
 
-HEAD = """# Every model on every target
+HEAD = f"""# Every model on every target
 
-Made by `make matrix`; do not edit. Each model has its default width, and its default size where no other stands with
-it (those of more than 20 billion multiply-adds have half of it). An artifact stands with its size, the share of 50
-pictures, or of their places, on which it agrees with Keras, and the median milliseconds of one image on one thread of
-an x86 server, in the first runtime of its target, beside other work of the machine; and what TensorFlow Lite Micro
-needs for its arena, and what Vela estimates for the NPU. All that a target puts an artifact to must pass, by the bars
-of every export; what fails is in bold.
+Made by `make matrix`; do not edit. Each model has its default width, and its default size where no other stands
+with it (those of more than {MOST / 1e9:.0f} billion multiply-adds have half of it). An artifact stands with its size,
+the share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds of one
+image on one thread of an x86 server, in the first runtime of its target, beside other work of the machine; and what
+TensorFlow Lite Micro needs for its arena, and what Vela estimates for the NPU. All that a target puts an artifact
+to must pass, by the bars of every export; what fails is in bold.
 
 No weights are downloaded: a model has random ones, and a last layer solved for what the others make of pictures of
 coloured squares, so that its answers are right and an artifact that errs is found out. What integers cost a trained net
