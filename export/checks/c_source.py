@@ -11,6 +11,7 @@ from ..artifact import load_artifact
 from ..c_source import c_name, write_c_source
 from ..manifest import Check, Gate
 from ..metadata import Metadata
+from ..processes import ended
 from ..runtimes.tflite_micro import RefusedError, smallest_arena
 from ..tensors import TensorInfo
 from .subject import Subject
@@ -82,7 +83,7 @@ def _compiled_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[st
         main, program = Path(folder, "main.cc"), Path(folder, "program")
         main.write_text(PROGRAM.format(stem=source.stem, namespace=c_name(source.stem)), encoding="ascii")
         command = [compiler, *OPTIONS, f"-I{source.parent}", main, source, "-o", program]
-        built = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+        built = ended(compiler, command)
         if built.returncode:
             raise RuntimeError(f"{compiler} does not compile it: {built.stderr.strip()}")
         done = subprocess.run([program], check=True, capture_output=True)

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from ..accepted import Refusal, in_few_words
 from ..manifest import Check, Gate
 from ..metadata import append_labels
+from ..processes import ended
 from ..tflite.nodes import Node, tflite_nodes
 from .budget import within_budget, within_tolerance
 from .other_form import fitted, proven
@@ -109,7 +110,7 @@ def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
         }
         words = [word for option in options.items() for word in option]
         command = [sys.executable, "-P", "-m", "ethosu.vela", str(path), *words]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+        done = ended("Vela", command)
         if done.returncode:
             raise VelaError(_last_words(done))
         (compiled,), (summary,) = Path(folder).glob("*_vela.tflite"), Path(folder).glob("*_summary_*.csv")

@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from ..processes import ended
+
 ALIGNMENT = 16
 """Of arenas, in bytes."""
 MOST_ARENA = 2**29
@@ -72,9 +74,7 @@ def run_in_micro(model: bytes, tensors: np.ndarray, arena_bytes: int = MOST_AREN
 
 def _in_a_process(*arguments: str) -> str:
     """What it prints."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", __name__, *arguments], capture_output=True, text=True, errors="replace"
-    )
+    done = ended("TensorFlow Lite Micro", [sys.executable, "-P", "-m", __name__, *arguments])
     if done.returncode:
         raise RefusedError(_last_words(done), len(done.stdout.splitlines()))
     return done.stdout

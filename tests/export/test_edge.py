@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.edge import failed, net, subject_of
 
 from pocketzoo import export, zoo
-from pocketzoo.export import accepted, c_source
+from pocketzoo.export import accepted, c_source, processes
 from pocketzoo.export.artifact import load_artifact
 from pocketzoo.export.checks import c_source as c_source_check
 from pocketzoo.export.checks import tflite_micro, vela
@@ -218,6 +218,22 @@ def test_what_vela_does_not_compile_fails_with_its_last_words(tmp_path, monkeypa
     assert list(failed(check)) == ["compiles"]
     assert "Nowhere" in failed(check)["compiles"]
     assert check.files == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("tflite-micro", "TensorFlow Lite Micro"),
+        ("vela-u55", "Vela"),
+        pytest.param("c-source", "g++", marks=needs_compiler),
+    ],
+)
+def test_tool_that_does_not_end_fails(name, tool, tmp_path, monkeypatch):
+    subject = subject_of(net(), tmp_path)
+    monkeypatch.setattr(c_source_check, "_arena", lambda _: None)  # another tool
+    monkeypatch.setattr(processes, "MOST_SECONDS", 0.01)
+    check = checked(name, subject)
+    assert failed(check) == {"ran": f"{tool} gave no answer within 0.01 s"}
 
 
 def test_edge_tpu_is_asked_by_its_list_only(checks):
