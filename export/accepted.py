@@ -1,7 +1,7 @@
 """Which operators a runtime accepts: lists as data in `operators/`, each with its source. Imports no TensorFlow."""
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -72,17 +72,19 @@ class OperatorList(BaseModel):
     def refused(self, content: bytes) -> "Iterator[Refusal]":
         """The operators of a TFLite file that are not accepted, in the order in which they run, but for one that may
         be left to the processor."""
-        ending = self.left_to_processor(content)
-        for node in tflite_nodes(content):
+        nodes = list(tflite_nodes(content))
+        for node in nodes:
             reason = self._objection(node)
-            if reason and node not in ending:
+            if reason and node not in self._ending(nodes):
                 yield Refusal(node, reason)
 
     def left_to_processor(self, content: bytes) -> list[Node]:
         """The operator that gives the answer, where it is not accepted but may end a net; else none."""
-        *_, last = tflite_nodes(content)
-        rule = self.operators.get(last.operator)
-        return [last] if rule and rule.may_end and self._objection(last) else []
+        return self._ending(list(tflite_nodes(content)))
+
+    def _ending(self, nodes: Sequence[Node]) -> list[Node]:
+        rule = self.operators.get(nodes[-1].operator)
+        return [nodes[-1]] if rule and rule.may_end and self._objection(nodes[-1]) else []
 
     def _objection(self, node: Node) -> str | None:
         if node.operator not in self.operators:
