@@ -22,6 +22,10 @@ SHARPNESS = 12.0
 """Logit of the right class, above that of the others, that a last layer is fitted to."""
 RIDGE = 0.1
 """Of the mean square of the features."""
+ENOUGH = 0.95
+"""Share of places that a solved layer must be right on; below it, a net is trained."""
+CROP, EPOCHS, RATE = 64, 3, 0.003
+"""Side in pixels, passes over the images and learning rate of that."""
 
 Images = dict[str, tuple[np.ndarray, np.ndarray]]
 """For fitting, for calibration and for evaluation, each with what is right."""
@@ -85,11 +89,25 @@ def as_if_trained(model: keras.Model, images: np.ndarray, labels: np.ndarray) ->
     nothing. Random features and a linear reading of them (Huang et al. 2006) take no training. Behind BatchNorm they
     are chaotic, though: a rounding grows by about half in each layer (Yang et al. 2019, arXiv:1902.08129), which it
     does not in trained nets. Offsets of 1, with which an activation passes most values, keep it small.
+
+    The last layer of a U-Net may read as few as 16 maps, in which places of one class need not lie apart from those of
+    others; then the net is trained for a minute, on parts of the images.
     """
     flat = zoo.flatten_model(model)
+    for norm in norms_of(flat):
+        if norm.center:
+            norm.beta.assign(np.ones(norm.beta.shape))
+    set_statistics(flat, images[:NORMED])
+    share = solve_last_layer(flat, images, labels)
+    if labels.ndim > 1 and share < ENOUGH:
+        train(flat, images, labels)
+        set_statistics(flat, images[:NORMED])
+
+
+def solve_last_layer(flat: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
+    """Gives the last layer the weights of a ridge regression, and tells on what share of these places it is right."""
     last = [layer for layer in flat.layers if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)][-1]
     trunk = keras.Model(flat.input, last._inbound_nodes[-1].input_tensors[0])  # the one of the flat model
-    set_norms(flat, images[:NORMED])
     features, right = rows_of(trunk.predict(images, batch_size=16, verbose=0), labels)
     classes = last.kernel.shape[-1]
     wanted = SHARPNESS * (np.eye(classes)[right] - 1 / classes)
@@ -101,6 +119,20 @@ def as_if_trained(model: keras.Model, images: np.ndarray, labels: np.ndarray) ->
     last.kernel.assign(kernel.reshape(last.kernel.shape))
     if last.bias is not None:
         last.bias.assign(-centre @ kernel)
+    return float(np.mean((centred @ kernel).argmax(axis=1) == right))
+
+
+def train(flat: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
+    """Trains all layers on a part of each image, for a net that takes any size."""
+    sides = np.array(images.shape[1:3])
+    side = min(CROP, *sides)
+    corners = np.random.default_rng(0).integers(0, sides - side, (len(images), 2), endpoint=True)
+    parts = [(slice(top, top + side), slice(left, left + side)) for top, left in corners]
+    cropped = keras.Input((side, side, images.shape[-1]))
+    net = keras.models.clone_model(flat, input_tensors=cropped, clone_function=lambda layer: layer)
+    net.compile(keras.optimizers.Adam(RATE), "sparse_categorical_crossentropy")
+    inside = [np.stack([array[part] for array, part in zip(of, parts, strict=True)]) for of in (images, labels)]
+    net.fit(*inside, batch_size=16, epochs=EPOCHS, verbose=0)
 
 
 def rows_of(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,14 +149,17 @@ def rows_of(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     return features[chosen], places[chosen]
 
 
-def set_norms(flat: keras.Model, images: np.ndarray) -> None:
-    """Gives every BatchNorm an offset of 1, and the statistics of these images."""
-    norms = [layer for layer in flat.layers if isinstance(layer, keras.layers.BatchNormalization)]
+def norms_of(flat: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """All of a model."""
+    return [layer for layer in flat.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def set_statistics(flat: keras.Model, images: np.ndarray) -> None:
+    """Gives every BatchNorm the statistics of these images."""
+    norms = norms_of(flat)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
-        if norm.center:
-            norm.beta.assign(np.ones(norm.beta.shape))
     flat(images.astype("float32"), training=True)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
