@@ -39,8 +39,9 @@ FACTS = {
 }
 """What targets say of an artifact that is shown, and how."""
 MOST = 5e9
-"""Multiply-adds of one image. Larger models are measured at half the height and width: with activations of 16 bits, or
-in TensorFlow Lite Micro, whose kernels are made to be small, one image would take them from five seconds to minutes."""
+"""Multiply-adds of one image. Larger models are measured at half the height and width, or a quarter: with activations
+of 16 bits, or in TensorFlow Lite Micro, whose kernels are made to be small, one image would take them from five seconds
+to minutes."""
 
 Cell = dict[str, Any]
 """`artifacts`, each with its figures, or `reason`: why there are none."""
@@ -80,12 +81,14 @@ def measure_card(name: str) -> None:
 
 
 def measured_shape(name: str) -> tuple[int, int, int]:
-    """The card's own shape, or the half of it, in multiples of 4."""
+    """The card's own shape, or the half of it, or the quarter and so on, in multiples of 4."""
     card = zoo.model_card(name)
-    if card.multiply_adds <= MOST:
-        return card.input_shape
     height, width, channels = card.input_shape
-    return height // 8 * 4, width // 8 * 4, channels
+    multiply_adds = card.multiply_adds
+    while multiply_adds > MOST:
+        height, width = (max(card.smallest_input, side // 8 * 4) for side in (height, width))
+        multiply_adds /= 4
+    return height, width, channels
 
 
 def card_file(name: str) -> Path:
@@ -118,14 +121,11 @@ def measured_cells(model: keras.Model, targets: Sequence[str], images: Images) -
 
 def exported(model: keras.Model, targets: Sequence[str], images: Images) -> export.Manifest:
     """What was measured of the artifacts for `targets`, whether or not they pass."""
-    pixels, right = images["evaluation"]
-    if right.ndim > 1 and right.shape[1:] != model.output_shape[1:-1]:
-        right = None  # convolutions without padding answer for the middle of an image only
-    shown_images = {"calibration": images["calibration"], "evaluation": (pixels, right)}
+    given = {name: images[name] for name in ("calibration", "evaluation")}
     with TemporaryDirectory() as folder:
         out = Path(folder, "bundle")
         try:
-            return export.export_model(model, out, targets=targets, **shown_images)
+            return export.export_model(model, out, targets=targets, **given)
         except export.ProofError:
             return export.Manifest.load(f"{out}.failed/manifest.json")
 
@@ -199,15 +199,15 @@ def shown(cell: Cell | None) -> str:
 HEAD = f"""# Every model on every target
 
 Made by `make matrix`; do not edit. Each model has its default width, and its default size where no other stands
-with it (those of more than {MOST / 1e9:.0f} billion multiply-adds have half of it). An artifact stands with its size,
-the share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds of one
-image on one thread of an x86 server, in the first runtime of its target, beside other work of the machine; and what
-TensorFlow Lite Micro needs for its arena, and what Vela estimates for the NPU. All that a target puts an artifact
+with it (those of more than {MOST / 1e9:.0f} billion multiply-adds have half of it, or a quarter). An artifact stands
+with its size, the share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds
+of one image on one thread of an x86 server, in the first runtime of its target, beside other work of the machine; and
+what TensorFlow Lite Micro needs for its arena, and what Vela estimates for the NPU. All that a target puts an artifact
 to must pass, by the bars of every export; what fails is in bold.
 
 No weights are downloaded: a model has random ones, and a last layer solved for what the others make of pictures of
-coloured squares, so that its answers are right and an artifact that errs is found out. What integers cost a trained net
-is told by exporting it.
+coloured squares, so that its answers are right and an artifact that errs is found out; U-Nets whose last layer
+reads too little for that are trained on them. What integers cost a trained net is told by exporting it.
 """
 
 

@@ -46,8 +46,9 @@ def some_images(model: keras.Model) -> Images:
         name: draw(np.random.default_rng(seed), count, classes, channels)
         for seed, (name, count) in enumerate(counts.items())
     }
+    places = model.output_shape[1:-1]
     return {
-        name: (enlarged(squares, sides).astype("uint8"), enlarged(labels, sides) if labels.ndim > 1 else labels)
+        name: (enlarged(squares, sides).astype("uint8"), middle(enlarged(labels, sides), places) if places else labels)
         for name, (squares, labels) in drawn.items()
     }
 
@@ -82,6 +83,12 @@ def enlarged(squares: np.ndarray, sides: Sequence[int]) -> np.ndarray:
     return squares[:, rows][:, :, columns]
 
 
+def middle(labels: np.ndarray, sides: Sequence[int]) -> np.ndarray:
+    """Of maps; convolutions without padding answer for no more of an image."""
+    top, left = ((have - wanted) // 2 for have, wanted in zip(labels.shape[1:], sides, strict=True))
+    return labels[:, top : top + sides[0], left : left + sides[1]]
+
+
 def as_if_trained(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
     """Makes a net of random weights answer right: its last layer is solved for what the others make of images.
 
@@ -99,7 +106,7 @@ def as_if_trained(model: keras.Model, images: np.ndarray, labels: np.ndarray) ->
             norm.beta.assign(np.ones(norm.beta.shape))
     set_statistics(flat, images[:NORMED])
     share = solve_last_layer(flat, images, labels)
-    if labels.ndim > 1 and share < ENOUGH:
+    if labels.shape == images.shape[:-1] and share < ENOUGH:
         train(flat, images, labels)
         set_statistics(flat, images[:NORMED])
 
