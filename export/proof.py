@@ -1,12 +1,13 @@
 """The proof that an artifact answers as the Keras model does: measured on the real runtime, on real images."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from .artifact import Artifact
-from .evidence import too_few_to_agree, too_few_to_lose
+from .evidence import too_few_on_average, too_few_to_agree, too_few_to_lose
 from .formats import FORMATS, Format
 from .latency import glance
 from .manifest import Check, Gate
@@ -102,12 +103,12 @@ def judge(
         reference: Images and the Keras model's answers.
         median_ms: What one image took there, if that says anything of where it will run.
     """
-    agreement = None if reference.origin == "noise" else _agreement(outputs, reference.outputs, reference.task)
+    equal = None if reference.origin == "noise" else _equal_answers(outputs, reference.outputs, reference.task)
     gates = (
         Gate.measured("finite share", float(np.isfinite(outputs).mean()), ">=", 1.0),
         Gate.measured("distinct answers", len({answer.tobytes() for answer in outputs}), ">=", min(2, len(outputs))),
         _gate("relative difference", relative_difference(outputs, reference.outputs), "<=", kind),
-        _agreement_gate(agreement, kind, reference),
+        _agreement_gate(equal, kind, reference),
         _loss_gate(outputs, kind, reference),
     )
     return Check(
@@ -115,7 +116,7 @@ def judge(
         version=version,
         gates=tuple(gate for gate in gates if gate is not None),
         accuracy=_accuracy(outputs, reference),
-        agreement=agreement,
+        agreement=None if equal is None else float(equal.mean()),
         psnr_db=_psnr(outputs, reference.outputs),
         flip_rate=_flip_rate(outputs, reference),
         median_ms=median_ms,
@@ -162,26 +163,30 @@ def _figures(outputs: np.ndarray, reference: Reference) -> dict[str, float]:
     return {measure.name: measure.of(outputs, reference.samples.labels)}
 
 
-def _agreement(outputs: np.ndarray, reference: np.ndarray, task: str) -> float | None:
-    """Share of equal answers: of the likeliest classes, of the classes that are there; None where there are none,
+def _equal_answers(outputs: np.ndarray, reference: np.ndarray, task: str) -> np.ndarray | None:
+    """Which answers are equal, by image: the likeliest classes, the classes that are there; None where there are none,
     or but one."""
     if task == "multi_label":
-        return float(np.mean((outputs > 0.5) == (reference > 0.5)))
+        return (outputs > 0.5) == (reference > 0.5)
     if task in ("classification", "segmentation") and reference.shape[-1] > 1:
-        return float(np.mean(outputs.argmax(-1) == reference.argmax(-1)))
+        return outputs.argmax(-1) == reference.argmax(-1)
     return None
 
 
-def _agreement_gate(agreement: float | None, kind: Format, reference: Reference) -> Gate | None:
-    if reference.origin == "noise":
-        reason = "no real images were given"
-    elif agreement is None:
-        reason = f"{reference.task} answers no classes, or but one"
-    elif kind.approximate and reference.task == "classification":
-        reason = too_few_to_agree(agreement, len(reference.samples), kind.agreement)
-    else:
+def _agreement_gate(equal: np.ndarray | None, kind: Format, reference: Reference) -> Gate | None:
+    if equal is None:
+        real = reference.origin != "noise"
+        reason = f"{reference.task} answers no classes, or but one" if real else "no real images were given"
+        return _gate("agreement", None, ">=", kind, reason)
+    share, images = float(equal.mean()), len(equal)
+    if not kind.approximate:
         reason = None
-    return _gate("agreement", agreement, ">=", kind, reason)
+    elif reference.task == "classification":
+        reason = too_few_to_agree(share, images, kind.agreement)
+    else:
+        by_image = equal.reshape(images, -1)
+        reason = too_few_on_average(partial(by_image.mean, axis=1), images, ">=", kind.agreement)
+    return _gate("agreement", share, ">=", kind, reason)
 
 
 def _loss_gate(outputs: np.ndarray, kind: Format, reference: Reference) -> Gate | None:
@@ -191,14 +196,17 @@ def _loss_gate(outputs: np.ndarray, kind: Format, reference: Reference) -> Gate 
     measure, labels = MEASURES[reference.task], reference.samples.labels
     if labels is None:
         return _gate(measure.loss_name, None, "<=", kind, "no labelled evaluation images were given")
-    loss = measure.loss(outputs, reference.outputs, labels)
+    answers = (outputs, reference.outputs)
+    loss = measure.loss(*answers, labels)
     if loss is None:
         reason = "the true numbers do not vary"
-    elif kind.approximate and reference.task == "classification":
-        answers = (outputs, reference.outputs)
-        reason = too_few_to_lose(*(answer.argmax(-1) == labels for answer in answers), kind.accuracy_drop)
-    else:
+    elif not kind.approximate:
         reason = None
+    elif reference.task == "classification":
+        reason = too_few_to_lose(measure.losses(*answers, labels), kind.accuracy_drop)
+    else:
+        losses = partial(measure.losses, *answers, labels)
+        reason = too_few_on_average(losses, len(labels), "<=", getattr(kind, measure.bar))
     return _gate(measure.loss_name, loss, "<=", kind, reason)
 
 

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 
 from pocketzoo import export, zoo
+from pocketzoo.export.proof import Reference
+from pocketzoo.export.samples import Samples
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,15 @@ def bundle(trained_file, digits, tmp_path_factory):
 @pytest.fixture(scope="session")
 def manifest(bundle):
     return export.Manifest.load(bundle / "manifest.json")
+
+
+@pytest.fixture
+def reference():
+    """Answers of 4 classes to 200 images, all of them right."""
+    outputs = np.random.default_rng(0).dirichlet(np.ones(4), size=200).astype("float32")
+    return Reference(Samples(np.zeros((200, 2, 2, 1)), outputs.argmax(-1)), "evaluation images", outputs)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)

@@ -1,17 +1,15 @@
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.answers import Answers, gate, of_task
 
 from pocketzoo import export, zoo
-from pocketzoo.export.artifact import Artifact
 from pocketzoo.export.bars import check_measured, checked_bars
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.proof import Reference, prove, relative_difference
 from pocketzoo.export.samples import Samples
-from pocketzoo.export.tensors import TensorInfo
 from pocketzoo.training import ImageSplit
 
 
@@ -25,29 +23,6 @@ def test_difference_is_relative_to_how_much_the_answers_vary():
 
 def test_reference_that_never_varies_proves_nothing():
     assert relative_difference(np.ones((5, 3)), np.ones((5, 3))) == float("inf")
-
-
-@pytest.fixture
-def random():
-    return np.random.default_rng(0)
-
-
-class Answers(Artifact):
-    """An artifact with made-up answers."""
-
-    def __init__(self, outputs):
-        tensor = TensorInfo("x", (1, 2, 2, 1), "float32")
-        super().__init__(Path("x.onnx"), tensor, tensor, None, lambda image: image)
-        object.__setattr__(self, "outputs", outputs)
-
-    def run(self, images):
-        return self.outputs
-
-
-@pytest.fixture
-def reference():
-    outputs = np.random.default_rng(0).dirichlet(np.ones(4), size=200).astype("float32")
-    return Reference(Samples(np.zeros((200, 2, 2, 1)), outputs.argmax(-1)), "evaluation images", outputs)
 
 
 def test_fewer_images_are_run_where_one_takes_long(reference):
@@ -85,11 +60,6 @@ def test_each_gate_catches_what_it_is_for(reference):
     assert failed(outputs + 1e-3 * np.array([1, -1, 1, -1]), reference, "onnx-fp32")[0] == "relative difference"
     assert failed(swapped, reference, "onnx-int8") == ["agreement", "accuracy drop"]
     assert "relative difference" in failed(np.roll(outputs, 1, axis=0), reference, "tflite-dynamic")
-
-
-def gate(outputs, reference, kind, name):
-    check = prove("made up", "1", Answers(outputs), kind, reference)
-    return next(gate for gate in check.gates if gate.name == name)
 
 
 def test_bar_that_was_set_is_judged_by_and_shown_as_set(reference):
@@ -134,49 +104,6 @@ def test_names_of_bars_may_be_written_as_the_gates_are_called():
     assert checked_bars({"MAE rise": 0.02}, "regression") == {"mae_rise": 0.02}
 
 
-def few(reference, images):
-    return Reference(Samples(reference.samples.images[:images], None), "calibration images", reference.outputs[:images])
-
-
-def test_few_images_that_all_agree_show_nothing_about_a_quantised_artifact(reference):
-    outputs, kind = reference.outputs, FORMATS["tflite-int8"]
-    agreement = gate(outputs[:20], few(reference, 20), kind, "agreement")
-    assert (agreement.status, agreement.figure) == ("skipped", 1.0)
-    assert agreement.reason == ("20 images are too few to show 0.98: all agree, 95 % interval 0.83 to 1; give 50")
-    assert gate(outputs[:49], few(reference, 49), kind, "agreement").status == "skipped"
-    assert gate(outputs[:50], few(reference, 50), kind, "agreement").status == "passed"
-    # A float artifact is the same function: one image that differs says so, and the difference of the answers does.
-    assert gate(outputs[:20], few(reference, 20), FORMATS["tflite-fp32"], "agreement").status == "passed"
-
-
-def test_few_images_are_enough_where_too_many_differ(reference):
-    kind = FORMATS["tflite-int8"]
-    for differing, status in ((1, "skipped"), (6, "failed")):
-        outputs = reference.outputs[:20].copy()
-        outputs[:differing] = outputs[:differing, ::-1]
-        assert gate(outputs, few(reference, 20), kind, "agreement").status == status
-
-
-@pytest.mark.parametrize(
-    ("images", "lost", "won", "status"),
-    [(20, 0, 0, "skipped"), (20, 1, 0, "skipped"), (20, 6, 0, "failed"), (99, 1, 1, "skipped"), (100, 1, 1, "passed")],
-)
-def test_few_images_show_nothing_about_a_loss_of_accuracy(reference, images, lost, won, status):
-    few = Reference(
-        Samples(reference.samples.images[:images], reference.samples.labels[:images].copy()),
-        "evaluation images",
-        reference.outputs[:images].copy(),
-    )
-    outputs = few.outputs.copy()
-    outputs[:lost] = outputs[:lost, ::-1]
-    few.outputs[images - won :] = few.outputs[images - won :, ::-1]
-    drop = gate(outputs, few, FORMATS["tflite-int8"], "accuracy drop")
-    assert (drop.status, drop.figure) == (status, pytest.approx((lost - won) / images))
-    if status == "skipped":
-        assert f"{images} images are too few to show 0.01: {lost} are lost and {won} won, 95 %" in drop.reason
-        assert drop.reason.endswith("give 100")
-
-
 def test_images_that_come_class_by_class_are_mixed_before_the_first_are_taken(reference):
     order = np.argsort(reference.samples.labels, kind="stable")
     labels = reference.samples.labels[order]
@@ -194,10 +121,6 @@ def test_agreement_says_nothing_where_there_is_but_one_class(random, shape):
     agreement = gate(1 - outputs, of_task(task, outputs, None), FORMATS["tflite-int8"], "agreement")
     assert (agreement.status, agreement.figure) == ("skipped", None)
     assert agreement.reason.endswith("no classes, or but one")
-
-
-def of_task(task, outputs, labels):
-    return Reference(Samples(np.zeros((len(outputs), 2, 2, 1)), labels), "evaluation images", outputs, task)
 
 
 def test_mean_iou_may_fall_by_one_point(random):

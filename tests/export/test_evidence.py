@@ -1,0 +1,98 @@
+"""What few images can show, and what they cannot."""
+
+import numpy as np
+import pytest
+from support.answers import gate, of_task
+
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.measures import MEASURES
+from pocketzoo.export.proof import Reference
+from pocketzoo.export.samples import Samples
+
+
+def few(reference, images):
+    return Reference(Samples(reference.samples.images[:images], None), "calibration images", reference.outputs[:images])
+
+
+def test_few_images_that_all_agree_show_nothing_about_a_quantised_artifact(reference):
+    outputs, kind = reference.outputs, FORMATS["tflite-int8"]
+    agreement = gate(outputs[:20], few(reference, 20), kind, "agreement")
+    assert (agreement.status, agreement.figure) == ("skipped", 1.0)
+    assert agreement.reason == ("20 images are too few to show 0.98: all agree, 95 % interval 0.83 to 1; give 50")
+    assert gate(outputs[:49], few(reference, 49), kind, "agreement").status == "skipped"
+    assert gate(outputs[:50], few(reference, 50), kind, "agreement").status == "passed"
+    # A float artifact is the same function: one image that differs says so, and the difference of the answers does.
+    assert gate(outputs[:20], few(reference, 20), FORMATS["tflite-fp32"], "agreement").status == "passed"
+
+
+def test_few_images_are_enough_where_too_many_differ(reference):
+    kind = FORMATS["tflite-int8"]
+    for differing, status in ((1, "skipped"), (6, "failed")):
+        outputs = reference.outputs[:20].copy()
+        outputs[:differing] = outputs[:differing, ::-1]
+        assert gate(outputs, few(reference, 20), kind, "agreement").status == status
+
+
+@pytest.mark.parametrize(
+    ("images", "lost", "won", "status"),
+    [(20, 0, 0, "skipped"), (20, 1, 0, "skipped"), (20, 6, 0, "failed"), (99, 1, 1, "skipped"), (100, 1, 1, "passed")],
+)
+def test_few_images_show_nothing_about_a_loss_of_accuracy(reference, images, lost, won, status):
+    few = Reference(
+        Samples(reference.samples.images[:images], reference.samples.labels[:images].copy()),
+        "evaluation images",
+        reference.outputs[:images].copy(),
+    )
+    outputs = few.outputs.copy()
+    outputs[:lost] = outputs[:lost, ::-1]
+    few.outputs[images - won :] = few.outputs[images - won :, ::-1]
+    drop = gate(outputs, few, FORMATS["tflite-int8"], "accuracy drop")
+    assert (drop.status, drop.figure) == (status, pytest.approx((lost - won) / images))
+    if status == "skipped":
+        assert f"{images} images are too few to show 0.01: {lost} are lost and {won} won, 95 %" in drop.reason
+        assert drop.reason.endswith("give 100")
+
+
+def test_few_maps_show_what_holds_for_each_of_them_alone(random):
+    labels = random.integers(0, 3, (20, 8, 8))
+    sure = np.eye(3, dtype="float32")[labels]
+    reference, kind = of_task("segmentation", sure, labels), FORMATS["tflite-int8"]
+    one, some, many = sure.copy(), sure.copy(), sure.copy()
+    one[:, 0, 0], one[::2, 0, 0] = np.roll(sure[:, 0, 0], 1, axis=-1), sure[::2, 0, 0]  # a place in every other map
+    some[0, :2] = np.roll(sure[0, :2], 1, axis=-1)
+    many[:10, :2] = np.roll(sure[:10, :2], 1, axis=-1)
+    statuses = [gate(outputs, reference, kind, "agreement").status for outputs in (sure, one, some, many)]
+    assert statuses == ["passed", "passed", "skipped", "failed"]
+    agreement = gate(some, reference, kind, "agreement")
+    assert agreement.reason.startswith(
+        "20 images are too few to show 0.98: 0.988 on average, 95 % interval 0.961 to 1.0"
+    )
+    assert agreement.reason.endswith("give 50")
+    assert gate(some, reference, FORMATS["onnx-fp32"], "agreement").status == "failed"
+
+
+def test_few_numbers_seldom_pass_by_chance(random):
+    """The error of all images rises by 0.012; of 20 of them it is below the bar of 0.01 in every third draw."""
+    statuses, below = [], 0
+    for _ in range(200):
+        labels = random.normal(size=(20, 1))
+        deviation = np.abs(labels - np.median(labels)).mean()
+        outputs = labels + 5 * deviation + deviation * random.normal(0.012, 0.02, labels.shape)
+        rise = gate(outputs, of_task("regression", labels + 5 * deviation, labels), FORMATS["onnx-int8"], "MAE rise")
+        statuses.append(rise.status)
+        below += rise.figure <= 0.01
+    assert statuses.count("passed") < 10 < 40 < below
+    assert statuses.count("failed") == 200 - below
+
+
+@pytest.mark.parametrize("task", MEASURES)
+def test_losses_of_the_images_come_to_the_loss_of_all(random, task):
+    classes = random.integers(0, 2, (40, 6, 6))
+    maps = {"segmentation": np.eye(2)[classes], "classification": np.eye(2)[classes[:, 0, 0]]}
+    right = maps.get(task, classes[:, 0].astype(float))
+    labels = right.argmax(-1) if task in maps else right
+    outputs, reference = (np.abs(right - random.uniform(0, noise, right.shape)) for noise in (0.9, 0.6))
+    measure = MEASURES[task]
+    losses = measure.losses(outputs, reference, labels)
+    assert losses.shape == (40,)
+    assert losses.mean() == pytest.approx(measure.loss(outputs, reference, labels), rel=0.02) != 0

@@ -1,0 +1,31 @@
+"""Answers that were made up, put to the proof."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pocketzoo.export.artifact import Artifact
+from pocketzoo.export.proof import Reference, prove
+from pocketzoo.export.samples import Samples
+from pocketzoo.export.tensors import TensorInfo
+
+
+class Answers(Artifact):
+    """An artifact with made-up answers."""
+
+    def __init__(self, outputs):
+        tensor = TensorInfo("x", (1, 2, 2, 1), "float32")
+        super().__init__(Path("x.onnx"), tensor, tensor, None, lambda image: image)
+        object.__setattr__(self, "outputs", outputs)
+
+    def run(self, images):
+        return self.outputs
+
+
+def gate(outputs, reference, kind, name):
+    check = prove("made up", "1", Answers(outputs), kind, reference)
+    return next(gate for gate in check.gates if gate.name == name)
+
+
+def of_task(task, outputs, labels):
+    return Reference(Samples(np.zeros((len(outputs), 2, 2, 1)), labels), "evaluation images", outputs, task)
