@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -104,18 +105,19 @@ def export_model(
     formats, skipped = _makeable(formats, targets, form, calibration)
     reference = _reference(model, form.metadata, evaluation, calibration)
     circumstances = _circumstances(skipped, reference)
-    with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
+    with finished_directory(Path(out_dir), overwrite=overwrite) as folder, ThreadPoolExecutor(1) as aside:
         records, files = [], write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
         for kind in formats:
             progress(f"Converting to {kind.name}")
             with converting(f"{model.name} as {kind.name}"):
                 file, _ = next(files)
                 artifact = open_own(file)
+            wait(records)  # since nothing may run beside what is timed
             subject = Subject(file, kind.with_bars(bars), form.metadata, reference, bars)
             checks = _checks(subject, targets, progress)
             gates = _gates(subject, form, weights_sha256(model))
-            records.append(_record(artifact, subject.kind, targets, gates, checks, circumstances))
-        manifest = _manifest(form, targets, records, calibration, circumstances)
+            records.append(aside.submit(_record, artifact, subject.kind, targets, gates, checks, circumstances))
+        manifest = _manifest(form, targets, [record.result() for record in records], calibration, circumstances)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
         if not manifest.passed:
@@ -253,7 +255,8 @@ def _record(
     checks: tuple[Check, ...],
     circumstances: Circumstances,
 ) -> ArtifactRecord:
-    """What is known of an artifact, whose file then has it too."""
+    """What is known of an artifact, whose file then has it too; a large one takes seconds to be gzipped, in which the
+    next can be converted."""
     file, metadata = artifact.path, artifact.metadata
     told = {
         "targets": tuple(takers_of(kind, targets)),
