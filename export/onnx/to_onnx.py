@@ -14,6 +14,7 @@ from ..metadata import KEY, Metadata
 from ..quiet import quiet
 from .flattening import fold_flattening
 from .node_names import name_by_constants
+from .padding import keep_zeros_before_maxima
 from .tf2onnx_optimizers import plain_optimizing
 
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
@@ -46,6 +47,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
         )
         model = onnxslim.slim(_without_computed_biases(model))
     model = fold_flattening(model)
+    keep_zeros_before_maxima(model.graph)
     model.graph.name = form.metadata.model
     name_by_constants(model.graph)
     _name_open_sizes(model.graph)

@@ -85,6 +85,21 @@ def net_of(*flattened: tuple[int, int, int]) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(4, name="dense")(x), name="net")
 
 
+@pytest.mark.parametrize(("activation", "pads"), [("linear", ["-0.0"]), ("relu", ["0.0"])])
+def test_zeros_around_a_map_of_negative_numbers_are_its_maxima(activation, pads, pixels):
+    """Of which ONNX Runtime is kept from making margins that are not; where nothing is negative, it may."""
+    image = keras.Input((9, 8, 3))
+    x = keras.layers.Conv2D(4, 3, activation=activation, bias_initializer=keras.initializers.Constant(-9))(image)
+    x = keras.layers.MaxPooling2D(3, strides=2)(keras.layers.ZeroPadding2D(1)(x))
+    model = keras.Model(image, keras.layers.Dense(4)(keras.layers.Flatten()(x)), name="net")
+    images = pixels(2, 9, 8, 3) / 255
+    onnx_model = to_onnx(ExportForm.of(model))
+    np.testing.assert_allclose(answers(onnx_model, images), model.predict(images, verbose=0), atol=1e-4)
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx_model.graph.initializer}
+    inputs = [list(node.input) for node in onnx_model.graph.node if node.op_type == "Pad"]
+    assert [str(tensors[names[2]].item()) if len(names) > 2 else "0.0" for names in inputs] == pads
+
+
 @pytest.mark.parametrize("flattened", [[(5, 3, 4)], [(5, 3, 4), (2, 1, 1), (3, 2, 6)]])
 def test_flattened_maps_are_not_transposed(flattened, pixels):
     model = net_of(*flattened)
