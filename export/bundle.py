@@ -1,11 +1,8 @@
 """Exporting a model: convert, prove every artifact on its runtime, and put them in a directory with a manifest."""
 
-import hashlib
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,22 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..zoo.errors import InputError
-from .artifact import Artifact, open_own
 from .bars import check_measured, checked_bars
-from .certificate import Circumstances, certify
+from .certificate import Circumstances
 from .checks.subject import Subject
-from .checks.table import checked
 from .finished import check_free, converting, finished_directory
 from .formats import Format
-from .graphs import operators
-from .gzipped import gzipped_size
-from .manifest import ArtifactRecord, Check, Gate, Manifest, Tensor
+from .manifest import ArtifactRecord, Gate, Manifest
 from .measures import MEASURES
 from .metadata import Metadata
 from .proof import ProofError, Reference
+from .proven import Made, certified_record, put_to_checks
 from .report import write_report
 from .samples import Samples
-from .targets import checks_of, formats_of, integer_formats, takers_of, targets_of
+from .targets import formats_of, integer_formats, takers_of, targets_of
 from .tensors import closed
 
 if TYPE_CHECKING:
@@ -105,19 +99,15 @@ def export_model(
     formats, skipped = _makeable(formats, targets, form, calibration)
     reference = _reference(model, form.metadata, evaluation, calibration)
     circumstances = _circumstances(skipped, reference)
-    with finished_directory(Path(out_dir), overwrite=overwrite) as folder, ThreadPoolExecutor(1) as aside:
-        records, files = [], write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
-        for kind in formats:
-            progress(f"Converting to {kind.name}")
-            with converting(f"{model.name} as {kind.name}"):
-                file, _ = next(files)
-                artifact = open_own(file)
-            wait(records)  # since nothing may run beside what is timed
-            subject = Subject(file, kind.with_bars(bars), form.metadata, reference, bars)
-            checks = _checks(subject, targets, progress)
-            gates = _gates(subject, form, weights_sha256(model))
-            records.append(aside.submit(_record, artifact, subject.kind, targets, gates, checks, circumstances))
-        manifest = _manifest(form, targets, [record.result() for record in records], calibration, circumstances)
+    with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
+        files = write_artifacts(form, formats, calibration, folder, keep_float=keep_float)
+        proven = put_to_checks(_made(files, formats, form, reference, bars, progress), targets, progress)
+        untouched = weights_sha256(model) == form.metadata.weights_sha256
+        records = [
+            certified_record(made, _gates(made.subject, form, untouched), checks, targets, circumstances)
+            for made, checks in proven
+        ]
+        manifest = _manifest(form, targets, records, calibration, circumstances)
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
         if not manifest.passed:
@@ -231,50 +221,28 @@ def _circumstances(skipped: dict[str, str], reference: Reference) -> Circumstanc
     )
 
 
-def _checks(subject: Subject, targets: Sequence[str], progress: Callable[[str], None]) -> tuple[Check, ...]:
-    checks = []
-    for name in checks_of(subject.kind, targets):
-        progress(f"Proving {subject.path.name}: {name}")
-        checks.append(checked(name, subject))
-    return tuple(checks)
+def _made(
+    files: Iterator[tuple[Path, Format]],
+    formats: Sequence[Format],
+    form: "ExportForm",
+    reference: Reference,
+    bars: Mapping[str, float],
+    progress: Callable[[str], None],
+) -> Iterator[Made]:
+    """Each artifact once `files` has written it, in the order of `formats`."""
+    for kind in formats:
+        progress(f"Converting to {kind.name}")
+        with converting(f"{form.metadata.model} as {kind.name}"):
+            file, _ = next(files)
+            made = Made.of(Subject(file, kind.with_bars(bars), form.metadata, reference, bars))
+        yield made
 
 
-def _gates(subject: Subject, form: "ExportForm", weights_now: str) -> tuple[Gate, ...]:
+def _gates(subject: Subject, form: "ExportForm", untouched: bool) -> tuple[Gate, ...]:
     least = form.kernel_weights * subject.kind.bytes_per_weight
     return (
-        Gate.measured("model untouched", float(weights_now == form.metadata.weights_sha256), ">=", 1),
+        Gate.measured("model untouched", float(untouched), ">=", 1),
         Gate.measured("bytes", subject.path.stat().st_size, ">=", least),
-    )
-
-
-def _record(
-    artifact: Artifact,
-    kind: Format,
-    targets: Sequence[str],
-    gates: tuple[Gate, ...],
-    checks: tuple[Check, ...],
-    circumstances: Circumstances,
-) -> ArtifactRecord:
-    """What is known of an artifact, whose file then has it too; a large one takes seconds to be gzipped, in which the
-    next can be converted."""
-    file, metadata = artifact.path, artifact.metadata
-    told = {
-        "targets": tuple(takers_of(kind, targets)),
-        "input": Tensor(**asdict(artifact.input)),
-        "output": Tensor(**asdict(artifact.output)),
-        "operators": operators(file),
-        "gates": gates,
-        "checks": checks,
-    }
-    content = certify(file, **told, circumstances=circumstances)
-    return ArtifactRecord(
-        file=file.name,
-        format=kind.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-        gzip_bytes=gzipped_size(content),
-        noise_db=metadata.making.noise_db,
-        **told,
     )
 
 

@@ -49,7 +49,7 @@ def benchmark(artifact_or_model: "Artifact | keras.Model", *, runs: int = 50) ->
     return side_by_side({"": artifact_or_model}, runs=runs)[""]
 
 
-def glance(artifact: Artifact, *, runs: int = 50, seconds: float = 1.0) -> Latency:
+def glance(artifact: Artifact, *, runs: int = 50, seconds: float = 0.5) -> Latency:
     """The same in about so many seconds: fewer runs, three at the least, where one image takes long."""
     call = _prepared(artifact)
     first = max(_milliseconds(call, 2))

@@ -29,6 +29,8 @@ CHECKS: dict[str, Callable[[Subject], Check]] = {
     "web-litert-wasm": browser.litert_on_wasm,
 }
 
+UNTIMED = frozenset({"litert-builtin", "litert-gpu"})
+"""Those that may run beside other work: they tell no time, or that of a GPU, which waits for no processor."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Of a disk, of what a user may take of it, or of a file."""

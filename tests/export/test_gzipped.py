@@ -1,5 +1,6 @@
 import gzip
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,14 +8,19 @@ from hypothesis import strategies as st
 from pocketzoo.export import gzipped
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_pieces():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gzipped, "PIECE", 16)
-        yield
-
-
 @given(st.binary(max_size=100))
 def test_members_are_one_gzip_file_of_the_content(content):
-    assert gzip.decompress(b"".join(gzipped.gzipped(content))) == content
-    assert gzipped.gzipped_size(content) == len(b"".join(gzipped.gzipped(content)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gzipped, "PIECE", 16)
+        members = gzipped.gzipped(content)
+        assert gzip.decompress(b"".join(members)) == content
+        assert gzipped.gzipped_size(content) == sum(map(len, members))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("kept", [1.0, 0.5, 0.2], ids=["dense", "half zeros", "mostly zeros"])
+def test_size_is_that_of_gzip(kept, dtype):
+    random = np.random.default_rng(0)
+    weights = random.normal(0, 30, 100_000) * (random.random(100_000) < kept)
+    content = np.clip(weights, -127, 127).astype(dtype).tobytes()
+    assert gzipped.gzipped_size(content) == pytest.approx(len(gzip.compress(content, 6)), rel=0.01)
