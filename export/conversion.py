@@ -82,7 +82,9 @@ class _OnnxFiles:
     def quantizer(self) -> "Quantizer":
         from .onnx.integers import Quantizer
 
-        return Quantizer(self.floats, self.form, self.calibration, self.keep_float, self.work)
+        quantizer = Quantizer(self.floats, self.form, self.calibration, self.keep_float, self.work)
+        del self.floats  # which are in a file of the quantizer's now, and made again where they are asked for
+        return quantizer
 
     def content(self, format_name: str) -> bytes:
         return self._model(FORMATS[format_name]).SerializeToString()
