@@ -14,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 import argparse
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -159,10 +160,11 @@ def page(cells: dict[str, dict[str, Cell]]) -> str:
     """The page as Markdown."""
     header = ["model", *TARGETS]
     rows = [[titled(name), *(shown(of.get(target)) for target in TARGETS)] for name, of in cells.items()]
-    absent = sorted({check for entry in entries(cells) for check in entry["not run"]})
+    absent = Counter(check for entry in entries(cells) for check in entry["not run"])
+    counted = ", ".join(f"{check} ({count} artifacts)" for check, count in sorted(absent.items()))
     table = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
-    not_run = f"Not run on this machine: {', '.join(absent)}.\n" if absent else ""
-    not_run += f"Measured so far: {len(cells)} models of {len(zoo.list_models())}.\n"
+    not_run = f"Not run: {counted}.\n" if absent else ""
+    not_run += f"Measured: {len(cells)} models of {len(zoo.list_models())}.\n"
     red = sum(bool(entry["failed"]) for entry in entries(cells))
     return f"{HEAD}\n{not_run}{red} artifacts of {len(list(entries(cells)))} fail.\n\n" + "\n".join(table) + "\n"
 
@@ -203,7 +205,8 @@ with it (those of more than {MOST / 1e9:.0f} billion multiply-adds have half of 
 with its size, the share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds
 of one image on one thread of an x86 server, in the first runtime of its target, beside other work of the machine; and
 what TensorFlow Lite Micro needs for its arena, and what Vela estimates for the NPU. All that a target puts an artifact
-to must pass, by the bars of every export; what fails is in bold.
+to must pass, by the bars of every export; what fails is in bold. C++ source is made of what is no larger than 16 MB;
+other checks that were not run lack their card or compiler here.
 
 No weights are downloaded: a model has random ones, and a last layer solved for what the others make of pictures of
 coloured squares, so that its answers are right and an artifact that errs is found out; U-Nets whose last layer

@@ -90,5 +90,5 @@ def test_page_shows_figures_reasons_and_what_failed(matrix):
     assert f"{line}<br>{line} **failed: agreement is 0.5" in page
     assert "| none: it does not go there |" in page
     assert "1 artifacts of 2 fail" in page
-    assert "Not run on this machine: LiteRT on the GPU." in page
+    assert "Not run: LiteRT on the GPU (1 artifacts)." in page
     assert page.count("not measured") == len(TARGETS) - 2
