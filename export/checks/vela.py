@@ -24,6 +24,9 @@ from .subject import Subject
 
 NPU = "ethos-u"
 """Custom operator that stands for everything that runs on the NPU."""
+NO_ROOM, UNCHAINED = "Failed to allocate tensors", "--disable-chaining"
+"""What Vela 5.2.0 says where the chains of operations that it has planned for an Ethos-U85 take more SRAM than there
+is, by 1 % in EfficientNet-B7, and what makes it plan none: then the same file finds room."""
 
 
 class VelaError(RuntimeError):
@@ -56,6 +59,8 @@ class Compiled:
     """A TFLite file in which custom operators stand for what runs on the NPU."""
     figures: dict[str, float | int]
     """Its estimates: cycles, inferences a second, memory."""
+    options: tuple[str, ...] = ()
+    """What it was asked for besides, to compile it at all."""
 
     @property
     def on_cpu(self) -> list[Node]:
@@ -86,18 +91,28 @@ def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
         within_tolerance(subject, "operators_on_cpu", "operators on the CPU", len(left), in_few_words(left)),
         *within_budget(subject, compiled.figures),
     )
-    facts = compiled.figures | {"system": f"{accelerator.name}, {accelerator.system}, {accelerator.memory}"}
+    system = (accelerator.name, accelerator.system, accelerator.memory, *compiled.options)
+    facts = compiled.figures | {"system": ", ".join(system)}
     proof = proven(content, subject)
     found = {"version": release, "gates": (*gates, *proof.gates), "facts": facts | proof.facts, "files": (file.name,)}
     return proof.model_copy(update={"name": name, **found})
 
 
 def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
-    """Compiles a TFLite file.
+    """Compiles a TFLite file; without chains of operations, where these take more memory than there is.
 
     Raises:
         VelaError: Vela does not.
     """
+    try:
+        return _compiled(accelerator, content)
+    except VelaError as error:
+        if NO_ROOM not in str(error):
+            raise
+    return _compiled(accelerator, content, UNCHAINED)
+
+
+def _compiled(accelerator: Accelerator, content: bytes, *more: str) -> Compiled:
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
         path.write_bytes(content)
@@ -109,13 +124,13 @@ def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
             "--output-dir": folder,
         }
         words = [word for option in options.items() for word in option]
-        command = [sys.executable, "-P", "-m", "ethosu.vela", str(path), *words]
+        command = [sys.executable, "-P", "-m", "ethosu.vela", str(path), *words, *more]
         done = ended("Vela", command)
         if done.returncode:
             raise VelaError(_last_words(done))
         (compiled,), (summary,) = Path(folder).glob("*_vela.tflite"), Path(folder).glob("*_summary_*.csv")
         with summary.open(newline="") as lines:
-            return Compiled(compiled.read_bytes(), _figures(next(csv.DictReader(lines))))
+            return Compiled(compiled.read_bytes(), _figures(next(csv.DictReader(lines))), more)
 
 
 def _figures(row: dict[str, str]) -> dict[str, float | int]:

@@ -1,6 +1,5 @@
 """Microcontrollers, Ethos-U and the Edge TPU: each tool is run for real."""
 
-import dataclasses
 import re
 import shutil
 import subprocess
@@ -24,7 +23,6 @@ from pocketzoo.export.checks.table import checked
 from pocketzoo.export.graphs import TFLITE_NAMES
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from pocketzoo.export.tflite.nodes import tflite_nodes
-from pocketzoo.layers import SpatialAttention
 
 LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")
 needs_micro = pytest.mark.skipif(sys.platform != "linux", reason="there is no tflite-micro for other systems")
@@ -188,36 +186,6 @@ def test_vela_leaves_nothing_to_the_cpu(edge, checks, npu):
     assert {node.operator for node in tflite_nodes((edge / check.files[0]).read_bytes())} == {vela.NPU}
     assert min(check.facts[name] for name in ("cycles", "inferences_per_second", "sram_bytes", "macs")) > 0
     assert any(gate.name == "sram_bytes" and gate.bar == 32_000 for gate in check.gates)
-
-
-def test_vela_names_what_it_leaves_to_the_cpu(tmp_path):
-    subject = subject_of(net(keras.layers.UpSampling2D((4, 8), interpolation="bilinear", name="uneven")), tmp_path)
-    check = vela.compiled_for("Ethos-U55")(subject)
-    assert failed(check) == {
-        "operators on the CPU": f"RESIZE_BILINEAR (uneven): left to the CPU; instead: {accepted.UNKNOWN_FIX}"
-    }
-    assert not failed(vela.compiled_for("Ethos-U85")(subject))
-    tolerant = Subject(*list(vars(subject).values())[:4], {"operators_on_cpu": 1})
-    tolerated = vela.compiled_for("Ethos-U55")(tolerant)
-    assert not failed(tolerated)
-    assert "<= 1 (set; 0 by default)" in {gate.requirement for gate in tolerated.gates}
-
-
-def test_attention_to_places_runs_on_the_npu_and_is_proven_in_that_form(tmp_path):
-    """Vela leaves means over the channels to the CPU."""
-    check = vela.compiled_for("Ethos-U55")(subject_of(net(SpatialAttention(name="attention")), tmp_path))
-    gates = {gate.name: gate for gate in check.gates}
-    assert gates["operators on the CPU"].figure == 0
-    assert gates["finite share"].status == "passed"
-
-
-def test_what_vela_does_not_compile_fails_with_its_last_words(tmp_path, monkeypatch):
-    nowhere = dataclasses.replace(vela.ACCELERATORS["Ethos-U85"], system="Nowhere")
-    monkeypatch.setitem(vela.ACCELERATORS, "Ethos-U85", nowhere)
-    check = vela.compiled_for("Ethos-U85")(subject_of(net(), tmp_path))
-    assert list(failed(check)) == ["compiles"]
-    assert "Nowhere" in failed(check)["compiles"]
-    assert check.files == ()
 
 
 @pytest.mark.parametrize(
