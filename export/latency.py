@@ -56,6 +56,12 @@ def glance(artifact: Artifact, *, runs: int = 50, seconds: float = 0.5) -> Laten
     return Latency.of(_milliseconds(call, min(runs, max(FEWEST, int(1000 * seconds / first)))))
 
 
+def first_run(artifact: Artifact) -> float:
+    """Milliseconds that one image takes at most."""
+    (milliseconds,) = _milliseconds(_prepared(artifact), 1)
+    return milliseconds
+
+
 def side_by_side(
     artifacts_or_models: "Mapping[Key, Artifact | keras.Model]", *, runs: int = 50, rounds: int = 1
 ) -> dict[Key, Latency]:

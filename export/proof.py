@@ -9,7 +9,7 @@ import numpy as np
 from .artifact import Artifact
 from .evidence import too_few_on_average, too_few_to_agree, too_few_to_lose
 from .formats import FORMATS, Format
-from .latency import glance
+from .latency import first_run, glance
 from .manifest import Check, Gate
 from .measures import MEASURES, accuracy
 from .samples import Samples
@@ -90,10 +90,9 @@ def prove(
         seconds: For all images together.
         timed: Whether nothing else is at work, so that the check tells what an image takes.
     """
-    median_ms = glance(artifact, **({} if timed else {"runs": 1})).median_ms
-    chosen = reference.at_most(max(LEAST_IMAGES, int(1000 * seconds / median_ms)))
-    outputs = artifact.run(chosen.samples.images)
-    check = judge(name, version, outputs, kind, chosen, median_ms=median_ms if timed else None)
+    median_ms = glance(artifact).median_ms if timed else None
+    chosen = reference.at_most(max(LEAST_IMAGES, int(1000 * seconds / (median_ms or first_run(artifact)))))
+    check = judge(name, version, artifact.run(chosen.samples.images), kind, chosen, median_ms=median_ms)
     if len(chosen.samples) == len(reference.samples):
         return check
     return check.model_copy(update={"facts": check.facts | {"images": len(chosen.samples)}})
