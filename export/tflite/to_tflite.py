@@ -15,6 +15,7 @@ from ..metadata import embed_in_tflite
 from ..quantization_noise import noisiest_layers
 from ..quiet import quiet
 from ..samples import Samples
+from .calibration import with_ranges
 from .convolved_pixels import convolved_pixels
 from .integers import check_integers, check_ranges, fit_for_16_bits
 from .mirrored_hard_sigmoid import mirrored_hard_sigmoid
@@ -95,8 +96,8 @@ class TfliteFiles:
     def _floats_with_ranges(self) -> bytes:
         with quiet():
             converter = self._converter("tflite-int8")
-            converter._experimental_calibrate_only = True
-            floats = converter.convert()
+            converter._quantize = lambda floats, *_, **__: floats  # as they are before TensorFlow's own calibration
+            floats = with_ranges(converter.convert(), self.calibration.images)
         check_ranges(floats)
         return floats
 
