@@ -1,5 +1,6 @@
 """From the export form to the artifact files of every format."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from itertools import groupby
@@ -51,6 +52,7 @@ def write_artifacts(
         for suffix, kinds in groupby(formats, key=lambda kind: kind.suffix):
             files = makers[suffix]()  # which lets go of what the ones before have kept
             for kind in kinds:
+                gc.collect()  # traced functions and tf2onnx's graphs hold all weights, and refer to themselves
                 path = folder / f"{form.metadata.model}{kind.file_ending}"
                 path.write_bytes(files.content(kind.name))
                 yield path, kind
