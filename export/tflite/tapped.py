@@ -2,32 +2,33 @@
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 
 from ..runtimes.litert import tensor_info
 from ..tensors import TensorInfo
+from .file import packed, unpacked
 
 
 class TappedTFLite:
-    """A TFLite file, run by LiteRT's built-in kernels; as `quantization_noise.Tapped`.
+    """A TFLite file, run by LiteRT; as `quantization_noise.Tapped`.
+
+    All tensors are outputs, which keep what was written though other operations work in place; and XNNPACK computes
+    them, five times as fast as the built-in kernels, with which LiteRT would keep them itself.
 
     Args:
-        content: The file.
+        content: The file, of one graph.
     """
 
     def __init__(self, content: bytes):
-        self.interpreter = Interpreter(
-            model_content=content,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
+        model = unpacked(content)
+        (graph,) = model.subgraphs
+        graph.outputs = np.array([index for operator in graph.operators for index in operator.outputs], "int32")
+        self.interpreter = Interpreter(model_content=packed(model))
         self.interpreter.allocate_tensors()
         self.image = self.interpreter.get_input_details()[0]
-        computed = computed_tensors(content)
         self.names: dict[str, tuple[int, TensorInfo]] = {
             details["name"]: (details["index"], tensor_info(details))
-            for details in self.interpreter.get_tensor_details()
-            if details["name"] in computed
+            for details in self.interpreter.get_output_details()
         }
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
