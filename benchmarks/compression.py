@@ -32,12 +32,12 @@ import numpy as np
 from scipy import stats
 
 from pocketzoo import training, zoo
+from pocketzoo.core.atomic_files import atomic_path
 from pocketzoo.export import load_artifact
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.samples import Samples
-from pocketzoo.zoo.atomic import atomic_path
+from pocketzoo.export.sample_images import Samples
 from pocketzoo.zoo.layer_table import count_macs
 
 SEEDS = 5

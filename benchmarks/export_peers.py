@@ -36,11 +36,11 @@ import tf2onnx
 from onnxruntime import quantization
 
 from pocketzoo import zoo
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.core.output_capture import quiet
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.quiet import quiet
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
 
 TURNS = 10
 UNDISTURBED = 25

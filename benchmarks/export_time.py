@@ -26,10 +26,10 @@ import keras
 import numpy as np
 
 from pocketzoo import export, zoo
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
-from pocketzoo.export.quiet import quiet
-from pocketzoo.export.samples import Samples
+from pocketzoo.core.output_capture import quiet
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.targets import formats_of, targets_of
 
 TARGETS = ("mobile", "gpu", "server")

@@ -37,8 +37,8 @@ from ai_edge_litert import interpreter as _interpreter  # noqa: F401
 from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export.artifact.tensors import closed
 from pocketzoo.export.runtimes import probe
-from pocketzoo.export.tensors import closed
 
 FOUND = Path(__file__).parents[1] / "build" / "fuzz"
 SECONDS = 60

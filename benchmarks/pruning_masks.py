@@ -25,8 +25,8 @@ import tensorflow as tf
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.masks import Masked, Masks
-from pocketzoo.training.compression.selection import kernel_of, prunable_layers
+from pocketzoo.training.compression.weights.layer_selection import kernel_of, prunable_layers
+from pocketzoo.training.compression.weights.masks import Masked, Masks
 
 ROUNDS, STEPS = 5, 2
 BATCH, SIDE, IMAGES, UPDATES_IN_AN_EPOCH = 16, 224, 1000, 2

@@ -23,9 +23,9 @@ import numpy as np
 import tensorflow as tf
 
 from pocketzoo import training, zoo
-from pocketzoo.training.fitting.compilation import compile_network
-from pocketzoo.training.fitting.optimizers import RateGroup
-from pocketzoo.training.fitting.settings import training_settings
+from pocketzoo.training.engine.compilation import compile_network
+from pocketzoo.training.engine.optimizers import RateGroup
+from pocketzoo.training.engine.settings import training_settings
 
 ROUNDS, STEPS = 7, 2
 BATCH, SIDE, CLASSES = 8, 160, 100

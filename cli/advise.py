@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..zoo.errors import InputError, unknown
+from ..core.errors import InputError, unknown
 from . import console
 from .heavy import import_tensorflow
 from .options import Json
@@ -138,7 +138,7 @@ def _ways(model: "keras.Model", runtime: str) -> Iterator[Way]:
 
 def _half_the_channels(model: "keras.Model") -> "Iterator[keras.Model]":
     """One model, if that many can be removed of this one."""
-    from ..training.compression.channels.removal import plan_channels, remove_channels
+    from ..training.compression.channels.apply.removal import plan_channels, remove_channels
 
     try:
         yield remove_channels(model, plan_channels(model, budget=f"macs:{LEFT}", scope="layer")).model
@@ -150,9 +150,9 @@ def with_zeros(model: "keras.Model", share: float) -> "keras.Model":
     """A copy of `model` with the weights at zero that `pocketzoo prune` would set to zero for that share."""
     import keras
 
-    from ..training.compression.masks import Masks
-    from ..training.compression.selection import kernels_of, select_layers
-    from ..training.compression.sparsity import Sparsity
+    from ..training.compression.weights.layer_selection import kernels_of, select_layers
+    from ..training.compression.weights.masks import Masks
+    from ..training.compression.weights.sparsity import Sparsity
 
     copy, how = keras.models.clone_model(model), Sparsity(target=share)
     copy.set_weights(model.get_weights())

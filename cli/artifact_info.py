@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..zoo.errors import InputError
+from ..core.errors import InputError
 from . import console
 
 if TYPE_CHECKING:
     from ..export import Artifact
-    from ..export.certificate import Certificate
-    from ..export.metadata import ImagesRecord, Metadata
+    from ..export.artifact.certificate import Certificate
+    from ..export.artifact.metadata import ImagesRecord, Metadata
 
 SUFFIXES = (".tflite", ".onnx")
 LABELS_SHOWN = 5
@@ -21,7 +21,7 @@ def show_artifact(path: Path, *, as_json: bool) -> None:
     Raises:
         InputError: It cannot be opened, or another tool made it.
     """
-    from ..export.artifact import load_artifact
+    from ..export.loading import load_artifact
 
     artifact = load_artifact(path)
     metadata, certificate = artifact.metadata, artifact.certificate

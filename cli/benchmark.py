@@ -21,8 +21,8 @@ def benchmark(
     as_json: Json = False,
 ) -> None:
     """Time artifacts and models, one image at a time and in turn."""
-    from ..export.artifact import load_artifact
     from ..export.latency import side_by_side
+    from ..export.loading import load_artifact
 
     if any(path.suffix == ".keras" for path in artifacts):
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)  # TensorFlow reads it when it starts

@@ -28,7 +28,7 @@ def cluster(
     """Give every kernel of a trained model few different weights and train these on; zeros stay zero."""
     import_tensorflow()
     from .. import training, zoo
-    from ..training.compression.clustering import DEFAULT_RECIPE
+    from ..training.compression.clustering.cluster import DEFAULT_RECIPE
     from ..zoo.inputs import image_shape
 
     loaded = zoo.load_model(model)

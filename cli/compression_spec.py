@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from ..training.compression.sparsity import Sparsity
+from ..core.errors import InputError
+from ..training.compression.weights.sparsity import Sparsity
 from ..training.recipe.mistakes import sentences
 from ..training.recipe.reading import read_fields
 from ..training.recipe.recipe import Recipe
 from ..training.recipe.section import Positive, Section
-from ..zoo.errors import InputError
 
 
 class Trained(Section):

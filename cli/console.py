@@ -115,7 +115,7 @@ def as_text(name: str, figure: float | None, share: str = ".2%") -> str:
 
 def show_manifest(manifest: "Manifest") -> None:
     """Prints one row an artifact, and what was skipped and why."""
-    from ..export.report import HEADER, skipped_reasons, table_rows
+    from ..export.artifact.report import HEADER, skipped_reasons, table_rows
 
     title = f"{manifest.model.model}, proven on {manifest.proven_on}; ms: one image, one thread, median"
     show_table(HEADER, table_rows(manifest), title=title)

@@ -56,7 +56,7 @@ def evaluate(
 
 def _opened(model: str) -> "tuple[Artifact | keras.Model, tuple[int | None, ...]]":
     """What is evaluated, and the height, width and channels of the images that it takes."""
-    from ..export.artifact import load_artifact
+    from ..export.loading import load_artifact
     from ..zoo.registry import model_card
 
     suffix = Path(model).suffix

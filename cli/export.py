@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import InputError
 from ..export.targets import list_targets, targets_of
-from ..zoo.errors import InputError
 from . import console, options
 from .heavy import import_tensorflow
 from .options import Json, Overwrite, SkipUnreadable
@@ -44,7 +44,7 @@ def export(
     names = [name.strip() for name in targets.split(",") if name.strip()]
     targets_of(names)  # a misspelt target is told before TensorFlow takes its seconds to load
     bars = dict(_bar(text) for text in bar or ())
-    from ..export.finished import check_free
+    from ..export.artifact.bundle_directory import check_free
 
     check_free(out, overwrite=overwrite)
     import_tensorflow()

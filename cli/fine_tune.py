@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..zoo.errors import InputError
+from ..core.errors import InputError
 from . import options, runs
 from .heavy import import_tensorflow
 from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable

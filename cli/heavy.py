@@ -3,7 +3,7 @@
 
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for GPUs, quietly unless `-v`; what follows finds both done."""
-    from ..export.quiet import is_verbose, quiet
+    from ..core.output_capture import is_verbose, quiet
 
     with quiet():
         import tensorflow as tf

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..zoo.errors import InputError
+from ..core.errors import InputError
 from . import (
     advise,
     benchmark,

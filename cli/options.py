@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..zoo.errors import InputError
+from ..core.errors import InputError
 
 if TYPE_CHECKING:
     from ..training import ImageData, Recipe

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..zoo.errors import InputError
+from ..core.errors import InputError
 from ..zoo.registry import model_card
 from . import console
 from .heavy import import_tensorflow
@@ -88,7 +88,7 @@ def _write_mask(path: Path, prediction: "Prediction") -> None:
     """A PNG whose values are the indices of the classes, each of which has a colour."""
     from PIL import Image
 
-    from ..zoo.atomic import atomic_path
+    from ..core.atomic_files import atomic_path
 
     (mask,) = prediction.masks
     if len(prediction.labels) > MOST_CLASSES:
@@ -101,7 +101,7 @@ def _write_mask(path: Path, prediction: "Prediction") -> None:
 
 
 def _opened(model: str, weights: str | None) -> "Artifact":
-    from ..export.artifact import load_artifact
+    from ..export.loading import load_artifact
 
     path = Path(model)
     if path.suffix and weights is not None:
@@ -113,6 +113,6 @@ def _opened(model: str, weights: str | None) -> "Artifact":
     card = model_card(model)
     import_tensorflow()
     from .. import zoo
-    from ..export.keras_artifact import as_artifact
+    from ..export.runtimes.keras import as_artifact
 
     return as_artifact(zoo.create_model(model, weights=weights or default_weights(card)))

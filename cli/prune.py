@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..zoo.atomic import atomic_path
-from ..zoo.errors import InputError
+from ..core.atomic_files import atomic_path
+from ..core.errors import InputError
 from . import console, options, runs
 from .heavy import import_tensorflow
 from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
@@ -88,7 +88,7 @@ def prune(
         raise InputError("--run-dir is missing: it says where the run keeps its files.")
     import_tensorflow()
     from .. import training, zoo
-    from ..training.compression.pruning import DEFAULT_RECIPE
+    from ..training.compression.weights.pruning import DEFAULT_RECIPE
     from ..zoo.inputs import image_shape
 
     loaded = zoo.load_model(model)
@@ -120,7 +120,7 @@ def _check_alone(others: set[str], run_dir: Path | None) -> None:
 
 def _settings(file: Path | None, said: dict[str, Any]) -> "Sparsity":
     """Those of a file, if there is one, with what the command line says otherwise."""
-    from ..training.compression.sparsity import Sparsity
+    from ..training.compression.weights.sparsity import Sparsity
     from ..training.recipe.reading import read_fields
 
     return Sparsity(**(read_fields(file, "pruning setting") if file else {}) | said)

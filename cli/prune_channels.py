@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..zoo.errors import InputError
+from ..core.errors import InputError
 from . import console, options, runs
 from .heavy import import_tensorflow
 

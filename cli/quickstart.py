@@ -52,9 +52,9 @@ def quickstart(
     import keras
 
     from .. import export, training, zoo
-    from ..export.finished import check_free
-    from ..export.manifest import Gate
-    from ..training.compression.pruning import DEFAULT_RECIPE
+    from ..export.artifact.bundle_directory import check_free
+    from ..export.artifact.manifest import Gate
+    from ..training.compression.weights.pruning import DEFAULT_RECIPE
 
     out = out if out.name else out.resolve()  # "." has no name to put "-runs" behind
     check_free(out, overwrite=True)  # before the minutes of training

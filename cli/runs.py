@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..zoo.atomic import atomic_path
-from ..zoo.errors import InputError
+from ..core.atomic_files import atomic_path
+from ..core.errors import InputError
 from . import console, options
 
 if TYPE_CHECKING:

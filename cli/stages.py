@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..zoo.atomic import UNFINISHED, atomic_path
-from ..zoo.errors import InputError
+from ..core.atomic_files import UNFINISHED, atomic_path
+from ..core.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -50,8 +50,8 @@ def check_stages(spec: "Spec", dense: "keras.Model") -> None:
     """Raises InputError where a stage would refuse `dense`, before any of them has trained for hours."""
     from ..training.compression.quantization.quantize_aware import check_recipe
     from ..training.compression.quantization.rewriting import quantized_model
-    from ..training.compression.selection import select_layers
-    from ..training.compression.sparsity import Sparsity
+    from ..training.compression.weights.layer_selection import select_layers
+    from ..training.compression.weights.sparsity import Sparsity
     from ..zoo.endpoints import feature_extractor
 
     for name in VERBS:
@@ -88,8 +88,8 @@ def _distill(how: "Distillation", model: "keras.Model", dense: Path, data: "Imag
 
 def _prune(how: "SparsityStage", model: "keras.Model", dense: Path, data: "ImageData", **run: Any):
     from .. import training
-    from ..training.compression.pruning import DEFAULT_RECIPE
-    from ..training.compression.sparsity import Sparsity
+    from ..training.compression.weights.pruning import DEFAULT_RECIPE
+    from ..training.compression.weights.sparsity import Sparsity
 
     sparsity = Sparsity(**_without_recipe(how))
     return training.prune(model, data, _recipe(how, DEFAULT_RECIPE), sparsity=sparsity, **run).model
@@ -97,7 +97,7 @@ def _prune(how: "SparsityStage", model: "keras.Model", dense: Path, data: "Image
 
 def _cluster(how: "Clusters", model: "keras.Model", dense: Path, data: "ImageData", **run: Any):
     from .. import training
-    from ..training.compression.clustering import DEFAULT_RECIPE
+    from ..training.compression.clustering.cluster import DEFAULT_RECIPE
 
     given = how.model_dump(exclude={"recipe"})
     return training.cluster(model, data, _recipe(how, DEFAULT_RECIPE), **given, **run).model

@@ -6,8 +6,8 @@ from .options import Json
 
 def targets(as_json: Json = False) -> None:
     """List the targets, the formats that each ships, what they are put to, and which of that is missing here."""
-    from ..export.checks.missing import missing
     from ..export.targets import GROUPS, TARGETS
+    from ..export.validation.checks.missing import missing
 
     rows = []
     for name, target in TARGETS.items():

@@ -26,10 +26,10 @@ import keras
 from untrained import Images, as_if_trained, some_images
 
 from pocketzoo import export, zoo
+from pocketzoo.core.atomic_files import atomic_path
+from pocketzoo.export.artifact.manifest import ArtifactRecord
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.manifest import ArtifactRecord
 from pocketzoo.export.targets import TARGETS, checks_of
-from pocketzoo.zoo.atomic import atomic_path
 
 KEPT = Path(__file__).with_name("matrix")
 PAGE = Path(__file__).with_name("matrix.md")

@@ -6,7 +6,7 @@ python docs/make_models.py
 from itertools import groupby
 from pathlib import Path
 
-from pocketzoo.zoo.atomic import atomic_path
+from pocketzoo.core.atomic_files import atomic_path
 from pocketzoo.zoo.cards import ModelCard, Pretrained
 from pocketzoo.zoo.registry import list_models, model_card
 

@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from pocketzoo.core.atomic_files import atomic_path
 from pocketzoo.training.recipe import augmentation, loss, optimizer, schedule
 from pocketzoo.training.recipe.data import Data
 from pocketzoo.training.recipe.recipe import FineTuneRecipe, Recipe
 from pocketzoo.training.recipe.section import Section
-from pocketzoo.zoo.atomic import atomic_path
 
 PAGE = Path(__file__).with_name("recipe.md")
 HEAD = """# Recipes

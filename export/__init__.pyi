@@ -1,11 +1,11 @@
-from .artifact import Artifact as Artifact
-from .artifact import load_artifact as load_artifact
-from .bundle import export_model as export_model
-from .finished import ConversionError as ConversionError
+from .artifact.bundle_directory import ConversionError as ConversionError
+from .artifact.manifest import Manifest as Manifest
+from .export_model import export_model as export_model
 from .latency import Latency as Latency
 from .latency import benchmark as benchmark
-from .manifest import Manifest as Manifest
+from .loading import Artifact as Artifact
+from .loading import load_artifact as load_artifact
 from .prediction import Prediction as Prediction
 from .prediction import predict as predict
-from .proof import ProofError as ProofError
 from .targets import list_targets as list_targets
+from .validation.comparison import ProofError as ProofError

@@ -12,14 +12,14 @@ import numpy as np
 from ..zoo.flat import flatten_model
 from ..zoo.layer_table import count_macs
 from ..zoo.saving import save_model
-from .artifact import open_own
-from .conversion import write_artifacts
-from .form import ExportForm
+from .artifact.gzip_size import gzipped_size
+from .conversion.export_graph import ExportForm
+from .conversion.trained_integers import activation_bits
+from .conversion.write_artifacts import write_artifacts
 from .formats import FORMATS, Format
-from .gzipped import gzipped_size
-from .integer_form import activation_bits
 from .latency import side_by_side
-from .samples import Samples
+from .loading import open_own
+from .sample_images import Samples
 
 ROUNDS, RUNS = 5, 50
 """Of the timing: all artifacts in turn, so often."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..zoo.errors import InputError
-from .artifact import Artifact, opened
-from .tensors import closed
+from ..core.errors import InputError
+from .artifact.tensors import closed
+from .loading import Artifact, opened
 
 if TYPE_CHECKING:
     import keras

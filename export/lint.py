@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..zoo.errors import InputError, unknown
-from .accepted import Refusal, operator_list
-from .checks import tflite_micro, vela
-from .edge_forms.table import FORMS, edge_form
+from ..core.errors import InputError, unknown
+from .graph_rewrites.table import FORMS, edge_form
 from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
-from .samples import Samples
+from .sample_images import Samples
 from .targets import TARGETS, list_targets
-from .tflite.nodes import tflite_nodes
+from .tflite_schema.nodes import tflite_nodes
+from .tflite_schema.operator_support import Refusal, operator_list
+from .validation.checks import tflite_micro, vela
 
 if TYPE_CHECKING:
     import keras
 
-    from .form import ExportForm
+    from .conversion.export_graph import ExportForm
 
 NPUS = {"edge-ethos-u55": "Ethos-U55", "edge-ethos-u65": "Ethos-U65", "edge-ethos-u85": "Ethos-U85"}
 INTEGERS = "tflite-int8"
@@ -81,7 +81,7 @@ def lint(model: "keras.Model", target: str) -> LintReport:
         InputError: Of `target` nothing is known, or `model` cannot be exported at all.
     """
     check_target(target)
-    from .form import ExportForm
+    from .conversion.export_graph import ExportForm
 
     form, runtime = ExportForm.of(model), TARGETS[target].operators
     accepted, other_forms = operator_list(runtime), FORMS.get(runtime, {})
@@ -123,7 +123,7 @@ def _asked_of_micro(content: bytes, form: "ExportForm") -> tuple[tuple[Refusal, 
 
 def _converted(form: "ExportForm", format_name: str) -> bytes:
     """With ranges of noise where it takes some: which they are does not matter here."""
-    from .tflite.to_tflite import to_tflite
+    from .conversion.tflite.to_tflite import to_tflite
 
     noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *form.metadata.image_shape))
     return to_tflite(form, format_name, Samples(noise, None))

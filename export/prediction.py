@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..zoo.errors import InputError
-from .artifact import Artifact, opened
+from ..core.errors import InputError
+from .loading import Artifact, opened
 
 if TYPE_CHECKING:
     import keras

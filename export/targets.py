@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..zoo.errors import InputError, unknown
+from ..core.errors import InputError, unknown
 from .formats import FORMATS, Format
 
 LITERT = ("litert", "litert-builtin")

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 
+from ..core.errors import InputError
+from ..core.outputs import by_name, map_outputs
 from ..layers import Head
-from ..zoo.errors import InputError
 from ..zoo.inputs import image_shape
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
 from .data.images import ImageData, ImageSplit, Targets
-from .outputs import by_name, map_outputs
 from .recipe.recipe import Recipe
 from .tasks import heads_of, tasks_of
 

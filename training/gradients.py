@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..zoo.errors import InputError
+from ..core.errors import InputError
 
 NUDGE = 1e-8
 """So small a change that the second difference of a smooth float64 function is nothing but rounding."""

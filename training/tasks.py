@@ -2,9 +2,9 @@
 
 import keras
 
+from ..core.errors import InputError
+from ..core.outputs import map_outputs
 from ..layers import EmbeddingHead, Head
-from ..zoo.errors import InputError
-from .outputs import map_outputs
 
 
 def heads_of(model: keras.Model) -> Head | dict[str, Head | None] | None:

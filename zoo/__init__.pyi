@@ -1,8 +1,9 @@
+import pocketzoo.core.errors as _errors
+
 from .cards import Endpoint as Endpoint
 from .cards import ModelCard as ModelCard
 from .creation import create_model as create_model
 from .endpoints import feature_extractor as feature_extractor
-from .errors import InputError as InputError
 from .flat import flatten_model as flatten_model
 from .geometry import conv_output_size as conv_output_size
 from .geometry import receptive_field as receptive_field
@@ -17,3 +18,5 @@ from .registry import list_models as list_models
 from .registry import model_card as model_card
 from .saving import load_model as load_model
 from .saving import save_model as save_model
+
+InputError = _errors.InputError

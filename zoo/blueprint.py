@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from ..core.errors import InputError, unknown
 from .cards import ModelCard
-from .errors import InputError, unknown
 from .registry import ON, backbones, model_card
 from .strides import measure_grids
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from .errors import InputError, describe
+from ..core.errors import InputError, describe
 
 CARDS = Path(__file__).parent / "cards"
 TASKS = ("classification", "segmentation")

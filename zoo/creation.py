@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 
+from ..core.errors import InputError, first_line
 from ..layers import PixelNormalization
 from .blueprint import Blueprint
 from .cards import ModelCard
-from .errors import InputError, first_line
 from .heads import Plans, attach_heads, plan_heads
 from .pretrained.loading import Loaded, fill, load_pretrained
 from .pretrained.sources import Weights

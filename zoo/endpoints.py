@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from .errors import InputError, unknown
+from ..core.errors import InputError, unknown
 from .registry import card_of
 
 

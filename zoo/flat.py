@@ -2,9 +2,9 @@
 
 import keras
 
+from ..core.errors import InputError
 from ..layers import CompositeLayer, FakeQuantize, PixelNormalization
 from ..layers.quantized_kernels import KernelOnGrid
-from .errors import InputError
 
 
 def flatten_model(model: keras.Model) -> keras.Model:

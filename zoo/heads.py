@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from .. import layers
+from ..core.errors import InputError, unknown
 from .cards import ModelCard
-from .errors import InputError, unknown
 from .registry import card_of
 from .strides import measure_grids
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from ..core.errors import InputError
 from ..layers import ConvNormAct, InceptionModule
 from ..layers.heads import Head, VectorHead
 from ..layers.inception import Branches, Step, average_pool, conv, max_pool, scaled, split, times
 from ..layers.norm_act import Norm
-from .errors import InputError
 
 NORM = {"name": "batch", "epsilon": 1e-3}
 BARE_NORM = NORM | {"scale": False}

@@ -2,7 +2,7 @@
 
 import keras
 
-from .errors import InputError
+from ..core.errors import InputError
 
 
 def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:

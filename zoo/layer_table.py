@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from .errors import InputError
+from ..core.errors import InputError
 from .flat import flatten_model
 
 _Window = tuple[int, int, int]

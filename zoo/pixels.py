@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from .errors import InputError
+from ..core.errors import InputError
 
 MODES = {1: "L", 3: "RGB"}
 

@@ -4,8 +4,8 @@ import re
 from fnmatch import fnmatchcase
 from functools import cache
 
+from ..core.errors import unknown
 from .cards import TASKS, ModelCard, load_cards
-from .errors import unknown
 
 ON = "_on_"
 """Between a model's name and that of the backbone it stands on in place of its own."""

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from .. import layers as _layers
-from .atomic import atomic_path
-from .errors import InputError, first_line
+from ..core.atomic_files import atomic_path
+from ..core.errors import InputError, first_line
 
 
 def save_model(model: keras.Model, path: str | Path) -> Path:

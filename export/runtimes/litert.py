@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...zoo.errors import InputError
-from ..artifact import Artifact
-from ..certificate import certificate_in_tflite
-from ..metadata import read_from_tflite
-from ..tensors import TensorInfo, check_signature, closed
+from ...core.errors import InputError
+from ..artifact.certificate import certificate_in_tflite
+from ..artifact.metadata import read_from_tflite
+from ..artifact.tensors import TensorInfo, check_signature, closed
+from ..loading import Artifact
 from .probe import check_survivable
 
 

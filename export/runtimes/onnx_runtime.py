@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ...zoo.errors import InputError
-from ..artifact import Artifact
-from ..certificate import certificate_in_onnx
-from ..metadata import read_from_onnx
-from ..tensors import TensorInfo, check_signature
+from ...core.errors import InputError
+from ..artifact.certificate import certificate_in_onnx
+from ..artifact.metadata import read_from_onnx
+from ..artifact.tensors import TensorInfo, check_signature
+from ..loading import Artifact
 
 DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
 IMAGE_CHANNELS = (1, 3, 4)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..artifact import Artifact
-from ..metadata import KEY, read_from_onnx
-from ..tensors import TensorInfo, check_signature
+from ..artifact.metadata import KEY, read_from_onnx
+from ..artifact.tensors import TensorInfo, check_signature
+from ..loading import Artifact
 
 FROM_ONNX = ["framework", KEY]
 """Where OpenVINO keeps what stood among the properties of an ONNX file."""

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from ..processes import ended
+from .subprocesses import ended
 
 ALIGNMENT = 16
 """Of arenas, in bytes."""

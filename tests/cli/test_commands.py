@@ -209,7 +209,7 @@ def test_diverging_run_stops_with_the_step_and_exit_code_2(pocketzoo, folder, tm
 
 
 def test_artifact_that_fails_its_proof_exits_with_1(pocketzoo, trained_file, tmp_path, monkeypatch):
-    from pocketzoo.export.checks import table
+    from pocketzoo.export.validation.checks import table
 
     def failing(*arguments, **options):
         gate = export.manifest.Gate.measured("agreement", 0.5, ">=", 0.9)

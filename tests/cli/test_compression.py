@@ -16,7 +16,7 @@ from pocketzoo.cli.comparison import compare
 from pocketzoo.cli.compression_spec import Spec
 from pocketzoo.cli.distill import endpoint_pairs
 from pocketzoo.export.footprint import ArtifactCost, FileSize
-from pocketzoo.training.fitting.callbacks import Recorder
+from pocketzoo.training.engine.callbacks.recorder import Recorder
 
 BRIEF = ["--set", "epochs=1", "--set", "batch_size=45"]
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pocketzoo import export, zoo
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.targets import GROUPS, TARGETS
 
@@ -73,7 +73,7 @@ def test_pictures_are_shown_to_an_artifact_of_open_size_as_they_are(pocketzoo, t
 
 
 def test_targets_are_listed_with_what_is_missing_here(pocketzoo, monkeypatch):
-    monkeypatch.setattr("pocketzoo.export.checks.missing.find_spec", lambda name: None)
+    monkeypatch.setattr("pocketzoo.export.validation.checks.missing.find_spec", lambda name: None)
     code, out, _ = pocketzoo("targets")
     assert code == 0
     assert all(name in out for name in (*TARGETS, *GROUPS))

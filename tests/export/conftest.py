@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, zoo
-from pocketzoo.export.proof import Reference
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.comparison import Reference
 
 
 @pytest.fixture(scope="session")

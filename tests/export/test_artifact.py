@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.metadata import Metadata, append_labels
-from pocketzoo.export.tensors import TensorInfo
+from pocketzoo.export.artifact.metadata import Metadata, append_labels
+from pocketzoo.export.artifact.tensors import TensorInfo
 
 FILES = [
     "lenet5-fp32.tflite",

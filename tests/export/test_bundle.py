@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export import conversion
-from pocketzoo.export.checks.missing import missing
-from pocketzoo.export.checks.table import CHECKS
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.artifact.report import _markdown_table
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.tflite.to_tflite import TfliteFiles
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.conversion.write_artifacts import write_artifacts as conversion
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.report import _markdown_table
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.targets import TARGETS, checks_of
-from pocketzoo.export.tflite.to_tflite import TfliteFiles
+from pocketzoo.export.validation.checks.missing import missing
+from pocketzoo.export.validation.checks.table import CHECKS
 
 
 def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
@@ -171,7 +171,9 @@ def test_artifact_too_small_for_its_weights_fails(trained, digits, tmp_path, mon
 
 
 def test_file_that_its_runtime_does_not_take_is_the_converters_failure(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketzoo.export.tflite.to_tflite.TfliteFiles.content", lambda *_: b"    TFL3" + bytes(100))
+    monkeypatch.setattr(
+        "pocketzoo.export.conversion.tflite.to_tflite.TfliteFiles.content", lambda *_: b"    TFL3" + bytes(100)
+    )
     message = r"lenet5 as tflite-fp16 could not be made: .*lenet5-fp16\.tflite was made, and does not open: "
     with pytest.raises(export.ConversionError, match=message):
         export.export_model(trained, tmp_path / "out", targets=["mobile-gpu"])

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pocketzoo import export, zoo
-from pocketzoo.export.finished import finished_directory
+from pocketzoo.export.artifact.bundle_directory import finished_directory
 
 EXPORT_WITH_LITTLE_ROOM = """
 import resource, sys

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from pocketzoo.export.form import ExportForm
-from pocketzoo.export.samples import Samples
-from pocketzoo.export.tflite.file import unpacked
-from pocketzoo.export.tflite.tapped import computed_tensors
-from pocketzoo.export.tflite.to_tflite import TfliteFiles
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.tflite.intermediate_tensors import computed_tensors
+from pocketzoo.export.conversion.tflite.to_tflite import TfliteFiles
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.tflite_schema.flatbuffer import unpacked
 from pocketzoo.layers import ResidualBlock
 
 

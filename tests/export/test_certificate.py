@@ -8,9 +8,9 @@ import onnx
 import pytest
 
 from pocketzoo import export, zoo
-from pocketzoo.export.certificate import ENTRY, PROPERTY, certificate_in_tflite
-from pocketzoo.export.tflite.file import unpacked
-from pocketzoo.export.tflite.to_tflite import to_tflite
+from pocketzoo.export.artifact.certificate import ENTRY, PROPERTY, certificate_in_tflite
+from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.tflite_schema.flatbuffer import unpacked
 
 FILES = ["lenet5-fp32.tflite", "lenet5-int8.tflite", "lenet5-fp32.onnx", "lenet5-int8.onnx"]
 each_file = pytest.mark.parametrize("file", FILES)
@@ -92,7 +92,7 @@ def test_file_that_was_never_proven_has_no_certificate(trained_file):
 
 
 def export_form(trained_file):
-    from pocketzoo.export.form import ExportForm
+    from pocketzoo.export.conversion.export_graph import ExportForm
 
     return ExportForm.of(zoo.load_model(trained_file))
 

@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from support.edge import failed, net, subject_of
 
 from pocketzoo import export, zoo
-from pocketzoo.export import accepted, c_source, processes
-from pocketzoo.export.artifact import load_artifact
-from pocketzoo.export.checks import c_source as c_source_check
-from pocketzoo.export.checks import tflite_micro, vela
-from pocketzoo.export.checks.subject import Subject
-from pocketzoo.export.checks.table import checked
-from pocketzoo.export.graphs import TFLITE_NAMES
+from pocketzoo.export.loading import load_artifact
+from pocketzoo.export.runtimes import subprocesses as processes
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
-from pocketzoo.export.tflite.nodes import tflite_nodes
+from pocketzoo.export.tflite_schema import operator_support as accepted
+from pocketzoo.export.tflite_schema.nodes import tflite_nodes
+from pocketzoo.export.tflite_schema.operators import TFLITE_NAMES
+from pocketzoo.export.validation import c_source
+from pocketzoo.export.validation.checks import c_source as c_source_check
+from pocketzoo.export.validation.checks import tflite_micro, vela
+from pocketzoo.export.validation.checks.subject import Subject
+from pocketzoo.export.validation.checks.table import checked
 
 LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")
 needs_micro = pytest.mark.skipif(sys.platform != "linux", reason="there is no tflite-micro for other systems")

@@ -8,15 +8,15 @@ import pytest
 from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import layers
-from pocketzoo.export.artifact import open_with
-from pocketzoo.export.checks import vela
-from pocketzoo.export.edge_forms.table import edge_form
-from pocketzoo.export.form import ExportForm
-from pocketzoo.export.metadata import append_labels
+from pocketzoo.export.artifact.metadata import append_labels
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.graph_rewrites.table import edge_form
+from pocketzoo.export.loading import open_with
 from pocketzoo.export.runtimes.litert import open_tflite
-from pocketzoo.export.samples import Samples
-from pocketzoo.export.tflite.nodes import tflite_nodes
-from pocketzoo.export.tflite.to_tflite import to_tflite
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.tflite_schema.nodes import tflite_nodes
+from pocketzoo.export.validation.checks import vela
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 12, 4))
 

@@ -5,10 +5,10 @@ import numpy as np
 from support.edge import failed, net, subject_of
 
 from pocketzoo import zoo
-from pocketzoo.export.artifact import load_artifact
-from pocketzoo.export.checks import edge_tpu
 from pocketzoo.export.lint import lint
-from pocketzoo.export.tflite.nodes import tflite_nodes
+from pocketzoo.export.loading import load_artifact
+from pocketzoo.export.tflite_schema.nodes import tflite_nodes
+from pocketzoo.export.validation.checks import edge_tpu
 
 
 def test_what_is_not_on_the_list_is_refused_with_the_fix(tmp_path):

@@ -5,9 +5,9 @@ import pytest
 from support.answers import gate, of_task
 
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.measures import MEASURES
-from pocketzoo.export.proof import Reference
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.comparison import Reference
+from pocketzoo.export.validation.measures import MEASURES
 
 
 def few(reference, images):

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from pocketzoo import zoo
-from pocketzoo.export.artifact import Artifact, load_artifact
-from pocketzoo.export.conversion import write_artifacts
+from pocketzoo.export.artifact.tensors import TensorInfo
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.footprint import artifact_costs, footprints, shipped_formats
-from pocketzoo.export.form import ExportForm
 from pocketzoo.export.formats import FORMATS, SPARSE
 from pocketzoo.export.latency import side_by_side
-from pocketzoo.export.tensors import TensorInfo
+from pocketzoo.export.loading import Artifact, load_artifact
 
 
 def test_models_are_timed_in_turn():

@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import export, zoo
-from pocketzoo.export.tflite.file import packed, unpacked
+from pocketzoo.export.tflite_schema.flatbuffer import packed, unpacked
 
 FUZZER = Path(__file__).parents[2] / "benchmarks" / "fuzz_artifacts.py"
 

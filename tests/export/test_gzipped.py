@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketzoo.export import gzipped
+from pocketzoo.export.artifact import gzip_size as gzipped
 
 
 @given(st.binary(max_size=100))

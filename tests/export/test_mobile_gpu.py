@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 
 from pocketzoo import export
-from pocketzoo.export.checks.litert_gpu import REFUSED, on_gpu
-from pocketzoo.export.checks.subject import Subject
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.proof import Reference
 from pocketzoo.export.runtimes.litert_gpu import GpuError, run_on_gpu
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.checks.litert_gpu import REFUSED, on_gpu
+from pocketzoo.export.validation.checks.subject import Subject
+from pocketzoo.export.validation.comparison import Reference
 
 FP16 = FORMATS["tflite-fp16"]
 

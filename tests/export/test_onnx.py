@@ -9,9 +9,9 @@ from onnx import TensorProto, numpy_helper
 from support.graph_quality import findings
 
 from pocketzoo import export, zoo
-from pocketzoo.export.form import ExportForm
-from pocketzoo.export.onnx.flattening import fold_flattening
-from pocketzoo.export.onnx.to_onnx import to_onnx
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.onnx.flattening import fold_flattening
+from pocketzoo.export.conversion.onnx.to_onnx import to_onnx
 
 
 def answers(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ import pytest
 from support.cards import narrow_model
 
 from pocketzoo import export, zoo
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
 
 SIZES = [(48, 64), (37, 51), (50, 43)]

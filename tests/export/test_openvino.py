@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, zoo
-from pocketzoo.export.artifact import open_with
-from pocketzoo.export.checks import openvino as check
-from pocketzoo.export.checks.subject import Subject
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.proof import Reference
+from pocketzoo.export.loading import open_with
 from pocketzoo.export.runtimes.openvino import open_ir, write_ir
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.checks import openvino as check
+from pocketzoo.export.validation.checks.subject import Subject
+from pocketzoo.export.validation.comparison import Reference
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 from support.answers import Answers, gate, of_task
 
 from pocketzoo import export, zoo
-from pocketzoo.export.bars import check_measured, checked_bars
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.proof import Reference, prove, relative_difference
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.comparison import Reference, prove, relative_difference
+from pocketzoo.export.validation.thresholds import check_measured, checked_bars
 from pocketzoo.training import ImageSplit
 
 

@@ -5,10 +5,10 @@ from threading import Event
 import pytest
 
 from pocketzoo import export, zoo
-from pocketzoo.export import proven
-from pocketzoo.export.checks.subject import Subject
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.proven import Made
+from pocketzoo.export.validation import runner as proven
+from pocketzoo.export.validation.checks.subject import Subject
+from pocketzoo.export.validation.runner import Made
 
 
 @pytest.fixture(scope="module")

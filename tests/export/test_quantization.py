@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import export, zoo
-from pocketzoo.export.artifact import load_artifact
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.layer_names import chosen_layers, layers_of
-from pocketzoo.export.samples import Samples
-from pocketzoo.export.tflite.nodes import tflite_nodes
-from pocketzoo.export.tflite.to_tflite import to_tflite
+from pocketzoo.export.loading import load_artifact
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.tflite_schema.layer_names import chosen_layers, layers_of
+from pocketzoo.export.tflite_schema.nodes import tflite_nodes
 from pocketzoo.layers import PixelNormalization
 
 INTEGERS = [FORMATS[name] for name in ("tflite-int8", "tflite-int16x8", "onnx-int8", "onnx-int8-tensorrt")]

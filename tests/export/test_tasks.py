@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.form import model_metadata
+from pocketzoo.export.conversion.export_graph import model_metadata
 from pocketzoo.training.data.images import ArrayImages, ImageSplit
 
 TASKS = {

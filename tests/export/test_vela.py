@@ -6,12 +6,12 @@ import keras
 import numpy as np
 from support.edge import failed, net, subject_of
 
-from pocketzoo.export import accepted
-from pocketzoo.export.checks import vela
-from pocketzoo.export.checks.subject import Subject
-from pocketzoo.export.form import ExportForm
-from pocketzoo.export.samples import Samples
-from pocketzoo.export.tflite.to_tflite import to_tflite
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.tflite_schema import operator_support as accepted
+from pocketzoo.export.validation.checks import vela
+from pocketzoo.export.validation.checks.subject import Subject
 from pocketzoo.layers import InvertedResidual, SpatialAttention
 
 

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from pocketzoo import export
-from pocketzoo.export.checks import browser, web_page
-from pocketzoo.export.checks.subject import Subject
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.proof import Reference
 from pocketzoo.export.runtimes.browser import NO_GPU, BrowserError, find_browser, posts, serving
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.checks import browser, web_page
+from pocketzoo.export.validation.checks.subject import Subject
+from pocketzoo.export.validation.comparison import Reference
 from pocketzoo.zoo.pixels import read_image
 
 WEB_CHECKS = {

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketzoo.export.artifact import Artifact
-from pocketzoo.export.proof import Reference, prove
-from pocketzoo.export.samples import Samples
-from pocketzoo.export.tensors import TensorInfo
+from pocketzoo.export.artifact.tensors import TensorInfo
+from pocketzoo.export.loading import Artifact
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.comparison import Reference, prove
 
 
 class Answers(Artifact):

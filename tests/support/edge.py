@@ -5,13 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pocketzoo.export.artifact import load_artifact
-from pocketzoo.export.checks.subject import Subject
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.proof import Reference
-from pocketzoo.export.samples import Samples
-from pocketzoo.export.tflite.to_tflite import to_tflite
+from pocketzoo.export.loading import load_artifact
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.checks.subject import Subject
+from pocketzoo.export.validation.comparison import Reference
 
 
 def net(*layers, shape=(8, 8, 4), classes=4):

@@ -8,7 +8,7 @@ import onnx
 from ai_edge_litert import schema_py_generated as tflite
 from onnx import numpy_helper
 
-from pocketzoo.export.graphs import TFLITE_NAMES
+from pocketzoo.export.tflite_schema.operators import TFLITE_NAMES
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 TFLITE_LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

@@ -16,12 +16,12 @@ from support.cards import all_cards_by_kind, narrow_model, smallest_shape
 from support.graph_quality import findings
 
 from pocketzoo import zoo
-from pocketzoo.export.artifact import load_artifact
-from pocketzoo.export.conversion import write_artifacts
-from pocketzoo.export.form import ExportForm
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.proof import Reference, prove, relative_difference
-from pocketzoo.export.samples import Samples
+from pocketzoo.export.loading import load_artifact
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.comparison import Reference, prove, relative_difference
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import zoo
-from pocketzoo.zoo.atomic import atomic_path
+from pocketzoo.core.atomic_files import atomic_path
 
 
 @pytest.fixture(scope="module")

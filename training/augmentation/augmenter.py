@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..outputs import map_outputs
+from ...core.outputs import map_outputs
 from ..recipe.augmentation import Augmentation, Colour, Erase, RandAugment, transformations
 from .colour import colour, erase
 from .draws import Draws, draw

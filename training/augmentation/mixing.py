@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import betaincinv
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from ..data.images import Targets
 from ..recipe.augmentation import Augmentation, CutMix, MixUp, transformations
 from .draws import Draws

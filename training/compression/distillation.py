@@ -13,13 +13,13 @@ import keras
 from keras import ops
 from keras.distillation import FeatureDistillation, LogitsDistillation
 
+from ...core.errors import InputError
+from ...core.outputs import by_name
 from ...zoo.endpoints import feature_extractor
-from ...zoo.errors import InputError
 from ...zoo.fingerprint import weights_sha256
 from ..compatibility import check_fit_together
 from ..data.images import ImageData
-from ..fitting.fit import Job, RunResult, run_job, with_precision
-from ..outputs import by_name
+from ..engine.fit import Job, RunResult, run_job, with_precision
 from ..recipe.recipe import Recipe, recipe_for
 from ..tasks import tasks_of
 

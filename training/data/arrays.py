@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...zoo.errors import InputError, unknown
+from ...core.errors import InputError, unknown
+from ...core.outputs import by_name, map_outputs
 from ...zoo.pixels import MODES
-from ..outputs import by_name, map_outputs
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target
 from .partition import partition

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ...zoo.errors import InputError
-from ..outputs import by_name, map_outputs
+from ...core.errors import InputError
+from ...core.outputs import by_name, map_outputs
 from ..recipe.data import Data
 from .images import ImageSplit, Targets
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from ..recipe.augmentation import Augmentation
 from .images import ImageData
 
@@ -27,7 +27,7 @@ def write_contact_sheet(
     """
     import tensorflow as tf
 
-    from ...zoo.atomic import atomic_path
+    from ...core.atomic_files import atomic_path
     from ..augmentation.augmenter import augmenter
 
     path = Path(path)

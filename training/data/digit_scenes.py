@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from ...zoo.errors import InputError, unknown
+from ...core.errors import InputError, unknown
 from ...zoo.pixels import MODES
 from .digits import NAMES, digit_parts, real_digits
 from .images import ArrayImages, ImageData, ImageSplit

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from .files import Paths
 from .listing import Listing, Target
 from .splitting import SPLIT_NAMES

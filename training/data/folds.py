@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...zoo.errors import InputError
-from ..outputs import by_name, map_outputs
+from ...core.errors import InputError
+from ...core.outputs import by_name, map_outputs
 from .images import ImageData, Images, ImageSplit, Shape, Targets
 
 AT_ONCE = 64

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ...core.outputs import by_name, map_outputs
 from ...zoo.pixels import decode_image
-from ..outputs import by_name, map_outputs
 from .files import Files
 from .masks import FileMasks
 from .splitting import SPLITS

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
+from ...core.outputs import by_name, map_outputs
 from ...zoo.pixels import decode_image
-from ..outputs import by_name, map_outputs
 from .images import FileImages, ImageData, ImageSplit
 from .listing import Listing, Target
 from .masks import check_mask, decode_mask, shown_size

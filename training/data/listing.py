@@ -5,8 +5,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from ...zoo.errors import InputError
-from ..outputs import map_outputs
+from ...core.errors import InputError
+from ...core.outputs import map_outputs
 from .files import Files
 from .images import Targets
 from .masks import FileMasks

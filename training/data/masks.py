@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image, ImageOps
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from ...zoo.pixels import opened
 from .files import Files
 

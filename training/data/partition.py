@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...zoo.errors import InputError
-from ..outputs import by_name
+from ...core.errors import InputError
+from ...core.outputs import by_name
 from .listing import Listing, Target
 from .splitting import SPLITS, complete_splits
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ...core.outputs import map_outputs
 from ..augmentation.augmenter import augmenter
 from ..augmentation.mixing import mixable, mixing
-from ..outputs import map_outputs
 from ..recipe.recipe import Recipe
 from .balance import chosen_images, images_per_epoch, weigher
 from .cache import cached

@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
+from ...core.outputs import by_name, map_outputs
 from ...zoo.pixels import decode_image
-from ..outputs import by_name, map_outputs
 from .files import Files
 from .images import FileImages, ImageData, ImageSplit, Shape
 from .listing import Listing, Lost, Target

@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError
 from rich.console import Console
 from rich.progress import track
 
-from ...zoo.errors import InputError, first_line
-from ..outputs import by_name
+from ...core.errors import InputError, first_line
+from ...core.outputs import by_name
 from .listing import Listing, Lost, Target
 
 LOCATION = np.dtype([("offset", "int64"), ("length", "int32"), ("shard", "int32")])

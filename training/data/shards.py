@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_
 from rich.console import Console
 from rich.progress import track
 
-from ...zoo.atomic import atomic_path
-from ...zoo.errors import InputError, describe
-from ..outputs import by_name
+from ...core.atomic_files import atomic_path
+from ...core.errors import InputError, describe
+from ...core.outputs import by_name
 from .images import FileImages, ImageData, ImageSplit, Targets
 from .listing import Listing
 from .masks import FileMasks

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from ...zoo.pixels import MODES
 from .folders import list_folder
 from .images import ImageData

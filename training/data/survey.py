@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..outputs import by_name, map_outputs
+from ...core.outputs import by_name, map_outputs
 from .images import ImageData
 from .inspection import Inspection, inspect_data, inspect_listing
 from .listing import Target

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...zoo.errors import InputError, unknown
+from ...core.errors import InputError, unknown
 from .files import Paths
 from .listing import Listing, Target
 from .splitting import SPLIT_NAMES

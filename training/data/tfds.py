@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...zoo.errors import InputError, first_line
+from ...core.errors import InputError, first_line
 from .listing import Listing
 from .records import Field, Shard, list_records
 from .splitting import SPLIT_NAMES

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from ...zoo.errors import InputError, unknown
+from ...core.errors import InputError, unknown
+from ...core.outputs import by_name, map_outputs
 from ..augmentation.test_time import VIEWS
-from ..outputs import by_name, map_outputs
 
 
 class Artifact(Protocol):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from ..data.images import ImageData, ImageSplit
 from .answers import Artifact
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import keras
 
+from ...core.errors import InputError
+from ...core.outputs import map_outputs
 from ...layers import Head
-from ...zoo.errors import InputError
 from ..compatibility import check_fit_together, check_split
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
-from ..outputs import map_outputs
 from ..tasks import heads_of, tasks_of
 from .answers import Answers, Artifact
 from .artifacts import describe_artifact

@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ...zoo.atomic import atomic_path
+from ...core.atomic_files import atomic_path
+from ...core.outputs import by_name, map_outputs
 from ..data.images import FileImages, ImageData, ImageSplit, Targets
-from ..outputs import by_name, map_outputs
 from .answers import Answers, Artifact
 from .classification import Evaluation
 from .evaluate import split_of, tally

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ...zoo.errors import unknown
+from ...core.errors import unknown
 from .section import Section
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 
 
 def read_fields(path: str | Path, what: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from .augmentation import Augmentation
 from .data import Data
 from .loss import Losses

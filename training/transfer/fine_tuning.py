@@ -7,12 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from ...zoo.registry import card_of
 from ..compatibility import check_fit_together
 from ..data.images import ImageData
-from ..fitting.fit import Job, RunResult, run_job, with_precision
-from ..fitting.optimizers import is_kernel
+from ..engine.fit import Job, RunResult, run_job, with_precision
+from ..engine.optimizers import is_kernel
 from ..recipe.recipe import FineTuneRecipe, recipe_for
 from .freezing import trainable_variables
 from .linear_probe import linear_probe

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ...layers import PixelNormalization
 from ...zoo.endpoints import feature_extractor
-from ..fitting.optimizers import learning_rate_of
+from ..engine.optimizers import learning_rate_of
 from .stages import Stage, stages_of
 
 LEFT_OF_THE_START = 0.01

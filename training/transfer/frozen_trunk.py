@@ -15,8 +15,8 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import track
 
-from ...zoo.atomic import UNFINISHED
-from ...zoo.errors import InputError
+from ...core.atomic_files import UNFINISHED
+from ...core.errors import InputError
 from ...zoo.flat import flatten_model
 from ..data.feature_maps import write_feature_maps
 from ..data.images import ImageData, ImageSplit

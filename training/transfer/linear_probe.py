@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import keras
 import numpy as np
 
+from ...core.errors import InputError
 from ...layers import ClassificationHead
-from ...zoo.errors import InputError
 from ..data.images import ImageData, ImageSplit
-from ..fitting.fit import Phase
-from ..fitting.history import History
-from ..fitting.run_directory import RunDirectory
+from ..engine.fit import Phase
+from ..engine.history import History
+from ..engine.run_directory import RunDirectory
 from ..recipe.recipe import FineTuneRecipe
 from .freezing import freeze_stages, report, settings_of, show_report
 from .frozen_trunk import cached_features, split_at_frozen

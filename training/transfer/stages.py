@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import keras
 
+from ...core.errors import InputError, unknown
 from ...layers import Head
 from ...zoo.endpoints import feature_extractor
-from ...zoo.errors import InputError, unknown
 from ...zoo.registry import ON, card_of, model_card
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ...zoo.errors import InputError
+from ...core.errors import InputError
 from ...zoo.flat import without_optimizer
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
-from ..fitting.compilation import compile_network
-from ..fitting.fit import Phase
-from ..fitting.history import History
-from ..fitting.optimizers import RateGroup
-from ..fitting.run_directory import RunDirectory
-from ..fitting.session import Session
-from ..fitting.settings import training_settings
+from ..engine.compilation import compile_network
+from ..engine.epoch_loop import Session
+from ..engine.fit import Phase
+from ..engine.history import History
+from ..engine.optimizers import RateGroup
+from ..engine.run_directory import RunDirectory
+from ..engine.settings import training_settings
 from ..recipe.augmentation import transformations
 from ..recipe.recipe import FineTuneRecipe
 from .freezing import (

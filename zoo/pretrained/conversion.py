@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from ...core.errors import InputError
 from ..cards import ModelCard
-from ..errors import InputError
 from . import keras_layout, torch_layout
 from .anatomy import anatomy
 from .tensors import Tensors

@@ -5,8 +5,8 @@ import json
 import os
 from pathlib import Path
 
-from ..atomic import atomic_path
-from ..errors import InputError, first_line
+from ...core.atomic_files import atomic_path
+from ...core.errors import InputError, first_line
 
 CHUNK = 1 << 16
 """Bytes."""

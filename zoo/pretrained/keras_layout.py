@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ..errors import InputError
+from ...core.errors import InputError
 from .anatomy import Part, Shape
 from .layouts import Pair, heirs, some, width
 from .tensors import Tensors

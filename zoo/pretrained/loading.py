@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ...core.errors import InputError
 from ..cards import ModelCard
-from ..errors import InputError
 from ..registry import ON, card_of
 from ..saving import load_model
 from . import torch_layout

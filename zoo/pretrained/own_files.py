@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from ...core.atomic_files import atomic_path
+from ...core.errors import InputError, describe
 from ...layers import Head, PixelNormalization
-from ..atomic import atomic_path
-from ..errors import InputError, describe
 from .anatomy import named_weights
 from .layouts import some
 

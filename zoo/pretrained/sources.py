@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import InputError, unknown
 from ..cards import ModelCard, Pretrained
-from ..errors import InputError, unknown
 from .conversion import PIXELS, Pixels
 from .download import fetch
 from .tensors import STATE_DICTS, check_readable

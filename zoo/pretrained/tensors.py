@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..errors import InputError, first_line
+from ...core.errors import InputError, first_line
 
 Tensors = dict[str, np.ndarray]
 

@@ -7,8 +7,8 @@ from itertools import chain
 
 import numpy as np
 
+from ...core.errors import InputError
 from ..cards import ModelCard
-from ..errors import InputError
 from . import timm_names, torchvision_names
 from .anatomy import Part, Shape
 from .layouts import Pair, heirs, is_depthwise, some, width

@@ -6,10 +6,10 @@ from tensorflow_model_optimization.python.core.clustering.keras import cluster a
 from tensorflow_model_optimization.python.core.clustering.keras import cluster_config
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.clustering import clustered
-from pocketzoo.training.compression.selection import kernel_of, prunable_layers
-from pocketzoo.training.compression.ties import ties_kept
-from pocketzoo.training.fitting.progress import ProgressBar
+from pocketzoo.training.compression.clustering.cluster import clustered
+from pocketzoo.training.compression.weights.layer_selection import kernel_of, prunable_layers
+from pocketzoo.training.compression.weights.tied_weights import ties_kept
+from pocketzoo.training.engine.callbacks.progress import ProgressBar
 
 BRIEF = training.Recipe(epochs=2, batch_size=40, optimizer={"lr": 1e-3})
 STARTS = {

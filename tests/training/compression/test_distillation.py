@@ -11,7 +11,7 @@ from scipy.special import expit, log_softmax, softmax
 
 from pocketzoo import layers, training, zoo
 from pocketzoo.training.compression.distillation import ATTENTION, attention_distance, logits_of, make_lesson
-from pocketzoo.training.fitting.callbacks import Recorder
+from pocketzoo.training.engine.callbacks.recorder import Recorder
 
 BRIEF = training.Recipe(epochs=2, batch_size=40)
 

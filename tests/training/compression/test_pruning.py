@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.selection import kernels_of, select_layers
+from pocketzoo.training.compression.weights.layer_selection import kernels_of, select_layers
 
 BRIEF = training.Recipe(epochs=4, batch_size=40)
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.pruning_callback import PruningCallback
-from pocketzoo.training.compression.selection import kernels_of, select_layers
-from pocketzoo.training.compression.timetable import Timetable
+from pocketzoo.training.compression.weights.layer_selection import kernels_of, select_layers
+from pocketzoo.training.compression.weights.mask_schedule import Timetable
+from pocketzoo.training.compression.weights.pruning_callback import PruningCallback
 from pocketzoo.training.data.pipeline import training_batches
 
 BRIEF = training.Recipe(epochs=4, batch_size=10)  # 12 steps an epoch

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pocketzoo import training
-from pocketzoo.training.compression.masks import SAMPLE_OF, Masks, MByN, nth_largest
+from pocketzoo.training.compression.weights.masks import SAMPLE_OF, Masks, MByN, nth_largest
 
 SHAPES = st.lists(st.integers(1, 9), min_size=2, max_size=2) | st.lists(st.integers(1, 5), min_size=4, max_size=4)
 SHARES = st.floats(0, 0.99)

@@ -6,7 +6,7 @@ from support.cards import narrow_model
 
 from pocketzoo import training, zoo
 from pocketzoo.layers.fake_quantization import FakeQuantize
-from pocketzoo.training.compression.selection import prunable_layers, select_layers
+from pocketzoo.training.compression.weights.layer_selection import prunable_layers, select_layers
 
 
 def selected(model: keras.Model, **how) -> list[str]:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.selection import kernels_of
-from pocketzoo.training.compression.sensitivity import equal_rise
+from pocketzoo.training.compression.weights.layer_selection import kernels_of
+from pocketzoo.training.compression.weights.sensitivity import equal_rise
 
 LEVELS = (0.5, 0.9)
 

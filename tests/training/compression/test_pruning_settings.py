@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.timetable import Timetable
+from pocketzoo.training.compression.weights.mask_schedule import Timetable
 
 
 @pytest.mark.parametrize(

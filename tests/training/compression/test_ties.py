@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from pocketzoo.training.compression.ties import KeepTies, groups_of_equals, ties_kept
+from pocketzoo.training.compression.weights.tied_weights import KeepTies, groups_of_equals, ties_kept
 
 few_values = arrays(
     "float32", array_shapes(min_dims=2, max_dims=3, max_side=5), elements=st.sampled_from([0, 1, -2, 3])

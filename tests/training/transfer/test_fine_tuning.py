@@ -7,7 +7,7 @@ from support.transfer import BRIEF, assert_equal, lenet, moved_stages, narrow_re
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.images import ArrayImages
-from pocketzoo.training.fitting import session
+from pocketzoo.training.engine import epoch_loop as session
 from pocketzoo.training.transfer import tuning_phase
 
 
@@ -74,7 +74,7 @@ def test_learning_rates_fall_from_stage_to_stage_towards_the_image(small_digits)
 
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
 def test_each_group_of_weights_is_changed_at_its_own_rate(optimizer):
-    from pocketzoo.training.fitting.optimizers import RateGroup, make_optimizer
+    from pocketzoo.training.engine.optimizers import RateGroup, make_optimizer
 
     weights = [keras.Variable(np.full((2, 2), 3.0), name=name) for name in ("fast", "slow", "spared")]
     recipe = training.Recipe(optimizer={"name": optimizer, "weight_decay": 0.1}, schedule={"warmup_epochs": 0})

@@ -8,7 +8,7 @@ import pytest
 from support.transfer import BRIEF, MODES, assert_equal, lenet, narrow_resnet
 
 from pocketzoo import training, zoo
-from pocketzoo.training.fitting.callbacks import Recorder
+from pocketzoo.training.engine.callbacks.recorder import Recorder
 
 BY_STAGES = BRIEF.changed(mode="gradual", epochs=4, unfreeze_from="stage2", l2_sp=0.01, augmentation="light")
 """Epochs 1 and 2 are the head's, 3 and 4 also the neck's, 5 and 6 also those of stage 2."""
@@ -54,7 +54,7 @@ def test_interrupted_run_goes_on_in_its_phase_to_the_very_same_weights(
 def test_run_killed_between_best_model_and_checkpoint_starts_its_phase_from_the_checkpoint(
     small_digits, tmp_path, monkeypatch
 ):
-    from pocketzoo.training.fitting.run_directory import RunDirectory
+    from pocketzoo.training.engine.run_directory import RunDirectory
 
     whole = training.fine_tune(lenet(), small_digits, BRIEF, run_dir=tmp_path / "whole", verbose=False)
     assert whole.metrics["best_epoch"] > BRIEF.head_epochs  # the phase does find better weights than it started from

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from ....zoo.atomic import UNFINISHED, atomic_path
-from ....zoo.errors import InputError
+from ....core.atomic_files import UNFINISHED, atomic_path
+from ....core.errors import InputError
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.saving import save_model
 from ...data.images import ImageData

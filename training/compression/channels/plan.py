@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ....zoo.atomic import atomic_path
-from ....zoo.errors import InputError, describe, unknown
-from .graph import FROZEN, ChannelGraph
+from ....core.atomic_files import atomic_path
+from ....core.errors import InputError, describe, unknown
+from .graph.channel_graph import FROZEN, ChannelGraph
 
 
 class ChannelPlan(BaseModel):

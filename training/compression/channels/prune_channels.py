@@ -7,17 +7,17 @@ from typing import Any, Literal
 
 import keras
 
-from ....zoo.errors import InputError
+from ....core.errors import InputError
 from ....zoo.layer_table import count_macs
 from ...data.images import ImageData
-from ...fitting.fit import RunResult, fit
+from ...engine.fit import RunResult, fit
 from ...recipe.recipe import Recipe, recipe_for
 from ..distillation import distill
-from .budget import Measure
+from .apply.recalibration import recalibrate
+from .apply.removal import limits_of, plan_within, remove_channels
+from .choose.budget import Measure
 from .files import PruneFiles
 from .plan import ChannelPlan, compose
-from .recalibration import recalibrate
-from .removal import limits_of, plan_within, remove_channels
 
 DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import keras
 
+from ....core.errors import InputError
 from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
-from ....zoo.errors import InputError
 from ....zoo.fingerprint import weights_sha256
 from ...compatibility import adopt_labels, check_fit_together
 from ...data.images import ImageData
-from ...fitting.fit import Job, RunResult, run_job
+from ...engine.fit import Job, RunResult, run_job
 from ...recipe.recipe import Recipe, recipe_for
-from ..quantized import check_not_quantized
-from ..ties import ties_kept
+from ..weights.tied_weights import ties_kept
+from .detection import check_not_quantized
 from .rewriting import quantized_model
 
 DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})

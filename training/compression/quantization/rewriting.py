@@ -11,9 +11,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from ....core.errors import InputError
+from ....core.outputs import map_outputs
 from ....layers import Answer, FakeQuantize, Head
-from ....zoo.errors import InputError
-from ...outputs import map_outputs
 from ...tasks import heads_of
 from .graph import FlatGraph, Step
 from .kernels import KERNELS, Affine, affine_of, pointwise, quantized_twin

@@ -6,14 +6,14 @@ import pytest
 from support.cards import narrow_model
 
 from pocketzoo import zoo
-from pocketzoo.training.compression.channels.costs import Costs
-from pocketzoo.training.compression.channels.criteria import unit_scores
-from pocketzoo.training.compression.channels.graph import ChannelGraph
-from pocketzoo.training.compression.channels.leftovers import leftovers
-from pocketzoo.training.compression.channels.pools import pools_of
-from pocketzoo.training.compression.channels.proof import BAR, prove
-from pocketzoo.training.compression.channels.rebuild import rebuild
-from pocketzoo.training.compression.channels.selection import Choice
+from pocketzoo.training.compression.channels.apply.bias_compensation import leftovers
+from pocketzoo.training.compression.channels.apply.equivalence import BAR, prove
+from pocketzoo.training.compression.channels.apply.rebuild import rebuild
+from pocketzoo.training.compression.channels.choose.channel_selection import Choice
+from pocketzoo.training.compression.channels.choose.costs import Costs
+from pocketzoo.training.compression.channels.choose.importance import unit_scores
+from pocketzoo.training.compression.channels.choose.pruning_groups import pools_of
+from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
 from pocketzoo.zoo.layer_table import count_macs
 
 SHALLOW = {

@@ -7,15 +7,15 @@ from keras import layers
 from support.layer_cases import CASES
 
 from pocketzoo.layers import CompositeLayer, Head
-from pocketzoo.training.compression.channels.criteria import unit_scores
-from pocketzoo.training.compression.channels.graph import Axis, ChannelGraph
-from pocketzoo.training.compression.channels.leftovers import Leftovers, leftovers
+from pocketzoo.training.compression.channels.apply.bias_compensation import Leftovers, leftovers
+from pocketzoo.training.compression.channels.apply.equivalence import ProofError, prove, prove_with_other_norms
+from pocketzoo.training.compression.channels.apply.rebuild import rebuild
+from pocketzoo.training.compression.channels.apply.removal import plan_channels, remove_channels
+from pocketzoo.training.compression.channels.choose.channel_selection import Choice
+from pocketzoo.training.compression.channels.choose.importance import unit_scores
+from pocketzoo.training.compression.channels.choose.pruning_groups import pools_of
+from pocketzoo.training.compression.channels.graph.channel_graph import Axis, ChannelGraph
 from pocketzoo.training.compression.channels.plan import plan_of, units_kept
-from pocketzoo.training.compression.channels.pools import pools_of
-from pocketzoo.training.compression.channels.proof import ProofError, prove, prove_with_other_norms
-from pocketzoo.training.compression.channels.rebuild import rebuild
-from pocketzoo.training.compression.channels.removal import plan_channels, remove_channels
-from pocketzoo.training.compression.channels.selection import Choice
 
 
 def has_widths(layer_class: type) -> bool:

@@ -7,13 +7,13 @@ from keras import layers
 
 from pocketzoo import zoo
 from pocketzoo.layers import CBAM, CompositeLayer, LocalResponseNormalization
-from pocketzoo.training.compression.channels.costs import Costs
-from pocketzoo.training.compression.channels.criteria import unit_scores
-from pocketzoo.training.compression.channels.graph import FROZEN, ChannelGraph
+from pocketzoo.training.compression.channels.apply.removal import plan_channels, remove_channels
+from pocketzoo.training.compression.channels.choose.channel_selection import Choice
+from pocketzoo.training.compression.channels.choose.costs import Costs
+from pocketzoo.training.compression.channels.choose.importance import unit_scores
+from pocketzoo.training.compression.channels.choose.pruning_groups import pools_of
+from pocketzoo.training.compression.channels.graph.channel_graph import FROZEN, ChannelGraph
 from pocketzoo.training.compression.channels.plan import plan_of
-from pocketzoo.training.compression.channels.pools import pools_of
-from pocketzoo.training.compression.channels.removal import plan_channels, remove_channels
-from pocketzoo.training.compression.channels.selection import Choice
 
 
 def classifier(features: keras.KerasTensor, image: keras.KerasTensor) -> keras.Model:

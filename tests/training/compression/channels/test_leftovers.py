@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 from pocketzoo import zoo
-from pocketzoo.training.compression.channels.graph import ChannelGraph
-from pocketzoo.training.compression.channels.removal import plan_channels, remove_channels
+from pocketzoo.training.compression.channels.apply.removal import plan_channels, remove_channels
+from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
 
 
 def with_zeroed(model: keras.Model, kept: dict[str, list[int]]) -> keras.Model:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pocketzoo import zoo
+from pocketzoo.training.compression.channels.apply.removal import plan_channels, remove_channels
 from pocketzoo.training.compression.channels.plan import ChannelPlan
-from pocketzoo.training.compression.channels.removal import plan_channels, remove_channels
 
 
 @pytest.fixture(scope="module")

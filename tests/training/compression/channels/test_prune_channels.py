@@ -9,11 +9,11 @@ from keras import layers
 from pocketzoo import training, zoo
 from pocketzoo.layers import ClassificationHead, ConvNormAct, PixelNormalization
 from pocketzoo.layers.fake_quantization import FakeQuantize
-from pocketzoo.training.compression.channels.criteria import CRITERIA, OF_DATA, training_images
-from pocketzoo.training.compression.channels.group_lasso import GroupLasso
+from pocketzoo.training.compression.channels.apply.recalibration import recalibrate
+from pocketzoo.training.compression.channels.apply.removal import remove_channels
+from pocketzoo.training.compression.channels.choose.group_lasso import GroupLasso
+from pocketzoo.training.compression.channels.choose.importance import CRITERIA, OF_DATA, training_images
 from pocketzoo.training.compression.channels.plan import ChannelPlan
-from pocketzoo.training.compression.channels.recalibration import recalibrate
-from pocketzoo.training.compression.channels.removal import remove_channels
 from pocketzoo.training.data.images import ArrayImages
 from pocketzoo.zoo.layer_table import count_macs
 

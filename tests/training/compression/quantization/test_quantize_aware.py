@@ -8,8 +8,8 @@ from ai_edge_litert.interpreter import Interpreter
 from support.cards import first_of_its_kind, narrow_model
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.form import ExportForm
-from pocketzoo.export.tflite.to_tflite import to_tflite
+from pocketzoo.export.conversion.export_graph import ExportForm
+from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
 from pocketzoo.layers import Answer, FakeQuantize
 from pocketzoo.training.compression.quantization.quantize_aware import FreezeRanges
 from pocketzoo.training.compression.quantization.rewriting import quantized_model

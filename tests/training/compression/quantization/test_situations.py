@@ -9,12 +9,12 @@ from keras import layers
 from onnxruntime import InferenceSession
 
 from pocketzoo import zoo
-from pocketzoo.export.form import ExportForm, weights_sha256
-from pocketzoo.export.integer_form import activation_bits, with_rounded_kernels
-from pocketzoo.export.metadata import Metadata
-from pocketzoo.export.onnx.integers import to_trained_integers
-from pocketzoo.export.onnx.to_onnx import to_onnx
-from pocketzoo.export.tflite.to_tflite import to_tflite
+from pocketzoo.export.artifact.metadata import Metadata
+from pocketzoo.export.conversion.export_graph import ExportForm, weights_sha256
+from pocketzoo.export.conversion.onnx.integers import to_trained_integers
+from pocketzoo.export.conversion.onnx.to_onnx import to_onnx
+from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.conversion.trained_integers import activation_bits, with_rounded_kernels
 from pocketzoo.layers import ConvNormAct, FakeQuantize, PixelNormalization, SqueezeExcite, UpBlock
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
 

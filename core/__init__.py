@@ -1,0 +1,1 @@
+"""Foundations that every other folder builds on; it imports none of them."""

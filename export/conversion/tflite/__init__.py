@@ -1,0 +1,1 @@
+"""From the export graph to TFLite files."""

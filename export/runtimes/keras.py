@@ -1,0 +1,33 @@
+"""A Keras model, to be asked and timed as an artifact is."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from ...core.errors import InputError
+from ...zoo.inputs import check_one_answer, image_shape
+from ..artifact.tensors import TensorInfo
+from ..conversion.export_graph import model_metadata
+from ..loading import Artifact
+
+
+def as_artifact(model: keras.Model) -> Artifact:
+    """`model` in inference mode, as a compiled graph.
+
+    Raises:
+        InputError: It does not take one image and give one answer.
+    """
+    shape = image_shape(model)
+    check_one_answer(model)
+    if None in shape:
+        raise InputError(f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape.")
+    metadata = model_metadata(model)
+    graph = tf.function(lambda image: model(image, training=False))
+    return Artifact(
+        path=Path(f"{model.name}.keras"),
+        input=TensorInfo("image", (1, *shape), "float32"),
+        output=TensorInfo(metadata.answer, (1, *model.output_shape[1:]), "float32"),
+        metadata=metadata,
+        invoke=lambda image: graph(tf.constant(image)).numpy(),
+    )

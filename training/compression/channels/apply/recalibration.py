@@ -1,0 +1,29 @@
+"""BatchNorm statistics of a model whose channels have changed."""
+
+import keras
+
+from ....data.images import ImageData
+from ..choose.importance import training_images
+
+
+def recalibrate(model: keras.Model, data: ImageData) -> None:
+    """Sets the moving statistics of every BatchNorm that is not frozen to the means over some training batches.
+
+    Channels that are gone shift the sums of those that stay. Dropout is off meanwhile.
+    """
+    parts = list(model._flatten_layers(include_self=False))
+    norms = [part for part in parts if isinstance(part, keras.layers.BatchNormalization)]
+    dropouts = [part for part in parts if isinstance(part, keras.layers.Dropout)]
+    before = [(norm, "momentum", norm.momentum) for norm in norms] + [(one, "rate", one.rate) for one in dropouts]
+    if not norms:
+        return
+    try:
+        for dropout in dropouts:
+            dropout.rate = 0.0
+        for seen, (images, _) in enumerate(training_images(data)):
+            for norm in norms:
+                norm.momentum = seen / (seen + 1)  # so that the moving mean is the mean of all batches so far
+            model(images, training=True)
+    finally:
+        for part, name, value in before:
+            setattr(part, name, value)

@@ -1,0 +1,1 @@
+"""Which channels to remove: importance, pruning groups and budget."""

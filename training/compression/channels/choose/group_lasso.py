@@ -1,0 +1,117 @@
+"""Training that makes whole channels small, so that little is lost when they are removed.
+
+Wen, Wu, Wang, Chen, Li: Learning Structured Sparsity in Deep Neural Networks (arXiv:1608.03665).
+"""
+
+import math
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from .....core.errors import InputError
+from ....data.images import ImageData
+from ....engine.fit import Job, RunResult, run_job, with_precision
+from ....recipe.recipe import Recipe, recipe_for
+from ...weights.layer_selection import kernel_of
+from ..graph.channel_graph import ChannelGraph
+from ..prune_channels import DEFAULT_RECIPE
+from .pruning_groups import pools_of
+
+
+def shrink_channels(
+    model: keras.Model,
+    data: ImageData,
+    recipe: Recipe | None = None,
+    *,
+    strength: float = 1e-4,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    verbose: bool = True,
+) -> RunResult:
+    """Trains `model` in place with a group lasso over the channels that can be removed, then `prune_channels` by `l2`.
+
+    What is minimised besides the loss is `strength` times the sum over all units (channels that only go together) of
+    the Euclidean norm of their filters, each times the root of its number of weights. Losses that are shown are without
+    it.
+
+    Args:
+        model: A classifier, or another model with a head of the zoo.
+        data: What to train on.
+        recipe: How; 20 epochs at a learning rate of 1e-3 if None.
+        strength: Above 0.
+        run_dir: As in `fit`.
+        resume: As in `fit`.
+        overwrite: As in `fit`.
+        verbose: As in `fit`.
+
+    Raises:
+        InputError: `strength` is out of range, the model has no channels that can be removed, or as in `fit`.
+    """
+    recipe = recipe_for("shrink_channels", recipe, DEFAULT_RECIPE)
+    recipe = with_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
+    if not 0 < strength < math.inf:
+        raise InputError(f"strength is {strength}; it takes a number above 0.")
+    job = Job(
+        f"Shrinking channels of {model.name}",
+        recipe,
+        {"verb": "shrink_channels", "strength": strength},
+        network=partial(Shrinking, penalty=GroupLasso(model), strength=strength),
+    )
+    return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+
+
+class GroupLasso:
+    """The penalty of a model's channels: called without arguments, it gives a scalar tensor."""
+
+    def __init__(self, model: keras.Model):
+        graph = ChannelGraph(model)
+        pools = pools_of(graph)
+        if not pools:
+            raise InputError(f"{model.name} has no channels that can be removed.")
+        number = np.full(graph.units, -1)
+        units = np.concatenate([pool.units.ravel() for pool in pools])
+        number[units] = np.arange(len(units))
+        self._parts = [
+            (kernel_of(producer.layer), _filter_axis(producer.layer), number[graph.unit_of[producer.labels]])
+            for producer in graph.producers.values()
+        ]
+        self._parts = [part for part in self._parts if (part[2] >= 0).any()]
+        self._count = len(units)
+        sizes = np.zeros(self._count)
+        for kernel, axis, groups in self._parts:
+            np.add.at(sizes, groups[groups >= 0], math.prod(kernel.shape) // kernel.shape[axis])
+        self._roots = np.sqrt(sizes).astype("float32")
+
+    def __call__(self):
+        """The sum of the norms; its gradient is finite where all of a unit is zero."""
+        squares = [
+            ops.sum(ops.square(kernel), axis=[other for other in range(len(kernel.shape)) if other != axis])
+            for kernel, axis, _ in self._parts
+        ]
+        groups = np.concatenate([groups for _, _, groups in self._parts])
+        kept = np.flatnonzero(groups >= 0)
+        total = ops.segment_sum(ops.take(ops.concatenate(squares), kept), groups[kept], num_segments=self._count)
+        return ops.sum(self._roots * ops.sqrt(total + keras.config.epsilon() ** 2))
+
+
+class Shrinking(keras.Model):
+    """All layers of a model, trained with a penalty on its channels."""
+
+    def __init__(self, model: keras.Model, penalty: GroupLasso, strength: float):
+        super().__init__(model.input, model.output, name=model.name)
+        self.output_names = model.output_names
+        self._penalty = penalty
+        self._strength = strength
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss, and in training the penalty."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        return loss + self._strength * self._penalty() if training else loss
+
+
+def _filter_axis(layer: keras.Layer) -> int:
+    return (2 if isinstance(layer, keras.layers.Conv2DTranspose) else -1) % len(kernel_of(layer).shape)

@@ -1,0 +1,1 @@
+"""Which channels depend on one another, by layer."""

@@ -1,0 +1,1 @@
+"""Weight pruning with TF-MOT's schedules and masks."""
