@@ -36,7 +36,7 @@ import tf2onnx
 from onnxruntime import quantization
 
 from pocketzoo import zoo
-from pocketzoo.core.output_capture import quiet
+from pocketzoo.core.output_capture import suppress_output
 from pocketzoo.export.conversion.export_graph import ExportForm
 from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.formats import FORMATS
@@ -168,7 +168,7 @@ MAKERS = {
 
 
 def make_files(title: str, maker: str, folder: Path) -> list[tuple[str, str, Path]]:
-    with quiet():
+    with suppress_output():
         return list(MAKERS[maker](NETS[title], folder))
 
 

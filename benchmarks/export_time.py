@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 from pocketzoo import export, zoo
-from pocketzoo.core.output_capture import quiet
+from pocketzoo.core.output_capture import suppress_output
 from pocketzoo.export.conversion.export_graph import ExportForm
 from pocketzoo.export.conversion.write_artifacts import write_artifacts
 from pocketzoo.export.sample_images import Samples
@@ -91,7 +91,7 @@ def keras_export(folder: Path) -> float:
     model(np.zeros((1, 224, 224, 3), "float32"), training=False)
     start = last = perf_counter()
     for kind, file in (("litert", "keras.tflite"), ("onnx", "keras.onnx")):
-        with quiet():
+        with suppress_output():
             model.export(folder / file, format=kind, verbose=False)
         now = perf_counter()
         print(f"  Keras' {kind:13} {now - last:6.1f} s {(folder / file).stat().st_size / 1e6:7.1f} MB")

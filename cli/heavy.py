@@ -3,9 +3,9 @@
 
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for GPUs, quietly unless `-v`; what follows finds both done."""
-    from ..core.output_capture import is_verbose, quiet
+    from ..core.output_capture import is_verbose, suppress_output
 
-    with quiet():
+    with suppress_output():
         import tensorflow as tf
 
         tf.config.list_physical_devices("GPU")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import InputError, first_line
-from ..core.output_capture import quiet
+from ..core.output_capture import suppress_output
 from .artifact.metadata import Metadata
 from .artifact.tensors import TensorInfo
 
@@ -127,7 +127,7 @@ def open_with(opener: Callable[..., Artifact], path: Path, **how) -> Artifact:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     try:
-        with quiet():
+        with suppress_output():
             artifact = opener(path, content, **how)
         _check_labels(artifact)
         return artifact

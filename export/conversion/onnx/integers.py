@@ -8,7 +8,7 @@ import onnx
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ....core.output_capture import quiet
+from ....core.output_capture import suppress_output
 from ...sample_images import Samples
 from ...tflite_schema.layer_names import chosen_layers, matching
 from ..export_graph import ExportForm
@@ -51,7 +51,7 @@ class Quantizer:
     ):
         self.form, self.calibration, self.folder = form, calibration, folder
         self.kept = chosen_layers([layer.name for layer in form.flat.layers], keep_float)
-        with quiet():
+        with suppress_output():
             quant_pre_process(model, folder / "prepared.onnx")
         self.nodes = [node.name for node in onnx.load(folder / "prepared.onnx").graph.node]
 
@@ -60,7 +60,7 @@ class Quantizer:
 
         The latter takes its pixels as bytes, too. The metadata says which layers suffer most.
         """
-        with quiet():
+        with suppress_output():
             quantization.quantize_static(
                 self.folder / "prepared.onnx",
                 self.folder / "integers.onnx",

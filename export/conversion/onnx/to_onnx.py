@@ -8,7 +8,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from ....core.errors import InputError
-from ....core.output_capture import quiet
+from ....core.output_capture import suppress_output
 from ...artifact.metadata import KEY, Metadata
 from ..export_graph import ExportForm
 from ..provenance import artifact_metadata
@@ -33,7 +33,7 @@ def to_onnx(form: ExportForm) -> onnx.ModelProto:
     traced = form.traced()
     (image,), answers = traced.function.inputs, traced.function.outputs
     names = sorted(traced.function.structured_outputs)  # in whose order TensorFlow gives them
-    with quiet(), plain_optimizing():
+    with suppress_output(), plain_optimizing():
         model, _ = tf2onnx.convert.from_graph_def(
             traced.graph,
             input_names=[image.name],

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
 from ....core.errors import InputError
-from ....core.output_capture import quiet
+from ....core.output_capture import suppress_output
 from ...artifact.metadata import embed_in_tflite
 from ...sample_images import Samples
 from ...tflite_schema.layer_names import chosen_layers, matching
@@ -66,7 +66,7 @@ class TfliteFiles:
             )
         if bits == 8 and form.activation_bits is None:
             return self._calibrated(format_name)
-        with quiet():
+        with suppress_output():
             content = self._converter(format_name).convert()
         if form.activation_bits == 16:
             content = fit_for_16_bits(content)
@@ -84,7 +84,7 @@ class TfliteFiles:
         if form.flat.layers[-1].name in kept:
             kept_tensors.append(tensors[-1])  # which has no layer's name
         ends = TENSOR_TYPES[format_name]
-        with quiet():
+        with suppress_output():
             content = mlir_quantize(floats, input_data_type=ends, output_data_type=ends, denylisted_nodes=kept_tensors)
             noise = noisiest_layers(TappedTFLite(floats), TappedTFLite(content), self.calibration.images)
         metadata = artifact_metadata(
@@ -94,7 +94,7 @@ class TfliteFiles:
 
     @cached_property
     def _floats_with_ranges(self) -> bytes:
-        with quiet():
+        with suppress_output():
             converter = self._converter("tflite-int8")
             converter._quantize = lambda floats, *_, **__: floats  # as they are before TensorFlow's own calibration
             floats = with_ranges(converter.convert(), self.calibration.images)

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from ....core.output_capture import quiet
+from ....core.output_capture import suppress_output
 from ...artifact.manifest import Check
 from ...loading import open_with
 from ...runtimes.onnx_runtime import NoProviderError, open_onnx
@@ -30,7 +30,7 @@ def _on_card(name: str, provider: str, subject: Subject) -> Check:
     import onnxruntime
 
     try:
-        with quiet():
+        with suppress_output():
             artifact = open_onnx(subject.path, subject.path.read_bytes(), provider=provider)
     except NoProviderError as error:
         return Check(name=name, version=onnxruntime.__version__, skipped=f"{provider}: {error}")
