@@ -29,7 +29,7 @@ def cluster(
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.clustering.cluster import DEFAULT_RECIPE
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
     how = options.recipe(recipe, changes, DEFAULT_RECIPE)

@@ -47,7 +47,7 @@ def compress(
     import_tensorflow()
     from .. import zoo
     from ..zoo.fingerprint import weights_sha256
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
     from .comparison import compare
 
     dense = zoo.load_model(model)

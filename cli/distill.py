@@ -35,7 +35,7 @@ def distill(
     import keras
 
     from .. import training, zoo
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
 
     how = options.recipe(recipe, changes, training.Recipe())
     master = zoo.load_model(teacher)

@@ -67,7 +67,7 @@ def _opened(model: str) -> "tuple[Artifact | keras.Model, tuple[int | None, ...]
     weights = None if suffix == ".keras" else options.default_weights(model_card(model))
     import_tensorflow()
     from .. import zoo
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model) if weights is None else zoo.create_model(model, weights=weights)
     return loaded, image_shape(loaded)

@@ -49,7 +49,7 @@ def export(
     check_free(out, overwrite=overwrite)
     import_tensorflow()
     from .. import export, zoo
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
     *sides, channels = image_shape(loaded)

@@ -45,7 +45,7 @@ def fine_tune(
     import keras
 
     from .. import training, zoo
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
 
     how = options.recipe(recipe, changes, training.FineTuneRecipe())
     loaded = zoo.load_model(model) if is_file else None

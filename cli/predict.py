@@ -41,7 +41,7 @@ def predict(
 ) -> None:
     """Ask about images an exported artifact, a saved model, or one of the zoo by name."""
     from ..export.prediction import predict as predict_images
-    from ..zoo.pixels import read_image
+    from ..zoo.image_files import read_image
 
     opened = _opened(model, weights)
     pictures = [None] * len(images) if masks is None else _pictures(masks, images)

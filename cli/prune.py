@@ -89,7 +89,7 @@ def prune(
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.weights.pruning import DEFAULT_RECIPE
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
     how = options.recipe(recipe, changes, DEFAULT_RECIPE)

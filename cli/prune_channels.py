@@ -36,7 +36,7 @@ def prune_channels(
     from .. import training, zoo
     from ..export.footprint import milliseconds
     from ..training.compression.channels.prune_channels import DEFAULT_RECIPE
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
     from .comparison import compare
 
     dense = zoo.load_model(model)

@@ -28,7 +28,7 @@ def quantize(
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
-    from ..zoo.inputs import image_shape
+    from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
     how = options.recipe(recipe, changes, DEFAULT_RECIPE)

@@ -20,11 +20,11 @@ from .heads import Head as Head
 from .heads import MultiLabelHead as MultiLabelHead
 from .heads import RegressionHead as RegressionHead
 from .heads import SegmentationHead as SegmentationHead
-from .inception import InceptionModule as InceptionModule
-from .inception import InceptionResidual as InceptionResidual
+from .inception_module import InceptionModule as InceptionModule
+from .inception_module import InceptionResidual as InceptionResidual
 from .inverted_residual import InvertedResidual as InvertedResidual
-from .local_response import LocalResponseNormalization as LocalResponseNormalization
-from .normalization import PixelNormalization as PixelNormalization
+from .local_response_normalization import LocalResponseNormalization as LocalResponseNormalization
+from .pixel_normalization import PixelNormalization as PixelNormalization
 from .pooling import L2Pool2D as L2Pool2D
 from .pooling import SpatialPyramidPooling2D as SpatialPyramidPooling2D
 from .pooling import ZeroPaddedAveragePool2D as ZeroPaddedAveragePool2D
@@ -35,4 +35,4 @@ from .quantized_kernels import QuantizedDepthwiseConv2D as QuantizedDepthwiseCon
 from .residual import Bottleneck as Bottleneck
 from .residual import ResidualBlock as ResidualBlock
 from .upsampling import UpBlock as UpBlock
-from .xception import XceptionBlock as XceptionBlock
+from .xception_block import XceptionBlock as XceptionBlock

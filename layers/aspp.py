@@ -7,7 +7,7 @@ import keras
 
 from .composite import CompositeLayer, build_chain, call_chain
 from .conv import ConvNormAct
-from .norm_act import Norm, act_layer, norm_layer
+from .norm_and_activation import Norm, act_layer, norm_layer
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

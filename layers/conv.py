@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from .composite import ChainLayer
-from .norm_act import Norm, act_layer, norm_layer
+from .norm_and_activation import Norm, act_layer, norm_layer
 
 # Keras counts every channel of a depthwise kernel into its fan-in, though each output sees but one.
 DEPTHWISE_INITIALIZER = {

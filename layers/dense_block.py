@@ -10,7 +10,7 @@ import keras
 
 from .composite import ChainLayer, CompositeLayer, build_chain, call_chain
 from .conv import ConvNormAct, NormAct
-from .norm_act import Norm
+from .norm_and_activation import Norm
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

@@ -10,7 +10,7 @@ import keras
 from .attention import SqueezeExcite
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct, DepthwiseConvNormAct
-from .norm_act import Norm
+from .norm_and_activation import Norm
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

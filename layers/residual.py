@@ -11,7 +11,7 @@ import keras
 from .attention import CBAM, SqueezeExcite
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct, NormAct
-from .norm_act import Norm, act_layer
+from .norm_and_activation import Norm, act_layer
 
 
 class ResidualLayer(CompositeLayer):

@@ -6,7 +6,7 @@ import keras
 
 from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct
-from .norm_act import Norm
+from .norm_and_activation import Norm
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

@@ -6,7 +6,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.outputs import by_name, map_outputs
 from ..layers import Head
-from ..zoo.inputs import image_shape
+from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
 from .data.images import ImageData, ImageSplit, Targets

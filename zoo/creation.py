@@ -9,11 +9,11 @@ import keras
 
 from ..core.errors import InputError, first_line
 from ..layers import PixelNormalization
-from .blueprint import Blueprint
 from .cards import ModelCard
+from .feature_builder import FeatureBuilder
 from .heads import Plans, attach_heads, plan_heads
-from .pretrained.loading import Loaded, fill, load_pretrained
-from .pretrained.sources import Weights
+from .pretrained.weight_loading import Loaded, fill, load_pretrained
+from .pretrained.weight_sources import Weights
 from .registry import model_card
 from .saving import load_weights
 
@@ -59,17 +59,17 @@ def create_model(
         raise InputError("Keras' image_data_format is 'channels_first'; the zoo's models take 'channels_last'.")
     card = _with_dropout(model_card(name), overrides)
     if weights is None or str(weights).endswith(".weights.h5"):
-        model = _build(card, plan_heads(card, head, classes, labels), Blueprint(card, overrides), input_shape)
+        model = _build(card, plan_heads(card, head, classes, labels), FeatureBuilder(card, overrides), input_shape)
         if weights is not None:
             load_weights(model, weights)
         return model
     cards = [card, model_card(overrides.get("backbone", card.backbone))] if card.backbone else [card]
     loaded = load_pretrained(cards, weights, _net_of)
     heads = _heads_for(card, loaded.source, head, classes, labels)
-    blueprint = Blueprint(card, _overrides_for(card, loaded.source, overrides))
-    model = _build(card, heads, blueprint, input_shape, loaded)
+    builder = FeatureBuilder(card, _overrides_for(card, loaded.source, overrides))
+    model = _build(card, heads, builder, input_shape, loaded)
     of_backbone = loaded.source.card is not card
-    trunk = (blueprint.backbone if of_backbone else blueprint).trunk(model.inputs[0])
+    trunk = (builder.backbone if of_backbone else builder).trunk(model.inputs[0])
     fill(model, loaded, trunk=trunk)
     return model
 
@@ -104,7 +104,7 @@ def _overrides_for(card: ModelCard, weights: Weights, overrides: dict[str, Any])
 def _build(
     card: ModelCard,
     heads: Plans,
-    blueprint: Blueprint,
+    builder: FeatureBuilder,
     input_shape: tuple[int | None, int | None, int] | None,
     loaded: Loaded | None = None,
 ) -> keras.Model:
@@ -116,16 +116,16 @@ def _build(
         colours = keras.layers.Concatenate(name="grey_to_colours")([image] * loaded.channels)
     pixels = PixelNormalization(name="pixels")(colours)
     try:
-        features = blueprint.features(image, pixels)
+        features = builder.features(image, pixels)
     except InputError:
         raise
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         # An override of the right name and an impossible value, or an image that is too small for it.
-        given = f"with {blueprint.overrides} " if blueprint.overrides else ""
+        given = f"with {builder.overrides} " if builder.overrides else ""
         raise InputError(
             f"{card.name} cannot be built {given}on {tuple(image.shape[1:])}: {first_line(error)}"
         ) from error
-    return attach_heads(image, features, heads, name=blueprint.name)
+    return attach_heads(image, features, heads, name=builder.name)
 
 
 def _with_dropout(card: ModelCard, overrides: dict[str, Any]) -> ModelCard:

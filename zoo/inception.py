@@ -13,8 +13,8 @@ from keras import layers
 from ..core.errors import InputError
 from ..layers import ConvNormAct, InceptionModule
 from ..layers.heads import Head, VectorHead
-from ..layers.inception import Branches, Step, average_pool, conv, max_pool, scaled, split, times
-from ..layers.norm_act import Norm
+from ..layers.inception_module import Branches, Step, average_pool, conv, max_pool, scaled, split, times
+from ..layers.norm_and_activation import Norm
 
 NORM = {"name": "batch", "epsilon": 1e-3}
 BARE_NORM = NORM | {"scale": False}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import keras
 
 from ..layers import ConvNormAct, InceptionModule, InceptionResidual
-from ..layers.inception import Branches, average_pool, conv, max_pool, scaled, times
-from ..layers.norm_act import Norm
+from ..layers.inception_module import Branches, average_pool, conv, max_pool, scaled, times
+from ..layers.norm_and_activation import Norm
 from .inception import BARE_NORM, REDUCE, v3_stem
 
 SCALES = (0.17, 0.1, 0.2)

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from ..layers import ConvNormAct, UpBlock
-from ..layers.norm_act import Norm
+from ..layers.norm_and_activation import Norm
 
 NORM = {"name": "batch", "epsilon": 1e-5}
 

@@ -6,7 +6,7 @@ Chollet: Xception: Deep Learning with Depthwise Separable Convolutions (arXiv:16
 import keras
 
 from ..layers import ConvNormAct, SeparableConvNormAct, XceptionBlock
-from ..layers.inception import times
+from ..layers.inception_module import times
 
 NORM = {"name": "batch", "epsilon": 1e-3}
 

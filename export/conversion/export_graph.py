@@ -12,7 +12,7 @@ from ...core.errors import InputError
 from ...layers import Head, PixelNormalization
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.flat import flatten_model
-from ...zoo.inputs import check_one_answer, image_shape
+from ...zoo.signature import check_single_output, image_shape
 from ..artifact.metadata import Metadata
 from ..artifact.tensors import fits
 from .keras_patches import plain_convolutions
@@ -64,7 +64,7 @@ class ExportForm:
                 has another size than `input_size`, or computes in reduced precision.
         """
         shape = image_shape(model)
-        check_one_answer(model)
+        check_single_output(model)
         if input_size is not None:
             if not fits(input_size, shape[:2]):
                 raise InputError(f"{model.name} takes images of {shape[0]}x{shape[1]}, not of {input_size}.")

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ...core.errors import InputError
-from ...zoo.inputs import check_one_answer, image_shape
+from ...zoo.signature import check_single_output, image_shape
 from ..artifact.tensors import TensorInfo
 from ..conversion.export_graph import model_metadata
 from ..loading import Artifact
@@ -19,7 +19,7 @@ def as_artifact(model: keras.Model) -> Artifact:
         InputError: It does not take one image and give one answer.
     """
     shape = image_shape(model)
-    check_one_answer(model)
+    check_single_output(model)
     if None in shape:
         raise InputError(f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape.")
     metadata = model_metadata(model)

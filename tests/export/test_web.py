@@ -17,7 +17,7 @@ from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks import browser, web_page
 from pocketzoo.export.validation.checks.subject import Subject
 from pocketzoo.export.validation.comparison import Reference
-from pocketzoo.zoo.pixels import read_image
+from pocketzoo.zoo.image_files import read_image
 
 WEB_CHECKS = {
     "Chromium, LiteRT on WebAssembly": "tflite-int8-float",

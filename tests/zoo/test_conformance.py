@@ -177,7 +177,7 @@ def read_in_a_fresh_process():
     The processes are forks of one that has imported Keras, and started no thread: that is paid for once.
     """
     families = {zoo.model_card(name).builder.split(":")[0] for name in zoo.list_models()}
-    builders = [f"pocketzoo.zoo.{module}" for module in (*families, "creation", "blueprint")]
+    builders = [f"pocketzoo.zoo.{module}" for module in (*families, "creation", "feature_builder")]
     command = [sys.executable, "-c", READ_IN_FRESH_PROCESSES, *builders]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/") as parent:
 

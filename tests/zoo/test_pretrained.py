@@ -280,7 +280,7 @@ def test_weights_that_ship_are_small():
 
 
 def test_file_of_pytorchs_says_what_it_takes_to_read_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketzoo.zoo.pretrained.tensors.find_spec", lambda name: None)
+    monkeypatch.setattr("pocketzoo.zoo.pretrained.tensor_files.find_spec", lambda name: None)
     (tmp_path / "net.pth").write_bytes(b"pickle")
     with pytest.raises(zoo.InputError, match=r"reading \.pth takes PyTorch \(pip install torch\)"):
         zoo.create_model("resnet50", weights=tmp_path / "net.pth")

@@ -8,7 +8,7 @@ from support.cards import all_cards
 
 from pocketzoo import zoo
 from pocketzoo.layers import PixelNormalization
-from pocketzoo.zoo.blueprint import Blueprint
+from pocketzoo.zoo.feature_builder import FeatureBuilder
 
 PUBLISHED = {
     "alexnet": 60_965_224,  # Caffe's bvlc_alexnet, the two-group original
@@ -93,7 +93,7 @@ def test_last_endpoint_is_what_the_head_or_the_neck_takes(model):
         assert model.get_layer("head").input is model.get_layer(last.layer).output
     else:
         image = keras.Input(card.input_shape)
-        assert Blueprint(card).feature_map(image, image)._keras_history.operation.name == last.layer
+        assert FeatureBuilder(card).feature_map(image, image)._keras_history.operation.name == last.layer
 
 
 def test_flat_form_is_stock_keras_with_a_name_for_every_layer(model):

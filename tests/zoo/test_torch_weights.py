@@ -15,8 +15,8 @@ from support.cards import first_of_its_kind
 
 from pocketzoo import zoo
 from pocketzoo.zoo.pretrained.anatomy import anatomy, named_weights
-from pocketzoo.zoo.pretrained.conversion import PIXELS, convert
 from pocketzoo.zoo.pretrained.torch_layout import pairs
+from pocketzoo.zoo.pretrained.weight_conversion import PIXELS, convert
 
 ANSWERS = json.loads(peers.ANSWERS.read_text())
 LISTS = {peer: path for path in peers.STATE_DICTS.glob("*.txt") for peer in peers.read_state_dict(path)[0]}

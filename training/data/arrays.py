@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.errors import InputError, unknown
 from ...core.outputs import by_name, map_outputs
-from ...zoo.pixels import MODES
+from ...zoo.image_files import MODES
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target
 from .partition import partition

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ...core.errors import InputError, unknown
-from ...zoo.pixels import MODES
+from ...zoo.image_files import MODES
 from .digits import NAMES, digit_parts, real_digits
 from .images import ArrayImages, ImageData, ImageSplit
 from .splitting import SPLITS

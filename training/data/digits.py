@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from ...zoo.pixels import MODES, resize
+from ...zoo.image_files import MODES, resize
 from .images import ArrayImages, ImageData, ImageSplit
 from .splitting import TEST, VALIDATION
 

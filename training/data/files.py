@@ -6,7 +6,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from ...zoo.pixels import read_bytes
+from ...zoo.image_files import read_bytes
 
 
 class Files(Protocol):

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ...core.outputs import by_name, map_outputs
-from ...zoo.pixels import decode_image
+from ...zoo.image_files import decode_image
 from .files import Files
 from .masks import FileMasks
 from .splitting import SPLITS

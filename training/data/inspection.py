@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
-from ...zoo.pixels import decode_image
+from ...zoo.image_files import decode_image
 from .images import FileImages, ImageData, ImageSplit
 from .listing import Listing, Target
 from .masks import check_mask, decode_mask, shown_size

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ...core.errors import InputError
-from ...zoo.pixels import opened
+from ...zoo.image_files import opened
 from .files import Files
 
 MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
-from ...zoo.pixels import decode_image
+from ...zoo.image_files import decode_image
 from .files import Files
 from .images import FileImages, ImageData, ImageSplit, Shape
 from .listing import Listing, Lost, Target

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
-from ...zoo.pixels import MODES
+from ...zoo.image_files import MODES
 from .folders import list_folder
 from .images import ImageData
 from .listing import Listing

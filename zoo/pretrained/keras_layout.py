@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...core.errors import InputError
 from .anatomy import Part, Shape
 from .layouts import Pair, heirs, some, width
-from .tensors import Tensors
+from .tensor_files import Tensors
 
 
 def pairs(tensors: Tensors, parts: dict[str, Part]) -> list[Pair]:

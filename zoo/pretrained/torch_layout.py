@@ -12,7 +12,7 @@ from ..cards import ModelCard
 from . import timm_names, torchvision_names
 from .anatomy import Part, Shape
 from .layouts import Pair, heirs, is_depthwise, some, width
-from .tensors import Tensors
+from .tensor_files import Tensors
 
 NAMES = {"timm": timm_names, "torchvision": torchvision_names}
 """Modules with `NAMES`, by builder a function from our layer's name to the publisher's, and `PASSED_OVER`, by builder

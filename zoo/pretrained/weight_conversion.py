@@ -9,7 +9,7 @@ from ...core.errors import InputError
 from ..cards import ModelCard
 from . import keras_layout, torch_layout
 from .anatomy import anatomy
-from .tensors import Tensors
+from .tensor_files import Tensors
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import pytest
 from support.reference import conv_norm, convolve, depthwise, max_pool, normalize, pad, randomized, windows
 
 from pocketzoo import layers
-from pocketzoo.layers.inception import average_pool, conv, scaled, split
-from pocketzoo.layers.inception import max_pool as max_pool_step
+from pocketzoo.layers.inception_module import average_pool, conv, scaled, split
+from pocketzoo.layers.inception_module import max_pool as max_pool_step
 
 SQUARE = [[conv(2, 1)], [conv(4, 1), conv(3, 3)], [average_pool(3), conv(2, 1)], [max_pool_step(3)]]
 

@@ -13,7 +13,7 @@ from .registry import ON, backbones, model_card
 from .strides import measure_grids
 
 
-class Blueprint:
+class FeatureBuilder:
     """The functions that build a card's features, and the arguments that they get.
 
     Besides the arguments of its builder and its neck, a card that stands on a backbone takes `backbone`, the name of
@@ -41,7 +41,7 @@ class Blueprint:
 
     def _backbone(
         self, *, backbone: str | None = None, backbone_arguments: Mapping[str, Any] | None = None
-    ) -> "Blueprint | None":
+    ) -> "FeatureBuilder | None":
         if self.card.backbone is None:
             return None
         another = backbone not in (None, self.card.backbone)
@@ -51,7 +51,7 @@ class Blueprint:
             raise unknown(f"backbone for {self.card.name}", name, backbones())
         if not isinstance(backbone_arguments, Mapping | None):
             raise InputError(f"{self.card.name}: backbone_arguments is {backbone_arguments!r}; it takes a dict.")
-        return Blueprint(model_card(name), arguments | dict(backbone_arguments or {}))
+        return FeatureBuilder(model_card(name), arguments | dict(backbone_arguments or {}))
 
     @property
     def name(self) -> str:

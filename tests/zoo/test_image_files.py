@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pocketzoo import zoo
-from pocketzoo.zoo.pixels import read_image
+from pocketzoo.zoo.image_files import read_image
 
 
 def write(path, mode: str, size=(20, 10)):

@@ -14,11 +14,11 @@ from ..registry import ON, card_of
 from ..saving import load_model
 from . import torch_layout
 from .anatomy import anatomy, named_weights
-from .conversion import convert
 from .layouts import some
-from .own_files import Description, HeadFacts, heads_of, read_description
-from .sources import Weights, find_weights
-from .tensors import Tensors, checked, read_tensors
+from .native_format import Description, HeadFacts, heads_of, read_description
+from .tensor_files import Tensors, checked, read_tensors
+from .weight_conversion import convert
+from .weight_sources import Weights, find_weights
 
 log = logging.getLogger("pocketzoo")
 

@@ -16,7 +16,7 @@ import keras
 
 from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct
-from .norm_act import Norm, act_layer
+from .norm_and_activation import Norm, act_layer
 from .pooling import ZeroPaddedAveragePool2D
 
 Step = dict[str, Any]

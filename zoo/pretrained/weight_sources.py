@@ -9,9 +9,9 @@ from typing import Any
 
 from ...core.errors import InputError, unknown
 from ..cards import ModelCard, Pretrained
-from .conversion import PIXELS, Pixels
 from .download import fetch
-from .tensors import STATE_DICTS, check_readable
+from .tensor_files import STATE_DICTS, check_readable
+from .weight_conversion import PIXELS, Pixels
 
 FOLDER = Path(__file__).parent.parent
 """Of the package's own weights and lists of labels."""

@@ -10,7 +10,7 @@ import keras
 
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct, SeparableConvNormAct
-from .norm_act import Norm, act_layer
+from .norm_and_activation import Norm, act_layer
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

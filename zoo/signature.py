@@ -23,7 +23,7 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
     return tuple(inputs[0].shape[1:])
 
 
-def check_one_answer(model: keras.Model) -> None:
+def check_single_output(model: keras.Model) -> None:
     """Raises InputError where `model` does not give one answer for each image: a vector, or a map."""
     outputs = model.outputs or []
     if isinstance(getattr(model, "output", None), dict):
