@@ -109,7 +109,7 @@ def measured_cells(model: keras.Model, targets: Sequence[str], images: Images) -
         manifest = exported(model, targets, images)
     except (zoo.InputError, export.ConversionError) as error:
         if len(targets) == 1:
-            yield targets[0], {"reason": str(error).partition(" All that it said")[0]}
+            yield targets[0], {"reason": str(error).partition(" The converter's output")[0]}
             return
         for target in targets:
             yield from measured_cells(model, [target], images)

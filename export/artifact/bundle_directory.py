@@ -1,113 +1,77 @@
-"""Bundle directories that are either finished or not there."""
+"""Directories of bundles, each complete or not there."""
 
 import os
 import shutil
-import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ...core.atomic_files import UNFINISHED
-from ...core.errors import InputError, first_line
+from ...core.atomic_files import UNFINISHED, atomic_directory
+from ...core.errors import InputError, first_line, write_errors
+from ...core.work_directory import exclusive
 from ..validation.comparison import ProofError
 from .manifest import Manifest
 
 
 class ConversionError(RuntimeError):
-    """A converter failed; the message says where to read what it said."""
+    """A converter failed; the message names the file with its output."""
 
 
 @contextmanager
 def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Gives an empty directory beside `path`, which becomes `path` when the block ends.
+    """Yield an empty directory beside `path`, which becomes `path` when the block ends.
 
-    A block that raises leaves `path` as it was; one that ends removes what an earlier one left. After a
-    `ProofError` its directory is kept as `<path>.failed`, after any other error it is removed; what is known of a
-    `ConversionError` is kept as `<path>.failed.log`.
+    A block that raises leaves `path` as it was; one that ends removes what an earlier failed one left. After a
+    `ProofError` its directory is kept as `<path>.failed`, after any other error it is removed; the output of a
+    converter that failed is kept as `<path>.failed.log`.
 
     Raises:
-        InputError: `path` is in the way (without `overwrite`, or because it is no bundle), or another process is
-            writing it, or it cannot be written.
+        InputError: `path` is not free (it is not empty and `overwrite` is false, or it is no bundle), another process
+            is writing it, or it cannot be written.
     """
-    path = path.resolve()  # "." and links stand for what they name
-    with _alone(path):
+    path = path.resolve()  # the folder that "." and links refer to is replaced
+    with _exclusive(path), write_errors(str(path)):
         check_free(path, overwrite=overwrite)
         try:
-            folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-        try:
-            yield folder
-            folder.chmod(0o755)  # mkdtemp makes it private
-            _replace(path, folder)
-            _forget_failure(path)
-        except ProofError as error:
-            failed = _failed(path)
-            shutil.rmtree(failed, ignore_errors=True)
-            os.rename(folder, failed)
-            raise ProofError(f"{error} What was measured is in {failed}.") from error
+            with atomic_directory(path) as folder:
+                try:
+                    yield folder
+                except ProofError as error:
+                    failed = _failed(path)
+                    shutil.rmtree(failed, ignore_errors=True)
+                    os.rename(folder, failed)
+                    raise ProofError(f"{error} What was measured is in {failed}.") from error
         except ConversionError as error:
-            shutil.rmtree(folder, ignore_errors=True)
             log = _failure_log(path)
             log.write_text("".join(traceback.format_exception(error.__cause__)), encoding="utf-8")
-            raise ConversionError(f"{error} All that it said is in {log}.") from error.__cause__
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            raise ConversionError(f"{error} The converter's output is in {log}.") from error.__cause__
+        _forget_failure(path)
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keeps other exports away from `path`, by a lock that ends with this process."""
-    lock = FileLock(path.with_name(f"{UNFINISHED}{path.name}.lock"))
-    try:
+def _exclusive(path: Path) -> Iterator[None]:
+    """Keep other exports from `path` until the block ends or this process does."""
+    with write_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise InputError(f"{path} is being written by another export.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
-    try:
+    lock_file = path.with_name(f"{UNFINISHED}{path.name}.lock")
+    with exclusive(lock_file, what=str(path), busy=f"{path} is being written by another export."):
         yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody else can be in the file that goes
-        lock.release()
 
 
 @contextmanager
 def converting(what: str) -> Iterator[None]:
-    """Says of what another library raises that `what` could not be made."""
+    """Convert what another library raises to a `ConversionError` of `what`, such as "lenet5 as tflite-int8"."""
     try:
         yield
     except (InputError, OSError):
         raise
     except Exception as error:
-        raise ConversionError(f"{what} could not be made: the converter says {first_line(error)!r}.") from error
-
-
-def _replace(path: Path, folder: Path) -> None:
-    """Puts `folder` where `path` is; an old bundle there goes only once the new one stands."""
-    old = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent)) / path.name
-    try:
-        if path.exists():
-            os.rename(path, old)
-        os.rename(folder, path)
-    except OSError:
-        if old.exists():
-            os.rename(old, path)
-        raise
-    finally:
-        shutil.rmtree(old.parent)
+        raise ConversionError(f"{what} could not be made: the converter reports {first_line(error)!r}.") from error
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raises InputError where `path` is in use; with `overwrite` a bundle may be there, and nothing else."""
+    """Raise `InputError` if `path` is not free; with `overwrite` there may be a bundle, and nothing else."""
     path = path.resolve()
     if path.is_dir():
         if any(path.iterdir()) and not (overwrite and _is_bundle(path)):
@@ -119,11 +83,11 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"output directory {path} is a file.")
     failed = _failed(path)
     if failed.exists() and not _is_bundle(failed):
-        raise InputError(f"{failed} is in the way: what fails its proof is kept under that name.")
+        raise InputError(f"{failed} is not a bundle: a bundle that fails validation is kept under that name.")
 
 
 def _forget_failure(path: Path) -> None:
-    """Removes what an earlier export left that failed, now that one has not."""
+    """Remove what an earlier export that failed has left."""
     shutil.rmtree(_failed(path), ignore_errors=True)
     _failure_log(path).unlink(missing_ok=True)
 

@@ -50,7 +50,7 @@ def test_directory_that_is_no_bundle_is_never_overwritten(trained, tmp_path):
     with pytest.raises(zoo.InputError, match="it is no bundle, so it is not overwritten"):
         export.export_model(trained, tmp_path, overwrite=True)
     (tmp_path / "out.failed").mkdir()
-    with pytest.raises(zoo.InputError, match=r"out\.failed is in the way"):
+    with pytest.raises(zoo.InputError, match=r"out\.failed is not a bundle"):
         export.export_model(trained, tmp_path / "out")
     (tmp_path / "file").write_text("")
     for out, message in (("file", "is a file"), ("file/out", "cannot be written: File exists")):
@@ -73,7 +73,7 @@ def test_converter_that_fails_leaves_what_it_said(trained, tmp_path, monkeypatch
         raise RuntimeError("Could not translate MLIR to FlatBuffer.")
 
     monkeypatch.setattr("tensorflow.lite.TFLiteConverter.convert", failing)
-    message = r"lenet5 as tflite-fp32 could not be made: the converter says 'Could .* is in .*out\.failed\.log"
+    message = r"lenet5 as tflite-fp32 could not be made: the converter reports 'Could .* is in .*out\.failed\.log"
     with pytest.raises(export.ConversionError, match=message):
         export.export_model(trained, tmp_path / "out", targets=["mobile"])
     assert [path.name for path in tmp_path.iterdir()] == ["out.failed.log"]

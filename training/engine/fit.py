@@ -189,7 +189,8 @@ def _whole_model(job: Job, model: keras.Model, data: ImageData, verbose: bool) -
 @contextmanager
 def _directory(run_dir: str | Path | None) -> Iterator[Path]:
     if run_dir is not None:
-        yield Path(run_dir)
+        with RunDirectory(Path(run_dir)).lock():
+            yield Path(run_dir)
     else:
         with TemporaryDirectory() as temporary:
             yield Path(temporary)

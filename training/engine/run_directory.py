@@ -1,4 +1,4 @@
-"""What a run leaves on disk: recipe, environment, log, checkpoints, best model, metrics and curves."""
+"""The files of a training run: recipe, environment, log, checkpoints, best model, metrics and curves."""
 
 import filecmp
 import json
@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...core.atomic_files import UNFINISHED, atomic_path
-from ...core.errors import InputError
+from ...core.atomic_files import atomic_path
+from ...core.work_directory import WorkDirectory
 from ...zoo.flat import without_optimizer
 from ...zoo.saving import save_model
 from ..recipe.recipe import Recipe
@@ -23,14 +23,30 @@ from .environment import environment
 from .history import History
 
 SETTINGS, BEST, ENVIRONMENT, EVENTS = "pocketzoo-run.json", "best.keras", "environment.json", "tensorboard"
-FILES = (SETTINGS, BEST, ENVIRONMENT, "recipe.yaml", "log.csv", "metrics.json", "curves.png", "test.json")
-HASHES = {"fingerprint": "the images or their labels are others", "backbone": "the model's weights are others"}
-"""Settings that say nothing to people, and what it means that they differ; told where nothing else does."""
+RESULTS = (
+    BEST,
+    ENVIRONMENT,
+    EVENTS,
+    "recipe.yaml",
+    "log.csv",
+    "metrics.json",
+    "curves.png",
+    "test.json",
+    "checkpoint-[0-9]*",
+)
+EXPLANATIONS = {
+    "fingerprint": "the images or their labels are different",
+    "backbone": "the model's weights are different",
+}
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The files of one run. Each is written under a temporary name and renamed, so each is whole or not there."""
+    """The files of one run. Each is written under a temporary name and renamed, so it is either complete or not there.
+
+    Args:
+        path: The directory.
+    """
 
     path: Path
 
@@ -38,92 +54,57 @@ class RunDirectory:
     def open(
         cls, path: Path, recipe: Recipe, settings: dict[str, Any], *, resume: bool, overwrite: bool
     ) -> "RunDirectory":
-        """Makes the directory of a new run, or goes back to that of an interrupted one.
+        """Create the directory of a new run, or return to that of an interrupted one.
 
         Args:
             path: The directory.
             recipe: How the run trains.
-            settings: What else it is made from; `resume` takes the very same recipe and settings only.
-            resume: Go on from the last checkpoint that is whole, if there is one.
-            overwrite: Remove an earlier run that is in the way.
+            settings: What else the results depend on; `resume` requires the same recipe and settings.
+            resume: Continue from the last undamaged checkpoint, if there is one.
+            overwrite: Remove an earlier run that is there.
 
         Raises:
-            InputError: The directory is in use by something else, by another run, or cannot be written.
+            InputError: The directory has other files, or another run, or cannot be written.
         """
-        run, settings = cls(path), recipe.model_dump() | settings
-        if resume and not run._settings_file.exists():
-            warnings.warn(f"{path} has no run to go on with; one begins.", stacklevel=4)
-        try:
-            if overwrite and not resume and run._settings_file.exists():
-                run._remove_files()
-            path.mkdir(parents=True, exist_ok=True)
-            failed_at_once = run._settings_file.exists() and not resume and not run.last_checkpoint()
-            if failed_at_once or not any(path.iterdir()):
-                run._write(SETTINGS, json.dumps(settings, indent=1))
-                (path / ENVIRONMENT).unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(f"run directory {path} cannot be written: {error.strerror}.") from error
-        if not run._settings_file.exists() or (not resume and run.last_checkpoint()):
-            raise InputError(
-                f"run directory {path} is not empty; resume the run, overwrite it, or name another directory."
-            )
-        run._check_same(settings)
-        run._remove_unfinished()
+        run = cls(path)
+        if resume and not run._directory.exists:
+            warnings.warn(f"{path} has no run to resume; a new one begins.", stacklevel=4)
+        failed_early = not run.last_checkpoint()
+        run._directory.open(recipe.model_dump() | settings, resume=resume, overwrite=overwrite, restart=failed_early)
+        if failed_early and not resume:
+            (path / ENVIRONMENT).unlink(missing_ok=True)
         for damaged in run._checkpoints.drop_damaged():
-            warnings.warn(f"{damaged} was damaged; the run goes on from {run.last_checkpoint()}.", stacklevel=4)
+            warnings.warn(f"{damaged} was damaged; the run continues from {run.last_checkpoint()}.", stacklevel=4)
         run._write("recipe.yaml", recipe.to_yaml())
         run._add_environment(recipe)
         return run
 
-    def _check_same(self, settings: dict[str, Any]) -> None:
-        before = _flat(json.loads(self._settings_file.read_text()))
-        now = _flat(json.loads(json.dumps(settings)))
-        differing = [field for field in before | now if before.get(field) != now.get(field)]
-        told = [field for field in differing if field not in HASHES]
-        changed = [f"{field} was {before.get(field)!r}, is {now.get(field)!r}" for field in told]
-        changed = changed or [HASHES[field] for field in differing]
-        if changed:
-            raise InputError(f"run directory {self.path} belongs to another run: {'; '.join(changed)}.")
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from the directory during the block; see `WorkDirectory.lock`."""
+        return self._directory.lock()
+
+    def remove(self) -> None:
+        """Remove the run, if there is one; the directory too, unless it has other files."""
+        self._directory.remove()
+
+    def recorded(self, setting: str) -> Any:
+        """Return a setting of the run that is there; None if there is none."""
+        return self._directory.settings().get(setting)
 
     def _add_environment(self, recipe: Recipe) -> None:
-        """One entry for each time that the run was started."""
+        """Add an entry for each time that the run is started."""
         file = self.path / ENVIRONMENT
         before = json.loads(file.read_text()) if file.exists() else []
         self._write(ENVIRONMENT, json.dumps([*before, environment() | {"seed": recipe.seed}], indent=1))
 
-    def _remove_unfinished(self) -> None:
-        """What a killed run was writing when it was killed."""
-        for entry in self.path.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-    def remove(self) -> None:
-        """Removes the run, if there is one; the directory too, unless somebody keeps something else there."""
-        if self._settings_file.exists():
-            self._remove_files()
-            if not any(self.path.iterdir()):
-                self.path.rmdir()
-
-    def _remove_files(self) -> None:
-        """The run's own files; whatever else somebody keeps there stays, and keeps the directory from being used."""
-        self._remove_unfinished()
-        for folder in [*self._checkpoints.all(), self.events]:
-            if folder.exists():
-                shutil.rmtree(folder)
-        for name in FILES:
-            (self.path / name).unlink(missing_ok=True)
-
-    def recorded(self, setting: str) -> Any:
-        """What the run that is there was begun with; None if there is none."""
-        return json.loads(self._settings_file.read_text())[setting] if self._settings_file.exists() else None
-
     @property
     def events(self) -> Path:
-        """Where the curves for TensorBoard go."""
+        """Folder of the curves for TensorBoard."""
         return self.path / EVENTS
 
     @property
-    def _settings_file(self) -> Path:
-        return self.path / SETTINGS
+    def _directory(self) -> WorkDirectory:
+        return WorkDirectory(self.path, "run", SETTINGS, RESULTS, EXPLANATIONS)
 
     @property
     def _checkpoints(self) -> Checkpoints:
@@ -136,17 +117,17 @@ class RunDirectory:
         history: History,
         *,
         is_best: bool,
-        as_kept: Callable[[], AbstractContextManager] = nullcontext,
+        as_kept: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Keeps what the run needs to go on from where `history` ends, and drops all but the last two checkpoints.
+        """Save what the run needs to continue from the end of `history`; remove all but the last two checkpoints.
 
         Args:
-            model: The run's. Its random states are kept.
-            network: What is trained: `model` itself, or layers of it. Kept with its optimizer and running metrics.
-            history: Of all epochs so far.
-            is_best: Whether `model` is the best so far; if not, the last checkpoint's best stays the best. Kept without
-                an optimizer: whoever trains it on brings another.
-            as_kept: A context in which `model` is as it is to be kept if it is the best.
+            model: The model of the run. The states of its random layers are saved.
+            network: What is trained: `model` itself, or layers of it. Saved with its optimizer and running metrics.
+            history: History of all epochs so far.
+            is_best: Whether `model` is the best so far; if not, the best of the last checkpoint remains so. It is saved
+                without an optimizer: further training brings its own.
+            as_kept: Context in which `model` has the settings and weights that are to be saved if it is the best.
         """
         last = self.last_checkpoint()
         with self._checkpoints.new(history) as folder:
@@ -154,7 +135,7 @@ class RunDirectory:
                 with as_kept():
                     save_model(without_optimizer(model), folder / BEST)
             elif last and (last / BEST).exists():
-                # A copy, where a second name for the same file would let one damage reach all checkpoints.
+                # A copy: with a hard link, damage to one file would reach all checkpoints.
                 shutil.copyfile(last / BEST, folder / BEST)
             network.save_weights(folder / "state.weights.h5")
             np.savez(folder / "seeds.npz", *map(np.array, _seeds(model)))
@@ -166,40 +147,40 @@ class RunDirectory:
             self._write("log.csv", history.to_csv())
 
     def load_best(self, model: keras.Model) -> None:
-        """Puts the best weights so far into `model`."""
+        """Load the best weights so far into `model`."""
         with readable(self.last_checkpoint()) as checkpoint:
             without_optimizer(model).load_weights(checkpoint / BEST)
 
     def _publish_best(self) -> None:
-        """The best model that belongs to the last checkpoint, where people look for it."""
+        """Copy the best model of the last checkpoint to the top of the directory."""
         best, published = self.last_checkpoint() / BEST, self.path / BEST
         if not published.exists() or not filecmp.cmp(best, published, shallow=False):
             with atomic_path(published) as temporary:
                 shutil.copyfile(best, temporary)
 
     def last_checkpoint(self) -> Path | None:
-        """The newest."""
+        """Return the newest checkpoint; None if there is none."""
         return self._checkpoints.last()
 
     def history(self) -> History:
-        """What the run had measured at the last checkpoint; of no epochs if there is none."""
+        """Load the history from the last checkpoint; it has no epochs if there is none."""
         if self.last_checkpoint() is None:
             return History([])
         with readable(self.last_checkpoint()) as checkpoint:
             return History(**json.loads((checkpoint / "history.json").read_text()))
 
     def restore(self, network: keras.Model) -> None:
-        """Brings the compiled `network` and its optimizer to where the last checkpoint left them."""
+        """Restore the weights of the compiled `network` and the state of its optimizer from the last checkpoint."""
         network.optimizer.build(network.trainable_variables)
         with readable(self.last_checkpoint()) as checkpoint:
             network.load_weights(checkpoint / "state.weights.h5")
 
     def restore_seeds(self, model: keras.Model) -> None:
-        """Brings the random layers of the run's `model` to where the last checkpoint left them."""
+        """Restore the random states of the run's `model` from the last checkpoint."""
         self._assign("seeds.npz", _seeds(model))
 
     def restore_metrics(self, network: keras.Model) -> None:
-        """Brings the running metrics of `network`, which has been built for training, to the last checkpoint's."""
+        """Restore the running metrics of `network`, built for training, from the last checkpoint."""
         self._assign("metrics.npz", _running_metrics(network))
 
     def _assign(self, name: str, variables: list[keras.Variable]) -> None:
@@ -208,7 +189,7 @@ class RunDirectory:
                 variable.assign(value)
 
     def finish(self, history: History, metrics: dict[str, Any]) -> None:
-        """Writes what people look at in the end: metrics and curves."""
+        """Write the results of a finished run: log, metrics and curves."""
         from .plots import plot_curves
 
         self._publish_best()
@@ -218,22 +199,13 @@ class RunDirectory:
             plot_curves(history, temporary)
 
     def _write(self, name: str, text: str) -> None:
-        with atomic_path(self.path / name) as temporary:
-            temporary.write_text(text)
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Sections of the recipe field by field, with dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
+        self._directory.write(name, text)
 
 
 def _seeds(model: keras.Model) -> list[keras.Variable]:
-    """The states of the random layers, such as Dropout, which Keras keeps out of the saved weights."""
-    known = {id(v) for v in [*model.weights, *_running_metrics(model)]}
-    return [v for v in model.variables if id(v) not in known]
+    """States of the random layers, such as Dropout, which Keras does not save with the weights."""
+    others = {id(v) for v in [*model.weights, *_running_metrics(model)]}
+    return [v for v in model.variables if id(v) not in others]
 
 
 def _running_metrics(network: keras.Model) -> list[keras.Variable]:

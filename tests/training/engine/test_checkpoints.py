@@ -94,7 +94,7 @@ def test_damaged_checkpoint_is_left_for_the_one_before_it(finished, tmp_path, na
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     damage(run / "checkpoint-00002" / name)
-    with pytest.warns(UserWarning, match=r"checkpoint-00002 was damaged; the run goes on from .*checkpoint-00001"):
+    with pytest.warns(UserWarning, match=r"checkpoint-00002 was damaged; the run continues from .*checkpoint-00001"):
         opened = reopened(run)
     assert len(opened.history()) == 1
     assert [path.name for path in run.glob("checkpoint-*")] == ["checkpoint-00001"]
@@ -107,7 +107,7 @@ def reopened(run) -> RunDirectory:
 
 
 def test_resume_where_there_is_no_run_says_that_one_begins(tmp_path):
-    with pytest.warns(UserWarning, match="run has no run to go on with; one begins"):
+    with pytest.warns(UserWarning, match="run has no run to resume; a new one begins"):
         RunDirectory.open(tmp_path / "run", BRIEF, {}, resume=True, overwrite=False)
 
 

@@ -169,7 +169,7 @@ def test_loss_that_is_no_number_in_validation_only_is_not_kept(few_digits, tmp_p
 def test_resume_with_other_data_is_refused(few_digits, digits, tmp_path):
     training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
     other = replace(few_digits, train=digits.validation)
-    with pytest.raises(zoo.InputError, match="belongs to another run: the images or their labels are others"):
+    with pytest.raises(zoo.InputError, match="belongs to another run: the images or their labels are different"):
         training.fit(lenet(), other, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
 
 

@@ -117,5 +117,5 @@ def test_resume_from_other_pretrained_weights_is_refused(small_digits, tmp_path)
     training.fine_tune(lenet(), small_digits, recipe, run_dir=tmp_path, verbose=False)
     other = lenet()
     other.get_layer("dense1").kernel.assign_add(other.get_layer("dense1").kernel)
-    with pytest.raises(zoo.InputError, match="belongs to another run: the model's weights are others"):
+    with pytest.raises(zoo.InputError, match="belongs to another run: the model's weights are different"):
         training.fine_tune(other, small_digits, recipe, run_dir=tmp_path, resume=True, verbose=False)

@@ -142,7 +142,7 @@ def test_killed_run_goes_on_to_the_same_result(tiny, small_digits, tmp_path, mon
         patch.setattr("pocketzoo.training.compression.channels.prune_channels.distill", killed)
         with pytest.raises(KeyboardInterrupt):
             training.prune_channels(tiny, small_digits, run_dir=tmp_path / "run", **how)
-    with pytest.raises(zoo.InputError, match="belongs to another run: criterion differs"):
+    with pytest.raises(zoo.InputError, match="belongs to another run: criterion was 'taylor', is 'l1'"):
         training.prune_channels(tiny, small_digits, run_dir=tmp_path / "run", resume=True, **how | {"criterion": "l1"})
     resumed = training.prune_channels(tiny, small_digits, run_dir=tmp_path / "run", resume=True, **how)
     assert resumed.plan == whole.plan

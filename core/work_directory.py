@@ -1,0 +1,177 @@
+"""Directories that a long job fills: whether one is free, another job's, resumable, or in use by another process."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .atomic_files import UNFINISHED, atomic_path, remove
+from .errors import InputError, first_line, write_errors
+
+LOCK = f"{UNFINISHED}lock"
+LONGEST_VALUE = 100
+"""Characters of a setting in a message."""
+
+
+@dataclass(frozen=True)
+class WorkDirectory:
+    """A directory that a resumable job fills with its results, piece by piece.
+
+    The first file in it holds the settings of the job: it marks the directory as the job's own, and a job is resumed
+    with the same settings only. Only files that the job has written are ever removed.
+    """
+
+    path: Path
+    job: str
+    """What messages call the job, such as "run"."""
+    settings_name: str
+    """Name of the file with the settings."""
+    results: tuple[str, ...]
+    """Names, or patterns of names, of what else the job writes there."""
+    explanations: Mapping[str, str] = field(default_factory=dict)
+    """By setting whose value means nothing to a reader, such as a checksum: what it means if it differs. Reported only
+    where no other setting differs."""
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from the directory, which is made, until the block ends or this process does.
+
+        Raises:
+            InputError: Another process uses the directory, or it cannot be written.
+        """
+        with self._errors():
+            self.path.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.path / LOCK, what=self._name, busy=f"{self._name} is in use by another process."):
+            yield
+
+    def open(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool, restart: bool = False) -> None:
+        """Start a job in the directory, or resume the one that was interrupted there.
+
+        Args:
+            settings: Everything that the results depend on, in values that JSON can hold.
+            resume: Continue with what is there.
+            overwrite: Remove the results of an earlier job; `resume` takes precedence.
+            restart: Whether an earlier job may be replaced in any case, since it has no results worth keeping.
+
+        Raises:
+            InputError: The directory has other files, or another job's, or it cannot be written.
+        """
+        with self._errors():
+            if self.exists and overwrite and not resume:
+                self.remove_files()
+            self.path.mkdir(parents=True, exist_ok=True)
+            begun = self.exists
+            if (begun and restart and not resume) or self._is_free():
+                self.write(self.settings_name, json.dumps(settings, indent=1))
+            elif not (begun and resume):
+                raise InputError(
+                    f"{self._name} is not empty; resume the {self.job}, overwrite it, or name another directory."
+                )
+            self._check_same(settings)
+            if begun:
+                self._remove_unfinished()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the directory holds such a job, finished or not."""
+        return (self.path / self.settings_name).exists()
+
+    def settings(self) -> dict[str, Any]:
+        """Read the settings of the job that is there; empty if there is none."""
+        if not self.exists:
+            return {}
+        file = self.path / self.settings_name
+        try:
+            saved: dict[str, Any] = json.loads(file.read_bytes())
+        except ValueError as error:
+            raise InputError(f"{file} cannot be read: {first_line(error)}.") from error
+        return saved
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the directory; it is whole or not there."""
+        with atomic_path(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def remove(self) -> None:
+        """Remove the job, if there is one; the directory too, unless it has other files."""
+        if self.exists:
+            self.remove_files()
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
+    def remove_files(self) -> None:
+        """Remove what the job has written; the settings last, so that the rest can still be recognized."""
+        self._remove_unfinished()
+        for pattern in (*self.results, self.settings_name):
+            for entry in self.path.glob(pattern):
+                remove(entry)
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a killed process had begun to write."""
+        for entry in self.path.glob(f"{UNFINISHED}*"):
+            if entry.name != LOCK:  # held by this process; another one could make and hold a second file of that name
+                remove(entry)
+
+    def _is_free(self) -> bool:
+        return all(entry.name.startswith(UNFINISHED) for entry in self.path.iterdir())
+
+    def _check_same(self, settings: Mapping[str, Any]) -> None:
+        before, now = _flatten(self.settings()), _flatten(json.loads(json.dumps(settings)))
+        differing = [name for name in before | now if before.get(name) != now.get(name)]
+        changes = [
+            f"{name} was {_shorten(before.get(name))}, is {_shorten(now.get(name))}"
+            for name in differing
+            if name not in self.explanations
+        ]
+        changes = changes or [self.explanations[name] for name in differing]
+        if changes:
+            raise InputError(f"{self._name} belongs to another {self.job}: {'; '.join(changes)}.")
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return write_errors(self._name)
+
+    @property
+    def _name(self) -> str:
+        return f"run directory {self.path}"
+
+
+@contextmanager
+def exclusive(lock_file: Path, *, what: str, busy: str) -> Iterator[None]:
+    """Hold a file lock until the block ends or this process does.
+
+    Args:
+        lock_file: Exists only while the lock is held, unless the process is killed; its folder must exist.
+        what: What the message calls the thing that is locked where the lock cannot be written.
+        busy: The message where another process, or another block of this one, holds the lock.
+
+    Raises:
+        InputError: The lock is held already, or cannot be written.
+    """
+    lock = FileLock(lock_file)
+    with write_errors(what):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(busy) from error
+    try:
+        yield
+    finally:
+        lock_file.unlink(missing_ok=True)  # while it is held: nobody else can hold the file that is removed
+        lock.release()
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested sections to fields with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

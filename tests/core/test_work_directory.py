@@ -1,0 +1,159 @@
+"""One protocol for the directories of runs: free, another job's, resumable, or in use by another process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pocketzoo.core.errors import InputError
+from pocketzoo.core.work_directory import LOCK, WorkDirectory
+
+SETTINGS = {"recipe": {"epochs": 3, "layers": [1, 2]}, "images": "a1b2"}
+
+
+@pytest.fixture
+def directory(tmp_path) -> WorkDirectory:
+    return WorkDirectory(
+        tmp_path / "run", "run", "settings.json", ("step*", "best.keras"), {"images": "the images are different"}
+    )
+
+
+def start(directory: WorkDirectory, settings=SETTINGS, *, resume=False, overwrite=False, restart=False) -> None:
+    directory.open(settings, resume=resume, overwrite=overwrite, restart=restart)
+
+
+def names(directory: WorkDirectory) -> list[str]:
+    return sorted(entry.name for entry in directory.path.iterdir())
+
+
+def test_free_directory_gets_the_settings(directory):
+    assert not directory.exists
+    assert directory.settings() == {}
+    start(directory)
+    assert directory.exists
+    assert directory.settings() == SETTINGS
+    assert names(directory) == ["settings.json"]
+
+
+def test_job_is_resumed_with_the_same_settings_only(directory):
+    start(directory)
+    directory.write("step1", "result")
+    start(directory, resume=True)
+    assert names(directory) == ["settings.json", "step1"]
+    with pytest.raises(InputError, match=r"run is not empty; resume the run, overwrite it, or name another directory"):
+        start(directory)
+    other = {"recipe": {"epochs": 4, "layers": (1, 2)}, "images": "c3d4"}
+    with pytest.raises(InputError) as error:
+        start(directory, other, resume=True)
+    assert str(error.value) == (f"run directory {directory.path} belongs to another run: recipe.epochs was 3, is 4.")
+    with pytest.raises(InputError, match="belongs to another run: the images are different"):
+        start(directory, SETTINGS | {"images": "c3d4"}, resume=True)
+    assert directory.settings() == SETTINGS
+
+
+def test_long_value_that_differs_is_shortened(directory):
+    start(directory, {"plan": list(range(1000))})
+    with pytest.raises(InputError, match=r"plan was \[0, 1, .*\.\.\., is 'none'\.$") as error:
+        start(directory, {"plan": "none"}, resume=True)
+    assert len(str(error.value)) < 400
+
+
+def test_overwriting_removes_own_files_only(directory):
+    start(directory)
+    for name in ("step1", "best.keras", "notes.txt"):
+        directory.write(name, "")
+    (directory.path / "step2").mkdir()
+    (directory.path / "step2" / "weights").write_text("")
+    with pytest.raises(InputError, match="is not empty"):  # with the notes it is not the job's alone
+        start(directory, {"epochs": 4}, overwrite=True)
+    assert names(directory) == ["notes.txt"]
+    (directory.path / "notes.txt").unlink()
+    start(directory, {"epochs": 4}, overwrite=True)
+    assert directory.settings() == {"epochs": 4}
+
+
+def test_directory_of_something_else_is_never_touched(directory):
+    directory.path.mkdir()
+    for name in ("thesis.txt", "best.keras", ".pocketzoo-of-another-process"):
+        (directory.path / name).write_text("precious")
+    for options in ({}, {"resume": True}, {"overwrite": True}, {"restart": True}):
+        with pytest.raises(InputError, match="is not empty"):
+            start(directory, **options)
+    directory.remove()
+    assert names(directory) == [".pocketzoo-of-another-process", "best.keras", "thesis.txt"]
+
+
+def test_job_without_results_can_be_replaced(directory):
+    start(directory)
+    start(directory, {"epochs": 4}, restart=True)
+    assert directory.settings() == {"epochs": 4}
+    with pytest.raises(InputError, match="epochs was 4, is 5"):
+        start(directory, {"epochs": 5}, resume=True, restart=True)
+
+
+def test_what_a_killed_process_was_writing_is_removed_on_resuming(directory):
+    directory.path.mkdir()
+    (directory.path / ".pocketzoo-first").write_text("half")  # killed before its settings were complete
+    start(directory)
+    (directory.path / ".pocketzoo-folder").mkdir()
+    start(directory, resume=True)
+    assert names(directory) == ["settings.json"]
+
+
+def test_removing_keeps_the_directory_where_there_is_something_else(directory):
+    start(directory)
+    directory.write("notes.txt", "")
+    directory.remove()
+    assert names(directory) == ["notes.txt"]
+    (directory.path / "notes.txt").unlink()
+    start(directory)
+    directory.remove()
+    assert not directory.path.exists()
+
+
+def test_damaged_settings_are_named(directory):
+    start(directory)
+    directory.write("settings.json", "{")
+    with pytest.raises(InputError, match=r"settings\.json cannot be read: Expecting property name"):
+        start(directory, resume=True)
+
+
+def test_directory_that_cannot_be_written_is_named(directory):
+    directory.path.parent.joinpath("run").write_text("")
+    for attempt in (lambda: start(directory), lambda: directory.lock().__enter__()):
+        with pytest.raises(InputError, match=r"run directory .*run cannot be written: File exists"):
+            attempt()
+
+
+def test_locked_directory_is_refused_to_others(directory):
+    with directory.lock():
+        start(directory)
+        start(directory, resume=True)  # which removes unfinished files, but not the lock
+        assert names(directory) == [LOCK, "settings.json"]
+        with pytest.raises(InputError, match="run is in use by another process"), directory.lock():
+            pass
+    assert names(directory) == ["settings.json"]
+    with directory.lock():
+        pass
+
+
+def test_lock_of_a_killed_process_is_free(directory):
+    script = """
+import os, signal, sys
+from pathlib import Path
+from pocketzoo.core.work_directory import WorkDirectory
+with WorkDirectory(Path(sys.argv[1]), "run", "settings.json", ()).lock():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, directory.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"locked\n"
+        with pytest.raises(InputError, match="in use by another process"), directory.lock():
+            pass
+        process.kill()
+    assert names(directory) == [LOCK]
+    with directory.lock():
+        start(directory)
+    assert names(directory) == ["settings.json"]
