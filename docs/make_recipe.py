@@ -80,7 +80,7 @@ def _tasks() -> str:
 
 def _default(value: Any) -> str:
     if isinstance(value, Section):
-        return ", ".join(f"`{name}: {_plain(of)}`" for name, of in value.given().items()) or "all defaults"
+        return ", ".join(f"`{name}: {_plain(of)}`" for name, of in value.explicit_fields().items()) or "all defaults"
     return f"`{_plain(value)}`"
 
 

@@ -11,20 +11,20 @@ from scipy.special import betaincinv
 from ...core.errors import InputError
 from ..data.images import Targets
 from ..recipe.augmentation import Augmentation, CutMix, MixUp, transformations
-from .draws import Draws
+from .random_stream import RandomStream
 from .rectangles import rectangles
 
 Answers = Any
 """Tensors `(batch, ...)`, one or a dict of them, in which answers to a mixed image can be said: `mixable`."""
 
 
-def mix_up(options: MixUp, draws: Draws, images: tf.Tensor, answers: Answers) -> tuple[tf.Tensor, Answers]:
+def mix_up(options: MixUp, draws: RandomStream, images: tf.Tensor, answers: Answers) -> tuple[tf.Tensor, Answers]:
     """Every image a weighted mean of itself and the one before it in the batch."""
     share = _beta(options.alpha, draws)
     return _mean(share, images), tf.nest.map_structure(partial(_mean, share), answers)
 
 
-def cut_mix(options: CutMix, draws: Draws, images: tf.Tensor, answers: Answers) -> tuple[tf.Tensor, Answers]:
+def cut_mix(options: CutMix, draws: RandomStream, images: tf.Tensor, answers: Answers) -> tuple[tf.Tensor, Answers]:
     """A rectangle of every image from the one before it in the batch, answers by the area."""
     side = tf.sqrt(1 - _beta(options.alpha, draws))
     pasted = rectangles(images, side, side, draws)
@@ -58,7 +58,7 @@ def mixable(name: str, targets: Targets) -> Callable[[tf.Tensor], tf.Tensor]:
     return tf.identity
 
 
-def _beta(alpha: float, draws: Draws) -> tf.Tensor:
+def _beta(alpha: float, draws: RandomStream) -> tf.Tensor:
     """A number of the distribution Beta(alpha, alpha) for each image, by the inverse of its distribution function."""
     quantiles = tf.numpy_function(partial(betaincinv, alpha, alpha), [draws.uniform(0.0, 1.0)], tf.float64)
     return tf.ensure_shape(quantiles, (None,))

@@ -11,9 +11,9 @@ import tensorflow as tf
 from keras import layers
 
 from ..recipe.augmentation import RandAugment
-from .colour import adjust
-from .draws import Draws
-from .geometry import Sides, affine, turned
+from .affine import Sides, affine, rotation
+from .color import adjust
+from .random_stream import RandomStream
 
 SHEAR, SHIFT, TURN, FACTOR = 0.3, 0.45, math.radians(30), 0.9
 """At magnitude 1: slant, share of the side, angle, and share of brightness, colour, contrast and sharpness."""
@@ -21,12 +21,12 @@ LOST_BITS = 4
 """Of the eight of a pixel, posterised at magnitude 1."""
 
 
-MOVING = (
+GEOMETRIC = (
     lambda strength, height, width: affine(x_from_y=SHEAR * strength),
     lambda strength, height, width: affine(y_from_x=SHEAR * strength),
     lambda strength, height, width: affine(x=SHIFT * width * strength),
     lambda strength, height, width: affine(y=SHIFT * height * strength),
-    lambda strength, height, width: turned(TURN * strength),
+    lambda strength, height, width: rotation(TURN * strength),
 )
 """Operations that move pixels: from -magnitude or magnitude, `(batch,)`, to matrices."""
 
@@ -56,7 +56,7 @@ def solarize(image: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
     return tf.where(image <= tf.cast(255 * (1 - tf.abs(strength)), tf.float32), image, 255 - image)
 
 
-COLOURING = (
+PHOTOMETRIC = (
     lambda image, strength: image,
     lambda image, strength: adjust(image, brightness=FACTOR * strength),
     lambda image, strength: adjust(image, saturation=FACTOR * strength),
@@ -71,34 +71,34 @@ COLOURING = (
 first is none."""
 
 
-def randomly_moved(options: RandAugment, draws: Draws, sides: Sides) -> tf.Tensor:
+def random_geometry(options: RandAugment, draws: RandomStream, sides: Sides) -> tf.Tensor:
     """The matrices of those of the drawn operations that move pixels, `(batch, 3, 3)`."""
     product = tf.eye(3, dtype=tf.float64)
     for number, strength in _drawn(options, draws):
-        matrices = [operation(strength, *sides) for operation in MOVING]
+        matrices = [operation(strength, *sides) for operation in GEOMETRIC]
         matrices = tf.stack([*matrices, affine(x=0 * strength)], axis=1)
-        product = product @ tf.gather(matrices, tf.minimum(number, len(MOVING)), axis=1, batch_dims=1)
+        product = product @ tf.gather(matrices, tf.minimum(number, len(GEOMETRIC)), axis=1, batch_dims=1)
     return product
 
 
-def randomly_coloured(options: RandAugment, draws: Draws, images: tf.Tensor) -> tf.Tensor:
+def random_photometry(options: RandAugment, draws: RandomStream, images: tf.Tensor) -> tf.Tensor:
     """Images after those of the drawn operations that change colours, one after another."""
     numbers, strengths = (tf.stack(column, axis=1) for column in zip(*_drawn(options, draws), strict=True))
 
     def of_one(image: tf.Tensor, numbers: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
         image = image[None]
         for place in range(options.operations):
-            branches = [partial(operation, image, strengths[place, None]) for operation in COLOURING]
-            image = tf.switch_case(tf.maximum(numbers[place] - len(MOVING), 0), branches)
+            branches = [partial(operation, image, strengths[place, None]) for operation in PHOTOMETRIC]
+            image = tf.switch_case(tf.maximum(numbers[place] - len(GEOMETRIC), 0), branches)
         return image[0]
 
     signature = tf.TensorSpec(images.shape[1:], tf.float32)
     return tf.map_fn(lambda of: of_one(*of), (images, numbers, strengths), fn_output_signature=signature)
 
 
-def _drawn(options: RandAugment, draws: Draws) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """The operations of each image, one after another: number, first of `MOVING` then of `COLOURING`, and strength."""
-    count = len(MOVING) + len(COLOURING)
+def _drawn(options: RandAugment, draws: RandomStream) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Return the drawn operations of each image: number in `GEOMETRIC` followed by `PHOTOMETRIC`, and strength."""
+    count = len(GEOMETRIC) + len(PHOTOMETRIC)
     return [
         (
             tf.cast(draws.uniform(0.0, count), tf.int32),

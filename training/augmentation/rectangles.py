@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from .draws import Draws
+from .random_stream import RandomStream
 
 
-def rectangles(images: tf.Tensor, across: tf.Tensor, down: tf.Tensor, draws: Draws) -> tf.Tensor:
+def rectangles(images: tf.Tensor, across: tf.Tensor, down: tf.Tensor, draws: RandomStream) -> tf.Tensor:
     """Which pixels are in the rectangle of their image: bool, `(batch, height, width, 1)`.
 
     Args:

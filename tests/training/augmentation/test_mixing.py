@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from pocketzoo import training, zoo
-from pocketzoo.training.augmentation.augmenter import augmenter
-from pocketzoo.training.augmentation.draws import Draws
+from pocketzoo.training.augmentation.augmenter import make_augmenter
 from pocketzoo.training.augmentation.mixing import mix_up
+from pocketzoo.training.augmentation.random_stream import RandomStream
 from pocketzoo.training.data.images import ArrayImages
 from pocketzoo.training.data.pipeline import training_batches
 from pocketzoo.training.recipe.augmentation import CutMix, MixUp
@@ -44,7 +44,7 @@ def test_an_answer_is_mixed_as_its_image_is(name, several_labels, classes):
 
 @pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 4.0])
 def test_shares_are_of_the_asked_distribution(alpha):
-    draws = Draws(tf.random.stateless_uniform((4000, 1), (0, 1), dtype=tf.float64))
+    draws = RandomStream(tf.random.stateless_uniform((4000, 1), (0, 1), dtype=tf.float64))
     images = tf.constant(np.arange(4000) % 2, tf.float32)[:, None, None, None]
     shares = mix_up(MixUp(alpha=alpha), draws, images, {})[0].numpy()
     assert abs(shares.mean() - 0.5) < 0.02
@@ -53,7 +53,7 @@ def test_shares_are_of_the_asked_distribution(alpha):
 
 def test_a_batch_of_one_is_mixed_with_itself():
     image = tf.fill((1, 4, 4, 3), 7.0)
-    mixed, answer = augmenter((MixUp(), CutMix()))(image, tf.constant([[0.0, 1.0]]), tf.zeros((1, 2), tf.int64))
+    mixed, answer = make_augmenter((MixUp(), CutMix()))(image, tf.constant([[0.0, 1.0]]), tf.zeros((1, 2), tf.int64))
     np.testing.assert_allclose(mixed, image, atol=1e-5)
     np.testing.assert_allclose(answer, [[0, 1]], atol=1e-6)
 

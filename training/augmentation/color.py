@@ -5,8 +5,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from ..recipe.augmentation import Colour, Erase
-from .draws import Draws
+from ..recipe.augmentation import Color, Erase
+from .random_stream import RandomStream
 from .rectangles import rectangles
 
 YIQ = np.array([[0.299, 0.596, 0.211], [0.587, -0.274, -0.523], [0.114, -0.322, 0.312]])
@@ -20,14 +20,14 @@ SMALLEST_ERASED = 0.02
 """Of the image, as in the paper; so is the aspect ratio, up to 0.3 or its inverse."""
 
 
-def colour(options: Colour, draws: Draws, images: tf.Tensor) -> tf.Tensor:
+def colour(options: Color, draws: RandomStream, images: tf.Tensor) -> tf.Tensor:
     """Brightness, contrast, saturation and hue off by random shares."""
     shares = (options.brightness, options.contrast, options.saturation, options.hue)
     brightness, contrast, saturation, hue = (draws.uniform(-share, share) for share in shares)
     return adjust(images, brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
 
 
-def erase(options: Erase, draws: Draws, images: tf.Tensor) -> tf.Tensor:
+def erase(options: Erase, draws: RandomStream, images: tf.Tensor) -> tf.Tensor:
     """A grey rectangle in half of the images."""
     area = draws.uniform(min(SMALLEST_ERASED, options.largest), options.largest)
     aspect = tf.exp(draws.uniform(math.log(0.3), -math.log(0.3)))

@@ -78,10 +78,10 @@ def test_run_directory_holds_what_people_look_for(few_digits, tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
 def test_weight_decay_spares_norms_and_biases(optimizer):
-    from pocketzoo.training.engine.fit import compiled_network
+    from pocketzoo.training.engine.fit import compile_for_training
 
     model = zoo.create_model("resnet20")
-    network = compiled_network(model, training.Recipe(optimizer=optimizer), steps=3)
+    network = compile_for_training(model, training.Recipe(optimizer=optimizer), steps=3)
     spared = [v for v in model.trainable_variables if not network.optimizer._use_weight_decay(v)]
     assert spared
     assert all(len(v.shape) <= 1 for v in spared)
@@ -140,7 +140,7 @@ def test_run_directory_that_cannot_be_made_is_named(few_digits, tmp_path):
 
 
 def test_resume_without_a_directory_is_refused(few_digits):
-    with pytest.raises(zoo.InputError, match="resume takes the run_dir"):
+    with pytest.raises(zoo.InputError, match="resume requires run_dir"):
         training.fit(lenet(), few_digits, BRIEF, resume=True)
 
 
@@ -178,7 +178,7 @@ class StoppedHereError(Exception):
 
 
 def test_random_layers_go_on_where_they_were_when_resumed(few_digits, tmp_path, monkeypatch):
-    from pocketzoo.training.engine.callbacks.recorder import Recorder
+    from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 
     def net() -> keras.Model:
         keras.utils.set_random_seed(0)
@@ -187,17 +187,17 @@ def test_random_layers_go_on_where_they_were_when_resumed(few_digits, tmp_path, 
 
     how = BRIEF.changed(epochs=4)
     whole = training.fit(net(), few_digits, how, verbose=False)
-    keep = Recorder.on_epoch_end
+    keep = RunRecorder.on_epoch_end
 
     def stop_after_two(self, epoch, logs=None):
         keep(self, epoch, logs)
         if epoch == 1:
             raise StoppedHereError
 
-    monkeypatch.setattr(Recorder, "on_epoch_end", stop_after_two)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", stop_after_two)
     with pytest.raises(StoppedHereError):
         training.fit(net(), few_digits, how, run_dir=tmp_path / "run", verbose=False)
-    monkeypatch.setattr(Recorder, "on_epoch_end", keep)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", keep)
     resumed = training.fit(net(), few_digits, how, run_dir=tmp_path / "run", resume=True, verbose=False)
     assert resumed.history == whole.history
     assert all(np.array_equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
@@ -225,7 +225,7 @@ def test_disk_without_room_stops_with_a_sentence_and_leaves_no_half_files(tmp_pa
     run = tmp_path / "run"
     command = [sys.executable, "-c", FILLING_THE_DISK, str(run)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert re.search(r"epoch 1 cannot be kept in .*run: .*\. Last good checkpoint: none yet\.", done.stdout)
+    assert re.search(r"epoch 1 cannot be saved in .*run: .*\. Last good checkpoint: none yet\.", done.stdout)
     assert sorted(path.name for path in run.iterdir()) == ALWAYS
 
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pocketzoo.training.augmentation import colour
-from pocketzoo.training.augmentation.augmenter import augmenter
-from pocketzoo.training.augmentation.draws import Draws, draw
-from pocketzoo.training.augmentation.rand_augment import COLOURING, MOVING, randomly_coloured
-from pocketzoo.training.recipe.augmentation import Colour, Erase, RandAugment
+from pocketzoo.training.augmentation import color as colour
+from pocketzoo.training.augmentation.augmenter import make_augmenter
+from pocketzoo.training.augmentation.rand_augment import GEOMETRIC, PHOTOMETRIC, random_photometry
+from pocketzoo.training.augmentation.random_stream import RandomStream, draw
+from pocketzoo.training.recipe.augmentation import Color, Erase, RandAugment
 
 LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -16,7 +16,7 @@ def seeds(count: int) -> tf.Tensor:
 
 
 def augmented(step, images: np.ndarray) -> np.ndarray:
-    return augmenter((step,))(tf.constant(images), {}, seeds(len(images)))[0].numpy()
+    return make_augmenter((step,))(tf.constant(images), {}, seeds(len(images)))[0].numpy()
 
 
 def adjust(images, **shares) -> np.ndarray:
@@ -55,9 +55,9 @@ def test_hue_turns_around_the_greys(images):
 
 
 def test_every_image_has_colours_of_its_own_and_grey_ones_stay_grey(images):
-    changed = augmented(Colour(), np.repeat(images[:1], 30, axis=0))
+    changed = augmented(Color(), np.repeat(images[:1], 30, axis=0))
     assert len(np.unique(changed[:, 0, 0, 0])) == 30
-    assert augmented(Colour(), images[..., :1]).shape == (4, 6, 5, 1)
+    assert augmented(Color(), images[..., :1]).shape == (4, 6, 5, 1)
 
 
 def test_erase_makes_a_rectangle_of_half_of_the_images_grey():
@@ -76,12 +76,12 @@ def test_randaugment_makes_each_operation_of_its_list(channels, pixels):
     options = RandAugment(operations=1, magnitude=0.5)
     image = (40 + pixels(1, 12, 12, 1) / 2).repeat(channels, axis=-1)
     images = tf.constant(image.repeat(300, axis=0))
-    made = tf.function(lambda: randomly_coloured(options, Draws(draw(seeds(300), 1)[0]), images))().numpy()
+    made = tf.function(lambda: random_photometry(options, RandomStream(draw(seeds(300), 1)[0]), images))().numpy()
     expected = {
         operation(tf.constant(image), tf.constant([sign * 0.5], tf.float64)).numpy().round(2).tobytes()
-        for operation in COLOURING
+        for operation in PHOTOMETRIC
         for sign in (-1, 1)
     }
     assert {picture[None].round(2).tobytes() for picture in made} == expected
     untouched = (made == image).all(axis=(1, 2, 3)).mean()
-    assert untouched > 0.8 * len(MOVING) / (len(MOVING) + len(COLOURING))
+    assert untouched > 0.8 * len(GEOMETRIC) / (len(GEOMETRIC) + len(PHOTOMETRIC))

@@ -6,9 +6,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketzoo.training.augmentation.augmenter import augmenter
-from pocketzoo.training.augmentation.draws import Draws, draw
-from pocketzoo.training.augmentation.geometry import affine, crop, cut_out, flip, resample, turned
+from pocketzoo.training.augmentation.affine import affine, crop, crop_and_resize, flip, resample, rotation
+from pocketzoo.training.augmentation.augmenter import make_augmenter
+from pocketzoo.training.augmentation.random_stream import RandomStream, draw
 from pocketzoo.training.recipe.augmentation import Crop, Flip, Rotate, Shear, Translate, Zoom
 
 HEIGHT, WIDTH = 24, 32
@@ -29,20 +29,20 @@ def places(count: int) -> np.ndarray:
 
 
 def augmented(step, images: np.ndarray) -> np.ndarray:
-    return augmenter((step,))(tf.constant(images), {}, seeds(len(images)))[0].numpy()
+    return make_augmenter((step,))(tf.constant(images), {}, seeds(len(images)))[0].numpy()
 
 
 def test_a_shift_by_whole_pixels_and_a_quarter_turn_are_exact(pixels):
     images = pixels(1, 9, 9, 3)
     shifted = resample(images, affine(x=one(2), y=one(-1)), "bilinear")
     np.testing.assert_array_equal(shifted[0, 1:, :-2], images[0, :-1, 2:])
-    turned_image = resample(images, turned(one(math.pi / 2)), "bilinear")
+    turned_image = resample(images, rotation(one(math.pi / 2)), "bilinear")
     np.testing.assert_allclose(turned_image[0], np.rot90(images[0]), atol=1e-3)
 
 
 def test_several_transformations_are_as_one_after_another():
     images = places(1)
-    first, second = turned(one(0.2)), affine(x_from_x=one(0.5), y_from_y=one(0.6), x=one(3))
+    first, second = rotation(one(0.2)), affine(x_from_x=one(0.5), y_from_y=one(0.6), x=one(3))
     both = resample(images, first @ second, "bilinear")
     in_turn = resample(resample(images, first, "bilinear"), second, "bilinear")
     np.testing.assert_allclose(both, in_turn, atol=1e-3)
@@ -51,12 +51,14 @@ def test_several_transformations_are_as_one_after_another():
 
 
 def test_what_stays_inside_is_cut_out_as_it_would_be_resampled(pixels):
-    draws = Draws(draw(seeds(40), 1)[0])
+    draws = RandomStream(draw(seeds(40), 1)[0])
     matrices = crop(Crop(smallest=0.2), draws, (HEIGHT, WIDTH)) @ flip(Flip(), draws, (HEIGHT, WIDTH))
     images = tf.constant(pixels(40, HEIGHT, WIDTH, 3))
-    np.testing.assert_allclose(cut_out(images, matrices, "bilinear"), resample(images, matrices, "bilinear"), atol=0.05)
+    np.testing.assert_allclose(
+        crop_and_resize(images, matrices, "bilinear"), resample(images, matrices, "bilinear"), atol=0.05
+    )
     masks = tf.cast(images[..., :1], tf.int32)
-    cut, resampled = (move(masks, matrices, "nearest").numpy() for move in (cut_out, resample))
+    cut, resampled = (move(masks, matrices, "nearest").numpy() for move in (crop_and_resize, resample))
     assert cut.dtype == "int32"
     assert (cut == resampled).mean() > 0.999  # but for places half-way between two pixels
 

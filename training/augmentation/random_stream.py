@@ -12,7 +12,7 @@ MOST = 16
 """Numbers for one transformation of one image."""
 
 
-class Draws:
+class RandomStream:
     """The random numbers that one transformation has for every image of a batch, given out one after another.
 
     Args:
@@ -36,7 +36,7 @@ class Draws:
 
 
 def draw(seeds: tf.Tensor, transformations: int) -> Sequence[tf.Tensor]:
-    """What `Draws` takes, for each transformation.
+    """What `RandomStream` takes, for each transformation.
 
     Args:
         seeds: Of each image, int64 `(batch, 2)`. The same seed gives the same numbers, whatever else is in the batch.

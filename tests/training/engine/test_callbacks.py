@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from pocketzoo import training, zoo
-from pocketzoo.training.engine.callbacks.event_log import EventLog
-from pocketzoo.training.engine.callbacks.monitors import gradient_norm, rectified_outputs
+from pocketzoo.training.engine.callbacks.diagnostics import gradient_norm, rectified_outputs
 from pocketzoo.training.engine.callbacks.progress import ProgressBar, Throughput
+from pocketzoo.training.engine.callbacks.tensorboard import TensorBoardLog
 from pocketzoo.training.engine.history import History
 
 
@@ -65,7 +65,7 @@ def scalars(folder) -> dict[str, list[tuple[int, float]]]:
 def test_curves_for_tensorboard_have_every_epoch_once_also_when_resumed(tmp_path):
     history = History([{"loss": 2.0, "val_loss": 3.0}])
     for losses in ({"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5, "val_loss": 1.0}):
-        log = EventLog(tmp_path / "tensorboard", history)
+        log = TensorBoardLog(tmp_path / "tensorboard", history)
         log.on_train_begin()
         history.epochs.append(losses)
         log.on_epoch_end(0)
@@ -79,10 +79,10 @@ def test_throughput_is_measured_from_the_first_batch_to_the_last(monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     speed = Throughput(32)
     assert str(speed) == ""
-    speed.note(1)
+    speed.update(1)
     assert str(speed) == ""
-    speed.note(2)
-    speed.note(6)
+    speed.update(2)
+    speed.update(6)
     assert str(speed) == "40 images/s"  # 5 batches of 32 in 4 seconds
 
 

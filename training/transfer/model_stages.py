@@ -1,4 +1,4 @@
-"""A model in stages, from its image to its heads."""
+"""The stages of a model, from its image to its heads."""
 
 from typing import NamedTuple
 
@@ -11,20 +11,20 @@ from ...zoo.registry import ON, card_of, model_card
 
 
 class Stage(NamedTuple):
-    """Layers between two places of a model."""
+    """Consecutive layers of a model."""
 
     name: str
-    """The endpoint that it ends in; `"neck"` for what is between the last endpoint and the heads; or `"heads"`."""
+    """Name of the endpoint that the stage ends in; `"neck"` between the last endpoint and the heads; or `"heads"`."""
     layers: tuple[keras.Layer, ...]
     in_backbone: bool
-    """Whether it is a part of what is pretrained: not of the heads, nor of what a card adds to another one's net."""
+    """Whether the stage belongs to the backbone: not to the heads, nor to a decoder or pyramid on a backbone."""
 
 
 def stages_of(model: keras.Model) -> list[Stage]:
-    """The stages of a model of the zoo, from the image on; together they have every layer once.
+    """Return the stages of a model of the zoo, from the image on; together they have every layer once.
 
     Raises:
-        InputError: It is none of the zoo, is written out flat, or has no head.
+        InputError: The model is not from the zoo, is flattened, or has no head of the zoo.
     """
     heads = [layer for layer in model.layers if isinstance(layer, Head)]
     if not heads:
@@ -42,10 +42,10 @@ def stages_of(model: keras.Model) -> list[Stage]:
 
 
 def stages_before(model: keras.Model, endpoint: str) -> list[Stage]:
-    """The stages of which none is that of `endpoint` or comes after it.
+    """Return the stages before the one that ends in `endpoint`.
 
     Raises:
-        InputError: There is no such endpoint, or as of `stages_of`.
+        InputError: There is no such endpoint, or as in `stages_of`.
     """
     stages = stages_of(model)
     names = [stage.name for stage in stages]
@@ -55,14 +55,14 @@ def stages_before(model: keras.Model, endpoint: str) -> list[Stage]:
 
 
 def _endpoints(model: keras.Model) -> dict[str, str]:
-    """The layers by the name of the endpoint, as far as the model has them; the first name where two are one layer."""
+    """Return layer names by endpoint for the layers the model has; by the first endpoint if several share a layer."""
     present = {layer.name for layer in model.layers}
     layers = {at.layer: name for name, at in reversed(card_of(model.name).endpoints.items()) if at.layer in present}
     return {name: layer for layer, name in reversed(layers.items())}
 
 
 def _backbone_layers(model_name: str) -> set[str] | None:
-    """Names of the layers at the endpoints of the net that a model's card stands on; None if it stands on none."""
+    """Return the names of the endpoint layers of the backbone in a model's card; None if the card names no backbone."""
     name, on, other = model_name.partition(ON)
     backbone = other if on else model_card(name).backbone
     return {at.layer for at in model_card(backbone).endpoints.values()} if backbone else None

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from ..recipe.augmentation import Crop, Flip, Rotate, Shear, Translate, Zoom
-from .draws import Draws
+from .random_stream import RandomStream
 
 Sides = tuple[int, int]
 """Height and width."""
@@ -19,7 +19,7 @@ WIDEST = 4 / 3
 """Of a crop: how much its aspect ratio may differ from the image's."""
 
 
-def flip(options: Flip, draws: Draws, sides: Sides) -> tf.Tensor:
+def flip(options: Flip, draws: RandomStream, sides: Sides) -> tf.Tensor:
     """Mirrored or not."""
 
     def direction(way: str) -> tf.Tensor | float:
@@ -28,31 +28,31 @@ def flip(options: Flip, draws: Draws, sides: Sides) -> tf.Tensor:
     return affine(x_from_x=direction("horizontal"), y_from_y=direction("vertical"))
 
 
-def translate(options: Translate, draws: Draws, sides: Sides) -> tf.Tensor:
+def translate(options: Translate, draws: RandomStream, sides: Sides) -> tf.Tensor:
     """Shifted."""
     down, right = (share * side for share, side in zip((options.height, options.width), sides, strict=True))
     return affine(x=draws.uniform(-right, right), y=draws.uniform(-down, down))
 
 
-def rotate(options: Rotate, draws: Draws, sides: Sides) -> tf.Tensor:
+def rotate(options: Rotate, draws: RandomStream, sides: Sides) -> tf.Tensor:
     """Turned around the centre."""
     largest = math.radians(options.degrees)
-    return turned(draws.uniform(-largest, largest))
+    return rotation(draws.uniform(-largest, largest))
 
 
-def zoom(options: Zoom, draws: Draws, sides: Sides) -> tf.Tensor:
+def zoom(options: Zoom, draws: RandomStream, sides: Sides) -> tf.Tensor:
     """Smaller or larger, its aspect ratio kept."""
     scale = 1 / draws.uniform(1 - options.factor, 1 + options.factor)
     return affine(x_from_x=scale, y_from_y=scale)
 
 
-def shear(options: Shear, draws: Draws, sides: Sides) -> tf.Tensor:
+def shear(options: Shear, draws: RandomStream, sides: Sides) -> tf.Tensor:
     """Slanted."""
     along_x, along_y = (draws.uniform(-options.factor, options.factor) for _ in range(2))
     return affine(x_from_y=along_x) @ affine(y_from_x=along_y)
 
 
-def crop(options: Crop, draws: Draws, sides: Sides) -> tf.Tensor:
+def crop(options: Crop, draws: RandomStream, sides: Sides) -> tf.Tensor:
     """A part in the full size."""
     height, width = sides
     area = draws.uniform(options.smallest, 1.0)
@@ -77,7 +77,7 @@ INSIDE = {Flip, Crop}
 """Those that neither turn an image nor show what lies outside of it."""
 
 
-def turned(angle: tf.Tensor) -> tf.Tensor:
+def rotation(angle: tf.Tensor) -> tf.Tensor:
     """The matrix of a rotation by `angle`, `(batch,)` in radians."""
     cosine, sine = tf.cos(angle), tf.sin(angle)
     return affine(x_from_x=cosine, x_from_y=-sine, y_from_x=sine, y_from_y=cosine)
@@ -105,7 +105,7 @@ def resample(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str) -> tf.Ten
     return keras.ops.image.affine_transform(maps, flat, interpolation=interpolation, fill_mode="nearest")
 
 
-def cut_out(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str) -> tf.Tensor:
+def crop_and_resize(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str) -> tf.Tensor:
     """As `resample`, in a third of the time, for matrices of nothing but what is `INSIDE`."""
     sides = tf.constant([*maps.shape[1:3]], matrices.dtype)
     scale, shift = tf.linalg.diag_part(matrices)[:, 1::-1], matrices[:, 1::-1, 2]  # of y and x

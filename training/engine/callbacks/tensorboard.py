@@ -1,10 +1,11 @@
-"""Curves for TensorBoard.
+"""Training curves for TensorBoard.
 
-Keras' own callback needs the package `tensorboard` to write; TensorFlow alone can write what that package draws.
+Keras' own callback requires the package `tensorboard` for writing; TensorFlow alone can write the same event files.
 """
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,12 +15,12 @@ from ..history import History
 SCALARS = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
 
 
-class EventLog(keras.callbacks.Callback):
-    """Writes the metrics of every epoch as TensorBoard's scalars, `train` and `validation` as two curves of one chart.
+class TensorBoardLog(keras.callbacks.Callback):
+    """Writes the metrics of every epoch as scalars, `train` and `validation` as two curves in one chart.
 
     Args:
-        folder: Where to; what is there is replaced, by all epochs of the history so far.
-        history: Of the run; this callback comes behind the one that adds to it.
+        folder: Folder of the event files; its content is replaced by all epochs of the history so far.
+        history: History of the run. This callback comes after the one that appends to it.
     """
 
     def __init__(self, folder: Path, history: History):
@@ -27,8 +28,8 @@ class EventLog(keras.callbacks.Callback):
         self._folder = folder
         self._history = history
 
-    def on_train_begin(self, logs=None):
-        """Begins anew, so that epochs that were lost in a crash do not come twice."""
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Write all epochs again, so that epochs lost in a crash do not appear twice."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._writers = {
             name: tf.summary.create_file_writer(str(self._folder / name)) for name in ("train", "validation")
@@ -36,12 +37,12 @@ class EventLog(keras.callbacks.Callback):
         for number in range(len(self._history)):
             self._write(number)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Adds the epoch."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Append the epoch."""
         self._write(len(self._history) - 1)
 
-    def on_train_end(self, logs=None):
-        """Closes the files."""
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Close the event files."""
         for writer in self._writers.values():
             writer.close()
 
