@@ -53,7 +53,7 @@ class Answers:
         if self._views is None:
             answers = self._ask(images)
         else:
-            seen = [map_outputs(_restorer(view.restore), self._ask(view.show(images))) for view in self._views]
+            seen = [map_outputs(_restorer(view.restore), self._ask(view.transform(images))) for view in self._views]
             answers = map_outputs(lambda *of_views: np.mean(of_views, axis=0), *seen)
         self._check(answers)
         return answers
