@@ -1,1 +1,1 @@
-"""Recipes: how to train, as one validated file. Nothing here imports Keras."""
+"""How to train, as one validated file. Nothing here imports Keras."""

@@ -10,26 +10,26 @@ from .section import NAMED, NonNegative, Positive, Section, Share
 class _Optimizer(Section):
     name: str
     lr: Positive
-    """Peak learning rate; `schedule` sets the rate over the run."""
+    """The highest learning rate; the schedule says how it rises and falls."""
     weight_decay: NonNegative = 1e-2
-    """Weight decay, decoupled from the gradient (arXiv:1711.05101); not applied to normalization and biases."""
+    """Decoupled from the gradient (arXiv:1711.05101), whatever the optimizer; norms and biases are spared."""
     clip_norm: Positive | None = None
-    """Maximum of the gradient norm over all weights; a larger gradient is scaled down to it."""
+    """Largest norm of the gradient over all weights; a larger gradient is scaled down to it."""
     accumulate: PositiveInt = 1
-    """Gradient accumulation: batches per update, which uses their mean gradient."""
+    """Batches whose mean gradient makes one update."""
     ema: Share | None = None
-    """Decay of an exponential moving average of the weights; the averages are validated and saved. 0.999 is usual."""
+    """Decay of an exponential moving average of the weights, which is what is validated and kept; 0.999 is usual."""
 
 
 class SGD(_Optimizer):
-    """Stochastic gradient descent."""
+    """Gradient descent."""
 
     name: Literal["sgd"] = "sgd"
     lr: Positive = 0.05
 
 
 class Momentum(_Optimizer):
-    """SGD with momentum (Polyak)."""
+    """Gradient descent with Polyak's heavy ball."""
 
     name: Literal["momentum"] = "momentum"
     lr: Positive = 0.05
@@ -37,7 +37,7 @@ class Momentum(_Optimizer):
 
 
 class Nesterov(_Optimizer):
-    """SGD with Nesterov momentum."""
+    """Gradient descent with Nesterov's momentum."""
 
     name: Literal["nesterov"] = "nesterov"
     lr: Positive = 0.05

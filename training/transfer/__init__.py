@@ -1,1 +1,1 @@
-"""Transfer learning: adapting a pretrained model to new data."""
+"""Adapting a pretrained model to other data."""
