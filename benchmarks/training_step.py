@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from pocketzoo import training, zoo
 from pocketzoo.training.engine.compilation import compile_network
-from pocketzoo.training.engine.optimizers import RateGroup
-from pocketzoo.training.engine.settings import training_settings
+from pocketzoo.training.engine.layer_settings import training_settings
+from pocketzoo.training.engine.optimizers import ParameterGroup
 
 ROUNDS, STEPS = 7, 2
 BATCH, SIDE, CLASSES = 8, 160, 100
@@ -43,7 +43,7 @@ def ours(name: str, **how) -> keras.Model:
     recipe = RECIPE.changed(**how)
     model = zoo.create_model(name, classes=CLASSES, input_shape=SHAPE)
     with training_settings(model, recipe):
-        compile_network(model, model, recipe, STEPS, [RateGroup(recipe.optimizer.lr, model.trainable_variables)])
+        compile_network(model, model, recipe, STEPS, [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)])
         model.fit(batches(), steps_per_epoch=1, verbose=0)  # traced in the recipe's precision, which stays
         traced = model.train_function
     model.train_function = traced

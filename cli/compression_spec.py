@@ -7,10 +7,9 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from ..core.errors import InputError
 from ..training.compression.weights.sparsity import Sparsity
-from ..training.recipe.mistakes import sentences
-from ..training.recipe.reading import read_fields
 from ..training.recipe.recipe import Recipe
-from ..training.recipe.section import Positive, Section
+from ..training.recipe.section import Positive, Section, read_yaml_fields
+from ..training.recipe.validation_errors import describe_errors
 
 
 class Trained(Section):
@@ -76,7 +75,7 @@ class Spec(Section):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise InputError(f"spec: {sentences(error, type(self))}.") from error
+            raise InputError(f"spec: {describe_errors(error, type(self))}.") from error
 
     @classmethod
     def load(cls, path: str | Path) -> "Spec":
@@ -85,7 +84,7 @@ class Spec(Section):
         Raises:
             InputError: There is no such file, it is no YAML mapping, or a field is wrong; the message names the field.
         """
-        return cls(**read_fields(path, "compression spec"))
+        return cls(**read_yaml_fields(path, "compression spec"))
 
     @model_validator(mode="before")
     @classmethod

@@ -121,9 +121,9 @@ def _check_alone(others: set[str], run_dir: Path | None) -> None:
 def _settings(file: Path | None, said: dict[str, Any]) -> "Sparsity":
     """Those of a file, if there is one, with what the command line says otherwise."""
     from ..training.compression.weights.sparsity import Sparsity
-    from ..training.recipe.reading import read_fields
+    from ..training.recipe.section import read_yaml_fields
 
-    return Sparsity(**(read_fields(file, "pruning setting") if file else {}) | said)
+    return Sparsity(**(read_yaml_fields(file, "pruning setting") if file else {}) | said)
 
 
 def _show_sensitivity(measured: "Sensitivity", title: str, file: Path, *, as_json: bool) -> None:

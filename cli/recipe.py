@@ -14,9 +14,9 @@ def recipe(
     as_json: Json = False,
 ) -> None:
     """Print a recipe for a model on one's own images, with the reasons: `pocketzoo recipe resnet50 > my.yaml`."""
-    from ..training.recipe.ready_recipes import ready_recipe, ready_recipe_file
+    from ..training.recipe.preset_recipes import preset_file, ready_recipe
 
     if as_json:
         console.show_json(ready_recipe(name, fine_tune=fine_tune).model_dump(mode="json"))
         return
-    typer.echo(ready_recipe_file(name, fine_tune=fine_tune).read_text(encoding="utf-8"), nl=False)
+    typer.echo(preset_file(name, fine_tune=fine_tune).read_text(encoding="utf-8"), nl=False)

@@ -112,12 +112,12 @@ def _quantize(how: "Quantization", model: "keras.Model", dense: Path, data: "Ima
 
 
 def _without_recipe(how: "SparsityStage") -> dict[str, Any]:
-    return {name: value for name, value in how.given().items() if name != "recipe"}
+    return {name: value for name, value in how.explicit_fields().items() if name != "recipe"}
 
 
 def _recipe(how: "Trained", default: "Recipe") -> "Recipe":
     """The verb's default with what the spec says of it."""
-    return default.changed(**how.recipe.given()) if how.recipe else default
+    return default.changed(**how.recipe.explicit_fields()) if how.recipe else default
 
 
 VERBS = {

@@ -20,9 +20,9 @@ HEAD = """# Recipes
 Made from the schema in `training/recipe/` by `make docs`; do not edit.
 
 A recipe is a YAML file (`--recipe my.yaml`, `training.Recipe.load`) or a Python object (`training.Recipe(epochs=60,
-optimizer={"name": "nesterov", "lr": 0.05})`). What it does not say has its default; an unknown field or an impossible
-value is an error that names it. On the command line `--set` changes fields: `--set epochs=60 --set optimizer.lr=0.1
---set augmentation='[flip, {name: mixup}]'`. A section that is chosen by its `name` may be given as the name alone:
+optimizer={"name": "nesterov", "lr": 0.05})`). Omitted fields have their defaults; an unknown field or an invalid value
+is an error that names the field. On the command line, `--set` changes fields: `--set epochs=60 --set optimizer.lr=0.1
+--set augmentation='[flip, {name: mixup}]'`. For a section that is selected by its `name`, the name alone is enough:
 `optimizer: lion`.
 
 ```yaml
@@ -42,7 +42,7 @@ def page() -> str:
     parts = [
         HEAD,
         "## Fields\n\n" + _table(Recipe),
-        "## Fields of fine-tuning besides\n\nOf `training.FineTuneRecipe`, for `training.fine_tune`.\n\n"
+        "## Additional fields for fine-tuning\n\nFields of `training.FineTuneRecipe`, for `training.fine_tune`.\n\n"
         + _table(FineTuneRecipe, without=Recipe),
         "## `data`\n\n" + _table(Data),
         _choices("optimizer", optimizer.Optimizer),
@@ -60,7 +60,7 @@ def _table(section: type[Section], without: type[Section] | None = None) -> str:
         for name, field in section.model_fields.items()
         if name not in inherited or field.default != inherited[name].default
     ]
-    return "\n".join(["| field | default | what |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| field | default | description |", "| --- | --- | --- |", *rows])
 
 
 def _choices(field: str, union: Any) -> str:
@@ -70,17 +70,17 @@ def _choices(field: str, union: Any) -> str:
         own = {name: info for name, info in section.model_fields.items() if name != "name"}
         fields = ", ".join(f"`{name}: {_plain(info.default)}`" for name, info in own.items())
         rows.append(f"| `{section.model_fields['name'].default}` | {fields} | {_line(inspect.getdoc(section))} |")
-    return "\n".join([f"## `{field}`", "", "| name | fields | what |", "| --- | --- | --- |", *rows])
+    return "\n".join([f"## `{field}`", "", "| name | fields | description |", "| --- | --- | --- |", *rows])
 
 
 def _tasks() -> str:
     lines = (f"- {task}: {', '.join(f'`{name}`' for name in names)}" for task, names in loss.TASKS.items())
-    return "What each task can be trained with, by default the first:\n\n" + "\n".join(lines)
+    return "Losses for each task; the first is the default:\n\n" + "\n".join(lines)
 
 
 def _default(value: Any) -> str:
     if isinstance(value, Section):
-        return ", ".join(f"`{name}: {_plain(of)}`" for name, of in value.given().items()) or "all defaults"
+        return ", ".join(f"`{name}: {_plain(of)}`" for name, of in value.explicit_fields().items()) or "all defaults"
     return f"`{_plain(value)}`"
 
 

@@ -31,10 +31,10 @@ from .evaluation.evaluate import RegressionEvaluation as RegressionEvaluation
 from .evaluation.evaluate import SegmentationEvaluation as SegmentationEvaluation
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import write_report as write_report
-from .gradients import GradientCheck as GradientCheck
-from .gradients import GradientReport as GradientReport
-from .gradients import check_gradients as check_gradients
-from .recipe.ready_recipes import ready_recipe as ready_recipe
+from .gradient_check import GradientCheck as GradientCheck
+from .gradient_check import GradientReport as GradientReport
+from .gradient_check import check_gradients as check_gradients
+from .recipe.preset_recipes import ready_recipe as ready_recipe
 from .recipe.recipe import FineTuneRecipe as FineTuneRecipe
 from .recipe.recipe import Recipe as Recipe
 from .transfer.fine_tuning import fine_tune as fine_tune

@@ -16,7 +16,7 @@ from pocketzoo.cli.comparison import compare
 from pocketzoo.cli.compression_spec import Spec
 from pocketzoo.cli.distill import endpoint_pairs
 from pocketzoo.export.footprint import ArtifactCost, FileSize
-from pocketzoo.training.engine.callbacks.recorder import Recorder
+from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 
 BRIEF = ["--set", "epochs=1", "--set", "batch_size=45"]
 
@@ -102,7 +102,7 @@ export: {targets: [gpu]}
 @pytest.fixture
 def epochs(monkeypatch):
     """Stage and number of every epoch that is trained; training stops after one that is named in `stop`."""
-    trained, stop, keep = [], set(), Recorder.on_epoch_end
+    trained, stop, keep = [], set(), RunRecorder.on_epoch_end
 
     def on_epoch_end(self, epoch, logs=None):
         keep(self, epoch, logs)
@@ -110,7 +110,7 @@ def epochs(monkeypatch):
         if trained[-1] in stop:
             raise StoppedHereError
 
-    monkeypatch.setattr(Recorder, "on_epoch_end", on_epoch_end)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", on_epoch_end)
     return SimpleNamespace(trained=trained, stop=stop)
 
 
@@ -187,7 +187,7 @@ def test_section_that_says_nothing_has_its_defaults(tmp_path):
         ("sparsity: {target: 1}", r"spec: sparsity.target: must be less than 1 \(got 1\)"),
         ("quantization: {activation_bits: 4}", r"quantization.activation_bits: "),
         ("distillation: {recipe: {epoch: 3}}", "distillation.recipe.epoch: unknown field 'epoch': did you mean epochs"),
-        ("- channels", "is not a compression spec: it takes `field: value` lines"),
+        ("- channels", "is not a compression spec: a compression spec consists of `field: value` lines"),
     ],
 )
 def test_mistakes_in_a_spec_are_named(tmp_path, text, message):

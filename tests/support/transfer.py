@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from pocketzoo import training, zoo
-from pocketzoo.training.transfer.stages import stages_of
+from pocketzoo.training.transfer.model_stages import stages_of
 
 BRIEF = training.FineTuneRecipe(epochs=2, head_epochs=2, batch_size=40, augmentation="none")
 MODES = ("feature_extraction", "linear_probe", "fine_tune", "gradual")

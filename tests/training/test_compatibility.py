@@ -48,11 +48,11 @@ def test_masks_that_answers_of_open_size_do_not_cover_are_refused():
 def test_recipe_of_another_verb_is_refused(digits):
     model = zoo.create_model("lenet5")
     for verb in (training.fit, training.prune):
-        with pytest.raises(zoo.InputError, match=rf"recipe is a FineTuneRecipe; {verb.__name__} takes a Recipe"):
+        with pytest.raises(zoo.InputError, match=rf"recipe is a FineTuneRecipe; {verb.__name__} requires a Recipe"):
             verb(model, digits, training.FineTuneRecipe(mode="feature_extraction"))
-    with pytest.raises(zoo.InputError, match="recipe is a FineTuneRecipe; cross_validate takes a Recipe"):
+    with pytest.raises(zoo.InputError, match="recipe is a FineTuneRecipe; cross_validate requires a Recipe"):
         training.cross_validate(lambda: model, digits, training.FineTuneRecipe(mode="linear_probe"))
-    with pytest.raises(zoo.InputError, match="recipe is a Recipe; fine_tune takes a FineTuneRecipe"):
+    with pytest.raises(zoo.InputError, match="recipe is a Recipe; fine_tune requires a FineTuneRecipe"):
         training.fine_tune(model, digits, training.Recipe())
 
 

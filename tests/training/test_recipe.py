@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pocketzoo import training, zoo
 from pocketzoo.training.recipe.loss import TASKS
-from pocketzoo.training.recipe.ready_recipes import FOLDER
+from pocketzoo.training.recipe.preset_recipes import FOLDER
 
 
 @given(
@@ -50,7 +50,7 @@ def test_recipe_survives_its_file(tmp_path_factory, recipe):
         ("loss: [dice, {name: focal, gama: 1}]", r"loss\[1\]\.gama: unknown field of focal 'gama': did you mean gamma"),
         ("loss: {gamma: 1}", r"loss: must have a name \(got \{'gamma': 1\}\): there are cross_entropy"),
         ("loss: []", r"loss: Tuple should have at least 1 item"),
-        ("loss: {name: tversky, alpha: 0, beta: 0}", "loss: alpha and beta are both 0; one of them takes more"),
+        ("loss: {name: tversky, alpha: 0, beta: 0}", "loss: alpha and beta are both 0; one of them must be greater"),
         ("augmentation: lihgt", r"augmentation: unknown value 'lihgt': did you mean light\? there are none, light, "),
         (
             "augmentation: [{name: flip, mode: x}]",
@@ -80,7 +80,7 @@ def test_recipe_that_is_wrong_names_the_field_and_what_is_allowed(text, message,
 
 
 def test_fine_tuning_draws_no_kernels_anew():
-    with pytest.raises(zoo.InputError, match="recipe: initializer is 'he_normal', which draws every kernel anew"):
+    with pytest.raises(zoo.InputError, match="recipe: initializer is 'he_normal', which reinitializes every kernel"):
         training.FineTuneRecipe(initializer="he_normal")
 
 
@@ -124,11 +124,11 @@ def test_missing_recipe_is_named(tmp_path):
     ],
 )
 def test_truth_is_no_number(fields):
-    with pytest.raises(zoo.InputError, match="takes no true or false"):
+    with pytest.raises(zoo.InputError, match="cannot be true or false"):
         training.Recipe(**fields)
     assert training.Recipe(xla=False, data={"cache": True}).data.cache
 
 
 def test_milestones_rise():
-    with pytest.raises(zoo.InputError, match=r"schedule\.milestones: they must rise \(got \[0\.9, 0\.2\]\)"):
+    with pytest.raises(zoo.InputError, match=r"schedule\.milestones: must be increasing \(got \[0\.9, 0\.2\]\)"):
         training.Recipe(schedule={"name": "step", "milestones": [0.9, 0.2]})

@@ -1,1 +1,1 @@
-"""Changes of images that leave what is on them as it is: in training at random, in evaluation by a fixed list."""
+"""Augmentation: random changes of training images, and a fixed list of views for test-time augmentation."""

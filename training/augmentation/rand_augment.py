@@ -1,7 +1,7 @@
-"""RandAugment: the same few operations for all data sets, drawn for each image (Cubuk et al., arXiv:1909.13719).
+"""RandAugment: the same few operations for all datasets, drawn for each image (Cubuk et al., arXiv:1909.13719).
 
-Keras' layer of this name draws one list of operations for a whole batch, from a state of its own instead of a given
-seed, and computes all of them for each image.
+The layer of this name in Keras draws one list of operations for a whole batch, from its own random state in place of a
+given seed, and computes all operations for each image.
 """
 
 import math
@@ -11,98 +11,95 @@ import tensorflow as tf
 from keras import layers
 
 from ..recipe.augmentation import RandAugment
-from .colour import adjust
-from .draws import Draws
-from .geometry import Sides, affine, turned
+from .affine import Sides, affine_matrix, rotation_matrix
+from .color import adjust_color
+from .random_stream import RandomStream
 
-SHEAR, SHIFT, TURN, FACTOR = 0.3, 0.45, math.radians(30), 0.9
-"""At magnitude 1: slant, share of the side, angle, and share of brightness, colour, contrast and sharpness."""
-LOST_BITS = 4
-"""Of the eight of a pixel, posterised at magnitude 1."""
+MAX_SHEAR, MAX_TRANSLATION, MAX_ANGLE, MAX_CHANGE = 0.3, 0.45, math.radians(30), 0.9
+"""At magnitude 1: shear, translation as a share of the side, angle, and change of brightness, color, contrast and
+sharpness."""
+POSTERIZED_BITS = 4
+"""Bits, of the eight of a pixel, that posterize removes at magnitude 1."""
 
 
-MOVING = (
-    lambda strength, height, width: affine(x_from_y=SHEAR * strength),
-    lambda strength, height, width: affine(y_from_x=SHEAR * strength),
-    lambda strength, height, width: affine(x=SHIFT * width * strength),
-    lambda strength, height, width: affine(y=SHIFT * height * strength),
-    lambda strength, height, width: turned(TURN * strength),
+GEOMETRIC = (
+    lambda strength, height, width: affine_matrix(x_from_y=MAX_SHEAR * strength),
+    lambda strength, height, width: affine_matrix(y_from_x=MAX_SHEAR * strength),
+    lambda strength, height, width: affine_matrix(x=MAX_TRANSLATION * width * strength),
+    lambda strength, height, width: affine_matrix(y=MAX_TRANSLATION * height * strength),
+    lambda strength, height, width: rotation_matrix(MAX_ANGLE * strength),
 )
-"""Operations that move pixels: from -magnitude or magnitude, `(batch,)`, to matrices."""
+"""Operations that move pixels: functions of the strength, -magnitude or magnitude, `(batch,)`, to matrices."""
 
 
 def sharpen(image: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-    """More contrast at edges, or less."""
-    factor = tf.cast(
-        (1 + FACTOR * strength) / 2, tf.float32
-    )  # Keras goes from 0, which blurs, over 0.5, which changes nothing, to 1
+    """Sharpen the image, or blur it with a negative strength."""
+    # In Keras 0 blurs, 0.5 leaves the image as it is, and 1 sharpens.
+    factor = tf.cast((1 + MAX_CHANGE * strength) / 2, tf.float32)
     return _sharpness().transform_images(image, {"factor": factor})
 
 
 @cache
 def _sharpness() -> layers.Layer:
-    with tf.init_scope():  # it has a state, unused here, which no graph can make
+    with tf.init_scope():  # its random state, unused here, cannot be created inside a graph
         return layers.RandomSharpness(1.0, dtype="float32")
 
 
 def posterize(image: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-    """Fewer shades."""
-    step = tf.cast(2 ** tf.round(LOST_BITS * tf.abs(strength)), tf.float32)
+    """Reduce the number of bits per channel."""
+    step = tf.cast(2 ** tf.round(POSTERIZED_BITS * tf.abs(strength)), tf.float32)
     return tf.floor(image / step) * step
 
 
 def solarize(image: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-    """What is bright, inverted."""
+    """Invert bright values."""
     return tf.where(image <= tf.cast(255 * (1 - tf.abs(strength)), tf.float32), image, 255 - image)
 
 
-COLOURING = (
+PHOTOMETRIC = (
     lambda image, strength: image,
-    lambda image, strength: adjust(image, brightness=FACTOR * strength),
-    lambda image, strength: adjust(image, saturation=FACTOR * strength),
-    lambda image, strength: adjust(image, contrast=FACTOR * strength),
+    lambda image, strength: adjust_color(image, brightness=MAX_CHANGE * strength),
+    lambda image, strength: adjust_color(image, saturation=MAX_CHANGE * strength),
+    lambda image, strength: adjust_color(image, contrast=MAX_CHANGE * strength),
     sharpen,
     posterize,
     solarize,
     lambda image, strength: layers.AutoContrast(dtype="float32").transform_images(image),
     lambda image, strength: layers.Equalization(dtype="float32").transform_images(image, None),
 )
-"""Operations that change colours, of an image `(1, height, width, channels)` and -magnitude or magnitude, `(1,)`; the
-first is none."""
+"""Operations that change colors: functions of an image `(1, height, width, channels)` and the strength, -magnitude or
+magnitude, `(1,)`. The first is the identity."""
 
 
-def randomly_moved(options: RandAugment, draws: Draws, sides: Sides) -> tf.Tensor:
-    """The matrices of those of the drawn operations that move pixels, `(batch, 3, 3)`."""
+def random_matrices(options: RandAugment, stream: RandomStream, sides: Sides) -> tf.Tensor:
+    """Return the combined matrices of the drawn geometric operations, `(batch, 3, 3)`."""
     product = tf.eye(3, dtype=tf.float64)
-    for number, strength in _drawn(options, draws):
-        matrices = [operation(strength, *sides) for operation in MOVING]
-        matrices = tf.stack([*matrices, affine(x=0 * strength)], axis=1)
-        product = product @ tf.gather(matrices, tf.minimum(number, len(MOVING)), axis=1, batch_dims=1)
+    for number, strength in _draw_operations(options, stream):
+        identity = affine_matrix(x=0 * strength)
+        matrices = tf.stack([*(operation(strength, *sides) for operation in GEOMETRIC), identity], axis=1)
+        product = product @ tf.gather(matrices, tf.minimum(number, len(GEOMETRIC)), axis=1, batch_dims=1)
     return product
 
 
-def randomly_coloured(options: RandAugment, draws: Draws, images: tf.Tensor) -> tf.Tensor:
-    """Images after those of the drawn operations that change colours, one after another."""
-    numbers, strengths = (tf.stack(column, axis=1) for column in zip(*_drawn(options, draws), strict=True))
+def random_photometry(options: RandAugment, stream: RandomStream, images: tf.Tensor) -> tf.Tensor:
+    """Apply the drawn photometric operations to each image, one after another."""
+    numbers, strengths = (tf.stack(column, axis=1) for column in zip(*_draw_operations(options, stream), strict=True))
 
-    def of_one(image: tf.Tensor, numbers: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
+    def transform(image: tf.Tensor, numbers: tf.Tensor, strengths: tf.Tensor) -> tf.Tensor:
         image = image[None]
-        for place in range(options.operations):
-            branches = [partial(operation, image, strengths[place, None]) for operation in COLOURING]
-            image = tf.switch_case(tf.maximum(numbers[place] - len(MOVING), 0), branches)
+        for index in range(options.operations):
+            branches = [partial(operation, image, strengths[index, None]) for operation in PHOTOMETRIC]
+            image = tf.switch_case(tf.maximum(numbers[index] - len(GEOMETRIC), 0), branches)
         return image[0]
 
     signature = tf.TensorSpec(images.shape[1:], tf.float32)
-    return tf.map_fn(lambda of: of_one(*of), (images, numbers, strengths), fn_output_signature=signature)
+    return tf.map_fn(lambda each: transform(*each), (images, numbers, strengths), fn_output_signature=signature)
 
 
-def _drawn(options: RandAugment, draws: Draws) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """The operations of each image, one after another: number, first of `MOVING` then of `COLOURING`, and strength."""
-    count = len(MOVING) + len(COLOURING)
+def _draw_operations(options: RandAugment, stream: RandomStream) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Return number and strength of each drawn operation, `(batch,)`; numbers count `GEOMETRIC`, then `PHOTOMETRIC`."""
+    count = len(GEOMETRIC) + len(PHOTOMETRIC)
     return [
-        (
-            tf.cast(draws.uniform(0.0, count), tf.int32),
-            draws.sign() * options.magnitude,
-        )
+        (tf.cast(stream.uniform(0.0, count), tf.int32), stream.sign() * options.magnitude)
         for _ in range(options.operations)
     ]

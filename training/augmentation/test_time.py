@@ -1,4 +1,4 @@
-"""Test-time augmentation: a model's answers are averaged over several views of every image."""
+"""Test-time augmentation: the outputs of a model are averaged over several views of every image."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,17 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 SHIFT = 1 / 32
-"""Of the side, in the views called `shift`; at least one pixel."""
+"""Translation of the `shift` views as a share of the side; at least one pixel."""
 
 
 class View(NamedTuple):
-    """A way to look at images, and the way back."""
+    """A transformation of images, and its inverse for the outputs."""
 
-    show: Callable[[np.ndarray], np.ndarray]
-    """Images `(count, height, width, channels)` to what the model is to see, of the same shape and type."""
+    transform: Callable[[np.ndarray], np.ndarray]
+    """Maps images `(count, height, width, channels)` to the model's input, of the same shape and dtype."""
     restore: Callable[[np.ndarray], np.ndarray]
-    """Answers that are maps, `(count, height, width, classes)`, to the places of the image as it was; answers without
-    places are averaged as they are."""
+    """Maps outputs `(count, height, width, classes)` back to the pixels of the original image. Outputs without spatial
+    positions are averaged as they are."""
 
 
 def _mirror(maps: np.ndarray) -> np.ndarray:
@@ -24,20 +24,20 @@ def _mirror(maps: np.ndarray) -> np.ndarray:
 
 
 def _shift(down: int, right: int) -> View:
-    def moved(maps: np.ndarray, direction: int) -> np.ndarray:
-        """Rows and columns that come in are those of the edge."""
+    def translate(maps: np.ndarray, direction: int) -> np.ndarray:
+        """Translate maps; the nearest edge fills new rows and columns."""
         height, width = maps.shape[1:3]
         rows = np.arange(height) - direction * down * max(1, round(SHIFT * height))
         columns = np.arange(width) - direction * right * max(1, round(SHIFT * width))
         return maps[:, rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
 
-    return View(lambda images: moved(images, 1), lambda answers: moved(answers, -1))
+    return View(lambda images: translate(images, 1), lambda outputs: translate(outputs, -1))
 
 
-AS_IT_IS = View(lambda images: images, lambda answers: answers)
+IDENTITY = View(lambda images: images, lambda outputs: outputs)
 VIEWS: dict[str, tuple[View, ...]] = {
-    "flip": (AS_IT_IS, View(_mirror, _mirror)),
-    "shift": (AS_IT_IS, _shift(1, 0), _shift(-1, 0), _shift(0, 1), _shift(0, -1)),
+    "flip": (IDENTITY, View(_mirror, _mirror)),
+    "shift": (IDENTITY, _shift(1, 0), _shift(-1, 0), _shift(0, 1), _shift(0, -1)),
 }
-"""By name: `flip`, as it is and mirrored, where left and right do not matter (photos, but no digits); `shift`, as it is
-and moved by a few pixels in each of the four directions."""
+"""Views by name: `flip`, original and mirrored, for images whose left and right do not matter (photos, not digits);
+`shift`, original and translated by a few pixels in each of the four directions."""

@@ -19,7 +19,7 @@ from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256
 from ..compatibility import check_fit_together
 from ..data.images import ImageData
-from ..engine.fit import Job, RunResult, run_job, with_precision
+from ..engine.fit import Job, RunResult, resolve_precision, run_job
 from ..model_outputs import tasks_of
 from ..recipe.recipe import Recipe, recipe_for
 
@@ -78,7 +78,7 @@ def distill(
             or its maps are of different sizes, or as in `fit`.
     """
     recipe = recipe_for("distill", recipe, Recipe())
-    recipe = with_precision(recipe, student, resumed=run_dir if resume else None, verbose=verbose)
+    recipe = resolve_precision(recipe, student, resumed=run_dir if resume else None, verbose=verbose)
     if not 0 < temperature < math.inf:
         raise InputError(f"temperature is {temperature}; it takes a number above 0.")
     if not 0 <= weight <= 1:
@@ -99,7 +99,7 @@ def distill(
             "weight": weight,
             "features": pairs,
         },
-        network=partial(Pupil, maps=maps, lesson=lesson, weight=weight),
+        build_network=partial(Pupil, maps=maps, lesson=lesson, weight=weight),
     )
     return run_job(job, student, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 

@@ -28,14 +28,14 @@ def write_contact_sheet(
     import tensorflow as tf
 
     from ...core.atomic_files import atomic_path
-    from ..augmentation.augmenter import augmenter
+    from ..augmentation.augmenter import make_augmenter
 
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"{path} is no name for a picture; it takes one that ends in .png.")
     chosen = np.random.default_rng(seed).permutation(len(data.train))[:IMAGES]
     images = tf.constant(data.train.images.take(np.sort(chosen)), tf.float32)
-    columns, augment = [images], augmenter(augmentation)
+    columns, augment = [images], make_augmenter(augmentation)
     for version in range(VERSIONS if augment else 0):
         seeds = tf.constant([[(seed << 32) + version, row] for row in range(len(images))], tf.int64)
         columns.append(augment(images, tf.eye(len(images)), seeds)[0])

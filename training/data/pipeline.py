@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...core.outputs import map_outputs
-from ..augmentation.augmenter import augmenter
+from ..augmentation.augmenter import make_augmenter
 from ..augmentation.mixing import mixable, mixing
 from ..recipe.recipe import Recipe
 from .balance import chosen_images, images_per_epoch, weigher
@@ -75,7 +75,7 @@ def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
     """
     from_features = isinstance(split.images, FeatureMaps)
     augmentation = "none" if from_features else recipe.augmentation
-    augment, weigh = augmenter(augmentation), weigher(split, recipe.data)
+    augment, weigh = make_augmenter(augmentation), weigher(split, recipe.data)
     mixers = mixing(augmentation)
     to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda targets: tf.identity, split.labels)
     decoded = isinstance(split.images, ArrayImages | FeatureMaps)

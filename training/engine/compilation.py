@@ -1,17 +1,55 @@
-"""From a recipe to a compiled network."""
+"""From a model and a recipe to a compiled network."""
 
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Sequence
 
 import keras
 
+from ...zoo.flat import without_optimizer
 from ..recipe.recipe import Recipe
-from ..recipe.schedule import Plateau
-from .ema import averaged_weights
-from .history import History
 from .objectives import objectives
-from .optimizers import RateGroup, innermost, make_optimizer
-from .schedules import plateau_factor
+from .optimizers import ParameterGroup, make_optimizer
+
+INITIALIZERS = {
+    "glorot_uniform": keras.initializers.GlorotUniform,
+    "he_uniform": keras.initializers.HeUniform,
+    "he_normal": keras.initializers.HeNormal,
+    "lecun_normal": keras.initializers.LecunNormal,
+    "orthogonal": keras.initializers.Orthogonal,
+}
+
+
+def reinitialize_kernels(model: keras.Model, recipe: Recipe) -> None:
+    """Draw new kernels of `model` with the recipe's `initializer` and `seed`; do nothing without an initializer.
+
+    Kernels are those of convolutions, depthwise ones too, and of dense layers; biases and normalization stay.
+    """
+    if recipe.initializer is None:
+        return
+    initializer = INITIALIZERS[recipe.initializer](seed=keras.random.SeedGenerator(recipe.seed))
+    for variable in model.trainable_variables:
+        if variable.name.endswith("kernel"):
+            variable.assign(initializer(variable.shape, variable.dtype))
+
+
+def compile_for_training(
+    model: keras.Model,
+    recipe: Recipe,
+    steps: int,
+    build_network: Callable[[keras.Model], keras.Model] = without_optimizer,
+) -> keras.Model:
+    """Return a network of all layers of `model`, compiled for training by `recipe`.
+
+    The model itself is not compiled: saved with our losses and optimizers, it could be loaded nowhere else.
+
+    Args:
+        model: The model of the run.
+        recipe: How to train it.
+        steps: Batches per epoch.
+        build_network: Returns a network that shares the layers of `model`.
+    """
+    network = build_network(model)
+    compile_network(network, model, recipe, steps, [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)])
+    return network
 
 
 def compile_network(
@@ -19,22 +57,22 @@ def compile_network(
     model: keras.Model,
     recipe: Recipe,
     steps: int,
-    groups: Sequence[RateGroup],
+    groups: Sequence[ParameterGroup],
     *,
     undecayed: Collection[keras.Variable] = (),
 ) -> None:
-    """Compiles what is trained; inside `training_settings`, which say in what precision.
+    """Compile `network` for training by `recipe`; call it inside `training_settings`, which set the precision.
 
     Args:
-        network: What is trained: `model` itself, or layers of it.
-        model: The run's, by whose heads the loss and the metrics are chosen.
-        recipe: How.
-        steps: Batches in an epoch.
-        groups: All weights that are trained, with their highest learning rates.
-        undecayed: Weights that weight decay spares, besides norms and biases.
+        network: The network to be trained: `model` itself, or a network that shares its layers.
+        model: The model of the run; its heads determine the loss and the metrics.
+        recipe: Optimizer, schedule, loss and compilation options.
+        steps: Batches per epoch.
+        groups: All weights to be trained, with their peak learning rates.
+        undecayed: Weights without weight decay, besides normalization and biases.
 
     Raises:
-        InputError: The recipe's loss is none for what the model answers.
+        InputError: The recipe's loss does not fit the task of the model.
     """
     optimizer = make_optimizer(recipe, steps, groups, undecayed=undecayed)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in network._flatten_layers(include_self=False)):
@@ -43,57 +81,11 @@ def compile_network(
         optimizer,
         **objectives(model, recipe.loss),
         jit_compile="auto" if recipe.xla is None else recipe.xla,
-        steps_per_execution=steps_at_once(recipe.steps_per_execution, steps),
-        auto_scale_loss=False,  # done above: Keras goes by the network's own precision, not by its layers'
+        steps_per_execution=whole_steps_per_execution(recipe.steps_per_execution, steps),
+        auto_scale_loss=False,  # done above: Keras looks at the network's own policy, not at those of its layers
     )
 
 
-def steps_at_once(most: int, steps: int) -> int:
-    """The largest number up to `most` that divides an epoch; Keras would fill the last call from the next epoch."""
-    return max(count for count in range(1, most + 1) if steps % count == 0)
-
-
-def engine_callbacks(recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
-    """What the recipe needs done between epochs, on what `compile_network` compiled.
-
-    Args:
-        recipe: How the network is trained.
-        history: Of the run; grows with it.
-    """
-    callbacks: list[keras.callbacks.Callback] = []
-    if recipe.optimizer.ema is not None:
-        callbacks.append(ValidateAverages())
-    if isinstance(recipe.schedule, Plateau):
-        callbacks.append(LowerOnPlateau(recipe.schedule, history))
-    return callbacks
-
-
-class ValidateAverages(keras.callbacks.Callback):
-    """Validation measures the moving averages of the weights."""
-
-    def __init__(self):
-        super().__init__()
-        self._averaged = ExitStack()
-
-    def on_test_begin(self, logs=None):
-        """Puts the averages in place."""
-        self._averaged.enter_context(averaged_weights(self.model))
-
-    def on_test_end(self, logs=None):
-        """Puts the weights back."""
-        self._averaged.close()
-
-
-class LowerOnPlateau(keras.callbacks.Callback):
-    """Lowers the learning rate where validation gets no better, by the history alone: a resumed run decides alike."""
-
-    def __init__(self, how: Plateau, history: History):
-        super().__init__()
-        self._how = how
-        self._history = history
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Sets the learning rate's factor for the epoch."""
-        phase = self._history.epochs[self._history.phases[-1] :]
-        factor = plateau_factor([measured["val_loss"] for measured in phase], self._how)
-        innermost(self.model.optimizer)._learning_rate.after.factor.assign(factor)
+def whole_steps_per_execution(limit: int, steps: int) -> int:
+    """Return the largest divisor of `steps` up to `limit`; Keras would fill a partial execution from the next epoch."""
+    return max(count for count in range(1, limit + 1) if steps % count == 0)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +17,40 @@ from ..data.folds import folds_of
 from ..data.images import ImageData
 from ..evaluation.evaluate import evaluate
 from ..recipe.recipe import Recipe, recipe_for
-from .fit import Job, run_job, with_precision
+from .fit import Job, resolve_precision, run_job
 from .run_directory import RunDirectory
 
 FOLDS = 5
-"""Where the recipe does not say."""
+"""Default number of folds."""
 RESULT = "cross-validation.json"
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Figures of each fold on the images that it validated on, by name; of several outputs the output's comes first.
+    """Metrics of each fold on its validation images, by name; with several outputs, the output's name comes first.
 
-    The epoch of each fold was chosen by the loss on the same images, so the figures are a little better than those of
-    images that took no part; the test split did not.
+    The best epoch of each fold was selected by the loss on the same images, so the metrics are slightly optimistic. The
+    test split was not used at all.
     """
 
     folds: tuple[dict[str, float | None], ...]
 
     @property
     def mean(self) -> dict[str, float | None]:
-        """Of each figure over the folds; None where a fold has none."""
-        return {name: float(np.mean(values)) if None not in values else None for name, values in self._columns()}
+        """Mean of each metric over the folds; None where a fold has none."""
+        return self._over_folds(np.mean)
 
     @property
     def deviation(self) -> dict[str, float | None]:
-        """Standard deviation of each figure from fold to fold, with Bessel's correction."""
-        return {name: float(np.std(values, ddof=1)) if None not in values else None for name, values in self._columns()}
+        """Standard deviation of each metric over the folds, with Bessel's correction."""
+        return self._over_folds(partial(np.std, ddof=1))
 
-    def _columns(self) -> list[tuple[str, list[float | None]]]:
-        return [(name, [fold[name] for fold in self.folds]) for name in self.folds[0]]
+    def _over_folds(self, statistic: Callable[[Any], Any]) -> dict[str, float | None]:
+        values = {name: [fold[name] for fold in self.folds] for name in self.folds[0]}
+        return {name: None if None in column else float(statistic(column)) for name, column in values.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, for JSON."""
+        """Return folds, mean and deviation as values for JSON."""
         return {**asdict(self), "mean": self.mean, "deviation": self.deviation}
 
 
@@ -62,17 +64,18 @@ def cross_validate(
     overwrite: bool = False,
     verbose: bool = True,
 ) -> CrossValidation:
-    """Trains a fresh model on all but one of `recipe.folds` parts of the images, once for each part to validate on.
+    """Train a new model for each fold, and evaluate it on the images of the fold.
 
-    The parts are of `data.train` and `data.validation` together, stratified, with copies of an image in one part. The
-    test split stays out of it. Every fold starts from the same random state, that of `recipe.seed`.
+    `data.train` and `data.validation` together are split into `recipe.folds` stratified folds, with all copies of an
+    image in the same fold; each model is trained on all folds but one. The test split is not used. Every fold starts
+    from the same random state, that of `recipe.seed`.
 
     Args:
-        make_model: Gives a fresh model for `data`.
-        data: What to learn.
-        recipe: How; the defaults of `Recipe` if None, and 5 folds if it does not say.
-        run_dir: Where to keep the runs, `fold-1` and so on, and `cross-validation.json`; nowhere if None.
-        resume: Go on where an interrupted cross-validation stopped, within its fold.
+        make_model: Returns a new model for `data`.
+        data: The images and their targets.
+        recipe: How to train; the defaults of `Recipe` if None. Five folds if `recipe.folds` is None.
+        run_dir: Directory for the runs, `fold-1` and so on, and `cross-validation.json`; nothing is saved if None.
+        resume: Continue an interrupted cross-validation where it stopped, within its fold.
         overwrite: Replace earlier runs in `run_dir`.
         verbose: Show progress on standard error.
 
@@ -81,7 +84,7 @@ def cross_validate(
     """
     recipe = recipe_for("cross_validate", recipe, Recipe())
     if resume and run_dir is None:
-        raise InputError("resume takes the run_dir of the run to go on with.")
+        raise InputError("resume requires run_dir, the directory of the run to resume.")
     count = recipe.folds or FOLDS
     if overwrite and not resume and run_dir is not None:
         _remove_runs(Path(run_dir))
@@ -91,10 +94,12 @@ def cross_validate(
         model = make_model()
         run = None if run_dir is None else Path(run_dir, f"fold-{number}")
         settings = {"verb": "cross_validate", "fold": number, "of folds": count}
-        how = with_precision(recipe.changed(folds=None), model, resumed=run if resume else None, verbose=verbose)
-        job = Job(f"Fold {number} of {count}, {model.name}", how, settings)
+        fold_recipe = resolve_precision(
+            recipe.changed(folds=None), model, resumed=run if resume else None, verbose=verbose
+        )
+        job = Job(f"Fold {number} of {count}, {model.name}", fold_recipe, settings)
         run_job(job, model, fold, run_dir=run, resume=resume, overwrite=overwrite, verbose=verbose)
-        folds.append(_figures(model, fold))
+        folds.append(_metrics(model, fold))
     result = CrossValidation(tuple(folds))
     if run_dir is not None:
         with atomic_path(Path(run_dir, RESULT)) as temporary:
@@ -103,16 +108,16 @@ def cross_validate(
 
 
 def _remove_runs(folder: Path) -> None:
-    """Removes an earlier cross-validation, which may have had more folds; what else is there stays."""
+    """Remove an earlier cross-validation, which may have had more folds; other files stay."""
     (folder / RESULT).unlink(missing_ok=True)
     for run in folder.glob("fold-*"):
         RunDirectory(run).remove()
 
 
-def _figures(model: keras.Model, fold: ImageData) -> dict[str, float | None]:
+def _metrics(model: keras.Model, fold: ImageData) -> dict[str, float | None]:
     evaluations = by_name(evaluate(model, fold.validation))
     return {
         f"{output} {name}".strip(): value
-        for output, figures in evaluations.items()
-        for name, value in figures.summary.items()
+        for output, evaluation in evaluations.items()
+        for name, value in evaluation.summary.items()
     }

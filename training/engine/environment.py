@@ -1,4 +1,4 @@
-"""On what a run was made: versions, machine, command and the state of the user's own code."""
+"""The environment of a run: versions, machine, command and the state of the user's own code."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ PACKAGES = ("pocketzoo", "keras", "tensorflow", "numpy")
 
 
 def environment() -> dict[str, Any]:
-    """What it takes to make a run again besides its recipe and its data, as of now, for JSON."""
+    """Return what reproducing a run now requires besides its recipe and data, as values for JSON."""
     import tensorflow as tf
 
     return {
@@ -30,17 +30,17 @@ def environment() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the working directory, `-dirty` where tracked files differ; None where there is no repository."""
+    """Return the commit of the working directory, with `-dirty` if tracked files differ; None without a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):  # no git, no repository, no commit yet
         return None
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def processor() -> str:
-    """Name of the CPU as the system tells it."""
+    """Return the name of the CPU as the system reports it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -1,7 +1,7 @@
 """Epochs of gradient descent on one network, recorded and resumable."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import keras
@@ -10,42 +10,45 @@ from ..data.balance import images_per_epoch
 from ..data.images import ImageData
 from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from ..recipe.recipe import Recipe
-from .callbacks.event_log import EventLog
-from .callbacks.monitors import Monitor
+from ..recipe.schedule import Plateau
+from .callbacks.diagnostics import Diagnostics
+from .callbacks.ema import ValidateWithAverages
+from .callbacks.plateau import ReduceOnPlateau
 from .callbacks.progress import ProgressBar
-from .callbacks.recorder import Recorder
-from .compilation import engine_callbacks
+from .callbacks.run_recorder import RunRecorder
+from .callbacks.tensorboard import TensorBoardLog
 from .history import History
+from .layer_settings import OriginalSettings
 from .run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
-class Session:
-    """What a phase of a run trains, on what, and how."""
+class EpochLoop:
+    """The epochs of one phase of a run, by `keras.Model.fit`."""
 
     title: str
     recipe: Recipe
     model: keras.Model
-    """The run's."""
+    """The model of the run."""
     data: ImageData
     network: keras.Model
-    """What is trained, compiled: the run's model itself, or layers of it."""
+    """The compiled network to be trained: the model itself, or a network that shares its layers."""
     inputs: ImageData
     """What the network is trained and validated on: `data`, or features of its images."""
     callbacks: Sequence[keras.callbacks.Callback] = ()
     first_eligible: int = 0
     """Index of the first epoch of the run that may become the best."""
-    as_given: Callable[[], AbstractContextManager] = nullcontext
-    """A context in which the model is as it is to be saved."""
+    original_settings: OriginalSettings = nullcontext
+    """Context manager factory under which the model has the settings to save it with."""
     verbose: bool = True
 
-    def train(self, run: RunDirectory, history: History) -> None:
-        """Trains to the end of the recipe, from the last checkpoint if the phase has one."""
+    def run(self, run: RunDirectory, history: History) -> None:
+        """Train to the end of the recipe, from the last checkpoint if the phase has one."""
         validation = evaluation_batches(self.inputs.validation, self.recipe.batch_size)
         if history.in_phase or history.step:
             run.restore(self.network)
         if history.step:
-            # Keras makes the metrics' variables, which the recorder is to restore, when it first measures something.
+            # Keras creates the variables of the metrics, which the recorder restores, on the first measurement.
             self.network.test_on_batch(*next(iter(validation)))
         first, epochs, steps = history.phases[-1], self.recipe.epochs, steps_per_epoch(self.inputs.train, self.recipe)
         with ProgressBar(
@@ -57,7 +60,7 @@ class Session:
             quiet=not self.verbose,
         ) as bar:
             self.network.fit(
-                # Epochs are counted over the whole run here, so that no two phases see the same order of images.
+                # Epochs are counted over the whole run here, so that every phase has its own order of images.
                 training_batches(
                     self.inputs.train,
                     self.recipe.changed(epochs=first + epochs),
@@ -74,28 +77,43 @@ class Session:
             )
 
     def _callbacks(self, run: RunDirectory, history: History, steps: int) -> list[keras.callbacks.Callback]:
-        """In the order in which they act: those that change the network or add figures before those that record."""
-        recorder = Recorder(
+        """Return the callbacks in order: those that change the network or add metrics before those that record."""
+        recorder = RunRecorder(
             run,
             history,
             self.model,
             steps=steps,
-            as_given=self.as_given,
+            original_settings=self.original_settings,
             patience=self.recipe.early_stopping,
             checkpoint_steps=self.recipe.checkpoint_steps,
             first_eligible=self.first_eligible,
         )
         return [
             *self.callbacks,
-            *engine_callbacks(self.recipe, history),
-            *([self._monitor()] if self.recipe.monitor else []),
+            *recipe_callbacks(self.recipe, history),
+            *([self._diagnostics()] if self.recipe.monitor else []),
             recorder,
-            *([EventLog(run.events, history)] if self.recipe.tensorboard else []),
+            *([TensorBoardLog(run.events, history)] if self.recipe.tensorboard else []),
         ]
 
-    def _monitor(self) -> Monitor:
+    def _diagnostics(self) -> Diagnostics:
         batches = (
             evaluation_batches(data.validation, self.recipe.batch_size).take(1) for data in (self.data, self.inputs)
         )
         (images, _), batch = (next(iter(first)) for first in batches)
-        return Monitor(self.model, images.numpy(), batch)
+        return Diagnostics(self.model, images.numpy(), batch)
+
+
+def recipe_callbacks(recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that the optimizer and the schedule of `recipe` require on a network compiled for it.
+
+    Args:
+        recipe: How the network is trained.
+        history: History of the run; grows during training.
+    """
+    callbacks: list[keras.callbacks.Callback] = []
+    if recipe.optimizer.ema is not None:
+        callbacks.append(ValidateWithAverages())
+    if isinstance(recipe.schedule, Plateau):
+        callbacks.append(ReduceOnPlateau(recipe.schedule, history))
+    return callbacks

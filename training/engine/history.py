@@ -1,8 +1,9 @@
-"""What every epoch measured."""
+"""Metrics of every epoch of a run."""
 
 import csv
 import io
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -11,9 +12,9 @@ class History:
 
     epochs: list[dict[str, float]]
     phases: list[int] = field(default_factory=lambda: [0])
-    """Index of the first epoch of each phase of the run that has begun."""
+    """Index of the first epoch of each phase that has begun."""
     step: int = 0
-    """Batches that are done of the epoch after these."""
+    """Finished batches of the epoch after these."""
 
     def __len__(self) -> int:
         """Number of finished epochs."""
@@ -21,24 +22,46 @@ class History:
 
     @property
     def in_phase(self) -> int:
-        """Number of finished epochs of the phase that began last."""
+        """Number of finished epochs of the current phase."""
         return len(self) - self.phases[-1]
 
     def best_epoch(self, first: int = 0) -> int | None:
-        """Index of the epoch of least validation loss from `first` on; the earlier one where two are equal."""
+        """Return the index of the epoch with the least validation loss from `first` on; the earlier one of equals."""
         candidates = range(first, len(self.epochs))
         return min(candidates, key=lambda epoch: self.epochs[epoch]["val_loss"], default=None)
 
     def is_exhausted(self, patience: int | None, first: int = 0) -> bool:
-        """Whether the last phase has gone on for `patience` epochs without a better one than all before."""
+        """Return whether the current phase has had `patience` epochs without a new best one."""
         best = self.best_epoch(first)
         return patience is not None and best is not None and len(self) - max(best + 1, self.phases[-1]) >= patience
 
     def to_csv(self) -> str:
-        """One row an epoch, counted from 1."""
+        """Return one row per epoch, counted from 1."""
         text = io.StringIO()
         names = dict.fromkeys(name for epoch in self.epochs for name in epoch)
         writer = csv.DictWriter(text, ["epoch", *names])
         writer.writeheader()
         writer.writerows({"epoch": number, **epoch} for number, epoch in enumerate(self.epochs, start=1))
         return text.getvalue()
+
+    def plot(self, path: Path) -> None:
+        """Draw loss and metrics by epoch, training and validation in one chart, and the learning rate, as a PNG."""
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+        epochs = range(1, len(self) + 1)
+        names = self.epochs[0]
+        metrics = sorted((name for name in names if f"val_{name}" in names), key=lambda name: name != "loss")
+        rates = ["learning_rate"] if "learning_rate" in names else []
+        figure = Figure(figsize=(4.5 * len([*metrics, *rates]), 3.4), layout="constrained")
+        panels = figure.subplots(1, len([*metrics, *rates]), squeeze=False)[0]
+        for axes, metric in zip(panels, [*metrics, *rates], strict=True):
+            for prefix, label in (("", "train"), ("val_", "validation")):
+                if prefix + metric in names:
+                    axes.plot(epochs, [epoch[prefix + metric] for epoch in self.epochs], label=label)
+            axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(alpha=0.3)
+            if metric not in rates:
+                axes.legend()
+        figure.savefig(path, format="png", dpi=110)

@@ -1,4 +1,4 @@
-"""The learning rate range test: what rate to begin with.
+"""The learning rate range test.
 
 Smith: Cyclical Learning Rates for Training Neural Networks (arXiv:1506.01186), section 3.3, with a rate that rises by
 the same factor in every step.
@@ -21,49 +21,48 @@ from ..compatibility import check_fit_together, check_trainable
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches
 from ..recipe.recipe import Recipe
-from .compilation import compile_network
-from .fit import with_precision
-from .initializers import draw_kernels
-from .optimizers import RateGroup, innermost
-from .settings import training_settings
+from .compilation import compile_network, reinitialize_kernels
+from .fit import resolve_precision
+from .layer_settings import training_settings
+from .optimizers import ParameterGroup, unwrap_optimizer
 
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 100
-"""Of the rates that are tried, and in how many batches."""
+"""Range of the learning rates, and the number of batches."""
 SMOOTHING = 0.9
-"""Weight of what was before in the moving average of the losses."""
-SETTLED = 10
-"""Batches after which that average is of enough to tell a fall of the loss from chance."""
+"""Decay of the moving average of the losses."""
+BURN_IN = 10
+"""Batches until the average covers enough losses for its slope to be more than noise."""
 DIVERGED = 4.0
-"""Times the least loss, above which the search ends."""
+"""The search ends when the smoothed loss exceeds its minimum by this factor."""
 
 
 @dataclass(frozen=True)
 class RateSearch:
-    """What each learning rate of a search led to."""
+    """Losses by learning rate."""
 
     rates: list[float]
     losses: list[float]
-    """Of the batch that was trained on at that rate, before it was."""
+    """Loss of the batch at each rate, before the update at that rate."""
     smoothed: list[float]
-    """Moving average of the losses, without a bias towards its beginning."""
+    """Bias-corrected moving average of the losses."""
 
     @property
     def suggestion(self) -> float:
-        """The rate at which the smoothed loss falls fastest against the logarithm of the rate, once it has settled."""
+        """The rate at which the smoothed loss falls fastest by the logarithm of the rate, after the burn-in."""
         slopes = np.gradient(self.smoothed, np.log(self.rates))
-        return self.rates[SETTLED + int(np.argmin(slopes[SETTLED:]))]
+        return self.rates[BURN_IN + int(np.argmin(slopes[BURN_IN:]))]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, for JSON."""
+        """Return the search as values for JSON."""
         return {**vars(self), "suggestion": self.suggestion}
 
     def plot(self, path: str | Path) -> None:
-        """Draws the losses against the rates, with the suggestion, as a PNG."""
+        """Draw the losses by rate, with the suggestion, as a PNG."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(5.5, 3.6), layout="constrained")
         axes = figure.subplots()
-        axes.plot(self.rates, self.losses, color="0.75", label="loss of a batch")
+        axes.plot(self.rates, self.losses, color="0.75", label="batch loss")
         axes.plot(self.rates, self.smoothed, label="smoothed")
         axes.axvline(self.suggestion, color="C3", linestyle="--", label=f"suggestion {self.suggestion:.2g}")
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
@@ -74,29 +73,29 @@ class RateSearch:
 
 
 def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | None = None) -> RateSearch:
-    """Trains `model` for up to 100 batches at ever higher learning rates, from 1e-6 to 10, and puts its weights back.
+    """Train `model` for up to 100 batches at rising learning rates, from 1e-6 to 10, then restore its weights.
 
-    The suggestion is meant for `optimizer.lr`, the highest rate of a schedule. It ends early where the loss explodes.
+    The suggestion is meant for `optimizer.lr`, the peak of a schedule. The search ends early if the loss diverges.
 
     Args:
-        model: As for `fit`.
-        data: As for `fit`; only `data.train` is used.
-        recipe: All but its learning rate, schedule and length count; the defaults of `Recipe` if None.
+        model: As in `fit`.
+        data: As in `fit`; only `data.train` is used.
+        recipe: Learning rate, schedule and epochs are ignored; the defaults of `Recipe` if None.
 
     Raises:
-        InputError: Model, data and recipe do not fit together, or the loss is no number from the beginning.
+        InputError: Model, data and recipe are incompatible, or the loss is not finite from the start.
     """
-    recipe = with_precision(recipe or Recipe(), model, verbose=True)
+    recipe = resolve_precision(recipe or Recipe(), model, verbose=True)
     check_fit_together(model, data)
     check_trainable(data, recipe)
     steps = steps_per_epoch(data.train, recipe)
     long_enough = recipe.changed(epochs=math.ceil(STEPS / steps), steps_per_execution=1)
-    with training_settings(model, recipe), _as_before(model):
-        draw_kernels(model, recipe)
+    with training_settings(model, recipe), _restore_variables(model):
+        reinitialize_kernels(model, recipe)
         network = without_optimizer(model)
-        compile_network(network, model, long_enough, steps, [RateGroup(HIGHEST, model.trainable_variables)])
+        compile_network(network, model, long_enough, steps, [ParameterGroup(HIGHEST, model.trainable_variables)])
         rise = keras.optimizers.schedules.ExponentialDecay(LOWEST, STEPS - 1, HIGHEST / LOWEST)
-        innermost(network.optimizer).learning_rate = rise
+        unwrap_optimizer(network.optimizer).learning_rate = rise
         search = RateSearch([], [], [])
         for step, batch in enumerate(training_batches(data.train, long_enough).take(STEPS)):
             network.reset_metrics()
@@ -107,8 +106,8 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
             search.rates.append(float(rise(step)))
             search.losses.append(loss)
             search.smoothed.append(smoothed)
-    if len(search.rates) <= SETTLED:
-        raise InputError(f"the loss of {model.name} is {loss} after {step} batches; no learning rate can be found.")
+    if len(search.rates) <= BURN_IN:
+        raise InputError(f"the loss of {model.name} is {loss} after {step} batches; no learning rate can be suggested.")
     return search
 
 
@@ -118,8 +117,8 @@ def _smoothed(losses: list[float]) -> float:
 
 
 @contextmanager
-def _as_before(model: keras.Model) -> Iterator[None]:
-    """Puts back all weights and random states of `model` at the end."""
+def _restore_variables(model: keras.Model) -> Iterator[None]:
+    """Restore all weights and random states of `model` at the end of the block."""
     variables = list(model.variables)
     values = [np.array(variable) for variable in variables]
     try:

@@ -1,6 +1,6 @@
-"""The optimizer of a recipe, with one learning rate for all or one for each group of weights."""
+"""The optimizer of a recipe, with one learning rate for all weights or one for each group of weights."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -10,61 +10,15 @@ from ..recipe.recipe import Recipe
 from .schedules import make_schedule
 
 
-class RateGroup(NamedTuple):
+class ParameterGroup(NamedTuple):
     """Weights that share a learning rate."""
 
     learning_rate: float
-    """The highest; the recipe's schedule goes up to it and down again."""
+    """Peak of the recipe's schedule for these weights."""
     variables: Sequence[keras.Variable]
 
 
-def make_optimizer(
-    recipe: Recipe, steps: int, groups: Sequence[RateGroup], *, undecayed: Collection[keras.Variable] = ()
-) -> keras.optimizers.Optimizer:
-    """The optimizer of `recipe` for all weights of `groups`.
-
-    Args:
-        recipe: Kind of optimizer, schedule, weight decay and so on; its learning rate is not used.
-        steps: Batches in an epoch.
-        groups: Disjoint; together all that is trained.
-        undecayed: Weights that weight decay spares, besides norms and biases.
-    """
-    how = recipe.optimizer
-    highest = max(group.learning_rate for group in groups)
-    kind, arguments = KINDS[how.name]
-    optimizer = _by_weight(kind)(
-        make_schedule(recipe, steps, highest),
-        global_clipnorm=how.clip_norm,
-        gradient_accumulation_steps=how.accumulate if how.accumulate > 1 else None,
-        use_ema=how.ema is not None,
-        # Keras averages after every batch; the weights change after every `accumulate` of them.
-        ema_momentum=0.0 if how.ema is None else how.ema ** (1 / how.accumulate),
-        **{name: getattr(how, name) for name in arguments},
-        **FIXED.get(how.name, {}),
-    )
-    optimizer.treat(
-        [(group.learning_rate / highest, group.variables) for group in groups],
-        weight_decay=how.weight_decay,
-        undecayed=undecayed,
-        l1=recipe.l1,
-        l2=recipe.l2,
-    )
-    return optimizer
-
-
-def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """The optimizer itself, inside the loss scaling of float16 where there is one."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def learning_rate_of(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> float:
-    """The learning rate at which the next step changes `variable`."""
-    optimizer = innermost(optimizer)
-    share = optimizer.share_of(variable) if isinstance(optimizer, ByWeight) else 1.0
-    return float(ops.convert_to_numpy(optimizer.learning_rate)) * share
-
-
-KINDS: dict[str, tuple[type[keras.optimizers.Optimizer], tuple[str, ...]]] = {
+OPTIMIZERS: dict[str, tuple[type[keras.optimizers.Optimizer], tuple[str, ...]]] = {
     "sgd": (keras.optimizers.SGD, ()),
     "momentum": (keras.optimizers.SGD, ("momentum",)),
     "nesterov": (keras.optimizers.SGD, ("momentum",)),
@@ -75,46 +29,96 @@ KINDS: dict[str, tuple[type[keras.optimizers.Optimizer], tuple[str, ...]]] = {
     "lion": (keras.optimizers.Lion, ("beta_1", "beta_2")),
     "lamb": (keras.optimizers.Lamb, ("beta_1", "beta_2")),
 }
-"""Keras' class of each optimizer, and what of the recipe's section it takes. Weight decay is none of it: `ByWeight`
-decays, and AdamW is Adam with that."""
+"""Keras class of each optimizer, and the recipe fields it takes. Weight decay is not among them: `PerParameterUpdates`
+applies it, so AdamW is Adam with that."""
 FIXED: dict[str, dict[str, Any]] = {"nesterov": {"nesterov": True}}
+"""Constructor arguments that no recipe field sets."""
 
 
-class ByWeight:
-    """Goes before a Keras optimizer: weights have their own learning rates, and kernels may be decayed and penalised.
+def make_optimizer(
+    recipe: Recipe, steps: int, groups: Sequence[ParameterGroup], *, undecayed: Collection[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
+    """Return the optimizer of `recipe` for all weights of `groups`.
 
-    One optimizer for all groups of weights, unlike `keras.optimizers.MultiOptimizer`, has one norm of the gradient to
-    clip, one count of batches to accumulate, and one moving average.
+    Args:
+        recipe: Optimizer, schedule, weight decay and penalties; its learning rate is not used.
+        steps: Batches per epoch.
+        groups: Disjoint groups of all weights to be trained.
+        undecayed: Weights without weight decay, besides normalization and biases.
+    """
+    config = recipe.optimizer
+    peak = max(group.learning_rate for group in groups)
+    optimizer_class, fields = OPTIMIZERS[config.name]
+    optimizer = _per_parameter(optimizer_class)(
+        make_schedule(recipe, steps, peak),
+        global_clipnorm=config.clip_norm,
+        gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
+        use_ema=config.ema is not None,
+        # Keras updates the averages after every batch; the weights change after every `accumulate` batches.
+        ema_momentum=0.0 if config.ema is None else config.ema ** (1 / config.accumulate),
+        **{name: getattr(config, name) for name in fields},
+        **FIXED.get(config.name, {}),
+    )
+    optimizer.configure(
+        [(group.learning_rate / peak, group.variables) for group in groups],
+        weight_decay=config.weight_decay,
+        undecayed=undecayed,
+        l1=recipe.l1,
+        l2=recipe.l2,
+    )
+    return optimizer
+
+
+def unwrap_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return the optimizer inside float16 loss scaling; the optimizer itself without loss scaling."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def current_learning_rate(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> float:
+    """Return the learning rate of the next update of `variable`."""
+    optimizer = unwrap_optimizer(optimizer)
+    multiplier = optimizer.multiplier_of(variable) if isinstance(optimizer, PerParameterUpdates) else 1.0
+    return float(ops.convert_to_numpy(optimizer.learning_rate)) * multiplier
+
+
+class PerParameterUpdates:
+    """Mixin for a Keras optimizer: learning rate multipliers by weight, and decay and penalties on kernels only.
+
+    One optimizer for all groups of weights, in contrast to `keras.optimizers.MultiOptimizer`, has a single gradient
+    norm to clip, a single count of accumulated batches, and a single set of moving averages.
     """
 
-    def treat(
+    _var_key: Callable[[keras.Variable], Any]
+    exclude_from_weight_decay: Callable[[list[keras.Variable]], None]
+
+    def configure(
         self,
-        shares: Sequence[tuple[float, Sequence[keras.Variable]]],
+        multipliers: Sequence[tuple[float, Sequence[keras.Variable]]],
         *,
         weight_decay: float,
         undecayed: Collection[keras.Variable],
         l1: float,
         l2: float,
     ) -> None:
-        """Says what is done with each weight; before the first step.
+        """Set the options by weight; call it before the first step.
 
         Args:
-            shares: All weights that are trained, after their learning rates as shares of the highest.
-            weight_decay: Decoupled from the gradient, times the learning rate. Kernels only: they are pulled to zero,
-                and norms and biases have no reason to be small.
-            undecayed: Kernels that are not decayed.
-            l1: Factor of the kernels' absolute values in what is minimised.
-            l2: Factor of the kernels' squares in what is minimised.
+            multipliers: Learning rates as shares of the peak, each with its weights; together all trained weights.
+            weight_decay: Decay decoupled from the gradient, times the learning rate. It is applied to kernels only:
+                it pulls weights to zero, and normalization and biases have no reason to be small.
+            undecayed: Kernels without weight decay.
+            l1: Coefficient of the sum of the kernels' absolute values in the minimized loss.
+            l2: Coefficient of the sum of the kernels' squares in the minimized loss.
         """
-        by_key = {self._var_key(variable): share for share, variables in shares for variable in variables}
-        self.share_of = lambda variable: by_key[self._var_key(variable)]
-        trained = [variable for _, variables in shares for variable in variables]
+        by_key = {self._var_key(variable): value for value, variables in multipliers for variable in variables}
+        self.multiplier_of = lambda variable: by_key[self._var_key(variable)]
+        trained = [variable for _, variables in multipliers for variable in variables]
         self.exclude_from_weight_decay([v for v in trained if not is_kernel(v)] + list(undecayed))
         self._decay = weight_decay
         self._l1, self._l2 = l1, l2
 
     def apply(self, grads, trainable_variables=None):
-        """Adds the penalties' gradients to those of the loss, and makes a step."""
+        """Add the gradients of the penalties to those of the loss, and make a step."""
         if self._l1 or self._l2:
             variables = trainable_variables or self._trainable_variables
             grads = [self._penalized(gradient, variable) for gradient, variable in zip(grads, variables, strict=True)]
@@ -126,17 +130,21 @@ class ByWeight:
         return gradient + self._l1 * ops.sign(variable) + 2 * self._l2 * variable
 
     def update_step(self, gradient, variable, learning_rate):
-        """The optimizer's own, at the weight's learning rate, after the decay."""
-        learning_rate = ops.cast(learning_rate, variable.dtype) * self.share_of(variable)
+        """Apply the weight decay, then the optimizer's own update at the learning rate of the weight."""
+        learning_rate = ops.cast(learning_rate, variable.dtype) * self.multiplier_of(variable)
         if self._decay and self._use_weight_decay(variable):
             self.assign_sub(variable, variable * self._decay * learning_rate)
         super().update_step(gradient, variable, learning_rate)
 
 
-def _by_weight(kind: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
-    return type(kind.__name__, (ByWeight, kind), {})
+def _per_parameter(optimizer_class: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
+    return type(optimizer_class.__name__, (PerParameterUpdates, optimizer_class), {})
 
 
 def is_kernel(variable: keras.Variable) -> bool:
-    """Whether it is no norm, no bias, and no slope of a PReLU, which Keras calls alpha and its paper does not decay."""
+    """Return whether weight decay and penalties apply to `variable`.
+
+    They do not apply to normalization, biases, and the slopes of a PReLU, which Keras names alpha and the paper of
+    PReLU does not decay (arXiv:1502.01852).
+    """
     return len(variable.shape) > 1 and variable.name != "alpha"

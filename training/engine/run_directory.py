@@ -190,13 +190,11 @@ class RunDirectory:
 
     def finish(self, history: History, metrics: dict[str, Any]) -> None:
         """Write the results of a finished run: log, metrics and curves."""
-        from .plots import plot_curves
-
         self._publish_best()
         self._write("log.csv", history.to_csv())
         self._write("metrics.json", json.dumps(metrics, indent=1))
         with atomic_path(self.path / "curves.png") as temporary:
-            plot_curves(history, temporary)
+            history.plot(temporary)
 
     def _write(self, name: str, text: str) -> None:
         self._directory.write(name, text)

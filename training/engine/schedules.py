@@ -1,9 +1,10 @@
-"""The learning rate of a recipe over the batches of a run.
+"""The learning rate schedule of a recipe.
 
-Keras counts batches for it, also where several of them make one update.
+Keras passes it the number of batches, also where several batches are accumulated for one update.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -13,43 +14,45 @@ from ..recipe.recipe import Recipe
 from ..recipe.schedule import Constant, Cosine, Exponential, OneCycle, Plateau, Step
 
 
-def make_schedule(recipe: Recipe, steps: int, highest: float) -> schedules.LearningRateSchedule:
-    """The recipe's schedule, which goes up to `highest`.
+def make_schedule(recipe: Recipe, steps: int, peak: float) -> schedules.LearningRateSchedule:
+    """Return the learning rate schedule of `recipe`, whose highest rate is `peak`.
 
     Args:
-        recipe: Its `schedule`, and `epochs`.
-        steps: Batches in an epoch.
-        highest: The highest learning rate.
+        recipe: Its `schedule` and `epochs` are used.
+        steps: Batches per epoch.
+        peak: The highest learning rate.
     """
-    how, total = recipe.schedule, recipe.epochs * steps
-    if isinstance(how, OneCycle):
-        return CosineCycle(highest, total, rise=how.rise, start=how.start, final=how.final)
-    warmup = round(min(how.warmup_epochs, recipe.epochs / 2) * steps)
-    rest = max(1, total - warmup)
-    match how:
+    config, total = recipe.schedule, recipe.epochs * steps
+    if isinstance(config, OneCycle):
+        return CosineCycle(peak, total, rise=config.rise, start=config.start, final=config.final)
+    warmup = round(min(config.warmup_epochs, recipe.epochs / 2) * steps)
+    remaining = max(1, total - warmup)
+    after: float | schedules.LearningRateSchedule
+    match config:
         case Constant():
-            after = highest
+            after = peak
         case Step():
-            falls = sorted(round(share * total) - warmup for share in how.milestones)
-            # Keras keeps a rate up to and with its boundary.
-            rates = [highest * how.factor**fallen for fallen in range(len(falls) + 1)]
-            after = schedules.PiecewiseConstantDecay([fall - 1 for fall in falls], rates) if falls else highest
+            boundaries = sorted(round(share * total) - warmup for share in config.milestones)
+            rates = [peak * config.factor**reductions for reductions in range(len(boundaries) + 1)]
+            # Keras still has the old rate at a boundary.
+            before = [boundary - 1 for boundary in boundaries]
+            after = schedules.PiecewiseConstantDecay(before, rates) if boundaries else peak
         case Exponential():
-            after = schedules.ExponentialDecay(highest, rest, how.final)
+            after = schedules.ExponentialDecay(peak, remaining, config.final)
         case Cosine():
-            after = schedules.CosineDecay(highest, rest, alpha=how.final)
+            after = schedules.CosineDecay(peak, remaining, alpha=config.final)
         case Plateau():
-            after = Lowered(highest)
+            after = AdjustableRate(peak)
     return WarmUp(after, warmup)
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class WarmUp(schedules.LearningRateSchedule):
-    """Rises on a line from 0 over the first steps, then is another schedule from its beginning.
+    """Linear warmup from 0, then another schedule from its beginning.
 
     Args:
-        after: That schedule, or a learning rate that stays.
-        steps: Of the rise; 0 for none.
+        after: The schedule after warmup, or a constant learning rate.
+        steps: Steps of the warmup; 0 for none.
     """
 
     def __init__(self, after: float | schedules.LearningRateSchedule, steps: int):
@@ -57,85 +60,74 @@ class WarmUp(schedules.LearningRateSchedule):
         self.steps = steps
 
     def __call__(self, step):
-        """The learning rate at `step`."""
+        """Return the learning rate at `step`."""
         step = ops.cast(step, "float32")
         rate = self.after(ops.maximum(step - self.steps, 0.0)) if callable(self.after) else self.after
         return rate * ops.minimum(step / self.steps, 1.0) if self.steps else ops.cast(rate, "float32")
 
-    def get_config(self):
-        """Its arguments."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
         after = keras.saving.serialize_keras_object(self.after) if callable(self.after) else self.after
         return {"after": after, "steps": self.steps}
 
     @classmethod
-    def from_config(cls, config):
-        """Made again from `get_config`."""
+    def from_config(cls, config: dict[str, Any]) -> "WarmUp":
+        """Create a schedule from the result of `get_config`."""
         return cls(keras.saving.deserialize_keras_object(config["after"]), config["steps"])
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class CosineCycle(schedules.LearningRateSchedule):
-    """Rises on half a cosine, then falls on one.
+    """One cycle (arXiv:1708.07120): rises on half a cosine, then falls on one.
 
     Args:
-        highest: The learning rate at the end of the rise.
-        steps: Of the whole cycle; after it the rate stays.
-        rise: Share of the steps in which it rises.
-        start: Share of `highest` at step 0.
-        final: Share of `highest` after the last step.
+        peak: The learning rate at the end of the rise.
+        steps: Steps of the cycle; after it the rate is constant.
+        rise: Share of the steps in which the rate rises.
+        start: Share of `peak` at step 0.
+        final: Share of `peak` after the last step.
     """
 
-    def __init__(self, highest: float, steps: int, *, rise: float, start: float, final: float):
-        self.highest = highest
+    def __init__(self, peak: float, steps: int, *, rise: float, start: float, final: float):
+        self.peak = peak
         self.steps = steps
         self.rise = rise
         self.start = start
         self.final = final
 
     def __call__(self, step):
-        """The learning rate at `step`."""
+        """Return the learning rate at `step`."""
         done = ops.cast(step, "float32") / self.steps
-        rising = self._between(self.start, 1.0, done / self.rise)
-        falling = self._between(1.0, self.final, (done - self.rise) / (1 - self.rise))
-        return self.highest * ops.where(done < self.rise, rising, falling)
+        rising = self._interpolate(self.start, 1.0, done / self.rise)
+        falling = self._interpolate(1.0, self.final, (done - self.rise) / (1 - self.rise))
+        return self.peak * ops.where(done < self.rise, rising, falling)
 
     @staticmethod
-    def _between(first: float, last: float, part):
+    def _interpolate(first: float, last: float, part):
         return first + (last - first) * (1 - ops.cos(math.pi * ops.clip(part, 0.0, 1.0))) / 2
 
-    def get_config(self):
-        """Its arguments."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
         return vars(self).copy()
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
-class Lowered(schedules.LearningRateSchedule):
-    """Stays, but for a factor that is set from outside while training goes on.
+class AdjustableRate(schedules.LearningRateSchedule):
+    """A constant learning rate times a factor that a callback sets during training.
 
     Args:
-        highest: The learning rate while the factor is 1.
-        factor: To begin with.
+        peak: The learning rate while the factor is 1.
+        factor: Initial factor.
     """
 
-    def __init__(self, highest: float, factor: float = 1.0):
-        self.highest = highest
+    def __init__(self, peak: float, factor: float = 1.0):
+        self.peak = peak
         self.factor = keras.Variable(factor, dtype="float32", trainable=False, name="factor")
 
     def __call__(self, step):
-        """The learning rate at any step."""
-        return self.highest * self.factor
+        """Return the learning rate at any step."""
+        return self.peak * self.factor
 
-    def get_config(self):
-        """Its arguments."""
-        return {"highest": self.highest, "factor": float(self.factor.numpy())}
-
-
-def plateau_factor(losses: list[float], how: Plateau) -> float:
-    """What the epochs' validation losses leave of the learning rate, as `keras.callbacks.ReduceLROnPlateau` has it."""
-    factor, best, waited = 1.0, math.inf, 0
-    for loss in losses:
-        waited = 0 if loss < best else waited + 1
-        best = min(best, loss)
-        if waited == how.patience:
-            factor, waited = max(factor * how.factor, how.lowest), 0
-    return factor
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor arguments."""
+        return {"peak": self.peak, "factor": float(self.factor.numpy())}

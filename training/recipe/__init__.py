@@ -1,1 +1,1 @@
-"""How to train, as one validated file. Nothing here imports Keras."""
+"""Recipes: how to train, as one validated file. Nothing here imports Keras."""

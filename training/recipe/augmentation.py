@@ -1,6 +1,6 @@
 """The section `augmentation` of a recipe: a policy by name, or a list of transformations.
 
-All that move pixels are made first, as one, so that an image is resampled once; then the others, in their order.
+Geometric transformations are combined and applied first, so that an image is resampled once; then the others, in order.
 """
 
 from typing import Annotated, Literal
@@ -17,14 +17,14 @@ class _Transformation(Section):
 
 
 class Flip(_Transformation):
-    """Mirrored, half of the images; with both modes, each way half of them."""
+    """Random flip of half of the images; `horizontal_and_vertical` flips half of them along each axis."""
 
     name: Literal["flip"] = "flip"
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal"
 
 
 class Translate(_Transformation):
-    """Shifted by up to these shares of the height and the width."""
+    """Random shift by up to these shares of height and width."""
 
     name: Literal["translate"] = "translate"
     height: Fraction = 0.1
@@ -32,36 +32,37 @@ class Translate(_Transformation):
 
 
 class Rotate(_Transformation):
-    """Turned by up to so many degrees to either side."""
+    """Random rotation by up to this many degrees in either direction."""
 
     name: Literal["rotate"] = "rotate"
     degrees: Annotated[float, Field(ge=0, le=180)] = 10.0
 
 
 class Zoom(_Transformation):
-    """Made smaller or larger by up to this share."""
+    """Random scaling, smaller or larger by up to this share."""
 
     name: Literal["zoom"] = "zoom"
     factor: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
 class Shear(_Transformation):
-    """Slanted by up to this share of the height and of the width."""
+    """Random shear by up to this share of height and width."""
 
     name: Literal["shear"] = "shear"
     factor: Fraction = 0.1
 
 
 class Crop(_Transformation):
-    """A part of the image in its full size: at least `smallest` of its area, and 3/4 to 4/3 of its aspect ratio."""
+    """Random crop, resized to the full size: at least the share `smallest` of the area, with 3/4 to 4/3 of the aspect
+    ratio."""
 
     name: Literal["crop"] = "crop"
     smallest: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
-class Colour(_Transformation):
-    """Brightness, contrast and saturation off by up to these shares, the hue by up to this share of the circle; of grey
-    images brightness and contrast."""
+class Color(_Transformation):
+    """Color jitter: changes brightness, contrast and saturation by up to these shares, and the hue by up to this share
+    of the color circle; in grayscale images only brightness and contrast."""
 
     name: Literal["colour"] = "colour"
     brightness: Fraction = 0.2
@@ -71,43 +72,43 @@ class Colour(_Transformation):
 
 
 class Erase(_Transformation):
-    """A rectangle of up to this share of the image is made grey (arXiv:1708.04896), half of the images."""
+    """Random erasing: a gray rectangle of up to this share of the image, in half of the images (arXiv:1708.04896)."""
 
     name: Literal["erase"] = "erase"
     largest: Annotated[float, Field(gt=0, le=1)] = 0.25
 
 
 class RandAugment(_Transformation):
-    """Operations drawn from a fixed list (arXiv:1909.13719): as it is, sheared, shifted, turned, brightness, colour,
-    contrast, sharpness, posterised, solarised, contrast stretched or equalised."""
+    """Random operations from a fixed list (arXiv:1909.13719): identity, shear, translation, rotation, brightness,
+    color, contrast, sharpness, posterize, solarize, autocontrast and equalize."""
 
     name: Literal["randaugment"] = "randaugment"
     operations: Annotated[int, Field(ge=1, le=4)] = 2
     magnitude: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """Strength of each operation; at 1, for example, turned by 30 degrees, or brightness off by 0.9."""
+    """Strength of each operation; at 1, for example, a rotation by 30 degrees, or a brightness change of 0.9."""
 
 
 class MixUp(_Transformation):
-    """Every image and its target mixed with another's of the batch (arXiv:1710.09412)."""
+    """Mixes every image and its target with another one of the batch (arXiv:1710.09412)."""
 
     name: Literal["mixup"] = "mixup"
     alpha: Positive = 0.2
 
 
 class CutMix(_Transformation):
-    """A rectangle of every image taken from another of the batch, targets mixed by area (arXiv:1905.04899)."""
+    """Pastes a rectangle from another image of the batch, and mixes targets by area (arXiv:1905.04899)."""
 
     name: Literal["cutmix"] = "cutmix"
     alpha: Positive = 1.0
 
 
 Transformation = Annotated[
-    Flip | Translate | Rotate | Zoom | Shear | Crop | Colour | Erase | RandAugment | MixUp | CutMix,
+    Flip | Translate | Rotate | Zoom | Shear | Crop | Color | Erase | RandAugment | MixUp | CutMix,
     Field(discriminator="name"),
     NAMED,
 ]
 Policy = Literal["none", "light", "standard", "strong", "randaugment", "segmentation"]
-"""By name: `POLICIES` says what each means."""
+"""Names of the policies in `POLICIES`."""
 Augmentation = Annotated[
     Annotated[Policy, Tag("one")] | Annotated[tuple[Transformation, ...], Tag("several")], ONE_OR_SEVERAL
 ]
@@ -115,20 +116,20 @@ Augmentation = Annotated[
 POLICIES: dict[str, tuple[Transformation, ...]] = {
     "none": (),
     "light": (Translate(height=0.08, width=0.08), Rotate(degrees=10), Zoom(factor=0.1)),
-    "standard": (Flip(), Crop(smallest=0.5), Colour()),
+    "standard": (Flip(), Crop(smallest=0.5), Color()),
     "strong": (
         Flip(),
         Rotate(degrees=15),
         Crop(smallest=0.25),
-        Colour(brightness=0.3, contrast=0.4, saturation=0.4, hue=0.05),
+        Color(brightness=0.3, contrast=0.4, saturation=0.4, hue=0.05),
         Erase(),
     ),
     "randaugment": (Flip(), RandAugment()),
-    "segmentation": (Flip(), Translate(), Rotate(), Zoom(factor=0.2), Colour()),
+    "segmentation": (Flip(), Translate(), Rotate(), Zoom(factor=0.2), Color()),
 }
-"""What the policies mean. Only `light` keeps left and right apart, as digits and letters need it."""
+"""Transformations of each policy. `light` has no flip, because that would turn digits and letters into others."""
 
 
 def transformations(augmentation: Augmentation) -> tuple[Transformation, ...]:
-    """Those of the policy of this name, or those of the list."""
+    """Return the transformations of a policy, or of a list."""
     return POLICIES[augmentation] if isinstance(augmentation, str) else augmentation

@@ -7,24 +7,23 @@ from pydantic import BeforeValidator, PositiveInt
 from .section import Section
 
 
-def _sides(value: Any) -> Any:
+def _height_and_width(value: Any) -> Any:
     return (value, value) if isinstance(value, int | str) else value
 
 
 class Data(Section):
-    """What images to load, and how often and how strongly each counts in training."""
+    """Images to load, class weights and sampling."""
 
     source: str | None = None
-    """As `training.load_data` takes it; what the command line or the caller gives comes first."""
-    image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_sides)] = None
-    """Side, or height and width, in pixels; the model's by default."""
+    """Data source, as in `training.load_data`; an explicit argument of the command or the caller takes precedence."""
+    image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_height_and_width)] = None
+    """Side, or height and width, in pixels; by default those of the model."""
     class_weights: Literal["none", "inverse", "inverse_root", "effective"] = "none"
-    """Weight of an image in the loss by how many there are of its class: `inverse` to the number, to its square root,
-    or to the effective number of samples (arXiv:1901.05555); mean 1 over the images."""
+    """Weight of an image in the loss, by the number of images in its class: `inverse` to the number, to its square
+    root, or to the effective number of samples (arXiv:1901.05555). The mean weight is 1."""
     sampling: Literal["none", "over", "under"] = "none"
-    """`over`: an epoch shows each class as often as the largest, images repeated. `under`: as often as the smallest,
-    others left out, another choice in each epoch."""
+    """`over`: oversampling, an epoch has as many images of each class as of the largest, with repetitions. `under`:
+    undersampling, as many as of the smallest, a different selection in each epoch."""
     cache: bool | Literal["auto"] = "auto"
-    """Keep decoded training images in a temporary file while the run lasts, so that each is decoded once. It has as
-    many bytes as the images have pixels, times their channels; `auto` keeps up to 2 GiB, and no more than half of the
-    free space of the folder for temporary files."""
+    """Keep decoded training images in a temporary file during the run, so that each is decoded once. The file has one
+    byte per pixel and channel; `auto` keeps up to 2 GiB, and at most half of the free space of the temporary folder."""

@@ -1,36 +1,36 @@
-"""The section `loss` of a recipe: one loss, or a list of which the sum is taken."""
+"""The section `loss` of a recipe: one loss, or a list of losses to be added."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
 from .section import NAMED, ONE_OR_SEVERAL, NonNegative, Positive, Section, Share
 
-Smoothing = Annotated[Share, Field(description="Share of the target that is spread evenly over all classes.")]
+Smoothing = Annotated[Share, Field(description="Share of the target that is distributed evenly over all classes.")]
 
 
 class _Loss(Section):
     name: str
     weight: Positive = 1.0
-    """Factor in a sum."""
+    """Coefficient in a sum of losses."""
 
 
 class CrossEntropy(_Loss):
-    """Of one class among several, an image's or a pixel's."""
+    """Categorical cross-entropy, per image or per pixel."""
 
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: Smoothing = 0.0
 
 
 class BinaryCrossEntropy(_Loss):
-    """Of each label by itself."""
+    """Binary cross-entropy of each label."""
 
     name: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     label_smoothing: Smoothing = 0.0
 
 
 class Focal(_Loss):
-    """Lin et al.: Focal Loss for Dense Object Detection (arXiv:1708.02002); of classes, or of each label."""
+    """Focal loss of classes, or of each label (Lin et al., arXiv:1708.02002)."""
 
     name: Literal["focal"] = "focal"
     gamma: NonNegative = 2.0
@@ -38,7 +38,7 @@ class Focal(_Loss):
 
 
 class Hinge(_Loss):
-    """Of the margin between the right class and the best other one, or of each label by itself."""
+    """Hinge loss: margin between the correct class and the best other class, or of each label."""
 
     name: Literal["hinge"] = "hinge"
 
@@ -56,29 +56,29 @@ class MAE(_Loss):
 
 
 class Huber(_Loss):
-    """Squared up to `delta`, absolute from there on."""
+    """Huber loss: squared error up to `delta`, absolute error beyond."""
 
     name: Literal["huber"] = "huber"
     delta: Positive = 1.0
 
 
 class Dice(_Loss):
-    """1 - Dice's overlap, mean over the classes or labels (arXiv:1606.04797)."""
+    """1 - Dice coefficient, mean over the classes or labels (arXiv:1606.04797)."""
 
     name: Literal["dice"] = "dice"
 
 
 class Tversky(_Loss):
-    """Dice with `alpha` for what is answered wrongly and `beta` for what is missed (arXiv:1706.05721)."""
+    """Tversky loss: Dice with weight `alpha` for false positives and `beta` for false negatives (arXiv:1706.05721)."""
 
     name: Literal["tversky"] = "tversky"
     alpha: NonNegative = 0.3
     beta: NonNegative = 0.7
 
     @model_validator(mode="after")
-    def _weighs_something(self):
+    def _check_weights(self) -> Self:
         if self.alpha == self.beta == 0:
-            raise ValueError("alpha and beta are both 0; one of them takes more")
+            raise ValueError("alpha and beta are both 0; one of them must be greater")
         return self
 
 

@@ -10,26 +10,26 @@ from .section import NAMED, NonNegative, Positive, Section, Share
 class _Optimizer(Section):
     name: str
     lr: Positive
-    """The highest learning rate; the schedule says how it rises and falls."""
+    """Peak learning rate; `schedule` sets the rate over the run."""
     weight_decay: NonNegative = 1e-2
-    """Decoupled from the gradient (arXiv:1711.05101), whatever the optimizer; norms and biases are spared."""
+    """Weight decay, decoupled from the gradient (arXiv:1711.05101); not applied to normalization and biases."""
     clip_norm: Positive | None = None
-    """Largest norm of the gradient over all weights; a larger gradient is scaled down to it."""
+    """Maximum of the gradient norm over all weights; a larger gradient is scaled down to it."""
     accumulate: PositiveInt = 1
-    """Batches whose mean gradient makes one update."""
+    """Gradient accumulation: batches per update, which uses their mean gradient."""
     ema: Share | None = None
-    """Decay of an exponential moving average of the weights, which is what is validated and kept; 0.999 is usual."""
+    """Decay of an exponential moving average of the weights; the averages are validated and saved. 0.999 is usual."""
 
 
 class SGD(_Optimizer):
-    """Gradient descent."""
+    """Stochastic gradient descent."""
 
     name: Literal["sgd"] = "sgd"
     lr: Positive = 0.05
 
 
 class Momentum(_Optimizer):
-    """Gradient descent with Polyak's heavy ball."""
+    """SGD with momentum (Polyak)."""
 
     name: Literal["momentum"] = "momentum"
     lr: Positive = 0.05
@@ -37,7 +37,7 @@ class Momentum(_Optimizer):
 
 
 class Nesterov(_Optimizer):
-    """Gradient descent with Nesterov's momentum."""
+    """SGD with Nesterov momentum."""
 
     name: Literal["nesterov"] = "nesterov"
     lr: Positive = 0.05

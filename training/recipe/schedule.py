@@ -1,4 +1,4 @@
-"""The section `schedule` of a recipe: the learning rate over the run, as a share of `optimizer.lr`."""
+"""The section `schedule` of a recipe: the learning rate over the run, relative to `optimizer.lr`."""
 
 from typing import Annotated, Literal
 
@@ -10,64 +10,64 @@ from .section import NAMED, NonNegative, Positive, Section, Share
 class _Schedule(Section):
     name: str
     warmup_epochs: NonNegative = 1.0
-    """Epochs over which the learning rate rises from zero; half of the run at most."""
+    """Epochs of linear warmup from 0; at most half of the run."""
 
 
 class Constant(_Schedule):
-    """Stays."""
+    """Constant learning rate."""
 
     name: Literal["constant"] = "constant"
 
 
 class Step(_Schedule):
-    """Falls by `factor` at each of the `milestones`."""
+    """Multiplied by `factor` at each of the `milestones`."""
 
     name: Literal["step"] = "step"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
-    """Shares of the run."""
+    """Positions in the run, from 0 to 1."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
     @field_validator("milestones")
     @classmethod
-    def _rise(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
+    def _check_increasing(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
         if list(milestones) != sorted(set(milestones)):
-            raise ValueError(f"they must rise (got {list(milestones)})")
+            raise ValueError(f"must be increasing (got {list(milestones)})")
         return milestones
 
 
 class Exponential(_Schedule):
-    """Falls by the same factor in every step, to `final` of the highest."""
+    """Exponential decay to the share `final` of the peak."""
 
     name: Literal["exponential"] = "exponential"
     final: Annotated[float, Field(gt=0, lt=1)] = 0.01
 
 
 class Cosine(_Schedule):
-    """Falls on half a cosine, to `final` of the highest (arXiv:1608.03983, without restarts)."""
+    """Cosine decay to the share `final` of the peak (arXiv:1608.03983, without restarts)."""
 
     name: Literal["cosine"] = "cosine"
     final: Share = 0.0
 
 
 class OneCycle(Section):
-    """Rises on a cosine over the first `rise` of the run, then falls on one (arXiv:1708.07120)."""
+    """One cycle: rises on a cosine over the share `rise` of the run, then falls on one (arXiv:1708.07120)."""
 
     name: Literal["one_cycle"] = "one_cycle"
     rise: Annotated[float, Field(gt=0, lt=1)] = 0.3
     start: Annotated[float, Field(gt=0, le=1)] = 0.04
-    """Of the highest, at the beginning."""
+    """Initial learning rate, as a share of the peak."""
     final: Share = 4e-6
-    """Of the highest, at the end."""
+    """Final learning rate, as a share of the peak."""
 
 
 class Plateau(_Schedule):
-    """Falls by `factor` after `patience` epochs without a better validation loss."""
+    """Multiplied by `factor` after `patience` epochs without a better validation loss."""
 
     name: Literal["plateau"] = "plateau"
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
     patience: PositiveInt = 5
     lowest: Positive = 1e-3
-    """Of the highest: it falls no further."""
+    """Minimum learning rate, as a share of the peak."""
 
 
 Schedule = Annotated[Constant | Step | Exponential | Cosine | OneCycle | Plateau, Field(discriminator="name"), NAMED]

@@ -1,8 +1,12 @@
-"""What the sections of a recipe have in common."""
+"""Base class of the sections of a recipe, their common field types, and reading them from YAML files."""
 
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
+
+from ...core.errors import InputError
 
 
 class Section(BaseModel):
@@ -12,35 +16,54 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, fields: Any) -> Any:
-        """Python takes true for 1."""
+    def _reject_bool_as_number(cls, fields: Any) -> Any:
+        """Raise an error for `true` where a number is expected; in Python `True` is the integer 1."""
         for name, value in fields.items() if isinstance(fields, dict) else ():
             annotation = cls.model_fields[name].annotation if name in cls.model_fields else bool
             if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
-                raise ValueError(f"{name} takes no true or false (got {str(value).lower()})")
+                raise ValueError(f"{name} cannot be true or false (got {str(value).lower()})")
         return fields
 
-    def given(self) -> dict[str, Any]:
-        """What was said explicitly, besides defaults; and the names by which sections were chosen."""
-        fields = [name for name in type(self).model_fields if name == "name" or name in self.model_fields_set]
-        return {name: _given(getattr(self, name)) for name in fields}
+    def explicit_fields(self) -> dict[str, Any]:
+        """Return the fields that were set explicitly, without defaults, and the `name` of every section."""
+        names = [name for name in type(self).model_fields if name == "name" or name in self.model_fields_set]
+        return {name: _explicit(getattr(self, name)) for name in names}
 
 
-def _given(value: Any) -> Any:
+def read_yaml_fields(path: str | Path, kind: str) -> dict[str, Any]:
+    """Return the fields of a YAML file.
+
+    Args:
+        path: The file.
+        kind: What the file should contain, such as "recipe", for error messages.
+
+    Raises:
+        InputError: There is no such file, or it is not a YAML mapping.
+    """
+    try:
+        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as a {kind}: {error}.") from error
+    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
+        raise InputError(f"{path} is not a {kind}: a {kind} consists of `field: value` lines.")
+    return fields
+
+
+def _explicit(value: Any) -> Any:
     if isinstance(value, Section):
-        return value.given()
-    return [_given(part) for part in value] if isinstance(value, tuple) else value
+        return value.explicit_fields()
+    return [_explicit(part) for part in value] if isinstance(value, tuple) else value
 
 
-def _named(value: Any) -> Any:
+def _from_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-NAMED = BeforeValidator(_named)
-"""Lets a section that is chosen by `name` be given as the name alone."""
+NAMED = BeforeValidator(_from_name)
+"""Accepts the `name` alone for a section that is selected by its name."""
 ONE_OR_SEVERAL = Discriminator(lambda value: "several" if isinstance(value, list | tuple) else "one")
-"""Tells a list from what else it may be, by the tags `one` and `several`."""
+"""Distinguishes a list from a single value, by the tags `one` and `several`."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-"""0 or more and less than 1."""
+"""A number from 0 up to, but not including, 1."""

@@ -1,1 +1,1 @@
-"""Adapting a pretrained model to other data."""
+"""Transfer learning: adapting a pretrained model to new data."""

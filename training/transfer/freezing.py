@@ -1,8 +1,8 @@
-"""What of a model trains: freezing it by endpoint, and a report by stage."""
+"""Freezing a model up to an endpoint, and a report of what is trainable by stage."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,22 +13,24 @@ from rich.table import Table
 
 from ...layers import PixelNormalization
 from ...zoo.endpoints import feature_extractor
-from ..engine.optimizers import learning_rate_of
-from .stages import Stage, stages_of
+from ..engine.layer_settings import OriginalSettings, preserve_settings
+from ..engine.optimizers import current_learning_rate
+from .model_stages import Stage, stages_of
 
-LEFT_OF_THE_START = 0.01
-"""Weight that BatchNorm's statistics of before are to have at the end of a phase that updates them."""
+REMAINING_WEIGHT = 0.01
+"""Weight of the initial BatchNormalization statistics at the end of a phase that updates them."""
 
 
 def freeze(model: keras.Model, *, up_to: str) -> None:
-    """Freezes the layers that an endpoint's map is computed from, the endpoint's own too, and unfreezes the rest.
+    """Freeze all layers up to an endpoint, including the layer of the endpoint, and unfreeze the others.
 
-    A frozen BatchNorm runs in inference mode while the model trains; `model(x, training=False)` in another model would
-    not do that, since Keras overrules it when that one is trained. Compile the model after it.
+    A frozen BatchNormalization runs in inference mode while the model trains. Calling `model(x, training=False)` inside
+    another model does not achieve that, because Keras overrides the argument when the outer model is trained. Compile
+    the model after freezing.
 
     Args:
         model: A model of the zoo.
-        up_to: Name of an endpoint of its card, such as `"stage3"`.
+        up_to: Name of an endpoint in its model card, such as `"stage3"`.
 
     Raises:
         InputError: There is no such endpoint.
@@ -39,7 +41,7 @@ def freeze(model: keras.Model, *, up_to: str) -> None:
 
 
 def freeze_stages(stages: Iterable[Stage]) -> None:
-    """Freezes all layers of `stages`."""
+    """Freeze all layers of `stages`."""
     for stage in stages:
         for layer in stage.layers:
             layer.trainable = False
@@ -47,32 +49,33 @@ def freeze_stages(stages: Iterable[Stage]) -> None:
 
 @dataclass(frozen=True)
 class StageReport:
-    """What of a stage trains."""
+    """What is trainable in a stage."""
 
     stage: str
     parameters: int
-    """All, with BatchNorm's statistics, without the constants of the pixels' normalisation."""
+    """All parameters, including BatchNormalization statistics, without the constants of the pixel normalization."""
     trainable: int
-    """Parameters that the optimizer changes."""
+    """Parameters that the optimizer updates."""
     batch_norms: int
+    """BatchNormalization layers."""
     updating: int
-    """BatchNorms whose statistics move in training."""
+    """BatchNormalization layers whose statistics are updated in training."""
     learning_rate: float | None
-    """Of the next step, or the highest of a phase of fine-tuning; None where nothing trains or nothing is compiled."""
+    """Rate of the next step, or the peak of a fine-tuning phase; None if nothing is trainable or compiled."""
 
 
 @dataclass(frozen=True)
 class TrainableReport:
-    """What of a model trains, by stage from the image to the heads. Printed with `rich` it is a table."""
+    """What is trainable in a model, by stage from the image to the heads; a table when printed with `rich`."""
 
     stages: tuple[StageReport, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain numbers, for JSON."""
+        """Return the report as values for JSON."""
         return {"stages": [asdict(stage) for stage in self.stages]}
 
     def __rich__(self) -> Table:
-        """One row a stage."""
+        """Return a table with a row per stage."""
         table = Table(box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
         table.add_column("stage", no_wrap=True)
         for name in ("parameters", "trainable", "BatchNorms", "updating", "learning rate"):
@@ -85,28 +88,30 @@ class TrainableReport:
 
 
 def trainable_report(model: keras.Model) -> TrainableReport:
-    """What of a model of the zoo trains as it stands, by stage: parameters, BatchNorms, and learning rate if compiled.
+    """Return what is trainable in a model of the zoo, by stage: parameters, BatchNormalization, learning rates.
+
+    Learning rates are those of the next step; None if the model is not compiled.
 
     Raises:
-        InputError: The model is none of the zoo, is written out flat, or has no head.
+        InputError: The model is not from the zoo, is flattened, or has no head of the zoo.
     """
     optimizer = model.optimizer if model.compiled else None
 
     def rate(stage: Stage) -> float | None:
         variables = trainable_variables(stage)
-        return learning_rate_of(optimizer, variables[0]) if optimizer and variables else None
+        return current_learning_rate(optimizer, variables[0]) if optimizer and variables else None
 
     return report(model, rate)
 
 
 def report(model: keras.Model, rate: Callable[[Stage], float | None]) -> TrainableReport:
-    """The report with the learning rates that `rate` gives; stages without parameters are left out."""
+    """Return the report with the learning rates that `rate` returns, without stages that have no parameters."""
     rows = (_row(stage, rate) for stage in stages_of(model))
     return TrainableReport(tuple(row for row in rows if row.parameters))
 
 
 def show_report(report: TrainableReport, title: str, *, quiet: bool) -> None:
-    """Prints the table on standard error."""
+    """Print the table on standard error."""
     table = report.__rich__()
     table.title = title
     Console(stderr=True, quiet=quiet).print(table)
@@ -126,55 +131,30 @@ def _row(stage: Stage, rate: Callable[[Stage], float | None]) -> StageReport:
 
 
 def trainable_variables(stage: Stage) -> list[keras.Variable]:
-    """The weights of a stage that train."""
+    """Return the trainable weights of a stage."""
     return [v for layer in stage.layers for v in layer.trainable_variables]
 
 
 def batch_norms(layers: Iterable[keras.Layer]) -> list[keras.layers.BatchNormalization]:
-    """All BatchNorms among `layers` and inside them."""
+    """Return all BatchNormalization layers among `layers` and inside them."""
     parts = (part for layer in layers for part in layer._flatten_layers())
     return [part for part in parts if isinstance(part, keras.layers.BatchNormalization)]
 
 
 def momentum_for(norm: keras.layers.BatchNormalization, steps: int) -> float:
-    """The momentum of moving statistics at which `steps` batches leave 1 % of what they were: `0.01 ** (1 / steps)`.
+    """Return a momentum at which the initial statistics have a weight of 1 % after `steps` batches.
 
-    Statistics with the usual 0.99 are half those of before after 69 steps, which in a short run is all of it. Where a
-    layer's own momentum is lower already, it is kept.
+    That is `0.01 ** (1 / steps)`, or the layer's own momentum if it is lower. With the usual 0.99 the initial
+    statistics still have half of the weight after 69 steps, which is all that a short run has.
     """
-    return min(norm.momentum, LEFT_OF_THE_START ** (1 / steps))
+    return min(norm.momentum, REMAINING_WEIGHT ** (1 / steps))
 
 
-Settings = list[tuple[keras.Layer, str, Any]]
-"""Layer, attribute and value."""
+def preserve_trainability(model: keras.Model) -> AbstractContextManager[OriginalSettings]:
+    """Restore at the end of the block which layers of `model` are frozen, and the momenta of its BatchNormalization.
 
-
-@contextmanager
-def settings_of(model: keras.Model) -> Iterator[Callable[[], AbstractContextManager]]:
-    """Puts back at the end which layers of `model` are frozen, and the momenta of its BatchNorms.
-
-    Gives a context in which they are so too, for saving the model in the meantime.
+    Yields a context manager factory under which they have their original values, for saving the model meanwhile.
     """
-    # Parents come before their parts, as they must: what is set on a layer is set on all in it.
     layers = model._flatten_layers(include_self=False)
-    given: Settings = [(layer, "trainable", layer.trainable) for layer in layers]
-    given += [(norm, "momentum", norm.momentum) for norm in batch_norms(model.layers)]
-    try:
-        yield lambda: _set_for_now(given)
-    finally:
-        _set(given)
-
-
-@contextmanager
-def _set_for_now(settings: Settings) -> Iterator[None]:
-    now = [(layer, attribute, getattr(layer, attribute)) for layer, attribute, _ in settings]
-    _set(settings)
-    try:
-        yield
-    finally:
-        _set(now)
-
-
-def _set(settings: Settings) -> None:
-    for layer, attribute, value in settings:
-        setattr(layer, attribute, value)
+    momenta = [(norm, "momentum") for norm in batch_norms(model.layers)]
+    return preserve_settings([*((layer, "trainable") for layer in layers), *momenta])

@@ -1,4 +1,4 @@
-"""Logistic regression on the features of a frozen model, put into its head."""
+"""Linear probe: logistic regression on the features of a frozen model, assigned to its head."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,21 +13,21 @@ from ..engine.fit import Phase
 from ..engine.history import History
 from ..engine.run_directory import RunDirectory
 from ..recipe.recipe import FineTuneRecipe
-from .freezing import freeze_stages, report, settings_of, show_report
+from .freezing import freeze_stages, preserve_trainability, report, show_report
 from .frozen_trunk import cached_features, split_at_frozen
-from .stages import stages_of
+from .model_stages import stages_of
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
 STRENGTHS = np.logspace(1, -6, 15)
-"""Of the L2 penalty, from strong to weak: the loss is mean cross-entropy + strength / 2 * |kernel|^2, in units of the
-features' standard deviations."""
+"""Strengths of the L2 penalty, from strong to weak: the loss is mean cross-entropy + strength / 2 * |kernel|^2 on
+standardized features."""
 
 
 class Features(NamedTuple):
-    """Of one split."""
+    """Features and labels of a split."""
 
     vectors: np.ndarray
     """`(count, features)`."""
@@ -36,7 +36,7 @@ class Features(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """What one strength led to."""
+    """Metrics and coefficients at one strength of the penalty."""
 
     metrics: dict[str, float]
     kernel: np.ndarray
@@ -46,13 +46,15 @@ class Probe(NamedTuple):
 
 
 def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *, verbose: bool) -> Phase:
-    """The phase that fits the head on frozen features with each of `STRENGTHS`, an epoch of the history each.
+    """Return the phase that fits the head on frozen features with each of `STRENGTHS`, an epoch of the history each.
 
-    The head's dense layer gets the coefficients of least validation loss, so that the model answers what scikit-learn's
-    classifier answers. The search takes little beside the features: one that was interrupted begins anew.
+    The dense layer of the head gets the coefficients with the least validation loss, so that the model has the
+    probabilities of scikit-learn's classifier. The search is fast compared with the features: an interrupted one starts
+    over.
 
     Raises:
-        InputError: The model's head is not a classification by one dense layer, or the recipe asks for another loss.
+        InputError: The model's head is not a classification by a dense layer, or the recipe sets an option that
+            logistic regression does not have.
     """
     *frozen, (_, heads, _) = stages_of(model)
     if len(heads) != 1 or not isinstance(heads[0], ClassificationHead) or heads[0].score_map:
@@ -63,14 +65,14 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
         )
     if not heads[0].trainable_weights:
         raise InputError(f"{model.name}: nothing is left to train; its head is frozen.")
-    _check_is_plain(recipe)
-    with settings_of(model):
+    _check_recipe(recipe)
+    with preserve_trainability(model):
         freeze_stages(frozen)
-        trains = report(model, lambda stage: None)
+        trainable = report(model, lambda stage: None)
 
     def train(run: RunDirectory, history: History) -> None:
-        show_report(trains, f"{model.name}, linear probe", quiet=not verbose)
-        with settings_of(model):
+        show_report(trainable, f"{model.name}, linear probe", quiet=not verbose)
+        with preserve_trainability(model):
             freeze_stages(frozen)
             trunk, tail = split_at_frozen(model)
             with cached_features(trunk, data, run.path, batch_size=recipe.batch_size, quiet=not verbose) as features:
@@ -81,7 +83,7 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
         heads[0].dense.bias.assign(best.bias)
         run.save_checkpoint(model, tail, history, is_best=True)
 
-    return Phase(len(STRENGTHS), train, {"name": "linear probe"} | trains.to_dict())
+    return Phase(len(STRENGTHS), train, {"name": "linear probe"} | trainable.to_dict())
 
 
 def _vectors(split: ImageSplit) -> Features:
@@ -89,8 +91,8 @@ def _vectors(split: ImageSplit) -> Features:
     return Features(vectors.astype("float64"), labels)
 
 
-def _check_is_plain(recipe: FineTuneRecipe) -> None:
-    asked = {
+def _check_recipe(recipe: FineTuneRecipe) -> None:
+    is_set = {
         "loss": recipe.loss is not None,
         "l1": recipe.l1,
         "l2": recipe.l2,
@@ -98,8 +100,10 @@ def _check_is_plain(recipe: FineTuneRecipe) -> None:
         "data.class_weights": recipe.data.class_weights != "none",
         "data.sampling": recipe.data.sampling != "none",
     }
-    if wrong := [name for name, is_asked in asked.items() if is_asked]:
-        raise InputError(f"mode 'linear_probe' is plain logistic regression; it takes no {' and no '.join(wrong)}.")
+    if unsupported := [name for name, value in is_set.items() if value]:
+        raise InputError(
+            f"mode 'linear_probe' is plain logistic regression; it does not support {' or '.join(unsupported)}."
+        )
 
 
 def _search(train: Features, validation: Features) -> Iterator[Probe]:
@@ -110,7 +114,7 @@ def _search(train: Features, validation: Features) -> Iterator[Probe]:
     train, validation = (part._replace(vectors=scaler.transform(part.vectors)) for part in (train, validation))
     classifier = LogisticRegression(max_iter=1000, warm_start=True)
     for strength in STRENGTHS:
-        # scikit-learn's C is the weight of the summed losses against half the squared norm.
+        # scikit-learn's C is the weight of the summed losses relative to half the squared norm.
         classifier.set_params(C=1 / (strength * len(train.labels))).fit(*train)
         metrics = {"l2": float(strength), **_measure(classifier, train)}
         metrics |= {f"val_{name}": value for name, value in _measure(classifier, validation).items()}
@@ -125,9 +129,9 @@ def _measure(classifier: "LogisticRegression", features: Features) -> dict[str, 
 
 
 def _kernel_and_bias(classifier: "LogisticRegression", scaler: "StandardScaler") -> tuple[np.ndarray, np.ndarray]:
-    """Of a dense layer with a softmax that answers, to raw features, what the classifier answers to scaled ones."""
+    """Return the weights of a dense layer whose softmax on raw features is the classifier's on standardized ones."""
     coefficients, intercepts = classifier.coef_, classifier.intercept_
-    if len(classifier.classes_) == 2:  # scikit-learn keeps the difference of the two scores
+    if len(classifier.classes_) == 2:  # scikit-learn stores the difference of the two scores
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
     kernel = (coefficients / scaler.scale_).T

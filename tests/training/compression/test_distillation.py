@@ -11,7 +11,7 @@ from scipy.special import expit, log_softmax, softmax
 
 from pocketzoo import layers, training, zoo
 from pocketzoo.training.compression.distillation import ATTENTION, attention_distance, logits_of, make_lesson
-from pocketzoo.training.engine.callbacks.recorder import Recorder
+from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 
 BRIEF = training.Recipe(epochs=2, batch_size=40)
 
@@ -162,16 +162,16 @@ def test_interrupted_run_resumes_to_the_very_same_weights(small_digits, tmp_path
     teacher, how = lenet(0), {"features": "stage1", "temperature": 2.0, "verbose": False}
     recipe = BRIEF.changed(epochs=3, optimizer={"ema": 0.9})
     whole = training.distill(lenet(1, dropout=0.3), teacher, small_digits, recipe, **how)
-    keep = Recorder.on_epoch_end
+    keep = RunRecorder.on_epoch_end
 
     def stop_after_one(self, epoch, logs=None):
         keep(self, epoch, logs)
         raise StoppedHereError
 
-    monkeypatch.setattr(Recorder, "on_epoch_end", stop_after_one)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", stop_after_one)
     with pytest.raises(StoppedHereError):
         training.distill(lenet(1, dropout=0.3), teacher, small_digits, recipe, run_dir=tmp_path, **how)
-    monkeypatch.setattr(Recorder, "on_epoch_end", keep)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", keep)
     with pytest.raises(zoo.InputError, match=r"belongs to another run: teacher was 'lenet5 \w+', is 'lenet5"):
         training.distill(lenet(1, dropout=0.3), lenet(2), small_digits, recipe, run_dir=tmp_path, resume=True, **how)
     resumed = training.distill(
@@ -219,5 +219,5 @@ def test_teachers_that_do_not_fit_are_refused(small_digits):
         training.distill(student, zoo.flatten_model(student), small_digits, BRIEF, verbose=False)
     with pytest.raises(zoo.InputError, match="the teacher: lenet5 answers 3 classes, but digits has 10"):
         training.distill(student, lenet(0, classes=3), small_digits, BRIEF, verbose=False)
-    with pytest.raises(zoo.InputError, match="recipe is a FineTuneRecipe; distill takes a Recipe"):
+    with pytest.raises(zoo.InputError, match="recipe is a FineTuneRecipe; distill requires a Recipe"):
         training.distill(student, lenet(0), small_digits, training.FineTuneRecipe(), verbose=False)

@@ -14,7 +14,7 @@ from pocketzoo.training.compression.weights.mask_schedule import Timetable
         ({"target": 1.0}, "target: must be less than 1 .got 1.0."),
         ({"target": -0.1}, "target: must be greater than or equal to 0"),
         ({"target": float("nan")}, "target"),
-        ({"target": True}, "target takes no true or false"),
+        ({"target": True}, "target cannot be true or false"),
         ({"pattern": "block:0x4"}, "pattern: must be element, block:HxW .* .got 'block:0x4'."),
         ({"pattern": "4:2"}, "got '4:2'"),
         ({"pattern": "0:4"}, "got '0:4'"),

@@ -8,7 +8,7 @@ import pytest
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.images import ArrayImages
-from pocketzoo.training.engine.callbacks.recorder import Recorder
+from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 from pocketzoo.training.engine.run_directory import RunDirectory
 
 SETTINGS = {"of": "a test"}
@@ -23,15 +23,15 @@ def stop_at(monkeypatch):
     """Makes training raise after a batch of an epoch, both counted from 1."""
 
     def stop(epoch: int, step: int) -> None:
-        keep = Recorder.on_train_batch_end
+        keep = RunRecorder.on_train_batch_end
 
         def on_train_batch_end(self, batch, logs=None):
             keep(self, batch, logs)
             if (len(self._history) + 1, self._done_before + batch + 1) == (epoch, step):
-                monkeypatch.setattr(Recorder, "on_train_batch_end", keep)
+                monkeypatch.setattr(RunRecorder, "on_train_batch_end", keep)
                 raise StoppedHereError
 
-        monkeypatch.setattr(Recorder, "on_train_batch_end", on_train_batch_end)
+        monkeypatch.setattr(RunRecorder, "on_train_batch_end", on_train_batch_end)
 
     return stop
 
@@ -164,7 +164,7 @@ def test_full_disk_within_an_epoch_says_what_could_not_be_kept_and_what_is_left(
         save(self, model, network, history, **options)
 
     monkeypatch.setattr(RunDirectory, "save_checkpoint", full)
-    message = r"step 5 of epoch 2 cannot be kept in .*: No space left on device. Last good checkpoint: .*-00001\."
+    message = r"step 5 of epoch 2 cannot be saved in .*: No space left on device. Last good checkpoint: .*-00001\."
     with pytest.raises(zoo.InputError, match=message):
         training.fit(net(), small_digits, recipe, run_dir=tmp_path / "run", verbose=False)
 
@@ -173,8 +173,8 @@ def test_full_disk_within_an_epoch_says_what_could_not_be_kept_and_what_is_left(
     ("recipe", "message"),
     [
         ({"batch_size": 121}, "batch_size is 121, but digits has 120 images to train on"),
-        ({"folds": 3}, "folds is 3; training.cross_validate trains by folds"),
-        ({"tensorboard": True}, "tensorboard takes a run_dir"),
+        ({"folds": 3}, "folds is 3, but this trains a single model; training.cross_validate and"),
+        ({"tensorboard": True}, "tensorboard requires run_dir"),
     ],
 )
 def test_recipes_that_a_run_cannot_follow_are_refused_before_it_starts(small_digits, recipe, message):

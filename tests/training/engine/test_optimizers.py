@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 
 from pocketzoo import training
-from pocketzoo.training.engine.ema import averaged_weights
+from pocketzoo.training.engine.callbacks.ema import averaged_weights
 from pocketzoo.training.engine.optimizers import (
-    KINDS,
-    RateGroup,
-    innermost,
+    OPTIMIZERS,
+    ParameterGroup,
+    current_learning_rate,
     is_kernel,
-    learning_rate_of,
     make_optimizer,
+    unwrap_optimizer,
 )
 
 CONSTANT = {"name": "constant", "warmup_epochs": 0}
@@ -47,11 +47,11 @@ def noise(variables, count: int) -> list[list]:
     return [[keras.ops.convert_to_tensor(random.normal(size=v.shape), "float32") for v in variables]] * count
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizer_makes_the_steps_of_keras_own(name):
     ours, theirs = weights(1.0, -2.0), weights(1.0, -2.0)
     how = recipe(name=name, **OWN.get(name, {}))
-    made, own = make_optimizer(how, 10, [RateGroup(0.01, ours)]), KERAS[name](0.01)
+    made, own = make_optimizer(how, 10, [ParameterGroup(0.01, ours)]), KERAS[name](0.01)
     for step in noise(ours, 4):
         made.apply(step, ours)
         own.apply(step, theirs)
@@ -59,10 +59,10 @@ def test_optimizer_makes_the_steps_of_keras_own(name):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_optimizer_decays_kernels_decoupled_and_spares_the_rest(name):
     kernel, bias = keras.Variable(np.full((2, 2), 3.0)), keras.Variable(np.full((2,), 3.0))
-    made = make_optimizer(recipe(name=name, weight_decay=0.1), 10, [RateGroup(0.5, [kernel, bias])])
+    made = make_optimizer(recipe(name=name, weight_decay=0.1), 10, [ParameterGroup(0.5, [kernel, bias])])
     made.apply(gradients([kernel, bias], 0.0, 0.0), [kernel, bias])
     assert kernel.numpy() == pytest.approx(3.0 - 3.0 * 0.1 * 0.5)
     assert bias.numpy() == pytest.approx(3.0)
@@ -70,7 +70,7 @@ def test_each_optimizer_decays_kernels_decoupled_and_spares_the_rest(name):
 
 def test_gradient_is_clipped_by_its_norm_over_all_groups():
     fast, slow = weights(0.0, 0.0)
-    made = make_optimizer(recipe(clip_norm=1.0), 10, [RateGroup(1.0, [fast]), RateGroup(0.1, [slow])])
+    made = make_optimizer(recipe(clip_norm=1.0), 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
     made.apply(gradients([fast, slow], 3.0, 4.0), [fast, slow])  # the norm is (4 * 9 + 4 * 16) ** 0.5 = 10
     assert fast.numpy() == pytest.approx(-0.3)
     assert slow.numpy() == pytest.approx(-0.04)
@@ -79,7 +79,7 @@ def test_gradient_is_clipped_by_its_norm_over_all_groups():
 def test_accumulated_batches_make_one_update_by_their_mean_gradient_which_is_clipped_then():
     fast, slow = weights(0.0, 0.0)
     how = recipe(name="momentum", accumulate=2, clip_norm=1.0)
-    made = make_optimizer(how, 10, [RateGroup(1.0, [fast]), RateGroup(0.1, [slow])])
+    made = make_optimizer(how, 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
     made.apply(gradients([fast, slow], 10.0, 10.0), [fast, slow])
     assert not fast.numpy().any()
     made.apply(gradients([fast, slow], -4.0, -2.0), [fast, slow])  # means 3 and 4
@@ -91,7 +91,7 @@ def test_accumulated_batches_make_one_update_by_their_mean_gradient_which_is_cli
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_average_decays_once_an_update(accumulate):
     (kernel,) = weights(0.0)
-    made = make_optimizer(recipe(ema=0.8, accumulate=accumulate), 10, [RateGroup(1.0, [kernel])])
+    made = make_optimizer(recipe(ema=0.8, accumulate=accumulate), 10, [ParameterGroup(1.0, [kernel])])
     for _ in range(3 * accumulate):
         made.apply(gradients([kernel], -1.0), [kernel])
     assert kernel.numpy() == pytest.approx(3.0)
@@ -103,30 +103,33 @@ def test_average_decays_once_an_update(accumulate):
 
 def test_penalties_are_of_the_kernels_and_come_before_the_clipping():
     kernel, bias = keras.Variable(np.full((2, 2), -3.0, "float32")), keras.Variable(np.full((2,), -3.0, "float32"))
-    made = make_optimizer(recipe(l1=0.5, l2=0.1), 10, [RateGroup(1.0, [kernel, bias])])
+    made = make_optimizer(recipe(l1=0.5, l2=0.1), 10, [ParameterGroup(1.0, [kernel, bias])])
     made.apply(gradients([kernel, bias], 1.0, 1.0), [kernel, bias])
     assert kernel.numpy() == pytest.approx(-3.0 - (1.0 - 0.5 - 2 * 0.1 * 3.0))
     assert bias.numpy() == pytest.approx(-4.0)
     (clipped,) = weights(-3.0)
-    made = make_optimizer(recipe(l1=100.0, clip_norm=1.0), 10, [RateGroup(1.0, [clipped])])
+    made = make_optimizer(recipe(l1=100.0, clip_norm=1.0), 10, [ParameterGroup(1.0, [clipped])])
     made.apply(gradients([clipped], 0.0), [clipped])
     assert clipped.numpy() == pytest.approx(-3.0 + 0.5)
 
 
 def test_learning_rate_of_a_weight_is_that_of_its_group_inside_loss_scaling_too():
     fast, slow = weights(0.0, 0.0)
-    made = make_optimizer(recipe(), 10, [RateGroup(1.0, [fast]), RateGroup(0.1, [slow])])
+    made = make_optimizer(recipe(), 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
     scaled = keras.optimizers.LossScaleOptimizer(made)
-    assert innermost(scaled) is innermost(made) is made
-    assert [learning_rate_of(scaled, v) for v in (fast, slow)] == pytest.approx([1.0, 0.1])
-    assert learning_rate_of(keras.optimizers.SGD(0.3), fast) == pytest.approx(0.3)
+    assert unwrap_optimizer(scaled) is unwrap_optimizer(made) is made
+    assert [current_learning_rate(scaled, v) for v in (fast, slow)] == pytest.approx([1.0, 0.1])
+    assert current_learning_rate(keras.optimizers.SGD(0.3), fast) == pytest.approx(0.3)
 
 
 def small_net(**optimizer) -> keras.Model:
     keras.utils.set_random_seed(0)
     image = keras.Input((4,))
     net = keras.Model(image, keras.layers.Dense(2)(keras.layers.Dense(3, activation="relu")(image)))
-    groups = [RateGroup(0.1, net.layers[2].trainable_variables), RateGroup(0.05, net.layers[1].trainable_variables)]
+    groups = [
+        ParameterGroup(0.1, net.layers[2].trainable_variables),
+        ParameterGroup(0.05, net.layers[1].trainable_variables),
+    ]
     net.compile(make_optimizer(recipe(**optimizer), 10, groups), "mse")
     return net
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import training
+from pocketzoo.training.engine.callbacks.plateau import plateau_factor
 from pocketzoo.training.engine.history import History
-from pocketzoo.training.engine.optimizers import RateGroup, make_optimizer
-from pocketzoo.training.engine.schedules import Lowered, make_schedule, plateau_factor
+from pocketzoo.training.engine.optimizers import ParameterGroup, make_optimizer
+from pocketzoo.training.engine.schedules import AdjustableRate, make_schedule
 from pocketzoo.training.recipe.schedule import Plateau
 
 RUNS = {"epochs": st.integers(1, 50), "steps": st.integers(1, 40), "warmup": st.floats(0, 60)}
@@ -102,7 +103,7 @@ def test_updates_of_accumulated_batches_have_the_rates_of_their_batches():
         schedule={"name": "cosine", "warmup_epochs": 0},
     )
     kernel = keras.Variable(np.zeros((2, 2), "float32"))
-    made = make_optimizer(recipe, 6, [RateGroup(0.1, [kernel])])
+    made = make_optimizer(recipe, 6, [ParameterGroup(0.1, [kernel])])
     schedule, changes = make_schedule(recipe, 6, 0.1), []
     for _ in range(12):
         before = kernel.numpy()
@@ -128,13 +129,13 @@ def test_plateau_lowers_as_keras_own_callback_does(losses, patience):
 
 
 def test_plateau_is_decided_by_the_history_of_the_phase():
-    from pocketzoo.training.engine.compilation import engine_callbacks
+    from pocketzoo.training.engine.epoch_loop import recipe_callbacks
 
     recipe = training.Recipe(schedule={"name": "plateau", "patience": 1, "factor": 0.5, "warmup_epochs": 0})
     model = keras.Sequential([keras.layers.Dense(1)])
-    model.compile(make_optimizer(recipe, 5, [RateGroup(1.0, [])]), "mse")
+    model.compile(make_optimizer(recipe, 5, [ParameterGroup(1.0, [])]), "mse")
     history = History([{"val_loss": 0.1}, {"val_loss": 0.9}, {"val_loss": 0.9}], phases=[0, 1])
-    (callback,) = engine_callbacks(recipe, history)
+    (callback,) = recipe_callbacks(recipe, history)
     callback.set_model(model)
     callback.on_epoch_begin(3)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.5)
@@ -149,7 +150,7 @@ def test_plateau_is_decided_by_the_history_of_the_phase():
 def test_factor_holds_inside_a_compiled_step():
     import tensorflow as tf
 
-    lowered = Lowered(0.1)
+    lowered = AdjustableRate(0.1)
     compiled = tf.function(lambda step: lowered(step))
     assert float(compiled(tf.constant(1))) == pytest.approx(0.1)
     lowered.factor.assign(0.5)

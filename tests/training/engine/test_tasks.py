@@ -9,7 +9,7 @@ import pytest
 
 from pocketzoo import training, zoo
 from pocketzoo.core.outputs import by_name
-from pocketzoo.training.engine.callbacks.recorder import Recorder
+from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 from pocketzoo.training.model_outputs import heads_of
 
 
@@ -128,14 +128,14 @@ class StoppedHereError(Exception):
 def test_run_of_several_outputs_resumes_where_it_was_stopped(digits, tmp_path, monkeypatch):
     data, how = few(asked(digits, SEVERAL)), QUICK.changed(epochs=2)
     whole = training.fit(net(data), data, how, verbose=False)
-    keep = Recorder.on_epoch_end
+    keep = RunRecorder.on_epoch_end
 
     def stop(self, epoch, logs=None):
         keep(self, epoch, logs)
         raise StoppedHereError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_epoch_end", stop)
+        patch.setattr(RunRecorder, "on_epoch_end", stop)
         with pytest.raises(StoppedHereError):
             training.fit(net(data), data, how, run_dir=tmp_path / "run", verbose=False)
     resumed = training.fit(net(data), data, how, run_dir=tmp_path / "run", resume=True, verbose=False)

@@ -7,8 +7,8 @@ from support.transfer import BRIEF, assert_equal, lenet, moved_stages, narrow_re
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.images import ArrayImages
-from pocketzoo.training.engine import epoch_loop as session
-from pocketzoo.training.transfer import tuning_phase
+from pocketzoo.training.engine import epoch_loop
+from pocketzoo.training.transfer import fine_tuning_phase
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_batch_norm_moves_only_where_it_is_to_train(small_digits, batch_norm):
 def test_cached_features_give_the_numbers_of_features_computed_anew(small_digits, monkeypatch):
     recipe = BRIEF.changed(mode="feature_extraction", head_epochs=4)
     cached = training.fine_tune(narrow_resnet(dropout=0.3), small_digits, recipe, verbose=False)
-    monkeypatch.setattr(tuning_phase, "LARGEST_CACHE", 0)
-    monkeypatch.setattr(tuning_phase, "cached_features", None)
+    monkeypatch.setattr(fine_tuning_phase, "LARGEST_CACHE", 0)
+    monkeypatch.setattr(fine_tuning_phase, "cached_features", None)
     anew = training.fine_tune(narrow_resnet(dropout=0.3), small_digits, recipe, verbose=False)
     for first, second in zip(cached.history, anew.history, strict=True):
         assert first == pytest.approx(second, rel=1e-5)
@@ -74,11 +74,11 @@ def test_learning_rates_fall_from_stage_to_stage_towards_the_image(small_digits)
 
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
 def test_each_group_of_weights_is_changed_at_its_own_rate(optimizer):
-    from pocketzoo.training.engine.optimizers import RateGroup, make_optimizer
+    from pocketzoo.training.engine.optimizers import ParameterGroup, make_optimizer
 
     weights = [keras.Variable(np.full((2, 2), 3.0), name=name) for name in ("fast", "slow", "spared")]
     recipe = training.Recipe(optimizer={"name": optimizer, "weight_decay": 0.1}, schedule={"warmup_epochs": 0})
-    groups = [RateGroup(0.1, [weights[0], weights[2]]), RateGroup(0.01, [weights[1]])]
+    groups = [ParameterGroup(0.1, [weights[0], weights[2]]), ParameterGroup(0.01, [weights[1]])]
     made = make_optimizer(recipe, 10, groups, undecayed=[weights[2]])
     made.apply([np.zeros((2, 2), "float32")] * 3, weights)  # so that nothing but the decay moves them
     changes = [3.0 - weight.numpy()[0, 0] for weight in weights]
@@ -175,12 +175,12 @@ def test_same_recipe_gives_the_same_weights(small_digits):
 
 def test_phases_see_the_images_in_different_orders(small_digits, monkeypatch):
     seen = []
-    batches = session.training_batches
+    batches = epoch_loop.training_batches
 
     def note(split, recipe, *, first_epoch, first_step):
         seen.append((first_epoch, recipe.epochs))
         return batches(split, recipe, first_epoch=first_epoch, first_step=first_step)
 
-    monkeypatch.setattr(session, "training_batches", note)
+    monkeypatch.setattr(epoch_loop, "training_batches", note)
     training.fine_tune(lenet(), small_digits, BRIEF.changed(epochs=3), verbose=False)
     assert seen == [(0, 2), (2, 5)]

@@ -4,7 +4,7 @@ import pytest
 from support.transfer import BRIEF, lenet, moved_stages, values, with_tasks
 
 from pocketzoo import training, zoo
-from pocketzoo.training.transfer.stages import stages_of
+from pocketzoo.training.transfer.model_stages import stages_of
 
 
 @pytest.mark.parametrize(

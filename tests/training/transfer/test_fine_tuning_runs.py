@@ -8,7 +8,7 @@ import pytest
 from support.transfer import BRIEF, MODES, assert_equal, lenet, narrow_resnet
 
 from pocketzoo import training, zoo
-from pocketzoo.training.engine.callbacks.recorder import Recorder
+from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 
 BY_STAGES = BRIEF.changed(mode="gradual", epochs=4, unfreeze_from="stage2", l2_sp=0.01, augmentation="light")
 """Epochs 1 and 2 are the head's, 3 and 4 also the neck's, 5 and 6 also those of stage 2."""
@@ -28,7 +28,7 @@ class StoppedHereError(Exception):
 def test_interrupted_run_goes_on_in_its_phase_to_the_very_same_weights(
     small_digits, uninterrupted, tmp_path, monkeypatch, stopped_after
 ):
-    keep = Recorder.on_epoch_end
+    keep = RunRecorder.on_epoch_end
 
     def stop(self, epoch, logs=None):
         keep(self, epoch, logs)
@@ -39,10 +39,10 @@ def test_interrupted_run_goes_on_in_its_phase_to_the_very_same_weights(
         model = lenet(dropout=0.5)
         return training.fine_tune(model, small_digits, BY_STAGES, run_dir=tmp_path, verbose=False, **options)
 
-    monkeypatch.setattr(Recorder, "on_epoch_end", stop)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", stop)
     with pytest.raises(StoppedHereError):
         run()
-    monkeypatch.setattr(Recorder, "on_epoch_end", keep)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", keep)
     resumed = run(resume=True)
     assert resumed.history == uninterrupted.history
     assert resumed.metrics == uninterrupted.metrics

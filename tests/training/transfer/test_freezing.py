@@ -6,7 +6,7 @@ import pytest
 
 from pocketzoo import layers, training, zoo
 from pocketzoo.training.transfer.freezing import momentum_for
-from pocketzoo.training.transfer.stages import stages_of
+from pocketzoo.training.transfer.model_stages import stages_of
 
 NARROW = {"widths": (4, 8, 8), "input_shape": (16, 16, 1)}
 

@@ -10,7 +10,7 @@ from ....core.errors import InputError, unknown
 from ....zoo.fingerprint import weights_sha256
 from ...compatibility import check_fit_together
 from ...data.images import ImageData
-from ...engine.fit import Job, RunResult, run_job, with_precision
+from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
 from ..quantization.detection import check_not_quantized
 from ..weights.layer_selection import kernel_of, prunable_layers
@@ -64,7 +64,7 @@ def cluster(
             in `fit`.
     """
     recipe = recipe_for("cluster", recipe, DEFAULT_RECIPE)
-    recipe = with_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
+    recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     least = 3 if keep_zeros else 2
     if not least <= clusters <= 256:
         raise InputError(f"clusters is {clusters}; it takes {least} to 256.")

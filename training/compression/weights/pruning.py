@@ -10,7 +10,7 @@ import numpy as np
 from ....core.errors import InputError
 from ...data.images import ImageData
 from ...data.pipeline import steps_per_epoch
-from ...engine.fit import Job, RunResult, run_job, with_precision
+from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
 from ..quantization.detection import check_not_quantized
 from .layer_selection import kernels_of, select_layers
@@ -67,7 +67,7 @@ def prune(
         raise InputError(f"initializer is {recipe.initializer!r}; pruning goes on from trained weights.")
     how = sparsity if isinstance(sparsity, Sparsity) else Sparsity(target=sparsity)
     if frequency is not None:
-        how = Sparsity(**how.given() | {"frequency": frequency})
+        how = Sparsity(**how.explicit_fields() | {"frequency": frequency})
     check_not_quantized(model, "pruned")
     targets = select_layers(model, how)
     kernels = kernels_of(model, targets)
@@ -77,7 +77,7 @@ def prune(
     callback = PruningCallback(kernels, list(targets.values()), how, times, last_epoch=last_epoch)
     job = Job(
         title=f"Pruning {model.name}",
-        recipe=with_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose),
+        recipe=resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose),
         settings={"verb": "prune", "sparsity": how.model_dump(mode="json")},
         callbacks=[callback],
         first_eligible=last_epoch,

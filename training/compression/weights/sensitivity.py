@@ -105,7 +105,9 @@ def sensitivity(
     targets = equal_rise(levels, rises, weights, how.target)
     rows = zip(names, weights.tolist(), figures, targets.tolist(), strict=True)
     layers = tuple(LayerSensitivity(*row) for row in rows)
-    proposal = Sparsity(**how.given() | {"scope": "layer", "layers": dict(zip(names, targets.tolist(), strict=True))})
+    proposal = Sparsity(
+        **how.explicit_fields() | {"scope": "layer", "layers": dict(zip(names, targets.tolist(), strict=True))}
+    )
     return Sensitivity(levels, dense, layers, len(split), proposal)
 
 

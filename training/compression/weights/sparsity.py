@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from ....core.errors import InputError
-from ...recipe.mistakes import sentences
 from ...recipe.section import Section, Share
+from ...recipe.validation_errors import describe_errors
 
 BLOCK = re.compile(r"block:(\d+)x(\d+)")
 M_BY_N = re.compile(r"(\d+):(\d+)")
@@ -55,7 +55,7 @@ class Sparsity(Section):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise InputError(f"sparsity: {sentences(error, type(self))}.") from error
+            raise InputError(f"sparsity: {describe_errors(error, type(self))}.") from error
 
     @property
     def block(self) -> tuple[int, int] | None:

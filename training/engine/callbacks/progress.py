@@ -1,6 +1,8 @@
-"""How far a run is."""
+"""Progress of a run on standard error."""
 
 import time
+from types import TracebackType
+from typing import Any, Self
 
 import keras
 from rich.console import Console
@@ -8,21 +10,21 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """Shows epochs, throughput, the time that is left and metrics on standard error: a bar on a terminal, else lines.
+    """Shows epochs, throughput, remaining time and metrics on standard error: a bar on a terminal, otherwise lines.
 
     Args:
-        title: What is being done.
-        epochs: Of the whole phase.
-        steps: Batches in an epoch.
-        done: Batches that were done before.
-        images: Images in an epoch.
+        title: Title of the run.
+        epochs: Epochs of the phase.
+        steps: Batches per epoch.
+        done: Batches of the phase that were done before.
+        images: Images per epoch.
         quiet: Show nothing.
     """
 
     def __init__(self, title: str, *, epochs: int, steps: int, done: int, images: int, quiet: bool = False):
         super().__init__()
         self._title, self._epochs, self._steps, self._images = title, epochs, steps, images
-        self._begun = done
+        self._done_before_epoch = done
         self._console = Console(stderr=True, quiet=quiet)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -33,50 +35,57 @@ class ProgressBar(keras.callbacks.Callback):
             console=self._console,
             disable=quiet or not self._console.is_terminal,
         )
-        fields = {"epoch": f"{done // steps + 1}/{epochs}", "speed": "", "metrics": ""}
-        self._task = self._progress.add_task(title, total=epochs * steps, completed=done, **fields)
-        self._speed = Throughput(images / steps)
+        self._task = self._progress.add_task(
+            title, total=epochs * steps, completed=done, epoch=f"{done // steps + 1}/{epochs}", speed="", metrics=""
+        )
+        self._throughput = Throughput(images / steps)
 
-    def on_train_begin(self, logs=None):
-        """Shows the bar."""
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Show the bar."""
         self._progress.start()
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Counts the images of the epoch from here on."""
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start to measure the throughput of the epoch."""
         self._progress.update(self._task, epoch=f"{epoch + 1}/{self._epochs}")
-        self._speed = Throughput(self._images / self._steps)
+        self._throughput = Throughput(self._images / self._steps)
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Moves on by one batch, or as many as one execution takes."""
-        self._speed.note(batch + 1)
-        self._progress.update(self._task, completed=self._begun + batch + 1, speed=str(self._speed))
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Advance by a batch, or by the batches of one execution."""
+        self._throughput.update(batch + 1)
+        completed = self._done_before_epoch + batch + 1
+        self._progress.update(self._task, completed=completed, speed=str(self._throughput))
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Shows the metrics."""
-        self._begun = (epoch + 1) * self._steps
-        # Of several outputs each has a loss; what is minimised is their sum.
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Show the metrics."""
+        self._done_before_epoch = (epoch + 1) * self._steps
+        # A model with several outputs reports a loss for each; only their sum is shown.
         shown = [name for name in logs if name.startswith("val_") and not name.endswith("_loss")]
         metrics = "  ".join(f"{name} {logs[name]:.3f}" for name in ("loss", "val_loss", *shown))
         self._progress.update(self._task, metrics=metrics)
         done = epoch + 1
         if not self._console.is_terminal and (done == self._epochs or done % max(1, self._epochs // 10) == 0):
-            line = f"{self._title}: epoch {done}/{self._epochs}  {metrics}  {self._speed}"
+            line = f"{self._title}: epoch {done}/{self._epochs}  {metrics}  {self._throughput}"
             self._console.print(line, soft_wrap=True, highlight=False)
 
-    def __enter__(self):
-        """Nothing is shown yet: Keras tells when training begins."""
+    def __enter__(self) -> Self:
+        """Return the bar; it is shown once training begins."""
         return self
 
-    def __exit__(self, *error):
-        """Leaves the bar as it stands, also when training was stopped by an error."""
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the bar as it is, also after an error."""
         self._progress.stop()
 
 
 class Throughput:
-    """Images per second of an epoch, without what comes before its first batch is done (there Keras compiles).
+    """Images per second in an epoch, measured from the end of its first batch because Keras compiles before that.
 
     Args:
-        images: In a batch, on average.
+        images: Mean number of images per batch.
     """
 
     def __init__(self, images: float):
@@ -84,13 +93,13 @@ class Throughput:
         self._first: tuple[int, float] | None = None
         self._last = (0, 0.0)
 
-    def note(self, batches: int) -> None:
-        """That so many batches of the epoch are done."""
+    def update(self, batches: int) -> None:
+        """Record that this many batches of the epoch are done."""
         self._last = (batches, time.perf_counter())
         self._first = self._first or self._last
 
     def __str__(self) -> str:
-        """Nothing where only one measurement was made."""
+        """Return the throughput; an empty string after a single measurement."""
         if not self._first or self._last[0] == self._first[0]:
             return ""
         batches, seconds = (last - first for last, first in zip(self._last, self._first, strict=True))

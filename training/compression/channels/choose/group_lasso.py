@@ -13,7 +13,7 @@ from keras import ops
 
 from .....core.errors import InputError
 from ....data.images import ImageData
-from ....engine.fit import Job, RunResult, run_job, with_precision
+from ....engine.fit import Job, RunResult, resolve_precision, run_job
 from ....recipe.recipe import Recipe, recipe_for
 from ...weights.layer_selection import kernel_of
 from ..graph.channel_graph import ChannelGraph
@@ -52,14 +52,14 @@ def shrink_channels(
         InputError: `strength` is out of range, the model has no channels that can be removed, or as in `fit`.
     """
     recipe = recipe_for("shrink_channels", recipe, DEFAULT_RECIPE)
-    recipe = with_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
+    recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     if not 0 < strength < math.inf:
         raise InputError(f"strength is {strength}; it takes a number above 0.")
     job = Job(
         f"Shrinking channels of {model.name}",
         recipe,
         {"verb": "shrink_channels", "strength": strength},
-        network=partial(Shrinking, penalty=GroupLasso(model), strength=strength),
+        build_network=partial(Shrinking, penalty=GroupLasso(model), strength=strength),
     )
     return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 

@@ -1,0 +1,243 @@
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from pocketzoo import layers, training, zoo
+
+AT_ONCE = {"warmup_epochs": 0}
+BRIEF = training.Recipe(epochs=2, batch_size=40)
+ALWAYS = ["environment.json", "pocketzoo-run.json", "recipe.yaml"]
+"""What a run writes before it trains."""
+
+
+def lenet(seed: int = 0, **arguments) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return zoo.create_model("lenet5", **arguments)
+
+
+def weights(model: keras.Model) -> list[np.ndarray]:
+    return [np.array(weight) for weight in model.get_weights()]
+
+
+def test_training_learns_and_labels_come_from_the_data(digits):
+    model = lenet()
+    result = training.fit(model, digits, training.Recipe(epochs=4), verbose=False)
+    assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
+    assert training.evaluate(model, digits).accuracy > 0.9
+    assert model.get_layer("head").labels == list("0123456789")
+
+
+def test_model_ends_with_the_weights_of_the_best_epoch(few_digits):
+    model = lenet()
+    # So high a rate that later epochs are worse by far.
+    result = training.fit(
+        model,
+        few_digits,
+        training.Recipe(epochs=5, optimizer={"lr": 0.3}, schedule=AT_ONCE),
+        verbose=False,
+    )
+    losses = [epoch["val_loss"] for epoch in result.history]
+    assert result.metrics["best_epoch"] == int(np.argmin(losses)) + 1
+    assert not model.compiled  # as before
+    assert training.evaluate(model, few_digits.validation).loss == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_early_stopping_waits_for_the_patience(few_digits):
+    recipe = training.Recipe(epochs=30, optimizer={"lr": 0.3}, schedule=AT_ONCE, early_stopping=2)
+    result = training.fit(lenet(), few_digits, recipe, verbose=False)
+    assert len(result.history) == result.metrics["best_epoch"] + 2 < 30
+
+
+def test_same_recipe_gives_the_same_weights(few_digits):
+    first, second = lenet(), lenet()
+    for model in (first, second):
+        training.fit(model, few_digits, BRIEF, verbose=False)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
+
+
+def test_run_directory_holds_what_people_look_for(few_digits, tmp_path):
+    run = tmp_path / "run"
+    result = training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    assert training.Recipe.load(run / "recipe.yaml") == BRIEF
+    log = (run / "log.csv").read_text().splitlines()
+    assert log[0].split(",") == ["epoch", *result.history[0]]
+    assert "learning_rate" in result.history[0]
+    assert len(log) == 1 + BRIEF.epochs
+    assert json.loads((run / "metrics.json").read_text()) == result.metrics
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    best = zoo.load_model(run / "best.keras")
+    assert all(np.array_equal(a, b) for a, b in zip(weights(best), weights(result.model), strict=True))
+    assert not [path for path in run.rglob("*") if "tmp" in path.name or "partial" in path.name]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
+def test_weight_decay_spares_norms_and_biases(optimizer):
+    from pocketzoo.training.engine.fit import compile_for_training
+
+    model = zoo.create_model("resnet20")
+    network = compile_for_training(model, training.Recipe(optimizer=optimizer), steps=3)
+    spared = [v for v in model.trainable_variables if not network.optimizer._use_weight_decay(v)]
+    assert spared
+    assert all(len(v.shape) <= 1 for v in spared)
+    assert len(spared) == sum(len(v.shape) <= 1 for v in model.trainable_variables)
+
+
+def test_finished_run_resumed_gives_its_result_again(few_digits, tmp_path):
+    first = training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    again = training.fit(lenet(seed=1), few_digits, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
+    assert again.history == first.history
+    assert all(np.array_equal(a, b) for a, b in zip(weights(first.model), weights(again.model), strict=True))
+
+
+def test_run_directory_in_use_is_not_touched_unless_told(few_digits, tmp_path):
+    run = tmp_path / "run"
+    training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    with pytest.raises(zoo.InputError, match="is not empty; resume the run, overwrite it"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    other = BRIEF.changed(batch_size=41)
+    with pytest.raises(zoo.InputError, match="belongs to another run: batch_size was 40, is 41"):
+        training.fit(lenet(), few_digits, other, run_dir=run, resume=True, verbose=False)
+    training.fit(lenet(), few_digits, other, run_dir=run, overwrite=True, verbose=False)
+    assert training.Recipe.load(run / "recipe.yaml") == other
+
+
+def test_run_that_failed_before_its_first_checkpoint_can_be_tried_again_otherwise(few_digits, tmp_path):
+    hopeless = training.Recipe(epochs=1, optimizer={"name": "nesterov", "lr": 1e38}, schedule=AT_ONCE)
+    with pytest.raises(zoo.InputError, match=r"try a lower optimizer\.lr"):
+        training.fit(lenet(), few_digits, hopeless, run_dir=tmp_path / "run", verbose=False)
+    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+
+
+def test_directory_that_is_no_run_is_never_overwritten(few_digits, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(zoo.InputError, match="is not empty"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path, overwrite=True, verbose=False)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_files_that_somebody_keeps_beside_a_run_are_not_touched(few_digits, tmp_path):
+    run = tmp_path / "run"
+    training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+    (run / ".git").mkdir()
+    (run / "notes.txt").write_text("precious")
+    training.fit(lenet(), few_digits, BRIEF, run_dir=run, resume=True, verbose=False)
+    with pytest.raises(zoo.InputError, match="is not empty"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=run, overwrite=True, verbose=False)
+    assert (run / ".git").is_dir()
+    assert (run / "notes.txt").read_text() == "precious"
+
+
+def test_run_directory_that_cannot_be_made_is_named(few_digits, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(zoo.InputError, match="file/run cannot be written: Not a directory"):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "file" / "run", verbose=False)
+
+
+def test_resume_without_a_directory_is_refused(few_digits):
+    with pytest.raises(zoo.InputError, match="resume requires run_dir"):
+        training.fit(lenet(), few_digits, BRIEF, resume=True)
+
+
+def test_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(few_digits, tmp_path):
+    run = tmp_path / "run"
+    # AdamW cannot blow up by itself; a decay of more than 1 a step turns every kernel over, ever larger.
+    diverging = training.Recipe(
+        epochs=30,
+        batch_size=40,
+        optimizer={"name": "nesterov", "lr": 1e4, "weight_decay": 1e4},
+        schedule=AT_ONCE,
+    )
+    with pytest.raises(zoo.InputError, match=r"the loss became nan in epoch \d+, step \d+; try a lower optimizer.lr"):
+        training.fit(lenet(), few_digits, diverging, run_dir=run, verbose=False)
+    assert not (run / "metrics.json").exists()
+
+
+def test_loss_that_is_no_number_in_validation_only_is_not_kept(few_digits, tmp_path):
+    run = tmp_path / "run"
+    one_step = training.Recipe(epochs=2, batch_size=120, optimizer={"name": "nesterov", "lr": 1e38}, schedule=AT_ONCE)
+    with pytest.raises(zoo.InputError, match=r"epoch 1 .*Last good checkpoint: none yet"):
+        training.fit(lenet(), few_digits, one_step, run_dir=run, verbose=False)
+    assert sorted(path.name for path in run.iterdir()) == ALWAYS
+
+
+def test_resume_with_other_data_is_refused(few_digits, digits, tmp_path):
+    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    other = replace(few_digits, train=digits.validation)
+    with pytest.raises(zoo.InputError, match="belongs to another run: the images or their labels are different"):
+        training.fit(lenet(), other, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
+
+
+class StoppedHereError(Exception):
+    pass
+
+
+def test_random_layers_go_on_where_they_were_when_resumed(few_digits, tmp_path, monkeypatch):
+    from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
+
+    def net() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        image = keras.Input((32, 32, 1))
+        return keras.Model(image, layers.ClassificationHead(10, dropout=0.5)(keras.layers.Flatten()(image)), name="net")
+
+    how = BRIEF.changed(epochs=4)
+    whole = training.fit(net(), few_digits, how, verbose=False)
+    keep = RunRecorder.on_epoch_end
+
+    def stop_after_two(self, epoch, logs=None):
+        keep(self, epoch, logs)
+        if epoch == 1:
+            raise StoppedHereError
+
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", stop_after_two)
+    with pytest.raises(StoppedHereError):
+        training.fit(net(), few_digits, how, run_dir=tmp_path / "run", verbose=False)
+    monkeypatch.setattr(RunRecorder, "on_epoch_end", keep)
+    resumed = training.fit(net(), few_digits, how, run_dir=tmp_path / "run", resume=True, verbose=False)
+    assert resumed.history == whole.history
+    assert all(np.array_equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
+
+
+def test_best_model_is_kept_without_its_optimizer(few_digits, tmp_path):
+    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    assert not zoo.load_model(tmp_path / "run" / "best.keras").compiled
+
+
+FILLING_THE_DISK = """
+import resource, sys
+from pocketzoo import training, zoo
+data = training.load_data("digits")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    training.fit(zoo.create_model("lenet5"), data, training.Recipe(epochs=1), run_dir=sys.argv[1], verbose=False)
+except zoo.InputError as error:
+    print(error)
+"""
+
+
+def test_disk_without_room_stops_with_a_sentence_and_leaves_no_half_files(tmp_path):
+    """A limit on the size of files stands for the full disk: the same error out of the same call."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", FILLING_THE_DISK, str(run)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert re.search(r"epoch 1 cannot be saved in .*run: .*\. Last good checkpoint: none yet\.", done.stdout)
+    assert sorted(path.name for path in run.iterdir()) == ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 3}, "answers 3 classes, but digits has 10"),
+        ({"labels": list("9876543210")}, r"answers \['9', .*, but digits has \['0'"),
+        ({"input_shape": (32, 32, 3)}, r"takes images of \(32, 32, 3\)"),
+        ({"input_shape": (28, 28, 1)}, r"takes images of \(28, 28, 1\)"),
+    ],
+)
+def test_model_and_data_that_do_not_fit_together_are_told_apart(few_digits, arguments, message):
+    with pytest.raises(zoo.InputError, match=message):
+        training.fit(lenet(**arguments), few_digits, BRIEF)

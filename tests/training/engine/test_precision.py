@@ -1,0 +1,56 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from pocketzoo import training, zoo
+from pocketzoo.training.engine import precision
+from pocketzoo.training.engine.fit import resolve_precision
+
+
+def net(**overrides) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return zoo.create_model("lenet5", **overrides)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETZOO_CACHE", str(tmp_path))
+    return tmp_path / "precision"
+
+
+def test_fastest_precision_is_measured_once_and_told(cache, monkeypatch, capsys):
+    model, recipe = net(), training.Recipe(precision="auto", batch_size=4)
+    before = model.get_weights()
+    chosen = resolve_precision(recipe, model, verbose=True).precision
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+    (file,) = cache.iterdir()
+    kept = json.loads(file.read_text())
+    assert {"float32", "mixed_bfloat16"} <= kept["seconds"].keys()
+    assert all(seconds > 0 for seconds in kept["seconds"].values())
+    assert (kept["model"], kept["image"], kept["batch_size"]) == ("lenet5", [32, 32, 1], 4)
+    assert f"Precision auto: {chosen} for lenet5, a step of 4 images takes float32" in capsys.readouterr().err
+
+    def measured_again(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(precision, "_measure_step_times", measured_again)
+    assert precision.fastest_precision(model, 4) == chosen
+    with pytest.raises(AssertionError):
+        precision.fastest_precision(model, 5)
+
+
+@pytest.mark.parametrize(("bfloat16", "chosen"), [(0.5, "mixed_bfloat16"), (0.98, "float32"), (2.0, "float32")])
+def test_precision_is_left_only_for_what_is_clearly_faster(bfloat16, chosen, cache, monkeypatch):
+    monkeypatch.setattr(precision, "_measure_step_times", lambda *_: {"float32": 1.0, "mixed_bfloat16": bfloat16})
+    assert precision.fastest_precision(net(), 4) == chosen
+
+
+def test_damaged_figures_are_named(cache):
+    model = net()
+    precision.fastest_precision(model, 2)
+    (file,) = cache.iterdir()
+    file.write_text("{")
+    with pytest.raises(zoo.InputError, match=f"{file.name} cannot be read: .*Remove it to measure again"):
+        precision.fastest_precision(model, 2)
