@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types wheel docs matrix weights benchmark
+.PHONY: demo test test-all lint types wheel docs site matrix weights benchmark
 
 demo: $(VENV)/installed
 	$(BIN)/pocketzoo quickstart
@@ -16,7 +16,7 @@ test: $(VENV)/installed-test
 test-all: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "every_card or not every_card"
 
-lint: types
+lint: types site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
@@ -41,9 +41,17 @@ wheel: $(VENV)/installed-dev
 	runtime/bin/pip install --quiet --disable-pip-version-check --no-deps $(CURDIR)/build/wheel/*.whl && \
 	runtime/bin/python $(CURDIR)/tests/support/runtime_only.py build/quickstart
 
-docs: $(VENV)/installed
+# The pages and pictures that are generated, and the site.
+docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_models.py
 	$(BIN)/python docs/make_recipe.py
+	$(BIN)/python docs/make_commands.py
+	$(BIN)/python docs/make_pictures.py
+	$(MAKE) site
+
+# The site in build/site, without a network; a broken link or an unknown name in the reference is an error.
+site: $(VENV)/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Every model on every target: hours on 2 cores; it goes on where it was stopped.
 matrix: $(VENV)/installed-test

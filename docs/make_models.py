@@ -13,15 +13,19 @@ from pocketzoo.zoo.registry import list_models, model_card
 PAGE = Path(__file__).with_name("models.md")
 HEAD = """# Models
 
-Made from the cards in `zoo/cards/` by `make docs`; do not edit. Parameters are those of the default input and number of
-classes, with BatchNorm's statistics and without the input's normalisation; multiply-adds are for one image
-(`zoo.count_macs`). Every model takes any number of classes and channels, and any of the heads `classification`,
-`multi_label`, `regression`, `segmentation` and `embedding`; models with layers of their own between the last map and
-the head (LeNet, AlexNet, VGG, SPP-Net, MobileNetV3) cannot take `segmentation`. "Any size" means that height and width
-may be left open; an answer for every pixel then takes images of a multiple of the deepest stride, and padded
-convolutions. An endpoint is written name (stride, channels). Weights load by tag, `weights="a1_in1k"`;
-`"imagenet"` means the first of a model's that have ImageNet's classes. Their figure is the published top-1 accuracy,
-not measured here.
+Generated from the cards in `zoo/cards/` by `make docs`; do not edit.
+
+Every model takes any number of classes and channels, and any of the heads `classification`, `multi_label`,
+`regression`, `segmentation` and `embedding`. Models with layers of their own between the last feature map and the head
+(LeNet, AlexNet, VGG, SPP-Net, MobileNetV3) cannot take `segmentation`.
+
+- **Parameters** are for the default input and number of classes, BatchNorm statistics included, without those of the
+  input normalization. **Multiply-adds** are for one image (`zoo.count_macs`).
+- **Smallest**: the smallest input, in pixels. **Any size**: height and width may be left open. A segmentation model
+  then takes images whose sides are multiples of its largest stride, and needs padded convolutions.
+- **Endpoints** are written name (stride, channels).
+- **Weights** load by their tag, `weights="a1_in1k"`; `"imagenet"` is the first of a model's tags with the ImageNet
+  classes. Their accuracy is the published top-1, not measured here.
 """
 
 
@@ -48,24 +52,24 @@ def _family(family: str, cards: list[ModelCard]) -> str:
         if card.pretrained
     ]
     table = [
-        "| model | what it is | parameters | trainable | multiply-adds | input | least | any size | task |",
+        "| model | description | parameters | trainable | multiply-adds | input | smallest | any size | task |",
         "| --- | --- | ---: | ---: | ---: | --- | ---: | --- | --- |",
         *(_row(card) for card in cards),
     ]
     parts = [
         "\n".join(papers),
         "\n".join(table),
-        "Counts:\n" + "\n".join(sources),
-        "Endpoints:\n" + "\n".join(endpoints),
-        *(["Weights:\n" + "\n".join(weights)] if weights else []),
+        "Sources of the counts:\n\n" + "\n".join(sources),
+        "Endpoints:\n\n" + "\n".join(endpoints),
+        *(["Weights:\n\n" + "\n".join(weights)] if weights else []),
     ]
     return f"\n## {family}\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _weights(tag: str, entry: Pretrained) -> str:
     figure = "" if entry.top1 is None else f"{entry.top1:.2f} % ({entry.top1_source}), "
-    licence = entry.licence or "licence not stated"
-    return f"`{tag}` {figure}{licence}, <{entry.source}>"
+    license_name = entry.licence or "license not stated"
+    return f"`{tag}` {figure}{license_name}, <{entry.source}>"
 
 
 def _row(card: ModelCard) -> str:

@@ -17,13 +17,13 @@ from pocketzoo.training.recipe.section import Section
 PAGE = Path(__file__).with_name("recipe.md")
 HEAD = """# Recipes
 
-Made from the schema in `training/recipe/` by `make docs`; do not edit.
+Generated from the schema in `training/recipe/` by `make docs`; do not edit.
 
-A recipe is a YAML file (`--recipe my.yaml`, `training.Recipe.load`) or a Python object (`training.Recipe(epochs=60,
-optimizer={"name": "nesterov", "lr": 0.05})`). Omitted fields have their defaults; an unknown field or an invalid value
-is an error that names the field. On the command line, `--set` changes fields: `--set epochs=60 --set optimizer.lr=0.1
---set augmentation='[flip, {name: mixup}]'`. For a section that is selected by its `name`, the name alone is enough:
-`optimizer: lion`.
+A recipe describes a training run. It is a YAML file (`--recipe my.yaml`, `training.Recipe.load`) or a Python object
+(`training.Recipe(epochs=60, optimizer={"name": "nesterov", "lr": 0.05})`). Omitted fields have their defaults; an
+unknown field or an invalid value is an error that names the field. On the command line, `--set` changes fields:
+`--set epochs=60 --set optimizer.lr=0.1 --set augmentation='[flip, {name: mixup}]'`. For a section that is selected by
+its `name`, the name alone is enough: `optimizer: lion`.
 
 ```yaml
 epochs: 60
