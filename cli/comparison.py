@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..export.footprint import ArtifactCost, Footprint
+    from ..tasks.evaluation import BaseEvaluation
     from ..training import ImageData
-    from ..training.evaluation.figures import Figures
 
 RUNTIMES = {"tflite": "LiteRT", "onnx": "ONNX Runtime"}
 """By how the names of their formats begin."""
@@ -29,7 +29,7 @@ class Row:
     """One model."""
 
     name: str
-    evaluation: "Figures | dict[str, Figures] | None"
+    evaluation: "BaseEvaluation | dict[str, BaseEvaluation] | None"
     """None where there is no data."""
     footprint: "Footprint | None"
     """None where the model cannot be exported."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..export import Manifest
-    from ..training.evaluation.figures import Figures
+    from ..tasks.evaluation import BaseEvaluation
 
 FIGURE = re.compile(r"-|-?\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
 
@@ -40,14 +40,14 @@ def show_json(facts: Any) -> None:
     print(json.dumps(facts, indent=1))
 
 
-def evaluation_facts(evaluation: "Figures | dict[str, Figures]") -> dict[str, Any]:
+def evaluation_facts(evaluation: "BaseEvaluation | dict[str, BaseEvaluation]") -> dict[str, Any]:
     """The figures as plain numbers, by output where there are several."""
     if isinstance(evaluation, dict):
         return {name: figures.to_dict() for name, figures in evaluation.items()}
     return evaluation.to_dict()
 
 
-def show_evaluation(evaluation: "Figures | dict[str, Figures]", title: str) -> None:
+def show_evaluation(evaluation: "BaseEvaluation | dict[str, BaseEvaluation]", title: str) -> None:
     """Prints the figures of every class or number, then those of the whole; of each output in turn."""
     if isinstance(evaluation, dict):
         for name, figures in evaluation.items():
@@ -62,7 +62,7 @@ def show_evaluation(evaluation: "Figures | dict[str, Figures]", title: str) -> N
     print(", ".join([first, *(f"{name} {text}" for name, text in others if text != NOTHING)]))
 
 
-def _interval(evaluation: "Figures") -> str:
+def _interval(evaluation: "BaseEvaluation") -> str:
     """That of the first figure, in brackets, without the unit that the figure itself has."""
     heading, field = next(iter(evaluation.SUMMARY.items()))
     if field not in evaluation.intervals:
@@ -71,7 +71,7 @@ def _interval(evaluation: "Figures") -> str:
     return f" ({low} to {high})"
 
 
-def summary(evaluation: "Figures | dict[str, Figures]") -> dict[str, str]:
+def summary(evaluation: "BaseEvaluation | dict[str, BaseEvaluation]") -> dict[str, str]:
     """The figures of the whole by name, as people read them; of several outputs the names begin with the output's."""
     if isinstance(evaluation, dict):
         return {

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from pocketzoo import zoo
-from pocketzoo.training.tasks import tasks_of
+from pocketzoo.training.model_outputs import tasks_of
 
 FITTED, CALIBRATING, EVALUATING = 300, 32, 50
 """Images."""

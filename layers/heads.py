@@ -1,6 +1,7 @@
 """Heads: what turns a backbone's features into answers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -144,7 +145,7 @@ class EmbeddingHead(Head):
 
     TASK = "embedding"
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pool = self.sublayer(keras.layers.GlobalAveragePooling2D, "pool")
         self.act = self.sublayer(keras.layers.Activation, "embedding", "linear", dtype="float32")

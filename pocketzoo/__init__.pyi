@@ -1,5 +1,6 @@
 from . import export as export
 from . import layers as layers
+from . import tasks as tasks
 from . import training as training
 from . import zoo as zoo
 from .zoo import create_model as create_model

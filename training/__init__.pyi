@@ -25,12 +25,12 @@ from .engine.fit import RunResult as RunResult
 from .engine.fit import fit as fit
 from .engine.lr_finder import RateSearch as RateSearch
 from .engine.lr_finder import find_learning_rate as find_learning_rate
-from .evaluation.classification import Evaluation as Evaluation
+from .evaluation.evaluate import Evaluation as Evaluation
+from .evaluation.evaluate import MultiLabelEvaluation as MultiLabelEvaluation
+from .evaluation.evaluate import RegressionEvaluation as RegressionEvaluation
+from .evaluation.evaluate import SegmentationEvaluation as SegmentationEvaluation
 from .evaluation.evaluate import evaluate as evaluate
-from .evaluation.multi_label import MultiLabelEvaluation as MultiLabelEvaluation
-from .evaluation.regression import RegressionEvaluation as RegressionEvaluation
 from .evaluation.report import write_report as write_report
-from .evaluation.segmentation import SegmentationEvaluation as SegmentationEvaluation
 from .gradient_check import GradientCheck as GradientCheck
 from .gradient_check import GradientReport as GradientReport
 from .gradient_check import check_gradients as check_gradients

@@ -10,8 +10,8 @@ from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
 from .data.images import ImageData, ImageSplit, Targets
+from .model_outputs import heads_of, tasks_of
 from .recipe.recipe import Recipe
-from .tasks import heads_of, tasks_of
 
 REMEDY = (
     "create_model(..., head=data.task, labels=data.labels), or zoo.replace_head(model, data.task, labels=data.labels), "

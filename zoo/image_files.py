@@ -1,13 +1,11 @@
 """Image files to the pixels every model takes. Training and prediction share this one way, so they cannot differ."""
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..core.encoded_images import open_image
 from ..core.errors import InputError
 
 MODES = {1: "L", 3: "RGB"}
@@ -55,7 +53,7 @@ def decode_image(encoded: bytes, name: object, *, height: int | None, width: int
     Raises:
         InputError: It is no whole image.
     """
-    with opened(encoded, name) as image:
+    with open_image(encoded, name) as image:
         if height and width:
             image.draft(None, (max(height, width),) * 2)  # of JPEG alone; sides both, for it may lie on its side
         ImageOps.exif_transpose(image, in_place=True)
@@ -63,22 +61,6 @@ def decode_image(encoded: bytes, name: object, *, height: int | None, width: int
         return resize(
             shown if shown.mode == mode else shown.convert(mode), height or shown.height, width or shown.width
         )
-
-
-@contextmanager
-def opened(encoded: bytes, name: object) -> Iterator[Image.Image]:
-    """Pillow's image of a file's content; what goes wrong in the block is told with `name`.
-
-    Raises:
-        InputError: It is no whole image.
-    """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            yield image
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
-        raise InputError(f"{name} cannot be read as an image: {error}.") from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -20,8 +20,8 @@ from ...zoo.fingerprint import weights_sha256
 from ..compatibility import check_fit_together
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job
+from ..model_outputs import tasks_of
 from ..recipe.recipe import Recipe, recipe_for
-from ..tasks import tasks_of
 
 LEAST = 1e-30
 """Probabilities are not taken for less, so that their logarithms have finite gradients."""

@@ -1,19 +1,17 @@
 """Masks: image files whose pixels are class indices."""
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from ...core.encoded_images import displayed_size as shown_size
+from ...core.encoded_images import open_image
 from ...core.errors import InputError
-from ...zoo.image_files import opened
 from .files import Files
 
 MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 """Pillow's names of what has one whole number a pixel; of a palette (P) that is the index, not the colour."""
-ORIENTATION = 0x0112
-"""EXIF tag; from 5 on the picture lies on its side."""
 
 
 class FileMasks:
@@ -55,7 +53,7 @@ def decode_mask(encoded: bytes, name: str) -> np.ndarray:
     Raises:
         InputError: It is no whole image, or its pixels are colours and no indices.
     """
-    with opened(encoded, name) as image:
+    with open_image(encoded, name) as image:
         if image.mode not in MODES:
             raise InputError(f"{name} has colours ({image.mode}); a mask has one number a pixel, the class index.")
         return np.asarray(ImageOps.exif_transpose(image)).astype("int32")
@@ -76,10 +74,3 @@ def check_mask(mask: np.ndarray, name: str, image: bytes, classes: int | None) -
     if classes is not None and not 0 <= mask.min() <= mask.max() < classes:
         wrong = mask.max() if mask.max() >= classes else mask.min()
         raise InputError(f"{name} has the value {wrong}; class indices go from 0 to {classes - 1}.")
-
-
-def shown_size(encoded: bytes) -> tuple[int, int]:
-    """Height and width of an image once it is turned as its EXIF tag says."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        width, height = image.size
-        return (width, height) if image.getexif().get(ORIENTATION, 1) >= 5 else (height, width)

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
+from ..model_outputs import tasks_of
 from ..recipe.loss import TASKS, Loss
-from ..tasks import tasks_of
 from .losses import make_loss
 
 

@@ -1,50 +1,55 @@
-"""Whether an artifact and a dataset can be used together."""
+"""Checks that an artifact and a dataset can be used together."""
 
 import numpy as np
 
 from ...core.errors import InputError
+from ...tasks.registry import get_task
 from ..data.images import ImageData, ImageSplit
-from .answers import Artifact
+from .predictor import Artifact
 
 
 def describe_artifact(artifact: Artifact, data: ImageData | ImageSplit) -> tuple[str, tuple[str, ...]]:
-    """Task and names of what an artifact answers. One that says nothing of itself is taken to answer the data's.
+    """Task and labels of an artifact; those of the data for an artifact without metadata.
 
     Raises:
-        InputError: It takes images of another size, or answers something else than the data has.
+        InputError: The artifact takes images of another size, or its task or labels are not those of the data.
     """
     split = data.test if isinstance(data, ImageData) else data
     _check(artifact, "takes images of", artifact.input.image_shape, split.images.shape)
     if isinstance(split.labels, dict):
-        raise InputError(f"{artifact.path} gives one answer, but the data has {', '.join(split.labels)}.")
+        raise InputError(f"{artifact.path} has one output, but the data has {', '.join(split.labels)}.")
     if artifact.metadata is None and not isinstance(data, ImageData):
-        raise InputError(f"{artifact.path} does not say what it answers; give the whole dataset, which does.")
+        raise InputError(f"{artifact.path} has no metadata about its output; give the whole dataset, which has it.")
     if artifact.metadata is None:
         return data.task, data.labels
     task, labels = artifact.metadata.task, tuple(artifact.metadata.labels)
     if isinstance(data, ImageData):
-        _check(artifact, "answers", task, data.task)
-        unnamed = labels == tuple(map(str, range(len(labels))))
-        _check(artifact, "answers", len(labels) if unnamed else labels, len(data.labels) if unnamed else data.labels)
+        _check(artifact, "is a", task, data.task)
+        if labels == tuple(map(str, range(len(labels)))):  # without names
+            _check(artifact, "has this many classes:", len(labels), len(data.labels))
+        else:
+            _check(artifact, "has the classes", labels, data.labels)
         labels = data.labels
     _check_targets(artifact, task, labels, split)
     return task, labels
 
 
-def _check_targets(artifact: Artifact, task: str, labels: tuple[str, ...], split: ImageSplit) -> None:
-    if task == "embedding":
-        raise InputError(f"{artifact.path} answers an embedding, which has no right answer to evaluate by.")
-    by_task = {"classification": (), "segmentation": split.images.shape[:2]}
+def _check_targets(artifact: Artifact, task_name: str, labels: tuple[str, ...], split: ImageSplit) -> None:
+    task = get_task(task_name)
+    if not task.has_targets:
+        raise InputError(f"{artifact.path} outputs an {task_name}, which has no targets to evaluate it with.")
     _check(
         artifact,
-        f"answers {task}, whose targets have for an image the shape",
-        by_task.get(task, (len(labels),)),
+        f"is a {task_name}, whose targets have for an image the shape",
+        task.target_shape(len(labels), split.images.shape[:2]),
         split.labels.shape[1:],
     )
-    if task == "classification" and len(split) and np.max(split.labels) >= len(labels):
-        raise InputError(f"{artifact.path} answers {len(labels)} classes; the data has the class {split.labels.max()}.")
+    if isinstance(split.labels, np.ndarray):  # masks in files were compared with the labels when they were read
+        wrong = task.class_out_of_range(split.labels, len(labels))
+        if wrong is not None:
+            raise InputError(f"{artifact.path} has {len(labels)} classes; the data has the class {wrong}.")
 
 
-def _check(artifact: Artifact, what: str, own: object, given: object) -> None:
-    if own != given:
-        raise InputError(f"{artifact.path} {what} {own}; the data has {given}.")
+def _check(artifact: Artifact, what: str, own: object, other: object) -> None:
+    if own != other:
+        raise InputError(f"{artifact.path} {what} {own}; the data has {other}.")

@@ -1,20 +1,26 @@
-"""How good a model is on images it never saw."""
+"""Metrics of a model on images that it was not trained on."""
 
 from typing import Any
 
 import keras
+import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import map_outputs
 from ...layers import Head
+from ...tasks.classification import Evaluation as Evaluation
+from ...tasks.evaluation import BaseEvaluation
+from ...tasks.multi_label import MultiLabelEvaluation as MultiLabelEvaluation
+from ...tasks.registry import get_task
+from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
+from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
+from ...tasks.task import Accumulator
 from ..compatibility import check_fit_together, check_split
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
-from ..tasks import heads_of, tasks_of
-from .answers import Answers, Artifact
+from ..model_outputs import heads_of, tasks_of
 from .artifacts import describe_artifact
-from .figures import Figures
-from .tallies import Places, Rows, Tally
+from .predictor import Artifact, Predictor
 
 
 def evaluate(
@@ -23,61 +29,64 @@ def evaluate(
     *,
     batch_size: int = 32,
     test_time_augmentation: str | None = None,
-) -> Figures | dict[str, Figures]:
-    """Runs `model` on `data.test` (or on the split that is given) in inference mode.
+) -> BaseEvaluation | dict[str, BaseEvaluation]:
+    """Evaluates `model` in inference mode on `data.test`, or on the given split.
 
     Args:
-        model: A model whose heads answer what the data has, or an artifact of one, from `export.load_artifact`.
-        data: What to evaluate on.
-        batch_size: Images at a time; it changes no figure, but for rounding.
-        test_time_augmentation: Average the answers over views of each image: `"flip"`, as it is and mirrored, or
-            `"shift"`, as it is and moved by a few pixels in four directions.
+        model: A model whose tasks are those of the data, or an artifact of one, from `export.load_artifact`.
+        data: A dataset or a split.
+        batch_size: Images at a time; changes the metrics by rounding only.
+        test_time_augmentation: Average the outputs over views of each image: `"flip"`, the image and its mirror image,
+            or `"shift"`, the image and itself moved by a few pixels in four directions.
 
     Returns:
         An `Evaluation` of a classification, a `MultiLabelEvaluation`, a `RegressionEvaluation` or a
         `SegmentationEvaluation`; a dict of them by name for several outputs.
 
     Raises:
-        InputError: The model does not take images of this shape, or answers something else, or no finite numbers; or
-            there are no images.
+        InputError: The model does not accept images of this shape, has other tasks or classes, or outputs that are not
+            finite; or there are no images.
     """
-    tallies = tally(Answers(model, test_time_augmentation), model, data, batch_size)
-    return map_outputs(lambda tally: tally.figures(), tallies)
+    predictor = Predictor(model, test_time_augmentation)
+    _, accumulators = accumulate(predictor, model, data, batch_size)
+    return map_outputs(lambda accumulator: accumulator.evaluation(), accumulators)
 
 
-def tally(answer: Answers, model: keras.Model | Artifact, data: ImageData | ImageSplit, batch_size: int) -> Any:
-    """All answers to a split, in a `Tally` for each output of `model`; arguments and errors are those of `evaluate`."""
+def accumulate(
+    predictor: Predictor, model: keras.Model | Artifact, data: ImageData | ImageSplit, batch_size: int
+) -> tuple[Any, Any]:
+    """Task name and accumulator of each output of `model`; arguments and errors are those of `evaluate`."""
     split = split_of(data)
-    described = _describe_model if isinstance(model, keras.Model) else describe_artifact
-    tasks, names = described(model, data)
+    describe = _describe_model if isinstance(model, keras.Model) else describe_artifact
+    tasks, labels = describe(model, data)
     if not len(split):
         source = f"{data.source}: the test split" if isinstance(data, ImageData) else "the split"
         raise InputError(f"{source} has no images to evaluate on.")
-    tallies = map_outputs(_empty, tasks, names)
+    accumulators = map_outputs(lambda task, labels: get_task(task).accumulator(labels), tasks, labels)
     for images, targets in evaluation_batches(split, batch_size):
-        answers = answer(images.numpy())
-        map_outputs(lambda tally, truth, given: tally.add(truth.numpy(), given), tallies, targets, answers)
-    return tallies
-
-
-def _describe_model(model: keras.Model, data: ImageData | ImageSplit) -> tuple[Any, Any]:
-    """Task and names of each output, once it is known that the data fits."""
-    if isinstance(data, ImageData):
-        check_fit_together(model, data)
-    check_split(model, split_of(data))
-    labels = data.labels if isinstance(data, ImageData) else map_outputs(_names, model.output, heads_of(model))
-    return tasks_of(model), labels
+        outputs = predictor(images.numpy())
+        map_outputs(_add_batch, accumulators, targets, outputs)
+    return tasks, accumulators
 
 
 def split_of(data: ImageData | ImageSplit) -> ImageSplit:
-    """The split that is evaluated."""
+    """Split that is evaluated."""
     return data.test if isinstance(data, ImageData) else data
 
 
-def _names(output: keras.KerasTensor, head: Head | None) -> list[str]:
+def _add_batch(accumulator: Accumulator, targets: Any, outputs: np.ndarray) -> None:
+    accumulator.add(targets.numpy(), outputs)
+
+
+def _describe_model(model: keras.Model, data: ImageData | ImageSplit) -> tuple[Any, Any]:
+    """Task and labels of each output, after checking that the data fits."""
+    if isinstance(data, ImageData):
+        check_fit_together(model, data)
+    check_split(model, split_of(data))
+    labels = data.labels if isinstance(data, ImageData) else map_outputs(_labels, model.output, heads_of(model))
+    return tasks_of(model), labels
+
+
+def _labels(output: keras.KerasTensor, head: Head | None) -> list[str]:
     """The head's labels, or the indices of the outputs."""
     return (head and head.labels) or [str(index) for index in range(output.shape[-1])]
-
-
-def _empty(task: str, names: tuple[str, ...]) -> Tally:
-    return Places(list(names)) if task == "segmentation" else Rows(task, list(names))

@@ -1,26 +1,28 @@
-"""An evaluation as files: the figures, and pictures of what goes wrong."""
+"""An evaluation as files: the metrics, and pictures of the mistakes."""
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from ...core.atomic_files import atomic_path
 from ...core.outputs import by_name, map_outputs
-from ..data.images import FileImages, ImageData, ImageSplit, Targets
-from .answers import Answers, Artifact
-from .classification import Evaluation
-from .evaluate import split_of, tally
-from .figures import Figures
-from .pictures import plot_confusion, plot_reliability, save_picture
-from .segmentation import SegmentationEvaluation
-from .tallies import Tally
-from .worst import plot_worst
+from ...tasks.evaluation import BaseEvaluation
+from ...tasks.registry import get_task
+from ...tasks.task import Accumulator, Task
+from ..data.images import FileImages, ImageData, ImageSplit
+from .evaluate import accumulate, split_of
+from .predictor import Artifact, Predictor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WORST = 24
-"""Images on the sheet."""
+"""Images on the sheet of the worst."""
 
 
 def write_report(
@@ -30,57 +32,57 @@ def write_report(
     *,
     batch_size: int = 32,
     test_time_augmentation: str | None = None,
-) -> Figures | dict[str, Figures]:
-    """Evaluates a model, and writes what was found into `folder`.
+) -> BaseEvaluation | dict[str, BaseEvaluation]:
+    """Evaluates a model and writes the results into `folder`.
 
-    `evaluation.json` has the figures. `confusion.csv` and `confusion.png` have the answers by true class, of a
-    classification or a segmentation; `calibration.png` how often a classification is right by how sure it is.
-    `worst.png` has the 24 images that are answered worst: first the classes that are wrong and sure, the labels that
-    cost the most cross-entropy, the numbers that are the farthest off, or the masks with the lowest IoU; `worst.json`
-    has their files, or their numbers in the split. What belongs to one of several outputs is in a folder by the
-    output's name.
+    `evaluation.json` has the metrics. `confusion.csv` and `confusion.png` have the predictions by true class, for a
+    classification or a segmentation; `calibration.png` has accuracy by confidence, for a classification. `worst.png`
+    has the 24 worst images: the most confident wrong classes, the labels of highest cross-entropy, the values that are
+    farthest off, or the masks of lowest IoU; `worst.json` has their files, or their numbers in the split. With several
+    outputs, each has a folder of its name.
 
-    Arguments, answer and errors are those of `evaluate`.
+    Arguments, result and errors are those of `evaluate`.
     """
     folder = Path(folder)
-    answer = Answers(model, test_time_augmentation)
-    tallies = tally(answer, model, data, batch_size)
-    evaluation = map_outputs(lambda tally: tally.figures(), tallies)
-    targets = by_name(split_of(data).labels)
-    for name, of_output in by_name(tallies).items():
-        _draw_figures(by_name(evaluation)[name], of_output.names, folder / name)
-        _draw_worst(name, of_output, answer, split_of(data), targets[name], folder / name)
+    predictor = Predictor(model, test_time_augmentation)
+    tasks, accumulators = accumulate(predictor, model, data, batch_size)
+    evaluation = map_outputs(lambda accumulator: accumulator.evaluation(), accumulators)
+    for name, accumulator in by_name(accumulators).items():
+        task = get_task(by_name(tasks)[name])
+        _write_metrics(by_name(evaluation)[name], accumulator.labels, folder / name)
+        _draw_worst(name, task, accumulator, predictor, split_of(data), folder / name)
     with atomic_path(folder / "evaluation.json") as path:
-        facts = map_outputs(lambda figures: figures.to_dict(), evaluation)
-        path.write_text(json.dumps(facts, indent=1, allow_nan=False), encoding="utf-8")
+        metrics = map_outputs(lambda evaluation: evaluation.to_dict(), evaluation)
+        path.write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")
     return evaluation
 
 
-def _draw_figures(figures: Figures, names: list[str], folder: Path) -> None:
-    if isinstance(figures, Evaluation | SegmentationEvaluation):
-        save_picture(plot_confusion(figures.confusion, names), folder / "confusion.png")
-        _write_confusion(figures.confusion, names, folder / "confusion.csv")
-    if isinstance(figures, Evaluation):
-        save_picture(plot_reliability(figures.reliability, figures.calibration_error), folder / "calibration.png")
+def _write_metrics(evaluation: BaseEvaluation, labels: Sequence[str], folder: Path) -> None:
+    for name, figure in evaluation.plots(labels).items():
+        _save_picture(figure, folder / name)
+    for name, rows in evaluation.tables(labels).items():
+        with atomic_path(folder / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
 
 
-def _write_confusion(confusion: np.ndarray, names: list[str], path: Path) -> None:
-    """A row by true class, a column by answer."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["true", *names])
-        rows.writerows([name, *counts] for name, counts in zip(names, confusion.tolist(), strict=True))
-
-
-def _draw_worst(name: str, tally: Tally, answer: Answers, split: ImageSplit, targets: Targets, folder: Path) -> None:
-    rows = np.argsort(-tally.wrongness(), kind="stable")[:WORST]
+def _draw_worst(
+    output: str, task: Task, accumulator: Accumulator, predictor: Predictor, split: ImageSplit, folder: Path
+) -> None:
+    rows = np.argsort(-accumulator.errors(), kind="stable")[:WORST]
     images = split.images.take(rows)
-    answers = by_name(answer(images.astype("float32")))[name]
-    called = [_name(split, row) for row in rows]
-    save_picture(plot_worst(tally.task, images, targets[rows], answers, tally.names, called), folder / "worst.png")
+    targets = by_name(split.labels)[output][rows]
+    outputs = by_name(predictor(images.astype("float32")))[output]
+    names = [_image_name(split, row) for row in rows]
+    _save_picture(task.plot_examples(images, targets, outputs, accumulator.labels, names), folder / "worst.png")
     with atomic_path(folder / "worst.json") as path:
-        path.write_text(json.dumps(called, indent=1), encoding="utf-8")
+        path.write_text(json.dumps(names, indent=1), encoding="utf-8")
 
 
-def _name(split: ImageSplit, row: int) -> str:
+def _image_name(split: ImageSplit, row: int) -> str:
     return str(split.images.files.name(row)) if isinstance(split.images, FileImages) else f"image {row}"
+
+
+def _save_picture(figure: "Figure", path: Path) -> None:
+    """Writes a PNG; an interrupted write leaves no file."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

@@ -10,7 +10,7 @@ import pytest
 from pocketzoo import training, zoo
 from pocketzoo.core.outputs import by_name
 from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
-from pocketzoo.training.tasks import heads_of
+from pocketzoo.training.model_outputs import heads_of
 
 
 def parity(images, digits):

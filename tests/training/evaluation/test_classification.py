@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score, top_k_accuracy_score
 
 from pocketzoo import training
-from pocketzoo.training.evaluation.calibration import BINS, calibration_error, reliability
+from pocketzoo.tasks.calibration import BINS, calibration_error, reliability
 
 
 def answers_to(truth, classes, seed=0):

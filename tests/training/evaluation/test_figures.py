@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import training
-from pocketzoo.training.evaluation.tallies import Places
+from pocketzoo.tasks.segmentation import PixelAccumulator
 
 
 def test_multi_label_figures_are_those_counted_by_hand():
@@ -39,10 +39,10 @@ def test_segmentation_figures_are_those_of_keras_batch_by_batch():
     random = np.random.default_rng(0)
     truth = random.integers(0, 3, (10, 4, 5))
     answers = keras.ops.softmax(random.normal(size=(10, 4, 5, 4)) + 2 * np.eye(4)[truth]).numpy().astype("float32")
-    tally = Places(["road", "sky", "tree", "lamp"])
+    accumulator = PixelAccumulator(["road", "sky", "tree", "lamp"])
     for batch in (slice(0, 4), slice(4, 8), slice(8, 10)):
-        tally.add(truth[batch], answers[batch])
-    evaluation = tally.figures()
+        accumulator.add(truth[batch], answers[batch])
+    evaluation = accumulator.evaluation()
     iou, accuracy = keras.metrics.MeanIoU(4, sparse_y_pred=False), keras.metrics.SparseCategoricalAccuracy()
     for metric in (iou, accuracy):
         metric.update_state(truth, answers)
@@ -56,9 +56,9 @@ def test_segmentation_figures_are_those_of_keras_batch_by_batch():
 
 
 def test_class_that_is_nowhere_counts_for_nothing():
-    tally = Places(["road", "sky", "lamp"])
-    tally.add(np.array([[[0, 0], [1, 1]]]), np.eye(3, dtype="float32")[[[[0, 1], [1, 1]]]])
-    evaluation = tally.figures()
+    accumulator = PixelAccumulator(["road", "sky", "lamp"])
+    accumulator.add(np.array([[[0, 0], [1, 1]]]), np.eye(3, dtype="float32")[[[[0, 1], [1, 1]]]])
+    evaluation = accumulator.evaluation()
     assert evaluation.per_class["road"] == {"iou": 1 / 2, "dice": 2 / 3, "precision": 1, "recall": 1 / 2, "pixels": 2}
     assert evaluation.per_class["sky"] == {"iou": 2 / 3, "dice": 4 / 5, "precision": 2 / 3, "recall": 1, "pixels": 2}
     assert evaluation.per_class["lamp"] == {"iou": None, "dice": None, "precision": None, "recall": None, "pixels": 0}

@@ -7,8 +7,8 @@ from scipy.stats import beta
 from sklearn.metrics import average_precision_score
 
 from pocketzoo import training
-from pocketzoo.training.evaluation.bootstrap import intervals, mean_of, share_interval
-from pocketzoo.training.evaluation.ranking import weighted_mean_average_precision
+from pocketzoo.tasks.bootstrap import intervals, mean_of, share_interval
+from pocketzoo.tasks.ranking import weighted_mean_average_precision
 
 
 def test_interval_of_an_accuracy_is_that_of_the_binomial_distribution():

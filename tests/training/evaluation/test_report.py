@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from pocketzoo import training, zoo
+from pocketzoo.tasks.plots import plot_confusion
+from pocketzoo.tasks.registry import get_task
+from pocketzoo.tasks.segmentation import PixelAccumulator
 from pocketzoo.training.data.images import ArrayImages
-from pocketzoo.training.evaluation.pictures import plot_confusion
-from pocketzoo.training.evaluation.tallies import Places, Rows
-from pocketzoo.training.evaluation.worst import plot_worst
 
 
 @pytest.fixture(scope="module")
@@ -68,35 +68,39 @@ def test_report_of_several_outputs_has_a_folder_each(scenes, scene_model, tmp_pa
     assert all(is_picture(tmp_path / path) for path in pictures)
 
 
-def wrongness(task, truth, answers):
-    tally = Rows(task, [str(number) for number in range(answers.shape[1])])
-    tally.add(truth, answers)
-    return tally.wrongness()
+def errors(task, targets, outputs):
+    accumulator = get_task(task).accumulator([str(number) for number in range(outputs.shape[1])])
+    accumulator.add(targets, outputs)
+    return accumulator.errors()
 
 
 def test_most_confidently_wrong_comes_first_and_the_surest_right_one_last():
     answers = np.array([[0.6, 0.4, 0.0], [0.0, 0.1, 0.9], [0.2, 0.3, 0.5], [0.9, 0.1, 0.0]])
-    order = np.argsort(-wrongness("classification", np.array([0, 1, 0, 0]), answers))
+    order = np.argsort(-errors("classification", np.array([0, 1, 0, 0]), answers))
     assert order.tolist() == [1, 2, 0, 3]
 
 
 def test_largest_errors_come_first():
     truth = np.array([[1, 0], [0, 1], [1, 1]], "float32")
     answers = np.array([[0.9, 0.4], [0.9, 0.9], [0.2, 0.1]])
-    assert np.argsort(-wrongness("multi_label", truth, answers)).tolist() == [2, 1, 0]
+    assert np.argsort(-errors("multi_label", truth, answers)).tolist() == [2, 1, 0]
     # 10 is a fifth of the first number's deviation, 1 twice that of the second.
     numbers = np.array([[0, 0.5], [100, 0], [0, 1], [100, 0.5]])
     off = numbers + np.array([[0, 0], [10, 0], [0, 1], [0, 0]])
-    assert np.argsort(-wrongness("regression", numbers, off), kind="stable").tolist() == [2, 1, 0, 3]
+    assert np.argsort(-errors("regression", numbers, off), kind="stable").tolist() == [2, 1, 0, 3]
 
 
 def test_lowest_iou_comes_first_whatever_the_batches():
     masks = np.array([[[0, 0], [1, 1]]] * 3)
     answers = np.eye(2)[[[[0, 0], [1, 1]], [[1, 1], [0, 0]], [[0, 0], [1, 0]]]]
-    tally = Places(["ground", "road"])
-    tally.add(masks[:1], answers[:1])
-    tally.add(masks[1:], answers[1:])
-    assert tally.wrongness() == pytest.approx([0, 1, 1 - (2 / 3 + 1 / 2) / 2])
+    accumulator = PixelAccumulator(["ground", "road"])
+    accumulator.add(masks[:1], answers[:1])
+    accumulator.add(masks[1:], answers[1:])
+    assert accumulator.errors() == pytest.approx([0, 1, 1 - (2 / 3 + 1 / 2) / 2])
+
+
+def plot_worst(task, images, targets, outputs, labels, names):
+    return get_task(task).plot_examples(images, targets, outputs, labels, names)
 
 
 def titles(figure):
@@ -113,13 +117,13 @@ def test_captions_say_what_was_answered_and_what_is_right():
     ]
     truth = np.array([[1, 1], [1, 0]])
     assert titles(plot_worst("multi_label", images, truth, answers, names, files))[0] == (
-        "a.png\ncat_$1: 25.0%, is there\ndog: 75.0%, is there"
+        "a.png\ncat_$1: 25.0%, is present\ndog: 75.0%, is present"
     )
     assert titles(plot_worst("regression", images, truth, answers, names, files))[0] == (
         "a.png\ncat_$1: 0.25, is 1\ndog: 0.75, is 1"
     )
     figure = plot_worst("segmentation", images, np.zeros((2, 4, 4), int), np.ones((2, 4, 4, 2)), names, files)
-    assert titles(figure) == ["a.png", "mask", "answer", "b_$2.png", "mask", "answer"]
+    assert titles(figure) == ["a.png", "mask", "prediction", "b_$2.png", "mask", "prediction"]
 
 
 def test_confusion_is_drawn_as_shares_of_the_true_class_with_counts_where_they_are_few():
@@ -134,10 +138,11 @@ def test_answers_are_averaged_over_views(scenes, scene_model):
     images, _ = scenes.test.arrays()
     mirrored = scene_model.predict(images[:, :, ::-1], verbose=0)
     as_it_is = scene_model.predict(images, verbose=0)
-    tally = Places(list(scenes.labels["segmentation"]))
-    tally.add(scenes.test.labels["segmentation"], (as_it_is["segmentation"] + mirrored["segmentation"][:, :, ::-1]) / 2)
+    accumulator = PixelAccumulator(list(scenes.labels["segmentation"]))
+    averaged = (as_it_is["segmentation"] + mirrored["segmentation"][:, :, ::-1]) / 2
+    accumulator.add(scenes.test.labels["segmentation"], averaged)
     evaluation = training.evaluate(scene_model, scenes, test_time_augmentation="flip")
-    assert evaluation["segmentation"].loss == pytest.approx(tally.figures().loss, rel=1e-5)
+    assert evaluation["segmentation"].loss == pytest.approx(accumulator.evaluation().loss, rel=1e-5)
     mean = (as_it_is["count"] + mirrored["count"]) / 2
     assert evaluation["count"].mae == pytest.approx(np.abs(mean - scenes.test.labels["count"]).mean(), rel=1e-5)
     assert evaluation["count"].mae != training.evaluate(scene_model, scenes)["count"].mae
@@ -152,7 +157,7 @@ def test_answers_that_are_no_numbers_are_named(scenes):
     model = zoo.create_model("resnet20", blocks=1, head=scenes.task, labels=scenes.labels)
     head = model.get_layer("head_count")
     head.set_weights([np.full_like(weight, np.nan) for weight in head.get_weights()])
-    with pytest.raises(zoo.InputError, match=r"resnet20 answers nan \(output count\), which is no number"):
+    with pytest.raises(zoo.InputError, match=r"resnet20 outputs nan \(output count\), which is not a finite number"):
         training.evaluate(model, scenes)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ....core.errors import InputError
 from ....core.outputs import map_outputs
 from ....layers import Answer, FakeQuantize, Head
-from ...tasks import heads_of
+from ...model_outputs import heads_of
 from .graph import FlatGraph, Step
 from .kernels import KERNELS, Affine, affine_of, pointwise, quantized_twin
 

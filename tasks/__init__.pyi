@@ -1,0 +1,17 @@
+from .classification import Classification as Classification
+from .classification import Evaluation as Evaluation
+from .embedding import Embedding as Embedding
+from .evaluation import BaseEvaluation as BaseEvaluation
+from .multi_label import MultiLabel as MultiLabel
+from .multi_label import MultiLabelEvaluation as MultiLabelEvaluation
+from .registry import DEFAULT_TASK as DEFAULT_TASK
+from .registry import get_task as get_task
+from .registry import recognize_task as recognize_task
+from .registry import register_task as register_task
+from .registry import task_names as task_names
+from .regression import Regression as Regression
+from .regression import RegressionEvaluation as RegressionEvaluation
+from .segmentation import Segmentation as Segmentation
+from .segmentation import SegmentationEvaluation as SegmentationEvaluation
+from .task import Accumulator as Accumulator
+from .task import Task as Task

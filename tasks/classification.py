@@ -1,0 +1,288 @@
+"""Classification: one class for each image."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from ..core.errors import InputError
+from .bootstrap import share_interval
+from .calibration import calibration_error, reliability
+from .evaluation import BaseEvaluation, Row, confusion_table, mean_of_known, rows_by_name
+from .plots import plot_captioned, plot_confusion, plot_reliability
+from .ranking import area_under_roc
+from .table_values import parse_label
+from .task import HeadConfig, Labels, Table, Task, Upsampling, VectorAccumulator
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from ..layers import ClassificationHead
+
+
+SINGLE_CLASS = "the probability of a single class is always 1; give 2 or more, or a multi_label for presence or absence"
+ROWS = 4096
+"""Images whose probabilities are converted to float64 at once."""
+
+
+class Classification(Task):
+    """Probabilities `(batch, classes)` that sum to 1; targets are class indices, int32 `(count,)`."""
+
+    name = "classification"
+    min_outputs = 2
+    too_few_outputs = SINGLE_CLASS
+    target_dtype = "int32"
+    target_kinds = "iu"
+    target_form = "whole numbers (count,)"
+    class_indices = True
+    column = "label"
+    feature_key = "class/label"
+    class_unit = "images"
+    one_class_per_image = True
+    mixable = True
+    losses = ("cross_entropy", "focal", "hinge", "mse")
+    has_linear_probe = True
+    metric = "accuracy"
+    output_name = "probabilities"
+    loss_name = "accuracy drop"
+    one_decision_per_image = True
+    figure_name = "probability"
+
+    def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "ClassificationHead":
+        """Head with a softmax."""
+        from ..layers import ClassificationHead
+
+        return ClassificationHead(
+            config.num_outputs, labels=config.labels, dropout=config.dropout, score_map=config.score_map, name=name
+        )
+
+    def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
+        """`()`: one index."""
+        return ()
+
+    def _with_axes(self, targets: np.ndarray) -> np.ndarray:
+        return targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets  # as in keras.datasets
+
+    def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels, np.ndarray]:
+        """Classes in alphabetical order."""
+        values = table.read(columns["label"], parse_label)
+        labels = sorted(set(values))
+        if len(labels) < 2:
+            raise InputError(
+                f"{table.path}: column {columns['label']!r} has one class only, {labels[0]}; it takes 2 or more."
+            )
+        indices = {label: index for index, label in enumerate(labels)}
+        return tuple(labels), np.array([indices[value] for value in values], "int32")
+
+    def encode(self, target: np.ndarray) -> np.ndarray:
+        """One index."""
+        return np.array([target], "int64")
+
+    def decode(self, values: np.ndarray, num_outputs: int) -> int:
+        """One index."""
+        if len(values) != 1 or values.dtype.kind != "i" or not 0 <= values[0] < num_outputs:
+            raise ValueError(f"is {values.tolist()}; classes go from 0 to {num_outputs - 1}.")
+        return int(values[0])
+
+    def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
+        """Images of each class."""
+        return np.bincount(targets, minlength=num_outputs)
+
+    def soft_targets(self, targets: Any, num_outputs: int) -> Any:
+        """One-hot."""
+        import tensorflow as tf
+
+        return tf.one_hot(targets, num_outputs)
+
+    def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
+        """Accuracy."""
+        import keras
+
+        return [keras.metrics.MeanMetricWrapper(_correct, name="accuracy")]
+
+    def distillation_logits(self, outputs: Any) -> Any:
+        """Logarithms, which differ from the logits by a constant for each image; a softmax ignores it."""
+        return log_probabilities(outputs)
+
+    def accumulator(self, labels: Sequence[str]) -> "ClassAccumulator":
+        """Accumulator of an `Evaluation`."""
+        return ClassAccumulator(labels)
+
+    def plot_examples(
+        self,
+        images: np.ndarray,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: Sequence[str],
+        names: Sequence[str],
+    ) -> "Figure":
+        """Captions with the predicted class, and the true one where it differs."""
+        captions = [_caption(*pair, labels) for pair in zip(targets, outputs, strict=True)]
+        return plot_captioned(images, captions, names)
+
+    def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
+        """Whether it is a vector of two or more, not from a sigmoid."""
+        return len(output_shape) != 4 and output_shape[-1] != 1 and activation != "sigmoid"
+
+    def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+        """Whether the most probable classes are equal; None for a single class."""
+        if reference.shape[-1] == 1:
+            return None
+        return (outputs.argmax(axis=-1) == reference.argmax(axis=-1))[:, np.newaxis]
+
+    def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
+        """Most probable classes first."""
+        return top_probabilities(output, labels, top)
+
+
+@dataclass(frozen=True)
+class Evaluation(BaseEvaluation):
+    """Metrics of a classifier on one split; `loss` is the mean cross-entropy, in nats."""
+
+    SUMMARY: ClassVar = {
+        "accuracy": "accuracy",
+        "top-5 accuracy": "top_5_accuracy",
+        "macro F1": "macro_f1",
+        "ROC AUC": "roc_auc",
+        "calibration error": "calibration_error",
+        "loss": "loss",
+    }
+
+    accuracy: float
+    """Share of the images whose most probable class is correct, 0..1. Micro-averaged precision, recall and F1 are the
+    same number."""
+    top_5_accuracy: float | None
+    """Share of the images with the true class among the five most probable, 0..1; None for five classes or fewer."""
+    macro_precision: float
+    """Mean precision of the classes that occur in targets or predictions, 0..1; so are the next two."""
+    macro_recall: float
+    macro_f1: float
+    roc_auc: float | None
+    """Area under the ROC curve of a class against the rest, 0..1: the mean over the classes that some images have and
+    others do not."""
+    calibration_error: float
+    """Expected calibration error in 15 bins (arXiv:1706.04599), 0..1: how far confidence is from accuracy."""
+    per_class: dict[str, Row]
+    """Precision, recall, f1-score and support (number of images) by label."""
+    confusion: np.ndarray
+    """Number of images by true class (row) and predicted class (column)."""
+    reliability: np.ndarray
+    """Number of images, mean confidence and accuracy by bin of confidence, `(15, 3)`."""
+
+    @classmethod
+    def of(cls, targets: np.ndarray, outputs: np.ndarray, labels: Sequence[str]) -> Self:
+        """Evaluation of class indices `(count,)` and probabilities `(count, classes)`."""
+        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+        classes = np.arange(len(labels))
+        parts = [slice(start, start + ROWS) for start in range(0, len(targets), ROWS)]
+        columns = zip(*(_columns(targets[part], outputs[part]) for part in parts), strict=True)
+        predicted, confidence, losses, in_top_5, sums = map(np.concatenate, columns)
+        correct = predicted == targets
+        bins = reliability(confidence, correct)
+        macro = precision_recall_fscore_support(targets, predicted, average="macro", zero_division=0)
+        by_class = precision_recall_fscore_support(targets, predicted, labels=classes, zero_division=0)
+        areas = (area_under_roc(targets == index, outputs[:, index].astype("float64") / sums) for index in classes)
+        return cls(
+            images=len(targets),
+            loss=float(np.average(losses)),
+            intervals=share_interval("accuracy", correct),
+            accuracy=float(np.mean(correct)),
+            top_5_accuracy=float(np.mean(in_top_5)) if len(labels) > 5 else None,
+            macro_precision=float(macro[0]),
+            macro_recall=float(macro[1]),
+            macro_f1=float(macro[2]),
+            roc_auc=mean_of_known(areas),
+            calibration_error=calibration_error(bins),
+            per_class=rows_by_name(labels, by_class),
+            confusion=confusion_matrix(targets, predicted, labels=classes),
+            reliability=bins,
+        )
+
+    @property
+    def details(self) -> dict[str, Row]:
+        """Metrics by class."""
+        return self.per_class
+
+    def tables(self, labels: Sequence[str]) -> dict[str, list[list[str]]]:
+        """Confusion matrix."""
+        return {"confusion.csv": confusion_table(self.confusion, labels)}
+
+    def plots(self, labels: Sequence[str]) -> dict[str, "Figure"]:
+        """Confusion matrix and reliability diagram."""
+        return {
+            "confusion.png": plot_confusion(self.confusion, labels),
+            "calibration.png": plot_reliability(self.reliability, self.calibration_error),
+        }
+
+
+class ClassAccumulator(VectorAccumulator):
+    """Accumulates an `Evaluation`; the ROC AUC ranks all images, so probabilities are kept, in float32."""
+
+    def evaluation(self) -> Evaluation:
+        """Evaluation of all batches."""
+        return Evaluation.of(self.targets, self.outputs, self.labels)
+
+    def errors(self) -> np.ndarray:
+        """Probability of the most probable wrong class less that of the true one: 1 at worst, below 0 if correct."""
+        outputs = self.outputs.astype("float64")
+        true = np.eye(len(self.labels), dtype=bool)[self.targets]
+        return np.where(true, -np.inf, outputs).max(axis=1) - outputs[true]
+
+    @property
+    def score(self) -> float:
+        """Accuracy."""
+        return float(np.mean(self.scores))
+
+    @property
+    def scores(self) -> np.ndarray:
+        """1 for images whose most probable class is correct, else 0."""
+        correct = (outputs.argmax(axis=-1) == targets for targets, outputs in self.batches)
+        return np.concatenate(list(correct)).astype("int64")
+
+
+def log_probabilities(probabilities: Any) -> Any:
+    """Logarithms with finite gradients."""
+    from keras import ops
+
+    return ops.log(ops.maximum(probabilities, 1e-30))
+
+
+def top_probabilities(output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
+    """Labels of the highest probabilities, the most probable first."""
+    order = np.argsort(-output, kind="stable")[:top]
+    return [(labels[index], float(output[index])) for index in order]
+
+
+def _columns(targets: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Predicted class, confidence, cross-entropy, whether the true class is among five, and the sum of the outputs."""
+    from scipy.special import xlogy  # NumPy's logarithm may differ from it, and so from scikit-learn, in the last bit
+
+    outputs = outputs.astype("float64")
+    sums = outputs.sum(axis=-1, keepdims=True)
+    normalized = outputs / sums
+    true = np.take_along_axis(normalized, targets[:, np.newaxis], axis=-1)[:, 0]
+    epsilon = np.finfo("float64").eps
+    losses = -xlogy(1.0, true.clip(epsilon, 1 - epsilon))  # as scikit-learn's log_loss
+    k = min(5, outputs.shape[1])
+    top = np.argpartition(outputs, -k, axis=-1)[:, -k:]
+    in_top_5 = (top == targets[:, np.newaxis]).any(axis=-1)
+    return outputs.argmax(axis=-1), normalized.max(axis=-1), losses, in_top_5, sums[:, 0]
+
+
+def _correct(targets: Any, outputs: Any) -> Any:
+    """1 where the class is correct; for mixed targets, the one with the largest share counts."""
+    from keras import ops
+
+    indices = ops.argmax(targets, axis=-1) if len(targets.shape) == len(outputs.shape) else targets
+    return ops.cast(ops.equal(ops.cast(indices, "int32"), ops.cast(ops.argmax(outputs, axis=-1), "int32")), "float32")
+
+
+def _caption(target: int, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:
+    predicted = int(output.argmax())
+    caption = f"{labels[predicted]}: {output[predicted]:.1%}"
+    if predicted == target:
+        return caption, False
+    return f"{caption}\nis {labels[target]}: {output[target]:.1%}", True

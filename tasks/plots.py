@@ -1,0 +1,137 @@
+"""Figures of evaluations and sheets of example images, drawn with matplotlib."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_COUNTED, MOST_NAMED = 20, 60
+"""Largest numbers of classes for which a confusion matrix shows counts in its cells, and names on its sides."""
+TITLE_LENGTH = 24
+"""Characters from the end of a file's name above an image."""
+
+
+def plot_confusion(confusion: np.ndarray, labels: Sequence[str]) -> "Figure":
+    """Draws the shares of the predictions for each true class, and counts where there is room.
+
+    Args:
+        confusion: Counts by true class (row) and predicted class (column).
+        labels: Names of the classes.
+    """
+    from matplotlib.figure import Figure
+
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    side = float(np.clip(2.5 + 0.45 * len(labels), 4, 16))
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), shrink=0.8, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true")
+    if len(labels) <= MOST_NAMED:
+        axes.set_xticks(range(len(labels)), labels, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    if len(labels) <= MOST_COUNTED:
+        for (row, column), count in np.ndenumerate(confusion):
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, size=8)
+    return figure
+
+
+def plot_reliability(bins: np.ndarray, calibration_error: float) -> "Figure":
+    """Draws accuracy by confidence, with the share of the images in each bin below.
+
+    Args:
+        bins: Result of `calibration.reliability`.
+        calibration_error: Expected calibration error, 0..1.
+    """
+    from matplotlib.figure import Figure
+
+    count, _, accuracy = bins.T
+    width = 1 / len(bins)
+    middles = (np.arange(len(bins)) + 0.5) * width
+    figure = Figure(figsize=(4.8, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.bar(middles, accuracy, width, edgecolor="white", label="accuracy")
+    upper.plot([0, 1], [0, 1], "--", color="gray", label="perfect calibration")
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    upper.set_title(f"Expected calibration error {calibration_error:.2%}")
+    upper.legend(loc="upper left")
+    lower.bar(middles, count / count.sum(), width, edgecolor="white", color="gray")
+    lower.set(xlabel="confidence", ylabel="share of images")
+    return figure
+
+
+def plot_captioned(images: np.ndarray, captions: Sequence[tuple[str, bool]], names: Sequence[str]) -> "Figure":
+    """Draws images under their names and captions.
+
+    Args:
+        images: uint8, `(count, height, width, channels)`.
+        captions: Text for each image, and whether the prediction is wrong, which colors it red.
+        names: File or number of each image.
+    """
+    columns = min(6, len(images))
+    figure, grid = _sheet(math.ceil(len(images) / columns), columns)
+    for axes, image, name, (caption, wrong) in zip(grid.flat, images, names, captions, strict=False):
+        _show(axes, image)
+        axes.set_title(f"{_title(name)}\n{caption}", size=7, color="firebrick" if wrong else "black", parse_math=False)
+    return figure
+
+
+def plot_masks(
+    images: np.ndarray, targets: np.ndarray, predictions: np.ndarray, labels: Sequence[str], names: Sequence[str]
+) -> "Figure":
+    """Draws image, true mask and predicted mask side by side, two images in a row.
+
+    Args:
+        images: uint8, `(count, height, width, channels)`.
+        targets: True class indices, `(count, height, width)`.
+        predictions: Predicted class indices, `(count, height, width)`.
+        labels: Names of the classes.
+        names: File or number of each image.
+    """
+    from matplotlib import colormaps
+    from matplotlib.patches import Patch
+
+    figure, grid = _sheet(math.ceil(len(images) / 2), 6)
+    colors = colormaps["tab20"] if len(labels) <= 20 else colormaps["nipy_spectral"].resampled(len(labels))
+    for triple, image, name, *masks in zip(grid.reshape(-1, 3), images, names, targets, predictions, strict=False):
+        _show(triple[0], image)
+        triple[0].set_title(_title(name), size=7, parse_math=False)
+        for axes, heading, mask in zip(triple[1:], ("mask", "prediction"), masks, strict=True):
+            axes.imshow(colors(mask), interpolation="nearest")
+            axes.set_title(heading, size=7)
+    present = np.union1d(targets, predictions)[:20]
+    legend = figure.legend(
+        [Patch(color=colors(int(index))) for index in present],
+        [labels[index] for index in present],
+        loc="outside lower center",
+        ncols=5,
+        fontsize=7,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def _title(name: str) -> str:
+    return Path(name).name[-TITLE_LENGTH:]
+
+
+def _sheet(rows: int, columns: int) -> tuple["Figure", np.ndarray]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.7 * columns, 2.0 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    return figure, grid
+
+
+def _show(axes: "Axes", image: np.ndarray) -> None:
+    axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)

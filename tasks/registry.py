@@ -1,0 +1,55 @@
+"""The tasks by name."""
+
+from collections.abc import Sequence
+
+from ..core.errors import InputError, unknown
+from .classification import Classification
+from .embedding import Embedding
+from .multi_label import MultiLabel
+from .regression import Regression
+from .segmentation import Segmentation
+from .task import Task
+
+_TASKS: dict[str, Task] = {
+    task.name: task for task in (Classification(), MultiLabel(), Regression(), Segmentation(), Embedding())
+}
+DEFAULT_TASK = Classification.name
+"""Task of a vector `(batch, classes)` about which nothing else is known."""
+
+
+def task_names() -> tuple[str, ...]:
+    """Names of all tasks, in the order of registration."""
+    return tuple(_TASKS)
+
+
+def get_task(name: str) -> Task:
+    """Task of that name.
+
+    Raises:
+        InputError: The name is unknown; the message suggests similar ones.
+    """
+    if name not in _TASKS:
+        raise unknown("task", name, _TASKS)
+    return _TASKS[name]
+
+
+def register_task(task: Task) -> None:
+    """Adds a task, which models, data, training and export then accept by its name.
+
+    Raises:
+        InputError: There is a task of that name already.
+    """
+    if task.name in _TASKS:
+        raise InputError(f"there is a task {task.name!r} already; choose another name.")
+    _TASKS[task.name] = task
+
+
+def recognize_task(output_shape: Sequence[int | None], activation: str | None) -> str:
+    """Task of an output that comes from no head of the zoo, by its form; `DEFAULT_TASK` if no task recognizes it.
+
+    Args:
+        output_shape: Shape with the batch axis, such as `(None, 10)`.
+        activation: Keras' name of the last layer's activation, such as `"softmax"`; None if there is none.
+    """
+    matches = (task.name for task in _TASKS.values() if task.recognizes(output_shape, activation))
+    return next(matches, DEFAULT_TASK)

@@ -1,0 +1,302 @@
+"""Segmentation: one class for each pixel."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..core.encoded_images import displayed_size, open_image
+from ..core.errors import InputError
+from .bootstrap import intervals
+from .classification import SINGLE_CLASS, log_probabilities
+from .evaluation import EPSILON, BaseEvaluation, Row, confusion_table
+from .plots import plot_confusion, plot_masks
+from .table_values import parse_path
+from .task import Accumulator, HeadConfig, Labels, Table, Task, Upsampling, Warp
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from ..layers import SegmentationHead
+
+MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
+"""Pillow's modes with one whole number for each pixel; with a palette (P), the index, not the color."""
+MOST_CLASSES = 256
+"""Classes that a mask picture can show."""
+PALETTE = [
+    channel for index in range(MOST_CLASSES) for channel in (index * 67 % 256, index * 131 % 256, index * 197 % 256)
+]
+"""RGB color of each class, unlike those of the next ones; the first is black."""
+
+
+class Segmentation(Task):
+    """Probabilities `(batch, height, width, classes)` that sum to 1; targets are masks of class indices, int32
+    `(count, height, width)`."""
+
+    name = "segmentation"
+    min_outputs = 2
+    too_few_outputs = SINGLE_CLASS
+    covers_image = True
+    target_dtype = "int32"
+    target_kinds = "iu"
+    target_form = "whole numbers (count, height, width)"
+    class_indices = True
+    column = "mask"
+    in_files = True
+    feature_key = "segmentation/class/encoded"
+    class_unit = "pixels"
+    losses = ("cross_entropy", "focal", "dice", "tversky")
+    metric = "mean IoU"
+    output_name = "mask"
+    loss_name = "mean IoU drop"
+    figure_name = "share"
+
+    def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "SegmentationHead":
+        """Head that upsamples its scores to the size of the image."""
+        from ..layers import SegmentationHead
+
+        strides, crop = upsampling()
+        return SegmentationHead(config.num_outputs, labels=config.labels, strides=strides, crop=crop, name=name)
+
+    def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
+        """`(height, width)`: one index for each pixel."""
+        return tuple(sides)
+
+    def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels | None, list[Path]]:
+        """Paths of mask files, and the classes in the `labels.txt` beside the table, if there is one."""
+        column = columns["mask"]
+        paths = [table.path.parent / value for value in table.read(column, parse_path)]
+        file = table.path.parent / f"{column.removesuffix('mask')}labels.txt"
+        return read_class_names(file) if file.exists() else None, paths
+
+    def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
+        """Class indices in a mask file, rotated as its EXIF tag says, int32 `(height, width)`."""
+        with open_image(encoded, name) as image:
+            if image.mode not in MASK_MODES:
+                raise InputError(f"{name} has colors ({image.mode}); a mask has one number a pixel, the class index.")
+            return np.asarray(ImageOps.exif_transpose(image)).astype("int32")
+
+    def check_file(self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None) -> None:
+        """Raises InputError where a mask has not the size of its readable image, or other classes."""
+        height, width = displayed_size(image)
+        if target.shape != (height, width):
+            size = f"{target.shape[1]}x{target.shape[0]}"
+            raise InputError(f"{name} has {size} pixels, but its image has {width}x{height}.")
+        wrong = self.class_out_of_range(target, num_outputs)
+        if wrong is not None and num_outputs is not None:
+            raise InputError(f"{name} has the value {wrong}; class indices go from 0 to {num_outputs - 1}.")
+
+    def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
+        """By the nearest pixel: there is nothing between two classes."""
+        return np.asarray(Image.fromarray(target).resize((width, height), Image.Resampling.NEAREST))
+
+    def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
+        """Pixels of each class."""
+        return np.bincount(np.ravel(targets), minlength=num_outputs)
+
+    def warp_targets(self, targets: Any, warp: Warp) -> Any:
+        """Masks move with their images, by the nearest pixel."""
+        return warp(targets[..., None], interpolation="nearest")[..., 0]
+
+    def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
+        """Mean IoU."""
+        import keras
+
+        return [keras.metrics.MeanIoU(num_outputs, sparse_y_pred=False, name="mean_iou")]
+
+    def distillation_logits(self, outputs: Any) -> Any:
+        """Logarithms, as of a classification, for each pixel."""
+        return log_probabilities(outputs)
+
+    def accumulator(self, labels: Sequence[str]) -> "PixelAccumulator":
+        """Accumulator of a `SegmentationEvaluation`."""
+        return PixelAccumulator(labels)
+
+    def plot_examples(
+        self,
+        images: np.ndarray,
+        targets: np.ndarray,
+        outputs: np.ndarray,
+        labels: Sequence[str],
+        names: Sequence[str],
+    ) -> "Figure":
+        """Image, mask and predicted mask side by side."""
+        return plot_masks(images, targets, self.mask(outputs), labels, names)
+
+    def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
+        """Whether it is a map."""
+        return len(output_shape) == 4
+
+    def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+        """Whether the most probable classes of each pixel are equal; None for a single class."""
+        if reference.shape[-1] == 1:
+            return None
+        return (outputs.argmax(axis=-1) == reference.argmax(axis=-1)).reshape(len(outputs), -1)
+
+    def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
+        """Classes in the image with their shares of its pixels, the largest first."""
+        counts = np.bincount(output.argmax(axis=-1).ravel(), minlength=len(labels))
+        order = np.argsort(-counts, kind="stable")[:top]
+        return [(labels[index], float(counts[index] / counts.sum())) for index in order if counts[index]]
+
+    def mask(self, outputs: np.ndarray) -> np.ndarray:
+        """Most probable class of each pixel."""
+        return outputs.argmax(axis=-1)
+
+    def picture(self, output: np.ndarray) -> Image.Image:
+        """Mask whose values are class indices, with a color for each class."""
+        if output.shape[-1] > MOST_CLASSES:
+            raise InputError(f"there are {output.shape[-1]} classes; a mask in PNG holds {MOST_CLASSES} at most.")
+        picture = Image.fromarray(self.mask(output).astype("uint8"))
+        picture.putpalette(PALETTE)
+        return picture
+
+
+@dataclass(frozen=True)
+class SegmentationEvaluation(BaseEvaluation):
+    """Metrics of a segmentation on one split; `loss` is the mean cross-entropy of a pixel, in nats."""
+
+    SUMMARY: ClassVar = {"mean IoU": "mean_iou", "mean Dice": "mean_dice", "accuracy": "accuracy", "loss": "loss"}
+
+    accuracy: float
+    """Share of the pixels whose most probable class is correct, 0..1."""
+    mean_iou: float
+    """Mean intersection over union of the classes that occur in masks or predictions, 0..1."""
+    mean_dice: float
+    """Mean Dice coefficient of the same classes, 2 * intersection / (pixels in masks + pixels predicted), 0..1."""
+    per_class: dict[str, Row]
+    """`iou`, `dice`, precision, recall and pixels (number in the masks) by class; None for a class that never occurs.
+    """
+    confusion: np.ndarray
+    """Number of pixels by true class (row) and predicted class (column)."""
+
+    @classmethod
+    def of_counts(
+        cls,
+        confusion: np.ndarray,
+        intersections: np.ndarray,
+        unions: np.ndarray,
+        loss: float,
+        labels: Sequence[str],
+    ) -> Self:
+        """Evaluation of numbers of pixels.
+
+        Args:
+            confusion: Pixels by true and predicted class, over all images.
+            intersections: Pixels of each class in mask and prediction, `(images, classes)`.
+            unions: Pixels of each class in mask or prediction, `(images, classes)`.
+            loss: Mean cross-entropy of a pixel.
+            labels: Names of the classes.
+        """
+        correct, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+        iou, dice = _shares(correct, true + predicted - correct), _shares(2 * correct, true + predicted)
+        rows = zip(labels, iou, dice, _shares(correct, predicted), _shares(correct, true), true.tolist(), strict=True)
+        images = len(intersections)
+        return cls(
+            images=images,
+            loss=loss,
+            intervals=intervals("mean_iou", lambda drawn: mean_iou(drawn.T @ intersections, drawn.T @ unions), images),
+            accuracy=float(correct.sum() / confusion.sum()),
+            mean_iou=float(np.mean([share for share in iou if share is not None])),
+            mean_dice=float(np.mean([share for share in dice if share is not None])),
+            per_class={
+                label: {"iou": iou, "dice": dice, "precision": precision, "recall": recall, "pixels": pixels}
+                for label, iou, dice, precision, recall, pixels in rows
+            },
+            confusion=confusion,
+        )
+
+    @property
+    def details(self) -> dict[str, Row]:
+        """Metrics by class."""
+        return self.per_class
+
+    def tables(self, labels: Sequence[str]) -> dict[str, list[list[str]]]:
+        """Confusion matrix."""
+        return {"confusion.csv": confusion_table(self.confusion, labels)}
+
+    def plots(self, labels: Sequence[str]) -> dict[str, "Figure"]:
+        """Confusion matrix."""
+        return {"confusion.png": plot_confusion(self.confusion, labels)}
+
+
+class PixelAccumulator(Accumulator):
+    """Accumulates a `SegmentationEvaluation` in counts of pixels; no outputs are kept."""
+
+    def __init__(self, labels: Sequence[str]):
+        super().__init__(labels)
+        self._confusion = np.zeros((len(labels), len(labels)), "int64")
+        self._intersections: list[np.ndarray] = []
+        self._unions: list[np.ndarray] = []
+        self._loss = 0.0
+
+    def add(self, targets: np.ndarray, outputs: np.ndarray) -> None:
+        """Adds a batch of masks `(count, height, width)` and probabilities `(count, height, width, classes)`."""
+        classes = len(self.labels)
+        pairs = (targets * classes + outputs.argmax(axis=-1)).reshape(len(targets), -1)
+        pairs += classes**2 * np.arange(len(targets))[:, np.newaxis]
+        counts = np.bincount(pairs.ravel(), minlength=len(targets) * classes**2).reshape(-1, classes, classes)
+        self._confusion += counts.sum(axis=0)
+        intersections = np.diagonal(counts, axis1=1, axis2=2)
+        self._intersections.append(intersections)
+        self._unions.append(counts.sum(axis=1) + counts.sum(axis=2) - intersections)
+        true = np.take_along_axis(outputs, targets[..., np.newaxis], axis=-1)
+        self._loss -= np.log(true.clip(EPSILON).astype("float64")).sum()
+
+    @property
+    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Intersections and unions, `(images, classes)`."""
+        return np.concatenate(self._intersections), np.concatenate(self._unions)
+
+    def evaluation(self) -> SegmentationEvaluation:
+        """Evaluation of all batches."""
+        loss = float(self._loss / self._confusion.sum())
+        return SegmentationEvaluation.of_counts(self._confusion, *self._counts, loss, self.labels)
+
+    def errors(self) -> np.ndarray:
+        """One less the mean IoU of the classes that occur in the image's mask or prediction."""
+        return 1 - mean_iou(*self._counts)
+
+    @property
+    def score(self) -> float:
+        """Mean IoU over all images."""
+        return float(mean_iou(*(counts.sum(axis=0) for counts in self._counts)))
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Tukey's pseudo-values (Bias and confidence in not-quite large samples, 1958) of the mean IoU of all images,
+        which is no mean over images: the score, plus how often it changes by leaving out the image."""
+        intersections, unions = self._counts
+        images = len(unions)
+        without = mean_iou(intersections.sum(axis=0) - intersections, unions.sum(axis=0) - unions)
+        return images * self.score - (images - 1) * without
+
+
+def mean_iou(intersections: np.ndarray, unions: np.ndarray) -> np.ndarray:
+    """Mean IoU over the classes, the last axis, that occur at all; NaN if none does."""
+    occurs = unions > 0
+    with np.errstate(invalid="ignore"):
+        return np.where(occurs, intersections / np.maximum(unions, 1), 0).sum(axis=-1) / occurs.sum(axis=-1)
+
+
+def read_class_names(file: Path) -> Labels:
+    """Names of classes in a text file, one on each line.
+
+    Raises:
+        InputError: The file cannot be read, or has fewer than two different names.
+    """
+    try:
+        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.") from error
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InputError(f"{file} has {', '.join(names) or 'nothing'}; it takes 2 or more different names, one a line.")
+    return tuple(names)
+
+
+def _shares(counts: np.ndarray, totals: np.ndarray) -> list[float | None]:
+    return [float(count / total) if total else None for count, total in zip(counts, totals, strict=True)]

@@ -1,0 +1,74 @@
+"""Outputs of a model or an artifact, averaged over views of the images where that is requested."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from ...core.errors import InputError, unknown
+from ...core.outputs import by_name, map_outputs
+from ..augmentation.test_time import VIEWS
+
+
+class Artifact(Protocol):
+    """What evaluation needs of the result of `export.load_artifact`."""
+
+    path: Path
+    metadata: Any
+    """With `task` and `labels`, or None where nothing is known."""
+    input: Any
+    """With `image_shape`."""
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """Outputs for images `(count, height, width, channels)` of 0..255."""
+
+
+class Predictor:
+    """A model in inference mode, or an artifact, as a function.
+
+    Args:
+        model: The model or artifact.
+        test_time_augmentation: Name of the views to average over, from `augmentation.test_time`; None for the image
+            itself.
+
+    Raises:
+        InputError: There is no such augmentation.
+    """
+
+    def __init__(self, model: keras.Model | Artifact, test_time_augmentation: str | None):
+        if test_time_augmentation not in (None, *VIEWS):
+            raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
+        is_keras = isinstance(model, keras.Model)
+        self._name = model.name if is_keras else str(model.path)
+        self._predict = model.predict_on_batch if is_keras else model.run
+        self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
+
+    def __call__(self, images: np.ndarray) -> Any:
+        """Outputs for images `(count, height, width, channels)` of 0..255, a dict by name for several outputs.
+
+        Raises:
+            InputError: An output is not finite.
+        """
+        if self._views is None:
+            outputs = self._predict(images)
+        else:
+            by_view = [map_outputs(_restorer(view.restore), self._predict(view.transform(images))) for view in self._views]
+            outputs = map_outputs(lambda *of_views: np.mean(of_views, axis=0), *by_view)
+        self._check_finite(outputs)
+        return outputs
+
+    def _check_finite(self, outputs: Any) -> None:
+        for name, values in by_name(outputs).items():
+            if not np.isfinite(values).all():
+                wrong = values[~np.isfinite(values)][0]
+                output = f" (output {name})" if name else ""
+                raise InputError(
+                    f"{self._name} outputs {wrong}{output}, which is not a finite number: its weights are broken, as "
+                    "after a training that diverged. Train it with a lower learning rate."
+                )
+
+
+def _restorer(restore: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda outputs: restore(outputs) if outputs.ndim == 4 else outputs
