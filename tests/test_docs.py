@@ -48,7 +48,7 @@ def test_channels_are_removed_as_the_page_on_compression_shows(tmp_path, monkeyp
     assert capsys.readouterr().out == "composite True\n"
 
 
-@pytest.mark.parametrize("package", ["zoo", "training", "export", "layers"])
+@pytest.mark.parametrize("package", ["zoo", "tasks", "training", "export", "layers"])
 def test_reference_has_every_public_name_once(package):
     stub = ast.parse((ROOT / package / "__init__.pyi").read_text(encoding="utf-8"))
     imported = [name for statement in stub.body if isinstance(statement, ast.ImportFrom) for name in statement.names]

@@ -54,7 +54,9 @@ class Predictor:
         if self._views is None:
             outputs = self._predict(images)
         else:
-            by_view = [map_outputs(_restorer(view.restore), self._predict(view.transform(images))) for view in self._views]
+            by_view = [
+                map_outputs(_restorer(view.restore), self._predict(view.transform(images))) for view in self._views
+            ]
             outputs = map_outputs(lambda *of_views: np.mean(of_views, axis=0), *by_view)
         self._check_finite(outputs)
         return outputs
