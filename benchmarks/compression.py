@@ -34,8 +34,8 @@ from scipy import stats
 from pocketzoo import training, zoo
 from pocketzoo.core.atomic_files import atomic_path
 from pocketzoo.export import load_artifact
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.conversion.artifact_files import write_artifacts
+from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.zoo.layer_table import count_macs
@@ -179,8 +179,8 @@ def measure(model: keras.Model, data: training.ImageData, *, integers: bool) -> 
     kernels = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     kind = FORMATS["tflite-int8" if integers else "tflite-fp32"]
     with TemporaryDirectory() as folder:
-        calibration = Samples.of(data.train, "calibration", data.image_shape, len(data.labels), most=200)
-        path, _ = next(write_artifacts(ExportForm.of(model), [kind], calibration, Path(folder)))
+        calibration = Samples.from_source(data.train, "calibration", data.image_shape, len(data.labels), most=200)
+        path, _ = next(write_artifacts(ExportGraph.from_model(model), [kind], calibration, Path(folder)))
         if integers:
             images, labels = data.test.arrays()
             accuracy = float(np.mean(load_artifact(path).run(images).argmax(axis=-1) == labels))

@@ -37,8 +37,8 @@ from onnxruntime import quantization
 
 from pocketzoo import zoo
 from pocketzoo.core.output_capture import suppress_output
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.conversion.artifact_files import write_artifacts
+from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.sample_images import Samples
 
@@ -92,7 +92,7 @@ Files = Iterator[tuple[str, str, Path]]
 def our_files(net: Net, folder: Path) -> Files:
     kinds = {"tflite-fp32": "TFLite fp32", "tflite-int8": "TFLite int8", "onnx-fp32": "ONNX fp32",
              "onnx-int8": "ONNX int8"}  # fmt: skip
-    form = ExportForm.of(net.ours())
+    form = ExportGraph.from_model(net.ours())
     noise = some_images(form.metadata.image_shape)
     for path, kind in write_artifacts(form, [FORMATS[name] for name in kinds], Samples(noise, None), folder):
         yield kinds[kind.name], "ours", path

@@ -27,8 +27,8 @@ import numpy as np
 
 from pocketzoo import export, zoo
 from pocketzoo.core.output_capture import suppress_output
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.conversion.artifact_files import write_artifacts
+from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.targets import formats_of, targets_of
 
@@ -53,7 +53,7 @@ def ours(images: np.ndarray, folder: Path) -> float:
     model = zoo.create_model("resnet50")
     start = last = perf_counter()
     formats = formats_of(targets_of(TARGETS))
-    for path, kind in write_artifacts(ExportForm.of(model), formats, Samples(images, None), folder):
+    for path, kind in write_artifacts(ExportGraph.from_model(model), formats, Samples(images, None), folder):
         now = perf_counter()
         print(f"  {kind.name:20} {now - last:6.1f} s {path.stat().st_size / 1e6:7.1f} MB")
         last = now

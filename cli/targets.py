@@ -7,12 +7,12 @@ from .options import Json
 def targets(as_json: Json = False) -> None:
     """List the targets, the formats that each ships, what they are put to, and which of that is missing here."""
     from ..export.targets import GROUPS, TARGETS
-    from ..export.validation.checks.missing import missing
+    from ..export.validation.checks.check_registry import missing_requirement
 
     rows = []
     for name, target in TARGETS.items():
         checks = dict.fromkeys(check for of_format in target.checks.values() for check in of_format)
-        reasons = {check: reason for check in checks if (reason := missing(check)) is not None}
+        reasons = {check: reason for check in checks if (reason := missing_requirement(check)) is not None}
         groups = [group for group, members in GROUPS.items() if name in members]
         rows.append((name, target.about, groups, list(target.checks), list(checks), reasons))
     if as_json:

@@ -1,11 +1,11 @@
-from .artifact.bundle_directory import ConversionError as ConversionError
+from .artifact.artifact import Artifact as Artifact
+from .artifact.errors import ConversionError as ConversionError
+from .artifact.errors import ProofError as ProofError
 from .artifact.manifest import Manifest as Manifest
 from .export_model import export_model as export_model
 from .latency import Latency as Latency
 from .latency import benchmark as benchmark
-from .loading import Artifact as Artifact
 from .loading import load_artifact as load_artifact
 from .prediction import Prediction as Prediction
 from .prediction import predict as predict
 from .targets import list_targets as list_targets
-from .validation.comparison import ProofError as ProofError

@@ -1,4 +1,4 @@
-"""What a model costs where it runs: the sizes of its files and the measured time of an image."""
+"""The costs of a model in use: file sizes and measured latency."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,51 +13,51 @@ from ..zoo.flat import flatten_model
 from ..zoo.layer_table import count_macs
 from ..zoo.saving import save_model
 from .artifact.gzip_size import gzipped_size
-from .conversion.export_graph import ExportForm
+from .conversion.artifact_files import write_artifacts
+from .conversion.export_graph import ExportGraph
 from .conversion.trained_integers import activation_bits
-from .conversion.write_artifacts import write_artifacts
 from .formats import FORMATS, Format
 from .latency import side_by_side
-from .loading import open_own
+from .loading import open_converted
 from .sample_images import Samples
 
 ROUNDS, RUNS = 5, 50
-"""Of the timing: all artifacts in turn, so often."""
+"""Rounds in which all artifacts are timed in turn, and timed runs of each in all."""
 CALIBRATION_IMAGES = 8
-"""Of noise, where integers are to be timed and nobody asks how right they are."""
+"""Noise images for quantization where only size and latency matter."""
 
 
 @dataclass(frozen=True)
 class FileSize:
-    """Bytes of a file, and of what is downloaded of it."""
+    """Size of a file and of its compressed download, in bytes."""
 
     bytes: int
     gzip_bytes: int
 
     @classmethod
     def of(cls, path: Path) -> "FileSize":
-        """Of the file at `path`."""
+        """Measure the file at `path`."""
         content = path.read_bytes()
         return cls(len(content), gzipped_size(content))
 
 
 @dataclass(frozen=True)
 class ArtifactCost:
-    """Of one artifact on its runtime."""
+    """Costs of one artifact in its runtime."""
 
     size: FileSize
     median_ms: float
-    """One image, one thread, on this machine."""
+    """Latency of one image on one thread of this machine, in milliseconds."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What one model costs."""
+    """Costs of one model."""
 
     parameters: int
-    """Of the flat form, so without the constants of the pixels; with BatchNorm's statistics."""
+    """Number of parameters of the flat form: without pixel normalization, with BatchNorm statistics."""
     nonzero: int
-    """Of the parameters, those that are not exactly zero."""
+    """Number of parameters that are not exactly zero."""
     multiply_adds: int
     saved: FileSize
     """The `.keras` file."""
@@ -65,7 +65,7 @@ class Footprint:
     """By format, such as `tflite-fp32`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """Convert to plain values for JSON."""
         return asdict(self)
 
 
@@ -74,22 +74,22 @@ SHIPPED = {
     8: ("tflite-int8", "onnx-int8"),
     16: ("tflite-int16x8",),
 }
-"""TFLite format, and ONNX format where there is one, by the bits of the activations that a model was trained for."""
+"""TFLite format, and ONNX format where there is one, by the bits of the activations of a quantization-aware model."""
 
 
 def shipped_formats(model: keras.Model) -> list[Format]:
-    """The formats in which `model` is meant to run: in integers if it was trained for them, else in float32."""
+    """The formats in which `model` should run: in integers if it was trained for them, else in float32."""
     return [FORMATS[name] for name in SHIPPED[activation_bits(flatten_model(model))]]
 
 
 def milliseconds(model: keras.Model) -> float:
-    """What `model` takes in LiteRT for one image, on one thread: a measure for `training.prune_channels`."""
-    kind = shipped_formats(model)[0]
-    return artifact_costs({"": model}, {"": [kind]})[""][kind.name].median_ms
+    """Latency of `model` in LiteRT for one image on one thread: a measure for `training.prune_channels`."""
+    fmt = shipped_formats(model)[0]
+    return artifact_costs({"": model}, {"": [fmt]})[""][fmt.name].median_ms
 
 
 def footprints(models: Mapping[str, keras.Model], formats: Mapping[str, Sequence[Format]]) -> dict[str, Footprint]:
-    """Measures several models side by side; arguments and errors as of `artifact_costs`."""
+    """Measure several models side by side; arguments and errors as in `artifact_costs`."""
     costs = artifact_costs(models, formats)
     return {name: _footprint(model, costs[name]) for name, model in models.items()}
 
@@ -97,37 +97,37 @@ def footprints(models: Mapping[str, keras.Model], formats: Mapping[str, Sequence
 def artifact_costs(
     models: Mapping[str, keras.Model], formats: Mapping[str, Sequence[Format]]
 ) -> dict[str, dict[str, ArtifactCost]]:
-    """Converts several models and times their artifacts in turn.
+    """Convert several models and time their artifacts in turn.
 
     Args:
-        models: By name; each for images of one fixed size, with one answer.
-        formats: Of each model, what to convert it to. Where integers are asked for of a model
-            without ranges of its own, they are those of noise: right for time and size, not for answers.
+        models: By name; each with a fixed input size and one output.
+        formats: The formats of each model. A float model is quantized with activation ranges of noise, which is
+            sufficient for latency and size, but not for predictions.
 
     Returns:
-        By model and format.
+        Costs by model and format.
 
     Raises:
-        InputError: A model cannot be exported: its size is open, or it has several answers.
+        InputError: A model cannot be exported: its size is open, or it has several outputs.
     """
     with TemporaryDirectory() as root:
         files = {
-            (name, kind): path
+            (name, fmt): path
             for number, (name, model) in enumerate(models.items())
-            for kind, path in _convert(model, formats[name], Path(root, str(number))).items()
+            for fmt, path in _convert(model, formats[name], Path(root, str(number))).items()
         }
-        artifacts = {key: open_own(path) for key, path in files.items()}
+        artifacts = {key: open_converted(path) for key, path in files.items()}
         times = side_by_side(artifacts, runs=RUNS, rounds=ROUNDS)
         costs = {key: ArtifactCost(FileSize.of(path), times[key].median_ms) for key, path in files.items()}
-    return {name: {kind.name: costs[name, kind.name] for kind in formats[name]} for name in models}
+    return {name: {fmt.name: costs[name, fmt.name] for fmt in formats[name]} for name in models}
 
 
 def _convert(model: keras.Model, formats: Sequence[Format], folder: Path) -> dict[str, Path]:
-    """The artifact files of one model by format."""
+    """Write the artifacts of one model; returns their paths by format."""
     folder.mkdir()
-    form = ExportForm.of(model)
-    noise = np.random.default_rng(0).integers(0, 256, (CALIBRATION_IMAGES, *form.metadata.image_shape))
-    return {kind.name: path for path, kind in write_artifacts(form, formats, Samples(noise, None), folder)}
+    graph = ExportGraph.from_model(model)
+    noise = np.random.default_rng(0).integers(0, 256, (CALIBRATION_IMAGES, *graph.metadata.image_shape))
+    return {fmt.name: path for path, fmt in write_artifacts(graph, formats, Samples(noise, None), folder)}
 
 
 def _footprint(model: keras.Model, artifacts: dict[str, ArtifactCost]) -> Footprint:

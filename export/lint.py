@@ -1,15 +1,14 @@
-"""What a target will refuse of a model, before any hours go into its training."""
+"""Operators of a model that a target does not support, found before hours of training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import InputError, unknown
-from .graph_rewrites.table import FORMS, edge_form
+from .graph_rewrites.rewrite_registry import REWRITES, rewrite_graph
 from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from .sample_images import Samples
 from .targets import TARGETS, list_targets
@@ -20,131 +19,132 @@ from .validation.checks import tflite_micro, vela
 if TYPE_CHECKING:
     import keras
 
-    from .conversion.export_graph import ExportForm
+    from .conversion.export_graph import ExportGraph
 
 NPUS = {"edge-ethos-u55": "Ethos-U55", "edge-ethos-u65": "Ethos-U65", "edge-ethos-u85": "Ethos-U85"}
-INTEGERS = "tflite-int8"
+INT8 = "tflite-int8"
 NOISE_IMAGES = 2
 
 
 @dataclass(frozen=True)
 class Objection:
-    """An operator that a target refuses."""
+    """An operator that a target does not support."""
 
     layers: tuple[str, ...]
-    """The layers that it was made of, or `before` and the layer that follows it."""
+    """Its source layers, or `before` and the layer that follows it."""
     operator: str
     reason: str
     fix: str
-    """What to put in its place."""
+    """Suggested replacement."""
 
 
 @dataclass(frozen=True)
 class LintReport:
-    """What a target says of a model."""
+    """Result of linting a model for a target."""
 
     model: str
     target: str
     asked: str
-    """What has said it: a tool, or a list of operators."""
+    """Source of the result: a tool, or an operator list."""
     objections: tuple[Objection, ...]
-    """In the order in which the operators run."""
+    """In execution order."""
     facts: dict[str, float | int]
-    """What it would take there, where nothing on the list is refused: `bytes` of an int8 file, and by tools memory and
+    """Costs on the target, where the list supports all operators: `bytes` of an int8 file, and with tools memory and
     estimated speed."""
 
 
 def lint_targets() -> list[str]:
-    """Names of the targets of which is known what they accept."""
+    """Names of the targets with an operator list."""
     return [name for name, target in TARGETS.items() if target.operators]
 
 
 def check_target(target: str) -> None:
-    """Raises InputError where of `target` is not known what it accepts."""
+    """Raise InputError where `target` has no operator list."""
     if target in lint_targets():
         return
     if target in list_targets():
-        raise InputError(f"{target} has no list of what it accepts; there are lists of {', '.join(lint_targets())}.")
+        raise InputError(f"{target} has no operator list; there are lists of {', '.join(lint_targets())}.")
     raise unknown("target", target, lint_targets())
 
 
 def lint(model: "keras.Model", target: str) -> LintReport:
-    """Converts `model` as it is and asks what `target` refuses of it, in the form that an export gives it there:
-    operators that are not on its list, and then, where these tools are installed, the first that TensorFlow Lite Micro
-    does not run, or what Vela leaves to the CPU.
+    """Convert `model` as an export does, and list the operators that `target` does not support.
+
+    First by the target's operator list; where that supports all, and the tools are installed, the first operator that
+    TensorFlow Lite Micro does not run, or those that Vela leaves to the CPU.
 
     Args:
         model: Trained or not; it is not changed.
         target: A name from `lint_targets()`.
 
     Raises:
-        InputError: Of `target` nothing is known, or `model` cannot be exported at all.
+        InputError: `target` has no operator list, or `model` cannot be exported at all.
     """
     check_target(target)
-    from .conversion.export_graph import ExportForm
+    from .conversion.export_graph import ExportGraph
 
-    form, runtime = ExportForm.of(model), TARGETS[target].operators
-    accepted, other_forms = operator_list(runtime), FORMS.get(runtime, {})
-    report, asked = partial(LintReport, model.name, target), f"list of {accepted.as_of}"
-    # Floats first: of some operators that are refused the converter dies where it is to make integers of them.
-    content = _converted(form, "tflite-fp32" if form.activation_bits is None else INTEGERS)
-    refusals = [refusal for refusal in accepted.refused(content) if refusal.node.operator not in other_forms]
-    if refusals or INTEGERS not in TARGETS[target].checks:
-        return report(asked, _objections(refusals, content, form), {})
-    content = _converted(form, INTEGERS)
-    content = edge_form(content, runtime) if other_forms else content
-    refusals = list(accepted.refused(content))
+    graph, runtime = ExportGraph.from_model(model), TARGETS[target].operators
+    supported, rewrites = operator_list(runtime), REWRITES.get(runtime, {})
+    report, source = partial(LintReport, model.name, target), f"list of {supported.as_of}"
+    # Floats first: the converter crashes when it quantizes some operators that are not supported.
+    content = _convert(graph, "tflite-fp32" if graph.activation_bits is None else INT8)
+    refusals = [refusal for refusal in supported.refused(content) if refusal.node.operator not in rewrites]
+    if refusals or INT8 not in TARGETS[target].checks:
+        return report(source, _objections(refusals, content, graph), {})
+    content = _convert(graph, INT8)
+    content = rewrite_graph(content, runtime) if rewrites else content
+    refusals = list(supported.refused(content))
     if refusals:
-        return report(asked, _objections(refusals, content, form), {})
-    facts = {"bytes": len(content), "operators_on_processor": len(accepted.left_to_processor(content))}
-    if target == "edge-mcu" and find_spec("tflite_micro"):
-        refusals, found = _asked_of_micro(content, form)
-        return report("TensorFlow Lite Micro", _objections(refusals, content, form), facts | found)
-    if target in NPUS and find_spec("ethosu"):
+        return report(source, _objections(refusals, content, graph), {})
+    facts = {"bytes": len(content), "operators_on_processor": len(supported.left_to_processor(content))}
+    if target == "edge-mcu" and tflite_micro.REQUIREMENT.is_met():
+        refusals, measured = _lint_with_micro(content, graph)
+        return report(tflite_micro.TITLE, _objections(refusals, content, graph), facts | measured)
+    if target in NPUS and vela.REQUIREMENT.is_met():
         compiled = vela.compile_for(vela.ACCELERATORS[NPUS[target]], content)
-        left = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
-        return report("Vela", _objections(left, content, form), facts | compiled.figures)
-    return report(asked, (), facts)
+        on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
+        return report("Vela", _objections(on_cpu, content, graph), facts | compiled.figures)
+    return report(source, (), facts)
 
 
-def _asked_of_micro(content: bytes, form: "ExportForm") -> tuple[tuple[Refusal, ...], dict[str, int]]:
-    """The first operator that does not run there, as many have no kernel for integers; and the smallest arena."""
-    tensor, facts = np.random.default_rng(0).integers(-128, 128, (1, *form.metadata.image_shape), "int8"), {}
+def _lint_with_micro(content: bytes, graph: "ExportGraph") -> tuple[tuple[Refusal, ...], dict[str, int]]:
+    """The first operator that does not run, as many have no integer kernel; and the smallest arena."""
+    tensor, facts = np.random.default_rng(0).integers(-128, 128, (1, *graph.metadata.image_shape), "int8"), {}
     try:
         facts["arena_bytes"] = smallest_arena(content)
         run_in_micro(content, tensor)
     except RefusedError:
         refused = tflite_micro.first_refused(content, tensor)
-        # Its softmax gives up where hundreds of classes are about as likely, as they are to a net before its training.
+        # Its softmax fails where hundreds of classes have similar probabilities, as they do before training.
         if refused.node.operator != "SOFTMAX":
             return (refused,), facts
     return (), facts
 
 
-def _converted(form: "ExportForm", format_name: str) -> bytes:
-    """With ranges of noise where it takes some: which they are does not matter here."""
-    from .conversion.tflite.to_tflite import to_tflite
+def _convert(graph: "ExportGraph", format_name: str) -> bytes:
+    """Convert with activation ranges of noise: their values do not matter here."""
+    from .conversion.tflite.tflite_files import to_tflite
 
-    noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *form.metadata.image_shape))
-    return to_tflite(form, format_name, Samples(noise, None))
+    noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *graph.metadata.image_shape))
+    return to_tflite(graph, format_name, Samples(noise, None))
 
 
-def _objections(refusals: Iterable[Refusal], content: bytes, form: "ExportForm") -> tuple[Objection, ...]:
-    places = _places(content, form)
+def _objections(refusals: Iterable[Refusal], content: bytes, graph: "ExportGraph") -> tuple[Objection, ...]:
+    layers = _layers_by_operator(content, graph)
     return tuple(
-        Objection(places[refusal.node.name], refusal.node.operator, refusal.reason, refusal.fix) for refusal in refusals
+        Objection(layers[refusal.node.name], refusal.node.operator, refusal.reason, refusal.fix) for refusal in refusals
     )
 
 
-def _places(content: bytes, form: "ExportForm") -> dict[str, tuple[str, ...]]:
-    """By the name of an operator, the layers that it was made of; what a composite does between its layers is told by
-    the layer that follows it."""
-    known = {layer.name for layer in form.flat.layers}
-    places: dict[str, tuple[str, ...]] = {}
-    following = (form.flat.layers[-1].name,)  # the output has a name of its own
+def _layers_by_operator(content: bytes, graph: "ExportGraph") -> dict[str, tuple[str, ...]]:
+    """Source layers by the name of an operator; operators between the layers of a composite are located by the layer
+    that follows."""
+    known = {layer.name for layer in graph.flat.layers}
+    layers: dict[str, tuple[str, ...]] = {}
+    following = (graph.flat.layers[-1].name,)  # the output tensor does not have its layer's name
     for node in reversed(list(tflite_nodes(content))):
         own = tuple(layer for layer in node.layers if layer in known)
-        places[node.name] = own or following
+        layers[node.name] = own or following
         if own:
             following = (f"before {own[0]}",)
-    return places
+    return layers

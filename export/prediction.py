@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import InputError
-from .loading import Artifact, opened
+from .artifact.artifact import Artifact
+from .loading import to_artifact
 
 if TYPE_CHECKING:
     import keras
@@ -80,10 +81,10 @@ def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> 
     Raises:
         InputError: The images are not of the size that the artifact takes, or there are none.
     """
-    artifact = opened(artifact_or_model)
+    artifact = to_artifact(artifact_or_model)
     images = np.asarray(images)
     images = images[None] if images.ndim == 3 else images
-    if not len(images) or not artifact.input.takes(images.shape[1:]):
+    if not len(images) or not artifact.input.accepts(images.shape[1:]):
         shape = artifact.input.image_shape
         raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{shape}).")
     probabilities = artifact.run(images)

@@ -1,4 +1,4 @@
-"""What is shipped where, and what it is put to there. A new target is a new row."""
+"""Deployment targets: the formats that each ships, and the checks that validate them. A new target is a new row."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,20 @@ LITERT = ("litert", "litert-builtin")
 
 @dataclass(frozen=True)
 class Target:
-    """A place where models run."""
+    """Where models run."""
 
     checks: dict[str, tuple[str, ...]]
-    """By format that is shipped there: what it is put to, names in `checks.table.CHECKS`. The first one's figures are
-    those of the artifact."""
+    """By format that is shipped there: names of its checks, in `validation.checks.check_registry.CHECKS`. The figures
+    of the first are shown as those of the artifact."""
     about: str
-    """What runs there."""
+    """Hardware and runtimes."""
     operators: str | None = None
-    """Name of the list of the operators that it accepts, for `accepted.operator_list`, if there is one."""
+    """Name of the list of supported operators, for `tflite_schema.operator_support.operator_list`, if there is one."""
+
+    @property
+    def all_checks(self) -> set[str]:
+        """Names of the checks of all formats."""
+        return {check for checks in self.checks.values() for check in checks}
 
 
 TARGETS = {
@@ -53,13 +58,13 @@ TARGETS = {
             "onnx-fp32": ("onnxruntime", "onnxruntime-cuda"),
             "onnx-fp16": ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"),
         },
-        "graphics cards: ONNX Runtime, TensorRT",
+        "NVIDIA GPUs: ONNX Runtime, TensorRT",
     ),
     "server-int8": Target(
         {"onnx-int8": ("onnxruntime",), "onnx-int8-tensorrt": ("onnxruntime", "onnxruntime-tensorrt")},
-        "servers, in integers: ONNX Runtime on x86, TensorRT",
+        "servers, in int8: ONNX Runtime on x86, TensorRT",
     ),
-    "openvino": Target({"onnx-fp32": ("onnxruntime", "openvino")}, "Intel's processors: OpenVINO, from the ONNX file"),
+    "openvino": Target({"onnx-fp32": ("onnxruntime", "openvino")}, "Intel CPUs: OpenVINO, from the ONNX file"),
     "web": Target(
         {
             "tflite-int8-float": ("litert", "web-page", "web-litert-wasm"),
@@ -70,7 +75,7 @@ TARGETS = {
 }
 GROUPS = {
     "mobile": ("mobile-cpu", "mobile-gpu"),
-    "edge": ("edge-mcu", "edge-ethos-u55", "edge-ethos-u65", "edge-ethos-u85"),  # nothing of edge-tpu can be tried here
+    "edge": ("edge-mcu", "edge-ethos-u55", "edge-ethos-u65", "edge-ethos-u85"),  # edge-tpu: nothing of it runs here
     "server": ("server-int8", "openvino"),
 }
 """Names for several targets."""
@@ -82,49 +87,49 @@ def list_targets() -> list[str]:
 
 
 def targets_of(names: Sequence[str]) -> list[str]:
-    """The targets that `names` mean, groups resolved, each once, in the order of the table.
+    """Replace groups by their targets; each target once, in the order of the table.
 
     Raises:
         InputError: A name is unknown, or there is none.
     """
     if not names:
         raise InputError(f"no targets; there are {', '.join(list_targets())}.")
-    wanted: set[str] = set()
+    selected: set[str] = set()
     for name in names:
         if name not in list_targets():
             raise unknown("target", name, list_targets())
-        wanted.update(GROUPS.get(name, (name,)))
-    return [target for target in TARGETS if target in wanted]
+        selected.update(GROUPS.get(name, (name,)))
+    return [target for target in TARGETS if target in selected]
 
 
 def formats_of(targets: Iterable[str]) -> list[Format]:
-    """The formats that are shipped to `targets`, each once, in the order of their table."""
-    wanted = {name for target in targets for name in TARGETS[target].checks}
-    return [kind for name, kind in FORMATS.items() if name in wanted]
+    """The formats that `targets` ship, each once, in the order of the table of formats."""
+    names = {name for target in targets for name in TARGETS[target].checks}
+    return [fmt for name, fmt in FORMATS.items() if name in names]
 
 
-def checks_of(kind: Format, targets: Iterable[str]) -> list[str]:
-    """What an artifact of that format is put to for `targets`, each once."""
-    return list(dict.fromkeys(check for target in targets for check in TARGETS[target].checks.get(kind.name, ())))
+def checks_of(fmt: Format, targets: Iterable[str]) -> list[str]:
+    """Names of the checks that `targets` have for a format, each once."""
+    return list(dict.fromkeys(check for target in targets for check in TARGETS[target].checks.get(fmt.name, ())))
 
 
-def takers_of(kind: Format, targets: Iterable[str]) -> list[str]:
-    """Those of `targets` to which an artifact of that format is shipped."""
-    return [target for target in targets if kind.name in TARGETS[target].checks]
+def targets_with(fmt: Format, targets: Iterable[str]) -> list[str]:
+    """Those of `targets` that ship a format."""
+    return [target for target in targets if fmt.name in TARGETS[target].checks]
 
 
 def integer_formats(formats: Sequence[Format], activation_bits: int) -> list[Format]:
-    """What a model that was trained for integers ships as in place of `formats`: only what has its integers.
+    """Those of `formats` in which a quantization-aware model can be exported: with the integers it was trained for.
 
     Raises:
-        InputError: None of them has.
+        InputError: There are none.
     """
-    names = {name for name, kind in FORMATS.items() if kind.activation_bits == activation_bits and not kind.symmetric}
-    kept = [kind for kind in formats if kind.name in names]
+    names = {name for name, fmt in FORMATS.items() if fmt.activation_bits == activation_bits and not fmt.symmetric}
+    kept = [fmt for fmt in formats if fmt.name in names]
     if not kept:
         able = [name for name, target in TARGETS.items() if names & target.checks.keys()]
         raise InputError(
             f"the model was trained for integers with {activation_bits}-bit activations, which is none of "
-            f"{', '.join(kind.name for kind in formats)}; export it for {' or '.join(able)}."
+            f"{', '.join(fmt.name for fmt in formats)}; export it for {' or '.join(able)}."
         )
     return kept

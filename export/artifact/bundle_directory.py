@@ -10,12 +10,8 @@ from pathlib import Path
 from ...core.atomic_files import UNFINISHED, atomic_directory
 from ...core.errors import InputError, first_line, write_errors
 from ...core.work_directory import exclusive
-from ..validation.comparison import ProofError
+from .errors import ConversionError, ProofError
 from .manifest import Manifest
-
-
-class ConversionError(RuntimeError):
-    """A converter failed; the message names the file with its output."""
 
 
 @contextmanager

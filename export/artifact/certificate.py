@@ -1,100 +1,78 @@
-"""What was proven of an artifact, behind what was proven in the artifact's own file. Imports no TensorFlow.
+"""The validation results of an artifact, embedded in its file.
 
-The model in the file stays as it was proven, byte for byte, and is the beginning of the file: a TFLite file ends with a
-zip of labels, which takes another entry; an ONNX file is a protocol buffer, whose fields may come in several pieces.
+The validated model stays unchanged, byte for byte, at the beginning of the file: a TFLite file ends with a zip of its
+labels, to which an entry is added; an ONNX file is a protocol buffer, to which fields can be appended.
 """
 
 import hashlib
 import io
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
-from .manifest import Check, Gate, Tensor
-from .metadata import KEY, ImagesRecord, Record
+from .manifest import Validation, ValidationContext
+from .metadata import KEY
 
 ENTRY = "proof.json"
 PROPERTY = f"{KEY}.proof"
 PROPERTY_TAG = bytes([14 << 3 | 2])
-"""Of `metadata_props`, field 14 of ONNX's `ModelProto`, https://protobuf.dev/programming-guides/encoding."""
-MOST_BYTES = 2**24
-"""Of a certificate that is read: a zip may hold a thousand times of what it is long."""
+"""Tag of `metadata_props`, field 14 of ONNX's `ModelProto`, https://protobuf.dev/programming-guides/encoding."""
+MAX_BYTES = 2**24
+"""Largest certificate that is read: zip compression can hide a thousand times its size."""
 
 
-class Circumstances(Record):
-    """How all artifacts of a bundle were proven."""
-
-    skipped: dict[str, str]
-    """Formats of the targets that were not made, and why."""
-    evaluation: ImagesRecord | None
-    proven_on: Literal["evaluation images", "calibration images", "noise"]
-    """Which images the artifacts were held against Keras on."""
-    host: str
-    created: str
-    """UTC, ISO 8601."""
-
-
-class Certificate(Record):
-    """What was proven of an artifact; what it says of how it was made is in its metadata."""
+class Certificate(Validation):
+    """Validation results of an artifact; how it was made is in its metadata."""
 
     model_bytes: int = Field(gt=0)
-    """The first so many bytes of the file are what was proven."""
+    """Number of bytes at the beginning of the file that were validated."""
     model_sha256: str
-    """Of these."""
-    targets: tuple[str, ...]
-    input: Tensor
-    output: Tensor
-    operators: dict[str, int]
-    """How often each operator is there, by its name and version, such as `CONV_2D v3` or `Conv 17`."""
-    gates: tuple[Gate, ...]
-    """Of the file itself."""
-    checks: tuple[Check, ...]
-    """Of what it was put to, its own runtime first."""
-    circumstances: Circumstances
+    """Hash of these bytes."""
+    circumstances: ValidationContext
 
     def holds(self, path: str | Path) -> bool:
-        """Whether the model in the file at `path` is still the one that was proven.
+        """Whether the model in the file at `path` is still the validated one.
 
-        It tells of changes, not of forgery: who rewrites the model can write another certificate.
+        It detects changes, not forgery: whoever rewrites the model can write another certificate.
         """
         with Path(path).open("rb") as file:
             model, rest = file.read(self.model_bytes), file.read()
-        alone = Path(path).suffix != ".onnx" or _is_one_property(rest)
-        return alone and hashlib.sha256(model).hexdigest() == self.model_sha256
+        only_certificate = Path(path).suffix != ".onnx" or _is_one_property(rest)
+        return only_certificate and hashlib.sha256(model).hexdigest() == self.model_sha256
 
 
-def certify(path: Path, **proven: Any) -> bytes:
-    """Puts into an artifact's file what was proven of it.
-
-    Args:
-        path: The file.
-        proven: The fields of the certificate that are not on the model's bytes.
+def embed_certificate(path: Path, validation: Validation, context: ValidationContext) -> bytes:
+    """Add the validation results to an artifact's file.
 
     Returns:
-        What is in the file now.
+        The new content of the file.
     """
     content = path.read_bytes()
     model = _model_part(content, path.suffix)
-    digest = hashlib.sha256(model).hexdigest()
-    content = _enclosed(content, Certificate(model_bytes=len(model), model_sha256=digest, **proven), path.suffix)
+    certificate = Certificate(
+        model_bytes=len(model),
+        model_sha256=hashlib.sha256(model).hexdigest(),
+        circumstances=context,
+        **dict(validation),
+    )
+    content = _append(content, certificate, path.suffix)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return content
 
 
 def _model_part(content: bytes, suffix: str) -> bytes:
-    """The beginning of the file that is the model: all of an ONNX file, and a TFLite file up to its zip."""
+    """The model at the beginning of the file: all of an ONNX file, and a TFLite file up to its zip."""
     if suffix == ".onnx":
         return content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return content[: min(entry.header_offset for entry in archive.infolist())]
 
 
-def _enclosed(content: bytes, certificate: Certificate, suffix: str) -> bytes:
+def _append(content: bytes, certificate: Certificate, suffix: str) -> bytes:
     text = certificate.model_dump_json(exclude_defaults=True)
     if suffix == ".onnx":
         import onnx
@@ -108,33 +86,33 @@ def _enclosed(content: bytes, certificate: Certificate, suffix: str) -> bytes:
 
 
 def _is_one_property(rest: bytes) -> bool:
-    """Whether what follows the model of an ONNX file is one property: any other field would change the model."""
+    """Whether the bytes after the model of an ONNX file are one property: any other field would change the model."""
     if rest[:1] != PROPERTY_TAG:
         return False
-    length, place = 0, 1
-    while place < len(rest):  # seven bits a byte, the lowest first, until one has no eighth
-        length |= (rest[place] & 127) << 7 * (place - 1)
-        place += 1
-        if rest[place - 1] < 128:
-            return len(rest) == place + length
+    length, position = 0, 1
+    while position < len(rest):  # a varint: seven bits per byte, lowest first; the eighth bit means that more follow
+        length |= (rest[position] & 127) << 7 * (position - 1)
+        position += 1
+        if rest[position - 1] < 128:
+            return len(rest) == position + length
     return False
 
 
 def certificate_in_tflite(content: bytes) -> Certificate | None:
-    """The certificate in a TFLite file, or None if it has none."""
+    """Read the certificate of a TFLite file; None if it has none."""
     file = io.BytesIO(content)
     if not zipfile.is_zipfile(file):
         return None
     with zipfile.ZipFile(file) as archive:
         if ENTRY not in archive.namelist():
             return None
-        if archive.getinfo(ENTRY).file_size > MOST_BYTES:
-            raise InputError(f"its {ENTRY} is larger than {MOST_BYTES:,} bytes.")
+        if archive.getinfo(ENTRY).file_size > MAX_BYTES:
+            raise InputError(f"its {ENTRY} is larger than {MAX_BYTES:,} bytes.")
         return _parse(archive.read(ENTRY))
 
 
 def certificate_in_onnx(properties: dict[str, str]) -> Certificate | None:
-    """The certificate among the properties of an ONNX file, or None if it has none."""
+    """Read the certificate from the properties of an ONNX file; None if it has none."""
     return _parse(properties[PROPERTY]) if PROPERTY in properties else None
 
 

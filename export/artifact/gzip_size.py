@@ -1,38 +1,39 @@
-"""How large a file is on its way to a device."""
+"""The download size of a file."""
 
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 PIECE = 2**22
-DENSE = 0.85
-"""Share of a piece that is left by codes for single bytes; above it, repetitions are not worth a search."""
+"""Bytes per gzip member."""
+INCOMPRESSIBLE = 0.85
+"""Huffman-coded share of a piece above which a search for repeated strings is not worth its time."""
 GZIP, MEMORY = 31, 9
-"""zlib's way to say that a gzip member is wanted, and the most memory for its codes."""
+"""zlib's codes for the gzip format and for the largest memory level."""
 
 
 def gzipped_size(content: bytes) -> int:
-    """Bytes of `content` gzipped, in members of 4 MB, which processors compress side by side."""
-    return sum(map(len, gzipped(content)))
+    """Size of `content` in bytes after gzip, in members of 4 MB that are compressed in parallel."""
+    return sum(map(len, gzip_members(content)))
 
 
-def gzipped(content: bytes) -> list[bytes]:
-    """The members."""
+def gzip_members(content: bytes) -> list[bytes]:
+    """Compress `content` to a sequence of gzip members; their concatenation is one gzip file."""
     pieces = [content[start : start + PIECE] for start in range(0, len(content), PIECE)]
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(_member, pieces))
+        return list(pool.map(_compress_member, pieces))
 
 
-def _member(piece: bytes) -> bytes:
-    """As `gzip` makes it by default, but weights in floats, of which next to nothing repeats, are not searched.
+def _compress_member(piece: bytes) -> bytes:
+    """Compress as `gzip` does by default, but without a string search for float weights, which hardly repeat.
 
-    The search takes three times as long then and changes their size by less than a hundredth.
+    The search takes three times as long there and changes the size by less than 1 %.
     """
-    by_frequency = _compressed(piece, zlib.Z_HUFFMAN_ONLY)
-    if len(by_frequency) > DENSE * len(piece):
-        return by_frequency
-    return _compressed(piece, zlib.Z_DEFAULT_STRATEGY)
+    huffman_only = _compress(piece, zlib.Z_HUFFMAN_ONLY)
+    if len(huffman_only) > INCOMPRESSIBLE * len(piece):
+        return huffman_only
+    return _compress(piece, zlib.Z_DEFAULT_STRATEGY)
 
 
-def _compressed(piece: bytes, strategy: int) -> bytes:
+def _compress(piece: bytes, strategy: int) -> bytes:
     compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, GZIP, MEMORY, strategy)
     return compressor.compress(piece) + compressor.flush()

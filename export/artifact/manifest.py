@@ -1,47 +1,48 @@
-"""The manifest: what a bundle holds, and what was proven of it."""
+"""The manifest: the content of a bundle and its validation results."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from ...core.errors import InputError, describe
 from .metadata import ImagesRecord, Metadata, Record
 
 
 class Gate(Record):
-    """One check of one artifact."""
+    """A measured figure of an artifact and the threshold that it must meet."""
 
     name: str
     status: Literal["passed", "failed", "skipped"]
     figure: float | None = None
-    """What was measured."""
+    """The measured value."""
     operator: Literal[">=", "<="]
-    """How the figure must stand to the bar."""
+    """Required relation of the figure to the threshold."""
     bar: float
+    """The threshold."""
     default_bar: float | None = None
-    """The bar that the format has, where the user set another one."""
+    """The format's own threshold, where the user set another one."""
     reason: str | None = None
-    """Why it was skipped, or what it was that failed."""
+    """Why the gate was skipped, or details of the failure."""
 
     @classmethod
     def measured(
         cls, name: str, figure: float, operator: Literal[">=", "<="], bar: float, reason: str | None = None
     ) -> "Gate":
-        """A gate whose figure is known: passed or failed; `reason` says what it was that failed."""
+        """Compare a measured figure with its threshold: passed or failed, the latter with details in `reason`."""
         status = "passed" if (figure >= bar if operator == ">=" else figure <= bar) else "failed"
         return cls(name=name, status=status, figure=figure, operator=operator, bar=bar, reason=reason)
 
     @property
     def requirement(self) -> str:
-        """Such as `>= 0.98`, or `>= 0.95 (set; 0.98 by default)`."""
+        """The relation and threshold, such as `>= 0.98` or `>= 0.95 (set; 0.98 by default)`."""
         default = "" if self.default_bar is None else f" (set; {self.default_bar:g} by default)"
         bar = f"{self.bar:.0f}" if self.bar.is_integer() else f"{self.bar:g}"
         return f"{self.operator} {bar}{default}"
 
     @property
     def sentence(self) -> str:
-        """Such as `agreement is 0.95, must be >= 0.98`."""
+        """The result in words, such as `agreement is 0.95, must be >= 0.98`."""
         sentence = f"{self.name} is {self.figure:.6g}, must be {self.requirement}"
         return f"{sentence} ({self.reason})" if self.reason else sentence
 
@@ -51,7 +52,7 @@ class Tensor(Record):
 
     name: str
     shape: tuple[int | None, ...]
-    """None where a size is open."""
+    """None for an open size."""
     dtype: str
     scale: float | None
     zero_point: int | None
@@ -59,60 +60,53 @@ class Tensor(Record):
 
 
 class Check(Record):
-    """What a runtime, a compiler or a list of operators said of an artifact."""
+    """Result of validating an artifact with one runtime, compiler or operator list."""
 
     name: str
     """Such as `LiteRT`."""
     version: str | None = None
     skipped: str | None = None
-    """Why it did not take place; then nothing is known by it."""
+    """Why the check did not run; such a check proves nothing."""
     gates: tuple[Gate, ...] = ()
     accuracy: float | None = None
-    """On the evaluation images, 0..1; what is measured of other tasks is among the facts."""
+    """Of a classification on the evaluation images, 0..1; the metrics of other tasks are in `facts`."""
     agreement: float | None = None
-    """Share of the real images with the same most probable class as Keras."""
+    """Share of the real images (or pixels, labels) with the same predicted class as Keras."""
     psnr_db: float | None = None
-    """Peak signal-to-noise ratio of the answers against Keras, in decibels; None where they are equal."""
+    """Peak signal-to-noise ratio of the outputs against Keras, in decibels; None where they are equal."""
     flip_rate: float | None = None
-    """Share of the real images of which Keras is right and the artifact wrong, or the other way round."""
+    """Share of the labelled images that only one of Keras and the artifact classifies correctly."""
     median_ms: float | None = None
-    """Of one image on one thread of this host."""
+    """Latency of one image on one thread of this host, in milliseconds."""
     facts: dict[str, float | int | str] = Field(default_factory=dict)
-    """What else it measured."""
+    """Other measurements."""
     files: tuple[str, ...] = ()
-    """What it wrote into the bundle."""
+    """Names of the files that the check wrote into the bundle."""
 
     @property
     def status(self) -> Literal["passed", "failed", "skipped"]:
-        """The worst of its gates."""
+        """The worst status of its gates."""
         if any(gate.status == "failed" for gate in self.gates):
             return "failed"
         return "skipped" if self.skipped else "passed"
 
 
-class ArtifactRecord(Record):
-    """One file of the bundle."""
+class Validation(Record):
+    """Validation results of an artifact: the fields that its manifest record and its certificate share."""
 
-    file: str
-    format: str
     targets: tuple[str, ...]
-    sha256: str
-    bytes: int
-    gzip_bytes: int
     input: Tensor
     output: Tensor
-    noise_db: dict[str, float] = Field(default_factory=dict)
-    """Of int8: the layers that suffer most from it, signal-to-noise ratio in decibels, the worst first."""
     operators: dict[str, int]
-    """How often each operator is there, by its name and version, such as `CONV_2D v3` or `Conv 17`."""
+    """Count of each operator, by name and version, such as `CONV_2D v3` or `Conv 17`."""
     gates: tuple[Gate, ...]
-    """Of the file itself."""
+    """Gates on the file itself."""
     checks: tuple[Check, ...]
-    """Of what it was put to, its own runtime first."""
+    """Results of all checks, the artifact's own runtime first."""
 
     @property
     def located_gates(self) -> tuple[tuple[str, Gate], ...]:
-        """Of the file itself, under no name, and of all checks, under theirs."""
+        """All gates with the name of their check, which is empty for gates on the file itself."""
         of_checks = ((check.name, gate) for check in self.checks for gate in check.gates)
         return (*(("", gate) for gate in self.gates), *of_checks)
 
@@ -122,8 +116,37 @@ class ArtifactRecord(Record):
         return all(gate.status != "failed" for _, gate in self.located_gates)
 
 
-class Manifest(Record):
-    """Everything that is known of a bundle."""
+class ArtifactRecord(Validation):
+    """One file of the bundle and its validation results."""
+
+    file: str
+    format: str
+    sha256: str
+    bytes: int
+    gzip_bytes: int
+    noise_db: dict[str, float] = Field(default_factory=dict)
+    """The layers most affected by int8: signal-to-noise ratio in decibels, the lowest first."""
+
+    @model_serializer(mode="wrap")
+    def _with_file_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _reordered(serialize(self), "file", "format")
+
+
+class ValidationContext(Record):
+    """The conditions under which all artifacts of a bundle were validated."""
+
+    skipped: dict[str, str]
+    """Formats of the targets that were not exported, and why."""
+    evaluation: ImagesRecord | None
+    proven_on: Literal["evaluation images", "calibration images", "noise"]
+    """The images on which artifacts were compared with Keras."""
+    host: str
+    created: str
+    """UTC, ISO 8601."""
+
+
+class Manifest(ValidationContext):
+    """Everything that is known about a bundle."""
 
     schema_version: Literal[2] = 2
     model: Metadata
@@ -132,17 +155,13 @@ class Manifest(Record):
     """Share of exact zeros in the kernels, 0..1."""
     targets: tuple[str, ...]
     artifacts: tuple[ArtifactRecord, ...]
-    skipped: dict[str, str]
-    """Formats of the targets that were not made, and why."""
     calibration: ImagesRecord | None
-    evaluation: ImagesRecord | None
-    proven_on: Literal["evaluation images", "calibration images", "noise"]
-    """Which images the artifacts were held against Keras on."""
     tools: dict[str, str]
     """Versions."""
-    host: str
-    created: str
-    """UTC, ISO 8601."""
+
+    @model_serializer(mode="wrap")
+    def _with_model_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _reordered(serialize(self), "schema_version", "model", "parameters", "sparsity", "targets", "artifacts")
 
     @property
     def passed(self) -> bool:
@@ -151,23 +170,28 @@ class Manifest(Record):
 
     @classmethod
     def load(cls, path: str | Path) -> "Manifest":
-        """Reads a `manifest.json`.
+        """Read a `manifest.json`.
 
         Raises:
-            InputError: It cannot be read, or is something else.
+            InputError: The file cannot be read or is not a manifest.
         """
         try:
             return cls.model_validate_json(Path(path).read_bytes())
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from error
         except ValidationError as error:
-            raise InputError(f"{path} is no manifest of a bundle: {describe(error)}.") from error
+            raise InputError(f"{path} is not a bundle's manifest: {describe(error)}.") from error
 
     def failures(self) -> list[str]:
-        """One line for each gate that failed."""
+        """One line for each failed gate."""
         return [
             f"{artifact.file}{f' in {where}' if where else ''}: {gate.sentence}"
             for artifact in self.artifacts
             for where, gate in artifact.located_gates
             if gate.status == "failed"
         ]
+
+
+def _reordered(fields: dict[str, Any], *first: str) -> dict[str, Any]:
+    """Move fields to the front, where people look for them; inherited fields come first otherwise."""
+    return {name: fields[name] for name in (*first, *fields) if name in fields}

@@ -1,4 +1,4 @@
-"""What an artifact says of itself, inside its own file. Imports no TensorFlow."""
+"""Metadata embedded in the file of an artifact."""
 
 import io
 import zipfile
@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as tflite
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...core.errors import InputError, describe
-from ..tflite_schema.flatbuffer import packed, unpacked
+from ..tflite_schema.flatbuffer import pack_model, unpack_model
 
 KEY = "pocketzoo"
 
@@ -25,25 +25,25 @@ ANSWERS = {
 
 
 class Record(BaseModel):
-    """What is written as JSON and read back, numbers that are none among it."""
+    """A value that is stored as JSON, including numbers that are not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class ImagesRecord(Record):
-    """Which images were used."""
+    """Identity of a set of images."""
 
     source: str
-    """Where they came from: the name of a data set or a folder and of its split, or `array`."""
+    """Name of a dataset or folder and of its split, or `array`."""
     count: int
     seed: int | None = None
-    """Of the draw, by class where these are known, if there were more; None where all were taken."""
+    """Seed for subsampling by class; None where all images were used."""
     sha256: str
-    """Of their pixels as float32, one image after another."""
+    """Hash of the pixels as float32, one image after another."""
     keras_accuracy: float | None = None
-    """Of the model that was exported, 0..1, where the classes are known."""
+    """Accuracy of the exported Keras model, 0..1, for a classification with labels."""
     keras_figures: dict[str, float] = Field(default_factory=dict)
-    """Of the model that was exported, where what is right is no class: its `mean IoU`, for one."""
+    """Metrics of the exported Keras model on other tasks, such as `mean IoU`."""
 
 
 class Making(Record):
@@ -52,54 +52,54 @@ class Making(Record):
     format: str
     """Such as `tflite-int8`."""
     tools: dict[str, str]
-    """Versions of what made it."""
+    """Versions of the tools that made it."""
     sparsity: float
     """Share of exact zeros in the kernels, 0..1."""
     calibration: ImagesRecord | None = None
-    """The images that showed the ranges of activations, where it took some."""
+    """The calibration images, for formats that need activation ranges."""
     float_layers: tuple[str, ...] = ()
-    """Layers that were left in floats by choice."""
+    """Layers that the user kept in floating point."""
     noise_db: dict[str, float] = Field(default_factory=dict)
-    """The layers that suffer most from integers: signal-to-noise ratio in decibels, the worst first."""
+    """The layers most affected by quantization: signal-to-noise ratio in decibels, the lowest first."""
 
 
 class Metadata(Record):
-    """How to feed an artifact and how to read its answer."""
+    """The input and output format of an artifact, and its origin."""
 
     model: str
     task: Literal["classification", "multi_label", "regression", "segmentation", "embedding"] = "classification"
-    """What the answer is."""
+    """The task, which defines the meaning of the output."""
     labels: tuple[str, ...]
-    """Names of the classes (or other outputs), in their order."""
+    """Names of the classes or other outputs, in order."""
     image_shape: tuple[int | None, int | None, int]
-    """Height, width, channels; None where the size is open."""
+    """Height, width, channels; None for an open size."""
     layout: Literal["NHWC", "NCHW"] = "NHWC"
-    """Where the channels of maps stand: first in ONNX, last elsewhere."""
+    """Position of the channels of maps: first in ONNX, last elsewhere."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
-    """What goes in: raw pixels. An integer artifact takes them by the scale and zero point of its input."""
+    """Range of the input: raw pixels. A quantized artifact takes them by the scale and zero point of its input."""
     mean: tuple[float, ...] | None
-    """Normalisation that the artifact does itself, `(pixels - mean) * scale`; None where the model does not say."""
+    """Normalization inside the model, `(pixels - mean) * scale`; None where the model does not state it."""
     scale: tuple[float, ...] | None
     weights_sha256: str
-    """Of the Keras weights it was made from."""
+    """Hash of the source Keras weights."""
     making: Making | None = None
-    """How the artifact was made; None of the model itself."""
+    """How the artifact was made; None for the model itself."""
 
     @property
-    def answer(self) -> str:
+    def output_name(self) -> str:
         """What the output is called."""
         return ANSWERS[self.task]
 
 
 def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
-    """Names the input and output, puts the metadata into a buffer, and appends `labels.txt` as a zip.
+    """Name the input and output, store the metadata in a buffer, and append `labels.txt` as a zip.
 
-    The zip at the end is where TFLite's own tools look for labels; runtimes ignore it.
+    TFLite's own tools look for labels in a zip at the end of the file; runtimes ignore it.
     """
-    model = unpacked(content)
+    model = unpack_model(content)
     graph = model.subgraphs[0]
     graph.tensors[graph.inputs[0]].name = b"image"
-    graph.tensors[graph.outputs[0]].name = metadata.answer.encode()
+    graph.tensors[graph.outputs[0]].name = metadata.output_name.encode()
     buffer = tflite.BufferT()
     buffer.data = list(metadata.model_dump_json().encode())
     model.buffers.append(buffer)
@@ -107,11 +107,11 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
     entry.name = KEY.encode()
     entry.buffer = len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
-    return append_labels(packed(model), metadata.labels)
+    return append_labels(pack_model(model), metadata.labels)
 
 
 def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
-    """A TFLite file with `labels.txt` in a zip at its end, one line a label."""
+    """Append a zip with `labels.txt`, one label per line, to a TFLite file."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(" ".join(label.splitlines()) for label in labels))
@@ -119,19 +119,19 @@ def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
 
 
 def read_from_tflite(content: bytes) -> Metadata | None:
-    """The metadata of a TFLite file, or None if it has none of ours."""
+    """Read the metadata of a TFLite file; None if another tool made it."""
     model = tflite.Model.GetRootAsModel(content, 0)
     for index in range(model.MetadataLength()):
         entry = model.Metadata(index)
         if entry.Name() == KEY.encode():
             if not zipfile.is_zipfile(io.BytesIO(content)):
-                raise InputError("the labels at its end are missing, so it has been cut short.")
+                raise InputError("the labels at its end are missing, so it has been truncated.")
             return _parse(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
 
 
 def read_from_onnx(properties: dict[str, str]) -> Metadata | None:
-    """The metadata among the properties of an ONNX file, or None if it has none of ours."""
+    """Read the metadata from the properties of an ONNX file; None if another tool made it."""
     return _parse(properties[KEY]) if KEY in properties else None
 
 

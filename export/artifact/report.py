@@ -1,18 +1,18 @@
-"""A bundle's manifest as a page to read."""
+"""The report of a bundle: its manifest as Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .manifest import ArtifactRecord, Check, Manifest
 
-HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "ms", "proof")
+HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "ms", "validation")
 CHECKS_HEADER = (
-    "artifact", "put to", "accuracy", "agreement", "PSNR dB", "flips", "ms", "also measured", "status"
+    "artifact", "check", "accuracy", "agreement", "PSNR dB", "flips", "ms", "other measurements", "status"
 )  # fmt: skip
 
 
 def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
-    """One row an artifact, under `HEADER`."""
+    """One row per artifact, under `HEADER`."""
     return [
         (
             record.file,
@@ -28,46 +28,46 @@ def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
 
 
 def write_report(manifest: Manifest, path: Path) -> None:
-    """Writes the manifest as Markdown."""
+    """Write the manifest as Markdown."""
     accuracy = manifest.evaluation.keras_accuracy if manifest.evaluation else None
     lines = [
         f"# {manifest.model.model} for {', '.join(manifest.targets)}",
         "",
-        f"{manifest.parameters:,} parameters, {manifest.sparsity:.1%} of the kernels' weights are zero.",
-        f"Made on {manifest.created} ({manifest.host}).",
+        f"{manifest.parameters:,} parameters; {manifest.sparsity:.1%} of the kernel weights are zero.",
+        f"Exported on {manifest.created} ({manifest.host}).",
         *_images_lines(manifest),
-        f"Accuracy of the Keras model: {_percent(accuracy)}. ms: one image, one thread, median.",
+        f"Accuracy of the Keras model: {_percent(accuracy)}. ms: median latency of one image on one thread.",
         "",
         *_markdown_table(HEADER, table_rows(manifest)),
         "",
         *(f"No {name}: {reason}.\n" for name, reason in manifest.skipped.items()),
         *_noise_lines(manifest),
-        "## What they were put to",
+        "## Checks",
         "",
         *_markdown_table(CHECKS_HEADER, check_rows(manifest)),
         "",
         "## Gates",
         "",
-        *_markdown_table(("artifact", "where", "gate", "figure", "bar", "status"), list(_gate_rows(manifest))),
+        *_markdown_table(("artifact", "check", "gate", "figure", "threshold", "status"), list(_gate_rows(manifest))),
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _images_lines(manifest: Manifest) -> list[str]:
-    """Which images it was proven on and calibrated with."""
-    proof, calibration = manifest.evaluation, manifest.calibration
-    lines = [f"Proven on {manifest.proven_on}."]
-    if proof:
-        lines = [f"Proven on {proof.count} {manifest.proven_on} ({proof.source})."]
+    """The images of validation and calibration."""
+    evaluation, calibration = manifest.evaluation, manifest.calibration
+    lines = [f"Validated on {manifest.proven_on}."]
+    if evaluation:
+        lines = [f"Validated on {evaluation.count} {manifest.proven_on} ({evaluation.source})."]
     if calibration:
-        drawn = "" if calibration.seed is None else f", drawn by seed {calibration.seed}"
-        lines.append(f"Calibrated with {calibration.count} images ({calibration.source}{drawn}).")
+        subsampled = "" if calibration.seed is None else f", subsampled with seed {calibration.seed}"
+        lines.append(f"Calibrated with {calibration.count} images ({calibration.source}{subsampled}).")
     return lines
 
 
 def skipped_reasons(manifest: Manifest) -> list[str]:
-    """What could not be measured and why, each reason once, such as `agreement: 40 images are too few ...`."""
+    """What was not measured and why, each reason once, such as `agreement: 40 images are too few ...`."""
     checks = [check for record in manifest.artifacts for check in record.checks if check.skipped]
     gates = [gate for record in manifest.artifacts for _, gate in record.located_gates if gate.status == "skipped"]
     reasons = [(gate.name, gate.reason) for gate in gates] + [(check.name, check.skipped) for check in checks]
@@ -75,7 +75,7 @@ def skipped_reasons(manifest: Manifest) -> list[str]:
 
 
 def _noise_lines(manifest: Manifest) -> list[str]:
-    """Which layers integers harm most."""
+    """The layers most affected by quantization."""
     rows = [
         (record.file, layer, f"{decibels:.1f}")
         for record in manifest.artifacts
@@ -83,13 +83,16 @@ def _noise_lines(manifest: Manifest) -> list[str]:
     ]
     if not rows:
         return []
-    about = "Signal-to-noise ratio of what a layer answers in integers, with what was lost before it; 20 is a tenth."
+    about = (
+        "Signal-to-noise ratio of each layer's quantized output, including the noise of earlier layers; at 20 dB the "
+        "noise is a tenth of the signal."
+    )
     table = _markdown_table(("artifact", "layer", "dB"), rows)
-    return ["## Layers that suffer most from integers", "", about, "", *table, ""]
+    return ["## Layers most affected by quantization", "", about, "", *table, ""]
 
 
 def check_rows(manifest: Manifest) -> list[tuple[str, ...]]:
-    """One row a check of an artifact, under `CHECKS_HEADER`."""
+    """One row per check of an artifact, under `CHECKS_HEADER`."""
     return [
         (
             record.file,
@@ -118,13 +121,13 @@ def _milliseconds(check: Check) -> str:
     return "-" if check.median_ms is None else f"{check.median_ms:.3f}"
 
 
-def _markdown_table(header, rows) -> list[str]:
-    lines = (header, ["---"] * len(header), *([_plain(cell) for cell in row] for row in rows))
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = (header, ["---"] * len(header), *([_escape(cell) for cell in row] for row in rows))
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
-def _plain(text: str) -> str:
-    """What a cell can hold: one line, and no bar that would end it."""
+def _escape(text: str) -> str:
+    """Text that fits in a cell: a single line with escaped vertical bars."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -146,7 +149,7 @@ def _verdict(record: ArtifactRecord) -> str:
         return "failed"
     skipped = f", {states.count('skipped')} skipped" if "skipped" in states else ""
     changed = any(gate.default_bar is not None for _, gate in record.located_gates)
-    return f"passed{' by bars that were set' if changed else ''}{skipped}"
+    return f"passed{' with user-set thresholds' if changed else ''}{skipped}"
 
 
 def _status(status: str, reason: str | None) -> str:

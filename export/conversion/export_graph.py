@@ -1,4 +1,4 @@
-"""The export form: the model as converters take it, flat, static and inference-only."""
+"""The export graph: the model as converters take it, flat, with static shapes and for inference only."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,66 +14,56 @@ from ...zoo.fingerprint import weights_sha256
 from ...zoo.flat import flatten_model
 from ...zoo.signature import check_single_output, image_shape
 from ..artifact.metadata import Metadata
-from ..artifact.tensors import fits
+from ..artifact.tensors import matches_shape
 from .keras_patches import plain_convolutions
 from .trained_integers import activation_bits, with_rounded_kernels
 
 
 @dataclass(frozen=True)
-class Traced:
-    """A function of TensorFlow's, for converters."""
+class TracedFunction:
+    """A concrete TensorFlow function, for converters."""
 
     function: tf.types.experimental.ConcreteFunction
 
     @cached_property
     def graph(self) -> tf.compat.v1.GraphDef:
-        """That of `function`."""
+        """The graph of `function`."""
         return self.function.graph.as_graph_def()
 
 
 @dataclass(frozen=True)
-class ExportForm:
-    """What every converter starts from."""
+class ExportGraph:
+    """The common input of all converters."""
 
     flat: keras.Model
     image: tf.TensorSpec
-    """What it takes: `(1 or any, height, width, channels)`."""
+    """Input specification, `(1 or open, height, width, channels)`."""
     metadata: Metadata
     activation_bits: int | None = None
-    """8 or 16 where the model was trained for integers, and so knows the ranges of its activations."""
+    """8 or 16 for a quantization-aware model, which has its own activation ranges."""
 
     @classmethod
-    def of(
+    def from_model(
         cls,
         model: keras.Model,
         *,
         input_size: tuple[int, int] | None = None,
         open_size: bool = False,
         open_batch: bool = False,
-    ) -> "ExportForm":
-        """The export form of a model that takes images and has one answer.
+    ) -> "ExportGraph":
+        """Build the export graph of a model with one image input and one output.
 
         Args:
-            model: It is not changed.
+            model: The model; it is not changed.
             input_size: Height and width, where the model leaves them open.
-            open_size: What it leaves open may stay so.
-            open_batch: It takes any number of images at once; else one.
+            open_size: Whether sizes that the model leaves open may stay open.
+            open_batch: Whether the graph takes any number of images at once instead of one.
 
         Raises:
-            InputError: `model` takes or gives something else, leaves height or width open and they may not stay so,
+            InputError: `model` has other inputs or outputs, leaves its height or width open where they must be fixed,
                 has another size than `input_size`, or computes in reduced precision.
         """
-        shape = image_shape(model)
-        check_single_output(model)
-        if input_size is not None:
-            if not fits(input_size, shape[:2]):
-                raise InputError(f"{model.name} takes images of {shape[0]}x{shape[1]}, not of {input_size}.")
-            shape = (*input_size, shape[2])
-        if shape[2] is None or (None in shape and not open_size):
-            raise InputError(
-                f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape, or give the size "
-                "that the artifacts shall have with input_size, or --input-size."
-            )
+        shape = _export_shape(model, input_size, open_size)
         flat = flatten_model(model)
         reduced = [layer.name for layer in flat.layers if layer.compute_dtype != "float32"]
         if reduced:
@@ -85,44 +75,46 @@ class ExportForm:
             flat = with_rounded_kernels(flat)
         metadata = model_metadata(model).model_copy(update={"image_shape": shape})
         image = tf.TensorSpec((None if open_batch else 1, *shape), tf.float32, name="image")
-
-        form = cls(flat, image, metadata, bits)
+        graph = cls(flat, image, metadata, bits)
         if None in shape:
-            try:
-                form.traced()  # to see whether it can be
-            except tf.errors.OperatorNotAllowedInGraphError as error:  # where a layer asks of a size whether it is 0
-                raise InputError(
-                    f"{model.name} has a layer that takes maps of known size only; give input_size, or --input-size."
-                ) from error
-        return form
+            graph._check_open_size()
+        return graph
 
-    def traced(self, way: AbstractContextManager[None] | None = None) -> "Traced":
-        """The function from an image to its answer, by name, in inference mode; its weights are constants.
+    def trace(self, patch: AbstractContextManager[None] | None = None) -> TracedFunction:
+        """Trace the function from an image to its output, by name, in inference mode, with weights as constants.
 
-        Traced with constants it needs no freezing, which takes longer than a conversion and a copy of all weights.
+        A function with constants needs no freezing, which takes longer than a conversion and copies all weights.
 
         Args:
-            way: What is in force while Keras traces, such as `convolved_pixels()`.
+            patch: Context that is active while Keras traces, such as `convolved_pixels()`.
         """
         weights = [(variable, variable.numpy()) for variable in self.flat.variables]
 
         @tf.function(input_signature=[self.image], autograph=False)
         def serve(image):
             constants = [(variable, tf.constant(value, name=variable.path)) for variable, value in weights]
-            with plain_convolutions(), way or nullcontext(), keras.StatelessScope(constants):
-                answers = self.flat(image, training=False)
-            return answers if isinstance(answers, dict) else {self.metadata.answer: answers}
+            with plain_convolutions(), patch or nullcontext(), keras.StatelessScope(constants):
+                outputs = self.flat(image, training=False)
+            return outputs if isinstance(outputs, dict) else {self.metadata.output_name: outputs}
 
-        return Traced(serve.get_concrete_function())
+        return TracedFunction(serve.get_concrete_function())
+
+    def _check_open_size(self) -> None:
+        try:
+            self.trace()
+        except tf.errors.OperatorNotAllowedInGraphError as error:  # a layer compares a size with 0
+            raise InputError(
+                f"{self.metadata.model} has a layer that needs a fixed map size; give input_size, or --input-size."
+            ) from error
 
     @property
     def kernels(self) -> list[np.ndarray]:
-        """The weights of more than one axis: what no converter can fold away."""
+        """All weights with more than one axis, which no converter can fold away."""
         return [keras.ops.convert_to_numpy(weight) for weight in self.flat.weights if len(weight.shape) > 1]
 
     @property
     def kernel_weights(self) -> int:
-        """How many numbers there are in the kernels."""
+        """Number of values in all kernels."""
         return sum(kernel.size for kernel in self.kernels)
 
     @property
@@ -132,7 +124,7 @@ class ExportForm:
 
 
 def model_metadata(model: keras.Model) -> Metadata:
-    """What an artifact made of `model` says of itself."""
+    """Collect the metadata that every artifact of `model` shares."""
     last = model.outputs[0]._keras_history.operation
     labels = last.labels if isinstance(last, Head) else None
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
@@ -146,6 +138,24 @@ def model_metadata(model: keras.Model) -> Metadata:
         scale=tuple(keras.ops.convert_to_numpy(pixels[0].scale_weight).tolist()) if pixels else None,
         weights_sha256=weights_sha256(model),
     )
+
+
+def _export_shape(
+    model: keras.Model, input_size: tuple[int, int] | None, open_size: bool
+) -> tuple[int | None, int | None, int]:
+    """Height, width and channels of the exported input."""
+    shape = image_shape(model)
+    check_single_output(model)
+    if input_size is not None:
+        if not matches_shape(input_size, shape[:2]):
+            raise InputError(f"{model.name} takes images of {shape[0]}x{shape[1]}, not of {input_size}.")
+        shape = (*input_size, shape[2])
+    if shape[2] is None or (None in shape and not open_size):
+        raise InputError(
+            f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape, or set the size of the "
+            "artifacts with input_size, or --input-size."
+        )
+    return shape
 
 
 def _likely_task(output: keras.KerasTensor, last: keras.Operation) -> str:

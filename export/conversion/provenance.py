@@ -1,11 +1,11 @@
-"""What an artifact says of how it was made."""
+"""Metadata of one artifact: how it was made."""
 
 from importlib.metadata import version
 from typing import Any
 
 from ..artifact.metadata import Making, Metadata
 from ..sample_images import Samples
-from .export_graph import ExportForm
+from .export_graph import ExportGraph
 
 TOOLS = {
     "tflite": ("tensorflow", "keras", "pocketzoo"),
@@ -14,22 +14,22 @@ TOOLS = {
 
 
 def artifact_metadata(
-    form: ExportForm, format_name: str, calibration: Samples | None = None, *, layout: str = "NHWC", **how: Any
+    graph: ExportGraph, format_name: str, calibration: Samples | None = None, *, layout: str = "NHWC", **fields: Any
 ) -> Metadata:
-    """What an artifact of that format says of itself.
+    """Metadata of an artifact in the given format.
 
     Args:
-        form: What it is made from.
+        graph: Its source.
         format_name: Such as `tflite-int8`.
-        calibration: The images that showed the ranges of activations, where it took some.
-        layout: Where its maps have their channels.
-        how: What else there is to say, fields of `Making`.
+        calibration: The images that determined activation ranges, where it needed them.
+        layout: Position of the channels of its maps.
+        fields: Other fields of `Making`.
     """
     making = Making(
         format=format_name,
         tools={tool: version(tool) for tool in TOOLS[format_name.partition("-")[0]]},
-        sparsity=form.sparsity,
+        sparsity=graph.sparsity,
         calibration=calibration and calibration.record(),
-        **how,
+        **fields,
     )
-    return form.metadata.model_copy(update={"layout": layout, "making": making})
+    return graph.metadata.model_copy(update={"layout": layout, "making": making})

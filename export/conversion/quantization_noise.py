@@ -1,4 +1,4 @@
-"""What integers do to every tensor of a graph."""
+"""Signal-to-noise ratio of every layer after quantization."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -9,36 +9,38 @@ from ..tflite_schema.layer_names import layers_of
 
 IMAGES = 4
 """Enough for a ratio of sums over whole maps."""
-WORST = 10
-"""So many layers are named."""
+REPORTED = 10
+"""Number of layers in the report."""
 
 
-class Tapped(Protocol):
-    """A graph whose tensors can be read, under names that tell the layers that computed them."""
+class IntermediateTensors(Protocol):
+    """A graph whose intermediate tensors can be read, under names that contain their source layers."""
 
     names: Collection[str]
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Real values of every tensor by its name, for an image `(height, width, channels)` of float32."""
+        """Real values of every tensor by name, for a float32 image `(height, width, channels)`."""
 
 
-def noisiest_layers(floats: Tapped, integers: Tapped, images: np.ndarray) -> dict[str, float]:
-    """The layers whose answers suffer most from integers: signal-to-noise ratio in decibels, the worst first.
+def noisiest_layers(
+    float_graph: IntermediateTensors, integer_graph: IntermediateTensors, images: np.ndarray
+) -> dict[str, float]:
+    """The layers most affected by quantization: signal-to-noise ratio in decibels, the lowest first.
 
-    The ratio is that of the sums of squares, of the values in floats and of what integers make of them, with all that
-    went wrong on the way there: where it falls from one layer to the next, something is lost.
+    The ratio compares the sums of squares of the float values and of their differences from the quantized values. It
+    includes the noise of all earlier layers: where it falls from one layer to the next, precision is lost.
 
     Args:
-        floats: A graph.
-        integers: What was made of it.
-        images: `(count, height, width, channels)`; the first few are run.
+        float_graph: The graph in floating point.
+        integer_graph: The quantized graph.
+        images: `(count, height, width, channels)`, of which the first few are run.
     """
-    names = [name for name in integers.names if name in floats.names]
+    names = [name for name in integer_graph.names if name in float_graph.names]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for image in np.float32(images[:IMAGES]):
-        expected, found = floats.run(image), integers.run(image)
+        expected, actual = float_graph.run(image), integer_graph.run(image)
         for name in names:
-            difference = expected[name] - found[name]
+            difference = expected[name] - actual[name]
             signal[name] += float(np.vdot(expected[name], expected[name]))
             noise[name] += float(np.vdot(difference, difference))
     ratios: dict[str, float] = {}
@@ -46,4 +48,4 @@ def noisiest_layers(floats: Tapped, integers: Tapped, images: np.ndarray) -> dic
         if signal[name] and noise[name]:
             layer = " + ".join(layers_of(name)) or "answer"
             ratios[layer] = min(ratios.get(layer, np.inf), float(10 * np.log10(signal[name] / noise[name])))
-    return dict(sorted(ratios.items(), key=lambda item: item[1])[:WORST])
+    return dict(sorted(ratios.items(), key=lambda item: item[1])[:REPORTED])

@@ -1,4 +1,4 @@
-"""What converters take of a model that was trained for integers."""
+"""Quantization-aware models in a form that converters accept."""
 
 import keras
 import numpy as np
@@ -8,14 +8,14 @@ from ...layers.quantized_kernels import KernelOnGrid
 
 
 def activation_bits(model: keras.Model) -> int | None:
-    """Bits of the activations that a flat `model` was trained for; None for a float model."""
+    """Bits of the activations for which a flat `model` was trained; None for a float model."""
     return next((layer.bits for layer in model.layers if isinstance(layer, FakeQuantize)), None)
 
 
 def with_rounded_kernels(flat: keras.Model) -> keras.Model:
-    """The same function with the int8 kernels written out as floats, in stock layers; the activations' grids stay.
+    """Replace quantization-aware layers by stock layers with dequantized int8 kernels; activation ranges stay.
 
-    What a converter then finds to be a kernel's step is the one it was trained with: its greatest weight is 127 steps.
+    A converter then recovers the scale of each kernel that was used in training: its largest weight is 127 steps.
     """
     stock: dict[int, keras.layers.Layer] = {}
 
@@ -30,9 +30,9 @@ def with_rounded_kernels(flat: keras.Model) -> keras.Model:
 
 
 def _with_uneven_bias(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """The layer with a bias that is not the same number throughout.
+    """Change a bias whose values are all equal by one unit in the last place.
 
-    Such a bias the TFLite converter quantises once, by the first channel's step, and gives all channels that integer.
+    The TFLite converter quantizes such a bias once, with the scale of the first channel, and uses the result for all.
     """
     if layer.bias is not None and len(set(layer.bias.numpy().tolist())) == 1:
         bias = layer.bias.numpy()

@@ -1,1 +1,1 @@
-"""Forms of int8 TFLite files for the runtimes of small devices: the same function, in operators that they take."""
+"""Rewrites of int8 TFLite graphs for NPUs: the same function in operators that they support."""

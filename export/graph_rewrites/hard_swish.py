@@ -1,23 +1,23 @@
-"""Hard swish."""
+"""Hard swish as additions and multiplications."""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
-from .graph import EditableGraph, grid
+from .editable_graph import EditableGraph, quantization
 
-MOST = 127
-"""Of int8: a constant is so many steps."""
+INT8_MAX = 127
+"""Largest int8 value, with which constants are represented."""
 
 
-def spelt_out_hard_swish(graph: EditableGraph, swish: tflite.OperatorT) -> list[tflite.OperatorT]:
-    """`x * relu6(x + 3) / 6` (Howard et al. 2019, arXiv:1905.02244), step by step."""
+def decompose_hard_swish(graph: EditableGraph, swish: tflite.OperatorT) -> list[tflite.OperatorT]:
+    """Decompose into `x * relu6(x + 3) / 6` (Howard et al. 2019, arXiv:1905.02244)."""
     (source,), (target,) = swish.inputs, swish.outputs
     name, shape = graph.tensors[target].name, graph.tensors[source].shape
     scale, zero_point = graph.tensors[target].quantization.scale[0], graph.tensors[target].quantization.zeroPoint[0]
-    three = graph.constant(name + b"/three", np.array(MOST, "int8"), 3 / MOST)
-    sixth = graph.constant(name + b"/sixth", np.array(MOST, "int8"), 1 / (6 * MOST))
-    gate = graph.map(name + b"/gate", shape, grid(6 / 255, -128))
-    gated = graph.map(name + b"/gated", shape, grid(6 * scale, zero_point))
+    three = graph.add_constant(name + b"/three", np.array(INT8_MAX, "int8"), 3 / INT8_MAX)
+    sixth = graph.add_constant(name + b"/sixth", np.array(INT8_MAX, "int8"), 1 / (6 * INT8_MAX))
+    gate = graph.add_map(name + b"/gate", shape, quantization(6 / 255, -128))
+    gated = graph.add_map(name + b"/gated", shape, quantization(6 * scale, zero_point))
     relu6 = tflite.AddOptionsT()
     relu6.fusedActivationFunction = tflite.ActivationFunctionType.RELU6
     multiply, add = tflite.BuiltinOperator.MUL, tflite.BuiltinOperator.ADD

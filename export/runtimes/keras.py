@@ -1,4 +1,4 @@
-"""A Keras model, to be asked and timed as an artifact is."""
+"""Keras models as artifacts, so that they can be run and timed in the same way."""
 
 from pathlib import Path
 
@@ -7,16 +7,16 @@ import tensorflow as tf
 
 from ...core.errors import InputError
 from ...zoo.signature import check_single_output, image_shape
+from ..artifact.artifact import Artifact
 from ..artifact.tensors import TensorInfo
 from ..conversion.export_graph import model_metadata
-from ..loading import Artifact
 
 
 def as_artifact(model: keras.Model) -> Artifact:
-    """`model` in inference mode, as a compiled graph.
+    """Wrap `model` in inference mode as a compiled graph.
 
     Raises:
-        InputError: It does not take one image and give one answer.
+        InputError: It does not have one image input and one output, or its size is open.
     """
     shape = image_shape(model)
     check_single_output(model)
@@ -27,7 +27,7 @@ def as_artifact(model: keras.Model) -> Artifact:
     return Artifact(
         path=Path(f"{model.name}.keras"),
         input=TensorInfo("image", (1, *shape), "float32"),
-        output=TensorInfo(metadata.answer, (1, *model.output_shape[1:]), "float32"),
+        output=TensorInfo(metadata.output_name, (1, *model.output_shape[1:]), "float32"),
         metadata=metadata,
         invoke=lambda image: graph(tf.constant(image)).numpy(),
     )

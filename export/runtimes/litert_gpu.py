@@ -1,10 +1,12 @@
-"""LiteRT on the GPU, in a process of its own: a driver that fails takes its process with it."""
+"""LiteRT on the GPU in a subprocess, which a driver that crashes takes down with it."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,46 +14,44 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 NO_GPU = "Failed to initialize WebGPU environment"
-"""What LiteRT logs where it finds no GPU."""
+"""Log message of LiteRT where there is no GPU."""
 DEVICE = re.compile(r"Selected adapter: (.*)")
-"""What it logs of the one that it finds."""
+"""Log message with the name of the GPU."""
 REFUSED = re.compile(r"not supported by GPU delegate:\n(.*?)\n\d+ operations", re.DOTALL)
-"""What it logs of the operators that the delegate does not take."""
+"""Log message with the operators that the delegate does not support."""
 SWIFTSHADER = ("/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib64/chromium-browser/vk_swiftshader_icd.json")
-"""Where Debian and Fedora put what Chromium brings: Vulkan's loader, and a GPU in software."""
+"""Chromium's software GPU with a Vulkan loader, as Debian and Fedora install them."""
 
-LEAST_IMAGES, SECONDS = 4, 3
-"""So many images are run at least, and further ones for so long: in software a GPU takes seconds for one."""
-
-
-MOST_SECONDS = 600
-"""For all of it, with the shaders that are compiled first; a driver can hang."""
+MIN_IMAGES, SECONDS = 4, 3
+"""At least so many images, and more for so many seconds: a software GPU takes seconds for one image."""
+MAX_SECONDS = 600
+"""Time limit with the compilation of shaders; a driver can hang."""
 
 
 class NoGpuError(Exception):
-    """There is no GPU here, and none in software."""
+    """There is neither a GPU nor a software GPU."""
 
 
 class GpuError(Exception):
-    """The GPU delegate does not take the model, or the driver died of it."""
+    """The GPU delegate does not support the model, or the driver crashed."""
 
 
 @dataclass(frozen=True)
 class GpuRun:
-    """What LiteRT's GPU delegate made of a model."""
+    """Results of LiteRT's GPU delegate."""
 
     fully_accelerated: bool
-    """Whether it took every operator."""
+    """Whether it runs every operator."""
     outputs: np.ndarray
-    """Its answers to the first images, as many as there was time for, as `Artifact.run` gives them."""
+    """Float32 outputs for the first images, as many as there was time for; memory-mapped."""
     median_ms: float
-    """Of one image, with the way to the GPU and back."""
+    """Latency of one image in milliseconds, with the transfers to the GPU and back."""
     device: str
-    """What computed, as the driver calls it."""
+    """Name of the GPU."""
 
 
-def run_on_gpu(path: Path, images: np.ndarray) -> GpuRun:
-    """Runs a TFLite file with floats for input and output on the GPU; where there is none, on Chromium's in software.
+def run_on_gpu(path: Path, images: Sequence[np.ndarray]) -> GpuRun:
+    """Run a TFLite file with float input and output on the GPU, or on Chromium's software GPU where there is none.
 
     Args:
         path: The file.
@@ -62,42 +62,56 @@ def run_on_gpu(path: Path, images: np.ndarray) -> GpuRun:
         GpuError: The model does not run there.
     """
     icd = next(filter(Path.exists, map(Path, SWIFTSHADER)), None)
-    with TemporaryDirectory() as folder:
-        given, answers = Path(folder, "images.npy"), Path(folder, "answers.npz")
-        np.save(given, images.astype("float32"))
-        done = _start(path, given, answers, {})
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows keeps the file that is still mapped
+        _save_images(Path(folder, "images.npy"), images)
+        done = _start(path, folder, {})
         if NO_GPU in done.stderr and icd:
-            done = _start(path, given, answers, {"VK_ICD_FILENAMES": str(icd), "LD_LIBRARY_PATH": str(icd.parent)})
+            done = _start(path, folder, {"VK_ICD_FILENAMES": str(icd), "LD_LIBRARY_PATH": str(icd.parent)})
         if NO_GPU in done.stderr:
             raise NoGpuError
         if done.returncode:
-            raise GpuError(_last_words(done.stderr) or f"the process ended with {done.returncode}")
-        with np.load(answers) as found:
-            fully, outputs, milliseconds = found["fully_accelerated"], found["outputs"], found["milliseconds"]
+            raise GpuError(_error_message(done.stderr) or f"the process exited with code {done.returncode}")
+        results = json.loads(Path(folder, "results.json").read_text(encoding="utf-8"))
+        outputs = np.memmap(Path(folder, "outputs.bin"), "float32", "r", shape=tuple(results["shape"]))
     device = DEVICE.search(done.stderr)
-    return GpuRun(bool(fully), outputs, float(np.median(milliseconds)), device[1] if device else "unknown")
+    return GpuRun(
+        results["fully_accelerated"],
+        np.asarray(outputs),
+        float(np.median(results["milliseconds"])),
+        device[1] if device else "unknown",
+    )
 
 
-def _start(path: Path, images: Path, answers: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _save_images(path: Path, images: Sequence[np.ndarray]) -> None:
+    """Write images one by one as an `.npy` array, so that they need not fit in memory."""
+    first = np.asarray(images[0])
+    header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (len(images), *first.shape)})
+        for image in images:
+            file.write(np.ascontiguousarray(image))
+
+
+def _start(path: Path, folder: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     # -P: nothing is imported from the current folder.
-    command = [sys.executable, "-P", "-m", __name__, path, images, answers]
-    how = {"capture_output": True, "text": True, "errors": "replace", "timeout": MOST_SECONDS}
+    command = [sys.executable, "-P", "-m", __name__, path, folder]
+    options = {"capture_output": True, "text": True, "errors": "replace", "timeout": MAX_SECONDS}
     try:
-        return subprocess.run(command, env=os.environ | environment, check=False, **how)
+        return subprocess.run(command, env=os.environ | environment, check=False, **options)
     except subprocess.TimeoutExpired as error:
-        raise GpuError(f"it gave no answers within {MOST_SECONDS} s") from error
+        raise GpuError(f"it did not finish within {MAX_SECONDS} s") from error
 
 
-def _last_words(log: str) -> str:
-    """Of a process that failed."""
+def _error_message(log: str) -> str:
+    """The cause of a failure in the log of the process."""
     refused = REFUSED.search(log)
     if refused:
         return ", ".join(line.strip(" :") for line in refused[1].splitlines())
     return next((line for line in reversed(log.splitlines()) if line and not line.startswith("INFO")), "")
 
 
-def _run(path: str, images: str, answers: str) -> None:
-    """What the process does."""
+def _run(path: str, folder: str) -> None:
+    """The program of the subprocess."""
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.hardware_accelerator import HardwareAccelerator
 
@@ -105,25 +119,25 @@ def _run(path: str, images: str, answers: str) -> None:
     (signature,) = model.get_signature_list()
     ((_, output),) = model.get_output_tensor_details(signature).items()
     (source,), (sink,) = model.create_input_buffers(0), model.create_output_buffers(0)
-
-    def run(image: np.ndarray) -> np.ndarray:
-        source.write(image[None])
-        model.run_by_index(0, [source], [sink])
-        return sink.read(int(np.prod(output["shape"])), np.float32).reshape(output["shape"])
-
-    outputs, milliseconds, end = [], [], time.perf_counter() + SECONDS
-    for image in np.load(images):
-        start = time.perf_counter()
-        if start > end and len(outputs) >= LEAST_IMAGES:
-            break
-        outputs.append(run(image))
-        milliseconds.append((time.perf_counter() - start) * 1000)
-    np.savez(
-        answers,
-        fully_accelerated=model.is_fully_accelerated(),
-        outputs=np.concatenate(outputs),
-        milliseconds=milliseconds[1:] or milliseconds,  # shaders are compiled in the first run
-    )
+    shape = tuple(map(int, output["shape"]))
+    milliseconds, end = [], time.perf_counter() + SECONDS
+    with Path(folder, "outputs.bin").open("wb") as file:
+        for image in np.load(Path(folder, "images.npy"), mmap_mode="r"):
+            pixels = np.float32(image)[None]
+            start = time.perf_counter()
+            if start > end and len(milliseconds) >= MIN_IMAGES:
+                break
+            source.write(pixels)
+            model.run_by_index(0, [source], [sink])
+            values = sink.read(int(np.prod(shape)), np.float32)
+            milliseconds.append((time.perf_counter() - start) * 1000)
+            file.write(np.ascontiguousarray(values))
+    results = {
+        "fully_accelerated": bool(model.is_fully_accelerated()),
+        "shape": (len(milliseconds) * shape[0], *shape[1:]),
+        "milliseconds": milliseconds[1:] or milliseconds,  # shaders are compiled in the first run
+    }
+    Path(folder, "results.json").write_text(json.dumps(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

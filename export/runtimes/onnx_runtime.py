@@ -5,48 +5,55 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
+from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_onnx
 from ..artifact.metadata import read_from_onnx
 from ..artifact.tensors import TensorInfo, check_signature
-from ..loading import Artifact
 
 DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
 IMAGE_CHANNELS = (1, 3, 4)
-"""Of grey, coloured and transparent images."""
+"""Channels of grayscale images, of RGB images and of those with an alpha channel."""
 
 PROVIDER_OPTIONS = {
-    "CUDAExecutionProvider": {"use_tf32": "0"},  # whose 10 bits are not float32
+    "CUDAExecutionProvider": {"use_tf32": "0"},  # its 10 bits of mantissa are not float32
     "TensorrtExecutionProvider": {"trt_fp16_enable": "1", "trt_int8_enable": "1"},
 }
 
 
 class NoProviderError(RuntimeError):
-    """What should compute is not there."""
+    """An execution provider is not available."""
+
+
+def has_provider(provider: str) -> bool:
+    """Whether the installed ONNX Runtime was built with an execution provider; it may still not start."""
+    import onnxruntime
+
+    return provider in onnxruntime.get_available_providers()
 
 
 def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "CPUExecutionProvider") -> Artifact:
-    """Opens an ONNX file.
+    """Open an ONNX file.
 
     Args:
-        path: Where it is from.
-        content: The file.
-        threads: How many CPU threads it may use.
-        provider: What computes.
+        path: Its path.
+        content: Its content.
+        threads: Number of CPU threads.
+        provider: Execution provider.
 
     Raises:
-        InputError: It is no image model of one input with a batch of 1 and one output.
-        NoProviderError: `provider` is not there.
+        InputError: It is not an image model with one input, a batch size of 1 and one output.
+        NoProviderError: `provider` is not available.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    if provider not in onnxruntime.get_available_providers():
+    if not has_provider(provider):
         raise NoProviderError("this ONNX Runtime is built without it: pip install onnxruntime-gpu")
     session = onnxruntime.InferenceSession(content, options, providers=[(provider, PROVIDER_OPTIONS.get(provider, {}))])
-    if provider not in session.get_providers():  # which has gone over to the CPU, and said so in its log only
-        raise NoProviderError("it does not start: its graphics card, its driver or its libraries are missing")
+    if provider not in session.get_providers():  # it fell back to the CPU, which it reports in its log only
+        raise NoProviderError("it does not start: the GPU, its driver or its libraries are missing")
     inputs, outputs = session.get_inputs(), session.get_outputs()
     check_signature([_shape(tensor) for tensor in inputs], len(outputs))
 
@@ -54,24 +61,31 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
         return session.run(None, {inputs[0].name: tensor})[0]
 
     properties = session.get_modelmeta().custom_metadata_map
-    metadata, certificate = read_from_onnx(properties), certificate_in_onnx(properties)
-    layout = metadata.layout if metadata else _likely_layout(inputs[0].shape)
-    return Artifact(path, _tensor(inputs[0], layout), _tensor(outputs[0], layout), metadata, invoke, certificate)
+    metadata = read_from_onnx(properties)
+    layout = metadata.layout if metadata else _infer_layout(inputs[0].shape)
+    return Artifact(
+        path=path,
+        input=_tensor_info(inputs[0], layout),
+        output=_tensor_info(outputs[0], layout),
+        metadata=metadata,
+        invoke=invoke,
+        certificate=certificate_in_onnx(properties),
+    )
 
 
-def _tensor(node, layout: str) -> TensorInfo:
+def _tensor_info(node, layout: str) -> TensorInfo:
     if node.type not in DTYPES:
-        raise InputError(f"its tensor {node.name!r} is of type {node.type}; float, uint8 and int8 can be fed.")
-    # ONNX does not say what integers stand for; a byte is taken for the pixel that it is in pictures.
-    grid = (1.0, 0) if node.type == "tensor(uint8)" else (None, None)
-    return TensorInfo(node.name, _shape(node), DTYPES[node.type], *grid, layout=layout)
+        raise InputError(f"its tensor {node.name!r} has type {node.type}; float, uint8 and int8 are supported.")
+    # ONNX does not store the meaning of integers; a byte is assumed to be a pixel value.
+    quantization = (1.0, 0) if node.type == "tensor(uint8)" else (None, None)
+    return TensorInfo(node.name, _shape(node), DTYPES[node.type], *quantization, layout=layout)
 
 
 def _shape(node) -> tuple[int | None, ...]:
-    """Sizes that are open have a name there, or none."""
+    """The shape of a tensor; ONNX gives open sizes a name or leaves them out."""
     return tuple(side if isinstance(side, int) else None for side in node.shape)
 
 
-def _likely_layout(shape: list) -> str:
-    """Of a file that does not say: the channels stand where there are few."""
+def _infer_layout(shape: list) -> str:
+    """The likely layout of a file without metadata: the channel axis is the one of 1, 3 or 4."""
     return "NHWC" if shape[3] in IMAGE_CHANNELS else "NCHW"

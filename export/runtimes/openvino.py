@@ -1,21 +1,21 @@
-"""OpenVINO, on the CPU. Its models are pairs of files: the graph in `.xml`, the weights in `.bin` beside it."""
+"""OpenVINO on the CPU. Its models are pairs of files: the graph in `.xml`, the weights in `.bin` beside it."""
 
 from pathlib import Path
 
 import numpy as np
 
+from ..artifact.artifact import Artifact
 from ..artifact.metadata import KEY, read_from_onnx
 from ..artifact.tensors import TensorInfo, check_signature
-from ..loading import Artifact
 
-FROM_ONNX = ["framework", KEY]
-"""Where OpenVINO keeps what stood among the properties of an ONNX file."""
+ONNX_PROPERTY = ["framework", KEY]
+"""Where OpenVINO keeps our entry of an ONNX file's properties."""
 
 
 def write_ir(onnx_file: Path) -> Path:
-    """Converts an ONNX file to OpenVINO's own form, beside it, and returns the path of its `.xml`.
+    """Convert an ONNX file to OpenVINO's own format, beside it, and return the path of its `.xml` file.
 
-    Read with the front end itself: `convert_model`, around it, reports its use over the network.
+    It calls the front end directly: `convert_model`, a wrapper around it, reports its use over the network.
     """
     import openvino
 
@@ -25,35 +25,35 @@ def write_ir(onnx_file: Path) -> Path:
 
 
 def open_ir(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
-    """Opens an `.xml` file with the `.bin` file beside it.
+    """Open an `.xml` file with the `.bin` file beside it.
 
     Args:
-        path: Of the `.xml` file.
-        content: Of the `.xml` file; the weights are read from beside it.
-        threads: How many CPU threads it may use.
+        path: Path of the `.xml` file.
+        content: Content of the `.xml` file; the weights are read from the file beside it.
+        threads: Number of CPU threads.
 
     Raises:
-        InputError: It is no image model of one input with a batch of 1 and one output.
+        InputError: It is not an image model with one input, a batch size of 1 and one output.
     """
     import openvino
 
     core = openvino.Core()
     model = core.read_model(content, path.with_suffix(".bin").read_bytes())
-    # Where the CPU has bfloat16 units, it would else compute in bfloat16.
+    # Where the CPU has bfloat16 units, it would otherwise compute in bfloat16.
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(model, "CPU", settings)
     check_signature([tuple(port.shape) for port in compiled.inputs], len(compiled.outputs))
     request = compiled.create_infer_request()
 
     def invoke(tensor: np.ndarray) -> np.ndarray:
-        return request.infer([tensor])[0].copy()  # the next run writes into the same memory
+        return request.infer([tensor])[0].copy()  # the next run overwrites the same memory
 
-    properties = {KEY: model.get_rt_info(FROM_ONNX).astype(str)} if model.has_rt_info(FROM_ONNX) else {}
+    properties = {KEY: model.get_rt_info(ONNX_PROPERTY).astype(str)} if model.has_rt_info(ONNX_PROPERTY) else {}
     metadata = read_from_onnx(properties)
     layout = metadata.layout if metadata else "NHWC"
-    source, answer = _tensor(compiled.input(0), layout), _tensor(compiled.output(0), layout)
-    return Artifact(path, source, answer, metadata, invoke)
+    image, output = _tensor_info(compiled.input(0), layout), _tensor_info(compiled.output(0), layout)
+    return Artifact(path, image, output, metadata, invoke)
 
 
-def _tensor(port, layout: str) -> TensorInfo:
+def _tensor_info(port, layout: str) -> TensorInfo:
     return TensorInfo(port.any_name, tuple(port.shape), port.element_type.to_dtype().name, layout=layout)

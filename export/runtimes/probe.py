@@ -1,25 +1,25 @@
-"""A stranger's TFLite file is run in a process of its own before it is opened in this one.
+"""A trial run of untrusted TFLite files in a subprocess, before they are opened in this process.
 
-LiteRT verifies the layout of a file, but not that its graph makes sense: of 372 files with an index, a shape, a type or
-an option changed, 6 ended the process with a segmentation fault or an abort. ONNX Runtime ended it on none of 1,600,
-half of them changed so and half in some bytes.
+LiteRT verifies the layout of a file, but not whether its graph makes sense: of 372 files with a changed index, shape,
+type or option, 6 crashed the process with a segmentation fault or an abort. ONNX Runtime crashed on none of 1,600
+files, half of them changed in this way and half in some bytes.
 
-This file is also the program that the other process runs; it knows of nothing but LiteRT and NumPy.
+This file is also the program of the subprocess; it imports nothing but LiteRT and NumPy.
 """
 
 import os
 import subprocess
 import sys
 
-SECONDS = 120
-"""That one image may take; a file can ask for a loop that does not end."""
-COMMAND = [sys.executable, "-P", __file__]  # -P: nothing is imported from the folder that this file is in
+MAX_SECONDS = 120
+"""Time limit for one image: a file can contain an endless loop."""
+COMMAND = [sys.executable, "-P", __file__]  # -P: nothing is imported from the folder of this file
 
 
 def check_survivable(content: bytes) -> None:
-    """Raises ValueError where a TFLite file does not open, cannot run, or ends or stalls the process that runs it.
+    """Raise ValueError where a TFLite file does not open, cannot run, or crashes or blocks its process.
 
-    It takes half a second and the time of one image. What it cannot see is harm that depends on the pixels.
+    It takes half a second plus the time of one image. Harm that depends on the pixels cannot be detected.
     """
     paths = os.pathsep.join(path for path in sys.path if path)
     try:
@@ -27,16 +27,16 @@ def check_survivable(content: bytes) -> None:
             COMMAND,
             input=content,
             capture_output=True,
-            timeout=SECONDS,
+            timeout=MAX_SECONDS,
             env=os.environ | {"PYTHONPATH": paths},
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ValueError(f"one image takes it more than {SECONDS} s.") from error
+        raise ValueError(f"one image takes more than {MAX_SECONDS} s.") from error
     if done.returncode == 1:
         raise ValueError(done.stdout.decode(errors="replace"))
     if done.returncode:
-        raise ValueError("it ends the process that runs it; it is damaged, or made to do so.")
+        raise ValueError("it crashes the process that runs it; it is damaged or malicious.")
 
 
 def _run(content: bytes) -> None:

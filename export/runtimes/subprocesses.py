@@ -1,25 +1,25 @@
-"""Compilers and runtimes that run in processes of their own."""
+"""Compilers and runtimes that run in subprocesses."""
 
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-MOST_SECONDS = 3600
-"""The largest nets take TensorFlow Lite Micro minutes here; what takes longer than this hangs."""
+MAX_SECONDS = 3600
+"""Time limit: the largest models take TensorFlow Lite Micro minutes; what takes longer than this hangs."""
 
 
-def ended(name: str, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
-    """What a command printed, and the code that it ended with.
+def run_command(name: str, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Run a command and capture its output; it may exit with any code.
 
     Args:
-        name: What people call it.
-        command: What is run.
+        name: What error messages call it.
+        command: Program and arguments.
 
     Raises:
-        RuntimeError: It did not end.
+        RuntimeError: It did not finish in time.
     """
-    how = {"capture_output": True, "text": True, "errors": "replace", "timeout": MOST_SECONDS}
+    options = {"capture_output": True, "text": True, "errors": "replace", "timeout": MAX_SECONDS}
     try:
-        return subprocess.run(command, check=False, **how)
+        return subprocess.run(command, check=False, **options)
     except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"{name} gave no answer within {MOST_SECONDS} s") from error
+        raise RuntimeError(f"{name} did not finish within {MAX_SECONDS} s") from error

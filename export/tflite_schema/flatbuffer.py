@@ -1,16 +1,16 @@
-"""TFLite files as objects that can be changed. Imports no TensorFlow."""
+"""TFLite files as mutable objects. Imports no TensorFlow."""
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as tflite
 
 
-def unpacked(content: bytes) -> tflite.ModelT:
-    """What a TFLite file holds."""
+def unpack_model(content: bytes) -> tflite.ModelT:
+    """Parse a TFLite file."""
     return tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
 
 
-def packed(model: tflite.ModelT) -> bytes:
-    """The TFLite file that holds `model`."""
+def pack_model(model: tflite.ModelT) -> bytes:
+    """Serialize `model` to a TFLite file."""
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

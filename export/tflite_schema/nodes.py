@@ -1,50 +1,52 @@
-"""The operators of a TFLite file, one by one. Imports no TensorFlow."""
+"""The operators of a TFLite file, in execution order. Imports no TensorFlow."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as tflite
 
-from .flatbuffer import unpacked
+from .flatbuffer import unpack_model
 from .layer_names import layers_of
-from .operators import tflite_name
+
+OPERATOR_NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operator where it stands in the graph."""
+    """One operator in the graph."""
 
     operator: str
-    """Such as `CONV_2D`, or a custom operator's own name."""
+    """Such as `CONV_2D`, or the name of a custom operator."""
     version: int
     name: str
-    """Of its first output, which the converter takes from the layers that it made the operator of."""
+    """Name of its first output, from which the converter's source layers can be read."""
     inputs: tuple[tuple[int, ...], ...]
-    """Shapes, without inputs that were left out."""
+    """Input shapes, without omitted inputs."""
     output: tuple[int, ...]
     """Shape of its first output."""
     fused_activation: bool
-    """Whether an activation is part of it."""
+    """Whether an activation is fused into it."""
 
     @property
     def grouped(self) -> bool:
-        """Whether it is a convolution whose kernel sees but a part of the channels."""
+        """Whether it is a grouped convolution: its kernel has fewer input channels than its input."""
         return self.operator == "CONV_2D" and self.inputs[0][-1] != self.inputs[1][-1]
 
     @property
-    def place(self) -> str:
-        """Such as `CONV_2D (stage1_conv)`."""
+    def location(self) -> str:
+        """Operator and source layers, such as `CONV_2D (stage1_conv)`."""
         return f"{self.operator} ({', '.join(self.layers) or self.name})"
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the Keras layers that it was made of, each once; none where the converter has named it otherwise."""
+        """Names of its source Keras layers, each once; empty where the converter chose another name."""
         return tuple(layers_of(self.name))
 
 
 def tflite_nodes(content: bytes) -> Iterator[Node]:
-    """The operators of a TFLite file in the order in which they run."""
-    model = unpacked(content)
+    """List the operators of a TFLite file in execution order."""
+    model = unpack_model(content)
     codes = tflite.Model.GetRootAsModel(content, 0)
     graph = model.subgraphs[0]
     for operator in graph.operators:
@@ -52,13 +54,27 @@ def tflite_nodes(content: bytes) -> Iterator[Node]:
         tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
         output = graph.tensors[operator.outputs[0]]
         yield Node(
-            operator=tflite_name(code),
+            operator=_operator_name(code),
             version=code.Version(),
             name=output.name.decode(),
             inputs=tuple(_shape(tensor) for tensor in tensors),
             output=_shape(output),
             fused_activation=bool(getattr(operator.builtinOptions, "fusedActivationFunction", 0)),
         )
+
+
+def count_tflite_operators(content: bytes) -> dict[str, int]:
+    """Count each operator of a TFLite file by name and version, such as `CONV_2D v3`."""
+    model = tflite.Model.GetRootAsModel(content, 0)
+    graph = model.Subgraphs(0)
+    codes = [model.OperatorCodes(graph.Operators(index).OpcodeIndex()) for index in range(graph.OperatorsLength())]
+    return dict(sorted(Counter(f"{_operator_name(code)} v{code.Version()}" for code in codes).items()))
+
+
+def _operator_name(code: tflite.OperatorCode) -> str:
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # old files store small codes in the old field only
+    custom = code.CustomCode()
+    return custom.decode() if custom else OPERATOR_NAMES[number]
 
 
 def _shape(tensor: tflite.TensorT) -> tuple[int, ...]:

@@ -1,10 +1,11 @@
-"""Which operators a runtime accepts: lists as data in `operators/`, each with its source. Imports no TensorFlow."""
+"""Which operators a runtime supports: lists as data in `operator_lists/`, each with its source. No TensorFlow."""
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from math import prod
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -12,83 +13,82 @@ from pydantic import BaseModel, ConfigDict
 from .nodes import Node, tflite_nodes
 
 LISTS = Path(__file__).parent / "operator_lists"
-UNKNOWN_FIX = "another layer; nothing that stands for it is known"
+UNKNOWN_FIX = "another layer; no replacement is known"
 
 
 class Rule(BaseModel):
-    """What an operator must be like to be accepted; None and True where it does not matter."""
+    """Conditions under which an operator is supported; None and True where there is no restriction."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_version: int | None = None
     max_inputs: int | None = None
-    max_places: int | None = None
-    """Of its output, all axes but the last multiplied."""
+    max_pixels: int | None = None
+    """Product of all axes of the output except the last."""
     max_channels: int | None = None
-    """Of its output, the last axis."""
+    """Last axis of the output."""
     fused_activation: bool = True
-    """Whether an activation may be part of it."""
+    """Whether an activation may be fused into it."""
     grouped: bool = True
-    """Whether a convolution may be in groups."""
+    """Whether a convolution may be grouped."""
     may_end: bool = False
-    """Whether it may be left to the processor where it gives the answer: nothing comes back from there."""
+    """Whether the CPU may run it as the last operator of a model, after which nothing returns to the accelerator."""
     integers: bool = True
-    """Whether TFLite's converter makes integers of it; of some it dies."""
+    """Whether TFLite's converter can quantize it; it crashes on some."""
     added_by: str | None = None
     """Method of TensorFlow Lite Micro's `MicroMutableOpResolver` that registers it."""
 
     def objection(self, node: Node) -> str | None:
-        """Why `node` is not accepted, or None if it is."""
-        *places, channels = node.output or (1,)
-        area = 1
-        for side in places:
-            area *= side
+        """Why `node` is not supported; None if it is."""
+        *sides, channels = node.output or (1,)
+        pixels = prod(sides)
         objections = {
-            f"version {node.version}, known up to {self.max_version}": _exceeds(node.version, self.max_version),
+            f"version {node.version}, at most {self.max_version} is supported": _exceeds(
+                node.version, self.max_version
+            ),
             f"{len(node.inputs)} inputs, {self.max_inputs} at most": _exceeds(len(node.inputs), self.max_inputs),
-            f"at {area} places, {self.max_places} at most": _exceeds(area, self.max_places),
+            f"{pixels} pixels, {self.max_pixels} at most": _exceeds(pixels, self.max_pixels),
             f"{channels} channels, {self.max_channels} at most": _exceeds(channels, self.max_channels),
-            "with an activation in it": node.fused_activation and not self.fused_activation,
-            "TFLite's converter dies of it where integers are wanted": not self.integers,
-            "in groups": node.grouped and not self.grouped,
+            "with a fused activation": node.fused_activation and not self.fused_activation,
+            "TFLite's converter crashes when it quantizes it": not self.integers,
+            "grouped": node.grouped and not self.grouped,
         }
-        return next((reason for reason, holds in objections.items() if holds), None)
+        return next((reason for reason, applies in objections.items() if applies), None)
 
 
 class OperatorList(BaseModel):
-    """What one runtime accepts."""
+    """The operators that one runtime supports."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     runtime: str
     source: str
-    """Where it is published."""
+    """Where the list is published."""
     as_of: date
     max_rank: int | None = None
-    """Most axes of any tensor."""
+    """Largest number of axes of any tensor."""
     operators: dict[str, Rule]
     """By name, such as `CONV_2D`."""
 
     def refused(self, content: bytes) -> "Iterator[Refusal]":
-        """The operators of a TFLite file that are not accepted, in the order in which they run, but for one that may
-        be left to the processor."""
+        """The unsupported operators of a TFLite file in execution order, except one at the end that the CPU may run."""
         nodes = list(tflite_nodes(content))
         for node in nodes:
             reason = self._objection(node)
-            if reason and node not in self._ending(nodes):
+            if reason and node not in self._last_on_cpu(nodes):
                 yield Refusal(node, reason)
 
     def left_to_processor(self, content: bytes) -> list[Node]:
-        """The operator that gives the answer, where it is not accepted but may end a net; else none."""
-        return self._ending(list(tflite_nodes(content)))
+        """The last operator, where it is not supported but the CPU may run it; else empty."""
+        return self._last_on_cpu(list(tflite_nodes(content)))
 
-    def _ending(self, nodes: Sequence[Node]) -> list[Node]:
+    def _last_on_cpu(self, nodes: Sequence[Node]) -> list[Node]:
         rule = self.operators.get(nodes[-1].operator)
         return [nodes[-1]] if rule and rule.may_end and self._objection(nodes[-1]) else []
 
     def _objection(self, node: Node) -> str | None:
         if node.operator not in self.operators:
-            return "unknown there"
+            return "not supported there"
         rank = max(map(len, (*node.inputs, node.output)))
         if _exceeds(rank, self.max_rank):
             return f"tensors of {rank} axes, {self.max_rank} at most"
@@ -97,24 +97,24 @@ class OperatorList(BaseModel):
 
 @dataclass(frozen=True)
 class Refusal:
-    """An operator that a runtime does not accept."""
+    """An operator that a runtime does not support."""
 
     node: Node
     reason: str
 
     @property
     def fix(self) -> str:
-        """What to put in its place."""
+        """The suggested replacement."""
         return _fixes().get(self.node.operator, UNKNOWN_FIX)
 
     @property
     def sentence(self) -> str:
-        """Where, why, and what to put there, such as `GELU (stem_act): unknown there; instead: activation='relu'`."""
-        return f"{self.node.place}: {self.reason}; instead: {self.fix}"
+        """Location, reason and fix, such as `GELU (stem_act): not supported there; instead: activation='relu'`."""
+        return f"{self.node.location}: {self.reason}; instead: {self.fix}"
 
 
-def in_few_words(refusals: Iterable[Refusal]) -> str | None:
-    """The first of each operator with how many more there are; None where there is none."""
+def summarize(refusals: Iterable[Refusal]) -> str | None:
+    """Describe the first refusal of each operator and count the others; None where there are none."""
     by_operator: dict[str, list[Refusal]] = {}
     for refusal in refusals:
         by_operator.setdefault(refusal.node.operator, []).append(refusal)
@@ -124,7 +124,7 @@ def in_few_words(refusals: Iterable[Refusal]) -> str | None:
 
 @cache
 def operator_list(name: str) -> OperatorList:
-    """One of the lists in `operators/` by its file's name, such as `gpu_delegate`."""
+    """Load a list from `operator_lists/` by its file name, such as `gpu_delegate`."""
     return OperatorList(**tomllib.loads((LISTS / f"{name}.toml").read_text(encoding="utf-8")))
 
 
@@ -133,5 +133,5 @@ def _fixes() -> dict[str, str]:
     return tomllib.loads((LISTS / "fixes.toml").read_text(encoding="utf-8"))["fixes"]
 
 
-def _exceeds(figure: int, most: int | None) -> bool:
-    return most is not None and figure > most
+def _exceeds(value: int, limit: int | None) -> bool:
+    return limit is not None and value > limit

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from string import Template
 
+from ..artifact.artifact import Artifact
 from ..artifact.metadata import Metadata
-from ..loading import Artifact
 from ..tflite_schema.nodes import tflite_nodes
 from ..tflite_schema.operator_support import operator_list
 

@@ -6,17 +6,14 @@ from typing import Literal
 
 import numpy as np
 
+from ..artifact.artifact import Artifact
 from ..artifact.manifest import Check, Gate
 from ..formats import FORMATS, Format
-from ..latency import first_run, glance
-from ..loading import Artifact
+from ..large_arrays import select_rows
+from ..latency import quick_benchmark, time_first_run
 from ..sample_images import Samples
 from .measures import MEASURES, accuracy
 from .sample_size import too_few_on_average, too_few_to_agree, too_few_to_lose
-
-
-class ProofError(RuntimeError):
-    """An artifact does not answer as its model does; the message names the gates and their figures."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +44,13 @@ class Reference:
         """The same with the first `count` images alone, for runtimes that take seconds for one."""
         return self._of(np.arange(count))
 
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.samples)
+
     def _of(self, chosen: np.ndarray) -> "Reference":
         """The same with the images of these indices."""
-        labels = None if self.samples.labels is None else self.samples.labels[chosen]
-        return replace(self, samples=Samples(self.samples.images[chosen], labels), outputs=self.outputs[chosen])
+        return replace(self, samples=self.samples.select(chosen), outputs=select_rows(self.outputs, chosen))
 
     @property
     def accuracy(self) -> float | None:
@@ -67,7 +67,7 @@ LEAST_IMAGES, SECONDS = 10, 200
 """So many images are run at least, and further ones for about so long."""
 
 
-def prove(
+def validate_artifact(
     name: str,
     version: str,
     artifact: Artifact,
@@ -90,8 +90,8 @@ def prove(
         seconds: For all images together.
         timed: Whether nothing else is at work, so that the check tells what an image takes.
     """
-    median_ms = glance(artifact).median_ms if timed else None
-    chosen = reference.at_most(max(LEAST_IMAGES, int(1000 * seconds / (median_ms or first_run(artifact)))))
+    median_ms = quick_benchmark(artifact).median_ms if timed else None
+    chosen = reference.at_most(max(LEAST_IMAGES, int(1000 * seconds / (median_ms or time_first_run(artifact)))))
     check = judge(name, version, artifact.run(chosen.samples.images), kind, chosen, median_ms=median_ms)
     if len(chosen.samples) == len(reference.samples):
         return check
@@ -111,6 +111,7 @@ def judge(
         reference: Images and the Keras model's answers.
         median_ms: What one image took there, if that says anything of where it will run.
     """
+    reference = replace(reference, outputs=np.asarray(reference.outputs))
     equal = None if reference.origin == "noise" else _equal_answers(outputs, reference.outputs, reference.task)
     gates = (
         Gate.measured("finite share", float(np.isfinite(outputs).mean()), ">=", 1.0),

@@ -1,4 +1,4 @@
-"""Every artifact is put to what its targets have, and what is known of it then is its record in the manifest."""
+"""Running all checks of a bundle's artifacts, and recording the results in the manifest and the artifacts' files."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,22 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from ..artifact.certificate import Circumstances, certify
+from ..artifact.certificate import embed_certificate
 from ..artifact.gzip_size import gzipped_size
-from ..artifact.manifest import ArtifactRecord, Check, Gate, Tensor
-from ..loading import open_own
-from ..targets import checks_of, takers_of
-from ..tflite_schema.operators import operators
-from .checks.subject import Subject
-from .checks.table import UNTIMED, checked
+from ..artifact.manifest import ArtifactRecord, Check, Gate, Tensor, Validation, ValidationContext
+from ..loading import open_converted
+from ..targets import checks_of, targets_with
+from ..tflite_schema.nodes import count_tflite_operators
+from .checks.artifact_check import Subject
+from .checks.check_registry import CHECKS, run_check
 
 
 @dataclass(frozen=True)
-class Made:
-    """An artifact that was just made, and what its own runtime says of it."""
+class ConvertedArtifact:
+    """An artifact after its conversion, as its own runtime reports it."""
 
     subject: Subject
     input: Tensor
@@ -30,45 +28,56 @@ class Made:
     noise_db: dict[str, float]
 
     @classmethod
-    def of(cls, subject: Subject) -> "Made":
-        """Raises what the runtime raises where it does not open the file."""
-        artifact = open_own(subject.path)
-        ends = (Tensor(**asdict(end)) for end in (artifact.input, artifact.output))
-        return cls(subject, *ends, operators(subject.path), artifact.metadata.making.noise_db)
+    def from_subject(cls, subject: Subject) -> "ConvertedArtifact":
+        """Open the file once in its runtime; raises RuntimeError where the runtime rejects it."""
+        artifact = open_converted(subject.path)
+        input_, output = (Tensor(**asdict(tensor)) for tensor in (artifact.input, artifact.output))
+        return cls(subject, input_, output, _count_operators(subject), artifact.metadata.making.noise_db)
 
 
-def put_to_checks(
-    artifacts: Iterable[Made], targets: Sequence[str], progress: Callable[[str], None]
-) -> list[tuple[Made, tuple[Check, ...]]]:
-    """Every artifact with what was said of it.
+def _count_operators(subject: Subject) -> dict[str, int]:
+    if subject.format.suffix == ".tflite":
+        return count_tflite_operators(subject.path.read_bytes())
+    from ..conversion.onnx.onnx_nodes import count_onnx_operators
 
-    Artifacts are made one after another, which leaves most processors idle: checks that time nothing run beside that.
-    Those that do run once all are made and nothing else is at work.
+    return count_onnx_operators(subject.path)
+
+
+def run_checks(
+    artifacts: Iterable[ConvertedArtifact], targets: Sequence[str], progress: Callable[[str], None]
+) -> list[tuple[ConvertedArtifact, tuple[Check, ...]]]:
+    """Validate every artifact with the checks of its targets.
+
+    Artifacts are converted one after another, which leaves most CPUs idle: checks that do not measure latency run
+    meanwhile. The others run after all conversions, when nothing else is running.
 
     Args:
-        artifacts: Makes them.
+        artifacts: Converts the artifacts, one by one.
         targets: Names of targets.
-        progress: Called with a line on what is done next.
+        progress: Called with a line on the next step.
     """
-    with _worker() as aside:
-        asked: list[tuple[Made, dict[str, Callable[[], Check]]]] = []
-        for made in artifacts:
-            calls = {name: partial(checked, name, made.subject) for name in checks_of(made.subject.kind, targets)}
-            calls |= {name: aside.submit(calls[name]).result for name in calls if name in UNTIMED}
-            asked.append((made, calls))
-        said: dict[tuple[Path, str], Check] = {}
-        for untimed in (True, False):
-            for made, calls in asked:
+    with _background_thread() as background:
+        planned: list[tuple[ConvertedArtifact, dict[str, Callable[[], Check]]]] = []
+        for artifact in artifacts:
+            names = checks_of(artifact.subject.format, targets)
+            calls = {name: partial(run_check, name, artifact.subject) for name in names}
+            calls |= {name: background.submit(calls[name]).result for name in names if not CHECKS[name].timed}
+            planned.append((artifact, calls))
+        results: dict[tuple[int, str], Check] = {}
+        for timed in (False, True):
+            for number, (artifact, calls) in enumerate(planned):
                 for name, call in calls.items():
-                    if (name in UNTIMED) == untimed:
-                        progress(f"Proving {made.subject.path.name}: {name}")
-                        said[made.subject.path, name] = call()
-    return [(made, tuple(said[made.subject.path, name] for name in calls)) for made, calls in asked]
+                    if CHECKS[name].timed == timed:
+                        progress(f"Validating {artifact.subject.path.name}: {name}")
+                        results[number, name] = call()
+    return [
+        (artifact, tuple(results[number, name] for name in calls)) for number, (artifact, calls) in enumerate(planned)
+    ]
 
 
 @contextmanager
-def _worker() -> Iterator[ThreadPoolExecutor]:
-    """One thread, whose work that has not begun is dropped where anything raises."""
+def _background_thread() -> Iterator[ThreadPoolExecutor]:
+    """One thread; if the block raises, work that has not started is dropped."""
     pool = ThreadPoolExecutor(1)
     try:
         yield pool
@@ -76,30 +85,30 @@ def _worker() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def certified_record(
-    made: Made,
+def certify_artifact(
+    artifact: ConvertedArtifact,
     gates: tuple[Gate, ...],
     checks: tuple[Check, ...],
     targets: Sequence[str],
-    circumstances: Circumstances,
+    context: ValidationContext,
 ) -> ArtifactRecord:
-    """What is known of an artifact, whose file then has it too."""
-    subject = made.subject
-    told: dict[str, Any] = {
-        "targets": tuple(takers_of(subject.kind, targets)),
-        "input": made.input,
-        "output": made.output,
-        "operators": made.operators,
-        "gates": gates,
-        "checks": checks,
-    }
-    content = certify(subject.path, **told, circumstances=circumstances)
+    """Embed the validation results in the artifact's file, and return its record for the manifest."""
+    subject = artifact.subject
+    validation = Validation(
+        targets=tuple(targets_with(subject.format, targets)),
+        input=artifact.input,
+        output=artifact.output,
+        operators=artifact.operators,
+        gates=gates,
+        checks=checks,
+    )
+    content = embed_certificate(subject.path, validation, context)
     return ArtifactRecord(
         file=subject.path.name,
-        format=subject.kind.name,
+        format=subject.format.name,
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
         gzip_bytes=gzipped_size(content),
-        noise_db=made.noise_db,
-        **told,
+        noise_db=artifact.noise_db,
+        **dict(validation),
     )

@@ -1,58 +1,45 @@
-"""Bars that the user sets, in place of those of the formats or, for budgets of memory, where there is none."""
+"""Thresholds that the user sets, in place of those of the formats, or as budgets where there is none by default."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
 
 from ...core.errors import InputError, unknown
 from ..targets import TARGETS
+from .checks.check_registry import CHECKS
 from .measures import MEASURES
 
 SHARES = ("agreement",)
-BUDGETS = ("arena_bytes", "sram_bytes")
-"""What a model may take where memory is short: of TensorFlow Lite Micro's arena, of an Ethos-U."""
-
-TOLERATED = ("operators_on_cpu", "operators_refused")
-"""How many operators a GPU or an NPU may leave to the processor; none by default."""
-
-_VELA = ("vela-u55", "vela-u65", "vela-u85")
-MEASURED_BY = {
-    "arena_bytes": ("tflite-micro",),
-    "sram_bytes": _VELA,
-    "operators_on_cpu": _VELA,
-    "operators_refused": ("litert-gpu", "edge-tpu"),
-}
-"""The checks that such a bar is for."""
+"""Thresholds between 0 and 1."""
+CHECK_THRESHOLDS = tuple(dict.fromkeys(name for check in CHECKS.values() for name in check.thresholds))
+"""Budgets and tolerances, which only some checks apply."""
 
 
-def checked_bars(bars: Mapping[str, float], task: str) -> dict[str, float]:
-    """Bars by name, as the fields of `formats.Format` are called; blanks may stand for underscores.
+def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequence[str]) -> dict[str, float]:
+    """Validate thresholds; their names are the fields of `formats.Format`, where blanks may replace underscores.
 
     Raises:
-        InputError: There is no such bar for this task, or its value cannot be.
+        InputError: A name is unknown for this task, a value is out of range, or no check of `targets` applies it.
     """
     loss = (MEASURES[task].bar,) if task in MEASURES else ()
-    allowed = ("relative_difference", *SHARES, *loss, *BUDGETS, *TOLERATED)
-    checked = {}
-    for given, bar in bars.items():
-        name = given.strip().lower().replace(" ", "_")
+    allowed = ("relative_difference", *SHARES, *loss, *CHECK_THRESHOLDS)
+    validated = {}
+    for given_name, value in thresholds.items():
+        name = given_name.strip().lower().replace(" ", "_")
         if name not in allowed:
-            raise unknown(f"bar for a {task}", given, allowed)
+            raise unknown(f"bar for a {task}", given_name, allowed)
         highest = 1 if name in SHARES else float("inf")
-        if isinstance(bar, bool) or not isinstance(bar, Real) or not 0 <= bar <= highest:
-            raise InputError(f"the bar {name} is {bar!r}; it takes a number from 0{' to 1' if highest == 1 else ''}.")
-        checked[name] = float(bar)
-    return checked
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= highest:
+            raise InputError(f"the bar {name} is {value!r}; it takes a number from 0{' to 1' if highest == 1 else ''}.")
+        validated[name] = float(value)
+    for name in validated:
+        _check_applied(name, targets)
+    return validated
 
 
-def check_measured(bars: Mapping[str, float], targets: Sequence[str]) -> None:
-    """Raises InputError where none of `targets` is put to what a bar is for, so that it would hold nothing."""
-    for name in MEASURED_BY.keys() & bars:
-        able = [target for target in TARGETS if _measures(target, name)]
-        if not set(able) & set(targets):
-            raise InputError(
-                f"the bar {name} is for {' or '.join(able)}, and would hold nothing on {', '.join(targets)}."
-            )
-
-
-def _measures(target: str, bar: str) -> bool:
-    return any(set(checks) & set(MEASURED_BY[bar]) for checks in TARGETS[target].checks.values())
+def _check_applied(name: str, targets: Sequence[str]) -> None:
+    applying = {check.name for check in CHECKS.values() if name in check.thresholds}
+    if not applying:
+        return
+    able = [name for name, target in TARGETS.items() if applying & target.all_checks]
+    if not set(able) & set(targets):
+        raise InputError(f"the bar {name} is for {' or '.join(able)}, and has no effect on {', '.join(targets)}.")

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pocketzoo import export, zoo
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.conversion.artifact_files import write_artifacts
+from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.targets import GROUPS, TARGETS
 
@@ -58,7 +58,7 @@ def test_images_come_in_the_size_that_was_asked_for(pocketzoo, tmp_path):
 
 def test_pictures_are_shown_to_an_artifact_of_open_size_as_they_are(pocketzoo, tmp_path):
     model = zoo.create_model("resnet20", blocks=1, labels=["a", "b"], input_shape=(None, None, 3))
-    form = ExportForm.of(model, open_size=True)
+    form = ExportGraph.from_model(model, open_size=True)
     ((artifact, _),) = write_artifacts(form, [FORMATS["tflite-fp32"]], None, tmp_path)
     images = [tmp_path / "wide.png", tmp_path / "high.png"]
     pixels = [np.random.default_rng(0).integers(0, 256, shape).astype("uint8") for shape in ((24, 40, 3), (36, 20, 3))]
@@ -73,7 +73,7 @@ def test_pictures_are_shown_to_an_artifact_of_open_size_as_they_are(pocketzoo, t
 
 
 def test_targets_are_listed_with_what_is_missing_here(pocketzoo, monkeypatch):
-    monkeypatch.setattr("pocketzoo.export.validation.checks.missing.find_spec", lambda name: None)
+    monkeypatch.setattr("pocketzoo.export.validation.checks.artifact_check.find_spec", lambda name: None)
     code, out, _ = pocketzoo("targets")
     assert code == 0
     assert all(name in out for name in (*TARGETS, *GROUPS))

@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 
 from pocketzoo import zoo
+from pocketzoo.export.artifact.artifact import Artifact
 from pocketzoo.export.artifact.tensors import TensorInfo
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.conversion.artifact_files import write_artifacts
+from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.footprint import artifact_costs, footprints, shipped_formats
 from pocketzoo.export.formats import FORMATS, SPARSE
 from pocketzoo.export.latency import side_by_side
-from pocketzoo.export.loading import Artifact, load_artifact
+from pocketzoo.export.loading import load_artifact
 
 
 def test_models_are_timed_in_turn():
@@ -56,7 +57,10 @@ def test_file_without_its_zeros_answers_as_with_them(trained, digits, tmp_path):
     trained.set_weights([np.where(np.abs(w) < np.quantile(np.abs(w), 0.9), 0, w) for w in trained.get_weights()])
     images = digits.test.images.take(np.arange(20))
     whole, sparse = (
-        path for path, _ in write_artifacts(ExportForm.of(trained), [FORMATS["tflite-fp32"], SPARSE], None, tmp_path)
+        path
+        for path, _ in write_artifacts(
+            ExportGraph.from_model(trained), [FORMATS["tflite-fp32"], SPARSE], None, tmp_path
+        )
     )
     assert sparse.stat().st_size < 0.6 * whole.stat().st_size
     np.testing.assert_allclose(load_artifact(sparse).run(images), load_artifact(whole).run(images), atol=1e-5)

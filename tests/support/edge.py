@@ -5,12 +5,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.conversion.export_graph import ExportGraph
+from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.checks.subject import Subject
+from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.comparison import Reference
 
 
@@ -27,7 +27,7 @@ def net(*layers, shape=(8, 8, 4), classes=4):
 
 def subject_of(model, folder, bars=None, kind="tflite-int8", pixels=None):
     """As the export makes it; the artifact stands for the Keras model, since what is asked is another question."""
-    form = ExportForm.of(model)
+    form = ExportGraph.from_model(model)
     images = np.random.default_rng(0).integers(0, 256, (4, *form.metadata.image_shape)) if pixels is None else pixels
     path = Path(folder, f"net{FORMATS[kind].file_ending}")
     path.write_bytes(to_tflite(form, kind, Samples(images, None)))

@@ -8,7 +8,7 @@ import onnx
 from ai_edge_litert import schema_py_generated as tflite
 from onnx import numpy_helper
 
-from pocketzoo.export.tflite_schema.operators import TFLITE_NAMES
+from pocketzoo.export.tflite_schema.nodes import OPERATOR_NAMES
 
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 TFLITE_LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -65,7 +65,7 @@ def _of_tflite(content: bytes) -> list[str]:
 
 def _kind(model: tflite.ModelT, node: tflite.OperatorT) -> str:
     code = model.operatorCodes[node.opcodeIndex]
-    return (code.customCode or b"").decode() or TFLITE_NAMES[code.builtinCode]
+    return (code.customCode or b"").decode() or OPERATOR_NAMES[code.builtinCode]
 
 
 def _is_constant_vector(model: tflite.ModelT, tensor: tflite.TensorT) -> bool:

@@ -16,12 +16,12 @@ from support.cards import all_cards_by_kind, narrow_model, smallest_shape
 from support.graph_quality import findings
 
 from pocketzoo import zoo
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.write_artifacts import write_artifacts
+from pocketzoo.export.conversion.artifact_files import write_artifacts
+from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.comparison import Reference, prove, relative_difference
+from pocketzoo.export.validation.comparison import Reference, relative_difference, validate_artifact
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ def test_reduced_precision_gives_finite_float32_answers(case, policy):
 
 def test_tflite_and_onnx_answer_as_keras(case, tmp_path):
     reference = Reference(Samples(case.images, None), "noise", case.answers)
-    form = ExportForm.of(case.model)
+    form = ExportGraph.from_model(case.model)
     formats = [FORMATS["tflite-fp32"], FORMATS["onnx-fp32"]]
     for file, kind in write_artifacts(form, formats, None, tmp_path):
-        check = prove(file.name, "", load_artifact(file), kind, reference)
+        check = validate_artifact(file.name, "", load_artifact(file), kind, reference)
         assert [gate for gate in check.gates if gate.status == "failed"] == []
         assert {gate.bar for gate in check.gates if gate.name == "relative difference"} == {1e-4}
         assert file.stat().st_size >= form.kernel_weights * kind.bytes_per_weight

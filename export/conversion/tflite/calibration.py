@@ -3,8 +3,8 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
-from ...tflite_schema.flatbuffer import packed, unpacked
-from .intermediate_tensors import TappedTFLite
+from ...tflite_schema.flatbuffer import pack_model, unpack_model
+from .intermediate_tensors import TFLiteIntermediates
 
 
 def with_ranges(content: bytes, images: np.ndarray) -> bytes:
@@ -17,7 +17,7 @@ def with_ranges(content: bytes, images: np.ndarray) -> bytes:
         content: A TFLite file of floats of one graph.
         images: `(count, height, width, channels)`.
     """
-    model, tapped = unpacked(content), TappedTFLite(content)
+    model, tapped = unpack_model(content), TFLiteIntermediates(content)
     low: dict[str, float] = {}
     high: dict[str, float] = {}
     for image in images:
@@ -29,4 +29,4 @@ def with_ranges(content: bytes, images: np.ndarray) -> bytes:
         if name in low and tensor.type == tflite.TensorType.FLOAT32:
             tensor.quantization = tflite.QuantizationParametersT()
             tensor.quantization.min, tensor.quantization.max = [float(low[name])], [float(high[name])]
-    return packed(model)
+    return pack_model(model)

@@ -1,7 +1,8 @@
-"""The page of a bundle, in headless Chromium."""
+"""The page of a bundle in headless Chromium."""
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,81 +10,86 @@ from pathlib import Path
 import numpy as np
 
 from ...artifact.manifest import Check, Gate
-from ...runtimes.browser import NO_GPU, SOFTWARE_GPU, BrowserError, browser_version, find_browser, posts
+from ...runtimes.browser import NO_GPU, SOFTWARE_GPU, BrowserError, browser_version, find_browser, open_page
 from ..comparison import judge
-from .subject import Subject
-from .web_page import INSTALL, PACKAGES, PAGE, page
+from .artifact_check import ArtifactCheck, Requirement, Subject
+from .web_page import INSTALL, PACKAGES, PAGE, render_page
 
-PROOF = Path(__file__).parents[2] / "web" / "proof.js"
-LEAST_IMAGES, SECONDS = 4, 3
-"""So many images are run on a GPU at least, and further ones for so long: in software it takes seconds for one."""
-
-
-def onnx_on_wasm(subject: Subject) -> Check:
-    """ONNX Runtime on the CPU."""
-    return _check("Chromium, ONNX Runtime on WebAssembly", "onnx-wasm", NO_GPU, subject)
-
-
-def onnx_on_webgpu(subject: Subject) -> Check:
-    """ONNX Runtime on the GPU, which is Chromium's own in software: the same everywhere, and slow."""
-    return _check("Chromium, ONNX Runtime on WebGPU", "onnx-webgpu", SOFTWARE_GPU, subject)
-
-
-def litert_on_wasm(subject: Subject) -> Check:
-    """LiteRT on the CPU."""
-    return _check("Chromium, LiteRT on WebAssembly", "litert-wasm", NO_GPU, subject)
+SCRIPT = Path(__file__).parents[2] / "web" / "validation.js"
+MIN_IMAGES, SECONDS = 4, 3
+"""On a GPU, at least so many images, and more for so many seconds: in software it takes seconds for one image."""
 
 
 def find_packages() -> Path | None:
-    """The folder `node_modules` that `POCKETZOO_NODE_MODULES` names, or that of the current directory, if it has the
-    packages in the versions that the page takes from the network."""
+    """The folder `node_modules` named by `POCKETZOO_NODE_MODULES`, or in the current directory, if it has the packages
+    in the versions that the page loads from the network."""
     folder = Path(os.environ.get("POCKETZOO_NODE_MODULES", "node_modules"))
-    return folder if all(_version(folder / name / "package.json") == PACKAGES[name] for name in PACKAGES) else None
+    versions = {name: _package_version(folder / name / "package.json") for name in PACKAGES}
+    return folder if versions == PACKAGES else None
 
 
-def _version(package: Path) -> str | None:
+def _package_version(package: Path) -> str | None:
     return json.loads(package.read_text(encoding="utf-8"))["version"] if package.exists() else None
 
 
-def _check(name: str, engine: str, flags: tuple[str, ...], subject: Subject) -> Check:
+def validate_page(title: str, engine: str, flags: tuple[str, ...], subject: Subject) -> Check:
+    """Open the page with one of its engines, and validate the outputs that it posts back."""
     browser, packages = find_browser(), find_packages()
-    if browser is None:
-        return Check(name=name, skipped="no Chromium is on the PATH: apt install chromium")
-    if packages is None:
-        reason = f"node_modules, or what POCKETZOO_NODE_MODULES names, lacks the page's packages: {INSTALL}"
-        return Check(name=name, skipped=reason)
     version = browser_version(browser)
     subject = replace(subject, reference=subject.reference.mixed())
     reference = subject.reference
     count = len(reference.samples)
-    least = LEAST_IMAGES if flags == SOFTWARE_GPU else count  # whose bars are on shares of many images
+    least = MIN_IMAGES if flags == SOFTWARE_GPU else count  # on the CPU, thresholds on shares of many images apply
     query = f"count={count}&least={least}&seconds={SECONDS}"
     try:
-        *answers, end = posts(browser, f"{PAGE}?{query}#{engine}", partial(_served, subject, packages), flags)
-        told = json.loads(end)
+        *outputs, end = open_page(browser, f"{PAGE}?{query}#{engine}", partial(_serve, subject, packages), flags)
+        result = json.loads(end)
     except BrowserError as error:
-        told = {"error": str(error)}
-    if "error" in told:
-        gate = Gate.measured("ran", 0, ">=", 1, told["error"])
-        return Check(name=name, version=version, gates=(gate,))
-    outputs = np.stack([np.frombuffer(answer, "<f4") for answer in answers])
+        result = {"error": str(error)}
+    if "error" in result:
+        gate = Gate.measured("ran", 0, ">=", 1, result["error"])
+        return Check(name=title, version=version, gates=(gate,))
+    outputs = np.stack([np.frombuffer(output, "<f4") for output in outputs])
     reference = reference.first(len(outputs))
     outputs = outputs.reshape(reference.outputs.shape)
-    median = float(np.median(told["milliseconds"]))
-    check = judge(name, version, outputs, subject.kind, reference, median_ms=median)
-    return check.model_copy(update={"facts": check.facts | {"images": len(outputs)} | told["facts"]})
+    median = float(np.median(result["milliseconds"]))
+    check = judge(title, version, outputs, subject.format, reference, median_ms=median)
+    return check.model_copy(update={"facts": check.facts | {"images": len(outputs)} | result["facts"]})
 
 
-def _served(subject: Subject, packages: Path, path: str) -> bytes | Path | None:
-    """What is at a path of the server: the bundle, the packages, the images, and the page with its proof."""
+def _serve(subject: Subject, packages: Path, path: str) -> bytes | Path | None:
+    """The content at a path of the server: the bundle, the packages, the images, and the page with its script."""
     folder, _, rest = path.partition("/")
     if folder == "node_modules":
         return packages / rest
     if folder == "pixels":
         return subject.reference.samples.images[int(rest)].astype("<f4").tobytes()
-    if path == PROOF.name:
-        return PROOF
+    if path == SCRIPT.name:
+        return SCRIPT
     if path == PAGE:
-        proof = f'<script type="module" src="{PROOF.name}"></script>'
-        return (page(subject.path.parent, subject.metadata) + proof).encode()
+        script = f'<script type="module" src="{SCRIPT.name}"></script>'
+        return (render_page(subject.path.parent, subject.metadata) + script).encode()
     return subject.path.parent / path
+
+
+REQUIREMENTS = (
+    Requirement("Chromium", "apt install chromium", lambda: find_browser() is not None),
+    Requirement(
+        "the page's packages in node_modules, or in POCKETZOO_NODE_MODULES,",
+        INSTALL,
+        lambda: find_packages() is not None,
+    ),
+)
+
+
+def _check(name: str, title: str, engine: str, flags: tuple[str, ...]) -> ArtifactCheck:
+    run: Callable[[Subject], Check] = partial(validate_page, title, engine, flags)
+    return ArtifactCheck(name, title, run, REQUIREMENTS)
+
+
+CHECKS = (
+    _check("web-onnx-wasm", "Chromium, ONNX Runtime on WebAssembly", "onnx-wasm", NO_GPU),
+    # Chromium's own software GPU: the same on every machine, and slow.
+    _check("web-onnx-webgpu", "Chromium, ONNX Runtime on WebGPU", "onnx-webgpu", SOFTWARE_GPU),
+    _check("web-litert-wasm", "Chromium, LiteRT on WebAssembly", "litert-wasm", NO_GPU),
+)

@@ -1,8 +1,7 @@
-"""C++ source for microcontrollers, compiled on this machine."""
+"""C++ source for microcontrollers, compiled and executed on this machine."""
 
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,15 +9,16 @@ from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
 from ...artifact.tensors import TensorInfo
 from ...loading import load_artifact
-from ...runtimes.subprocesses import ended
+from ...runtimes.subprocesses import run_command
 from ...runtimes.tflite_micro import RefusedError, smallest_arena
 from ...tflite_schema.operator_support import operator_list
 from ..c_source import c_name, write_c_source
-from .subject import Subject
+from . import tflite_micro
+from .artifact_check import ArtifactCheck, Requirement, Subject
 
-NAME = "C++ source"
-MOST_BYTES = 2**24
-"""Of a model; beyond the flash of microcontrollers, and compilers take minutes for its array."""
+TITLE = "C++ source"
+MAX_BYTES = 2**24
+"""Largest model: more than the flash of microcontrollers, and compilers take minutes for its array."""
 COMPILERS = ("g++", "clang++", "c++")
 OPTIONS = ("-std=c++17", "-Wall", "-Wextra", "-Werror")
 PROGRAM = """\
@@ -37,53 +37,54 @@ int main() {{
 """
 
 
-def compiled(subject: Subject) -> Check:
-    """Header, array and example beside the artifact; a program with them gives the artifact's bytes back.
+def compile_source(subject: Subject) -> Check:
+    """Write header, array and example beside the artifact, and check that a program with them outputs the same bytes.
 
-    The example is not compiled: it takes TensorFlow Lite Micro's own headers.
+    The example is not compiled: it needs TensorFlow Lite Micro's own headers.
     """
     content = subject.path.read_bytes()
-    if len(content) > MOST_BYTES:
-        return Check(name=NAME, skipped=f"{len(content):,} bytes are more than microcontrollers have flash for")
+    if len(content) > MAX_BYTES:
+        return Check(name=TITLE, skipped=f"{len(content):,} bytes are more than the flash of microcontrollers")
     refusal = next(operator_list("tflite_micro").refused(content), None)
     if refusal:
-        return Check(name=NAME, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence),))
+        return Check(name=TITLE, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence),))
     artifact = load_artifact(subject.path)
-    files = write_c_source(artifact, subject.metadata, _arena(content))
+    files = write_c_source(artifact, subject.metadata, _arena_bytes(content))
     names = tuple(file.name for file in files)
-    compiler = next(filter(shutil.which, COMPILERS), None)
+    compiler = _find_compiler()
     if compiler is None:
-        return Check(name=NAME, skipped=f"there is no {' or '.join(COMPILERS)} here to compile it", files=names)
-    bytes_, aligned, rest = _compiled_and_run(compiler, files[1])
+        return Check(name=TITLE, skipped=f"there is no {' or '.join(COMPILERS)} to compile it with", files=names)
+    array, aligned, constants = _compile_and_run(compiler, files[1])
+    expected = _expected_constants(artifact.input, artifact.output, subject.metadata)
     gates = (
-        Gate.measured("bytes as in the file", float(bytes_ == content), ">=", 1),
+        Gate.measured("bytes as in the file", float(array == content), ">=", 1),
         Gate.measured("aligned to 16 bytes", float(aligned), ">=", 1),
-        Gate.measured(
-            "constants as in the file",
-            float(rest == _expected(artifact.input, artifact.output, subject.metadata)),
-            ">=",
-            1,
-        ),
+        Gate.measured("constants as in the file", float(constants == expected), ">=", 1),
     )
-    return Check(name=NAME, version=_version(compiler), gates=gates, files=names)
+    return Check(name=TITLE, version=_compiler_version(compiler), gates=gates, files=names)
 
 
-def _arena(content: bytes) -> int | None:
-    if find_spec("tflite_micro") is None:
+def _find_compiler() -> str | None:
+    return next(filter(shutil.which, COMPILERS), None)
+
+
+def _arena_bytes(content: bytes) -> int | None:
+    """The smallest arena; None where TensorFlow Lite Micro is missing or refuses the model, which it reports itself."""
+    if not tflite_micro.REQUIREMENT.is_met():
         return None
     try:
         return smallest_arena(content)
-    except RefusedError:  # which the check of its own says
+    except RefusedError:
         return None
 
 
-def _compiled_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[str]]:
-    """The array as a program has it, whether it is aligned, and the constants and labels as it prints them."""
+def _compile_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[str]]:
+    """The array as a compiled program outputs it, whether it is aligned, and the printed constants and labels."""
     with TemporaryDirectory() as folder:
         main, program = Path(folder, "main.cc"), Path(folder, "program")
         main.write_text(PROGRAM.format(stem=source.stem, namespace=c_name(source.stem)), encoding="ascii")
         command = [compiler, *OPTIONS, f"-I{source.parent}", main, source, "-o", program]
-        built = ended(compiler, command)
+        built = run_command(compiler, command)
         if built.returncode:
             raise RuntimeError(f"{compiler} does not compile it: {built.stderr.strip()}")
         done = subprocess.run([program], check=True, capture_output=True)
@@ -92,11 +93,22 @@ def _compiled_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[st
     return done.stdout, offset == "0", [*numbers, *labels.split("\0")[:-1]]
 
 
-def _expected(input_: TensorInfo, output: TensorInfo, metadata: Metadata) -> list[str]:
+def _expected_constants(input_: TensorInfo, output: TensorInfo, metadata: Metadata) -> list[str]:
     tensors = (f"{tensor.scale:.9g} {tensor.zero_point}".split() for tensor in (input_, output))
     return [word for words in tensors for word in words] + list(metadata.labels)
 
 
-def _version(compiler: str) -> str:
-    """The first line of what it says of itself, which each does in its own way."""
+def _compiler_version(compiler: str) -> str:
+    """The first line of `--version`; compilers have no common format."""
     return subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout.partition("\n")[0]
+
+
+CHECKS = (
+    ArtifactCheck(
+        "c-source",
+        TITLE,
+        compile_source,
+        (Requirement("a C++ compiler", f"a compiler: {' or '.join(COMPILERS)}", lambda: _find_compiler() is not None),),
+        runs_partly=True,  # the source is written in any case
+    ),
+)

@@ -1,37 +1,49 @@
-"""Coral's Edge TPU, by its documented list of operators: its compiler is not open, and not to be had everywhere."""
+"""Coral's Edge TPU, by its documented operator list: its compiler is proprietary and not available everywhere."""
 
 from ...artifact.manifest import Check
-from ...tflite_schema.operator_support import in_few_words, operator_list
-from .budget import within_tolerance
-from .other_form import fitted, proven
-from .subject import Subject
+from ...tflite_schema.operator_support import operator_list, summarize
+from .artifact_check import ArtifactCheck, Requirement, Subject, operator_gate
+from .rewritten_graph import rewrite_artifact, validate_rewritten
 
-NAME = "Edge TPU"
+TITLE = "Edge TPU"
 LIST = "edge_tpu"
+COMPILER = "edgetpu_compiler"
+DOCUMENTATION = "see coral.ai/docs/edgetpu/compiler"
 
 
-def accepted(subject: Subject) -> Check:
-    """Whether every operator is on the list; one that is not runs on the processor, and so does what follows it.
+def check_operators(subject: Subject) -> Check:
+    """Check that every operator is on the list: one that is not runs on the CPU, and so does all that follows it.
 
-    What else does is only known after compiling. Where the artifact takes another form there, that is put beside it.
+    Anything else is only known after compilation. Where operators are rewritten for the Edge TPU, the rewritten file
+    is written beside the artifact.
     """
-    operators, content = operator_list(LIST), fitted(subject, LIST)
+    operators, content = operator_list(LIST), rewrite_artifact(subject, LIST)
     refused = list(operators.refused(content))
-    file, proof = subject.path, proven(content, subject)
-    if proof.gates:
+    file, check = subject.path, validate_rewritten(content, subject)
+    if check.gates:
         file = subject.path.with_name(f"{subject.path.stem}-edge-tpu.tflite")
         file.write_bytes(content)
-    gates = (
-        within_tolerance(subject, "operators_refused", "operators refused", len(refused), in_few_words(refused)),
-        *proof.gates,
+    on_cpu = operators.left_to_processor(content)
+    gate = operator_gate(subject, "operators_refused", "operators refused", len(refused), summarize(refused))
+    return check.model_copy(
+        update={
+            "name": TITLE,
+            "version": f"list of {operators.as_of}",
+            "skipped": f"not compiled: run {COMPILER} on {file.name}, {DOCUMENTATION}",
+            "gates": (gate, *check.gates),
+            "facts": check.facts | ({"on the processor": on_cpu[0].operator} if on_cpu else {}),
+            "files": (file.name,) if check.gates else (),
+        }
     )
-    left = operators.left_to_processor(content)
-    found = {
-        "name": NAME,
-        "version": f"list of {operators.as_of}",
-        "skipped": f"not compiled: run edgetpu_compiler on {file.name}, see coral.ai/docs/edgetpu/compiler",
-        "gates": gates,
-        "facts": proof.facts | ({"on the processor": left[0].operator} if left else {}),
-        "files": (file.name,) if proof.gates else (),
-    }
-    return proof.model_copy(update=found)
+
+
+CHECKS = (
+    ArtifactCheck(
+        "edge-tpu",
+        TITLE,
+        check_operators,
+        (Requirement(COMPILER, f"{COMPILER}, {DOCUMENTATION}", lambda: False),),  # which never runs here
+        runs_partly=True,
+        thresholds=("operators_refused",),
+    ),
+)

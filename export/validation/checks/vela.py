@@ -1,6 +1,6 @@
-"""Vela, Arm's compiler for the Ethos-U NPUs. What it compiles cannot run here: the answers are those of its input.
+"""Vela, Arm's compiler for the Ethos-U NPUs. Compiled files cannot run here, so the input of Vela is validated.
 
-That is the artifact, already proven on LiteRT; where the artifact takes another form for Ethos-U, that is proven too.
+That input is the artifact, which LiteRT validates anyway, or a file with rewritten operators, which is validated here.
 """
 
 import csv
@@ -8,40 +8,40 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import append_labels
-from ...runtimes.subprocesses import ended
+from ...runtimes.subprocesses import run_command
 from ...tflite_schema.nodes import Node, tflite_nodes
-from ...tflite_schema.operator_support import Refusal, in_few_words
-from .budget import within_budget, within_tolerance
-from .other_form import fitted, proven
-from .subject import Subject
+from ...tflite_schema.operator_support import Refusal, summarize
+from .artifact_check import ArtifactCheck, Subject, budget_gates, operator_gate, requires_module
+from .rewritten_graph import rewrite_artifact, validate_rewritten
 
 NPU = "ethos-u"
-"""Custom operator that stands for everything that runs on the NPU."""
+"""Custom operator that represents everything that runs on the NPU."""
 NO_ROOM, UNCHAINED = "Failed to allocate tensors", "--disable-chaining"
-"""What Vela 5.2.0 says where the chains of operations that it has planned for an Ethos-U85 take more SRAM than there
-is, by 1 % in EfficientNet-B7, and what makes it plan none: then the same file finds room."""
+"""The error of Vela 5.2.0 where the chains of operations that it plans for an Ethos-U85 need more SRAM than available
+(by 1 % in EfficientNet-B7), and the option that disables chains: then the same file compiles."""
+REQUIREMENT = requires_module("ethosu", "ethos-u-vela", "edge")
 
 
 class VelaError(RuntimeError):
-    """Vela does not compile a file; the message has its last words."""
+    """Vela failed to compile a file; the message is the last line of its output."""
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An NPU with the system around it, by their names in the `Arm/vela.ini` that Vela brings."""
+    """An NPU and its system configuration, named as in Vela's own `Arm/vela.ini`."""
 
     name: str
     system: str
     memory: str
     operators: str
-    """Name of the list of the operators that it accepts."""
+    """Name of its operator list."""
 
 
 ACCELERATORS = {
@@ -52,67 +52,68 @@ ACCELERATORS = {
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """What Vela made of a model."""
+class CompiledModel:
+    """A model that Vela compiled."""
 
     content: bytes
-    """A TFLite file in which custom operators stand for what runs on the NPU."""
+    """A TFLite file in which custom operators represent what runs on the NPU."""
     figures: dict[str, float | int]
-    """Its estimates: cycles, inferences a second, memory."""
+    """Vela's estimates: cycles, inferences per second, memory."""
     options: tuple[str, ...] = ()
-    """What it was asked for besides, to compile it at all."""
+    """Additional options without which it does not compile."""
 
     @property
     def on_cpu(self) -> list[Node]:
-        """The operators that it left to the CPU."""
+        """The operators that stay on the CPU."""
         return [node for node in tflite_nodes(self.content) if node.operator != NPU]
 
 
-def compiled_for(npu: str) -> Callable[[Subject], Check]:
-    """A check that compiles for one of `ACCELERATORS`."""
-    return lambda subject: _check(npu, ACCELERATORS[npu], subject)
-
-
-def _check(npu: str, accelerator: Accelerator, subject: Subject) -> Check:
-    name = f"Vela for {npu}"
-    if find_spec("ethosu") is None:
-        return Check(name=name, skipped="ethos-u-vela is not installed: pip install 'pocketzoo[edge]'")
-    release, content = version("ethos-u-vela"), fitted(subject, accelerator.operators)
+def compile_and_validate(npu: str, subject: Subject) -> Check:
+    """Compile for one of `ACCELERATORS`, and validate the input of the compiler where it is not the artifact itself."""
+    accelerator, title = ACCELERATORS[npu], _title(npu)
+    release, content = version("ethos-u-vela"), rewrite_artifact(subject, accelerator.operators)
     try:
         compiled = compile_for(accelerator, content)
     except VelaError as error:
         gate = Gate.measured("compiles", 0, ">=", 1, reason=str(error))
-        return Check(name=name, version=release, gates=(gate,))
+        return Check(name=title, version=release, gates=(gate,))
     file = subject.path.with_name(f"{subject.path.stem}-{accelerator.name}.tflite")
     file.write_bytes(append_labels(compiled.content, subject.metadata.labels))
-    left = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
+    on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
     gates = (
         Gate.measured("compiles", 1, ">=", 1),
-        within_tolerance(subject, "operators_on_cpu", "operators on the CPU", len(left), in_few_words(left)),
-        *within_budget(subject, compiled.figures),
+        operator_gate(subject, "operators_on_cpu", "operators on the CPU", len(on_cpu), summarize(on_cpu)),
+        *budget_gates(subject, compiled.figures),
     )
     system = (accelerator.name, accelerator.system, accelerator.memory, *compiled.options)
     facts = compiled.figures | {"system": ", ".join(system)}
-    proof = proven(content, subject)
-    found = {"version": release, "gates": (*gates, *proof.gates), "facts": facts | proof.facts, "files": (file.name,)}
-    return proof.model_copy(update={"name": name, **found})
+    check = validate_rewritten(content, subject)
+    return check.model_copy(
+        update={
+            "name": title,
+            "version": release,
+            "gates": (*gates, *check.gates),
+            "facts": facts | check.facts,
+            "files": (file.name,),
+        }
+    )
 
 
-def compile_for(accelerator: Accelerator, content: bytes) -> Compiled:
-    """Compiles a TFLite file; without chains of operations, where these take more memory than there is.
+def compile_for(accelerator: Accelerator, content: bytes) -> CompiledModel:
+    """Compile a TFLite file; without chains of operations, where these do not fit into memory.
 
     Raises:
-        VelaError: Vela does not.
+        VelaError: Vela fails.
     """
     try:
-        return _compiled(accelerator, content)
+        return _compile(accelerator, content)
     except VelaError as error:
         if NO_ROOM not in str(error):
             raise
-    return _compiled(accelerator, content, UNCHAINED)
+    return _compile(accelerator, content, UNCHAINED)
 
 
-def _compiled(accelerator: Accelerator, content: bytes, *more: str) -> Compiled:
+def _compile(accelerator: Accelerator, content: bytes, *more: str) -> CompiledModel:
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
         path.write_bytes(content)
@@ -125,29 +126,42 @@ def _compiled(accelerator: Accelerator, content: bytes, *more: str) -> Compiled:
         }
         words = [word for option in options.items() for word in option]
         command = [sys.executable, "-P", "-m", "ethosu.vela", str(path), *words, *more]
-        done = ended("Vela", command)
+        done = run_command("Vela", command)
         if done.returncode:
-            raise VelaError(_last_words(done))
+            raise VelaError(_last_line(done))
         (compiled,), (summary,) = Path(folder).glob("*_vela.tflite"), Path(folder).glob("*_summary_*.csv")
         with summary.open(newline="") as lines:
-            return Compiled(compiled.read_bytes(), _figures(next(csv.DictReader(lines))), more)
+            return CompiledModel(compiled.read_bytes(), _read_figures(next(csv.DictReader(lines))), more)
 
 
-def _figures(row: dict[str, str]) -> dict[str, float | int]:
+def _read_figures(row: dict[str, str]) -> dict[str, float | int]:
     return {
         "cycles": int(float(row["cycles_total"])),
         "inferences_per_second": round(float(row["inferences_per_second"]), 2),
-        "sram_bytes": _bytes(row["sram_memory_used"]),
-        "dram_bytes": _bytes(row["dram_memory_used"]),
-        "flash_bytes": _bytes(row["on_chip_flash_memory_used"]) + _bytes(row["off_chip_flash_memory_used"]),
+        "sram_bytes": _to_bytes(row["sram_memory_used"]),
+        "dram_bytes": _to_bytes(row["dram_memory_used"]),
+        "flash_bytes": _to_bytes(row["on_chip_flash_memory_used"]) + _to_bytes(row["off_chip_flash_memory_used"]),
         "macs": int(float(row["nn_macs"])),
     }
 
 
-def _bytes(kibibytes: str) -> int:
+def _to_bytes(kibibytes: str) -> int:
     return round(float(kibibytes) * 1024)
 
 
-def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
     lines = (done.stderr + done.stdout).strip().splitlines()
-    return next((line for line in reversed(lines) if line.strip()), f"Vela ended with code {done.returncode}")
+    return next((line for line in reversed(lines) if line.strip()), f"Vela exited with code {done.returncode}")
+
+
+def _title(npu: str) -> str:
+    return f"Vela for {npu}"
+
+
+def _check(npu: str) -> ArtifactCheck:
+    run: Callable[[Subject], Check] = partial(compile_and_validate, npu)
+    name = f"vela-{npu.partition('-')[2].lower()}"
+    return ArtifactCheck(name, _title(npu), run, (REQUIREMENT,), thresholds=("sram_bytes", "operators_on_cpu"))
+
+
+CHECKS = tuple(map(_check, ACCELERATORS))

@@ -9,52 +9,55 @@ from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
 from ...formats import FORMATS
 from ...tflite_schema.nodes import tflite_nodes
-from .subject import Subject
+from .artifact_check import ArtifactCheck, Subject
 
+TITLE = "web page"
 PAGE = "index.html"
 SHOWN = ("onnx-fp32", "tflite-int8-float")
 """Formats that the page runs."""
 PACKAGES = {"onnxruntime-web": "1.30.0", "@litertjs/core": "2.5.3"}
-"""Of npm, that the page runs them with, and the versions that it is written for."""
+"""npm packages that the page runs them with, and the versions that it was written for."""
 INSTALL = f"npm install {' '.join(f'{name}@{version}' for name, version in PACKAGES.items())}"
 TEMPLATE = Path(__file__).parents[2] / "web" / PAGE
-MOST_CONCATENATED = 7
-"""Inputs of one concatenation: with more the answers on WebGPU are wrong, and nothing says so."""
+MAX_CONCATENATED = 7
+"""Inputs of one concatenation: with more, outputs on WebGPU are wrong without any error."""
 
 
-def written(subject: Subject) -> Check:
-    """Writes the page, for what lies beside it now."""
+def write_page(subject: Subject) -> Check:
+    """Write the page for the artifacts that are beside it now."""
     folder = subject.path.parent
-    (folder / PAGE).write_text(page(folder, subject.metadata), encoding="utf-8")
-    gate = Gate.measured("joined at once", most_concatenated(subject.path), "<=", MOST_CONCATENATED)
-    return Check(name="web page", gates=(gate,), facts={"without a CDN": INSTALL}, files=(PAGE,))
+    (folder / PAGE).write_text(render_page(folder, subject.metadata), encoding="utf-8")
+    gate = Gate.measured("joined at once", largest_concatenation(subject.path), "<=", MAX_CONCATENATED)
+    return Check(name=TITLE, gates=(gate,), facts={"without a CDN": INSTALL}, files=(PAGE,))
 
 
-def page(folder: Path, metadata: Metadata) -> str:
-    """The page for the artifacts of a model that are in `folder`.
+def render_page(folder: Path, metadata: Metadata) -> str:
+    """Render the page for the artifacts of one model in `folder`.
 
     Args:
-        folder: Of a bundle.
-        metadata: What one of them says of itself.
+        folder: The bundle.
+        metadata: The metadata of one of its artifacts.
     """
     names = [f"{metadata.model}{FORMATS[name].file_ending}" for name in SHOWN]
     files = [{"name": name, "bytes": (folder / name).stat().st_size} for name in names if (folder / name).exists()]
     bundle = metadata.model_dump(mode="json", include={"model", "task", "labels", "image_shape"}) | {"files": files}
-    filled = {
+    fields = {
         "title": html.escape(metadata.model),
-        "bundle": json.dumps(bundle).replace("<", "\\u003c"),  # a label could end the script that this stands in
+        "bundle": json.dumps(bundle).replace("<", "\\u003c"),  # a label could otherwise close the surrounding script
         **PACKAGES,
     }
-    return re.sub(r"\{\{(.+?)\}\}", lambda place: filled[place[1]], TEMPLATE.read_text(encoding="utf-8"))
+    return re.sub(r"\{\{(.+?)\}\}", lambda match: fields[match[1]], TEMPLATE.read_text(encoding="utf-8"))
 
 
-def most_concatenated(path: Path) -> int:
-    """The most inputs that any concatenation has in a `.tflite` or `.onnx` file; 0 where there is none."""
+def largest_concatenation(path: Path) -> int:
+    """Largest number of inputs of a concatenation in a `.tflite` or `.onnx` file; 0 where there is none."""
     if path.suffix == ".tflite":
-        joins = (len(n.inputs) for n in tflite_nodes(path.read_bytes()) if n.operator == "CONCATENATION")
+        sizes = [len(node.inputs) for node in tflite_nodes(path.read_bytes()) if node.operator == "CONCATENATION"]
     else:
-        import onnx
+        from ...conversion.onnx.onnx_nodes import concatenation_sizes
 
-        graph = onnx.load(path, load_external_data=False).graph
-        joins = (len(node.input) for node in graph.node if node.op_type == "Concat")
-    return max(joins, default=0)
+        sizes = concatenation_sizes(path)
+    return max(sizes, default=0)
+
+
+CHECKS = (ArtifactCheck("web-page", TITLE, write_page),)

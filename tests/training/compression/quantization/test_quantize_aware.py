@@ -8,8 +8,8 @@ from ai_edge_litert.interpreter import Interpreter
 from support.cards import first_of_its_kind, narrow_model
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.conversion.export_graph import ExportForm
-from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.conversion.export_graph import ExportGraph
+from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.layers import Answer, FakeQuantize
 from pocketzoo.training.compression.quantization.quantize_aware import FreezeRanges
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
@@ -174,6 +174,6 @@ def kinds():
 def test_every_kind_of_net_converts_to_integers_throughout(name, pixels):
     model = quantized_model(narrow_model(name, classes=4), 8)
     model(pixels(2, *model.input_shape[1:]), training=True)
-    content = to_tflite(ExportForm.of(model), "tflite-int8", None)  # which raises where floats are left
+    content = to_tflite(ExportGraph.from_model(model), "tflite-int8", None)  # which raises where floats are left
     interpreter = Interpreter(model_content=content)
     assert interpreter.get_output_details()[0]["dtype"] is np.int8

@@ -10,10 +10,10 @@ from onnxruntime import InferenceSession
 
 from pocketzoo import zoo
 from pocketzoo.export.artifact.metadata import Metadata
-from pocketzoo.export.conversion.export_graph import ExportForm, weights_sha256
-from pocketzoo.export.conversion.onnx.integers import to_trained_integers
-from pocketzoo.export.conversion.onnx.to_onnx import to_onnx
-from pocketzoo.export.conversion.tflite.to_tflite import to_tflite
+from pocketzoo.export.conversion.export_graph import ExportGraph, weights_sha256
+from pocketzoo.export.conversion.onnx.float_model import to_onnx
+from pocketzoo.export.conversion.onnx.quantized_model import to_trained_integers
+from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.export.conversion.trained_integers import activation_bits, with_rounded_kernels
 from pocketzoo.layers import ConvNormAct, FakeQuantize, PixelNormalization, SqueezeExcite, UpBlock
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
@@ -107,7 +107,7 @@ def form_of(quantized):
     image = tf.TensorSpec((1, 12, 12, 3), name="image")
     about = {"model": "net", "labels": tuple("abcd"), "image_shape": (12, 12, 3), "mean": None, "scale": None}
     metadata = Metadata(weights_sha256=weights_sha256(flat), **about)
-    return ExportForm(flat, image, metadata, activation_bits(quantized))
+    return ExportGraph(flat, image, metadata, activation_bits(quantized))
 
 
 @pytest.fixture(scope="module")

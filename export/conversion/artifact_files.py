@@ -1,0 +1,71 @@
+"""From the export graph to the artifact files of every format."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ...core.errors import InputError
+from ..formats import Format
+from ..sample_images import Samples
+from ..tflite_schema.layer_names import match_layers
+from .export_graph import ExportGraph
+from .tflite.tflite_files import TFLiteFiles
+
+
+def write_artifacts(
+    graph: ExportGraph,
+    formats: Sequence[Format],
+    calibration: Samples | None,
+    folder: Path,
+    *,
+    keep_float: Sequence[str] = (),
+) -> Iterator[tuple[Path, Format]]:
+    """Convert `graph` to each of `formats`, one after another, and yield the path of each file once it is written.
+
+    Args:
+        graph: The export graph.
+        formats: Formats to convert to.
+        calibration: Images that determine activation ranges, for quantized formats; not used for a quantization-aware
+            model.
+        folder: Folder of the files.
+        keep_float: Patterns of names of layers that int8 leaves in floating point, such as `head_*`.
+
+    Raises:
+        InputError: A pattern matches no layer, a format cannot keep layers in floating point, or does not support the
+            model.
+    """
+    if keep_float:
+        _check_keep_float(graph, formats, keep_float)
+    with TemporaryDirectory() as work:
+        converters = {
+            ".tflite": partial(TFLiteFiles, graph, calibration, keep_float),
+            ".onnx": partial(_onnx_files, graph, calibration, keep_float, Path(work)),
+        }
+        for suffix, group in groupby(formats, key=lambda fmt: fmt.suffix):
+            files = converters[suffix]()  # which releases what the converter before it has cached
+            for fmt in group:
+                gc.collect()  # traced functions and tf2onnx's graphs hold all weights in reference cycles
+                path = folder / f"{graph.metadata.model}{fmt.file_ending}"
+                path.write_bytes(files.content(fmt.name))
+                yield path, fmt
+
+
+def _onnx_files(graph: ExportGraph, calibration: Samples | None, keep_float: Sequence[str], work: Path):
+    from .onnx.onnx_files import OnnxFiles
+
+    return OnnxFiles(graph, calibration, keep_float, work)
+
+
+def _check_keep_float(graph: ExportGraph, formats: Sequence[Format], keep_float: Sequence[str]) -> None:
+    """Raise InputError where no layer can be kept in floating point, before anything is converted."""
+    match_layers([layer.name for layer in graph.flat.layers], keep_float)
+    if graph.activation_bits is not None:
+        raise InputError(
+            f"keep_float is for quantization by calibration; {graph.metadata.model} was trained for integers."
+        )
+    for fmt in formats:
+        if fmt.quantized and fmt.activation_bits != 8:
+            raise InputError(f"keep_float is for int8; {fmt.name} cannot keep layers in floating point.")

@@ -1,0 +1,109 @@
+"""The export graph as ONNX models in float32 and float16."""
+
+import numpy as np
+import onnx
+import onnxslim
+import tf2onnx
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+
+from ....core.errors import InputError
+from ....core.output_capture import suppress_output
+from ...artifact.metadata import KEY, Metadata
+from ..export_graph import ExportGraph
+from ..provenance import artifact_metadata
+from .flatten_order import fold_flattening
+from .onnx_nodes import name_by_constants
+from .tf2onnx_optimizers import plain_optimizing
+from .zero_padding import keep_zero_padding_before_max_pooling
+
+OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
+
+
+def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
+    """Convert to float32 ONNX with NCHW layout, and simplify the graph; validated by ONNX's own checker.
+
+    Raises:
+        InputError: The model was trained for 16-bit activations.
+    """
+    if graph.activation_bits == 16:
+        raise InputError(
+            f"{graph.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
+        )
+    traced = graph.trace()
+    (image,), outputs = traced.function.inputs, traced.function.outputs
+    names = sorted(traced.function.structured_outputs)  # the order in which TensorFlow returns them
+    with suppress_output(), plain_optimizing():
+        model, _ = tf2onnx.convert.from_graph_def(
+            traced.graph,
+            input_names=[image.name],
+            output_names=[output.name for output in outputs],
+            tensors_to_rename=dict(
+                zip([image.name, *(output.name for output in outputs)], ["image", *names], strict=True)
+            ),
+            opset=OPSET,
+            inputs_as_nchw=[image.name],
+            outputs_as_nchw=[output.name for output in outputs if len(output.shape) == 4],
+        )
+        model = onnxslim.slim(_without_computed_biases(model))
+    model = fold_flattening(model)
+    keep_zero_padding_before_max_pooling(model.graph)
+    model.graph.name = graph.metadata.model
+    name_by_constants(model.graph)
+    _name_open_sizes(model.graph)
+    return with_metadata(model, artifact_metadata(graph, "onnx-fp32", layout="NCHW"))
+
+
+def to_half(model: onnx.ModelProto, graph: ExportGraph) -> onnx.ModelProto:
+    """Convert weights and arithmetic to float16; input and output stay float32.
+
+    Args:
+        model: The result of `to_onnx`.
+        graph: Its export graph.
+    """
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    del half.graph.value_info[:]  # float32 types, which the checker rejects after the conversion
+    # No operator is kept in float32: those that the function excludes by default have float16 kernels on GPUs, and the
+    # CPU runtime inserts casts where it has none.
+    half = OnnxModel(convert_float_to_float16(half, keep_io_types=True, op_block_list=[]))
+    half.topological_sort()  # casts were appended at the end
+    return with_metadata(half.model, artifact_metadata(graph, "onnx-fp16", layout="NCHW"))
+
+
+def with_metadata(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:
+    """Embed the metadata in `model`, and validate it with ONNX's own checker."""
+    onnx.helper.set_model_props(model, {KEY: metadata.model_dump_json()})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _name_open_sizes(graph: onnx.GraphProto) -> None:
+    """Give open sizes of the input, and an open batch size of the output, their usual names."""
+    for name, side in zip("NCHW", graph.input[0].type.tensor_type.shape.dim, strict=True):
+        if not side.dim_value:
+            side.dim_param = name
+    for output in graph.output:
+        if not output.type.tensor_type.shape.dim[0].dim_value:
+            output.type.tensor_type.shape.dim[0].dim_param = "N"
+
+
+def _without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replace biases of convolutions that are not constant by additions.
+
+    TensorFlow fuses the addition of two 1x1 maps as a bias; onnxslim and quantization expect biases to be constants.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.append(node)
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in constants:
+            name, conv = node.output[0], model.graph.node[-1]
+            bias = conv.input.pop()
+            conv.output[0] = f"{name}_unbiased"
+            axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{name}_axes")
+            model.graph.initializer.append(axes)
+            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
+            model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
+    return model

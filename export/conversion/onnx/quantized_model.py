@@ -1,0 +1,91 @@
+"""From a float32 ONNX model to int8 in QDQ form."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime import quantization
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from ....core.output_capture import suppress_output
+from ...sample_images import Samples
+from ...tflite_schema.layer_names import filter_by_layers, match_layers
+from ..export_graph import ExportGraph
+from ..provenance import artifact_metadata
+from ..quantization_noise import noisiest_layers
+from .float_model import with_metadata
+from .intermediate_tensors import paired_intermediates
+from .trained_qdq import with_integer_kernels
+from .uint8_input import PIXEL_QUANTIZATION, with_uint8_input
+
+# TensorRT needs zero points of 0, and float biases:
+# https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
+TENSORRT = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
+
+
+def to_trained_integers(model: onnx.ModelProto, graph: ExportGraph) -> onnx.ModelProto:
+    """Write a quantization-aware model with the integers it was trained for: int8 weights and uint8 activations.
+
+    Args:
+        model: The result of `to_onnx`.
+        graph: Its export graph.
+    """
+    integers = with_uint8_input(with_integer_kernels(model))
+    return with_metadata(integers, artifact_metadata(graph, "onnx-int8", layout="NCHW"))
+
+
+class Quantizer:
+    """Quantizes to int8 weights with a scale per channel, and 8-bit activations.
+
+    Args:
+        model: The result of `to_onnx`.
+        graph: Its export graph.
+        calibration: Images that determine activation ranges; they run once.
+        keep_float: Patterns of names of layers that stay in floating point.
+        folder: Folder for intermediate files.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, graph: ExportGraph, calibration: Samples, keep_float: Sequence[str], folder: Path
+    ):
+        self.graph, self.calibration, self.folder = graph, calibration, folder
+        self.kept = match_layers([layer.name for layer in graph.flat.layers], keep_float)
+        with suppress_output():
+            quant_pre_process(model, folder / "prepared.onnx")
+        self.nodes = [node.name for node in onnx.load(folder / "prepared.onnx").graph.node]
+
+    def quantize(self, *, for_tensorrt: bool) -> onnx.ModelProto:
+        """Quantize to int8 activations with zero point 0, as TensorRT needs, or to uint8, the fastest on x86.
+
+        The latter has a uint8 input, too. The metadata lists the layers most affected.
+        """
+        with suppress_output():
+            quantization.quantize_static(
+                self.folder / "prepared.onnx",
+                self.folder / "integers.onnx",
+                _CalibrationReader(self.calibration),
+                quant_format=quantization.QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                nodes_to_exclude=filter_by_layers(self.nodes, self.kept),
+                extra_options=TENSORRT if for_tensorrt else {"TensorQuantOverrides": PIXEL_QUANTIZATION},
+                calibration_cache_path=self.folder / "ranges.json",
+            )
+            integers = onnx.load(self.folder / "integers.onnx")
+            integers = integers if for_tensorrt else with_uint8_input(integers)
+            graphs = paired_intermediates(onnx.load(self.folder / "prepared.onnx"), integers)
+            noise = noisiest_layers(*graphs, self.calibration.images)
+        name = "onnx-int8-tensorrt" if for_tensorrt else "onnx-int8"
+        fields = {"layout": "NCHW", "float_layers": tuple(sorted(self.kept)), "noise_db": noise}
+        return with_metadata(integers, artifact_metadata(self.graph, name, self.calibration, **fields))
+
+
+class _CalibrationReader(quantization.CalibrationDataReader):
+    def __init__(self, calibration: Samples):
+        self._images: Iterator[np.ndarray] = iter(calibration.images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        image = next(self._images, None)
+        return None if image is None else {"image": np.ascontiguousarray(np.float32(image).transpose(2, 0, 1)[None])}

@@ -1,0 +1,78 @@
+"""Checks and corrections of quantized TFLite graphs that the converter leaves out."""
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as tflite
+
+from ....core.errors import InputError
+from ...tflite_schema.flatbuffer import pack_model, unpack_model
+from ...tflite_schema.layer_names import layers_of
+
+BIAS_INPUTS = {
+    tflite.BuiltinOperator.CONV_2D: 2,
+    tflite.BuiltinOperator.DEPTHWISE_CONV_2D: 2,
+    tflite.BuiltinOperator.FULLY_CONNECTED: 2,
+    tflite.BuiltinOperator.TRANSPOSE_CONV: 3,
+}
+"""Operators with a bias, and the index of that input."""
+TYPE_CONVERSIONS = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQUANTIZE)
+"""They link floats and integers at the input and the output; whatever computes in floats after them is found itself."""
+BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
+
+
+def check_ranges(content: bytes) -> None:
+    """Raise InputError where a tensor has an infinite range, which cannot be quantized.
+
+    The converter crashes then, even if the tensor stays in floating point. Softplus, Mish and SELU are examples: an
+    exponential overflows before its result is discarded.
+
+    Args:
+        content: A float TFLite file with the ranges of its tensors.
+    """
+    graph = unpack_model(content).subgraphs[0]
+    for tensor in graph.tensors:
+        ranges = tensor.quantization
+        if ranges is None or ranges.max is None:
+            continue
+        low, high = np.min(ranges.min), np.max(ranges.max)
+        if not np.isfinite([low, high]).all():
+            layers = " and ".join(layers_of(tensor.name.decode())) or "the output"
+            raise InputError(
+                f"{layers} has intermediate values from {low:g} to {high:g}, which cannot be quantized; replace its "
+                "activation, such as by ReLU or SiLU."
+            )
+
+
+def check_integers(content: bytes) -> None:
+    """Raise RuntimeError where an operator of the TFLite file computes in floating point; the converter is silent."""
+    model = unpack_model(content)
+    graph = model.subgraphs[0]
+    floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == tflite.TensorType.FLOAT32}
+    for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode in TYPE_CONVERSIONS:
+            continue
+        if floats.intersection([*operator.inputs, *operator.outputs]):
+            name = graph.tensors[operator.outputs[0]].name.decode()
+            raise RuntimeError(f"the converter left floats in {name}, {len(floats)} tensors in all.")
+
+
+def fix_16_bit_tensors(content: bytes) -> bytes:
+    """Correct tensors of a quantization-aware model that the kernels for 16-bit activations do not accept.
+
+    The converter writes biases with 32 bits instead of 64, and gives sigmoid and tanh a scale other than the fixed one
+    of their kernels, 1/32768 with zero point 0.
+    """
+    model = unpack_model(content)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex].builtinCode
+        index = BIAS_INPUTS.get(code, len(operator.inputs))
+        bias = graph.tensors[operator.inputs[index]] if index < len(operator.inputs) else None
+        if bias is not None and bias.type == tflite.TensorType.INT32:
+            buffer = model.buffers[bias.buffer]
+            buffer.data = np.frombuffer(bytes(buffer.data), "<i4").astype("<i8").view("uint8")
+            bias.type = tflite.TensorType.INT64
+        if code in BOUNDED:
+            quantization = graph.tensors[operator.outputs[0]].quantization
+            quantization.scale = np.array([2.0**-15], "float32")
+            quantization.zeroPoint = np.array([0], "int64")
+    return pack_model(model)

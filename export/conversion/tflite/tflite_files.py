@@ -1,0 +1,144 @@
+"""The export graph as TFLite files of all formats."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
+
+from ....core.errors import InputError
+from ....core.output_capture import suppress_output
+from ...artifact.metadata import embed_in_tflite
+from ...sample_images import Samples
+from ...tflite_schema.layer_names import filter_by_layers, match_layers
+from ..export_graph import ExportGraph, TracedFunction
+from ..provenance import artifact_metadata
+from ..quantization_noise import noisiest_layers
+from .calibration import with_ranges
+from .convolved_pixels import convolved_pixels
+from .intermediate_tensors import TFLiteIntermediates, computed_tensors
+from .mirrored_hard_sigmoid import mirrored_hard_sigmoid
+from .quantized_graph import check_integers, check_ranges, fix_16_bit_tensors
+
+OpsSet = tf.lite.OpsSet
+ACTIVATION_BITS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 16}
+TENSOR_TYPES = {"tflite-int8": tf.int8, "tflite-int8-float": tf.float32, "tflite-int16x8": tf.int16}
+"""Types of the input and the output."""
+OPS_SETS = {8: OpsSet.TFLITE_BUILTINS_INT8, 16: OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8}
+"""By bits of the activations, for quantization by calibration."""
+
+
+def to_tflite(
+    graph: ExportGraph, format_name: str, calibration: Samples | None, keep_float: Sequence[str] = ()
+) -> bytes:
+    """Convert to a single format; see `TFLiteFiles`."""
+    return TFLiteFiles(graph, calibration, keep_float).content(format_name)
+
+
+class TFLiteFiles:
+    """TFLite files of one model; the calibration images run once for all int8 formats.
+
+    Args:
+        graph: The export graph.
+        calibration: Images that determine activation ranges, for quantized formats; not used for a quantization-aware
+            model.
+        keep_float: Patterns of names of layers that `tflite-int8` and `-int8-float` leave in floating point.
+    """
+
+    def __init__(self, graph: ExportGraph, calibration: Samples | None, keep_float: Sequence[str] = ()):
+        self.graph, self.calibration, self.keep_float = graph, calibration, keep_float
+
+    def content(self, format_name: str) -> bytes:
+        """Convert to `tflite-fp32`, `-sparse` (kernels with many zeros stored without them), `-fp16`, `-dynamic` (int8
+        weights), `-int8` (integers throughout), `-int8-float` (the same with float input and output) or `-int16x8`
+        (16-bit activations), with builtin operators only.
+
+        Raises:
+            InputError: A quantization-aware model does not support this format, or a tensor has infinite values.
+            RuntimeError: The converter left floating point in a quantization-aware model.
+        """
+        graph, bits = self.graph, ACTIVATION_BITS.get(format_name)
+        if graph.activation_bits not in (None, bits):
+            raise InputError(
+                f"{graph.metadata.model} was trained for integers with {graph.activation_bits}-bit activations; it is "
+                f"not converted to {format_name}."
+            )
+        if bits == 8 and graph.activation_bits is None:
+            return self._quantize(format_name)
+        with suppress_output():
+            content = self._converter(format_name).convert()
+        if graph.activation_bits == 16:
+            content = fix_16_bit_tensors(content)
+        if graph.activation_bits is not None:
+            check_integers(content)
+        calibration = self.calibration if bits and graph.activation_bits is None else None
+        return embed_in_tflite(content, artifact_metadata(graph, format_name, calibration))
+
+    def _quantize(self, format_name: str) -> bytes:
+        """Quantize with calibrated ranges, and list the layers most affected in the metadata."""
+        float_model, graph = self._float_model_with_ranges, self.graph
+        kept = match_layers([layer.name for layer in graph.flat.layers], self.keep_float)
+        tensors = computed_tensors(float_model)
+        kept_tensors = filter_by_layers(tensors, kept)
+        if graph.flat.layers[-1].name in kept:
+            kept_tensors.append(tensors[-1])  # the output tensor does not have its layer's name
+        ends = TENSOR_TYPES[format_name]
+        with suppress_output():
+            content = mlir_quantize(
+                float_model, input_data_type=ends, output_data_type=ends, denylisted_nodes=kept_tensors
+            )
+            noise = noisiest_layers(
+                TFLiteIntermediates(float_model), TFLiteIntermediates(content), self.calibration.images
+            )
+        metadata = artifact_metadata(
+            graph, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
+        )
+        return embed_in_tflite(content, metadata)
+
+    @cached_property
+    def _float_model_with_ranges(self) -> bytes:
+        with suppress_output():
+            converter = self._converter("tflite-int8")
+            converter._quantize = lambda content, *_, **__: content  # the model before TensorFlow's own calibration
+            content = with_ranges(converter.convert(), self.calibration.images)
+        check_ranges(content)
+        return content
+
+    @cached_property
+    def _traced(self) -> TracedFunction:
+        # A quantization-aware model has no range for the kernel of such a convolution.
+        return self.graph.trace(convolved_pixels() if self.graph.activation_bits is None else None)
+
+    @cached_property
+    def _traced_for_16_bits(self) -> TracedFunction:
+        return self.graph.trace(mirrored_hard_sigmoid()) if self.graph.activation_bits is None else self._traced
+
+    def _converter(self, format_name: str) -> tf.lite.TFLiteConverter:
+        traced = self._traced_for_16_bits if ACTIVATION_BITS.get(format_name) == 16 else self._traced
+        graph, function = traced.graph, traced.function
+        # No second argument: with the trackable, the converter can drop all weights without an error.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        converter._freeze_concrete_function = lambda: (graph, function.inputs, function.outputs, function)
+        converter.target_spec.supported_ops = [OpsSet.TFLITE_BUILTINS]
+        if format_name != "tflite-fp32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if format_name == "tflite-sparse":
+            converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+        if format_name == "tflite-fp16":
+            converter.target_spec.supported_types = [tf.float16]
+        if format_name in ACTIVATION_BITS:
+            self._configure_integers(converter, format_name)
+        return converter
+
+    def _configure_integers(self, converter: tf.lite.TFLiteConverter, format_name: str) -> None:
+        converter.inference_input_type = converter.inference_output_type = TENSOR_TYPES[format_name]
+        bits = ACTIVATION_BITS[format_name]
+        if self.graph.activation_bits is None or bits == 16:
+            converter.target_spec.supported_ops = [OPS_SETS[bits]]
+        if self.graph.activation_bits is None:
+            images = self.calibration.images
+            converter.representative_dataset = lambda: ([np.float32(image)[None]] for image in images)
+        else:  # without images, which the converter requires with OPS_SETS[8]
+            # Dense kernels were trained with one scale each.
+            converter._experimental_disable_per_channel_quantization_for_dense_layers = True

@@ -1,0 +1,90 @@
+"""Arrays with one row per image that need not fit in memory."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..core.errors import InputError
+
+
+def store_rows(batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Concatenate batches in a temporary file, and return its content as a read-only, memory-mapped array.
+
+    The file has no name, where the system allows it, and its space is freed with the array. `TMPDIR` sets its folder.
+
+    Args:
+        batches: One or more arrays `(count, ...)` with equal shapes after the first axis, and equal types.
+
+    Raises:
+        InputError: The file cannot be written, as on a full disk.
+    """
+    shape: tuple[int, ...] = ()
+    count, dtype = 0, np.dtype("float32")
+    with tempfile.TemporaryFile() as file:
+        for batch in batches:
+            count, shape, dtype = count + len(batch), batch.shape[1:], batch.dtype
+            try:
+                file.write(np.ascontiguousarray(batch))  # not through the mapping, where a full disk is a crash
+                file.flush()
+            except OSError as error:
+                raise InputError(f"{tempfile.gettempdir()} cannot hold temporary files: {error.strerror}.") from error
+        return map_rows(file, dtype, (count, *shape))
+
+
+def map_rows(file: BinaryIO | Path, dtype: np.dtype | str, shape: tuple[int, ...]) -> np.ndarray:
+    """Map a file of raw values as a read-only array."""
+    return np.asarray(np.memmap(file, dtype, "r", shape=shape))
+
+
+@dataclass(frozen=True, eq=False)
+class RowView:
+    """A selection of the rows of an array, copied only where it is indexed."""
+
+    array: np.ndarray
+    rows: np.ndarray
+    """Indices of the rows in `array`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the selection."""
+        return (len(self.rows), *self.array.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the values."""
+        return self.array.dtype
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Copy one row, a slice or a list of rows."""
+        return self.array[self.rows[key]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Iterate over the rows."""
+        return (self.array[row] for row in self.rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Copy all rows."""
+        return self.array[self.rows].astype(dtype or self.dtype, copy=False)
+
+
+Rows = np.ndarray | RowView
+"""An array with one row per image, or a selection of its rows."""
+
+
+def select_rows(array: Rows, rows: np.ndarray) -> RowView:
+    """Select rows by their indices without a copy."""
+    return RowView(array.array, array.rows[rows]) if isinstance(array, RowView) else RowView(array, rows)
+
+
+def batch_slices(count: int, row_bytes: int, *, batch_bytes: int = 2**26, most: int | None = None) -> Iterator[slice]:
+    """Split `count` rows into batches of about `batch_bytes`, at least one row each and at most `most`."""
+    size = max(1, min(batch_bytes // max(row_bytes, 1), most or count))
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -1,0 +1,73 @@
+"""The outputs of the Keras model, with which artifacts are compared."""
+
+from collections.abc import Iterator
+from math import prod
+
+import keras
+import numpy as np
+
+from ...core.errors import InputError
+from ...zoo.fingerprint import weights_sha256
+from ..artifact.metadata import Metadata
+from ..artifact.tensors import concrete_shape
+from ..large_arrays import Rows, store_rows
+from ..sample_images import Samples
+from .comparison import Reference
+
+NOISE_IMAGES = 16
+KERAS_BATCH = 32
+MAX_CHUNK_BYTES = 2**27
+"""Memory for the inputs and outputs of one call of Keras: 9 images of a 512x512 U-Net with 21 classes."""
+
+
+class KerasReference:
+    """Runs the Keras model for its comparison with artifacts.
+
+    Args:
+        model: The exported model.
+    """
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+
+    def weights_sha256(self) -> str:
+        """Hash of the weights as they are now."""
+        return weights_sha256(self.model)
+
+    def evaluate(self, metadata: Metadata, evaluation: Samples | None, calibration: Samples | None) -> Reference:
+        """Run the model on the evaluation images, without these on the calibration images, without both on noise.
+
+        Raises:
+            InputError: The outputs cannot be used for a comparison.
+        """
+        if evaluation is not None:
+            samples, origin = evaluation, "evaluation images"
+        elif calibration is not None:
+            samples, origin = Samples(calibration.images, None), "calibration images"
+        else:
+            noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *concrete_shape(metadata.image_shape)))
+            samples, origin = Samples(noise, None), "noise"
+        outputs = store_rows(self._predict(samples.images))
+        if all(np.array_equal(output, outputs[0]) for output in outputs):
+            raise InputError(
+                f"{self.model.name} has the same output for each of {len(outputs)} {origin}; artifacts cannot be "
+                "compared with it."
+            )
+        if (
+            metadata.task == "segmentation"
+            and samples.labels is not None
+            and outputs.shape[:-1] != samples.labels.shape
+        ):
+            raise InputError(
+                f"the model outputs maps of {outputs.shape[1:-1]}, the masks are {samples.labels.shape[1:]}."
+            )
+        return Reference(samples, origin, outputs, metadata.task)
+
+    def _predict(self, images: Rows) -> Iterator[np.ndarray]:
+        """Outputs of Keras in chunks of limited size."""
+        sides = [side or max(images.shape[1:3]) for side in self.model.output_shape[1:]]
+        chunk = max(1, MAX_CHUNK_BYTES // (4 * (prod(sides) + prod(images.shape[1:]))))
+        chunk = chunk // KERAS_BATCH * KERAS_BATCH or chunk  # whole batches, as in one call for all images
+        for start in range(0, len(images), chunk):
+            pixels = np.asarray(images[start : start + chunk])
+            yield self.model.predict(pixels, batch_size=min(chunk, KERAS_BATCH), verbose=0)

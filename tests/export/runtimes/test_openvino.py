@@ -1,0 +1,59 @@
+import keras
+import numpy as np
+import pytest
+
+from pocketzoo import export, zoo
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.loading import open_with
+from pocketzoo.export.runtimes.openvino import open_ir, write_ir
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.checks import artifact_check
+from pocketzoo.export.validation.checks.artifact_check import Subject
+from pocketzoo.export.validation.checks.check_registry import run_check
+from pocketzoo.export.validation.comparison import Reference
+
+
+@pytest.fixture
+def subject(bundle, manifest, digits, trained):
+    images, labels = digits.test.arrays()
+    outputs = trained.predict(images, verbose=0)
+    reference = Reference(Samples(images, labels), "evaluation images", outputs)
+    return Subject(bundle / "lenet5-fp32.onnx", FORMATS["onnx-fp32"], manifest.model, reference)
+
+
+def test_model_in_openvinos_own_form_is_in_the_bundle_and_answers_as_keras_does(bundle, manifest, subject):
+    record = next(record for record in manifest.artifacts if "openvino" in record.targets)
+    made = next(made for made in record.checks if made.name == "OpenVINO")
+    assert made.status == "passed"
+    assert made.files == ("lenet5-fp32.xml", "lenet5-fp32.bin")
+    assert made.facts["bytes of weights"] == (bundle / "lenet5-fp32.bin").stat().st_size > 61_706 * 4 - 1000
+    artifact = open_with(open_ir, bundle / "lenet5-fp32.xml")
+    samples = subject.reference.samples
+    assert np.abs(artifact.run(samples.images) - subject.reference.outputs).max() < 1e-5
+    assert artifact.metadata == export.load_artifact(bundle / "lenet5-fp32.onnx").metadata
+
+
+def test_maps_come_out_with_their_channels_last(tmp_path, pixels):
+    keras.utils.set_random_seed(0)
+    model = zoo.create_model("resnet20", blocks=1, input_shape=(16, 24, 3), head="segmentation", classes=3)
+    export.export_model(model, tmp_path / "out", targets=["openvino"])
+    images = pixels(2, 16, 24, 3)
+    answers = open_with(open_ir, tmp_path / "out" / "resnet20-fp32.xml").run(images)
+    assert np.abs(answers - model.predict(images, verbose=0)).max() < 1e-4
+
+
+def test_weights_cut_short_are_refused(bundle, tmp_path):
+    onnx_file = tmp_path / "lenet5-fp32.onnx"
+    onnx_file.write_bytes((bundle / onnx_file.name).read_bytes())
+    xml = write_ir(onnx_file)
+    weights = xml.with_suffix(".bin")
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(zoo.InputError, match="cannot be opened as a model"):
+        open_with(open_ir, xml)
+
+
+def test_without_openvino_the_check_is_skipped_with_the_line_that_installs_it(subject, monkeypatch):
+    monkeypatch.setattr(artifact_check, "find_spec", lambda name: None)
+    made = run_check("openvino", subject)
+    assert (made.status, made.gates, made.files) == ("skipped", (), ())
+    assert "pip install 'pocketzoo[openvino]'" in made.skipped

@@ -1,0 +1,214 @@
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.answers import Answers, gate, of_task
+
+from pocketzoo import export, zoo
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.comparison import Reference, relative_difference, validate_artifact
+from pocketzoo.export.validation.thresholds import check_thresholds
+from pocketzoo.training import ImageSplit
+
+
+def test_difference_is_relative_to_how_much_the_answers_vary():
+    reference = np.random.default_rng(0).normal(size=(50, 4))
+    assert relative_difference(reference, reference) == 0
+    assert relative_difference(reference + 0.1 * reference.std(axis=0), reference) == pytest.approx(0.1, rel=0.01)
+    # The same absolute error, on answers that hardly vary: an absolute bar would let it pass.
+    assert relative_difference(reference * 1e-9 + 1e-7, reference * 1e-9) > 10
+
+
+def test_reference_that_never_varies_proves_nothing():
+    assert relative_difference(np.ones((5, 3)), np.ones((5, 3))) == float("inf")
+
+
+def test_fewer_images_are_run_where_one_takes_long(reference):
+    class Numbered(Answers):
+        def run(self, images):
+            return self.outputs[np.asarray(images)[:, 0, 0, 0].astype(int)]
+
+    images = np.arange(200.0)[:, None, None, None] * np.ones((2, 2, 1))
+    numbered = replace(reference, samples=Samples(images, reference.samples.labels))
+    slow = Numbered(reference.outputs)
+    object.__setattr__(slow, "invoke", lambda tensor: time.sleep(0.05))
+    check = validate_artifact("made up", "1", slow, FORMATS["onnx-fp32"], numbered, seconds=1)
+    assert check.facts["images"] in range(10, 21)
+    assert check.status == "passed"
+    assert "images" not in validate_artifact("made up", "1", slow, FORMATS["onnx-fp32"], numbered).facts
+
+
+def failed(outputs, reference, kind):
+    check = validate_artifact("made up", "1", Answers(outputs), FORMATS[kind], reference)
+    return [gate.name for gate in check.gates if gate.status == "failed"]
+
+
+def test_equal_answers_pass_every_gate(reference):
+    for kind in FORMATS:
+        assert failed(reference.outputs, reference, kind) == []
+
+
+def test_each_gate_catches_what_it_is_for(reference):
+    outputs = reference.outputs
+    swapped = outputs.copy()
+    swapped[:10] = swapped[:10, ::-1]  # 5 % of the answers
+    broken = np.where(np.arange(4) == 0, np.nan, outputs)
+    assert "finite share" in failed(broken, reference, "tflite-fp32")
+    assert "distinct answers" in failed(np.repeat(outputs[:1], 200, axis=0), reference, "tflite-int8")
+    assert failed(outputs + 1e-3 * np.array([1, -1, 1, -1]), reference, "onnx-fp32")[0] == "relative difference"
+    assert failed(swapped, reference, "onnx-int8") == ["agreement", "accuracy drop"]
+    assert "relative difference" in failed(np.roll(outputs, 1, axis=0), reference, "tflite-dynamic")
+
+
+def test_bar_that_was_set_is_judged_by_and_shown_as_set(reference):
+    outputs = reference.outputs.copy()
+    outputs[:8] = outputs[:8, ::-1]  # 4 % of the answers
+    kind = FORMATS["onnx-int8"]
+    assert gate(outputs, reference, kind, "agreement").requirement == ">= 0.98"
+    agreement = gate(outputs, reference, kind.with_thresholds({"agreement": 0.95}), "agreement")
+    assert (agreement.status, agreement.bar, agreement.default_bar) == ("passed", 0.95, 0.98)
+    assert agreement.requirement == ">= 0.95 (set; 0.98 by default)"
+    assert gate(outputs, reference, kind.with_thresholds({"agreement": 0.97}), "agreement").status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("bars", "message"),
+    [
+        ({"agrement": 0.9}, "unknown bar for a classification 'agrement': did you mean agreement"),
+        ({"mean_iou_drop": 0.1}, "there are relative_difference, agreement, accuracy_drop, arena_bytes, sram_bytes"),
+        ({"agreement": 1.5}, "agreement is 1.5; it takes a number from 0 to 1"),
+        ({"accuracy drop": -0.1}, "accuracy_drop is -0.1; it takes a number from 0"),
+        ({"arena_bytes": "64k"}, "arena_bytes is '64k'"),
+        ({"accuracy_drop": float("nan")}, "accuracy_drop is nan"),
+    ],
+)
+def test_bar_that_cannot_be_is_named(bars, message):
+    with pytest.raises(zoo.InputError, match=message):
+        check_thresholds(bars, "classification", ["mobile-cpu"])
+
+
+def test_bar_that_would_hold_nothing_on_the_targets_is_refused():
+    bars = {"agreement": 0.9, "arena_bytes": 64_000}
+    check_thresholds(bars, "classification", ["gpu", "edge-mcu"])
+    with pytest.raises(zoo.InputError, match="the bar arena_bytes is for edge-mcu, and has no effect on gpu, web"):
+        check_thresholds(bars, "classification", ["gpu", "web"])
+
+
+def test_names_of_bars_may_be_written_as_the_gates_are_called():
+    assert check_thresholds({"accuracy drop": 0.02, "Agreement": 1}, "classification", ["gpu"]) == {
+        "accuracy_drop": 0.02,
+        "agreement": 1.0,
+    }
+    assert check_thresholds({"MAE rise": 0.02}, "regression", ["gpu"]) == {"mae_rise": 0.02}
+
+
+def test_images_that_come_class_by_class_are_mixed_before_the_first_are_taken(reference):
+    order = np.argsort(reference.samples.labels, kind="stable")
+    labels = reference.samples.labels[order]
+    by_class = Reference(Samples(reference.samples.images, labels), "evaluation images", reference.outputs[order])
+    assert len(set(by_class.first(4).samples.labels)) == 1
+    mixed = by_class.mixed().first(4)
+    assert len(set(mixed.samples.labels)) > 1
+    assert np.array_equal(np.asarray(mixed.outputs).argmax(-1), mixed.samples.labels)
+
+
+@pytest.mark.parametrize("shape", [(50, 1), (50, 8, 8, 1)])
+def test_agreement_says_nothing_where_there_is_but_one_class(random, shape):
+    outputs = random.uniform(size=shape)
+    task = "classification" if len(shape) == 2 else "segmentation"
+    agreement = gate(1 - outputs, of_task(task, outputs, None), FORMATS["tflite-int8"], "agreement")
+    assert (agreement.status, agreement.figure) == ("skipped", None)
+    assert agreement.reason.endswith("no classes, or but one")
+
+
+def test_mean_iou_may_fall_by_one_point(random):
+    labels = random.integers(0, 3, (50, 8, 8))
+    sure = np.eye(3, dtype="float32")[labels]
+    reference = of_task("segmentation", sure, labels)
+    wrong = sure.copy()
+    wrong[:, 0, :1] = np.roll(wrong[:, 0, :1], 1, axis=-1)  # one place of 64: an IoU of 63 / 65 for every class
+    kind = FORMATS["onnx-int8"]
+    assert gate(sure, reference, kind, "mean IoU drop").status == "passed"
+    drop = gate(wrong, reference, kind, "mean IoU drop")
+    assert drop.status == "failed"
+    assert drop.figure == pytest.approx(2 / 65, rel=0.02)
+
+
+def test_labels_that_several_images_have_are_counted_one_by_one(random):
+    labels = random.integers(0, 2, (50, 4))
+    reference = of_task("multi_label", labels.astype("float32"), labels)
+    wrong = reference.outputs.copy()
+    wrong[:4, 0] = 1 - wrong[:4, 0]
+    drop = gate(wrong, reference, FORMATS["onnx-int8"], "label accuracy drop")
+    assert (drop.status, drop.figure) == ("failed", pytest.approx(4 / 200))
+
+
+def test_error_of_numbers_may_rise_by_a_share_of_how_much_they_vary(random):
+    """Whatever the unit, and however small the error of the model is."""
+    labels = random.normal(size=(500, 2)) * [1, 1000] + [5, 5000]
+    deviation = np.abs(labels - np.median(labels, axis=0)).mean(axis=0)
+    for error in (0, 0.5):
+        reference = of_task("regression", labels + error * deviation, labels)
+        for rise, status in ((0.008, "passed"), (0.02, "failed")):
+            figure = gate(labels + (error + rise) * deviation, reference, FORMATS["onnx-int8"], "MAE rise")
+            assert (figure.status, figure.figure) == (status, pytest.approx(rise))
+    constant = of_task("regression", labels, np.ones_like(labels))
+    assert gate(labels, constant, FORMATS["onnx-int8"], "MAE rise").reason == "the true numbers do not vary"
+
+
+@pytest.mark.parametrize("shape", [(None, None, 3), (16, 24, 3)])
+def test_masks_need_not_be_as_large_as_the_images(random, shape):
+    images, masks = random.integers(0, 256, (3, 16, 24, 3)), random.integers(0, 2, (3, 8, 12))
+    taken = Samples.from_source((images, masks), "evaluation", shape, classes=2, task="segmentation")
+    assert np.array_equal(taken.labels, masks)
+    with pytest.raises(zoo.InputError, match=r"labels of shape \(3, 8\) for 3 images; give a map for each"):
+        Samples.from_source((images, masks[..., 0]), "evaluation", shape, classes=2, task="segmentation")
+
+
+def test_one_number_an_image_may_stand_without_an_axis_of_its_own():
+    taken = Samples.from_source(
+        (np.zeros((3, 8, 8, 3)), [0.5, 1, 2]), "evaluation", (8, 8, 3), classes=1, task="regression"
+    )
+    assert taken.labels.shape == (3, 1)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, [1]), (7, [3, 2, 2]), (50, [23, 22, 5]), (500, [100, 50, 5])])
+def test_calibration_is_spread_evenly_over_the_classes(most, expected):
+    labels = np.repeat([0, 1, 2], [100, 50, 5])
+    images = np.zeros((155, 2, 2, 1))
+    chosen = Samples.from_source((images, labels), "calibration", (2, 2, 1), classes=3, most=most).labels
+    assert np.bincount(chosen).tolist() == expected
+
+
+class Unread:
+    """Images that are made when they are taken."""
+
+    shape = (8, 8, 1)
+
+    def __len__(self) -> int:
+        return 10_000
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        self.taken = rows
+        return np.ones((1, 8, 8, 1)) * (rows[:, None, None, None] % 256)
+
+
+@pytest.mark.parametrize("classes", [None, 4])
+def test_calibration_is_drawn_from_all_images_and_the_same_each_time(classes):
+    split = ImageSplit(Unread(), np.repeat(np.arange(4), 2500), "photos, train")
+    first, second = (Samples.from_source(split, "calibration", (8, 8, 1), classes, most=200) for _ in range(2))
+    assert (first.record().source, first.record().seed, len(first)) == ("photos, train", 0, 200)
+    assert first.sha256 == second.sha256
+    assert len(split.images.taken) == 200  # no other image is decoded
+    assert (split.images.taken % 2500).mean() == pytest.approx(1250, abs=250)  # from all over each class
+
+
+def test_latency_is_measured_on_artifacts_and_models(bundle, trained):
+    for what in (export.load_artifact(bundle / "lenet5-int8.tflite"), trained):
+        latency = export.benchmark(what, runs=5)
+        assert 0 < latency.min_ms <= latency.median_ms <= latency.p90_ms
+        assert latency.to_dict()["runs"] == 5
+    with pytest.raises(zoo.InputError, match="runs is 0"):
+        export.benchmark(trained, runs=0)

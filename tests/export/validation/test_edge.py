@@ -1,0 +1,278 @@
+"""Microcontrollers, Ethos-U and the Edge TPU: each tool is run for real."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.edge import failed, net, subject_of
+
+from pocketzoo import export, zoo
+from pocketzoo.export.loading import load_artifact
+from pocketzoo.export.runtimes import subprocesses
+from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
+from pocketzoo.export.tflite_schema import operator_support
+from pocketzoo.export.tflite_schema.nodes import OPERATOR_NAMES, tflite_nodes
+from pocketzoo.export.validation import c_source
+from pocketzoo.export.validation.checks import artifact_check, tflite_micro, vela
+from pocketzoo.export.validation.checks import c_source as c_source_check
+from pocketzoo.export.validation.checks.artifact_check import Subject
+from pocketzoo.export.validation.checks.check_registry import run_check
+
+LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")
+needs_micro = pytest.mark.skipif(sys.platform != "linux", reason="there is no tflite-micro for other systems")
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
+
+
+@pytest.fixture(scope="module")
+def edge(trained_file, digits, tmp_path_factory):
+    """A bundle of the trained LeNet-5 for everything at the edge."""
+    out = tmp_path_factory.mktemp("edge") / "out"
+    export.export_model(
+        zoo.load_model(trained_file),
+        out,
+        targets=["edge", "edge-tpu"],
+        calibration=digits.train,
+        evaluation=digits.test,
+        bars={"arena_bytes": 32_000, "sram_bytes": 32_000},
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def checks(edge):
+    (record,) = export.Manifest.load(edge / "manifest.json").artifacts
+    return {check.name: check for check in record.checks}
+
+
+@needs_micro
+def test_micro_runs_the_artifact_in_the_smallest_arena(edge, checks, digits):
+    check, file = checks["TensorFlow Lite Micro"], edge / "lenet5-int8.tflite"
+    assert check.status == "passed"
+    assert check.agreement >= 0.98
+    assert check.facts["images"] == min(200, len(digits.test))
+    bars = {gate.name: gate.bar for gate in check.gates}
+    assert bars["arena_bytes"] == 32_000
+    arena, artifact = check.facts["arena_bytes"], load_artifact(file)
+    tensors = artifact.input.from_real(digits.test.arrays()[0][:3].astype("float32"))
+    outputs = run_in_micro(file.read_bytes(), tensors, arena).outputs
+    assert np.abs(outputs.astype(int) - np.concatenate([artifact.invoke(t[None]) for t in tensors])).max() <= 2
+    with pytest.raises(RefusedError):
+        run_in_micro(file.read_bytes(), tensors, arena - 16)
+
+
+@needs_micro
+def test_micro_names_the_operator_that_it_has_no_kernel_for(tmp_path):
+    subject = subject_of(net(keras.layers.UpSampling2D(2, name="nearest")), tmp_path)
+    assert re.fullmatch(
+        r"TILE \(nearest\): .*TILE.*", failed(tflite_micro.validate_in_micro(subject))["operators refused"]
+    )
+
+
+@needs_micro
+def test_micro_names_the_operator_in_which_an_assertion_fails(tmp_path):
+    """Its softmax gives up where more than 512 classes are about as likely; it takes the process with it."""
+    model = net(classes=1000)
+    model.get_layer("last").kernel.assign(model.get_layer("last").kernel * 1e-4)
+    reason = failed(tflite_micro.validate_in_micro(subject_of(model, tmp_path)))["operators refused"]
+    assert reason.startswith("SOFTMAX (probabilities): an assertion failed in it (signal 6); instead: leave ")
+
+
+@needs_micro
+def test_arena_above_the_budget_fails(tmp_path):
+    check = tflite_micro.validate_in_micro(subject_of(net(), tmp_path, bars={"arena_bytes": 1000}))
+    assert "arena_bytes" in failed(check)
+    assert "arena_bytes" not in failed(
+        tflite_micro.validate_in_micro(subject_of(net(), tmp_path, bars={"arena_bytes": 9000}))
+    )
+
+
+@needs_compiler
+def test_source_gives_the_bytes_of_the_artifact_back(edge, checks):
+    check = checks["C++ source"]
+    assert check.status == "passed"
+    assert check.files == ("lenet5-int8.h", "lenet5-int8.cc", "lenet5-int8_main.cc")
+    header = (edge / "lenet5-int8.h").read_text()
+    adds = set(re.findall(r"resolver\.(Add\w+)\(\)", header))
+    assert adds == {"AddAveragePool2D", "AddConv2D", "AddFullyConnected", "AddReshape", "AddSoftmax", "AddTanh"}
+    assert f"kOperators = {len(adds)};" in header
+    assert (
+        f"kArenaBytes = {checks['TensorFlow Lite Micro'].facts['arena_bytes']};"
+        in (edge / "lenet5-int8_main.cc").read_text()
+    )
+
+
+@needs_compiler
+def test_wrong_byte_in_the_source_is_found(tmp_path, monkeypatch):
+    whole = c_source._rows
+    monkeypatch.setattr(c_source, "_rows", lambda content: whole(bytes([content[0] ^ 1]) + content[1:]))
+    check = c_source_check.compile_source(subject_of(net(), tmp_path))
+    assert list(failed(check)) == ["bytes as in the file"]
+
+
+@needs_compiler
+def test_labels_of_any_kind_reach_the_source(tmp_path):
+    labels = ['a "quoted" \\ one', "what??/", "Käse 猫\n7", ""]
+    subject = subject_of(net(), tmp_path)
+    subject = Subject(
+        subject.path, subject.format, subject.metadata.model_copy(update={"labels": labels}), subject.reference
+    )
+    check = c_source_check.compile_source(subject)
+    assert check.files
+    source = subject.path.with_suffix(".cc").read_text()
+    assert all(c_source.c_string(label) in source for label in labels)
+    assert not failed(check)
+
+
+@needs_compiler
+def test_compiler_says_what_it_is_and_what_it_does_not_compile(tmp_path, monkeypatch):
+    """Clang knows no `-dumpfullversion`, and is what `g++` means on a Mac."""
+    fussy = tmp_path / "fussy"
+    fussy.write_text('#!/bin/sh\n[ $1 = --version ] && echo fussy 1.2 || { echo "main.cc:1: error: no" >&2; exit 1; }')
+    fussy.chmod(0o755)
+    assert c_source_check._compiler_version(str(fussy)) == "fussy 1.2"
+    monkeypatch.setattr(c_source_check, "COMPILERS", (str(fussy),))
+    check = run_check("c-source", subject_of(net(), tmp_path))
+    assert failed(check) == {"ran": f"{fussy} does not compile it: main.cc:1: error: no"}
+
+
+STUBS = {
+    "tensorflow/lite/micro/micro_mutable_op_resolver.h": """
+        namespace tflite { template <unsigned n> struct MicroMutableOpResolver {
+          int AddAveragePool2D(); int AddConv2D(); int AddFullyConnected();
+          int AddReshape(); int AddSoftmax(); int AddTanh(); }; }""",
+    "tensorflow/lite/schema/schema_generated.h": """
+        namespace tflite { struct Model; const Model* GetModel(const void*); }""",
+    "tensorflow/lite/micro/micro_interpreter.h": """
+        #include <cstddef>
+        #include <cstdint>
+        enum TfLiteStatus { kTfLiteOk };
+        struct TfLiteTensor { union { std::int8_t* int8; } data; };
+        namespace tflite { struct Model; struct MicroInterpreter {
+          template <typename R> MicroInterpreter(const Model*, const R&, std::uint8_t*, std::size_t);
+          TfLiteStatus AllocateTensors(); TfLiteStatus Invoke();
+          TfLiteTensor* input(std::size_t); TfLiteTensor* output(std::size_t); }; }""",
+}
+"""What the example takes of TensorFlow Lite Micro's headers."""
+
+
+@needs_compiler
+def test_example_compiles(edge, tmp_path):
+    for name, text in STUBS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    options = [*c_source_check.OPTIONS, "-fsyntax-only", f"-I{edge}", f"-I{tmp_path}"]
+    subprocess.run(["g++", *options, edge / "lenet5-int8_main.cc"], check=True)
+
+
+@given(st.text())
+def test_strings_and_names_are_what_they_stand_for(text):
+    literal = c_source.c_string(text)
+    octals = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), literal[1:-1].encode("ascii"))
+    assert octals == text.encode()
+    assert re.fullmatch(r"[A-Za-z][0-9A-Za-z_]*", c_source.c_name(text))
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_constants_are_exact(value):
+    assert np.float32(c_source.c_float(value).removesuffix("f")) == np.float32(value)
+
+
+@pytest.mark.parametrize("npu", vela.ACCELERATORS)
+def test_vela_leaves_nothing_to_the_cpu(edge, checks, npu):
+    check = checks[f"Vela for {npu}"]
+    assert check.status == "passed"
+    assert {node.operator for node in tflite_nodes((edge / check.files[0]).read_bytes())} == {vela.NPU}
+    assert min(check.facts[name] for name in ("cycles", "inferences_per_second", "sram_bytes", "macs")) > 0
+    assert any(gate.name == "sram_bytes" and gate.bar == 32_000 for gate in check.gates)
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("tflite-micro", "TensorFlow Lite Micro"),
+        ("vela-u55", "Vela"),
+        pytest.param("c-source", "g++", marks=needs_compiler),
+    ],
+)
+def test_tool_that_does_not_end_fails(name, tool, tmp_path, monkeypatch):
+    subject = subject_of(net(), tmp_path)
+    monkeypatch.setattr(c_source_check, "_arena_bytes", lambda _: None)  # another tool
+    monkeypatch.setattr(subprocesses, "MAX_SECONDS", 0.01)
+    check = run_check(name, subject)
+    assert failed(check) == {"ran": f"{tool} did not finish within 0.01 s"}
+
+
+def test_edge_tpu_is_asked_by_its_list_only(checks):
+    assert checks["Edge TPU"].status == "skipped"
+    assert "not compiled: run edgetpu_compiler on lenet5-int8.tflite" in checks["Edge TPU"].skipped
+    assert checks["Edge TPU"].files == ()
+
+
+@pytest.mark.parametrize(
+    ("check", "install"),
+    [
+        ("tflite-micro", "pip install 'pocketzoo[edge]'"),
+        ("vela-u55", "pip install 'pocketzoo[edge]'"),
+        ("c-source", "there is no g++"),
+    ],
+)
+def test_missing_tools_are_told_and_nothing_passes(check, install, tmp_path, monkeypatch):
+    monkeypatch.setattr(artifact_check, "find_spec", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    result = run_check(check, subject_of(net(), tmp_path))
+    assert result.status == "skipped"
+    assert install in result.skipped
+    assert not result.gates
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_name_operators_that_there_are_and_their_source(name):
+    operators = operator_support.operator_list(name)
+    assert set(operators.operators) <= set(OPERATOR_NAMES.values())
+    assert operators.source
+
+
+def test_fixes_are_for_operators_that_there_are():
+    assert set(operator_support._fixes()) <= set(OPERATOR_NAMES.values())
+
+
+@needs_micro
+def test_list_of_micro_is_what_its_release_has():
+    import tflite_micro as installed
+
+    (library,) = Path(installed.__file__).parent.rglob("_runtime.so")
+    content = library.read_bytes()
+    rules = operator_support.operator_list("tflite_micro").operators
+    assert [name for name in rules if f"Register_{name}E".encode() not in content] == []
+    assert len({rule.added_by for rule in rules.values()}) == len(rules)
+
+
+def test_lists_of_ethos_u_are_what_its_release_says(tmp_path):
+    command = [sys.executable, "-m", "ethosu.vela", "--supported-ops-report"]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    report = (tmp_path / "SUPPORTED_OPS.md").read_text()
+    for title, name in (("Ethos-U55 and Ethos-U65", "ethos_u55_u65"), ("Ethos-U85", "ethos_u85")):
+        table = report.partition(f"## {title} TFLite Summary Table")[2].partition("\n## ")[0]
+        assert set(re.findall(r"^\| ([A-Z0-9_]+) \|", table, re.MULTILINE)) == set(
+            operator_support.operator_list(name).operators
+        )
+
+
+def test_gpu_delegate_refuses_tensors_of_five_axes(tmp_path):
+    subject = subject_of(net(keras.layers.UpSampling2D(2, name="nearest")), tmp_path, kind="tflite-fp16")
+    refused = list(operator_support.operator_list("gpu_delegate").refused(subject.path.read_bytes()))
+    assert {refusal.node.layers for refusal in refused} == {("nearest",)}
+    assert {refusal.reason for refusal in refused} == {"tensors of 5 axes, 4 at most"}
+    assert "bilinear" in next(refusal.fix for refusal in refused if refusal.node.operator == "TILE")
+
+
+def test_smallest_arena_of_nonsense_is_refused():
+    with pytest.raises(RefusedError):
+        smallest_arena(b"no model at all, but long enough to be looked at")
