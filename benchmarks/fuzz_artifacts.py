@@ -37,7 +37,7 @@ from ai_edge_litert import interpreter as _interpreter  # noqa: F401
 from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.artifact.tensors import closed
+from pocketzoo.export.artifact.tensors import concrete_shape
 from pocketzoo.export.runtimes import probe
 
 FOUND = Path(__file__).parents[1] / "build" / "fuzz"
@@ -172,7 +172,7 @@ def change_keras(content: bytes, draw: random.Random) -> bytes:
 def ask(path: Path) -> None:
     artifact = export.load_artifact(path)
     for pixels in (0, 255):
-        export.predict(artifact, np.full(closed(artifact.input.image_shape), pixels, "float32"))
+        export.predict(artifact, np.full(concrete_shape(artifact.input.image_shape), pixels, "float32"))
 
 
 KINDS: dict[str, tuple[Callable[[bytes, random.Random], bytes], Callable[[Path], object]]] = {

@@ -41,7 +41,7 @@ def test_layers_of_a_loaded_model_are_named_alike(tmp_path):
 def test_softmax_within_a_net_is_named_by_its_layer():
     (objection,) = lint(net(keras.layers.Softmax(name="shares")), "edge-tpu").objections
     assert objection.layers == ("shares",)
-    assert "places, 1 at most" in objection.reason
+    assert "pixels, 1 at most" in objection.reason
 
 
 def test_vela_says_what_it_would_leave_to_the_cpu():
@@ -105,5 +105,5 @@ def test_model_that_was_trained_for_integers_is_asked_as_these():
 
 def test_targets_that_nothing_is_known_of_are_told_from_the_others():
     assert {"edge-mcu", "edge-tpu", "mobile-gpu"} <= set(lint_targets()) < set(TARGETS)
-    with pytest.raises(zoo.InputError, match=r"gpu has no list of what it accepts; .* mobile-gpu, edge-mcu"):
+    with pytest.raises(zoo.InputError, match=r"gpu has no operator list; .* mobile-gpu, edge-mcu"):
         lint(net(), "gpu")

@@ -27,7 +27,7 @@ def open_bundle(tmp_path_factory):
 
 def test_layer_that_needs_a_known_size_is_told_before_anything_is_converted(tmp_path):
     model = narrow_model("unet_same", input_shape=(None, None, 3))
-    with pytest.raises(zoo.InputError, match="unet_same has a layer that takes maps of known size only"):
+    with pytest.raises(zoo.InputError, match="unet_same has a layer that needs a fixed map size"):
         export.export_model(model, tmp_path / "out", targets="gpu")
     assert list(tmp_path.iterdir()) == []
 
@@ -74,5 +74,5 @@ def test_any_number_of_images_goes_in_at_once(trained, pixels, tmp_path):
     images = pixels(5, 32, 32, 1)
     (answers,) = session.run(None, {"image": images.transpose(0, 3, 1, 2)})
     np.testing.assert_allclose(answers, trained.predict(images, verbose=0), atol=1e-5)
-    with pytest.raises(zoo.InputError, match="batch is 'N', which ONNX in floats can have, and tflite-fp16 cannot"):
+    with pytest.raises(zoo.InputError, match="batch is 'N', which only float ONNX supports, not tflite-fp16"):
         export.export_model(trained, tmp_path / "no", targets=["gpu", "mobile-gpu"], batch="N")

@@ -55,7 +55,7 @@ def test_values_without_end_are_refused_in_integers(activation, pixels):
     x = keras.layers.Activation(activation, name="bend")(keras.layers.Conv2D(4, 3, name="conv")(image))
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x)), name="bent")
     form, images = ExportGraph.from_model(model), Samples(pixels(4, 8, 8, 3), None)
-    with pytest.raises(zoo.InputError, match=r"^bend has values from .* to inf on the way, .* by ReLU"):
+    with pytest.raises(zoo.InputError, match=r"^bend has intermediate values from .* to inf, .* by ReLU"):
         to_tflite(form, "tflite-int8", images)
 
 
@@ -172,7 +172,7 @@ def test_pattern_that_fits_no_layer_is_refused(trained, digits, tmp_path):
 
 def test_sixteen_bits_leave_no_layer_out(trained, digits, tmp_path):
     how = {"targets": "int16x8", "calibration": digits.train, "keep_float": ["head_dense"]}
-    with pytest.raises(zoo.InputError, match="keep_float is for int8; tflite-int16x8 cannot leave layers in floats"):
+    with pytest.raises(zoo.InputError, match="keep_float is for int8; tflite-int16x8 cannot keep layers in"):
         export.export_model(trained, tmp_path / "out", **how)
 
 
@@ -219,14 +219,14 @@ def test_noise_is_told_from_images(seed, count, size, contrast, kind):
         "binary": lambda: 255.0 * random.integers(0, 2, shape),
     }[kind]()
     with pytest.raises(zoo.InputError, match="calibration is noise"):
-        Samples(contrast * noise, None).check_no_noise("calibration")
-    Samples(contrast * scenes(random, count, size), None).check_no_noise("calibration")
+        Samples(contrast * noise, None).check_not_noise("calibration")
+    Samples(contrast * scenes(random, count, size), None).check_not_noise("calibration")
 
 
 def test_digits_blank_pages_and_patterns_are_no_noise(digits):
-    Samples(digits.train.images.take(np.arange(20)), None).check_no_noise("calibration")
-    Samples(np.full((3, 8, 8, 3), 255.0), None).check_no_noise("calibration")
-    Samples(255.0 * np.indices((3, 8, 8, 1)).sum(axis=0) % 2, None).check_no_noise("calibration")
+    Samples(digits.train.images.take(np.arange(20)), None).check_not_noise("calibration")
+    Samples(np.full((3, 8, 8, 3), 255.0), None).check_not_noise("calibration")
+    Samples(255.0 * np.indices((3, 8, 8, 1)).sum(axis=0) % 2, None).check_not_noise("calibration")
 
 
 def test_bundle_is_not_calibrated_with_noise(trained, pixels, tmp_path):

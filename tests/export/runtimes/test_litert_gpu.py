@@ -86,5 +86,5 @@ def test_fewer_images_keep_their_labels_and_answers(pixels):
     images, labels, outputs = pixels(5, 2, 2, 1), np.arange(5), np.eye(5, dtype="float32")
     few = Reference(Samples(images, labels), "evaluation images", outputs).first(3)
     assert np.array_equal(few.samples.images, images[:3])
-    assert (few.samples.labels.tolist(), few.outputs.tolist()) == ([0, 1, 2], outputs[:3].tolist())
+    assert (few.samples.labels.tolist(), np.asarray(few.outputs).tolist()) == ([0, 1, 2], outputs[:3].tolist())
     assert few.accuracy == 1
