@@ -6,7 +6,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+
+from .process_patches import PROCESS_STATE
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
@@ -61,14 +62,13 @@ class _Redirection:
     """Redirects descriptors 1 and 2 to one temporary file while at least one block is open."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self._blocks = 0
         self._log = -1
         self._saved: dict[int, int | None] = {}
 
     def begin_block(self) -> int:
         """Redirect unless an open block has done so; return the current size of the log in bytes."""
-        with self._lock:
+        with PROCESS_STATE:
             _flush()
             if not self._blocks:
                 self._redirect()
@@ -82,7 +82,7 @@ class _Redirection:
 
     def end_block(self) -> None:
         """Restore the descriptors if no other block is open."""
-        with self._lock:
+        with PROCESS_STATE:
             try:
                 _flush()
             finally:

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from ..core.keras_private import all_layers
+
 Shape = tuple[int | None, ...]
 
 
@@ -41,7 +43,7 @@ class CompositeLayer(keras.layers.Layer):
 
     def get_build_config(self) -> dict[str, Any]:
         """What a saved file holds of the built layer: its input's shape, and which of its parts are frozen."""
-        frozen = [part.name for part in self._flatten_layers(include_self=False) if not part.trainable]
+        frozen = [part.name for part in all_layers(self) if not part.trainable]
         return {**(super().get_build_config() or {}), "frozen": frozen}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
@@ -49,7 +51,7 @@ class CompositeLayer(keras.layers.Layer):
         config = dict(config)
         frozen = set(config.pop("frozen", ()))
         super().build_from_config(config)
-        for part in self._flatten_layers(include_self=False):
+        for part in all_layers(self):
             if part.name in frozen:
                 part.trainable = False
 

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..core.errors import InputError
+from ..core.keras_private import all_layers
 
 NUDGE = 1e-8
 """Change so small that the second difference of a smooth float64 function is rounding error only."""
@@ -168,7 +169,7 @@ def _in_float64(layer: keras.Layer, shapes: Any) -> keras.Layer:
     else:
         copy = rebuild(layer)
         copy.build(shapes)
-    for part in copy._flatten_layers():
+    for part in all_layers(copy, include_self=True):
         part.dtype_policy = "float64"  # heads compute in float32 whatever the policy
     if layer.built:
         copy.set_weights(layer.get_weights())

@@ -3,6 +3,7 @@
 import keras
 
 from ..core.errors import InputError
+from ..core.keras_private import source_operation
 from ..core.outputs import map_outputs
 from ..layers import EmbeddingHead, Head
 
@@ -20,7 +21,7 @@ def heads_of(model: keras.Model) -> Head | dict[str, Head | None] | None:
         )
 
     def maker(output: keras.KerasTensor) -> Head | None:
-        operation = output._keras_history.operation
+        operation = source_operation(output)
         return operation if isinstance(operation, Head) else None
 
     return map_outputs(maker, model.output)

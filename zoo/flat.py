@@ -3,6 +3,7 @@
 import keras
 
 from ..core.errors import InputError
+from ..core.keras_private import recorded_calls
 from ..layers import CompositeLayer, FakeQuantize, PixelNormalization
 from ..layers.quantized_kernels import KernelOnGrid
 
@@ -58,7 +59,7 @@ def _is_conversion(operation: keras.Operation) -> bool:
     """Whether it does nothing: a conversion to a tensor, from one of the same dtype."""
     if type(operation).__name__ != "ConvertToTensor":
         return False
-    return all(node.input_tensors[0].dtype == node.outputs[0].dtype for node in operation._inbound_nodes)
+    return all(source.dtype == result.dtype for (source, *_), (result, *_) in recorded_calls(operation))
 
 
 def _inline(layer: keras.layers.Layer, *args, **kwargs):

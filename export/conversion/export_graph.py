@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from ...core.errors import InputError
+from ...core.keras_private import source_operation, trace_without_xla
 from ...layers import Head, PixelNormalization
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.flat import flatten_model
 from ...zoo.signature import check_single_output, image_shape
 from ..artifact.metadata import Metadata
 from ..artifact.tensors import matches_shape
-from .keras_patches import plain_convolutions
 from .trained_integers import activation_bits, with_rounded_kernels
 
 
@@ -86,14 +86,14 @@ class ExportGraph:
         A function with constants needs no freezing, which takes longer than a conversion and copies all weights.
 
         Args:
-            patch: Context that is active while Keras traces, such as `convolved_pixels()`.
+            patch: Context that is active while Keras traces, such as `rescaling_as_convolution()`.
         """
         weights = [(variable, variable.numpy()) for variable in self.flat.variables]
 
         @tf.function(input_signature=[self.image], autograph=False)
         def serve(image):
             constants = [(variable, tf.constant(value, name=variable.path)) for variable, value in weights]
-            with plain_convolutions(), patch or nullcontext(), keras.StatelessScope(constants):
+            with trace_without_xla(), patch or nullcontext(), keras.StatelessScope(constants):
                 outputs = self.flat(image, training=False)
             return outputs if isinstance(outputs, dict) else {self.metadata.output_name: outputs}
 
@@ -125,7 +125,7 @@ class ExportGraph:
 
 def model_metadata(model: keras.Model) -> Metadata:
     """Collect the metadata that every artifact of `model` shares."""
-    last = model.outputs[0]._keras_history.operation
+    last = source_operation(model.outputs[0])
     labels = last.labels if isinstance(last, Head) else None
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
     classes = model.output_shape[-1]

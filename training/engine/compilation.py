@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import keras
 
+from ...core.keras_private import all_layers
 from ...zoo.flat import without_optimizer
 from ..recipe.recipe import Recipe
 from .objectives import objectives
@@ -75,7 +76,7 @@ def compile_network(
         InputError: The recipe's loss does not fit the task of the model.
     """
     optimizer = make_optimizer(recipe, steps, groups, undecayed=undecayed)
-    if any(layer.dtype_policy.name == "mixed_float16" for layer in network._flatten_layers(include_self=False)):
+    if any(layer.dtype_policy.name == "mixed_float16" for layer in all_layers(network)):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     network.compile(
         optimizer,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from ...core.errors import InputError
+from ...core.keras_private import all_layers
 from ..recipe.recipe import Recipe
 from .precision import castable_layers
 
@@ -64,7 +65,7 @@ def _dropout_layers(model: keras.Model, recipe: Recipe) -> list[keras.layers.Dro
     """Return the layers whose rate the recipe sets; none where it leaves the rates as they are."""
     if recipe.dropout is None:
         return []
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dropout)]
+    layers = [layer for layer in all_layers(model, include_self=True) if isinstance(layer, keras.layers.Dropout)]
     # A layer with a noise shape drops whole residual branches (stochastic depth); its rate depends on its depth.
     dropouts = [layer for layer in layers if layer.noise_shape is None and layer.rate]
     if recipe.dropout and not dropouts:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from ...core.keras_private import has_weight_decay, optimized_variables, variable_key
 from ..recipe.recipe import Recipe
 from .schedules import make_schedule
 
@@ -88,7 +89,6 @@ class PerParameterUpdates:
     norm to clip, a single count of accumulated batches, and a single set of moving averages.
     """
 
-    _var_key: Callable[[keras.Variable], Any]
     exclude_from_weight_decay: Callable[[list[keras.Variable]], None]
 
     def configure(
@@ -110,8 +110,8 @@ class PerParameterUpdates:
             l1: Coefficient of the sum of the kernels' absolute values in the minimized loss.
             l2: Coefficient of the sum of the kernels' squares in the minimized loss.
         """
-        by_key = {self._var_key(variable): value for value, variables in multipliers for variable in variables}
-        self.multiplier_of = lambda variable: by_key[self._var_key(variable)]
+        by_key = {variable_key(self, variable): value for value, variables in multipliers for variable in variables}
+        self.multiplier_of = lambda variable: by_key[variable_key(self, variable)]
         trained = [variable for _, variables in multipliers for variable in variables]
         self.exclude_from_weight_decay([v for v in trained if not is_kernel(v)] + list(undecayed))
         self._decay = weight_decay
@@ -120,7 +120,7 @@ class PerParameterUpdates:
     def apply(self, grads, trainable_variables=None):
         """Add the gradients of the penalties to those of the loss, and make a step."""
         if self._l1 or self._l2:
-            variables = trainable_variables or self._trainable_variables
+            variables = trainable_variables or optimized_variables(self)
             grads = [self._penalized(gradient, variable) for gradient, variable in zip(grads, variables, strict=True)]
         super().apply(grads, trainable_variables)
 
@@ -132,7 +132,7 @@ class PerParameterUpdates:
     def update_step(self, gradient, variable, learning_rate):
         """Apply the weight decay, then the optimizer's own update at the learning rate of the weight."""
         learning_rate = ops.cast(learning_rate, variable.dtype) * self.multiplier_of(variable)
-        if self._decay and self._use_weight_decay(variable):
+        if self._decay and has_weight_decay(self, variable):
             self.assign_sub(variable, variable * self._decay * learning_rate)
         super().update_step(gradient, variable, learning_rate)
 

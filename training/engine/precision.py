@@ -17,6 +17,7 @@ from rich.console import Console
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
+from ...core.keras_private import all_layers, source_operation
 from ...core.outputs import map_outputs
 from ...layers import Head, L2Pool2D, LocalResponseNormalization
 from ...zoo.pretrained.download import cache_folder
@@ -37,14 +38,14 @@ def castable_layers(model: keras.Model) -> list[keras.Layer]:
 
     Output layers are not among them: the softmax and the input of the loss are float32 in any precision.
     """
-    output_layers = {id(tensor._keras_history.operation) for tensor in keras.tree.flatten(model.output)}
+    output_layers = {id(source_operation(tensor)) for tensor in keras.tree.flatten(model.output)}
     fixed: set[int] = set()
-    for layer in model._flatten_layers(include_self=False):
+    for layer in all_layers(model):
         if id(layer) in output_layers or isinstance(layer, Head):
-            fixed.update(id(part) for part in layer._flatten_layers())
+            fixed.update(id(part) for part in all_layers(layer, include_self=True))
         elif isinstance(layer, SQUARING_LAYERS):
-            fixed.update(id(part) for part in layer._flatten_layers(include_self=False))
-    return [layer for layer in model._flatten_layers(include_self=False) if id(layer) not in fixed]
+            fixed.update(id(part) for part in all_layers(layer))
+    return [layer for layer in all_layers(model) if id(layer) not in fixed]
 
 
 def fastest_precision(model: keras.Model, batch_size: int, *, verbose: bool = True) -> str:

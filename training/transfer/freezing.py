@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ...core.keras_private import all_layers
 from ...layers import PixelNormalization
 from ...zoo.endpoints import feature_extractor
 from ..engine.layer_settings import OriginalSettings, preserve_settings
@@ -137,7 +138,7 @@ def trainable_variables(stage: Stage) -> list[keras.Variable]:
 
 def batch_norms(layers: Iterable[keras.Layer]) -> list[keras.layers.BatchNormalization]:
     """Return all BatchNormalization layers among `layers` and inside them."""
-    parts = (part for layer in layers for part in layer._flatten_layers())
+    parts = (part for layer in layers for part in all_layers(layer, include_self=True))
     return [part for part in parts if isinstance(part, keras.layers.BatchNormalization)]
 
 
@@ -155,6 +156,6 @@ def preserve_trainability(model: keras.Model) -> AbstractContextManager[Original
 
     Yields a context manager factory under which they have their original values, for saving the model meanwhile.
     """
-    layers = model._flatten_layers(include_self=False)
+    layers = all_layers(model)
     momenta = [(norm, "momentum") for norm in batch_norms(model.layers)]
     return preserve_settings([*((layer, "trainable") for layer in layers), *momenta])

@@ -4,17 +4,16 @@ import numpy as np
 import onnx
 import onnxslim
 import tf2onnx
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
 
 from ....core.errors import InputError
+from ....core.onnxruntime_private import to_float16
 from ....core.output_capture import suppress_output
+from ....core.tf2onnx_private import optimize_in_place
 from ...artifact.metadata import KEY, Metadata
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from .flatten_order import fold_flattening
 from .onnx_nodes import name_by_constants
-from .tf2onnx_optimizers import plain_optimizing
 from .zero_padding import keep_zero_padding_before_max_pooling
 
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
@@ -33,7 +32,7 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
     traced = graph.trace()
     (image,), outputs = traced.function.inputs, traced.function.outputs
     names = sorted(traced.function.structured_outputs)  # the order in which TensorFlow returns them
-    with suppress_output(), plain_optimizing():
+    with suppress_output(), optimize_in_place():
         model, _ = tf2onnx.convert.from_graph_def(
             traced.graph,
             input_names=[image.name],
@@ -64,11 +63,7 @@ def to_half(model: onnx.ModelProto, graph: ExportGraph) -> onnx.ModelProto:
     half = onnx.ModelProto()
     half.CopyFrom(model)
     del half.graph.value_info[:]  # float32 types, which the checker rejects after the conversion
-    # No operator is kept in float32: those that the function excludes by default have float16 kernels on GPUs, and the
-    # CPU runtime inserts casts where it has none.
-    half = OnnxModel(convert_float_to_float16(half, keep_io_types=True, op_block_list=[]))
-    half.topological_sort()  # casts were appended at the end
-    return with_metadata(half.model, artifact_metadata(graph, "onnx-fp16", layout="NCHW"))
+    return with_metadata(to_float16(half), artifact_metadata(graph, "onnx-fp16", layout="NCHW"))
 
 
 def with_metadata(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import onnxruntime
-from onnxruntime.quantization.quant_utils import DEQUANT_OUTPUT_SUFFIX
+
+from ....core.onnxruntime_private import dequantized_name
 
 
 class OnnxIntermediates:
@@ -47,7 +48,7 @@ def paired_intermediates(
     computed = {tensor for node in integer_model.graph.node for tensor in node.output}
     before, after = {}, {}
     for node in float_model.graph.node:
-        rounded = f"{node.output[0]}{DEQUANT_OUTPUT_SUFFIX}"
+        rounded = dequantized_name(node.output[0])
         if rounded in computed or node.output[0] in computed:
             before[node.name] = node.output[0]
             after[node.name] = rounded if rounded in computed else node.output[0]

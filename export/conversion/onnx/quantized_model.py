@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnxruntime import quantization
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from ....core.onnxruntime_private import prepare_for_quantization
 from ....core.output_capture import suppress_output
 from ...sample_images import Samples
 from ...tflite_schema.layer_names import filter_by_layers, match_layers
@@ -52,7 +52,7 @@ class Quantizer:
         self.graph, self.calibration, self.folder = graph, calibration, folder
         self.kept = match_layers([layer.name for layer in graph.flat.layers], keep_float)
         with suppress_output():
-            quant_pre_process(model, folder / "prepared.onnx")
+            prepare_for_quantization(model, folder / "prepared.onnx")
         self.nodes = [node.name for node in onnx.load(folder / "prepared.onnx").graph.node]
 
     def quantize(self, *, for_tensorrt: bool) -> onnx.ModelProto:

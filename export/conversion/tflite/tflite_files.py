@@ -5,10 +5,15 @@ from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python.convert import mlir_quantize
 
 from ....core.errors import InputError
 from ....core.output_capture import suppress_output
+from ....core.tensorflow_private import (
+    quantize_dense_per_tensor,
+    quantize_tflite,
+    skip_quantization,
+    use_frozen_graph,
+)
 from ...artifact.metadata import embed_in_tflite
 from ...sample_images import Samples
 from ...tflite_schema.layer_names import filter_by_layers, match_layers
@@ -16,10 +21,9 @@ from ..export_graph import ExportGraph, TracedFunction
 from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
 from .calibration import with_ranges
-from .convolved_pixels import convolved_pixels
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
-from .mirrored_hard_sigmoid import mirrored_hard_sigmoid
 from .quantized_graph import check_integers, check_ranges, fix_16_bit_tensors
+from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
 ACTIVATION_BITS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 16}
@@ -85,9 +89,7 @@ class TFLiteFiles:
             kept_tensors.append(tensors[-1])  # the output tensor does not have its layer's name
         ends = TENSOR_TYPES[format_name]
         with suppress_output():
-            content = mlir_quantize(
-                float_model, input_data_type=ends, output_data_type=ends, denylisted_nodes=kept_tensors
-            )
+            content = quantize_tflite(float_model, input_type=ends, output_type=ends, float_tensors=kept_tensors)
             noise = noisiest_layers(
                 TFLiteIntermediates(float_model), TFLiteIntermediates(content), self.calibration.images
             )
@@ -100,7 +102,7 @@ class TFLiteFiles:
     def _float_model_with_ranges(self) -> bytes:
         with suppress_output():
             converter = self._converter("tflite-int8")
-            converter._quantize = lambda content, *_, **__: content  # the model before TensorFlow's own calibration
+            skip_quantization(converter)
             content = with_ranges(converter.convert(), self.calibration.images)
         check_ranges(content)
         return content
@@ -108,7 +110,7 @@ class TFLiteFiles:
     @cached_property
     def _traced(self) -> TracedFunction:
         # A quantization-aware model has no range for the kernel of such a convolution.
-        return self.graph.trace(convolved_pixels() if self.graph.activation_bits is None else None)
+        return self.graph.trace(rescaling_as_convolution() if self.graph.activation_bits is None else None)
 
     @cached_property
     def _traced_for_16_bits(self) -> TracedFunction:
@@ -119,7 +121,7 @@ class TFLiteFiles:
         graph, function = traced.graph, traced.function
         # No second argument: with the trackable, the converter can drop all weights without an error.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-        converter._freeze_concrete_function = lambda: (graph, function.inputs, function.outputs, function)
+        use_frozen_graph(converter, graph, function)
         converter.target_spec.supported_ops = [OpsSet.TFLITE_BUILTINS]
         if format_name != "tflite-fp32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -141,4 +143,4 @@ class TFLiteFiles:
             converter.representative_dataset = lambda: ([np.float32(image)[None]] for image in images)
         else:  # without images, which the converter requires with OPS_SETS[8]
             # Dense kernels were trained with one scale each.
-            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+            quantize_dense_per_tensor(converter)

@@ -8,9 +8,8 @@ import pytest
 import tensorflow as tf
 
 from pocketzoo import training
-from pocketzoo.training.compression.weights.mask_schedule import Timetable
+from pocketzoo.training.compression.weights.mask_schedule import Timetable, schedule_of
 from pocketzoo.training.compression.weights.masks import Masks
-from pocketzoo.training.compression.weights.tfmot import schedule_of
 
 STEPS = 20
 

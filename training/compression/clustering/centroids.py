@@ -1,38 +1,28 @@
-"""Where clusters of weights begin: TF-MOT's centroids.
+"""Centroids of the clusters of a kernel's weights."""
 
-TF-MOT's public API does nothing to Keras 3 models (it returns None), so these are parts from inside it;
-`tests/training/compression/test_clustering.py` holds them against its `cluster_weights`.
-"""
-
-import keras  # before TF-MOT, which would make `tf.keras` another library's  # noqa: F401
 import numpy as np
-from tensorflow_model_optimization.python.core.clustering.keras import clustering_centroids
 
-STARTS = {
-    "kmeans++": clustering_centroids.KmeansPlusPlusCentroidsInitialisation,
-    "linear": clustering_centroids.LinearCentroidsInitialisation,
-    "density": clustering_centroids.DensityBasedCentroidsInitialisation,
-}
+from ....core.tfmot_private import initial_centroids
 
 
 def centroids(kernel: np.ndarray, clusters: int, start: str, *, with_zero: bool) -> np.ndarray:
-    """TF-MOT's `clusters` centroids for the weights of `kernel`, float32, in ascending order; or the weights themselves
-    where there are no more different ones.
+    """Return TF-MOT's centroids for the weights of `kernel`, float32, in ascending order.
+
+    They are the different weights themselves if there are no more than `clusters`.
 
     Args:
         kernel: Weights, of any shape.
-        clusters: How many.
-        start: How they are found.
-        with_zero: Whether one of them is 0, with the others shared out to what is below and above it.
+        clusters: Number of centroids.
+        start: How TF-MOT initializes them: `"kmeans++"`, `"linear"` or `"density"`.
+        with_zero: Whether one centroid is 0, with the others divided between the weights below and above it.
     """
     different = np.unique(kernel)
-    if len(different) <= clusters:  # TF-MOT's own would move them, or ask for more weights than there are
+    if len(different) <= clusters:  # TF-MOT would move them, or raise
         return different
-    found = STARTS[start](kernel, clusters, preserve_sparsity=with_zero).get_cluster_centroids()
-    return np.sort(np.asarray(found, "float32"))
+    return initial_centroids(kernel, clusters, start, with_zero=with_zero)
 
 
 def nearest(kernel: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Every weight's nearest of the ascending `centroids`; the lower one where two are as near."""
+    """Return the nearest of the ascending `centroids` for every weight; the lower of two that are equally near."""
     between = (centroids[1:] + centroids[:-1]) / 2
     return centroids[np.searchsorted(between, kernel)]

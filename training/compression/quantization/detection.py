@@ -3,6 +3,7 @@
 import keras
 
 from ....core.errors import InputError
+from ....core.keras_private import all_layers
 from ....layers.fake_quantization import FakeQuantize
 
 
@@ -13,7 +14,7 @@ def check_not_quantized(model: keras.Model, becomes: str) -> None:
         model: Of which all layers are looked at, at any depth.
         becomes: What cannot be done with it any more, such as `"pruned"`.
     """
-    for layer in model._flatten_layers(include_self=False):
+    for layer in all_layers(model):
         if isinstance(layer, FakeQuantize) or isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
             raise InputError(
                 f"{model.name} is quantized already, as layer {layer.name} says; it is {becomes} before that."

@@ -1,5 +1,6 @@
 """When the masks of pruning are updated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ....core.errors import InputError
@@ -47,3 +48,14 @@ class Timetable:
     def due(self, step: int) -> int:
         """Number of the last update up to `step`; -1 before the first."""
         return min(self.last, max(-1, (step - self.begin) // self.frequency))
+
+
+def schedule_of(how: Sparsity, target: float, times: Timetable) -> Callable[[int], float]:
+    """Return TF-MOT's schedule: from a step to the fraction of zeros, 0..1, up to `target`."""
+    from ....core.tfmot_private import constant_sparsity, polynomial_decay
+
+    if how.schedule == "constant":
+        return constant_sparsity(target, begin=times.begin)
+    return polynomial_decay(
+        min(how.initial, target), target, begin=times.begin, end=times.end, frequency=times.frequency
+    )

@@ -53,7 +53,7 @@ class Blocks:
 
     def magnitudes(self, kernel: np.ndarray) -> np.ndarray:
         """Of each block, `(rows, columns)`."""
-        from .tfmot import block_magnitudes
+        from ....core.tfmot_private import block_magnitudes
 
         return block_magnitudes(kernel.reshape(-1, kernel.shape[-1]), self._block, self._pooling)
 
@@ -77,9 +77,9 @@ class MByN:
 
     def magnitudes(self, kernel: np.ndarray) -> np.ndarray:
         """Absolute values; infinite where M:N keeps the weight."""
-        from .tfmot import largest_of_each_n
+        from ....core.tfmot_private import m_by_n_mask
 
-        return np.where(largest_of_each_n(kernel, self._m_by_n), np.inf, np.abs(kernel))
+        return np.where(m_by_n_mask(kernel, self._m_by_n), np.inf, np.abs(kernel))
 
     def kept(self, magnitudes: np.ndarray, sparsity: float) -> int:
         """All but the share of the candidates that `sparsity` is of M/N."""

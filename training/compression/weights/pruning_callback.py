@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from ....core.errors import InputError
-from .mask_schedule import Timetable
+from .mask_schedule import Timetable, schedule_of
 from .masks import Masked, Masks
 from .sparsity import Sparsity
 
@@ -49,8 +49,6 @@ class PruningCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Masks what is zero already: so a resumed run gets its masks back."""
-        from .tfmot import schedule_of
-
         self._schedules = [schedule_of(self._how, target, self._times) for target in self._targets]
         with self.model.distribute_strategy.scope():
             self._masks = Masks(self._kernels, self._how)

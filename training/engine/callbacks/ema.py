@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from ....core.keras_private import batches_seen, moving_averages, optimized_variables
 from ..optimizers import unwrap_optimizer
 
 
@@ -18,13 +19,13 @@ def averaged_weights(network: keras.Model) -> Iterator[None]:
     mask, because Keras averages the weights before it applies constraints.
     """
     optimizer = unwrap_optimizer(network.optimizer)
-    if not (optimizer.use_ema and optimizer.built and int(optimizer._iterations.numpy())):
+    if not (optimizer.use_ema and optimizer.built and batches_seen(optimizer)):
         yield
         return
-    variables = optimizer._trainable_variables
+    variables = optimized_variables(optimizer)
     weights = [variable.numpy() for variable in variables]
     try:
-        for variable, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
+        for variable, average in zip(variables, moving_averages(optimizer), strict=True):
             variable.assign(average if variable.constraint is None else variable.constraint(average))
         yield
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from ....core.keras_private import learning_rate_schedule
 from ...recipe.schedule import Plateau
 from ..history import History
 from ..optimizers import unwrap_optimizer
@@ -30,7 +31,7 @@ class ReduceOnPlateau(keras.callbacks.Callback):
         """Set the learning rate factor of the epoch."""
         phase = self._history.epochs[self._history.phases[-1] :]
         factor = plateau_factor([metrics["val_loss"] for metrics in phase], self._config)
-        unwrap_optimizer(self.model.optimizer)._learning_rate.after.factor.assign(factor)
+        learning_rate_schedule(unwrap_optimizer(self.model.optimizer)).after.factor.assign(factor)
 
 
 def plateau_factor(losses: Sequence[float], config: Plateau) -> float:

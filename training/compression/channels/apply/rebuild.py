@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .....core.keras_private import all_layers
 from .....layers import CompositeLayer
 from .....zoo.flat import without_optimizer
 from ..graph.channel_graph import Axis, ChannelGraph
@@ -85,9 +86,9 @@ def _narrowed(model: keras.Model, changes: Changes) -> keras.Model:
         narrow = keras.models.clone_model(without_optimizer(model), clone_function=copy, recursive=True)
     except ValueError as error:  # parts of some layer no longer fit together
         raise _WidthsError from error
-    parts = zip(*(one._flatten_layers(include_self=False) for one in (model, narrow)), strict=True)
+    parts = zip(*(all_layers(one) for one in (model, narrow)), strict=True)
     for old, new in parts:
-        if not list(old._flatten_layers(include_self=False)):
+        if not all_layers(old):
             new.trainable = old.trainable
     return narrow
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from .....core.keras_private import all_layers
 from ....data.images import ImageData
 from ..choose.importance import training_images
 
@@ -11,7 +12,7 @@ def recalibrate(model: keras.Model, data: ImageData) -> None:
 
     Channels that are gone shift the sums of those that stay. Dropout is off meanwhile.
     """
-    parts = list(model._flatten_layers(include_self=False))
+    parts = all_layers(model)
     norms = [part for part in parts if isinstance(part, keras.layers.BatchNormalization)]
     dropouts = [part for part in parts if isinstance(part, keras.layers.Dropout)]
     before = [(norm, "momentum", norm.momentum) for norm in norms] + [(one, "rate", one.rate) for one in dropouts]

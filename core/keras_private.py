@@ -1,0 +1,110 @@
+"""Private names of Keras."""
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeAlias
+
+import keras
+
+from .private_names import PrivateName
+from .process_patches import replace_attribute
+
+Optimizer: TypeAlias = Any
+"""A `keras.optimizers.Optimizer`, or a mixin for one, which type checkers do not take for it."""
+
+PACKAGE, TESTED = "keras", "3.15.1"
+
+NAMES = tuple(
+    PrivateName(PACKAGE, TESTED, name, needed_for)
+    for name, needed_for in {
+        "Layer._flatten_layers": "freezing, mixed precision, and whatever else looks at all layers of a model",
+        "KerasTensor._keras_history": "finding the head of an output",
+        "Operation._inbound_nodes": "zoo.flatten_model, which leaves out conversions that do nothing",
+        "Optimizer._iterations": "validation with averaged weights (optimizer.ema)",
+        "Optimizer._trainable_variables": "averaged weights (optimizer.ema) and the penalties l1 and l2",
+        "Optimizer._model_variables_moving_average": "validation with averaged weights (optimizer.ema)",
+        "Optimizer._learning_rate": "the schedule 'plateau'",
+        "Optimizer._var_key": "learning rates that differ between weights",
+        "Optimizer._use_weight_decay": "weight decay",
+        "keras.src.backend.tensorflow.nn.tf": "ONNX and TFLite files of grouped convolutions and GELU",
+        "keras.src.backend.tensorflow.nn.hard_sigmoid": "tflite-int16x8 files of models with hard-swish",
+    }.items()
+)
+
+
+def all_layers(layer: keras.Layer, *, include_self: bool = False) -> list[keras.Layer]:
+    """List the layers inside a model or a layer, at any depth, each once."""
+    return list(layer._flatten_layers(include_self=include_self))
+
+
+def source_operation(tensor: keras.KerasTensor) -> keras.Operation:
+    """Return the layer or operation that a symbolic tensor is the output of."""
+    operation: keras.Operation = getattr(tensor, "_keras_history").operation  # noqa: B009 (the class does not declare it)
+    return operation
+
+
+def recorded_calls(operation: keras.Operation) -> list[tuple[list[keras.KerasTensor], list[keras.KerasTensor]]]:
+    """List the symbolic inputs and outputs of every call of a layer or operation."""
+    return [(list(node.input_tensors), list(node.outputs)) for node in operation._inbound_nodes]
+
+
+def batches_seen(optimizer: keras.optimizers.Optimizer) -> int:
+    """Return how many batches an optimizer was applied to; `iterations` counts those it accumulates together as one."""
+    return int(keras.ops.convert_to_numpy(optimizer._iterations))
+
+
+def optimized_variables(optimizer: Optimizer) -> list[keras.Variable]:
+    """List the variables that a built optimizer updates, in the order of their gradients."""
+    return list(optimizer._trainable_variables)
+
+
+def moving_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """List the moving averages of `optimized_variables`, in their order; the optimizer must have `use_ema`."""
+    return list(optimizer._model_variables_moving_average)
+
+
+def learning_rate_schedule(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Return the schedule that an optimizer was made with; `learning_rate` is its value at the current step."""
+    return optimizer._learning_rate
+
+
+def variable_key(optimizer: Optimizer, variable: keras.Variable) -> Hashable:
+    """Return the key by which an optimizer recognizes a variable."""
+    key: Hashable = optimizer._var_key(variable)
+    return key
+
+
+def has_weight_decay(optimizer: Optimizer, variable: keras.Variable) -> bool:
+    """Whether a variable was not excluded by `exclude_from_weight_decay`."""
+    return bool(optimizer._use_weight_decay(variable))
+
+
+@contextmanager
+def trace_without_xla() -> Iterator[None]:
+    """Trace grouped convolutions and GELU without XLA during the block.
+
+    On CPU, Keras compiles each of them with XLA as a function of its own. From such a function tf2onnx writes operators
+    that ONNX does not have, and raises nothing.
+    """
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import nn
+
+    class WithoutXla:
+        """TensorFlow, except for `tf.function`, which returns functions unchanged."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tf, name)
+
+        @staticmethod
+        def function(*_: Any, **__: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+            return lambda traced: traced
+
+    with replace_attribute(nn, "tf", WithoutXla()):
+        yield
+
+
+def replace_hard_sigmoid(function: Callable[[Any], Any]) -> AbstractContextManager[None]:
+    """Trace the hard sigmoid, and the hard-swish that Keras makes of it, as `function` of a tensor during the block."""
+    from keras.src.backend.tensorflow import nn
+
+    return replace_attribute(nn, "hard_sigmoid", function)

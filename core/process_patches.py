@@ -1,0 +1,83 @@
+"""Patches of what the whole process shares, one thread at a time, each restored when its block ends.
+
+Attributes of other packages' modules and classes, and environment variables, are replaced here and nowhere else; file
+descriptors in `output_capture`. All of them change under one lock.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition, RLock, get_ident
+from typing import Any
+
+PROCESS_STATE = RLock()
+"""Held while shared state is changed or restored, and never during the block in between, which may take minutes."""
+
+
+class _Owner:
+    """The thread whose patches are in force; its blocks nest, and blocks of other threads wait until they have ended.
+
+    Two threads that trace or convert at the same time would otherwise get each other's patches.
+    """
+
+    def __init__(self) -> None:
+        self._released = Condition(PROCESS_STATE)
+        self._thread: int | None = None
+        self._blocks = 0
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Wait until no other thread has patches in force, and keep other threads from patching."""
+        thread = get_ident()
+        with self._released:
+            self._released.wait_for(lambda: self._thread in (None, thread))
+            self._thread = thread
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            with self._released:
+                self._blocks -= 1
+                if not self._blocks:
+                    self._thread = None
+                    self._released.notify_all()
+
+
+_owner = _Owner()
+
+
+@contextmanager
+def replace_attribute(owner: object, name: str, replacement: Any) -> Iterator[None]:
+    """Replace an attribute of a module, a class or an object during the block.
+
+    Raises:
+        AttributeError: `owner` has no such attribute.
+    """
+    with _owner.block():
+        getattr(owner, name)
+        own = vars(owner)
+        is_own, original = name in own, own.get(name)  # not getattr, which would bind a method
+        setattr(owner, name, replacement)
+        try:
+            yield
+        finally:
+            if is_own:
+                setattr(owner, name, original)
+            else:
+                delattr(owner, name)
+
+
+@contextmanager
+def set_environment(**variables: str) -> Iterator[None]:
+    """Set environment variables during the block."""
+    with _owner.block():
+        originals = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            for name, original in originals.items():
+                if original is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = original
