@@ -45,7 +45,7 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def write_errors(what: str) -> Iterator[None]:
+def report_write_errors(what: str) -> Iterator[None]:
     """Convert an `OSError` of the block to an `InputError` that `what` cannot be written, with the reason."""
     try:
         yield

@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from .atomic_files import UNFINISHED, atomic_path, remove
-from .errors import InputError, first_line, write_errors
+from .errors import InputError, first_line, report_write_errors
 
 LOCK = f"{UNFINISHED}lock"
 LONGEST_VALUE = 100
@@ -45,7 +45,7 @@ class WorkDirectory:
         """
         with self._errors():
             self.path.mkdir(parents=True, exist_ok=True)
-        with exclusive(self.path / LOCK, what=self._name, busy=f"{self._name} is in use by another process."):
+        with hold_lock(self.path / LOCK, what=self._name, busy=f"{self._name} is in use by another process."):
             yield
 
     def open(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool, restart: bool = False) -> None:
@@ -132,7 +132,7 @@ class WorkDirectory:
             raise InputError(f"{self._name} belongs to another {self.job}: {'; '.join(changes)}.")
 
     def _errors(self) -> AbstractContextManager[None]:
-        return write_errors(self._name)
+        return report_write_errors(self._name)
 
     @property
     def _name(self) -> str:
@@ -140,7 +140,7 @@ class WorkDirectory:
 
 
 @contextmanager
-def exclusive(lock_file: Path, *, what: str, busy: str) -> Iterator[None]:
+def hold_lock(lock_file: Path, *, what: str, busy: str) -> Iterator[None]:
     """Hold a file lock until the block ends or this process does.
 
     Args:
@@ -152,7 +152,7 @@ def exclusive(lock_file: Path, *, what: str, busy: str) -> Iterator[None]:
         InputError: The lock is held already, or cannot be written.
     """
     lock = FileLock(lock_file)
-    with write_errors(what):
+    with report_write_errors(what):
         try:
             lock.acquire(blocking=False)
         except Timeout as error:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...core.atomic_files import UNFINISHED, atomic_directory
-from ...core.errors import InputError, first_line, write_errors
-from ...core.work_directory import exclusive
+from ...core.errors import InputError, first_line, report_write_errors
+from ...core.work_directory import hold_lock
 from .errors import ConversionError, ProofError
 from .manifest import Manifest
 
@@ -27,7 +27,7 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
             is writing it, or it cannot be written.
     """
     path = path.resolve()  # the folder that "." and links refer to is replaced
-    with _exclusive(path), write_errors(str(path)):
+    with _lock(path), report_write_errors(str(path)):
         check_free(path, overwrite=overwrite)
         try:
             with atomic_directory(path) as folder:
@@ -46,12 +46,12 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """Keep other exports from `path` until the block ends or this process does."""
-    with write_errors(str(path)):
+    with report_write_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
     lock_file = path.with_name(f"{UNFINISHED}{path.name}.lock")
-    with exclusive(lock_file, what=str(path), busy=f"{path} is being written by another export."):
+    with hold_lock(lock_file, what=str(path), busy=f"{path} is being written by another export."):
         yield
 
 

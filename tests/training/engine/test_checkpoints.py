@@ -134,6 +134,15 @@ def test_run_without_a_whole_checkpoint_says_so_and_removes_nothing(small_digits
     assert sorted(run.rglob("*")) == before
 
 
+def test_run_directory_of_another_process_is_refused(small_digits, tmp_path):
+    with (
+        RunDirectory(tmp_path / "run").lock(),
+        pytest.raises(zoo.InputError, match=r"run directory .*run is in use by another process"),
+    ):
+        training.fit(net(), small_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_last_two_checkpoints_are_kept(finished):
     names = sorted(path.name for path in finished.glob("checkpoint-*"))
     assert names == ["checkpoint-00001", "checkpoint-00002"]
