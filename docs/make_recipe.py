@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pocketzoo.core.atomic_files import atomic_path
+from pocketzoo.tasks import get_task, task_names
 from pocketzoo.training.recipe import augmentation, loss, optimizer, schedule
 from pocketzoo.training.recipe.data import Data
 from pocketzoo.training.recipe.recipe import FineTuneRecipe, Recipe
@@ -74,7 +75,8 @@ def _choices(field: str, union: Any) -> str:
 
 
 def _tasks() -> str:
-    lines = (f"- {task}: {', '.join(f'`{name}`' for name in names)}" for task, names in loss.TASKS.items())
+    tasks = [task for task in map(get_task, task_names()) if task.losses]
+    lines = (f"- {task.name}: {', '.join(f'`{name}`' for name in task.losses)}" for task in tasks)
     return "Losses for each task; the first is the default:\n\n" + "\n".join(lines)
 
 

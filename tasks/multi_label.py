@@ -55,6 +55,10 @@ class MultiLabel(Task):
         if not np.isin(targets, (0, 1)).all():
             raise InputError(f"{what} have other values than 0 and 1; a multi_label takes {self.target_form}.")
 
+    def has_form(self, targets: Any) -> bool:
+        """Whether all values are 0 or 1."""
+        return super().has_form(targets) and bool(np.isin(targets, (0, 1)).all())
+
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels, np.ndarray]:
         """Labels in alphabetical order."""
         values = table.read(columns["labels"], parse_labels)

@@ -1,6 +1,7 @@
 """The tasks by name."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..core.errors import InputError, unknown
 from .classification import Classification
@@ -42,6 +43,11 @@ def register_task(task: Task) -> None:
     if task.name in _TASKS:
         raise InputError(f"there is a task {task.name!r} already; choose another name.")
     _TASKS[task.name] = task
+
+
+def task_of_targets(targets: Any) -> str:
+    """Task of validated targets whose task is not stated, by their form."""
+    return next((task.name for task in _TASKS.values() if task.has_form(targets)), DEFAULT_TASK)
 
 
 def recognize_task(output_shape: Sequence[int | None], activation: str | None) -> str:

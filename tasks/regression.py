@@ -60,6 +60,13 @@ class Regression(Task):
             raise ValueError(f"is {values.tolist()}; it takes {num_outputs} finite numbers.")
         return values.astype("float32")
 
+    def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Range and mean of each value."""
+        return {
+            label: {"smallest": float(column.min()), "mean": float(column.mean()), "largest": float(column.max())}
+            for label, column in zip(labels, targets.T, strict=True)
+        }
+
     def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
         """Mean absolute error."""
         import keras

@@ -228,6 +228,10 @@ class Task(ABC):
         """Number of classes, labels or values that validated targets have at least."""
         return max(int(targets.max()) + 1, self.min_outputs or 1) if self.class_indices else targets.shape[1]
 
+    def has_form(self, targets: Any) -> bool:
+        """Whether targets have the rank (and where that is ambiguous, the values) of this task's validated targets."""
+        return self.has_targets and len(targets.shape) == 1 + len(self.target_shape(1, (1, 1)))
+
     # Targets in tables, files and TFRecord shards
     column: ClassVar[str | None] = None
     """Column of a table that states this task; None: all columns without such a name are its values."""
@@ -285,6 +289,10 @@ class Task(ABC):
     def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
         """Number of images or pixels of each class, int64 `(num_outputs,)`."""
         raise NotImplementedError
+
+    def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Statistics for a survey of targets without classes, by label."""
+        return {}
 
     # Augmentation
     mixable: ClassVar[bool] = False

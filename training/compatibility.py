@@ -1,4 +1,4 @@
-"""Whether a model and a dataset can be used together."""
+"""Checks that a model and a dataset can be used together."""
 
 import keras
 import numpy as np
@@ -6,6 +6,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.outputs import by_name, map_outputs
 from ..layers import Head
+from ..tasks.registry import get_task
 from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
@@ -20,20 +21,22 @@ REMEDY = (
 
 
 def check_fit_together(model: keras.Model, data: ImageData) -> None:
-    """Raises InputError where `model` takes other images than `data` has, or answers something else."""
+    """Raises InputError where the shape of the images, the tasks or the labels of `model` and `data` differ."""
     _check_images(model, data.train)
     tasks = tasks_of(model)
     if tasks != data.task:
         raise InputError(
-            f"{model.name} answers {_described(tasks)}, but {data.source} has {_described(data.task)}; {REMEDY}."
+            f"{model.name} has {_described(tasks)}, but {data.source} has {_described(data.task)}; {REMEDY}."
         )
 
     def check(labels: tuple[str, ...], output: keras.KerasTensor, head: Head | None) -> None:
         classes = output.shape[-1]
         if classes != len(labels):
-            raise InputError(f"{model.name} answers {classes} classes, but {data.source} has {len(labels)}; {REMEDY}.")
+            raise InputError(f"{model.name} has {classes} classes, but {data.source} has {len(labels)}; {REMEDY}.")
         if head is not None and head.labels not in (None, list(labels)):
-            raise InputError(f"{model.name} answers {head.labels}, but {data.source} has {list(labels)}; {REMEDY}.")
+            raise InputError(
+                f"{model.name} has the classes {head.labels}, but {data.source} has {list(labels)}; {REMEDY}."
+            )
 
     map_outputs(check, data.labels, model.output, heads_of(model))
     check_split(model, data.train)
@@ -41,34 +44,30 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
 
 
 def check_split(model: keras.Model, split: ImageSplit) -> None:
-    """Raises InputError where `model` takes other images than `split` has, or its answers have another form."""
+    """Raises InputError where images or targets of `split` do not have the form that `model` needs."""
     _check_images(model, split)
     tasks, targets = by_name(tasks_of(model)), by_name(split.labels)
     shapes = by_name(model.compute_output_shape((None, *split.images.shape)))
     if tasks.keys() != targets.keys():
         raise InputError(f"{model.name} has the outputs {_names(tasks)}, but the data has {_names(targets)}.")
-    for name, task in tasks.items():
+    for name, task_name in tasks.items():
+        task = get_task(task_name)
         *sides, classes = shapes[name][1:]
-        wanted = {"classification": (), "segmentation": tuple(sides)}.get(task, (classes,))
-        given = targets[name].shape[1:]
-        if given != wanted:
+        expected = task.target_shape(classes, sides)
+        actual = targets[name].shape[1:]
+        if actual != expected:
             raise InputError(
-                f"{model.name} answers {_described(task)}, whose targets have the shape {wanted} for an image, but the "
-                f"data has {given}."
+                f"{model.name} has {_described(task_name)}, whose targets have the shape {expected} for an image, but "
+                f"the data has {actual}."
             )
-        # Masks in files were held against the labels when they were read.
-        if task in ("classification", "segmentation") and isinstance(targets[name], np.ndarray):
-            _check_classes(model, targets[name], classes)
-
-
-def _check_classes(model: keras.Model, targets: np.ndarray, classes: int) -> None:
-    if targets.max(initial=0) >= classes or targets.min(initial=0) < 0:
-        wrong = targets.max() if targets.max() >= classes else targets.min()
-        raise InputError(f"{model.name} answers {classes} classes, but the data has class {wrong}.")
+        if isinstance(targets[name], np.ndarray):  # masks in files were compared with the labels when they were read
+            wrong = task.class_out_of_range(targets[name], classes)
+            if wrong is not None:
+                raise InputError(f"{model.name} has {classes} classes, but the data has class {wrong}.")
 
 
 def check_trainable(data: ImageData, recipe: Recipe) -> None:
-    """Raises InputError where there are too few images for a batch, or training shows no image of a class to tell."""
+    """Raises InputError where there are too few images for a batch, or no training images of a class to validate."""
     shown = images_per_epoch(data.train, recipe.data)
     if recipe.batch_size > shown:
         raise InputError(
@@ -76,11 +75,12 @@ def check_trainable(data: ImageData, recipe: Recipe) -> None:
             "takes no more."
         )
 
-    def check(task: str, labels: tuple[str, ...], seen: Targets, asked: Targets) -> None:
-        if task not in ("classification", "multi_label"):
+    def check(task_name: str, labels: tuple[str, ...], trained: Targets, validated: Targets) -> None:
+        task = get_task(task_name)
+        if task.class_unit != "images":
             return
-        counts = [np.bincount(t, minlength=len(labels)) if t.ndim == 1 else t.sum(axis=0) for t in (seen, asked)]
-        unseen = [label for label, trained, validated in zip(labels, *counts, strict=True) if validated and not trained]
+        counts = [task.class_counts(targets, len(labels)) for targets in (trained, validated)]
+        unseen = [label for label, train, validation in zip(labels, *counts, strict=True) if validation and not train]
         if unseen:
             raise InputError(
                 f"{data.source}: class {unseen[0]!r} has images in validation but none in train; give each class some."
@@ -95,7 +95,7 @@ def check_trainable(data: ImageData, recipe: Recipe) -> None:
 
 
 def adopt_labels(model: keras.Model, data: ImageData) -> None:
-    """Gives the labels of `data` to the heads of `model` that have none; the two must fit together."""
+    """Sets the labels of `data` on the heads of `model` that have none; the two must fit together."""
 
     def adopt(labels: tuple[str, ...], head: Head | None) -> None:
         if head is not None and head.labels is None:
@@ -105,15 +105,17 @@ def adopt_labels(model: keras.Model, data: ImageData) -> None:
 
 
 def _check_images(model: keras.Model, split: ImageSplit) -> None:
-    wanted, given = image_shape(model), split.images.shape
-    if any(size not in (None, have) for size, have in zip(wanted, given, strict=True)):
-        raise InputError(f"{model.name} takes images of {wanted} (height, width, channels), but the data has {given}.")
+    expected, actual = image_shape(model), split.images.shape
+    if any(size not in (None, side) for size, side in zip(expected, actual, strict=True)):
+        raise InputError(
+            f"{model.name} takes images of {expected} (height, width, channels), but the data has {actual}."
+        )
 
 
 def _described(tasks: str | dict[str, str]) -> str:
     if isinstance(tasks, dict):
-        return " and ".join(f"{name!r} ({task})" for name, task in tasks.items())
-    return f"a {tasks}"
+        return f"the outputs {' and '.join(f'{name!r} ({task})' for name, task in tasks.items())}"
+    return f"the task {tasks}"
 
 
 def _names(outputs: dict[str, object]) -> str:

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from ..core.errors import InputError, describe
 
 CARDS = Path(__file__).parent / "cards"
-TASKS = ("classification", "segmentation")
 LAYOUTS = ("keras", "timm", "torchvision", "pocketzoo")
 _FUNCTION = r"^[a-z0-9_]+:[a-z0-9_]+$"
 
@@ -75,7 +74,7 @@ class ModelCard(_Table):
 
     name: str
     family: str
-    task: Literal[TASKS] = "classification"
+    task: str = "classification"
     """What it was made for; any other head can be put on."""
     summary: str
     """One line for lists."""

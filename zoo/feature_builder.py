@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ..core.errors import InputError, unknown
+from ..tasks.registry import get_task
 from .cards import ModelCard
 from .registry import ON, backbones, model_card
 from .strides import measure_grids
@@ -88,7 +89,7 @@ class FeatureBuilder:
         places = {name: at.layer for name, at in card.endpoints.items() if at.layer in names}
         maps = {name: network.get_layer(layer).output for name, layer in places.items()}
         grids = measure_grids(image, maps)
-        if self.card.task == "segmentation" and not all(grid.covers for grid in grids.values()):
+        if get_task(self.card.task).covers_image and not all(grid.covers for grid in grids.values()):
             raise ValueError(
                 f"the convolutions of {self.backbone.card.name} are not padded; an answer for every pixel takes a "
                 "backbone whose are."

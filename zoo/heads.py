@@ -1,46 +1,32 @@
-"""What a model answers: heads by name, one or several, and another one on a model that has some."""
+"""Heads of a model by task: one or several, and new ones on a model that has some."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from operator import index
-from typing import Any
 
 import keras
 
 from .. import layers
 from ..core.errors import InputError, unknown
+from ..tasks.registry import get_task, task_names
+from ..tasks.task import HeadConfig, Task, Upsampling
 from .cards import ModelCard
 from .registry import card_of
 from .strides import measure_grids
 
-HEADS = ("classification", "multi_label", "regression", "segmentation", "embedding")
-
 
 @dataclass(frozen=True)
 class HeadPlan:
-    """One head that was asked for, checked."""
+    """Validated arguments of one head."""
 
-    kind: str
-    classes: int | None
-    """None for an embedding."""
-    labels: tuple[str, ...] | None
-    vector_arguments: dict[str, Any] = field(default_factory=dict)
-    """Of the heads with one vector an image."""
+    task: Task
+    config: HeadConfig
 
     def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor) -> layers.Head:
-        """The head as a layer for these features, a map or a vector, of that image."""
-        if self.kind == "embedding":
-            return layers.EmbeddingHead(name=name)
-        if self.kind == "segmentation":
-            strides, crop = _enlargement(features, image)
-            return layers.SegmentationHead(self.classes, labels=self.labels, strides=strides, crop=crop, name=name)
-        kinds = {
-            "classification": layers.ClassificationHead,
-            "multi_label": layers.MultiLabelHead,
-            "regression": layers.RegressionHead,
-        }
-        return kinds[self.kind](self.classes, labels=self.labels, name=name, **self.vector_arguments)
+        """Head layer for the features of that image, a map or a vector."""
+        return self.task.make_head(self.config, name, partial(_upsampling, features, image))
 
 
 Plans = HeadPlan | dict[str, HeadPlan]
@@ -52,10 +38,10 @@ def plan_heads(
     classes: int | Mapping[str, int] | None,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None,
 ) -> Plans:
-    """Checks what was asked for, as `create_model` takes it.
+    """Validates the arguments of `create_model` about heads.
 
     Raises:
-        InputError: There is no such head, or its classes or labels cannot be.
+        InputError: There is no such head, or its classes or labels are invalid.
     """
     if not isinstance(head, Mapping):
         if isinstance(classes, Mapping) or isinstance(labels, Mapping):
@@ -63,17 +49,17 @@ def plan_heads(
         return _plan(card, card.task if head is None else head, classes, labels)
     if not head:
         raise InputError(f"{card.name}: head is an empty dict; it takes one entry for each output.")
-    for what, given in (("classes", classes), ("labels", labels)):
-        if given is not None and not isinstance(given, Mapping):
-            raise InputError(f"{card.name}: {what} is {given!r}; with several heads it is a dict by head.")
-        for name in given or ():
+    for argument, value in (("classes", classes), ("labels", labels)):
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"{card.name}: {argument} is {value!r}; with several heads it is a dict by head.")
+        for name in value or ():
             if name not in head:
-                raise unknown(f"head in {what} of {card.name}", name, head)
-    return {name: _plan(card, kind, (classes or {}).get(name), (labels or {}).get(name)) for name, kind in head.items()}
+                raise unknown(f"head in {argument} of {card.name}", name, head)
+    return {name: _plan(card, task, (classes or {}).get(name), (labels or {}).get(name)) for name, task in head.items()}
 
 
 def attach_heads(image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
-    """A model from `image` to the answers: of the layer `head`, or a dict from the layers `head_<name>`."""
+    """Model from `image` to the output of the layer `head`, or a dict of outputs of the layers `head_<name>`."""
     try:
         if isinstance(plans, HeadPlan):
             return keras.Model(image, plans.layer("head", features, image)(features), name=name)
@@ -90,47 +76,50 @@ def replace_head(
     classes: int | Mapping[str, int] | None = None,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
 ) -> keras.Model:
-    """The same backbone under a fresh head.
+    """The same backbone under a new head.
 
-    The new model is made of `model`'s own layers: names, weights, and what is frozen stay, and training one trains the
-    other's backbone.
+    The new model consists of `model`'s own layers: names, weights and frozen layers stay, and training one model trains
+    the other's backbone.
 
     Args:
-        model: A model that `create_model` made, or one that was saved and loaded since.
+        model: A model from `create_model`, or one that was saved and loaded since.
         head: As in `create_model`.
-        classes: As in `create_model`; by default the old head's, where both are one.
-        labels: As in `create_model`; by default the old head's, where both are one and `classes` is not given.
+        classes: As in `create_model`; by default the old head's, if there is one old and one new head.
+        labels: As in `create_model`; by default the old head's, if there is one old and one new head and `classes` is
+            not given.
 
     Raises:
-        InputError: The model has no head of the zoo, or the new one cannot be.
+        InputError: The model has no head of the zoo, or the new head is invalid.
     """
     old = [layer for layer in model.layers if isinstance(layer, layers.Head)]
     if not old:
         raise InputError(f"{model.name} has no head of the zoo that could be replaced.")
-    if classes is None and labels is None and isinstance(head, str) and len(old) == 1 and head != "embedding":
+    if classes is None and labels is None and isinstance(head, str) and len(old) == 1 and _names_outputs(head):
         classes, labels = getattr(old[0], "classes", None), old[0].labels
     plans = plan_heads(card_of(model.name), head, classes, labels)
     return attach_heads(model.inputs[0], old[0].input, plans, name=model.name)
 
 
-def _plan(card: ModelCard, kind: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
-    if kind not in HEADS:
-        raise unknown("head", kind, HEADS)
-    if kind == "embedding":
+def _names_outputs(head: str) -> bool:
+    return head in task_names() and get_task(head).min_outputs is not None
+
+
+def _plan(card: ModelCard, name: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
+    if name not in task_names():
+        raise unknown("head", name, task_names())
+    task = get_task(name)
+    if task.min_outputs is None:
         if classes is not None or labels is not None:
-            raise InputError(f"{card.name}: an embedding has no classes and no labels; leave them out.")
-        return HeadPlan(kind, None, None)
-    count = _checked_classes(card, classes, labels)
-    if count == 1 and kind in ("classification", "segmentation"):
-        raise InputError(
-            f"{card.name}: classes is 1, and the probability of an only class is always 1; a {kind} takes 2 or more, "
-            "and what is there or not is a multi_label of 1."
-        )
-    arguments = {"dropout": card.dropout, "score_map": card.score_map}
-    return HeadPlan(kind, count, None if labels is None else tuple(labels), arguments)
+            raise InputError(f"{card.name}: an {name} has no classes and no labels; leave them out.")
+        return HeadPlan(task, HeadConfig(0))
+    count = _validated_classes(card, classes, labels)
+    if count < task.min_outputs:
+        raise InputError(f"{card.name}: classes is {count}, and {task.too_few_outputs}.")
+    labels = None if labels is None else tuple(labels)
+    return HeadPlan(task, HeadConfig(count, labels, dropout=card.dropout, score_map=card.score_map))
 
 
-def _checked_classes(card: ModelCard, classes: int | None, labels: Sequence[str] | None) -> int:
+def _validated_classes(card: ModelCard, classes: int | None, labels: Sequence[str] | None) -> int:
     if labels is not None and (
         not isinstance(labels, list | tuple)
         or not all(isinstance(label, str) and label.strip() and "\n" not in label for label in labels)
@@ -150,8 +139,8 @@ def _checked_classes(card: ModelCard, classes: int | None, labels: Sequence[str]
     return classes
 
 
-def _enlargement(features: keras.KerasTensor, image: keras.KerasTensor) -> tuple[int, tuple[int, int]]:
-    """Times to enlarge a map so that it covers the image, and the rows and columns that are then too many."""
+def _upsampling(features: keras.KerasTensor, image: keras.KerasTensor) -> Upsampling:
+    """Factor by which to upsample a map so that it covers the image, and the rows and columns to crop after that."""
     if len(features.shape) != 4:
         return 1, (0, 0)  # the head itself refuses a vector
     stride, covers = measure_grids(image, {"features": features})["features"]
@@ -160,6 +149,6 @@ def _enlargement(features: keras.KerasTensor, image: keras.KerasTensor) -> tuple
             raise ValueError("its convolutions are not padded: for segmentation give a fixed height and width.")
         return stride, (0, 0)
     sizes = list(zip(features.shape[1:3], image.shape[1:3], strict=True))
-    if stride > 1:  # convolutions without padding have cut the border off: the map is stretched over it
+    if stride > 1:  # convolutions without padding have cropped the border: the map is stretched over it
         stride = max(stride, *(math.ceil(side / map_side) for map_side, side in sizes))
     return stride, tuple(max(map_side * stride - side, 0) for map_side, side in sizes)

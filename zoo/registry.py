@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from ..core.errors import unknown
-from .cards import TASKS, ModelCard, load_cards
+from .cards import ModelCard, load_cards
 
 ON = "_on_"
 """Between a model's name and that of the backbone it stands on in place of its own."""
@@ -36,8 +36,9 @@ def list_models(
     Raises:
         InputError: There is no such task.
     """
-    if task not in (None, *TASKS):
-        raise unknown("task", task, TASKS)
+    tasks = sorted({card.task for card in _cards().values()})
+    if task not in (None, *tasks):
+        raise unknown("task", task, tasks)
     names = [
         card.name
         for card in _cards().values()

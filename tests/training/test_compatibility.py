@@ -11,18 +11,22 @@ SHALLOW = {"blocks": 1, "input_shape": (32, 32, 1)}
 @pytest.mark.parametrize("verb", ["fit", "prune", "evaluate"])
 def test_head_that_does_not_match_the_data_says_how_to_make_one_that_does(task, verb, digits):
     model = zoo.create_model("resnet20", head=task, classes=10, **SHALLOW)
-    with pytest.raises(zoo.InputError, match=f"answers a {task}, but digits has a classification; create_model"):
+    with pytest.raises(
+        zoo.InputError, match=f"has the task {task}, but digits has the task classification; create_model"
+    ):
         getattr(training, verb)(model, digits)
 
 
 def test_embedding_has_nothing_to_be_trained_by(digits):
-    with pytest.raises(zoo.InputError, match="answers an embedding, which has no right answer"):
+    with pytest.raises(zoo.InputError, match="outputs an embedding, which has no targets"):
         training.fit(zoo.create_model("resnet20", head="embedding", **SHALLOW), digits)
 
 
 def test_answer_by_name_is_told_from_the_only_one(digits):
     model = zoo.create_model("lenet5", head={"digit": "classification"})
-    with pytest.raises(zoo.InputError, match=r"answers 'digit' \(classification\), but digits has a classification"):
+    with pytest.raises(
+        zoo.InputError, match=r"has the outputs 'digit' \(classification\), but digits has the task classification"
+    ):
         training.fit(model, digits)
     with pytest.raises(zoo.InputError, match="has the outputs digit, but the data has one without a name"):
         training.evaluate(model, digits.test)
@@ -33,7 +37,7 @@ def test_split_whose_targets_have_another_form_is_refused(digits):
     model = zoo.create_model("lenet5")
     with pytest.raises(zoo.InputError, match=r"targets have the shape \(\) for an image, but the data has \(10,\)"):
         training.evaluate(model, training.ImageSplit(images, np.eye(10, dtype="float32")[:4]))
-    with pytest.raises(zoo.InputError, match="answers 10 classes, but the data has class 10"):
+    with pytest.raises(zoo.InputError, match="has 10 classes, but the data has class 10"):
         training.evaluate(model, training.ImageSplit(images, np.array([1, 2, 3, 10], "int32")))
 
 
@@ -63,5 +67,5 @@ def test_masks_with_a_class_that_the_model_does_not_answer_are_refused(part):
     splits = {"train": good, "validation": good, "test": good} | {part: bad}
     data = training.ImageData("hand-made", ("ground", "road"), **splits, task="segmentation")
     model = zoo.create_model("unet_same", classes=2, widths=(4, 8), input_shape=(16, 16, 3))
-    with pytest.raises(zoo.InputError, match="answers 2 classes, but the data has class 5"):
+    with pytest.raises(zoo.InputError, match="has 2 classes, but the data has class 5"):
         training.fit(model, data, training.Recipe(batch_size=2))

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketzoo import training, zoo
-from pocketzoo.training.recipe.loss import TASKS
+from pocketzoo.tasks import get_task
 from pocketzoo.training.recipe.preset_recipes import FOLDER
 
 
@@ -94,7 +94,7 @@ def test_every_model_has_a_recipe_to_begin_with(name):
     card = zoo.model_card(name)
     recipe = training.ready_recipe(name)
     losses = recipe.loss if isinstance(recipe.loss, tuple) else filter(None, [recipe.loss])
-    assert all(loss.name in TASKS[card.task] for loss in losses)
+    assert all(loss.name in get_task(card.task).losses for loss in losses)
     assert (recipe.augmentation == "segmentation") == (card.task == "segmentation")
     assert isinstance(training.ready_recipe(name, fine_tune=True), training.FineTuneRecipe)
 

@@ -90,7 +90,7 @@ def test_damaged_weights_are_refused(name, suffix, message, tmp_path):
         ("lenet5", {"input_shape": (None, None, 1)}, "needs a fixed height and width"),
         ("lenet5", {"head": "classifier"}, "unknown head 'classifier': did you mean classification"),
         ("resnet20", {"short_cut": "pad"}, "unknown argument of resnet20 'short_cut': did you mean shortcut"),
-        ("lenet5", {"classes": 1}, "the probability of an only class is always 1"),
+        ("lenet5", {"classes": 1}, "the probability of a single class is always 1"),
         ("lenet5", {"dropout": 1.0}, "dropout is 1.0; it takes 0 or more and less than 1"),
         ("resnet20", {"blocks": -1}, "blocks is -1; numbers below 0 are not taken"),
         ("mobilenet_v2", {"width": 0}, "mobilenet_v2 cannot be built with {'width': 0} on .* above 0"),

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from ...core.outputs import map_outputs
+from ...tasks.registry import get_task
 from ..recipe.augmentation import Augmentation, Color, Erase, RandAugment, transformations
 from .affine import AXIS_ALIGNED, MATRICES, crop_and_resize, resample
 from .color import erase, jitter_color
@@ -19,13 +20,13 @@ PHOTOMETRIC: dict[type, Callable[..., tf.Tensor]] = {Color: jitter_color, Erase:
 
 Augment = Callable[[tf.Tensor, Any, tf.Tensor], tuple[tf.Tensor, Any]]
 """Function of float32 images `(batch, height, width, channels)` in 0..255, targets, and int64 seeds of the images
-`(batch, 2)`. It returns images and targets of the same shapes; masks `(batch, height, width)` move as their images
-do."""
+`(batch, 2)`. It returns images and targets of the same shapes; masks, for one, move as their images."""
 
 
-def make_augmenter(augmentation: Augmentation) -> Augment | None:
+def make_augmenter(augmentation: Augmentation, tasks: str | dict[str, str] | None = None) -> Augment | None:
     """Return the function that applies the transformations of a policy or a list; None if there are none.
 
+    `tasks` names the task of each output, whose targets follow the images; without it, targets do not change.
     For transformations that mix images, the targets must be in the form that `mixing.mixable` returns.
     """
     steps = transformations(augmentation)
@@ -46,7 +47,9 @@ def make_augmenter(augmentation: Augmentation) -> Augment | None:
         if matrices := [matrix(images.shape[1:3]) for matrix in select(GEOMETRIC, numbers)]:
             product = reduce(tf.matmul, matrices)
             images = move(images, product, "bilinear")
-            targets = map_outputs(partial(_move_mask, partial(move, matrices=product)), targets)
+            if tasks is not None:
+                warp = partial(move, matrices=product)
+                targets = map_outputs(lambda task, target: get_task(task).warp_targets(target, warp), tasks, targets)
         for change_color in select(PHOTOMETRIC, numbers):
             images = change_color(images)
         for mix in select(MIXERS, numbers):
@@ -54,8 +57,3 @@ def make_augmenter(augmentation: Augmentation) -> Augment | None:
         return images, targets
 
     return augment
-
-
-def _move_mask(move: Callable[..., tf.Tensor], target: tf.Tensor) -> tf.Tensor:
-    """Move a mask as its image; return other targets unchanged."""
-    return move(target[..., None], interpolation="nearest")[..., 0] if len(target.shape) == 3 else target

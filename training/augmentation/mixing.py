@@ -4,11 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from scipy.special import betaincinv
 
 from ...core.errors import InputError
+from ...tasks.registry import get_task
 from ..data.images import Targets
 from ..recipe.augmentation import Augmentation, CutMix, MixUp, transformations
 from .random_stream import RandomStream
@@ -43,22 +43,24 @@ def mixing(augmentation: Augmentation) -> list[str]:
     return [step.name for step in transformations(augmentation) if type(step) in MIXERS]
 
 
-def mixable(name: str, targets: Targets) -> Callable[[tf.Tensor], tf.Tensor]:
+def mixable(name: str, task_name: str, targets: Targets) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the function that converts rows of `targets` for mixing, to float32 `(batch, classes or labels)`.
 
     Args:
         name: Name of the transformation that mixes them, for the error message.
+        task_name: Task of the targets.
         targets: Class indices, which become one-hot, or multi-label targets.
 
     Raises:
-        InputError: They are masks or numbers.
+        InputError: The task's targets cannot be averaged.
     """
-    if len(targets.shape) == 1:
-        return partial(tf.one_hot, depth=int(targets.max()) + 1)
-    if len(targets.shape) > 2 or not np.isin(targets, (0, 1)).all():
-        kind = "masks" if len(targets.shape) > 2 else "numbers (a regression)"
-        raise InputError(f"augmentation {name!r} mixes classes or labels, not {kind}; leave it out of the list.")
-    return tf.identity
+    task = get_task(task_name)
+    if not task.mixable:
+        raise InputError(
+            f"augmentation {name!r} mixes classes or labels, not the targets of a {task_name}; leave it out of the "
+            "list."
+        )
+    return partial(task.soft_targets, num_outputs=task.count_outputs(targets))
 
 
 def _draw_beta(alpha: float, stream: RandomStream) -> tf.Tensor:

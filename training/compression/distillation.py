@@ -15,6 +15,7 @@ from keras.distillation import FeatureDistillation, LogitsDistillation
 
 from ...core.errors import InputError
 from ...core.outputs import by_name
+from ...tasks.registry import get_task
 from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256
 from ..compatibility import check_fit_together
@@ -23,8 +24,6 @@ from ..engine.fit import Job, RunResult, resolve_precision, run_job
 from ..model_outputs import tasks_of
 from ..recipe.recipe import Recipe, recipe_for
 
-LEAST = 1e-30
-"""Probabilities are not taken for less, so that their logarithms have finite gradients."""
 FAINTEST = 1e-12
 """Energy that every place has, so that a map of zeros has a gradient too."""
 ATTENTION = 1000
@@ -153,9 +152,10 @@ def make_lesson(
     squared, attention = FeatureDistillation("mse"), FeatureDistillation(attention_distance)
 
     def of_answers(task: str, taught, given):
-        if task == "regression":
+        logits_of = get_task(task).distillation_logits
+        if logits_of(taught) is None:
             return squared.compute_loss(taught, given)
-        return softened.compute_loss(logits_of(taught, task), logits_of(given, task))
+        return softened.compute_loss(logits_of(taught), logits_of(given))
 
     def lesson(images, answers, own_maps):
         taught, taught_maps = teaching(images, training=False)
@@ -164,16 +164,6 @@ def make_lesson(
         return sum(losses + list(map(attention.compute_loss, taught_maps, own_maps)))
 
     return lesson
-
-
-def logits_of(probabilities, task: str):
-    """Logits that a softmax over the last axis turns into `probabilities` again.
-
-    Of classes the logarithm, which is what the head's dense layer gave but for one constant an image (or place), and a
-    softmax does not see that. Of labels `(..., 2)`: of each label, whether it is there or not.
-    """
-    shares = probabilities if task != "multi_label" else ops.stack([probabilities, 1 - probabilities], axis=-1)
-    return ops.log(ops.maximum(shares, LEAST))
 
 
 def attention_distance(first, second):

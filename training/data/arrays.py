@@ -1,39 +1,20 @@
-"""Datasets from arrays in memory, checked and split as files are."""
+"""Datasets from arrays in memory, validated and split as files are."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.errors import InputError, unknown
+from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
+from ...tasks.registry import get_task
+from ...tasks.task import Task
 from ...zoo.image_files import MODES
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target
 from .partition import partition
 
 SOURCE = "arrays"
-
-
-@dataclass(frozen=True)
-class Form:
-    """What the targets of a task look like."""
-
-    kinds: str
-    """NumPy's letters of what is taken."""
-    dimensions: int
-    dtype: str
-    """What training takes."""
-    text: str
-
-
-FORMS = {
-    "classification": Form("iu", 1, "int32", "whole numbers (count,)"),
-    "multi_label": Form("iufb", 2, "float32", "0 and 1, (count, labels)"),
-    "regression": Form("iuf", 2, "float32", "numbers (count,) or (count, numbers)"),
-    "segmentation": Form("iu", 3, "int32", "whole numbers (count, height, width)"),
-}
 Arrays = np.ndarray | dict[str, np.ndarray]
 
 
@@ -47,42 +28,46 @@ def from_arrays(
     test: tuple[np.ndarray, Arrays] | None = None,
     seed: int = 0,
 ) -> ImageData:
-    """A dataset of images in memory.
+    """Dataset of images in memory.
 
-    What is not given of `validation` (10 %) and `test` (20 %) is taken from `images`, by class where there are classes;
+    If `validation` or `test` is not given, 10 % or 20 % of `images` is used, stratified by class if there are classes;
     copies of an image stay together.
 
     Args:
-        images: uint8 0..255 of shape `(count, height, width, channels)`, grey or RGB, or `(count, height, width)`.
-        targets: What is to be answered to each: class indices `(count,)`, rows of 0 and 1 `(count, labels)`, finite
-            numbers `(count,)` or `(count, numbers)`, or masks `(count, height, width)`. A dict of these by name for
-            several outputs.
-        labels: Names of the classes, labels or numbers; by default they are counted. A dict for several outputs.
+        images: uint8 0..255 of shape `(count, height, width, channels)`, gray or RGB, or `(count, height, width)`.
+        targets: True value for each image: class indices `(count,)`, rows of 0 and 1 `(count, labels)`, finite numbers
+            `(count,)` or `(count, values)`, or masks `(count, height, width)`. A dict of these by name for several
+            outputs.
+        labels: Names of the classes, labels or values; by default their indices. A dict for several outputs.
         task: `"classification"`, `"multi_label"`, `"regression"` or `"segmentation"`; a dict for several outputs.
-        validation: Images and targets to choose by, if they are not to be taken from `images`.
-        test: Images and targets for the final figures, as `validation`.
-        seed: Of the split.
+        validation: Images and targets for validation, if they are not to be taken from `images`.
+        test: Images and targets for the final evaluation, as `validation`.
+        seed: Seed for the split.
 
     Raises:
-        InputError: An array is not as said here, an image is in two splits, or a class has too few.
+        InputError: An array does not have the described form, an image is in two splits, or a class has too few.
     """
-    given = {"train": (images, targets), "validation": validation, "test": test}
-    parts = {name: part for name, part in given.items() if part is not None}
-    pixels = _joined({name: _images(name, part[0]) for name, part in parts.items()}, "images")
-    splits = np.repeat(list(parts), [len(part[0]) for part in parts.values()])
+    splits = {"train": (images, targets), "validation": validation, "test": test}
+    parts = {name: part for name, part in splits.items() if part is not None}
+    pixels = _concatenated({name: _images(name, part[0]) for name, part in parts.items()}, "images")
+    split_names = np.repeat(list(parts), [len(part[0]) for part in parts.values()])
 
-    def target(of_task: str, output: str = "") -> Target:
-        of_output = {name: _of_output(name, part[1], output) for name, part in parts.items()}
+    def target(task_name: str, output: str = "") -> Target:
+        task, by_split = get_task(task_name), {name: _targets_of(name, part[1], output) for name, part in parts.items()}
         for name, (part, _) in parts.items():
-            if len(part) != len(of_output[name]):
-                raise InputError(f"{name} has {len(part)} images and {len(of_output[name])} targets; it takes as many.")
-        rows = _joined({name: _rows(name, rows, of_task) for name, rows in of_output.items()}, "targets")
-        if of_task == "segmentation" and rows.shape[1:] != pixels.shape[1:3]:
+            if len(part) != len(by_split[name]):
+                raise InputError(f"{name} has {len(part)} images and {len(by_split[name])} targets; counts must match.")
+        if not task.has_targets:
+            raise InputError(f"an {task_name} has no targets; data takes another task.")
+        valid = {name: task.check_targets(rows, f"the targets of {name}") for name, rows in by_split.items()}
+        rows = _concatenated(valid, "targets")
+        names = _labels(rows, task, by_name(labels).get(output))
+        if rows.shape[1:] != task.target_shape(len(names), pixels.shape[1:3]):
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
-        return Target(of_task, _labels(rows, of_task, by_name(labels).get(output)), rows)
+        return Target(task_name, names, rows)
 
-    found = {name: target(of_task, name) for name, of_task in by_name(task).items()}
-    listing = Listing(SOURCE, _Numbered(pixels, np.arange(len(pixels))), found.get("", found), splits)
+    found = {name: target(task_name, name) for name, task_name in by_name(task).items()}
+    listing = Listing(SOURCE, _NumberedImages(pixels, np.arange(len(pixels))), found.get("", found), split_names)
     contents = [hashlib.sha256(image).digest() for image in pixels]
     return ImageData(
         SOURCE,
@@ -95,8 +80,8 @@ def from_arrays(
     )
 
 
-class _Numbered:
-    """Images in memory that messages call by their number."""
+class _NumberedImages:
+    """Images in memory, named by their number in messages."""
 
     def __init__(self, pixels: np.ndarray, numbers: np.ndarray):
         self.pixels = pixels
@@ -108,8 +93,8 @@ class _Numbered:
     def name(self, row: int) -> str:
         return f"image {self._numbers[row]}"
 
-    def at(self, rows: np.ndarray) -> "_Numbered":
-        return _Numbered(self.pixels[rows], self._numbers[rows])
+    def at(self, rows: np.ndarray) -> "_NumberedImages":
+        return _NumberedImages(self.pixels[rows], self._numbers[rows])
 
 
 def _images(split: str, images: np.ndarray) -> np.ndarray:
@@ -120,36 +105,19 @@ def _images(split: str, images: np.ndarray) -> np.ndarray:
     if images.ndim != 4 or images.shape[-1] not in MODES or 0 in images.shape:
         raise InputError(
             f"the images of {split} have the shape {images.shape}; they take (count, height, width, channels) with 1 "
-            "(grey) or 3 (RGB) channels."
+            "(gray) or 3 (RGB) channels."
         )
     return images
 
 
-def _of_output(split: str, targets: Arrays, output: str) -> np.ndarray:
+def _targets_of(split: str, targets: Arrays, output: str) -> np.ndarray:
     if by_name(targets).keys() >= {output}:
         return np.asarray(by_name(targets)[output])
     names = ", ".join(name or "one without a name" for name in by_name(targets))
-    raise InputError(f"the targets of {split} are of {names}; task asks for {output or 'one without a name'}.")
+    raise InputError(f"the targets of {split} are of {names}; task names {output or 'one without a name'}.")
 
 
-def _rows(split: str, rows: np.ndarray, task: str) -> np.ndarray:
-    """`rows` as training takes them."""
-    if task not in FORMS:
-        raise unknown("task", task, FORMS)
-    form = FORMS[task]
-    rows = rows[:, np.newaxis] if task == "regression" and rows.ndim == 1 else rows
-    if rows.ndim != form.dimensions or rows.dtype.kind not in form.kinds:
-        raise InputError(
-            f"the targets of {split} are {rows.dtype} of the shape {rows.shape}; a {task} takes {form.text}."
-        )
-    if not np.isfinite(rows).all():
-        raise InputError(f"the targets of {split} have a value that is no finite number.")
-    if task == "multi_label" and not np.isin(rows, (0, 1)).all():
-        raise InputError(f"the targets of {split} have other values than 0 and 1; a {task} takes {form.text}.")
-    return rows.astype(form.dtype)
-
-
-def _joined(by_split: dict[str, np.ndarray], what: str) -> np.ndarray:
+def _concatenated(by_split: dict[str, np.ndarray], what: str) -> np.ndarray:
     shapes = {split: part.shape[1:] for split, part in by_split.items()}
     for split, shape in shapes.items():
         if shape != shapes["train"]:
@@ -157,13 +125,10 @@ def _joined(by_split: dict[str, np.ndarray], what: str) -> np.ndarray:
     return np.concatenate(list(by_split.values()))
 
 
-def _labels(rows: np.ndarray, task: str, names: Sequence[str] | None) -> tuple[str, ...]:
-    """Their names, counted where nobody named them."""
-    is_class = task in ("classification", "segmentation")
-    if is_class and rows.min() < 0:
-        raise InputError(f"the targets have the class {rows.min()}; classes go from 0 on.")
-    count = max(int(rows.max()) + 1, 2) if is_class else rows.shape[1]
+def _labels(targets: np.ndarray, task: Task, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the classes, labels or values; their indices if the user gave none."""
+    count = task.count_outputs(targets)
     names = tuple(map(str, range(count) if names is None else names))
-    if len(names) < count or (len(names) > count and not is_class):
+    if len(names) < count or (len(names) > count and not task.class_indices):
         raise InputError(f"labels names {len(names)}, but the targets have {count}.")
     return names

@@ -1,4 +1,4 @@
-"""Classes of unequal size: how much each image counts, and how often it is shown."""
+"""Class imbalance: sample weights by class, and how often each image is shown."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
+from ...tasks.registry import get_task
+from ...tasks.task import Task
 from ..recipe.data import Data
 from .images import ImageSplit, Targets
 
@@ -18,59 +20,59 @@ WEIGHTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "inverse_root": lambda counts: 1 / np.sqrt(counts),
     "effective": lambda counts: (1 - BETA) / (1 - BETA**counts),
 }
-"""From how many there are of each class to how much one counts; `effective` after Cui et al., arXiv:1901.05555."""
-ROWS = 256
-"""Masks that are read at a time, to count their classes."""
+"""Weight of a class by its number of images or pixels; `effective` after Cui et al., arXiv:1901.05555."""
+BATCH = 256
+"""Targets in files that are read at a time, to count their classes."""
 
 
 def weigher(split: ImageSplit, options: Data) -> Callable[[Any], Any] | None:
-    """The function from a batch's targets, as training takes them, to its sample weights; None where all count alike.
+    """Function from a batch's targets, as training takes them, to its sample weights; None if all weigh the same.
 
-    An image weighs as its class does, that of the first classification if there are several outputs: `(batch,)`, for
-    each of the outputs. Of a segmentation alone, a pixel weighs as its class does: `(batch, height, width)`. The mean
-    over the split is 1.
+    With a classification among the outputs, an image has the weight of its class in the first one: `(batch,)`, for
+    every output. If the only output is a segmentation, a pixel has the weight of its class: `(batch, height, width)`.
+    The mean over the split is 1.
 
     Raises:
-        InputError: The split has neither, or classes are to be shown equally often already.
+        InputError: The split has neither, or sampling already balances the classes.
     """
     if options.class_weights == "none":
         return None
     if options.sampling != "none":
         raise InputError(
-            f"data.class_weights {options.class_weights!r} and data.sampling {options.sampling!r} would both make up "
-            "for the same; choose one of them."
+            f"data.class_weights {options.class_weights!r} and data.sampling {options.sampling!r} would both balance "
+            "the classes; choose one of them."
         )
-    name, counts = _classes(split, f"class_weights {options.class_weights!r}", also_masks=True)
+    name, counts = _classes(split, f"class_weights {options.class_weights!r}", also_pixels=True)
     weights = np.zeros(len(counts))
     weights[counts > 0] = WEIGHTS[options.class_weights](counts[counts > 0])
     table = tf.constant(weights * counts.sum() / (weights * counts).sum(), tf.float32)
 
     def weigh(targets: Any) -> Any:
         classes = by_name(targets)[name]
-        of_class = tf.gather(table, classes) if classes.dtype.is_integer else tf.linalg.matvec(classes, table)
-        return map_outputs(lambda target: _fitting(of_class, target), targets)
+        weight = tf.gather(table, classes) if classes.dtype.is_integer else tf.linalg.matvec(classes, table)
+        return map_outputs(lambda task, _: _broadcastable(weight, get_task(task)), split.tasks, targets)
 
     return weigh
 
 
 def images_per_epoch(split: ImageSplit, options: Data) -> int:
-    """How many images an epoch shows."""
+    """Number of images that an epoch shows."""
     if options.sampling == "none":
         return len(split)
     _, counts = _classes(split, f"sampling {options.sampling!r}")
-    return len(counts[counts > 0]) * _shown(counts, options)
+    return len(counts[counts > 0]) * _images_per_class(counts, options)
 
 
 def chosen_images(split: ImageSplit, options: Data, *, seed: int, epoch: int) -> np.ndarray:
-    """The rows of the images that an epoch shows, int64 `(images_per_epoch,)`, sorted by class.
+    """Rows of the images that an epoch shows, int64 `(images_per_epoch,)`, sorted by class.
 
-    Each image of a class is shown as often as another of it, or once more; which ones, follows from seed and epoch.
+    Each image of a class is shown as often as any other, or once more; which ones, follows from seed and epoch.
 
     Raises:
         InputError: The split has no classification.
     """
     name, counts = _classes(split, f"sampling {options.sampling!r}")
-    classes, shown = by_name(split.labels)[name], _shown(counts, options)
+    classes, shown = by_name(split.labels)[name], _images_per_class(counts, options)
     random = np.random.default_rng([seed, epoch])
     chosen = []
     for label in np.flatnonzero(counts):
@@ -80,30 +82,31 @@ def chosen_images(split: ImageSplit, options: Data, *, seed: int, epoch: int) ->
     return np.concatenate(chosen)
 
 
-def _shown(counts: np.ndarray, options: Data) -> int:
-    """How many images of each class an epoch shows."""
+def _images_per_class(counts: np.ndarray, options: Data) -> int:
+    """Number of images of each class that an epoch shows."""
     return int(counts.max() if options.sampling == "over" else counts[counts > 0].min())
 
 
-def _classes(split: ImageSplit, wanted: str, *, also_masks: bool = False) -> tuple[str, np.ndarray]:
-    """The name of the first classification (of the one output, a segmentation too), and how many there are by class."""
+def _classes(split: ImageSplit, option: str, *, also_pixels: bool = False) -> tuple[str, np.ndarray]:
+    """Name of the first output with one class for each image (or, of a single output, for each pixel), and counts by
+    class."""
     outputs = by_name(split.labels)
-    for name, targets in outputs.items():
-        if len(targets.shape) == 1 or (also_masks and len(targets.shape) == 3 and len(outputs) == 1):
-            return name, _counts(targets)
-    raise InputError(f"{wanted} takes data with classes; these are of no classification.")
+    for name, task_name in by_name(split.tasks).items():
+        task = get_task(task_name)
+        if task.one_class_per_image or (also_pixels and task.class_indices and len(outputs) == 1):
+            return name, _counts(task, outputs[name])
+    raise InputError(f"{option} takes data with classes; these are of no classification.")
 
 
-def _counts(targets: Targets) -> np.ndarray:
+def _counts(task: Task, targets: Targets) -> np.ndarray:
     total = np.zeros(0, "int64")
-    for start in range(0, len(targets), ROWS):
-        counts = np.bincount(np.ravel(targets[np.arange(start, min(start + ROWS, len(targets)))]))
+    for start in range(0, len(targets), BATCH):
+        counts = task.class_counts(targets[np.arange(start, min(start + BATCH, len(targets)))], 0)
         total.resize(max(len(total), len(counts)), refcheck=False)
         total[: len(counts)] += counts
     return total
 
 
-def _fitting(weights: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Weights of images in a form that Keras multiplies the losses of `target` by: a mask's are a loss a pixel."""
-    masks = len(target.shape) == 3 and len(weights.shape) == 1
-    return weights[:, None, None] if masks else weights
+def _broadcastable(weights: tf.Tensor, task: Task) -> tf.Tensor:
+    """Weights of images in a shape that Keras multiplies a task's losses by: a map has one for each pixel."""
+    return weights[:, None, None] if task.covers_image and len(weights.shape) == 1 else weights

@@ -1,4 +1,4 @@
-"""Files of images and masks, wherever their bytes lie."""
+"""Files of images and targets, wherever their bytes are stored."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,27 +10,27 @@ from ...zoo.image_files import read_bytes
 
 
 class Files(Protocol):
-    """A sequence of encoded images or masks, read one by one and never all in memory."""
+    """Sequence of encoded images or targets, read one by one and never all in memory."""
 
     def __len__(self) -> int:
         """Number of files."""
 
     def name(self, row: int) -> str:
-        """What messages call a file."""
+        """Name of a file in messages."""
 
     def read(self, row: int) -> bytes:
-        """The content of a file.
+        """Content of a file.
 
         Raises:
             InputError: It cannot be read.
         """
 
     def at(self, rows: np.ndarray) -> Self:
-        """The files of these rows."""
+        """Files of these rows."""
 
 
 class Paths:
-    """Files of their own, by their paths."""
+    """Separate files, by their paths."""
 
     def __init__(self, paths: Iterable[str | Path]):
         # An array of strings takes a tenth of the memory of as many Path objects.
@@ -41,13 +41,13 @@ class Paths:
         return len(self._paths)
 
     def name(self, row: int) -> str:
-        """The path."""
+        """Path of a file."""
         return self._paths[row]
 
     def read(self, row: int) -> bytes:
-        """The content of a file."""
+        """Content of a file."""
         return read_bytes(self._paths[row])
 
     def at(self, rows: np.ndarray) -> "Paths":
-        """The files of these rows."""
+        """Files of these rows."""
         return Paths(self._paths[rows])

@@ -1,4 +1,4 @@
-"""Images and what is to be answered to each, split into train, validation and test."""
+"""Images and their targets, split into train, validation and test."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -9,25 +9,21 @@ from typing import Protocol
 import numpy as np
 
 from ...core.outputs import by_name, map_outputs
+from ...tasks.registry import task_of_targets
 from ...zoo.image_files import decode_image
+from .file_targets import FileTargets
 from .files import Files
-from .masks import FileMasks
 from .splitting import SPLITS
 
 Shape = tuple[int, int, int]
 """Height, width, channels."""
-Targets = np.ndarray | FileMasks
-"""What one output is to answer, a row an image. By task:
-
-- classification: int32 `(count,)`, the index of the class;
-- multi_label: float32 `(count, labels)`, 1 where the label is there, else 0;
-- regression: float32 `(count, outputs)`;
-- segmentation: int32 `(count, height, width)`, the index of each place's class; `FileMasks` reads them when asked.
-"""
+Targets = np.ndarray | FileTargets
+"""Targets of one output, one row for each image, in the form that its task validates: class indices, 0 or 1, numbers or
+masks; `FileTargets` reads files when they are needed."""
 
 
 class Images(Protocol):
-    """A sequence of equally sized images that need not be in memory."""
+    """Sequence of images of one size that need not be in memory."""
 
     shape: Shape
 
@@ -35,7 +31,7 @@ class Images(Protocol):
         """Number of images."""
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """The images at `indices`, uint8 of shape `(len(indices), height, width, channels)`."""
+        """Images at `indices`, uint8 of shape `(len(indices), height, width, channels)`."""
 
 
 class ArrayImages:
@@ -50,7 +46,7 @@ class ArrayImages:
         return len(self._pixels)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """The images at `indices`."""
+        """Images at `indices`."""
         return self._pixels[indices]
 
 
@@ -66,7 +62,7 @@ class FileImages:
         return len(self.files)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """The images at `indices`, decoded side by side."""
+        """Images at `indices`, decoded in parallel."""
         with ThreadPoolExecutor() as pool:
             return np.stack(list(pool.map(self._decode, indices)))
 
@@ -77,23 +73,30 @@ class FileImages:
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """One of the parts of a dataset: images, and what is to be answered to each."""
+    """One part of a dataset: images and their targets."""
 
     images: Images
     labels: Targets | dict[str, Targets]
-    """The targets of the one output, or a dict of them by name."""
+    """Targets of the only output, or a dict of them by name."""
     source: str | None = None
-    """The name of the dataset or of its folder, and of the split; None of a split of no dataset."""
+    """Name of the dataset or of its folder, and of the split; None for a split of no dataset."""
+    task: str | dict[str, str] | None = None
+    """Task of each output; None for a split of no dataset."""
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.images)
 
+    @property
+    def tasks(self) -> str | dict[str, str]:
+        """Task of each output, recognized by the form of the targets where it is not stated."""
+        return map_outputs(task_of_targets, self.labels) if self.task is None else self.task
+
     def drawn(self, most: int, seed: int = 0) -> "ImageSplit":
-        """At most so many of them, drawn by `seed` and in memory: files often lie in the order of their classes."""
+        """Random sample of at most `most` images, in memory: files are often sorted by class."""
         rows = np.random.default_rng(seed).permutation(len(self))[:most]
         labels = map_outputs(lambda targets: targets[rows], self.labels)
-        return ImageSplit(ArrayImages(self.images.take(rows)), labels, self.source)
+        return replace(self, images=ArrayImages(self.images.take(rows)), labels=labels)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray | dict[str, np.ndarray]]:
         """All images (uint8, `(count, height, width, channels)`) and their targets, in memory."""
@@ -103,30 +106,30 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A labelled image dataset. The three splits never share an image.
+    """Labeled image dataset. The three splits never share an image.
 
     `zoo.create_model(name, head=data.task, labels=data.labels, input_shape=data.image_shape)` makes a model for it.
     """
 
     source: str
     labels: tuple[str, ...] | dict[str, tuple[str, ...]]
-    """Names of the classes in the order of the indices, or of a regression's numbers; a dict for several outputs."""
+    """Names of the classes in the order of their indices, or of labels or values; a dict for several outputs."""
     train: ImageSplit
     validation: ImageSplit
     test: ImageSplit
     skipped: tuple[str, ...] = ()
     """Files that could not be used, where the caller asked to skip them."""
     task: str | dict[str, str] = "classification"
-    """What is to be answered: the name of a head, or a dict of them for several outputs."""
+    """Name of the task, or a dict of them for several outputs."""
 
     def __post_init__(self) -> None:
-        """Tells the splits where they are from, which what is made with them says in turn."""
-        for name in SPLITS:  # the folder's own name alone: where it lies is nobody's business
-            split = replace(getattr(self, name), source=f"{Path(self.source).resolve().name}, {name}")
-            object.__setattr__(self, name, split)
+        """Sets the source and the task of each split."""
+        for name in SPLITS:  # the folder's own name alone: its path is private
+            source = f"{Path(self.source).resolve().name}, {name}"
+            object.__setattr__(self, name, replace(getattr(self, name), source=source, task=self.task))
 
     def fingerprint(self) -> str:
-        """A hash by which a resumed run knows its data again: shapes, names, and the first images of each split."""
+        """Hash by which a resumed run recognizes its data: shapes, names, and the first images of each split."""
         digest = hashlib.sha256(repr((self.image_shape, self.task, self.labels)).encode())
         for split in (self.train, self.validation, self.test):
             first = np.arange(min(16, len(split)))

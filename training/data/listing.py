@@ -1,4 +1,4 @@
-"""What a source names: images, what is to be answered to each, and the split that each is in."""
+"""Contents of a data source: images, their targets, and the split of each."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -7,42 +7,60 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import map_outputs
+from ...tasks.registry import get_task
+from .file_targets import FileTargets
 from .files import Files
 from .images import Targets
-from .masks import FileMasks
 from .splitting import SPLITS
 
 
-class Named(Protocol):
+class NamedImages(Protocol):
     """Images by row, with a name for messages: `Files`, or arrays."""
 
     def __len__(self) -> int:
         """Number of images."""
 
     def name(self, row: int) -> str:
-        """What messages call an image."""
+        """Name of an image in messages."""
 
     def at(self, rows: np.ndarray) -> Self:
-        """The images of these rows."""
+        """Images of these rows."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What one output is to answer to the images of a listing."""
+    """Targets of one output for the images of a listing."""
 
     task: str
     labels: tuple[str, ...] | None
-    """Names of classes or numbers; None for masks whose classes nobody named."""
+    """Names of classes, labels or values; None for targets in files whose classes have no names yet."""
     rows: np.ndarray | Files
-    """One an image: as in `data.Targets`, or the files of masks."""
+    """One for each image: validated targets, or their files."""
+
+    @property
+    def in_files(self) -> bool:
+        """Whether the targets are files."""
+        return not isinstance(self.rows, np.ndarray)
 
     def at(self, rows: np.ndarray) -> "Target":
-        """The target of these rows."""
-        return replace(self, rows=self.rows[rows] if isinstance(self.rows, np.ndarray) else self.rows.at(rows))
+        """Targets of these rows."""
+        return replace(self, rows=self.rows.at(rows) if self.in_files else self.rows[rows])
+
+    def decode(self, row: int) -> np.ndarray:
+        """Target in a file, in the size of its image as it is stored.
+
+        Raises:
+            InputError: The file cannot be decoded.
+        """
+        return get_task(self.task).decode_file(self.rows.read(row), self.rows.name(row))
+
+    def check_file(self, target: np.ndarray, row: int, image: bytes) -> None:
+        """Raises InputError where a decoded target does not belong to its encoded image."""
+        get_task(self.task).check_file(target, self.rows.name(row), image, self.labels and len(self.labels))
 
     def as_targets(self, height: int, width: int) -> Targets:
-        """As training takes them, masks in files brought to that size."""
-        return self.rows if isinstance(self.rows, np.ndarray) else FileMasks(self.rows, height, width)
+        """Targets for training, files resized to the size of the images."""
+        return FileTargets(self.rows, get_task(self.task), height, width) if self.in_files else self.rows
 
 
 @dataclass(frozen=True)
@@ -56,13 +74,13 @@ class Lost:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder, a table, shards or arrays hold."""
+    """Contents of a folder, a table, shards or arrays."""
 
     source: str
-    images: Named
+    images: NamedImages
     targets: Target | dict[str, Target]
     splits: np.ndarray
-    """Of each image: `"train"`, `"validation"` or `"test"`; where one of the last two has none, train gives some."""
+    """Split of each image, `"train"`, `"validation"` or `"test"`; a missing one of the last two is taken from train."""
     lost: tuple[Lost, ...] = ()
     """Images that could not even be listed."""
 
@@ -72,10 +90,10 @@ class Listing:
 
     @property
     def missing(self) -> list[str]:
-        """The splits that the source does not have."""
+        """Splits that the source does not have."""
         return [name for name in SPLITS if name not in {*self.splits, *(image.split for image in self.lost)}]
 
     def at(self, rows: np.ndarray) -> "Listing":
-        """What it names in these rows."""
+        """Contents of these rows."""
         targets = map_outputs(lambda target: target.at(rows), self.targets)
         return replace(self, images=self.images.at(rows), targets=targets, splits=self.splits[rows])

@@ -1,28 +1,29 @@
-"""The images of a listing shared out to train, validation and test, and checks that this can be trained on."""
+"""Splits the images of a listing into train, validation and test, and checks that these can be used."""
 
 import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import by_name
+from ...tasks.registry import get_task
 from .listing import Listing, Target
 from .splitting import SPLITS, complete_splits
 
 
 def partition(listing: Listing, contents: list[bytes], *, missing: list[str], seed: int) -> list[Listing]:
-    """The parts for train, validation and test; no image is in two of them, and every class in all.
+    """Parts for train, validation and test; no image is in two of them, and every class is in all.
 
-    What is missing is stratified by the classes of the (first) classification, if there is one.
+    Missing splits are stratified by the classes of the (first) classification, if there is one.
 
     Args:
-        listing: Whole and readable.
-        contents: What tells each image from another.
-        missing: The splits to be taken out of train.
-        seed: Of the choice.
+        listing: Complete and readable images.
+        contents: Hash of each image.
+        missing: Splits to be taken from train.
+        seed: Seed for the split.
 
     Raises:
         InputError: An image is in two splits, or a class has too few.
     """
-    strata = next((t for t in by_name(listing.targets).values() if t.task == "classification"), None)
+    strata = find_strata(listing.targets)
     _check_counts(listing, strata, contents, least=1 + len(missing))
     classes = np.zeros(len(listing), int) if strata is None else strata.rows
     rows = complete_splits(listing.splits, classes, contents, missing=missing, seed=seed)
@@ -31,8 +32,13 @@ def partition(listing: Listing, contents: list[bytes], *, missing: list[str], se
     return [listing.at(rows[name]) for name in SPLITS]
 
 
+def find_strata(targets: Target | dict[str, Target]) -> Target | None:
+    """First target with one class for each image, by which splits are stratified."""
+    return next((target for target in by_name(targets).values() if get_task(target.task).one_class_per_image), None)
+
+
 def _check_counts(listing: Listing, strata: Target | None, contents: list[bytes], least: int) -> None:
-    """There are enough different images in train to give every split one of each class."""
+    """Raises InputError where train has too few different images to give every split one of each class."""
     in_train = listing.splits == "train"
     rule = f"different readable images{' in train' if least < 3 else ''}; "
     if strata is None:
@@ -47,32 +53,32 @@ def _check_counts(listing: Listing, strata: Target | None, contents: list[bytes]
 
 
 def _check_classes(listing: Listing, strata: Target | None, rows: dict[str, np.ndarray]) -> None:
-    """Every split has images, and of every class that it is stratified by; other classes and labels are in train."""
-    for split, of_split in rows.items():
-        if not len(of_split):
+    """Raises InputError where a split is empty or has no image of a stratum, or train none of a class or label."""
+    for split, in_split in rows.items():
+        if not len(in_split):
             raise InputError(f"{listing.source}: {split} has no readable images.")
         for name, target in by_name(listing.targets).items():
-            if target is not strata and (split != "train" or target.task not in ("classification", "multi_label")):
+            task = get_task(target.task)
+            if task.class_unit != "images" or (split != "train" and target is not strata):
                 continue
-            there = target.rows[of_split]
-            has = there.any(axis=0) if there.ndim == 2 else np.isin(np.arange(len(target.labels)), there)
-            lacking = [label for label, here in zip(target.labels, has, strict=True) if not here]
+            counts = task.class_counts(target.rows[in_split], len(target.labels))
+            lacking = [label for label, count in zip(target.labels, counts, strict=True) if not count]
             if lacking:
                 output = f" (output {name})" if name else ""
                 raise InputError(f"{listing.source}: {split} has no readable image of {', '.join(lacking)}{output}.")
 
 
 def _check_disjoint(listing: Listing, contents: list[bytes], rows: dict[str, np.ndarray]) -> None:
-    """No image is in two splits: a model would be judged by what it was trained on."""
+    """Raises InputError where an image is in two splits: a model would be evaluated on its training images."""
     first: dict[bytes, tuple[str, int]] = {}
     pairs = []
-    for split, of_split in rows.items():
-        for row in of_split:
+    for split, in_split in rows.items():
+        for row in in_split:
             known, other = first.setdefault(contents[row], (split, row))
             if known != split:
                 pairs.append(f"{listing.images.name(other)} ({known}) and {listing.images.name(row)} ({split})")
     if pairs:
         raise InputError(
-            f"{listing.source}: {len(pairs)} images are also in another split, such as {pairs[0]}; the figures would "
-            "lie. Remove the copies."
+            f"{listing.source}: {len(pairs)} images are also in another split, such as {pairs[0]}; the metrics would "
+            "be wrong. Remove the copies."
         )

@@ -1,4 +1,4 @@
-"""tf.data streams whose order and augmentation depend on (seed, epoch, image) alone, whatever the parallelism."""
+"""tf.data streams whose order and augmentation depend only on (seed, epoch, image), not on parallelism."""
 
 import math
 from collections.abc import Callable
@@ -19,30 +19,30 @@ from .images import ArrayImages, Images, ImageSplit, Targets
 
 
 def steps_per_epoch(split: ImageSplit, recipe: Recipe) -> int:
-    """Batches in an epoch; the last may be smaller."""
+    """Number of batches in an epoch; the last may be smaller."""
     return math.ceil(images_per_epoch(split, recipe.data) / recipe.batch_size)
 
 
 def training_batches(
     split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0, first_step: int = 0
 ) -> tf.data.Dataset:
-    """Batches to train on, shuffled and augmented anew each epoch, from a batch of an epoch to the end of the recipe.
+    """Batches for training, shuffled and augmented anew in each epoch, up to the end of the recipe.
 
-    Started at batch 3 of epoch 7, it gives what a stream started at 0 gives from there: that is what `resume` rests on.
-    Feature maps are not augmented.
+    A stream that starts at batch 3 of epoch 7 continues as one that started at 0 does from there; `resume` relies on
+    it. Feature maps are not augmented.
 
     Args:
-        split: What to train on.
-        recipe: Seed, epochs, batch size, augmentation and what its section `data` says.
-        first_epoch: Number of the first epoch, from 0.
-        first_step: Number of the first batch in that epoch, from 0.
+        split: Images and targets.
+        recipe: Seed, epochs, batch size, augmentation and the section `data`.
+        first_epoch: Index of the first epoch.
+        first_step: Index of the first batch in that epoch.
 
     Returns:
         Float32 pixels `(batch, height, width, channels)` in 0..255, and targets as in `Targets`, one-hot instead of
-        classes where the augmentation mixes images; and sample weights where classes have weights.
+        class indices where the augmentation mixes images; and sample weights where classes have weights.
 
     Raises:
-        InputError: The recipe asks of these targets what they cannot give: classes, or answers to mixed images.
+        InputError: The recipe balances classes or mixes targets, which these targets do not support.
     """
     count = images_per_epoch(split, recipe.data)
 
@@ -52,14 +52,14 @@ def training_batches(
         shown = (order, tf.gather(_rows_of_epoch(split, recipe, epoch), order))
         batches = tf.data.Dataset.from_tensor_slices(shown).batch(recipe.batch_size)
         rest = batches.skip(tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0))
-        return rest.map(lambda places, rows: (epoch, places, rows))
+        return rest.map(lambda positions, rows: (epoch, positions, rows))
 
     batches = tf.data.Dataset.range(first_epoch, recipe.epochs).flat_map(batches_of)
     return batches.map(_loader(split, recipe), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
-    """Batches of (float32 pixels, targets) in the split's own order."""
+    """Batches of float32 pixels and targets, in the order of the split."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
 
     def load(rows: tf.Tensor) -> tuple[Any, Any]:
@@ -69,25 +69,26 @@ def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
 
 
 def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
-    """The function from an epoch, places in it and the rows of the images there to a batch.
+    """Function from an epoch, positions in it and the rows of the images there to a batch.
 
-    The place is what an image's random numbers hang on: one that is shown twice in an epoch is changed in two ways.
+    An image's random numbers depend on its position: one that is shown twice in an epoch is augmented in two ways.
     """
     from_features = isinstance(split.images, FeatureMaps)
     augmentation = "none" if from_features else recipe.augmentation
-    augment, weigh = make_augmenter(augmentation), weigher(split, recipe.data)
+    augment, weigh = make_augmenter(augmentation, split.tasks), weigher(split, recipe.data)
     mixers = mixing(augmentation)
-    to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda targets: tf.identity, split.labels)
+    to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda *_: tf.identity, split.tasks, split.labels)
     decoded = isinstance(split.images, ArrayImages | FeatureMaps)
     images = split.images if decoded else cached(split.images, recipe.data.cache)
 
     @tf.autograph.experimental.do_not_convert
-    def load(epoch: tf.Tensor, places: tf.Tensor, rows: tf.Tensor) -> tuple:
+    def load(epoch: tf.Tensor, positions: tf.Tensor, rows: tf.Tensor) -> tuple:
         inputs, targets = _inputs(images, rows), map_outputs(partial(_rows, rows), split.labels)
         targets = map_outputs(lambda function, rows: function(rows), to_mix, targets)
         if augment is not None:
-            of_epoch = tf.fill(tf.shape(places), (recipe.seed << 32) + epoch)
-            inputs, targets = augment(inputs, targets, tf.stack([of_epoch, tf.cast(places, tf.int64)], axis=1))
+            epoch_seeds = tf.fill(tf.shape(positions), (recipe.seed << 32) + epoch)
+            seeds = tf.stack([epoch_seeds, tf.cast(positions, tf.int64)], axis=1)
+            inputs, targets = augment(inputs, targets, seeds)
         return (inputs, targets) if weigh is None else (inputs, targets, weigh(targets))
 
     return load
@@ -106,8 +107,8 @@ def _rows_of_epoch(split: ImageSplit, recipe: Recipe, epoch: tf.Tensor) -> tf.Te
 def _rows(rows: tf.Tensor, targets: Targets) -> tf.Tensor:
     if isinstance(targets, np.ndarray):
         return tf.gather(targets, rows)
-    masks = tf.numpy_function(targets.__getitem__, [rows], tf.int32)
-    return tf.ensure_shape(masks, (None, *targets.shape[1:]))
+    read = tf.numpy_function(targets.__getitem__, [rows], tf.as_dtype(targets.dtype))
+    return tf.ensure_shape(read, (None, *targets.shape[1:]))
 
 
 def _inputs(images: Images | FeatureMaps, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:

@@ -1,4 +1,4 @@
-"""From a listing of files to a dataset: each file is read once, and all is checked before training begins."""
+"""From a listing of files to a dataset: each file is read once and validated before training begins."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,19 +13,17 @@ from rich.progress import track
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...zoo.image_files import decode_image
-from .files import Files
 from .images import FileImages, ImageData, ImageSplit, Shape
 from .listing import Listing, Lost, Target
-from .masks import check_mask, decode_mask
 from .partition import partition
 
 OnUnreadable = Literal["raise", "skip"]
 
 
 def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: OnUnreadable) -> ImageData:
-    """The dataset of `listing`, whose images are files, with images of `shape`.
+    """Dataset of a listing whose images are files, with images of `shape`.
 
-    Where splits are missing they are stratified by the classes of the (first) classification, if there is one.
+    Missing splits are stratified by the classes of the (first) classification, if there is one.
 
     Raises:
         InputError: A file cannot be used and is not to be skipped, an image is in two splits, or a class has too few.
@@ -35,11 +33,11 @@ def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: On
     if lost and on_unreadable == "raise":
         raise InputError(
             f"{listing.source}: {len(lost)} of {len(listing) + len(listing.lost)} images cannot be read, first "
-            f"{lost[0].error} Remove them, or leave them out (on_unreadable='skip', --skip-unreadable)."
+            f"{lost[0].error} Remove them, or skip them (on_unreadable='skip', --skip-unreadable)."
         )
     good = [row for row in range(len(listing)) if row not in bad]
     usable = listing.at(np.array(good, int))
-    usable = replace(usable, targets=map_outputs(lambda target: _with_classes(target, listing.source), usable.targets))
+    usable = replace(usable, targets=map_outputs(lambda target: _with_labels(target, listing.source), usable.targets))
     parts = partition(usable, [contents[row] for row in good], missing=listing.missing, seed=seed)
 
     def split(part: Listing) -> ImageSplit:
@@ -58,19 +56,19 @@ def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: On
 def read_all(listing: Listing, shape: Shape) -> tuple[list[bytes | None], dict[int, Lost]]:
     """Decodes every file, so that training does not stop at a damaged one hours later.
 
-    Gives the hash of each image file, and by row the images that cannot be used, or whose mask cannot.
+    Returns:
+        Hash of each image file, and by row the images that cannot be used, or whose target in a file cannot.
     """
     height, width, channels = shape
-    masks = [target for target in by_name(listing.targets).values() if target.task == "segmentation"]
+    in_files = [target for target in by_name(listing.targets).values() if target.in_files]
     bad: dict[int, Lost] = {}
 
     def read(row: int) -> bytes | None:
         try:
             encoded = listing.images.read(row)
             decode_image(encoded, listing.images.name(row), height=height, width=width, channels=channels)
-            for target in masks:
-                mask = _mask(target.rows, row)
-                check_mask(mask, target.rows.name(row), encoded, target.labels and len(target.labels))
+            for target in in_files:
+                target.check_file(target.decode(row), row, encoded)
             return hashlib.sha256(encoded).digest()
         except InputError as error:
             bad[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)
@@ -80,22 +78,18 @@ def read_all(listing: Listing, shape: Shape) -> tuple[list[bytes | None], dict[i
     return contents, dict(sorted(bad.items()))
 
 
-def _mask(files: Files, row: int) -> np.ndarray:
-    return decode_mask(files.read(row), files.name(row))
-
-
 def for_each(function: Callable, rows: Sequence[int], description: str) -> list:
-    """What `function` gives of each row, side by side; with a bar on standard error where there are many."""
+    """Results of `function` for each row, in parallel; with a progress bar on standard error for many rows."""
     console = Console(stderr=True, quiet=len(rows) < 500)
     with ThreadPool() as pool:  # in chunks: a future for each of 100,000 files would take 200 MB
         return list(track(pool.imap(function, rows, chunksize=16), description, total=len(rows), console=console))
 
 
-def _with_classes(target: Target, source: str) -> Target:
-    """Masks whose classes nobody named have those that are found in them, named by their index."""
+def _with_labels(target: Target, source: str) -> Target:
+    """Names classes without names in files of masks by the indices that occur in them."""
     if target.labels is not None:
         return target
-    values = for_each(lambda row: np.unique(_mask(target.rows, row)).tolist(), range(len(target.rows)), "Classes")
+    values = for_each(lambda row: np.unique(target.decode(row)).tolist(), range(len(target.rows)), "Classes")
     found = sorted(set().union(*values))
     if len(found) < 2 or found != list(range(len(found))):
         values = ", ".join(map(str, found)) or "none"

@@ -1,7 +1,7 @@
-"""Images inside TFRecord files, each found again by where it lies: 16 bytes of memory an image.
+"""Images inside TFRecord files, found by their position: 16 bytes of memory for each image.
 
-A record is a `tf.train.Example` with an encoded image and what is to be answered to it. Order, shuffling and resuming
-are those of any other source, because any record can be read at any time.
+A record is a `tf.train.Example` with an encoded image and its targets. Order, shuffling and resuming are those of any
+other source, because any record can be read at any time.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from rich.progress import track
 
 from ...core.errors import InputError, first_line
 from ...core.outputs import by_name
+from ...tasks.registry import get_task
 from .listing import Listing, Lost, Target
 
 LOCATION = np.dtype([("offset", "int64"), ("length", "int32"), ("shard", "int32")])
@@ -33,9 +34,9 @@ class Shard:
 
 @dataclass(frozen=True)
 class Field:
-    """What an output is to answer, and under which key an example has it.
+    """Targets of an output, and their key in an example.
 
-    By task: one int64, the index of the class; int64s, the indices of the labels that are there; floats, the numbers;
+    By task: one int64, the index of the class; int64s, the indices of the labels that are present; floats, the numbers;
     or bytes, an encoded mask.
     """
 
@@ -49,8 +50,8 @@ class Records:
 
     Args:
         shards: The TFRecord files.
-        locations: Of each file, the record that holds it: a `LOCATION`.
-        key: Under which the example has it.
+        locations: Position of the record with each file: a `LOCATION`.
+        key: Key of the file in the example.
     """
 
     def __init__(self, shards: list[Path], locations: np.ndarray, key: str):
@@ -63,7 +64,7 @@ class Records:
         return len(self._locations)
 
     def name(self, row: int) -> str:
-        """The shard, and where in it the record begins."""
+        """Shard, and the position of the record in it."""
         offset, _, shard = self._locations[row]
         return _name(self._shards[shard], offset)
 
@@ -76,7 +77,7 @@ class Records:
         try:
             return tf.train.Example.FromString(record).features.feature[self._key].bytes_list.value[0]
         except (DecodeError, IndexError) as error:
-            raise InputError(f"{self.name(row)} is no longer what it was when it was loaded: {error}.") from error
+            raise InputError(f"{self.name(row)} has changed since it was listed: {error}.") from error
 
     def at(self, rows: np.ndarray) -> "Records":
         """The files of these rows."""
@@ -84,15 +85,15 @@ class Records:
 
 
 def list_records(source: str, shards: list[Shard], image: str, fields: Field | dict[str, Field]) -> Listing:
-    """The images of all shards, each record read once and its checksums with it.
+    """Images of all shards; each record is read once and its checksums verified.
 
-    What a shard lacks, because it is damaged, cut short or not there, is in `lost`, image by image.
+    Images that a shard lacks, because it is damaged, cut short or missing, are in `lost`.
 
     Args:
-        source: What messages call them.
-        shards: In the order of the listing.
+        source: Name of the source in messages.
+        shards: Shards in the order of the listing.
         image: Key of the encoded image.
-        fields: What is to be answered.
+        fields: Targets of the outputs.
 
     Raises:
         InputError: A shard has more records than it should.
@@ -100,18 +101,18 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
     locations, values, lost = [], [], []
     console = Console(stderr=True, quiet=sum(shard.records for shard in shards) < 500)
     for number, shard in enumerate(track(shards, "Reading shards", console=console)):
-        found, answers, missing = _scan(shard, image, by_name(fields))
-        locations += [(*place, number) for place in found]
-        values += answers
+        found, targets, missing = _scan(shard, image, by_name(fields))
+        locations += [(*location, number) for location in found]
+        values += targets
         lost += missing
     paths, where = [shard.path for shard in shards], np.array(locations, LOCATION)
     columns = dict(zip(by_name(fields), zip(*values, strict=True), strict=True)) if values else {}
 
     def target(name: str, field: Field) -> Target:
-        if field.task == "segmentation":
+        task = get_task(field.task)
+        if task.in_files:
             return Target(field.task, field.labels, Records(paths, where, field.key))
-        kind = "int32" if field.task == "classification" else "float32"
-        return Target(field.task, field.labels, np.array(columns.get(name, ()), kind))
+        return Target(field.task, field.labels, np.array(columns.get(name, ()), task.target_dtype))
 
     targets = {name: target(name, field) for name, field in by_name(fields).items()}
     splits = np.array([shard.split for shard in shards])[where["shard"]]
@@ -119,7 +120,7 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
 
 
 def _scan(shard: Shard, image: str, fields: dict[str, Field]) -> tuple[list, list, list[Lost]]:
-    """Where the content of each record is (offset, length), its values of `fields`, and what cannot be used and why."""
+    """Position of each record's content (offset, length), its values of `fields`, and the images that are lost."""
     locations, values, lost = [], [], []
     offset, reason = BEFORE, ""
     try:
@@ -132,7 +133,7 @@ def _scan(shard: Shard, image: str, fields: dict[str, Field]) -> tuple[list, lis
                 lost.append(Lost(name, shard.split, InputError(f"{name}: {error}")))
             offset += len(record) + AFTER + BEFORE
     except tf.errors.OpError as error:
-        # TensorFlow's own words for these are about its graph.
+        # TensorFlow's messages for these are about its graph.
         known = isinstance(error, tf.errors.DataLossError | tf.errors.NotFoundError)
         reason = "" if known else f" ({first_line(error)})"
     read = len(values) + len(lost)
@@ -150,7 +151,7 @@ def _name(shard: Path, offset: int) -> str:
 
 
 def _values(record: bytes, image: str, fields: dict[str, Field]) -> list:
-    """What is to be answered, by output; None where that is a mask, which is there."""
+    """Targets by output; None for a target in a file, which is present."""
     features = tf.train.Example.FromString(record).features.feature
     if len(features[image].bytes_list.value) != 1:
         raise ValueError(f"the record has no {image!r}.")
@@ -158,19 +159,14 @@ def _values(record: bytes, image: str, fields: dict[str, Field]) -> list:
 
 
 def _value(feature: tf.train.Feature, field: Field) -> int | np.ndarray | None:
-    names = field.labels
-    if field.task == "regression":
-        numbers = np.array(feature.float_list.value, "float32")
-        if len(numbers) != len(names) or not np.isfinite(numbers).all():
-            raise ValueError(f"{field.key!r} is {numbers.tolist()}; it takes {len(names)} finite numbers.")
-        return numbers
-    if field.task == "segmentation":
+    task = get_task(field.task)
+    if task.in_files:
         if len(feature.bytes_list.value) != 1:
             raise ValueError(f"the record has no {field.key!r}.")
         return None
-    indices = np.array(feature.int64_list.value, "int64")
-    if not ((indices >= 0) & (indices < len(names))).all() or (field.task == "classification" and len(indices) != 1):
-        raise ValueError(f"{field.key!r} is {indices.tolist()}; classes go from 0 to {len(names) - 1}.")
-    if field.task == "classification":
-        return int(indices[0])
-    return np.isin(np.arange(len(names)), indices).astype("float32")
+    is_float = feature.WhichOneof("kind") == "float_list"
+    values = np.array(feature.float_list.value, "float32") if is_float else np.array(feature.int64_list.value, "int64")
+    try:
+        return task.decode(values, len(field.labels))
+    except ValueError as error:
+        raise ValueError(f"{field.key!r} {error}") from None

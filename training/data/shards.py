@@ -1,48 +1,51 @@
-"""TFRecord shards: the files of a dataset packed into few large ones, with an index beside them that describes them.
+"""TFRecord shards: the files of a dataset packed into few large ones, with an index that describes them.
 
-A shard is called after its split, as in `train-00007.tfrecord`. A record is a `tf.train.Example` with the file of an
-image as it was, and keys that are usual for TensorFlow; those of several outputs begin with the output's name, as in
+A shard is named after its split, as in `train-00007.tfrecord`. A record is a `tf.train.Example` with the unchanged file
+of an image, under the keys that are usual in TensorFlow; those of several outputs begin with the output's name, as in
 `road/segmentation/class/encoded`. The index, `shards.json`, has tasks, labels and the number of images in each shard.
 """
 
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-import numpy as np
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 from rich.console import Console
 from rich.progress import track
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
 from ...core.outputs import by_name
+from ...tasks.registry import get_task
+from ...tasks.task import Task
+from .file_targets import FileTargets
 from .images import FileImages, ImageData, ImageSplit, Targets
 from .listing import Listing
-from .masks import FileMasks
 from .records import Field, Shard, list_records
 from .splitting import SPLIT_NAMES, SPLITS
 
 INDEX = "shards.json"
 IMAGE, FILE_NAME = "image/encoded", "image/filename"
-KEYS = {
-    "classification": "class/label",
-    "multi_label": "class/labels",
-    "regression": "numbers",
-    "segmentation": "segmentation/class/encoded",
-}
-Task = Literal["classification", "multi_label", "regression", "segmentation"]
+
+
+def _check_task(name: str) -> str:
+    if not get_task(name).has_targets:
+        raise ValueError(f"an {name} has no targets")
+    return name
+
+
+TaskName = Annotated[str, AfterValidator(_check_task)]
 Labels = tuple[str, ...]
 
 
 class ShardIndex(BaseModel):
-    """What shards hold."""
+    """Index of a folder of shards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: Task | dict[str, Task]
+    task: TaskName | dict[str, TaskName]
     labels: Labels | dict[str, Labels]
     shards: dict[str, PositiveInt]
     """Number of images by name of the file."""
@@ -53,17 +56,17 @@ class ShardIndex(BaseModel):
             raise ValueError("task and labels are of different outputs")
         for name in self.shards:
             if Path(name).name != name or name.partition("-")[0] not in SPLIT_NAMES:
-                raise ValueError(f"{name!r} is no name of a shard, such as train-00000.tfrecord")
+                raise ValueError(f"{name!r} is not the name of a shard, such as train-00000.tfrecord")
         if "train" not in map(_split_of, self.shards):
             raise ValueError("there is no shard of train")
         return self
 
 
 def list_shards(folder: Path) -> Listing:
-    """The images of the shards in `folder`, which has an index.
+    """Images of the shards in `folder`, which has an index.
 
     Raises:
-        InputError: The index cannot be used, or a shard has more images than it says.
+        InputError: The index is invalid, or a shard has more images than the index says.
     """
     path = folder / INDEX
     try:
@@ -72,18 +75,18 @@ def list_shards(folder: Path) -> Listing:
         raise InputError(f"{path}: {describe(error)}.") from error
     shards = [Shard(folder / name, _split_of(name), count) for name, count in index.shards.items()]
     tasks, labels = by_name(index.task), by_name(index.labels)
-    fields = {output: Field(_key(output, task), task, labels[output]) for output, task in tasks.items()}
+    fields = {output: Field(_key(output, get_task(task)), task, labels[output]) for output, task in tasks.items()}
     return list_records(str(folder), shards, IMAGE, fields.get("", fields))
 
 
 def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) -> ShardIndex:
-    """Packs the files of `data`, as they are, into shards; `load_data(folder)` gives the same dataset.
+    """Packs the unchanged files of `data` into shards; `load_data(folder)` returns the same dataset.
 
-    Each shard is whole or not there, and the index is written last: without it the folder is no dataset.
+    No shard is ever half written, and the index is written last: without it the folder is not a dataset.
 
     Args:
         data: Images in files: of a folder, a table, or shards.
-        folder: Where to write; it must be empty or not there.
+        folder: Folder to write to; it must be empty or not exist.
         shard_mb: Size at which a shard ends, in megabytes (10**6 bytes).
 
     Raises:
@@ -95,36 +98,34 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
     if not shard_mb > 0:
         raise InputError(f"shard_mb is {shard_mb}; it takes megabytes, more than 0.")
     if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty; shards take a folder of their own.")
+        raise InputError(f"{folder} is not empty; shards are written into an empty folder.")
     counts = {}
     for name in SPLITS:
-        counts |= _write_split(name, getattr(data, name), data.task, folder, shard_mb * 1e6)
+        counts |= _write_split(name, getattr(data, name), folder, shard_mb * 1e6)
     index = ShardIndex(task=data.task, labels=data.labels, shards=counts)
     with atomic_path(folder / INDEX) as temporary:
         temporary.write_text(index.model_dump_json(indent=1), encoding="utf-8")
     return index
 
 
-def _write_split(
-    name: str, split: ImageSplit, task: Task | dict[str, Task], folder: Path, most: float
-) -> dict[str, int]:
-    """The number of images in each of the shards that were written."""
+def _write_split(name: str, split: ImageSplit, folder: Path, most: float) -> dict[str, int]:
+    """Number of images in each of the shards that were written."""
     console = Console(stderr=True, quiet=len(split) < 500)
     rows = iter(track(range(len(split)), f"Writing {name}", console=console))
     counts: dict[str, int] = {}
     for first in rows:
         shard = f"{name}-{len(counts):05}.tfrecord"
         with atomic_path(folder / shard) as temporary:
-            counts[shard] = _write_shard(temporary, split, task, chain([first], rows), most)
+            counts[shard] = _write_shard(temporary, split, chain([first], rows), most)
     return counts
 
 
-def _write_shard(path: Path, split: ImageSplit, task: Task | dict[str, Task], rows: Iterator[int], most: float) -> int:
-    """Takes rows until the shard has `most` bytes; their number."""
+def _write_shard(path: Path, split: ImageSplit, rows: Iterator[int], most: float) -> int:
+    """Writes rows until the shard has `most` bytes; returns their number."""
     size = count = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for row in rows:
-            record = _example(split, task, row).SerializeToString()
+            record = _example(split, row).SerializeToString()
             writer.write(record)
             size, count = size + len(record), count + 1
             if size >= most:
@@ -132,22 +133,22 @@ def _write_shard(path: Path, split: ImageSplit, task: Task | dict[str, Task], ro
     return count
 
 
-def _example(split: ImageSplit, task: Task | dict[str, Task], row: int) -> tf.train.Example:
+def _example(split: ImageSplit, row: int) -> tf.train.Example:
     name = Path(split.images.files.name(row)).name
     features = {IMAGE: _bytes(split.images.files.read(row)), FILE_NAME: _bytes(name.encode())}
     targets = by_name(split.labels)
-    for output, of_output in by_name(task).items():
-        features[_key(output, of_output)] = _feature(targets[output], of_output, row)
+    for output, task in ((output, get_task(name)) for output, name in by_name(split.tasks).items()):
+        features[_key(output, task)] = _feature(targets[output], task, row)
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
 def _feature(targets: Targets, task: Task, row: int) -> tf.train.Feature:
-    if isinstance(targets, FileMasks):
+    if isinstance(targets, FileTargets):
         return _bytes(targets.files.read(row))
-    if task == "regression":
-        return tf.train.Feature(float_list=tf.train.FloatList(value=targets[row]))
-    indices = [targets[row]] if task == "classification" else np.flatnonzero(targets[row])
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=indices))
+    values = task.encode(targets[row])
+    if values.dtype.kind == "f":
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
 def _bytes(value: bytes) -> tf.train.Feature:
@@ -155,7 +156,7 @@ def _bytes(value: bytes) -> tf.train.Feature:
 
 
 def _key(output: str, task: Task) -> str:
-    return f"{output or 'image'}/{KEYS[task]}"
+    return f"{output or 'image'}/{task.feature_key}"
 
 
 def _split_of(shard: str) -> str:

@@ -1,14 +1,14 @@
-"""Tables of images: a CSV file with the path of each image and what is to be answered to it.
+"""Tables of images: a CSV file with the path of each image and its targets.
 
-The first row names the columns, in any order. White space around a value is no part of it.
+The first row names the columns, in any order. White space around values is ignored.
 
 - `image`: the path, relative to the table.
-- `split`: train, val (or valid, validation) or test. It may be left out.
+- `split`: train, val (or valid, validation) or test. Optional.
 - `label`: the image's class, for a classification.
-- `labels`: what the image shows, for several labels, as in `cat;sofa`; empty for none of them.
+- `labels`: the image's labels, for a multi-label classification, as in `cat;sofa`; empty for none of them.
 - `mask`: the path of an image whose pixels are class indices, for a segmentation. A file `labels.txt` beside the table
   names the classes, one a line; without it they are the numbers that the masks have.
-- any other columns: numbers, for a regression with one output a column.
+- any other columns: numbers, for a regression with one value for each column.
 
 Several outputs have a name and a dot before these: `kind.label`, `tags.labels`, `box.x` and `box.y`, `road.mask` (its
 classes in `road.labels.txt`) make a classification `kind`, labels `tags`, a regression `box` and a segmentation `road`.
@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError, unknown
+from ...tasks.registry import get_task, task_names
+from ...tasks.table_values import parse_path
 from .files import Paths
 from .listing import Listing, Target
 from .splitting import SPLIT_NAMES
@@ -33,12 +35,12 @@ class Table:
 
     path: Path
     lines: list[int]
-    """Where in the file each row ends, counted from 1."""
+    """Line of the file on which each row ends, counted from 1."""
     columns: dict[str, list[str]]
     """Values by column."""
 
     def read(self, column: str, parse: Callable[[str], object]) -> list:
-        """The values of a column, parsed; a ValueError of `parse` is told with its line."""
+        """Parsed values of a column; a ValueError of `parse` becomes an InputError with the line and the column."""
         parsed = []
         for line, value in zip(self.lines, self.columns[column], strict=True):
             try:
@@ -49,14 +51,14 @@ class Table:
 
 
 def list_table(path: Path) -> Listing:
-    """The images of a table and their targets, as this module describes it.
+    """Images of a table and their targets, as this module describes it.
 
     Raises:
-        InputError: It is no such table, or a value cannot be; the message names line and column.
+        InputError: The table or a value is invalid; the message names line and column.
     """
     table = _table(path)
     names = [name for name in table.columns if name not in ("image", "split")]
-    images = [path.parent / value for value in table.read("image", _filled)]
+    images = [path.parent / value for value in table.read("image", parse_path)]
     splits = table.read("split", _split) if "split" in table.columns else ["train"] * len(images)
     if "train" not in splits:
         raise InputError(f"{path} has no train image in its column 'split'.")
@@ -93,9 +95,9 @@ def _table(path: Path) -> Table:
 
 
 def _outputs(path: Path, names: list[str]) -> dict[str, dict[str, str]]:
-    """By output (an only one has no name) its columns, by what they are called within it."""
+    """Columns by output (a single one has no name) and by their name within the output."""
     if not names:
-        raise InputError(f"{path} has nothing to learn beside 'image': give it a label, labels, a mask or numbers.")
+        raise InputError(f"{path} has no targets beside 'image': give it a label, labels, a mask or numbers.")
     outputs: dict[str, dict[str, str]] = {}
     for name in names:
         output, _, short = name.partition(".")
@@ -106,87 +108,26 @@ def _outputs(path: Path, names: list[str]) -> dict[str, dict[str, str]]:
     if "" in outputs and len(outputs) > 1:
         nameless = ", ".join(outputs.pop(""))
         raise InputError(
-            f"{path}: {nameless} is of no output, but others are of {', '.join(outputs)}; give all a name."
+            f"{path}: {nameless} belongs to no output, but others belong to {', '.join(outputs)}; name all outputs."
         )
     return outputs
 
 
 def _target(table: Table, columns: dict[str, str]) -> Target:
-    kinds = {"label": _classification, "labels": _multi_label, "mask": _segmentation}
-    found = [kinds[short] for short in columns if short in kinds]
-    if not found:
-        rows = np.stack([np.array(table.read(name, _number), "float32") for name in columns.values()], axis=1)
-        return Target("regression", tuple(columns), rows)
-    if len(columns) > 1:
+    """Targets of one output: of the task that one of its columns is named after, or of the task without a column."""
+    tasks = [task for task in map(get_task, task_names()) if task.has_targets]
+    named = [task for task in tasks if task.column in columns]
+    if named and len(columns) > 1:
         raise InputError(
-            f"{table.path}: columns {', '.join(columns.values())} are more than one thing to answer. Leave out what is "
-            "none, or name the outputs as in kind.label, size.height, size.width."
+            f"{table.path}: columns {', '.join(columns.values())} are more than one target. Remove what is not a "
+            "target, or name the outputs as in kind.label, size.height, size.width."
         )
-    return found[0](table, *columns.values())
-
-
-def _classification(table: Table, column: str) -> Target:
-    values = table.read(column, _name)
-    names = sorted(set(values))
-    if len(names) < 2:
-        raise InputError(f"{table.path}: column {column!r} has one class only, {names[0]}; it takes 2 or more.")
-    index = {name: number for number, name in enumerate(names)}
-    return Target("classification", tuple(names), np.array([index[value] for value in values], "int32"))
-
-
-def _multi_label(table: Table, column: str) -> Target:
-    values = table.read(column, _names)
-    names = sorted(set().union(*values))
-    if not names:
-        raise InputError(f"{table.path}: column {column!r} is empty in every row.")
-    return Target(
-        "multi_label", tuple(names), np.array([[name in value for name in names] for value in values], "float32")
-    )
-
-
-def _segmentation(table: Table, column: str) -> Target:
-    paths = [table.path.parent / value for value in table.read(column, _filled)]
-    file = table.path.parent / f"{column.removesuffix('mask')}labels.txt"
-    return Target("segmentation", _named_classes(file) if file.exists() else None, Paths(paths))
-
-
-def _named_classes(file: Path) -> tuple[str, ...]:
-    try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}.") from error
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise InputError(f"{file} has {', '.join(names) or 'nothing'}; it takes 2 or more different names, one a line.")
-    return tuple(names)
-
-
-def _filled(value: str) -> str:
-    if not value:
-        raise ValueError("it is empty.")
-    return value
-
-
-def _name(value: str) -> str:
-    if len(_filled(value).splitlines()) > 1:
-        raise ValueError(f"{value!r} has more than one line.")
-    return value
-
-
-def _names(value: str) -> set[str]:
-    return {_name(name.strip()) for name in value.split(";")} if value else set()
+    task = named[0] if named else next(task for task in tasks if task.column is None)
+    labels, rows = task.read_table(table, columns)
+    return Target(task.name, labels, Paths(rows) if task.in_files else rows)
 
 
 def _split(value: str) -> str:
     if value.lower() not in SPLIT_NAMES:
         raise unknown("split", value, SPLIT_NAMES)
     return SPLIT_NAMES[value.lower()]
-
-
-def _number(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is no number; leave the column out if it is nothing to learn.") from None
-    if not abs(number) <= float(np.finfo("float32").max):
-        raise ValueError(f"{value!r} is no finite number of 32 bits.")
-    return number

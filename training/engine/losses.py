@@ -1,138 +1,144 @@
-"""The losses of a recipe, for targets as they are and for mixed ones, with a weight for each image."""
+"""Losses of a recipe, for class indices or mixed targets, with a weight for each image."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import losses, ops
 
 from ..recipe.loss import CrossEntropy, Dice, Focal, Hinge, Huber, Loss, Tversky
 
-Formula = Callable[..., object]
-"""Targets and answers, float32 of one shape, to a loss for each row: the mean over a row's last axis."""
+Formula = Callable[..., Any]
+"""Maps targets and outputs, float32 of one shape, to a loss for each row: the mean over the last axis."""
 
 
-def make_loss(how: Loss | Sequence[Loss], task: str) -> keras.Loss:
-    """The loss of a recipe's section, or the sum of several, for an output that answers `task`.
+def make_loss(config: Loss | Sequence[Loss], class_indices: bool) -> keras.Loss:
+    """Loss of a recipe's section, or the sum of several.
 
     Targets of classes are indices `(batch, ...)` or shares of each class `(batch, ..., classes)`; all others have the
-    shape of the answers, which are probabilities or, of a regression, numbers. Computed in float32.
+    shape of the outputs, which are probabilities or, for a regression, numbers. Computed in float32.
+
+    Args:
+        config: The section.
+        class_indices: Whether targets may be class indices.
     """
-    if isinstance(how, Sequence):
-        return WeightedSum([(part.weight, make_loss(part, task)) for part in how])
-    by_class = task in ("classification", "segmentation")
-    match how:
+    if isinstance(config, Sequence):
+        return WeightedSum([(part.weight, make_loss(part, class_indices)) for part in config])
+    match config:
         case Dice():
-            return Overlap(0.5, 0.5, by_class=by_class, name=how.name)
+            return Overlap(0.5, 0.5, class_indices=class_indices, name=config.name)
         case Tversky():
-            return Overlap(how.alpha, how.beta, by_class=by_class, name=how.name)
+            return Overlap(config.alpha, config.beta, class_indices=class_indices, name=config.name)
         case _:
-            return OfEach(_formula(how, by_class), by_class=by_class, name=how.name)
+            return PointwiseLoss(_formula(config, class_indices), class_indices=class_indices, name=config.name)
 
 
-def _formula(how: Loss, by_class: bool) -> Formula:
-    match how:
+def _formula(config: Loss, class_indices: bool) -> Formula:
+    match config:
         case CrossEntropy(label_smoothing=smoothing):
             return lambda t, p: losses.categorical_crossentropy(t, p, label_smoothing=smoothing)
         case Focal(gamma=gamma, label_smoothing=smoothing):
             # Keras' factor alpha of 0.25 is against its background class; here rare classes are a matter of `data`.
-            if by_class:
+            if class_indices:
                 return lambda t, p: losses.categorical_focal_crossentropy(
                     t, p, alpha=1.0, gamma=gamma, label_smoothing=smoothing
                 )
             return lambda t, p: losses.binary_focal_crossentropy(t, p, gamma=gamma, label_smoothing=smoothing)
         case Hinge():
-            return losses.categorical_hinge if by_class else _binary_hinge
+            return losses.categorical_hinge if class_indices else _binary_hinge
         case Huber(delta=delta):
             return lambda t, p: losses.huber(t, p, delta=delta)
-        case _ if how.name == "binary_cross_entropy":
-            return lambda t, p: losses.binary_crossentropy(t, p, label_smoothing=how.label_smoothing)
+        case _ if config.name == "binary_cross_entropy":
+            return lambda t, p: losses.binary_crossentropy(t, p, label_smoothing=config.label_smoothing)
         case _:
-            return {"mse": losses.mean_squared_error, "mae": losses.mean_absolute_error}[how.name]
+            return {"mse": losses.mean_squared_error, "mae": losses.mean_absolute_error}[config.name]
 
 
-def _binary_hinge(targets, answers):
-    """Of probabilities: both sides go from 0..1 to -1..1, where the hinge is defined."""
-    return ops.mean(ops.maximum(1 - (2 * targets - 1) * (2 * answers - 1), 0.0), axis=-1)
+def _binary_hinge(targets: Any, outputs: Any) -> Any:
+    """Hinge loss of probabilities, with both sides mapped from 0..1 to -1..1, where the hinge is defined."""
+    return ops.mean(ops.maximum(1 - (2 * targets - 1) * (2 * outputs - 1), 0.0), axis=-1)
 
 
-def shares_of_classes(targets, answers):
-    """Targets of classes as `(batch, ..., classes)`, from that or from indices."""
-    if len(targets.shape) == len(answers.shape):
+def class_shares(targets: Any, outputs: Any) -> Any:
+    """Targets of classes as `(batch, ..., classes)`, from that form or from indices."""
+    if len(targets.shape) == len(outputs.shape):
         return targets
-    return ops.one_hot(ops.cast(targets, "int32"), answers.shape[-1], dtype=answers.dtype)
+    return ops.one_hot(ops.cast(targets, "int32"), outputs.shape[-1], dtype=outputs.dtype)
 
 
-def _spread(weights, rank: int):
-    """Weights of images or of their pixels, in float32 and so that they go with a tensor of that rank."""
+def _broadcastable(weights: Any, rank: int) -> Any:
+    """Weights of images or of their pixels, in float32 and in a shape that broadcasts with a tensor of that rank."""
     weights = ops.convert_to_tensor(weights, "float32")
     for _ in range(rank - len(weights.shape)):
         weights = ops.expand_dims(weights, -1)
     return weights
 
 
-class OfEach(keras.Loss):
-    """A loss that each image has by itself, and each place of one.
+class PointwiseLoss(keras.Loss):
+    """A loss that is a mean over images, and over their pixels.
 
     Args:
-        formula: The loss.
-        by_class: Whether targets may be indices of classes.
+        formula: The loss of one image or pixel.
+        class_indices: Whether targets may be class indices.
     """
 
-    def __init__(self, formula: Formula, *, by_class: bool, name: str):
+    def __init__(self, formula: Formula, *, class_indices: bool, name: str):
         super().__init__(name=name)
         self._formula = formula
-        self._by_class = by_class
+        self._class_indices = class_indices
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """The mean over images and their places, each times its image's weight."""
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Mean over images and their pixels, each multiplied by its image's weight."""
         if sample_weight is not None:
-            sample_weight = _spread(sample_weight, len(y_pred.shape) - 1)
+            sample_weight = _broadcastable(sample_weight, len(y_pred.shape) - 1)
         return super().__call__(y_true, y_pred, sample_weight)
 
-    def call(self, y_true, y_pred):
-        """`(batch, ...)`, without the last axis of the answers."""
-        return self._formula(shares_of_classes(y_true, y_pred) if self._by_class else y_true, y_pred)
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Losses `(batch, ...)`, without the last axis of the outputs."""
+        return self._formula(class_shares(y_true, y_pred) if self._class_indices else y_true, y_pred)
 
 
 class Overlap(keras.Loss):
-    """1 - TP / (TP + alpha * FP + beta * FN), of shares that are summed over the batch, mean over its classes.
+    """1 - TP / (TP + alpha * FP + beta * FN), with shares that are summed over the batch, mean over its classes.
 
-    A class of which there is nothing in a batch has no overlap to speak of there, and does not count. Salehi et al.:
-    Tversky loss function (arXiv:1706.05721); with 0.5 and 0.5 it is Dice's (Milletari et al., arXiv:1606.04797).
+    A class that does not occur in a batch has no overlap there, and does not count. Salehi et al.: Tversky loss
+    function (arXiv:1706.05721); with 0.5 and 0.5 it is the Dice loss (Milletari et al., arXiv:1606.04797).
 
     Args:
-        alpha: Weight of what is answered wrongly.
-        beta: Weight of what is missed.
-        by_class: Whether targets may be indices of classes.
+        alpha: Weight of false positives.
+        beta: Weight of false negatives.
+        class_indices: Whether targets may be class indices.
     """
 
-    def __init__(self, alpha: float, beta: float, *, by_class: bool, name: str):
+    def __init__(self, alpha: float, beta: float, *, class_indices: bool, name: str):
         super().__init__(name=name)
         self._alpha = alpha
         self._beta = beta
-        self._by_class = by_class
+        self._class_indices = class_indices
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """The loss of the batch; an image of twice the weight counts as two."""
-        answers = ops.convert_to_tensor(y_pred, "float32")
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Loss of the batch; an image of twice the weight counts as two."""
+        outputs = ops.convert_to_tensor(y_pred, "float32")
         targets = ops.convert_to_tensor(y_true, "float32")
-        targets = shares_of_classes(targets, answers) if self._by_class else targets
+        targets = class_shares(targets, outputs) if self._class_indices else targets
         weights = 1.0
         if sample_weight is not None:
-            weights = _spread(sample_weight, len(answers.shape))
+            weights = _broadcastable(sample_weight, len(outputs.shape))
 
-        def total(shares):
-            return ops.sum(weights * shares, axis=tuple(range(len(answers.shape) - 1)))
+        def total(shares: Any) -> Any:
+            return ops.sum(weights * shares, axis=tuple(range(len(outputs.shape) - 1)))
 
-        right, there = total(targets * answers), total(targets)
-        false, missed = total((1 - targets) * answers), there - right
-        overlap = ops.divide_no_nan(right, right + self._alpha * false + self._beta * missed)
-        counted = ops.cast(there > 0, "float32")
+        true_positives, positives = total(targets * outputs), total(targets)
+        false_positives, false_negatives = total((1 - targets) * outputs), positives - true_positives
+        overlap = ops.divide_no_nan(
+            true_positives, true_positives + self._alpha * false_positives + self._beta * false_negatives
+        )
+        counted = ops.cast(positives > 0, "float32")
         return ops.divide_no_nan(ops.sum(counted * (1 - overlap)), ops.sum(counted))
 
 
 class WeightedSum(keras.Loss):
-    """Several losses of the same output, added up.
+    """Weighted sum of several losses of the same output.
 
     Args:
         parts: Factor and loss of each.
@@ -142,6 +148,6 @@ class WeightedSum(keras.Loss):
         super().__init__(name="sum")
         self._parts = parts
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """The sum."""
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Sum of the losses."""
         return sum(factor * loss(y_true, y_pred, sample_weight) for factor, loss in self._parts)

@@ -24,7 +24,7 @@ def describe_artifact(artifact: Artifact, data: ImageData | ImageSplit) -> tuple
         return data.task, data.labels
     task, labels = artifact.metadata.task, tuple(artifact.metadata.labels)
     if isinstance(data, ImageData):
-        _check(artifact, "is a", task, data.task)
+        _check(artifact, "has the task", task, data.task)
         if labels == tuple(map(str, range(len(labels)))):  # without names
             _check(artifact, "has this many classes:", len(labels), len(data.labels))
         else:
@@ -40,7 +40,7 @@ def _check_targets(artifact: Artifact, task_name: str, labels: tuple[str, ...], 
         raise InputError(f"{artifact.path} outputs an {task_name}, which has no targets to evaluate it with.")
     _check(
         artifact,
-        f"is a {task_name}, whose targets have for an image the shape",
+        f"has the task {task_name}, whose targets have for an image the shape",
         task.target_shape(len(labels), split.images.shape[:2]),
         split.labels.shape[1:],
     )

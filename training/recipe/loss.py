@@ -90,11 +90,3 @@ Loss = Annotated[
 Losses = Annotated[
     Annotated[Loss, Tag("one")] | Annotated[tuple[Loss, ...], Field(min_length=1), Tag("several")], ONE_OR_SEVERAL
 ]
-
-TASKS = {
-    "classification": ("cross_entropy", "focal", "hinge", "mse"),
-    "multi_label": ("binary_cross_entropy", "focal", "hinge", "mse", "dice", "tversky"),
-    "regression": ("mse", "mae", "huber"),
-    "segmentation": ("cross_entropy", "focal", "dice", "tversky"),
-}
-"""The losses that each task can be trained with; the first is what it takes by itself."""

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from ...core.errors import InputError
-from ...layers import ClassificationHead
+from ...layers import Head
+from ...layers.heads import VectorHead
+from ...tasks.registry import get_task
 from ..data.images import ImageData, ImageSplit
 from ..engine.fit import Phase
 from ..engine.history import History
@@ -57,7 +59,7 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
             logistic regression does not have.
     """
     *frozen, (_, heads, _) = stages_of(model)
-    if len(heads) != 1 or not isinstance(heads[0], ClassificationHead) or heads[0].score_map:
+    if len(heads) != 1 or not _can_be_probed(heads[0]):
         kinds = (f"{head.TASK} by a score map" if getattr(head, "score_map", False) else head.TASK for head in heads)
         raise InputError(
             f"mode 'linear_probe' takes a model with one head, a classification by a dense layer; {model.name} has "
@@ -84,6 +86,11 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
         run.save_checkpoint(model, tail, history, is_best=True)
 
     return Phase(len(STRENGTHS), train, {"name": "linear probe"} | trainable.to_dict())
+
+
+def _can_be_probed(head: Head) -> bool:
+    """Return whether a dense layer on the features computes the outputs of a task that logistic regression fits."""
+    return isinstance(head, VectorHead) and not head.score_map and get_task(head.TASK).has_linear_probe
 
 
 def _vectors(split: ImageSplit) -> Features:

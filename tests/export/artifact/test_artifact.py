@@ -200,7 +200,7 @@ def test_artifact_is_evaluated_on_data_that_it_fits_only(bundle, digits, tmp_pat
     letters = replace(artifact, metadata=artifact.metadata.model_copy(update={"labels": tuple("abcdefghij")}))
     with pytest.raises(zoo.InputError, match=r"has the classes \('a', .*; the data has \('0', "):
         training.evaluate(letters, digits)
-    with pytest.raises(zoo.InputError, match="is a classification; the data has regression"):
+    with pytest.raises(zoo.InputError, match="has the task classification; the data has regression"):
         training.evaluate(artifact, replace(digits, task="regression"))
     masks = training.load_data("digit-scenes", image_size=32, channels=1).test
     with pytest.raises(zoo.InputError, match=r"for an image the shape \(\); the data has \(32, 32\)"):

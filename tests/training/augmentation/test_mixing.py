@@ -67,9 +67,9 @@ def test_each_of_several_outputs_is_mixed(classes):
 
 @pytest.mark.parametrize(
     ("targets", "what"),
-    [(np.zeros((COUNT, 10, 10), "int32"), "masks"), (np.full((COUNT, 2), 3.5, "float32"), "numbers")],
+    [(np.zeros((COUNT, 10, 10), "int32"), "segmentation"), (np.full((COUNT, 2), 3.5, "float32"), "regression")],
 )
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_masks_and_numbers_are_not_mixed(name, targets, what):
-    with pytest.raises(zoo.InputError, match=f"'{name}' mixes classes or labels, not {what}"):
+    with pytest.raises(zoo.InputError, match=f"'{name}' mixes classes or labels, not the targets of a {what}"):
         training_batches(split(targets, np.zeros(COUNT)), recipe("flip", name))

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit, log_softmax, softmax
 
 from pocketzoo import layers, training, zoo
-from pocketzoo.training.compression.distillation import ATTENTION, attention_distance, logits_of, make_lesson
+from pocketzoo.tasks import get_task
+from pocketzoo.training.compression.distillation import ATTENTION, attention_distance, make_lesson
 from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 
 BRIEF = training.Recipe(epochs=2, batch_size=40)
@@ -44,10 +45,10 @@ def equal(first: keras.Model, second: keras.Model) -> bool:
 @given(arrays("float32", (3, 5), elements=st.floats(-15, 15, width=32)), st.floats(1, 20))
 @settings(max_examples=30, deadline=None)
 def test_logits_of_probabilities_soften_as_those_of_the_head_do(logits, temperature):
-    found = keras.ops.convert_to_numpy(logits_of(softmax(logits, axis=-1), "classification"))
+    found = keras.ops.convert_to_numpy(get_task("classification").distillation_logits(softmax(logits, axis=-1)))
     np.testing.assert_allclose(softmax(found / temperature, axis=-1), softmax(logits / temperature, axis=-1), atol=1e-5)
     labels = np.clip(logits, -10, 10)
-    found = keras.ops.convert_to_numpy(logits_of(expit(labels), "multi_label"))
+    found = keras.ops.convert_to_numpy(get_task("multi_label").distillation_logits(expit(labels)))
     softened = softmax(found / temperature, axis=-1)[..., 0]
     np.testing.assert_allclose(softened, expit(labels / temperature), atol=2e-3)
 
@@ -217,7 +218,7 @@ def test_teachers_that_do_not_fit_are_refused(small_digits):
     student = lenet(1)
     with pytest.raises(zoo.InputError, match="teacher and student share weights"):
         training.distill(student, zoo.flatten_model(student), small_digits, BRIEF, verbose=False)
-    with pytest.raises(zoo.InputError, match="the teacher: lenet5 answers 3 classes, but digits has 10"):
+    with pytest.raises(zoo.InputError, match="the teacher: lenet5 has 3 classes, but digits has 10"):
         training.distill(student, lenet(0, classes=3), small_digits, BRIEF, verbose=False)
     with pytest.raises(zoo.InputError, match="recipe is a FineTuneRecipe; distill requires a Recipe"):
         training.distill(student, lenet(0), small_digits, training.FineTuneRecipe(), verbose=False)

@@ -114,7 +114,7 @@ def test_same_image_in_two_given_splits_is_refused():
         ({"targets": np.zeros((COUNT, 4, 5), int), "task": "segmentation"}, r"\(30, 4, 5\) do not go with images"),
         ({"targets": classes() * 0}, "class '1' has 0 different readable images"),
         ({"task": "clasification"}, "unknown task 'clasification': did you mean classification"),
-        ({"task": {"kind": "classification"}}, "targets of train are of one without a name; task asks for kind"),
+        ({"task": {"kind": "classification"}}, "targets of train are of one without a name; task names kind"),
         ({"test": (pictures(3, 90, (5, 6, 3)), classes(3))}, r"images of test have the shape \(5, 6, 3\), those of"),
         ({"test": (pictures(3, 90), classes(3).astype(float))}, "targets of test are float64"),
     ],

@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from pocketzoo import training, zoo
+from pocketzoo.tasks import get_task
+from pocketzoo.training.data.file_targets import FileTargets
 from pocketzoo.training.data.files import Paths
-from pocketzoo.training.data.masks import FileMasks
 
 COUNT = 12
 
@@ -25,6 +26,10 @@ def table(tmp_path):
     lines = [f"{row}.png,{row}-mask.png" for row in range(COUNT)]
     (tmp_path / "table.csv").write_text("\n".join(["image,mask", *lines]))
     return tmp_path / "table.csv"
+
+
+def masks_in(path):
+    return FileTargets(Paths([path]), get_task("segmentation"), 8, 12)[np.array([0])]
 
 
 def test_masks_lie_on_their_images(table):
@@ -72,12 +77,12 @@ def test_masks_are_indices_in_every_mode_that_holds_one_number(mode, tmp_path):
         mask = Image.fromarray(indices.astype({"I;16": "uint16", "I": "int32"}[mode]))
     mask.save(tmp_path / "mask.tiff")
     assert Image.open(tmp_path / "mask.tiff").mode == mode
-    np.testing.assert_array_equal(FileMasks(Paths([tmp_path / "mask.tiff"]), 8, 12)[np.array([0])], [indices])
+    np.testing.assert_array_equal(masks_in(tmp_path / "mask.tiff"), [indices])
 
 
 def test_black_and_white_masks_have_two_classes(tmp_path):
     Image.fromarray(square(2) > 0).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(FileMasks(Paths([tmp_path / "mask.png"]), 8, 12)[np.array([0])], [square(2) > 0])
+    np.testing.assert_array_equal(masks_in(tmp_path / "mask.png"), [square(2) > 0])
 
 
 def test_mask_of_a_photo_that_is_turned_is_drawn_on_the_turned_photo(table):
@@ -96,7 +101,7 @@ def test_mask_of_a_photo_that_is_turned_is_drawn_on_the_turned_photo(table):
     [
         (np.zeros((8, 11), "uint8"), r"4-mask\.png has 11x8 pixels, but its image has 12x8"),
         (np.full((8, 12), 3, "uint8"), r"4-mask\.png has the value 3; class indices go from 0 to 2"),
-        (np.zeros((8, 12, 3), "uint8"), r"4-mask\.png has colours \(RGB\); a mask has one number a pixel"),
+        (np.zeros((8, 12, 3), "uint8"), r"4-mask\.png has colors \(RGB\); a mask has one number a pixel"),
     ],
 )
 def test_mask_that_is_none_of_its_image_is_named_or_left_out(mask, message, table):

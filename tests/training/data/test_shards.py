@@ -209,10 +209,13 @@ def test_mask_that_is_none_of_its_image_is_named(mask, message, masked, tmp_path
     [
         (
             {"shards": {"train-0.tfrecord": 1, "../test-0.tfrecord": 1}},
-            r"'\.\./test-0\.tfrecord' is no name of a shard",
+            r"'\.\./test-0\.tfrecord' is not the name of a shard",
         ),
         ({"shards": {"test-0.tfrecord": 1}}, "there is no shard of train"),
-        ({"shards": {"part-0.tfrecord": 1}}, "'part-0.tfrecord' is no name of a shard, such as train-00000.tfrecord"),
+        (
+            {"shards": {"part-0.tfrecord": 1}},
+            "'part-0.tfrecord' is not the name of a shard, such as train-00000.tfrecord",
+        ),
         ({"shards": {"train-00000.tfrecord": 0}}, "greater than 0"),
         ({"shards": {"train-00000.tfrecord": 1}}, "has more than the 1 records that it should have"),
         ({"task": "detection"}, "detection"),
@@ -243,7 +246,7 @@ def test_shards_of_others_load_once_an_index_is_beside_them(shards):
     ("arguments", "message"),
     [
         ({"shard_mb": 0}, "shard_mb is 0; it takes megabytes"),
-        ({"folder": "."}, "is not empty; shards take a folder of"),
+        ({"folder": "."}, "is not empty; shards are written into an empty"),
     ],
 )
 def test_shards_that_cannot_be_written_say_why(arguments, message, table, tmp_path):

@@ -144,7 +144,7 @@ def test_same_image_in_two_rows_stays_in_one_split(write, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({}, "has nothing to learn beside 'image'"),
+        ({}, "has no targets beside 'image'"),
         ({"label": ["cat"] * 6}, "column 'label' has one class only, cat; it takes 2 or more"),
         ({"label": ["cat", "dog", ""] * 2}, r"line 4, column 'label': it is empty"),
         ({"label": ["cat", "dog", "a\nb"] * 2}, r"line 5, column 'label': 'a\\nb' has more than one line"),
@@ -152,17 +152,17 @@ def test_same_image_in_two_rows_stays_in_one_split(write, tmp_path):
         ({"label": list("abcdef")}, "class 'a' has 1 different readable images; every class takes 3 or more"),
         ({"labels": [""] * 6}, "column 'labels' is empty in every row"),
         ({"labels": ["cat;;dog", "cat"] * 3}, "line 2, column 'labels': it is empty"),
-        ({"age": [1, 2, "old"] * 2}, "line 4, column 'age': 'old' is no number; leave the column out"),
-        ({"age": [1, 2, "nan"] * 2}, "line 4, column 'age': 'nan' is no finite number"),
-        ({"age": [1, 2, 1e39] * 2}, r"'1e\+39' is no finite number of 32 bits"),
+        ({"age": [1, 2, "old"] * 2}, "line 4, column 'age': 'old' is not a number; remove the column"),
+        ({"age": [1, 2, "nan"] * 2}, "line 4, column 'age': 'nan' is not a finite number"),
+        ({"age": [1, 2, 1e39] * 2}, r"'1e\+39' is not a finite number of 32 bits"),
         ({"age": [1, 2]}, "has 2 different readable images; it takes 3 or more"),
         (
             {"age": [1] * 6, "split": ["train"] * 5 + ["trial"]},
             "line 7, column 'split': unknown split 'trial': did you",
         ),
         ({"age": [1] * 6, "split": ["test"] * 6}, "has no train image in its column 'split'"),
-        ({"label": ["cat", "dog"] * 3, "age": [1] * 6}, "columns label, age are more than one thing to answer"),
-        ({"a.label": ["cat", "dog"] * 3, "age": [1] * 6}, "age is of no output, but others are of a"),
+        ({"label": ["cat", "dog"] * 3, "age": [1] * 6}, "columns label, age are more than one target"),
+        ({"a.label": ["cat", "dog"] * 3, "age": [1] * 6}, "age belongs to no output, but others belong to a"),
         ({"": range(6), "label": ["cat", "dog"] * 3}, "column 2 has no name"),
     ],
 )

@@ -232,7 +232,7 @@ def test_disk_without_room_stops_with_a_sentence_and_leaves_no_half_files(tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": 3}, "answers 3 classes, but digits has 10"),
+        ({"classes": 3}, "has 3 classes, but digits has 10"),
         ({"labels": list("9876543210")}, r"answers \['9', .*, but digits has \['0'"),
         ({"input_shape": (32, 32, 3)}, r"takes images of \(32, 32, 3\)"),
         ({"input_shape": (28, 28, 1)}, r"takes images of \(28, 28, 1\)"),

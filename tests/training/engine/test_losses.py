@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from pocketzoo import training, zoo
+from pocketzoo.tasks import get_task, task_names
 from pocketzoo.training.engine.losses import make_loss
 from pocketzoo.training.engine.objectives import objectives
-from pocketzoo.training.recipe.loss import TASKS
 
 RANDOM = np.random.default_rng(0)
 SHAPES = {"classification": (6, 5), "multi_label": (6, 4), "regression": (6, 3), "segmentation": (6, 4, 3, 5)}
@@ -102,11 +102,11 @@ OVERLAPS = [
 
 def test_every_loss_of_every_task_is_checked_here():
     checked = {(task, how["name"]) for task, how, *_ in EACH + OVERLAPS}
-    assert checked == {(task, name) for task, names in TASKS.items() for name in names}
+    assert checked == {(task, name) for task in task_names() for name in get_task(task).losses}
 
 
 def loss_of(how, task: str) -> keras.Loss:
-    return make_loss(training.Recipe(loss=how).loss, task)
+    return make_loss(training.Recipe(loss=how).loss, get_task(task).class_indices)
 
 
 def shares(targets: np.ndarray, task: str) -> np.ndarray:
@@ -150,7 +150,7 @@ def test_overlap_of_a_batch_without_any_label_is_no_loss():
     assert float(loss(np.zeros((3, 2)), np.full((3, 2), 0.4, "float32"))) == 0
 
 
-@pytest.mark.parametrize("name", TASKS["classification"])
+@pytest.mark.parametrize("name", get_task("classification").losses)
 def test_indices_of_classes_and_their_shares_are_one_loss(name):
     loss, answers, targets = loss_of(name, "classification"), answers_of("classification"), targets_of("classification")
     given = one_hot(targets, 5).astype("float32")
@@ -172,7 +172,7 @@ def test_sum_adds_losses_by_their_weights():
     assert float(both(targets, answers)) == pytest.approx(parts[0] + 0.3 * parts[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", TASKS["segmentation"])
+@pytest.mark.parametrize("name", get_task("segmentation").losses)
 def test_answers_in_half_precision_are_measured_in_float32(name):
     loss, targets = loss_of(name, "segmentation"), targets_of("segmentation")
     answers = tf.cast(answers_of("segmentation"), "bfloat16")

@@ -33,7 +33,7 @@ def test_evaluation_changes_no_weight(digits, randomize_batch_norm):
 
 
 def test_model_of_other_classes_is_refused(digits):
-    with pytest.raises(zoo.InputError, match="answers 12 classes, but digits has 10"):
+    with pytest.raises(zoo.InputError, match="has 12 classes, but digits has 10"):
         training.evaluate(zoo.create_model("lenet5", classes=12), digits)
 
 
