@@ -14,7 +14,7 @@ ORIENTATION = 0x0112
 
 @contextmanager
 def open_image(encoded: bytes, name: object) -> Iterator[Image.Image]:
-    """Pillow's image of an encoded file; errors that occur in the block name the file.
+    """Return Pillow's image of an encoded file; errors that occur in the block name the file.
 
     Raises:
         InputError: The file is not a whole image.
@@ -29,7 +29,7 @@ def open_image(encoded: bytes, name: object) -> Iterator[Image.Image]:
 
 
 def displayed_size(encoded: bytes) -> tuple[int, int]:
-    """Height and width of an image after the rotation in its EXIF tag."""
+    """Return the height and width of an image after the rotation in its EXIF tag."""
     with Image.open(io.BytesIO(encoded)) as image:
         width, height = image.size
         return (width, height) if image.getexif().get(ORIENTATION, 1) >= 5 else (height, width)

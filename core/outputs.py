@@ -1,16 +1,16 @@
-"""One output, or several by name: the form that models, targets and evaluations share."""
+"""One output, or a dict of several by name: the form that models, targets and evaluations share."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def map_outputs(function: Callable[..., Any], first: Any, *others: Any) -> Any:
-    """`function` of what belongs to the one output, or a dict of its results where `first` has several by name."""
+    """Return the result of `function` for the only output, or a dict of results by name if `first` is a dict."""
     if isinstance(first, dict):
-        return {name: function(of_one, *(other[name] for other in others)) for name, of_one in first.items()}
+        return {name: function(value, *(other[name] for other in others)) for name, value in first.items()}
     return function(first, *others)
 
 
-def by_name(of_outputs: Any) -> dict[str, Any]:
-    """Always a dict: the one output's name is empty."""
-    return of_outputs if isinstance(of_outputs, dict) else {"": of_outputs}
+def by_name(outputs: Any) -> dict[str, Any]:
+    """Return the values by output name; the name of a single output is empty."""
+    return outputs if isinstance(outputs, dict) else {"": outputs}

@@ -1,4 +1,4 @@
-"""The end of a model that is written out flat."""
+"""Output layer of a flattened model."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,9 @@ from .heads import Head
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class Answer(Head):
-    """The activation of a head whose other parts are written out flat before it; keeps the head's task and labels.
+    """Activation of a head whose other layers are in the flat graph before it; keeps the head's task and labels.
+
+    The name is that in existing files.
 
     Args:
         task: `TASK` of the head.
@@ -30,7 +32,7 @@ class Answer(Head):
         """Builds the activation.
 
         Raises:
-            ValueError: There are not as many labels as outputs.
+            ValueError: The numbers of labels and outputs differ.
         """
         self.keep_labels(self.labels, input_shape[-1])
         super().build(input_shape)

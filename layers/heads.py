@@ -1,4 +1,4 @@
-"""Heads: what turns a backbone's features into answers."""
+"""Heads: layers that map the features of a backbone to the outputs of a task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,54 +9,54 @@ from .composite import CompositeLayer, build_chain, call_chain, chain_output_sha
 
 
 class Head(CompositeLayer):
-    """What heads share: features to float32 answers, whatever the precision of the backbone.
+    """Base class of heads: features to float32 outputs, whatever the precision of the backbone.
 
     `labels`, where a head has them, stay in the config, so they travel with the saved model and into every exported
     artifact.
     """
 
     TASK: str
-    """What it answers, by the name that `zoo.create_model` knows it by."""
+    """Name of the head's task in `pocketzoo.tasks`."""
     labels: list[str] | None = None
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
-        """The parts in order for features of that rank: 4 for a map, 2 for a vector."""
+        """Layers in order for features of that rank: 4 for a map, 2 for a vector."""
         raise NotImplementedError
 
     def keep_labels(self, labels: Sequence[str] | None, outputs: int) -> None:
-        """Remembers the outputs' names.
+        """Sets the names of the outputs.
 
         Raises:
-            ValueError: There are not as many labels as outputs.
+            ValueError: The numbers of labels and outputs differ.
         """
         if labels is not None and len(labels) != outputs:
             raise ValueError(f"{self.name}: {len(labels)} labels for {outputs} classes; give one label for each class.")
         self.labels = None if labels is None else [str(label) for label in labels]
 
     def build(self, input_shape):
-        """Builds the parts for a feature map (rank 4) or a vector (rank 2)."""
+        """Builds the layers for a feature map (rank 4) or a vector (rank 2)."""
         build_chain(self.chain(len(input_shape)), input_shape)
 
     def call(self, inputs, training=None):
-        """Features to answers."""
+        """Computes the outputs."""
         return call_chain(self.chain(len(inputs.shape)), inputs, training)
 
     def compute_output_spec(self, inputs, training=None):
-        """The answers, in float32."""
+        """Outputs in float32."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
 
     def compute_output_shape(self, input_shape):
-        """The shape of the answers."""
+        """Shape of the outputs."""
         return chain_output_shape(self.chain(len(input_shape)), input_shape)
 
 
 class VectorHead(Head):
-    """What heads with one vector an image share: pooling, dropout, one dense layer, an activation."""
+    """Base class of heads with one vector for each image: pooling, dropout, one dense layer, an activation."""
 
     ACTIVATION = ("output", "linear")
-    """Suffix and name of the activation."""
+    """Suffix of the activation layer's name, and the activation."""
     SCORE_ACTIVATION: str | None = None
-    """Of the scores of a score map."""
+    """Activation of the scores of a score map."""
 
     def __init__(
         self,
@@ -95,14 +95,15 @@ class VectorHead(Head):
 class ClassificationHead(VectorHead):
     """Features to one probability for each class, which sum to 1.
 
-    A feature map `(batch, height, width, channels)` is averaged over its area first; a vector `(batch, features)` is
-    taken as it is.
+    A feature map `(batch, height, width, channels)` is averaged over its positions first; a vector `(batch, features)`
+    is used unchanged.
 
     Args:
         classes: Number of classes.
         labels: Names of the classes in the order of the outputs, or None.
         dropout: Share of the features that is dropped in training, 0 for none.
-        score_map: Score every place of the map (a 1x1 convolution with a ReLU) and average the scores, as SqueezeNet.
+        score_map: Score every position of the map (a 1x1 convolution with a ReLU) and average the scores, as in
+            SqueezeNet.
 
     Output `(batch, classes)`.
     """
@@ -114,9 +115,10 @@ class ClassificationHead(VectorHead):
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class MultiLabelHead(VectorHead):
-    """Features to one probability for each class, independent of the others: an image may show several, or none.
+    """Features to an independent probability for each label: an image may have several, or none.
 
-    The arguments are those of `ClassificationHead`, but that a score map has no ReLU, below which no class could fall.
+    The arguments are those of `ClassificationHead`, except that a score map has no ReLU, which would keep every
+    probability at 0.5 or above.
     Output `(batch, classes)`, each 0..1.
     """
 
@@ -126,10 +128,10 @@ class MultiLabelHead(VectorHead):
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class RegressionHead(VectorHead):
-    """Features to numbers without bounds, one for each output.
+    """Features to unbounded numbers.
 
-    The arguments are those of `ClassificationHead`, but that a score map has no ReLU; `classes` is the number of
-    outputs. Output `(batch, classes)`.
+    The arguments are those of `ClassificationHead`, except that a score map has no ReLU; `classes` is the number of
+    values. Output `(batch, classes)`.
     """
 
     TASK = "regression"
@@ -138,7 +140,7 @@ class RegressionHead(VectorHead):
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class EmbeddingHead(Head):
-    """The features themselves: a map is averaged over its area, a vector stays what it is.
+    """The features themselves: a map is averaged over its positions, a vector is unchanged.
 
     Output `(batch, channels)`.
     """
@@ -151,19 +153,19 @@ class EmbeddingHead(Head):
         self.act = self.sublayer(keras.layers.Activation, "embedding", "linear", dtype="float32")
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
-        """Pooling of a map, and the way to float32."""
+        """Pooling of a map, and the conversion to float32."""
         return [self.pool, self.act] if rank == 4 else [self.act]
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class SegmentationHead(Head):
-    """A feature map to one probability for each class and place, which sum to 1 over the classes.
+    """A feature map to one probability for each class and pixel, which sum to 1 over the classes.
 
     Args:
         classes: Number of classes.
         labels: Names of the classes in the order of the outputs, or None.
-        strides: Times that the scores are enlarged (bilinear), 1 for not at all.
-        crop: Rows and columns that are cut off at the bottom and the right after that.
+        strides: Factor by which the scores are upsampled (bilinear); 1 for none.
+        crop: Rows and columns that are cropped at the bottom and the right after that.
 
     Input `(batch, height, width, channels)`, output `(batch, height * strides - crop, ..., classes)`.
     """
@@ -193,7 +195,7 @@ class SegmentationHead(Head):
         self.softmax = self.sublayer(keras.layers.Activation, "probabilities", "softmax", dtype="float32")
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
-        """Scores, enlarged and cut to size, then their softmax."""
+        """Scores, upsampled and cropped, then their softmax."""
         if rank != 4:
             raise ValueError(
                 f"{self.name}: a segmentation head takes a map (rank 4), as U-Nets and DeepLab have one; these "

@@ -13,7 +13,7 @@ BATCH_DRAWS = 2**21
 
 
 def intervals(field: str, metric: Callable[[np.ndarray], np.ndarray], images: int) -> dict[str, Interval]:
-    """Interval that holds the middle 95 % of a metric's values over resamples; the same on every call.
+    """Return the interval that holds the middle 95 % of a metric's values over resamples; the same on every call.
 
     Args:
         field: Key of the result.
@@ -33,7 +33,7 @@ def intervals(field: str, metric: Callable[[np.ndarray], np.ndarray], images: in
 
 
 def share_interval(field: str, correct: np.ndarray) -> dict[str, Interval]:
-    """Interval of a share of images; `correct` has a bool for each image.
+    """Return the interval of a share of images; `correct` has a bool for each image.
 
     If all or none are correct, all resamples are the same and their interval would have no width. It is then the exact
     one of Clopper and Pearson (1934), which ends at `((1 - 0.95) / 2) ** (1 / images)`.
@@ -45,11 +45,11 @@ def share_interval(field: str, correct: np.ndarray) -> dict[str, Interval]:
 
 
 def mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Metric that is the mean of one value for each image."""
+    """Return the metric that is the mean of one value for each image."""
     return lambda weights: values.astype("float64") @ weights / len(values)
 
 
 def _weights(random: np.random.Generator, resamples: int, images: int) -> np.ndarray:
-    """How often each image is drawn in samples of the full size, with replacement: `(images, resamples)`."""
+    """Return how often each image is drawn in samples of the full size, with replacement: `(images, resamples)`."""
     drawn = random.integers(images, size=(images, resamples)) * resamples + np.arange(resamples)
     return np.bincount(drawn.ravel(), minlength=images * resamples).reshape(images, resamples).astype("float32")

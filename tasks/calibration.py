@@ -6,7 +6,7 @@ BINS = 15
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Confidence and accuracy in 15 equal bins of confidence (Guo et al., arXiv:1706.04599).
+    """Return the confidence and accuracy in 15 equal bins of confidence (Guo et al., arXiv:1706.04599).
 
     Args:
         confidence: Probability of each prediction, 0..1, `(images,)`.
@@ -23,6 +23,6 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
 
 
 def calibration_error(bins: np.ndarray) -> float:
-    """Expected calibration error of the bins of `reliability`, 0..1: their mean gap, weighted by their images."""
+    """Return the expected calibration error of the bins of `reliability`, 0..1: their mean gap weighted by images."""
     count, confidence, accuracy = bins.T
     return float((count * np.abs(confidence - accuracy)).sum() / count.sum())

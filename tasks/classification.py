@@ -51,7 +51,7 @@ class Classification(Task):
     figure_name = "probability"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "ClassificationHead":
-        """Head with a softmax."""
+        """Return a head with a softmax."""
         from ..layers import ClassificationHead
 
         return ClassificationHead(
@@ -59,14 +59,14 @@ class Classification(Task):
         )
 
     def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
-        """`()`: one index."""
+        """Return `()`: one index."""
         return ()
 
     def _with_axes(self, targets: np.ndarray) -> np.ndarray:
         return targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets  # as in keras.datasets
 
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels, np.ndarray]:
-        """Classes in alphabetical order."""
+        """Return the classes in alphabetical order."""
         values = table.read(columns["label"], parse_label)
         labels = sorted(set(values))
         if len(labels) < 2:
@@ -77,37 +77,37 @@ class Classification(Task):
         return tuple(labels), np.array([indices[value] for value in values], "int32")
 
     def encode(self, target: np.ndarray) -> np.ndarray:
-        """One index."""
+        """Return one index."""
         return np.array([target], "int64")
 
     def decode(self, values: np.ndarray, num_outputs: int) -> int:
-        """One index."""
+        """Return one index."""
         if len(values) != 1 or values.dtype.kind != "i" or not 0 <= values[0] < num_outputs:
             raise ValueError(f"is {values.tolist()}; classes go from 0 to {num_outputs - 1}.")
         return int(values[0])
 
     def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
-        """Images of each class."""
+        """Return the images of each class."""
         return np.bincount(targets, minlength=num_outputs)
 
     def soft_targets(self, targets: Any, num_outputs: int) -> Any:
-        """One-hot."""
+        """Return one-hot targets."""
         import tensorflow as tf
 
         return tf.one_hot(targets, num_outputs)
 
     def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
-        """Accuracy."""
+        """Return the accuracy."""
         import keras
 
         return [keras.metrics.MeanMetricWrapper(_correct, name="accuracy")]
 
     def distillation_logits(self, outputs: Any) -> Any:
-        """Logarithms, which differ from the logits by a constant for each image; a softmax ignores it."""
+        """Return the logarithms, which differ from the logits by a constant for each image; a softmax ignores it."""
         return log_probabilities(outputs)
 
     def accumulator(self, labels: Sequence[str]) -> "ClassAccumulator":
-        """Accumulator of an `Evaluation`."""
+        """Return the accumulator of an `Evaluation`."""
         return ClassAccumulator(labels)
 
     def plot_examples(
@@ -123,17 +123,17 @@ class Classification(Task):
         return plot_captioned(images, captions, names)
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Whether it is a vector of two or more, not from a sigmoid."""
+        """Return whether it is a vector of two or more, not from a sigmoid."""
         return len(output_shape) != 4 and output_shape[-1] != 1 and activation != "sigmoid"
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
-        """Whether the most probable classes are equal; None for a single class."""
+        """Return whether the most probable classes are equal; None for a single class."""
         if reference.shape[-1] == 1:
             return None
         return (outputs.argmax(axis=-1) == reference.argmax(axis=-1))[:, np.newaxis]
 
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
-        """Most probable classes first."""
+        """Return the most probable classes first."""
         return top_probabilities(output, labels, top)
 
 
@@ -173,7 +173,7 @@ class Evaluation(BaseEvaluation):
 
     @classmethod
     def of(cls, targets: np.ndarray, outputs: np.ndarray, labels: Sequence[str]) -> Self:
-        """Evaluation of class indices `(count,)` and probabilities `(count, classes)`."""
+        """Return the evaluation of class indices `(count,)` and probabilities `(count, classes)`."""
         from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
         classes = np.arange(len(labels))
@@ -207,11 +207,11 @@ class Evaluation(BaseEvaluation):
         return self.per_class
 
     def tables(self, labels: Sequence[str]) -> dict[str, list[list[str]]]:
-        """Confusion matrix."""
+        """Return the confusion matrix."""
         return {"confusion.csv": confusion_table(self.confusion, labels)}
 
     def plots(self, labels: Sequence[str]) -> dict[str, "Figure"]:
-        """Confusion matrix and reliability diagram."""
+        """Return the confusion matrix and reliability diagram."""
         return {
             "confusion.png": plot_confusion(self.confusion, labels),
             "calibration.png": plot_reliability(self.reliability, self.calibration_error),
@@ -222,18 +222,18 @@ class ClassAccumulator(VectorAccumulator):
     """Accumulates an `Evaluation`; the ROC AUC ranks all images, so probabilities are kept, in float32."""
 
     def evaluation(self) -> Evaluation:
-        """Evaluation of all batches."""
+        """Return the evaluation of all batches."""
         return Evaluation.of(self.targets, self.outputs, self.labels)
 
     def errors(self) -> np.ndarray:
-        """Probability of the most probable wrong class less that of the true one: 1 at worst, below 0 if correct."""
+        """Return the highest probability of a wrong class minus the true one: 1 at worst, below 0 if correct."""
         outputs = self.outputs.astype("float64")
         true = np.eye(len(self.labels), dtype=bool)[self.targets]
         return np.where(true, -np.inf, outputs).max(axis=1) - outputs[true]
 
     @property
     def score(self) -> float:
-        """Accuracy."""
+        """Return the accuracy."""
         return float(np.mean(self.scores))
 
     @property
@@ -244,20 +244,20 @@ class ClassAccumulator(VectorAccumulator):
 
 
 def log_probabilities(probabilities: Any) -> Any:
-    """Logarithms with finite gradients."""
+    """Return logarithms with finite gradients."""
     from keras import ops
 
     return ops.log(ops.maximum(probabilities, 1e-30))
 
 
 def top_probabilities(output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
-    """Labels of the highest probabilities, the most probable first."""
+    """Return the labels of the highest probabilities, the most probable first."""
     order = np.argsort(-output, kind="stable")[:top]
     return [(labels[index], float(output[index])) for index in order]
 
 
 def _columns(targets: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Predicted class, confidence, cross-entropy, whether the true class is among five, and the sum of the outputs."""
+    """Return predicted class, confidence, cross-entropy, whether the true class is in the top 5, sum of outputs."""
     from scipy.special import xlogy  # NumPy's logarithm may differ from it, and so from scikit-learn, in the last bit
 
     outputs = outputs.astype("float64")
@@ -273,7 +273,7 @@ def _columns(targets: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, ...]
 
 
 def _correct(targets: Any, outputs: Any) -> Any:
-    """1 where the class is correct; for mixed targets, the one with the largest share counts."""
+    """Return 1 where the class is correct; for mixed targets, the one with the largest share counts."""
     from keras import ops
 
     indices = ops.argmax(targets, axis=-1) if len(targets.shape) == len(outputs.shape) else targets

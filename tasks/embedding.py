@@ -18,7 +18,7 @@ class Embedding(Task):
     output_name = "embedding"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "EmbeddingHead":
-        """Head without weights."""
+        """Return a head without weights."""
         from ..layers import EmbeddingHead
 
         return EmbeddingHead(name=name)

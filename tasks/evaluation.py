@@ -42,31 +42,31 @@ class BaseEvaluation:
         return {heading: getattr(self, field) for heading, field in self.SUMMARY.items()}
 
     def tables(self, labels: Sequence[str]) -> dict[str, list[list[str]]]:
-        """CSV tables by file name, with a header, for the task's classes or values of these names."""
+        """Return the CSV tables by file name, with a header, for the task's classes or values of these names."""
         return {}
 
     def plots(self, labels: Sequence[str]) -> dict[str, "Figure"]:
-        """Figures by file name, as `tables`."""
+        """Return the figures by file name, as `tables`."""
         return {}
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as plain numbers, for JSON."""
+        """Return all fields as plain numbers, for JSON."""
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
 
 
 def mean_of_known(values: Iterable[float | None]) -> float | None:
-    """Mean of the values that are not None; None if there are none."""
+    """Return the mean of the values that are not None; None if there are none."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
 def rows_by_name(names: Sequence[str], columns: tuple[np.ndarray, ...]) -> dict[str, Row]:
-    """Scikit-learn's precision, recall, F1 and support, each an array over the classes, by class name."""
+    """Return scikit-learn's precision, recall, F1 and support, each an array over the classes, by class name."""
     keys = ("precision", "recall", "f1-score", "support")
     return {name: dict(zip(keys, map(float, row), strict=True)) for name, *row in zip(names, *columns, strict=True)}
 
 
 def confusion_table(confusion: np.ndarray, labels: Sequence[str]) -> list[list[str]]:
-    """Rows of a CSV table: one for each true class, one column for each predicted class."""
+    """Return the rows of a CSV table: one for each true class, one column for each predicted class."""
     rows = [[label, *map(str, counts)] for label, counts in zip(labels, confusion.tolist(), strict=True)]
     return [["true", *labels], *rows]

@@ -44,7 +44,7 @@ class MultiLabel(Task):
     figure_name = "probability"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "MultiLabelHead":
-        """Head with a sigmoid."""
+        """Return a head with a sigmoid."""
         from ..layers import MultiLabelHead
 
         return MultiLabelHead(
@@ -56,11 +56,11 @@ class MultiLabel(Task):
             raise InputError(f"{what} have other values than 0 and 1; a multi_label takes {self.target_form}.")
 
     def has_form(self, targets: Any) -> bool:
-        """Whether all values are 0 or 1."""
+        """Return whether all values are 0 or 1."""
         return super().has_form(targets) and bool(np.isin(targets, (0, 1)).all())
 
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels, np.ndarray]:
-        """Labels in alphabetical order."""
+        """Return the labels in alphabetical order."""
         values = table.read(columns["labels"], parse_labels)
         labels = sorted(set().union(*values))
         if not labels:
@@ -68,33 +68,33 @@ class MultiLabel(Task):
         return tuple(labels), np.array([[label in value for label in labels] for value in values], "float32")
 
     def encode(self, target: np.ndarray) -> np.ndarray:
-        """Indices of the labels that are present."""
+        """Return the indices of the labels that are present."""
         return np.flatnonzero(target).astype("int64")
 
     def decode(self, values: np.ndarray, num_outputs: int) -> np.ndarray:
-        """0 or 1 for each label."""
+        """Return 0 or 1 for each label."""
         if len(values) and (values.dtype.kind != "i" or values.min() < 0 or values.max() >= num_outputs):
             raise ValueError(f"is {values.tolist()}; classes go from 0 to {num_outputs - 1}.")
         return np.isin(np.arange(num_outputs), values).astype("float32")
 
     def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
-        """Images with each label."""
+        """Return the images with each label."""
         return targets.sum(axis=0).astype("int64")
 
     def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
-        """Accuracy over all labels."""
+        """Return the accuracy over all labels."""
         import keras
 
         return [keras.metrics.MeanMetricWrapper(_correct, name="binary_accuracy")]
 
     def distillation_logits(self, outputs: Any) -> Any:
-        """Two logits for each label, `(..., labels, 2)`: present or not."""
+        """Return two logits for each label, `(..., labels, 2)`: present or not."""
         from keras import ops
 
         return log_probabilities(ops.stack([outputs, 1 - outputs], axis=-1))
 
     def accumulator(self, labels: Sequence[str]) -> "LabelAccumulator":
-        """Accumulator of a `MultiLabelEvaluation`."""
+        """Return the accumulator of a `MultiLabelEvaluation`."""
         return LabelAccumulator(labels)
 
     def plot_examples(
@@ -110,15 +110,15 @@ class MultiLabel(Task):
         return plot_captioned(images, captions, names)
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Whether it is a vector from a sigmoid."""
+        """Return whether it is a vector from a sigmoid."""
         return len(output_shape) != 4 and activation == "sigmoid"
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Whether both predict each label, or neither does."""
+        """Return whether both predict each label, or neither does."""
         return (outputs > THRESHOLD) == (reference > THRESHOLD)
 
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
-        """Most probable labels first."""
+        """Return the most probable labels first."""
         return top_probabilities(output, labels, top)
 
 
@@ -156,7 +156,7 @@ class MultiLabelEvaluation(BaseEvaluation):
 
     @classmethod
     def of(cls, targets: np.ndarray, outputs: np.ndarray, labels: Sequence[str]) -> Self:
-        """Evaluation of 0 or 1 and probabilities, both `(count, labels)`."""
+        """Return the evaluation of 0 or 1 and probabilities, both `(count, labels)`."""
         from sklearn.metrics import precision_recall_fscore_support
 
         outputs = outputs.astype("float64")
@@ -194,17 +194,17 @@ class LabelAccumulator(VectorAccumulator):
     """Accumulates a `MultiLabelEvaluation`; average precision ranks all images, so probabilities are kept."""
 
     def evaluation(self) -> MultiLabelEvaluation:
-        """Evaluation of all batches."""
+        """Return the evaluation of all batches."""
         return MultiLabelEvaluation.of(self.targets, self.outputs, self.labels)
 
     def errors(self) -> np.ndarray:
-        """Mean cross-entropy of the labels."""
+        """Return the mean cross-entropy of the labels."""
         outputs = self.outputs.astype("float64")
         return -np.log(np.where(self.targets == 1, outputs, 1 - outputs).clip(EPSILON)).mean(axis=1)
 
     @property
     def score(self) -> float:
-        """Accuracy over all labels."""
+        """Return the accuracy over all labels."""
         return float(np.mean(self._correct()))
 
     @property
@@ -217,12 +217,12 @@ class LabelAccumulator(VectorAccumulator):
 
 
 def _f1(true: np.ndarray, predicted: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """F1 from numbers of images; 0 for a label that is neither present nor predicted."""
+    """Return F1 from numbers of images; 0 for a label that is neither present nor predicted."""
     return 2 * both / np.maximum(true + predicted, 1)
 
 
 def _correct(targets: Any, outputs: Any) -> Any:
-    """Share of the correct labels; for mixed targets, the larger share counts."""
+    """Return the share of the correct labels; for mixed targets, the larger share counts."""
     from keras import ops
 
     return ops.mean(ops.cast(ops.equal(targets > THRESHOLD, outputs > THRESHOLD), "float32"), axis=-1)

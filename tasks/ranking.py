@@ -6,7 +6,7 @@ import numpy as np
 
 
 def area_under_roc(positive: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve, 0..1: how often a positive image scores higher than a negative one.
+    """Return the area under the ROC curve, 0..1: how often a positive image scores higher than a negative one.
 
     Args:
         positive: Bool, `(images,)`.
@@ -21,14 +21,14 @@ def area_under_roc(positive: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def average_precision(positive: np.ndarray, scores: np.ndarray) -> float | None:
-    """Average precision, 0..1, as `area_under_roc`; None without positive images."""
+    """Return the average precision, 0..1, as `area_under_roc`; None without positive images."""
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(positive, scores)) if positive.any() else None
 
 
 def weighted_mean_average_precision(positive: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Mean of `average_precision` over columns, as a function of the weights of the images.
+    """Return the mean of `average_precision` over columns, as a function of the weights of the images.
 
     Args:
         positive: Bool, `(images, columns)`.
@@ -50,7 +50,7 @@ def weighted_mean_average_precision(positive: np.ndarray, scores: np.ndarray) ->
 
 
 def _average_precision(weights: np.ndarray, positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Average precision of one column in each resample."""
+    """Return the average precision of one column in each resample."""
     order = np.argsort(-scores)
     # Images of equal score form a group without an order; precision is measured at groups with positive images.
     groups = np.cumsum(np.diff(scores[order], prepend=np.inf) != 0)

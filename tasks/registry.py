@@ -24,7 +24,7 @@ def task_names() -> tuple[str, ...]:
 
 
 def get_task(name: str) -> Task:
-    """Task of that name.
+    """Return the task of that name.
 
     Raises:
         InputError: The name is unknown; the message suggests similar ones.
@@ -46,12 +46,12 @@ def register_task(task: Task) -> None:
 
 
 def task_of_targets(targets: Any) -> str:
-    """Task of validated targets whose task is not stated, by their form."""
+    """Return the task of validated targets whose task is not stated, by their form."""
     return next((task.name for task in _TASKS.values() if task.has_form(targets)), DEFAULT_TASK)
 
 
 def recognize_task(output_shape: Sequence[int | None], activation: str | None) -> str:
-    """Task of an output that comes from no head of the zoo, by its form; `DEFAULT_TASK` if no task recognizes it.
+    """Return the task of an output from no head of the zoo, by its form; `DEFAULT_TASK` if no task recognizes it.
 
     Args:
         output_shape: Shape with the batch axis, such as `(None, 10)`.

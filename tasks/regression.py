@@ -35,7 +35,7 @@ class Regression(Task):
     figure_name = "value"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "RegressionHead":
-        """Head without activation."""
+        """Return a head without activation."""
         from ..layers import RegressionHead
 
         return RegressionHead(
@@ -46,35 +46,35 @@ class Regression(Task):
         return targets[:, np.newaxis] if targets.ndim == 1 else targets
 
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels, np.ndarray]:
-        """One value for each column, named after it."""
+        """Return one value for each column, named after it."""
         values = [np.array(table.read(column, parse_number), "float32") for column in columns.values()]
         return tuple(columns), np.stack(values, axis=1)
 
     def encode(self, target: np.ndarray) -> np.ndarray:
-        """The numbers."""
+        """Return the numbers."""
         return target.astype("float32")
 
     def decode(self, values: np.ndarray, num_outputs: int) -> np.ndarray:
-        """The numbers."""
+        """Return the numbers."""
         if len(values) != num_outputs or values.dtype.kind != "f" or not np.isfinite(values).all():
             raise ValueError(f"is {values.tolist()}; it takes {num_outputs} finite numbers.")
         return values.astype("float32")
 
     def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Range and mean of each value."""
+        """Return the range and mean of each value."""
         return {
             label: {"smallest": float(column.min()), "mean": float(column.mean()), "largest": float(column.max())}
             for label, column in zip(labels, targets.T, strict=True)
         }
 
     def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
-        """Mean absolute error."""
+        """Return the mean absolute error."""
         import keras
 
         return [keras.metrics.MeanAbsoluteError(name="mae")]
 
     def accumulator(self, labels: Sequence[str]) -> "ValueAccumulator":
-        """Accumulator of a `RegressionEvaluation`."""
+        """Return the accumulator of a `RegressionEvaluation`."""
         return ValueAccumulator(labels)
 
     def plot_examples(
@@ -90,15 +90,15 @@ class Regression(Task):
         return plot_captioned(images, captions, names)
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Whether it is a single number, not from a sigmoid."""
+        """Return whether it is a single number, not from a sigmoid."""
         return len(output_shape) != 4 and output_shape[-1] == 1 and activation != "sigmoid"
 
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
-        """All values."""
+        """Return all values."""
         return list(zip(labels, map(float, output), strict=True))
 
     def format_figure(self, figure: float) -> str:
-        """Six digits."""
+        """Return six digits."""
         return f"{figure:.6g}"
 
 
@@ -124,7 +124,7 @@ class RegressionEvaluation(BaseEvaluation):
 
     @classmethod
     def of(cls, targets: np.ndarray, outputs: np.ndarray, labels: Sequence[str]) -> Self:
-        """Evaluation of numbers, both `(count, values)`."""
+        """Return the evaluation of numbers, both `(count, values)`."""
         error = outputs.astype("float64") - targets
         squared, variance = (error**2).mean(axis=0), targets.astype("float64").var(axis=0)
         absolute = np.abs(error).mean(axis=0)
@@ -152,11 +152,11 @@ class ValueAccumulator(VectorAccumulator):
     """Accumulates a `RegressionEvaluation`; keeps the few numbers of each image."""
 
     def evaluation(self) -> RegressionEvaluation:
-        """Evaluation of all batches."""
+        """Return the evaluation of all batches."""
         return RegressionEvaluation.of(self.targets, self.outputs, self.labels)
 
     def errors(self) -> np.ndarray:
-        """Mean absolute error in units of each value's standard deviation."""
+        """Return the mean absolute error in units of each value's standard deviation."""
         deviation = self.targets.std(axis=0)
         return (self.absolute_errors / np.where(deviation, deviation, 1)).mean(axis=1)
 
@@ -167,7 +167,7 @@ class ValueAccumulator(VectorAccumulator):
 
     @property
     def score(self) -> float:
-        """Mean absolute error."""
+        """Return the mean absolute error."""
         return float(self.absolute_errors.mean(axis=0).mean())
 
     @property
@@ -176,7 +176,7 @@ class ValueAccumulator(VectorAccumulator):
         return self.absolute_errors.mean(axis=1)
 
     def loss_against(self, reference: Self) -> float | None:
-        """Rise of the mean absolute error, in units of the targets' mean absolute deviation from their median.
+        """Return the rise of the mean absolute error, in units of the targets' mean absolute deviation from the median.
 
         That is the error of always predicting the median, so a rise of 0.01 is one point of what there is to learn,
         whatever the unit, and a nearly perfect model may lose more than a share of nearly nothing. None where no
@@ -186,7 +186,7 @@ class ValueAccumulator(VectorAccumulator):
         return float(losses.mean()) if losses.size else None
 
     def losses_against(self, reference: Self) -> np.ndarray:
-        """The same for each image; empty where no target varies."""
+        """Return the same for each image; an empty array where no target varies."""
         deviation = np.abs(self.targets - np.median(self.targets, axis=0)).mean(axis=0)
         varies = deviation > 0
         if not varies.any():

@@ -56,25 +56,25 @@ class Segmentation(Task):
     figure_name = "share"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "SegmentationHead":
-        """Head that upsamples its scores to the size of the image."""
+        """Return a head that upsamples its scores to the size of the image."""
         from ..layers import SegmentationHead
 
         strides, crop = upsampling()
         return SegmentationHead(config.num_outputs, labels=config.labels, strides=strides, crop=crop, name=name)
 
     def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
-        """`(height, width)`: one index for each pixel."""
+        """Return `(height, width)`: one index for each pixel."""
         return tuple(sides)
 
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels | None, list[Path]]:
-        """Paths of mask files, and the classes in the `labels.txt` beside the table, if there is one."""
+        """Return the paths of mask files, and the classes in the `labels.txt` beside the table, if there is one."""
         column = columns["mask"]
         paths = [table.path.parent / value for value in table.read(column, parse_path)]
         file = table.path.parent / f"{column.removesuffix('mask')}labels.txt"
         return read_class_names(file) if file.exists() else None, paths
 
     def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
-        """Class indices in a mask file, rotated as its EXIF tag says, int32 `(height, width)`."""
+        """Return the class indices in a mask file, rotated as its EXIF tag says, int32 `(height, width)`."""
         with open_image(encoded, name) as image:
             if image.mode not in MASK_MODES:
                 raise InputError(f"{name} has colors ({image.mode}); a mask has one number a pixel, the class index.")
@@ -91,29 +91,29 @@ class Segmentation(Task):
             raise InputError(f"{name} has the value {wrong}; class indices go from 0 to {num_outputs - 1}.")
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
-        """By the nearest pixel: there is nothing between two classes."""
+        """Return the nearest pixels: there is nothing between two classes."""
         return np.asarray(Image.fromarray(target).resize((width, height), Image.Resampling.NEAREST))
 
     def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
-        """Pixels of each class."""
+        """Return the pixels of each class."""
         return np.bincount(np.ravel(targets), minlength=num_outputs)
 
     def warp_targets(self, targets: Any, warp: Warp) -> Any:
-        """Masks move with their images, by the nearest pixel."""
+        """Move masks with their images, by the nearest pixel."""
         return warp(targets[..., None], interpolation="nearest")[..., 0]
 
     def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
-        """Mean IoU."""
+        """Return the mean IoU."""
         import keras
 
         return [keras.metrics.MeanIoU(num_outputs, sparse_y_pred=False, name="mean_iou")]
 
     def distillation_logits(self, outputs: Any) -> Any:
-        """Logarithms, as of a classification, for each pixel."""
+        """Return the logarithms, as of a classification, for each pixel."""
         return log_probabilities(outputs)
 
     def accumulator(self, labels: Sequence[str]) -> "PixelAccumulator":
-        """Accumulator of a `SegmentationEvaluation`."""
+        """Return the accumulator of a `SegmentationEvaluation`."""
         return PixelAccumulator(labels)
 
     def plot_examples(
@@ -124,31 +124,31 @@ class Segmentation(Task):
         labels: Sequence[str],
         names: Sequence[str],
     ) -> "Figure":
-        """Image, mask and predicted mask side by side."""
+        """Return the image, mask and predicted mask side by side."""
         return plot_masks(images, targets, self.mask(outputs), labels, names)
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Whether it is a map."""
+        """Return whether it is a map."""
         return len(output_shape) == 4
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
-        """Whether the most probable classes of each pixel are equal; None for a single class."""
+        """Return whether the most probable classes of each pixel are equal; None for a single class."""
         if reference.shape[-1] == 1:
             return None
         return (outputs.argmax(axis=-1) == reference.argmax(axis=-1)).reshape(len(outputs), -1)
 
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
-        """Classes in the image with their shares of its pixels, the largest first."""
+        """Return the classes in the image with their shares of its pixels, the largest first."""
         counts = np.bincount(output.argmax(axis=-1).ravel(), minlength=len(labels))
         order = np.argsort(-counts, kind="stable")[:top]
         return [(labels[index], float(counts[index] / counts.sum())) for index in order if counts[index]]
 
     def mask(self, outputs: np.ndarray) -> np.ndarray:
-        """Most probable class of each pixel."""
+        """Return the most probable class of each pixel."""
         return outputs.argmax(axis=-1)
 
     def picture(self, output: np.ndarray) -> Image.Image:
-        """Mask whose values are class indices, with a color for each class."""
+        """Return a mask whose values are class indices, with a color for each class."""
         if output.shape[-1] > MOST_CLASSES:
             raise InputError(f"there are {output.shape[-1]} classes; a mask in PNG holds {MOST_CLASSES} at most.")
         picture = Image.fromarray(self.mask(output).astype("uint8"))
@@ -183,7 +183,7 @@ class SegmentationEvaluation(BaseEvaluation):
         loss: float,
         labels: Sequence[str],
     ) -> Self:
-        """Evaluation of numbers of pixels.
+        """Return the evaluation of numbers of pixels.
 
         Args:
             confusion: Pixels by true and predicted class, over all images.
@@ -216,11 +216,11 @@ class SegmentationEvaluation(BaseEvaluation):
         return self.per_class
 
     def tables(self, labels: Sequence[str]) -> dict[str, list[list[str]]]:
-        """Confusion matrix."""
+        """Return the confusion matrix."""
         return {"confusion.csv": confusion_table(self.confusion, labels)}
 
     def plots(self, labels: Sequence[str]) -> dict[str, "Figure"]:
-        """Confusion matrix."""
+        """Return the confusion matrix."""
         return {"confusion.png": plot_confusion(self.confusion, labels)}
 
 
@@ -253,12 +253,12 @@ class PixelAccumulator(Accumulator):
         return np.concatenate(self._intersections), np.concatenate(self._unions)
 
     def evaluation(self) -> SegmentationEvaluation:
-        """Evaluation of all batches."""
+        """Return the evaluation of all batches."""
         loss = float(self._loss / self._confusion.sum())
         return SegmentationEvaluation.of_counts(self._confusion, *self._counts, loss, self.labels)
 
     def errors(self) -> np.ndarray:
-        """One less the mean IoU of the classes that occur in the image's mask or prediction."""
+        """Return one minus the mean IoU of the classes that occur in the image's mask or prediction."""
         return 1 - mean_iou(*self._counts)
 
     @property
@@ -277,7 +277,7 @@ class PixelAccumulator(Accumulator):
 
 
 def mean_iou(intersections: np.ndarray, unions: np.ndarray) -> np.ndarray:
-    """Mean IoU over the classes, the last axis, that occur at all; NaN if none does."""
+    """Return the mean IoU over the classes, the last axis, that occur at all; NaN if none does."""
     occurs = unions > 0
     with np.errstate(invalid="ignore"):
         return np.where(occurs, intersections / np.maximum(unions, 1), 0).sum(axis=-1) / occurs.sum(axis=-1)

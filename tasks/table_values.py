@@ -4,14 +4,14 @@ import numpy as np
 
 
 def parse_path(value: str) -> str:
-    """Path of a file, not empty."""
+    """Return the path of a file, which is not empty."""
     if not value:
         raise ValueError("it is empty.")
     return value
 
 
 def parse_label(value: str) -> str:
-    """Name of a class: one line, not empty."""
+    """Return the name of a class: one line, not empty."""
     if len(parse_path(value).splitlines()) > 1:
         raise ValueError(f"{value!r} has more than one line.")
     return value
@@ -23,7 +23,7 @@ def parse_labels(value: str) -> set[str]:
 
 
 def parse_number(value: str) -> float:
-    """Finite number that fits into 32 bits."""
+    """Return a finite number that fits into 32 bits."""
     try:
         number = float(value)
     except ValueError:

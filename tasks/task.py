@@ -65,7 +65,7 @@ class Table(Protocol):
     path: Path
 
     def read(self, column: str, parse: Callable[[str], Any]) -> list[Any]:
-        """Parsed values of a column; a ValueError of `parse` becomes an InputError with the line and the column."""
+        """Return the parsed values of a column; a ValueError of `parse` becomes an InputError with line and column."""
 
 
 class Accumulator(ABC):
@@ -84,11 +84,11 @@ class Accumulator(ABC):
 
     @abstractmethod
     def evaluation(self) -> BaseEvaluation:
-        """All metrics of the batches so far."""
+        """Return all metrics of the batches so far."""
 
     @abstractmethod
     def errors(self) -> np.ndarray:
-        """How wrong each output is, `(images,)`, in order of the images; only the order of these numbers counts."""
+        """Return how wrong each output is, `(images,)`, in order of the images; only the ranking matters."""
 
     @property
     @abstractmethod
@@ -101,14 +101,14 @@ class Accumulator(ABC):
         """Contribution of each image to `score`, `(images,)`, of which `score` is the mean (approximately for IoU)."""
 
     def loss_against(self, reference: Self) -> float | None:
-        """How much worse these outputs score than those of `reference` for the same images, 0.01 for one point.
+        """Return how much worse these outputs score than those of `reference` for the same images, 0.01 for one point.
 
         That is what an export may lose. None if it cannot be measured on these targets.
         """
         return reference.score - self.score
 
     def losses_against(self, reference: Self) -> np.ndarray:
-        """How much worse they are for each image, `(images,)`; the mean is (nearly) `loss_against`."""
+        """Return how much worse they are for each image, `(images,)`; the mean is (nearly) `loss_against`."""
         return reference.scores - self.scores
 
 
@@ -157,7 +157,7 @@ class Task(ABC):
 
     @abstractmethod
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":
-        """Head layer.
+        """Return a head layer.
 
         Args:
             config: Number of outputs, labels and arguments.
@@ -178,11 +178,11 @@ class Task(ABC):
     """Whether targets are indices of classes; labels may then include classes that no target has."""
 
     def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Shape of one image's target; `sides` are height and width of the output map, `()` of a vector."""
+        """Return the shape of one image's target; `sides` are height and width of the output map, `()` of a vector."""
         return (num_outputs,)
 
     def check_targets(self, targets: np.ndarray, what: str, *, num_outputs: int | None = None) -> np.ndarray:
-        """Validated targets in the dtype of training, `(count, *target_shape)`.
+        """Return the validated targets in the dtype of training, `(count, *target_shape)`.
 
         Args:
             targets: One row for each image.
@@ -204,7 +204,7 @@ class Task(ABC):
         return targets.astype(self.target_dtype)
 
     def _with_axes(self, targets: np.ndarray) -> np.ndarray:
-        """Targets with an axis added or removed, where a common form differs from that of training."""
+        """Return the targets with an axis added or removed, where a common form differs from that of training."""
         return targets
 
     def _check_values(self, targets: np.ndarray, what: str, num_outputs: int | None) -> None:
@@ -216,7 +216,7 @@ class Task(ABC):
             raise InputError(f"{what} have the class {wrong}; classes go from 0 {end}.")
 
     def class_out_of_range(self, targets: np.ndarray, num_outputs: int | None) -> int | None:
-        """A class index below 0 or not below `num_outputs`; None if there is none, or targets are no classes."""
+        """Return a class index below 0 or not below `num_outputs`; None if there is none, or targets are no classes."""
         if not self.class_indices or not targets.size:
             return None
         low, high = int(targets.min()), int(targets.max())
@@ -225,11 +225,11 @@ class Task(ABC):
         return low if low < 0 else None
 
     def count_outputs(self, targets: np.ndarray) -> int:
-        """Number of classes, labels or values that validated targets have at least."""
+        """Return the number of classes, labels or values that validated targets have at least."""
         return max(int(targets.max()) + 1, self.min_outputs or 1) if self.class_indices else targets.shape[1]
 
     def has_form(self, targets: Any) -> bool:
-        """Whether targets have the rank (and where that is ambiguous, the values) of this task's validated targets."""
+        """Return whether targets have the rank (and if that is ambiguous, the values) of this task's targets."""
         return self.has_targets and len(targets.shape) == 1 + len(self.target_shape(1, (1, 1)))
 
     # Targets in tables, files and TFRecord shards
@@ -241,7 +241,7 @@ class Task(ABC):
     """Key of the target in a `tf.train.Example`, after the output's name and a slash."""
 
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels | None, np.ndarray | list[Path]]:
-        """Labels (None if the table does not name them) and targets of all rows, paths for targets `in_files`.
+        """Return the labels (None if the table does not name them) and the targets, paths for targets `in_files`.
 
         Args:
             table: The table.
@@ -253,11 +253,11 @@ class Task(ABC):
         raise NotImplementedError
 
     def encode(self, target: np.ndarray) -> np.ndarray:
-        """One image's target as the int64s or float32s of a TFRecord feature; not called for targets `in_files`."""
+        """Return one image's target as int64s or float32s for a TFRecord feature; not called for targets `in_files`."""
         raise NotImplementedError
 
     def decode(self, values: np.ndarray, num_outputs: int) -> np.ndarray | int:
-        """One image's target from the numbers of a TFRecord feature; not called for targets `in_files`.
+        """Return one image's target from the numbers of a TFRecord feature; not called for targets `in_files`.
 
         Raises:
             ValueError: The numbers are not what `encode` writes; the message continues "KEY ...".
@@ -265,7 +265,7 @@ class Task(ABC):
         raise NotImplementedError
 
     def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
-        """One image's target from the content of its file; `name` is for error messages.
+        """Return one image's target from the content of its file; `name` is for error messages.
 
         Raises:
             InputError: The content cannot be decoded, or does not hold targets.
@@ -277,7 +277,7 @@ class Task(ABC):
         raise NotImplementedError
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Decoded target for an image of another size."""
+        """Return the decoded target for an image of another size."""
         raise NotImplementedError
 
     # Classes in targets
@@ -287,11 +287,11 @@ class Task(ABC):
     """Whether targets are one class index for each image, by which splits and folds are stratified."""
 
     def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
-        """Number of images or pixels of each class, int64 `(num_outputs,)`."""
+        """Return the number of images or pixels of each class, int64 `(num_outputs,)`."""
         raise NotImplementedError
 
     def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Statistics for a survey of targets without classes, by label."""
+        """Return the statistics for a survey of targets without classes, by label."""
         return {}
 
     # Augmentation
@@ -299,11 +299,11 @@ class Task(ABC):
     """Whether a weighted mean of two images' targets is a target, as MixUp and CutMix need it."""
 
     def warp_targets(self, targets: Any, warp: Warp) -> Any:
-        """Targets of a batch after a geometric augmentation of the images; a tensor of TensorFlow."""
+        """Return the targets of a batch after a geometric augmentation of the images; a tensor of TensorFlow."""
         return targets
 
     def soft_targets(self, targets: Any, num_outputs: int) -> Any:
-        """Targets of a batch in a form that can be averaged, float32 `(batch, num_outputs)`, where `mixable`."""
+        """Return a batch's targets in a form that can be averaged, float32 `(batch, num_outputs)`, where `mixable`."""
         return targets
 
     # Training
@@ -313,11 +313,11 @@ class Task(ABC):
     """Whether logistic regression on frozen features can fit the head."""
 
     def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
-        """Keras metrics that `fit` reports in each epoch."""
+        """Return the Keras metrics that `fit` reports in each epoch."""
         raise NotImplementedError
 
     def distillation_logits(self, outputs: Any) -> Any | None:
-        """Logits whose softmax over the last axis gives back `outputs`; None: distillation compares the outputs."""
+        """Return logits whose softmax over the last axis is `outputs`; None: distillation compares the outputs."""
         return None
 
     # Evaluation
@@ -325,7 +325,7 @@ class Task(ABC):
     """Name of the main metric in manifests, such as `accuracy`; None without targets."""
 
     def accumulator(self, labels: Sequence[str]) -> Accumulator:
-        """Empty accumulator of all metrics."""
+        """Return an empty accumulator of all metrics."""
         raise NotImplementedError
 
     def plot_examples(
@@ -336,7 +336,7 @@ class Task(ABC):
         labels: Sequence[str],
         names: Sequence[str],
     ) -> "Figure":
-        """Sheet of images with targets and predictions.
+        """Return a sheet of images with targets and predictions.
 
         Args:
             images: uint8, `(count, height, width, channels)`.
@@ -361,11 +361,11 @@ class Task(ABC):
         return None if self.loss_name is None else self.loss_name.lower().replace(" ", "_")
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Whether an output from no head of the zoo has this task's form; arguments as in `recognize_task`."""
+        """Return whether an output from no head of the zoo has this task's form; arguments as in `recognize_task`."""
         return False
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
-        """Which decisions two models share, bool `(images, decisions)`; None where outputs decide nothing."""
+        """Return which decisions two models share, bool `(images, decisions)`; None where outputs decide nothing."""
         return None
 
     # Predictions
@@ -373,7 +373,7 @@ class Task(ABC):
     """What the number of a row of `predictions` is, such as `probability`; None where outputs are not shown as rows."""
 
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
-        """What to show of the output for one image: rows of label and number.
+        """Return what to show of the output for one image: rows of label and number.
 
         Args:
             output: Output for one image.
@@ -383,15 +383,15 @@ class Task(ABC):
         raise NotImplementedError
 
     def format_figure(self, figure: float) -> str:
-        """Number of a row of `predictions` as text."""
+        """Return the number of a row of `predictions` as text."""
         return f"{figure:.2%}"
 
     def mask(self, outputs: np.ndarray) -> np.ndarray | None:
-        """Class index of each pixel, `(images, height, width)`; None where outputs are no maps of classes."""
+        """Return the class index of each pixel, `(images, height, width)`; None where outputs are not class maps."""
         return None
 
     def picture(self, output: np.ndarray) -> "Image.Image | None":
-        """Picture of the output for one image, to be saved as PNG; None where it has none.
+        """Return a picture of the output for one image, to be saved as PNG; None where it has none.
 
         Raises:
             InputError: There are more classes than a picture can show.

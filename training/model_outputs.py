@@ -10,7 +10,7 @@ from ..tasks.registry import DEFAULT_TASK, get_task
 
 
 def heads_of(model: keras.Model) -> Head | dict[str, Head | None] | None:
-    """Head that each output comes from; None for an output of another layer.
+    """Return the head that each output comes from; None for an output of another layer.
 
     Raises:
         InputError: `model` is a `keras.Sequential`, whose outputs have no names.
@@ -28,7 +28,7 @@ def heads_of(model: keras.Model) -> Head | dict[str, Head | None] | None:
 
 
 def tasks_of(model: keras.Model) -> str | dict[str, str]:
-    """Task of each output, by the names that `zoo.create_model` accepts for `head`.
+    """Return the task of each output, by the names that `zoo.create_model` accepts for `head`.
 
     A vector `(batch, classes)` from no head of the zoo is a classification.
 

@@ -25,7 +25,7 @@ class HeadPlan:
     config: HeadConfig
 
     def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor) -> layers.Head:
-        """Head layer for the features of that image, a map or a vector."""
+        """Return the head layer for the features of that image, a map or a vector."""
         return self.task.make_head(self.config, name, partial(_upsampling, features, image))
 
 
@@ -59,7 +59,7 @@ def plan_heads(
 
 
 def attach_heads(image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
-    """Model from `image` to the output of the layer `head`, or a dict of outputs of the layers `head_<name>`."""
+    """Return the model from `image` to the output of the layer `head`, or a dict of those of `head_<name>`."""
     try:
         if isinstance(plans, HeadPlan):
             return keras.Model(image, plans.layer("head", features, image)(features), name=name)
@@ -76,7 +76,7 @@ def replace_head(
     classes: int | Mapping[str, int] | None = None,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
 ) -> keras.Model:
-    """The same backbone under a new head.
+    """Return the same backbone under a new head.
 
     The new model consists of `model`'s own layers: names, weights and frozen layers stay, and training one model trains
     the other's backbone.
@@ -140,7 +140,7 @@ def _validated_classes(card: ModelCard, classes: int | None, labels: Sequence[st
 
 
 def _upsampling(features: keras.KerasTensor, image: keras.KerasTensor) -> Upsampling:
-    """Factor by which to upsample a map so that it covers the image, and the rows and columns to crop after that."""
+    """Return the factor by which to upsample a map so that it covers the image, and the rows and columns to crop."""
     if len(features.shape) != 4:
         return 1, (0, 0)  # the head itself refuses a vector
     stride, covers = measure_grids(image, {"features": features})["features"]

@@ -28,7 +28,7 @@ def from_arrays(
     test: tuple[np.ndarray, Arrays] | None = None,
     seed: int = 0,
 ) -> ImageData:
-    """Dataset of images in memory.
+    """Return a dataset of images in memory.
 
     If `validation` or `test` is not given, 10 % or 20 % of `images` is used, stratified by class if there are classes;
     copies of an image stay together.

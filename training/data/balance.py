@@ -26,7 +26,7 @@ BATCH = 256
 
 
 def weigher(split: ImageSplit, options: Data) -> Callable[[Any], Any] | None:
-    """Function from a batch's targets, as training takes them, to its sample weights; None if all weigh the same.
+    """Return a function from a batch's targets to its sample weights; None if all have the same weight.
 
     With a classification among the outputs, an image has the weight of its class in the first one: `(batch,)`, for
     every output. If the only output is a segmentation, a pixel has the weight of its class: `(batch, height, width)`.
@@ -56,7 +56,7 @@ def weigher(split: ImageSplit, options: Data) -> Callable[[Any], Any] | None:
 
 
 def images_per_epoch(split: ImageSplit, options: Data) -> int:
-    """Number of images that an epoch shows."""
+    """Return the number of images that an epoch shows."""
     if options.sampling == "none":
         return len(split)
     _, counts = _classes(split, f"sampling {options.sampling!r}")
@@ -64,7 +64,7 @@ def images_per_epoch(split: ImageSplit, options: Data) -> int:
 
 
 def chosen_images(split: ImageSplit, options: Data, *, seed: int, epoch: int) -> np.ndarray:
-    """Rows of the images that an epoch shows, int64 `(images_per_epoch,)`, sorted by class.
+    """Return the rows of the images that an epoch shows, int64 `(images_per_epoch,)`, sorted by class.
 
     Each image of a class is shown as often as any other, or once more; which ones, follows from seed and epoch.
 
@@ -83,12 +83,12 @@ def chosen_images(split: ImageSplit, options: Data, *, seed: int, epoch: int) ->
 
 
 def _images_per_class(counts: np.ndarray, options: Data) -> int:
-    """Number of images of each class that an epoch shows."""
+    """Return the number of images of each class that an epoch shows."""
     return int(counts.max() if options.sampling == "over" else counts[counts > 0].min())
 
 
 def _classes(split: ImageSplit, option: str, *, also_pixels: bool = False) -> tuple[str, np.ndarray]:
-    """Name of the first output with one class for each image (or, of a single output, for each pixel), and counts by
+    """Return the first output with one class for each image (or, if there is one output, for each pixel), and counts by
     class."""
     outputs = by_name(split.labels)
     for name, task_name in by_name(split.tasks).items():
@@ -108,5 +108,5 @@ def _counts(task: Task, targets: Targets) -> np.ndarray:
 
 
 def _broadcastable(weights: tf.Tensor, task: Task) -> tf.Tensor:
-    """Weights of images in a shape that Keras multiplies a task's losses by: a map has one for each pixel."""
+    """Return the weights in a shape that Keras multiplies a task's losses by: a map has a loss for each pixel."""
     return weights[:, None, None] if task.covers_image and len(weights.shape) == 1 else weights

@@ -1,4 +1,4 @@
-"""What augmentation makes of images, to be looked at."""
+"""Contact sheet of augmented images."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ IMAGES, VERSIONS = 6, 7
 def write_contact_sheet(
     data: ImageData, path: str | Path, *, augmentation: Augmentation = "light", seed: int = 0
 ) -> None:
-    """Draws a PNG with six images of the train split, a row each: as it is, and seven times as augmentation shows it.
+    """Draws a PNG with six images of the train split, one in each row: the original and seven augmented versions.
 
     Args:
         data: The dataset.
         path: The file.
-        augmentation: A policy or a list, as in a recipe. What mixes images takes them from the same sheet.
-        seed: Of the choice of the images and of the augmentation.
+        augmentation: A policy or a list, as in a recipe. Images are mixed with others on the sheet.
+        seed: Seed for the choice of the images and for the augmentation.
 
     Raises:
         InputError: The path does not end in .png.
@@ -32,7 +32,7 @@ def write_contact_sheet(
 
     path = Path(path)
     if path.suffix.lower() != ".png":
-        raise InputError(f"{path} is no name for a picture; it takes one that ends in .png.")
+        raise InputError(f"{path} is not the name of a picture; it must end in .png.")
     chosen = np.random.default_rng(seed).permutation(len(data.train))[:IMAGES]
     images = tf.constant(data.train.images.take(np.sort(chosen)), tf.float32)
     columns, augment = [images], make_augmenter(augmentation)
@@ -45,7 +45,7 @@ def write_contact_sheet(
 
 
 def _tiled(images: np.ndarray):
-    """One picture of images `(rows, columns, height, width, channels)`, a white line between them."""
+    """Return one picture of images `(rows, columns, height, width, channels)`, separated by white lines."""
     from PIL import Image
 
     framed = np.pad(images, [(0, 0), (0, 0), (0, 4), (0, 4), (0, 0)], constant_values=255)

@@ -1,7 +1,8 @@
-"""Several real digits on natural backgrounds: scenes to segment, to label and to count, made from what is always there.
+"""Several real digits on natural backgrounds: scenes to segment, to label and to count, without a download.
 
-The digits are scikit-learn's, in random sizes, places and colours; the backgrounds are crops of its two sample photos.
-Digits and backgrounds of train, validation and test come from disjoint sets of digits and disjoint parts of the photos.
+The digits are scikit-learn's, in random sizes, positions and colors; the backgrounds are crops of its two sample
+photos. Digits and backgrounds of train, validation and test come from disjoint sets of digits and disjoint parts of the
+photos.
 """
 
 from collections.abc import Iterator
@@ -19,15 +20,15 @@ from .splitting import SPLITS
 
 SCENES = {"train": 2000, "validation": 200, "test": 400}
 STRIPS = {"train": (0.0, 0.6), "validation": (0.6, 0.75), "test": (0.75, 1.0)}
-"""From where to where, as shares of a photo's width, backgrounds come from."""
+"""Horizontal range of a photo that backgrounds are cropped from, as shares of its width."""
 MOST = 5
-"""Digits in a scene; the least is one."""
+"""Largest number of digits in a scene; the smallest is one."""
 SMALLEST = 16
-"""Pixels a side on which digits can still be told apart."""
+"""Smallest side in pixels on which digits can still be distinguished."""
 SIZES = (0.35, 0.55)
-"""Height of a digit, as a share of the scene's smaller side."""
+"""Range of the height of a digit, as a share of the scene's smaller side."""
 EDGE = (0.3, 0.6)
-"""Ink, 0..1, at which a stroke begins and from which on it covers all: without it enlarged digits would be blurred."""
+"""Ink, 0..1, at which a stroke begins and from which it is opaque: without it upsampled digits would be blurred."""
 LABELS = {"segmentation": ("background", *NAMES), "multi_label": NAMES, "count": ("digits",)}
 TASKS = {"segmentation": "segmentation", "multi_label": "multi_label", "count": "regression"}
 
@@ -41,32 +42,32 @@ class Scene:
     digits: list[int]
 
 
-def digit_scenes(asked: str, sides: tuple[int, int], channels: int, seed: int) -> ImageData:
-    """2,000, 200 and 400 scenes for train, validation and test.
+def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int) -> ImageData:
+    """Return 2,000, 200 and 400 scenes for train, validation and test.
 
     Args:
-        asked: What is to be answered: `"segmentation"`, of background and ten digits; `"multi_label"`, which digits are
-            there; `"count"`, how many (a regression); `"all"` three, as outputs of these names.
+        targets: `"segmentation"` into background and ten digits; `"multi_label"`, the digits that are present;
+            `"count"`, their number (a regression); `"all"` three, as outputs of these names.
         sides: Height and width in pixels.
-        channels: 1 (grey) or 3 (RGB).
-        seed: Of everything.
+        channels: 1 (gray) or 3 (RGB).
+        seed: Seed for the splits and the scenes.
 
     Raises:
-        InputError: `asked` is none of these, or a side has less than 16 pixels.
+        InputError: There are no such targets, or a side has less than 16 pixels.
     """
-    if asked not in (*TASKS, "all"):
-        raise unknown("answer to digit-scenes", asked, (*TASKS, "all"))
+    if targets not in (*TASKS, "all"):
+        raise unknown("targets of digit-scenes", targets, (*TASKS, "all"))
     if min(sides) < SMALLEST:
         raise InputError(f"digit-scenes take {SMALLEST} pixels a side or more, not {sides[0]}x{sides[1]}.")
 
-    def chosen(by_answer: dict):
-        return by_answer if asked == "all" else by_answer[asked]
+    def chosen(by_target: dict):
+        return by_target if targets == "all" else by_target[targets]
 
     splits = []
     for number, (split, part) in enumerate(zip(SPLITS, digit_parts(seed), strict=True)):
-        draw = np.random.default_rng([seed, number])
+        random = np.random.default_rng([seed, number])
         photos = _strips(*STRIPS[split])
-        scenes = [_scene(draw, part, photos, sides) for _ in range(SCENES[split])]
+        scenes = [_scene(random, part, photos, sides) for _ in range(SCENES[split])]
         pixels = np.stack([np.asarray(Image.fromarray(scene.pixels).convert(MODES[channels])) for scene in scenes])
         images = ArrayImages(pixels.reshape(len(scenes), *sides, channels))
         splits.append(ImageSplit(images, chosen(_targets(scenes))))
@@ -86,39 +87,39 @@ def _strips(start: float, end: float) -> list[Image.Image]:
     return [photo.crop((round(start * photo.width), 0, round(end * photo.width), photo.height)) for photo in photos]
 
 
-def _scene(draw: np.random.Generator, rows: np.ndarray, photos: list[Image.Image], sides: tuple[int, int]) -> Scene:
-    """One to five of the digits at `rows` on a background, none on another."""
+def _scene(random: np.random.Generator, rows: np.ndarray, photos: list[Image.Image], sides: tuple[int, int]) -> Scene:
+    """Return one to five of the digits at `rows` on a background, none on another."""
     ink, labels = real_digits()
-    pixels = _background(draw, photos, sides).astype("float32")
+    pixels = _background(random, photos, sides).astype("float32")
     mask = np.zeros(sides, "int32")
     digits = []
-    for box, row in zip(_places(draw, sides), draw.choice(rows, MOST, replace=False), strict=False):
+    for box, row in zip(_boxes(random, sides), random.choice(rows, MOST, replace=False), strict=False):
         size = box[0].stop - box[0].start
         inked = np.asarray(Image.fromarray(ink[row]).resize((size, size), Image.Resampling.BICUBIC))
         share = np.interp(inked / 255, EDGE, (0, 1))
         covered = share[..., np.newaxis]
-        pixels[box] = (1 - covered) * pixels[box] + covered * _colour(draw, pixels[box].mean())
+        pixels[box] = (1 - covered) * pixels[box] + covered * _color(random, pixels[box].mean())
         mask[box][share > 0.5] = labels[row] + 1
         digits.append(int(labels[row]))
     return Scene(np.round(pixels).astype("uint8"), mask, digits)
 
 
-def _background(draw: np.random.Generator, photos: list[Image.Image], sides: tuple[int, int]) -> np.ndarray:
-    """A square crop of one of them, of a random size, mirrored or not."""
-    photo = photos[draw.integers(len(photos))]
-    side = draw.integers(48, min(photo.size) + 1)
-    left, top = (draw.integers(length - side + 1) for length in photo.size)
+def _background(random: np.random.Generator, photos: list[Image.Image], sides: tuple[int, int]) -> np.ndarray:
+    """Return a square crop of one of the photos, of a random size, mirrored or not."""
+    photo = photos[random.integers(len(photos))]
+    side = random.integers(48, min(photo.size) + 1)
+    left, top = (random.integers(length - side + 1) for length in photo.size)
     crop = photo.resize(sides[::-1], Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
-    return np.asarray(crop)[:, :: draw.choice([-1, 1])]
+    return np.asarray(crop)[:, :: random.choice([-1, 1])]
 
 
-def _places(draw: np.random.Generator, sides: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """One to five boxes that do not overlap; a box that finds no room in ten tries is left out."""
+def _boxes(random: np.random.Generator, sides: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """Return one to five boxes that do not overlap; a box for which ten random positions are taken is left out."""
     taken = np.zeros(sides, bool)
-    for _ in range(draw.integers(1, MOST + 1)):
-        size = round(draw.uniform(*SIZES) * min(sides))
+    for _ in range(random.integers(1, MOST + 1)):
+        size = round(random.uniform(*SIZES) * min(sides))
         for _ in range(10):
-            top, left = (draw.integers(side - size + 1) for side in sides)
+            top, left = (random.integers(side - size + 1) for side in sides)
             box = np.s_[top : top + size, left : left + size]
             if not taken[box].any():
                 taken[box] = True
@@ -126,7 +127,7 @@ def _places(draw: np.random.Generator, sides: tuple[int, int]) -> Iterator[tuple
                 break
 
 
-def _colour(draw: np.random.Generator, behind: float) -> np.ndarray:
-    """The one of ten random colours that stands out most from the brightness `behind` it, 0..255."""
-    colours = draw.uniform(0, 255, (10, 3))
-    return colours[np.abs(colours.mean(axis=1) - behind).argmax()]
+def _color(random: np.random.Generator, background: float) -> np.ndarray:
+    """Return one of ten random colors, the one that contrasts most with the brightness of the background, 0..255."""
+    colors = random.uniform(0, 255, (10, 3))
+    return colors[np.abs(colors.mean(axis=1) - background).argmax()]

@@ -1,4 +1,4 @@
-"""What a frozen network answers to the images of a split, computed once and kept on disk."""
+"""Outputs of a frozen network for the images of a split, computed once and kept on disk."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class FeatureMaps:
-    """One or more arrays with a row an image each, read from files; the system keeps in memory what fits there.
+    """One or more arrays with one row for each image, read from files; the system keeps in memory what fits there.
 
     Args:
         arrays: Each of shape `(count, ...)`.
@@ -20,19 +20,19 @@ class FeatureMaps:
         self.dtypes = [array.dtype for array in arrays]
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self._arrays[0])
 
     def take(self, indices: np.ndarray) -> list[np.ndarray]:
-        """The rows at `indices`, of each array."""
+        """Return the rows at `indices` of each array."""
         return [np.asarray(array[indices]) for array in self._arrays]
 
 
 def write_feature_maps(batches: Iterable[Sequence[np.ndarray]], folder: Path) -> FeatureMaps:
-    """Keeps the rows of all `batches`, each of which has a part of every array, in files in `folder`.
+    """Writes the rows of all `batches`, each of which has a part of every array, to files in `folder`.
 
     Raises:
-        OSError: There is no room.
+        OSError: There is no space left.
     """
     files, rows = [], 0
     with ExitStack() as opened:

@@ -26,11 +26,11 @@ class FileTargets:
         self.shape = (len(files), *task.target_shape(None, (height, width)))
 
     def __len__(self) -> int:
-        """Number of targets."""
+        """Return the number of targets."""
         return len(self.files)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Targets of these rows, in the dtype of training."""
+        """Return the targets of these rows, in the dtype of training."""
         with ThreadPoolExecutor() as pool:
             return np.stack(list(pool.map(self._read, rows)))
 

@@ -13,20 +13,20 @@ class Files(Protocol):
     """Sequence of encoded images or targets, read one by one and never all in memory."""
 
     def __len__(self) -> int:
-        """Number of files."""
+        """Return the number of files."""
 
     def name(self, row: int) -> str:
-        """Name of a file in messages."""
+        """Return the name of a file in messages."""
 
     def read(self, row: int) -> bytes:
-        """Content of a file.
+        """Return the content of a file.
 
         Raises:
             InputError: It cannot be read.
         """
 
     def at(self, rows: np.ndarray) -> Self:
-        """Files of these rows."""
+        """Return the files of these rows."""
 
 
 class Paths:
@@ -37,17 +37,17 @@ class Paths:
         self._paths = np.array([str(path) for path in paths], np.dtypes.StringDType())
 
     def __len__(self) -> int:
-        """Number of files."""
+        """Return the number of files."""
         return len(self._paths)
 
     def name(self, row: int) -> str:
-        """Path of a file."""
+        """Return the path of a file."""
         return self._paths[row]
 
     def read(self, row: int) -> bytes:
-        """Content of a file."""
+        """Return the content of a file."""
         return read_bytes(self._paths[row])
 
     def at(self, rows: np.ndarray) -> "Paths":
-        """Files of these rows."""
+        """Return the files of these rows."""
         return Paths(self._paths[rows])

@@ -1,4 +1,4 @@
-"""Folders of images: one sub-folder a class, in train, validation and test folders or not."""
+"""Folders of images: one subfolder for each class, in train, validation and test folders or not."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from .listing import Listing, Target
 from .splitting import SPLIT_NAMES
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"}
-"""What counts as an image, readable here or not; other files in a class folder are passed over."""
+"""Suffixes of images, readable here or not; other files in a class folder are ignored."""
 
 
 def list_folder(folder: Path) -> Listing:
-    """The images of class folders: `folder/CLASS/*.jpg`, or `folder/SPLIT/CLASS/*.jpg` where the user has split them.
+    """Return the images of class folders: `folder/CLASS/*.jpg`, or `folder/SPLIT/CLASS/*.jpg` if already split.
 
-    Splits are called train, val (or valid, validation) and test.
+    Splits are named train, val (or valid, validation) and test.
 
     Raises:
         InputError: There are fewer than two classes, a class without images, or no train beside other splits.
@@ -43,9 +43,9 @@ def list_folder(folder: Path) -> Listing:
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:
-    """The folder of each split, or none where the sub-folders are classes.
+    """Return the folder of each split; empty if the subfolders are classes.
 
-    A class may be called "train": only beside another split, or alone, is it taken for one.
+    A class may be named "train": it is a split only beside another split, or alone.
     """
     folders = _sub_folders(folder)
     splits = [entry for entry in folders if entry.name.lower() in SPLIT_NAMES]
@@ -59,7 +59,7 @@ def _split_folders(folder: Path) -> dict[str, Path]:
         raise InputError(f"{folder} has {others} beside the folders of the splits; move that elsewhere.")
     if len(by_split) < len(splits):
         names = ", ".join(entry.name for entry in splits)
-        raise InputError(f"{folder} has two folders for one split; it has {names}.")
+        raise InputError(f"{folder} has two folders for one split, {names}.")
     return by_split
 
 

@@ -16,7 +16,7 @@ BATCH = 64
 
 
 def folds_of(data: ImageData, count: int, *, seed: int) -> list[ImageData]:
-    """`count` datasets that split the images of `data.train` and `data.validation` anew; the test split stays.
+    """Return `count` datasets that split the images of `data.train` and `data.validation` anew; the test split stays.
 
     Each image is in validation once and in train the other times. Folds are stratified by the classes of the (first)
     classification, if there is one, and copies of an image are in the same fold: which one follows from the rank of the
@@ -54,7 +54,7 @@ def folds_of(data: ImageData, count: int, *, seed: int) -> list[ImageData]:
 
 
 def fold_numbers(classes: np.ndarray, contents: Sequence[bytes], count: int) -> np.ndarray:
-    """Fold of each image, `0..count - 1`.
+    """Return the fold of each image, `0..count - 1`.
 
     Args:
         classes: Class index of each image.
@@ -69,7 +69,7 @@ def fold_numbers(classes: np.ndarray, contents: Sequence[bytes], count: int) -> 
 
 
 def _contents(images: Images, seed: int) -> list[bytes]:
-    """Hash of the pixels of each image."""
+    """Return the hash of the pixels of each image."""
     starts = range(0, len(images), BATCH)
     batches = (images.take(np.arange(start, min(start + BATCH, len(images)))) for start in starts)
     return [hashlib.sha256(b"%d " % seed + pixels.tobytes()).digest() for batch in batches for pixels in batch]
@@ -89,11 +89,11 @@ class JoinedImages:
         self.shape: Shape = parts[0].shape
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self._rows)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices`."""
+        """Return the images at `indices`."""
         return _gather(self._parts, self._rows[indices], lambda part, rows: part.take(rows))
 
 
@@ -107,11 +107,11 @@ class JoinedTargets:
         self.shape = (len(rows), *parts[0].shape[1:])
 
     def __len__(self) -> int:
-        """Number of targets."""
+        """Return the number of targets."""
         return len(self._rows)
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray:
-        """Targets of these rows."""
+        """Return the targets of these rows."""
         return _gather(self._parts, self._rows[indices], lambda part, rows: part[rows])
 
 
@@ -126,7 +126,7 @@ def _at(targets: np.ndarray | JoinedTargets, rows: np.ndarray) -> np.ndarray | J
 
 
 def _gather(parts: Sequence, rows: np.ndarray, read: Callable) -> np.ndarray:
-    """The `rows`, counted through all `parts`, in their order; `read` returns those of one part."""
+    """Return the `rows`, counted through all `parts`, in their order; `read` returns those of one part."""
     starts = np.cumsum([0, *map(len, parts)])
     part_of_row = np.searchsorted(starts, rows, side="right") - 1
     order = np.argsort(part_of_row, kind="stable")

@@ -28,10 +28,10 @@ class Images(Protocol):
     shape: Shape
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices`, uint8 of shape `(len(indices), height, width, channels)`."""
+        """Return the images at `indices`, uint8 of shape `(len(indices), height, width, channels)`."""
 
 
 class ArrayImages:
@@ -42,11 +42,11 @@ class ArrayImages:
         self.shape: Shape = pixels.shape[1:]
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self._pixels)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices`."""
+        """Return the images at `indices`."""
         return self._pixels[indices]
 
 
@@ -58,11 +58,11 @@ class FileImages:
         self.shape = shape
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.files)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices`, decoded in parallel."""
+        """Return the images at `indices`, decoded in parallel."""
         with ThreadPoolExecutor() as pool:
             return np.stack(list(pool.map(self._decode, indices)))
 
@@ -84,7 +84,7 @@ class ImageSplit:
     """Task of each output; None for a split of no dataset."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.images)
 
     @property
@@ -93,13 +93,13 @@ class ImageSplit:
         return map_outputs(task_of_targets, self.labels) if self.task is None else self.task
 
     def drawn(self, most: int, seed: int = 0) -> "ImageSplit":
-        """Random sample of at most `most` images, in memory: files are often sorted by class."""
+        """Return a random sample of at most `most` images, in memory: files are often sorted by class."""
         rows = np.random.default_rng(seed).permutation(len(self))[:most]
         labels = map_outputs(lambda targets: targets[rows], self.labels)
         return replace(self, images=ArrayImages(self.images.take(rows)), labels=labels)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray | dict[str, np.ndarray]]:
-        """All images (uint8, `(count, height, width, channels)`) and their targets, in memory."""
+        """Return all images (uint8, `(count, height, width, channels)`) and their targets, in memory."""
         everything = np.arange(len(self))
         return self.images.take(everything), map_outputs(lambda targets: targets[everything], self.labels)
 
@@ -129,7 +129,7 @@ class ImageData:
             object.__setattr__(self, name, replace(getattr(self, name), source=source, task=self.task))
 
     def fingerprint(self) -> str:
-        """Hash by which a resumed run recognizes its data: shapes, names, and the first images of each split."""
+        """Return a hash by which a resumed run recognizes its data: shapes, names, the first images of each split."""
         digest = hashlib.sha256(repr((self.image_shape, self.task, self.labels)).encode())
         for split in (self.train, self.validation, self.test):
             first = np.arange(min(16, len(split)))

@@ -18,13 +18,13 @@ class NamedImages(Protocol):
     """Images by row, with a name for messages: `Files`, or arrays."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
 
     def name(self, row: int) -> str:
-        """Name of an image in messages."""
+        """Return the name of an image in messages."""
 
     def at(self, rows: np.ndarray) -> Self:
-        """Images of these rows."""
+        """Return the images of these rows."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Target:
         return not isinstance(self.rows, np.ndarray)
 
     def at(self, rows: np.ndarray) -> "Target":
-        """Targets of these rows."""
+        """Return the targets of these rows."""
         return replace(self, rows=self.rows.at(rows) if self.in_files else self.rows[rows])
 
     def decode(self, row: int) -> np.ndarray:
-        """Target in a file, in the size of its image as it is stored.
+        """Return the target in a file, in the size of its image as it is stored.
 
         Raises:
             InputError: The file cannot be decoded.
@@ -59,7 +59,7 @@ class Target:
         get_task(self.task).check_file(target, self.rows.name(row), image, self.labels and len(self.labels))
 
     def as_targets(self, height: int, width: int) -> Targets:
-        """Targets for training, files resized to the size of the images."""
+        """Return the targets for training, files resized to the size of the images."""
         return FileTargets(self.rows, get_task(self.task), height, width) if self.in_files else self.rows
 
 
@@ -85,7 +85,7 @@ class Listing:
     """Images that could not even be listed."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.images)
 
     @property
@@ -94,6 +94,6 @@ class Listing:
         return [name for name in SPLITS if name not in {*self.splits, *(image.split for image in self.lost)}]
 
     def at(self, rows: np.ndarray) -> "Listing":
-        """Contents of these rows."""
+        """Return the contents of these rows."""
         targets = map_outputs(lambda target: target.at(rows), self.targets)
         return replace(self, images=self.images.at(rows), targets=targets, splits=self.splits[rows])

@@ -10,7 +10,7 @@ from .splitting import SPLITS, complete_splits
 
 
 def partition(listing: Listing, contents: list[bytes], *, missing: list[str], seed: int) -> list[Listing]:
-    """Parts for train, validation and test; no image is in two of them, and every class is in all.
+    """Return the parts for train, validation and test; no image is in two of them, and every class is in all.
 
     Missing splits are stratified by the classes of the (first) classification, if there is one.
 
@@ -33,7 +33,7 @@ def partition(listing: Listing, contents: list[bytes], *, missing: list[str], se
 
 
 def find_strata(targets: Target | dict[str, Target]) -> Target | None:
-    """First target with one class for each image, by which splits are stratified."""
+    """Return the first target with one class for each image, by which splits are stratified."""
     return next((target for target in by_name(targets).values() if get_task(target.task).one_class_per_image), None)
 
 

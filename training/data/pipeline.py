@@ -19,14 +19,14 @@ from .images import ArrayImages, Images, ImageSplit, Targets
 
 
 def steps_per_epoch(split: ImageSplit, recipe: Recipe) -> int:
-    """Number of batches in an epoch; the last may be smaller."""
+    """Return the number of batches in an epoch; the last may be smaller."""
     return math.ceil(images_per_epoch(split, recipe.data) / recipe.batch_size)
 
 
 def training_batches(
     split: ImageSplit, recipe: Recipe, *, first_epoch: int = 0, first_step: int = 0
 ) -> tf.data.Dataset:
-    """Batches for training, shuffled and augmented anew in each epoch, up to the end of the recipe.
+    """Return the batches for training, shuffled and augmented anew in each epoch, up to the end of the recipe.
 
     A stream that starts at batch 3 of epoch 7 continues as one that started at 0 does from there; `resume` relies on
     it. Feature maps are not augmented.
@@ -59,7 +59,7 @@ def training_batches(
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
-    """Batches of float32 pixels and targets, in the order of the split."""
+    """Return the batches of float32 pixels and targets, in the order of the split."""
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
 
     def load(rows: tf.Tensor) -> tuple[Any, Any]:
@@ -69,7 +69,7 @@ def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
 
 
 def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
-    """Function from an epoch, positions in it and the rows of the images there to a batch.
+    """Return a function from an epoch, positions in it and the rows of the images there to a batch.
 
     An image's random numbers depend on its position: one that is shown twice in an epoch is augmented in two ways.
     """

@@ -21,7 +21,7 @@ OnUnreadable = Literal["raise", "skip"]
 
 
 def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: OnUnreadable) -> ImageData:
-    """Dataset of a listing whose images are files, with images of `shape`.
+    """Return the dataset of a listing whose images are files, with images of `shape`.
 
     Missing splits are stratified by the classes of the (first) classification, if there is one.
 
@@ -79,7 +79,7 @@ def read_all(listing: Listing, shape: Shape) -> tuple[list[bytes | None], dict[i
 
 
 def for_each(function: Callable, rows: Sequence[int], description: str) -> list:
-    """Results of `function` for each row, in parallel; with a progress bar on standard error for many rows."""
+    """Return the results of `function` for each row, in parallel; many rows show a progress bar on standard error."""
     console = Console(stderr=True, quiet=len(rows) < 500)
     with ThreadPool() as pool:  # in chunks: a future for each of 100,000 files would take 200 MB
         return list(track(pool.imap(function, rows, chunksize=16), description, total=len(rows), console=console))

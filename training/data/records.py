@@ -60,16 +60,16 @@ class Records:
         self._key = key
 
     def __len__(self) -> int:
-        """Number of files."""
+        """Return the number of files."""
         return len(self._locations)
 
     def name(self, row: int) -> str:
-        """Shard, and the position of the record in it."""
+        """Return the shard, and the position of the record in it."""
         offset, _, shard = self._locations[row]
         return _name(self._shards[shard], offset)
 
     def read(self, row: int) -> bytes:
-        """The content of a file."""
+        """Return the content of a file."""
         offset, length, shard = self._locations[row]
         with self._shards[shard].open("rb") as file:
             file.seek(offset)
@@ -80,12 +80,12 @@ class Records:
             raise InputError(f"{self.name(row)} has changed since it was listed: {error}.") from error
 
     def at(self, rows: np.ndarray) -> "Records":
-        """The files of these rows."""
+        """Return the files of these rows."""
         return Records(self._shards, self._locations[rows], self._key)
 
 
 def list_records(source: str, shards: list[Shard], image: str, fields: Field | dict[str, Field]) -> Listing:
-    """Images of all shards; each record is read once and its checksums verified.
+    """Return the images of all shards; each record is read once and its checksums verified.
 
     Images that a shard lacks, because it is damaged, cut short or missing, are in `lost`.
 
@@ -120,7 +120,7 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
 
 
 def _scan(shard: Shard, image: str, fields: dict[str, Field]) -> tuple[list, list, list[Lost]]:
-    """Position of each record's content (offset, length), its values of `fields`, and the images that are lost."""
+    """Return the position of each record's content (offset, length), its values of `fields`, and lost images."""
     locations, values, lost = [], [], []
     offset, reason = BEFORE, ""
     try:
@@ -151,7 +151,7 @@ def _name(shard: Path, offset: int) -> str:
 
 
 def _values(record: bytes, image: str, fields: dict[str, Field]) -> list:
-    """Targets by output; None for a target in a file, which is present."""
+    """Return the targets by output; None for a target in a file, which is present."""
     features = tf.train.Example.FromString(record).features.feature
     if len(features[image].bytes_list.value) != 1:
         raise ValueError(f"the record has no {image!r}.")

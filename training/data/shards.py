@@ -63,7 +63,7 @@ class ShardIndex(BaseModel):
 
 
 def list_shards(folder: Path) -> Listing:
-    """Images of the shards in `folder`, which has an index.
+    """Return the images of the shards in `folder`, which has an index.
 
     Raises:
         InputError: The index is invalid, or a shard has more images than the index says.
@@ -109,7 +109,7 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
 
 
 def _write_split(name: str, split: ImageSplit, folder: Path, most: float) -> dict[str, int]:
-    """Number of images in each of the shards that were written."""
+    """Return the number of images in each of the shards that were written."""
     console = Console(stderr=True, quiet=len(split) < 500)
     rows = iter(track(range(len(split)), f"Writing {name}", console=console))
     counts: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Where data comes from, by what the user calls it."""
+"""Data sources by name or path."""
 
 from operator import index
 from pathlib import Path
@@ -22,61 +22,61 @@ def load_data(
     seed: int = 0,
     on_unreadable: OnUnreadable = "raise",
 ) -> ImageData:
-    """Loads a dataset, and splits it where the user has not: 70 % train, 10 % validation, 20 % test, by class.
+    """Loads a dataset, and splits it if it is not split yet: 70 % train, 10 % validation, 20 % test, by class.
 
     Args:
         source: One of
 
             - `"digits"`: scikit-learn's 1,797 handwritten digits, 8x8;
             - `"digit-scenes"`: several of these digits on photographs, with masks for a segmentation;
-              `"digit-scenes:multi_label"`, `"digit-scenes:count"` and `"digit-scenes:all"` ask other things of them;
-            - a folder with one sub-folder of images a class, or with train, val (or valid, validation) and test folders
-              of these: that split is kept, and a missing val takes 10 % of the train images, a missing test 20 %;
-            - a CSV file with the path of each image and its class, labels, numbers or mask, and its split where there
-              is a column for it: `pocketzoo.training.data.tables` says how;
-            - a folder of TFRecord shards, as `pocketzoo shards` writes them;
+              `"digit-scenes:multi_label"`, `"digit-scenes:count"` and `"digit-scenes:all"` have other targets;
+            - a folder with one subfolder of images for each class, or with train, val (or valid, validation) and test
+              folders of these: that split is kept; a missing val takes 10 % of the train images, a missing test 20 %;
+            - a CSV file with the path of each image and its class, labels, numbers or mask, and optionally its split:
+              `pocketzoo.training.data.tables` describes its columns;
+            - a folder of TFRecord shards from `pocketzoo shards`;
             - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed.
         image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes and
             224 for files.
-        channels: 1 (grey) or 3 (RGB); by default 1 for digits and 3 for all else.
-        seed: Of the split.
-        on_unreadable: Whether an image that cannot be read, or a mask that is none of its image, is an error or is left
-            out (and named in `skipped`).
+        channels: 1 (gray) or 3 (RGB); by default 1 for digits and 3 for everything else.
+        seed: Seed for the split.
+        on_unreadable: Whether an image that cannot be read, or a mask that does not belong to its image, is an error or
+            is skipped (and listed in `skipped`).
 
     Raises:
-        InputError: There is no such source, it has no images, one class only, a class without an image, an unreadable
+        InputError: There is no such source, or it has no images, a single class, a class without images, an unreadable
             image, or the same image in two splits.
     """
     if on_unreadable not in ("raise", "skip"):
         raise InputError(f"on_unreadable is {on_unreadable!r}; allowed are 'raise' and 'skip'.")
     if channels not in (None, *MODES):
-        raise InputError(f"channels is {channels}; allowed are 1 (grey) and 3 (RGB).")
+        raise InputError(f"channels is {channels}; allowed are 1 (gray) and 3 (RGB).")
     if source == "digits":
         from .digits import digits  # imports scikit-learn
 
         return digits(_sides(32 if image_size is None else image_size), channels or 1, seed)
-    name, _, asked = str(source).partition(":")
+    name, _, targets = str(source).partition(":")
     if name == "digit-scenes":
         from .digit_scenes import digit_scenes  # imports scikit-learn
 
         return digit_scenes(
-            asked or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
+            targets or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
         )
     shape = (*_sides(224 if image_size is None else image_size), channels or 3)
     return read_listing(list_source(source), shape, seed=seed, on_unreadable=on_unreadable)
 
 
 def list_source(source: str | Path) -> Listing:
-    """What a folder, a table, shards or a data set of tensorflow-datasets hold, before any image is decoded.
+    """Return the contents of a folder, table, shards or tensorflow-datasets, before any image is decoded.
 
     Raises:
-        InputError: There is no such source, or it is not as it should be.
+        InputError: There is no such source, or it is invalid.
     """
-    name, _, of_tfds = str(source).partition(":")
+    name, _, dataset = str(source).partition(":")
     if name == "tfds":
         from .tfds import list_tfds  # imports TensorFlow
 
-        return list_tfds(of_tfds)
+        return list_tfds(dataset)
     path = Path(source)
     if (path / "shards.json").is_file():
         from .shards import list_shards  # imports TensorFlow

@@ -1,4 +1,4 @@
-"""Which images train, which choose, and which give the final figures."""
+"""Stratified splits into train, validation and test, by the content of the images."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,28 +6,28 @@ from collections.abc import Sequence
 import numpy as np
 
 VALIDATION, TEST = 0.1, 0.2
-"""Shares that are kept for choosing and for the final figures, where the user has not split the images."""
+"""Shares of validation and test, where the user has not split the images."""
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-"""What folders and columns call the splits."""
+"""Names of the splits in folders and columns."""
 
 
 def split_stratified(
     labels: np.ndarray, contents: Sequence[bytes], *, validation: float, test: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of train, validation and test: disjoint, together all, each with these shares of every class.
+    """Return the indices of train, validation and test: disjoint and complete, each with its share of every class.
 
-    Where an image goes follows from the rank of its content's hash in its class. So copies of an image stay together,
-    and a photo that is added or taken away moves at most one other across each border, from train to validation or from
-    there to test: what was trained on does not turn up in the test split of the next command.
+    The split of an image follows from the rank of its content's hash in its class. So copies of an image stay together,
+    and a photo that is added or removed moves at most one other from train to validation and one from there to test:
+    training images do not turn up in the test split of the next command.
 
     Args:
         labels: Class index of each image.
-        contents: What tells each image from another (its bytes, or a hash of them); every class has a different one for
-            each part that gets some.
-        validation: Share of the whole, 0..1; at least one of every class, unless it is 0.
-        test: Share of the whole, as `validation`.
-        seed: Of the choice.
+        contents: Content of each image (its bytes, or a hash of them); every class has at least one different image for
+            each split.
+        validation: Share of all images, 0..1; at least one of every class, unless it is 0.
+        test: Share of all images, as `validation`.
+        seed: Seed for the split.
     """
     ranks = np.array([_rank(content, seed) for content in contents], "uint64")
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
@@ -43,24 +43,24 @@ def split_stratified(
 
 
 def _rank(content: bytes, seed: int) -> int:
-    """A number below 2**64 that looks random."""
+    """Return a pseudorandom number below 2**64."""
     return int.from_bytes(hashlib.sha256(b"%d " % seed + content).digest()[:8], "big")
 
 
 def complete_splits(
-    given: np.ndarray, strata: np.ndarray, contents: Sequence[bytes], *, missing: Sequence[str], seed: int
+    existing: np.ndarray, strata: np.ndarray, contents: Sequence[bytes], *, missing: Sequence[str], seed: int
 ) -> dict[str, np.ndarray]:
-    """Indices by split: those that `given` has, and the `missing` ones taken out of its train images.
+    """Return the indices by split: existing splits are kept, and the `missing` ones are taken from the train images.
 
     Args:
-        given: Split of each image, of `SPLITS`.
-        strata: Class index of each image; every class is shared out for itself.
+        existing: Split of each image, of `SPLITS`.
+        strata: Class index of each image; every class is split separately.
         contents: As in `split_stratified`.
         missing: Which of validation (10 % of train) and test (20 %) to take.
-        seed: Of the choice.
+        seed: Seed for the split.
     """
-    pool = np.flatnonzero(given == "train")
+    pool = np.flatnonzero(existing == "train")
     shares = {name: share if name in missing else 0 for name, share in (("validation", VALIDATION), ("test", TEST))}
     taken = split_stratified(strata[pool], [contents[row] for row in pool], seed=seed, **shares)
     rows = {name: pool[part] for name, part in zip(SPLITS, taken, strict=True)}
-    return rows | {name: np.flatnonzero(given == name) for name in SPLITS[1:] if name not in missing}
+    return rows | {name: np.flatnonzero(existing == name) for name in SPLITS[1:] if name not in missing}

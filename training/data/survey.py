@@ -51,12 +51,12 @@ class Survey:
         return tuple(group for group in self.duplicates if len({name.partition(":")[0] for name in group}) > 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as plain numbers, for JSON."""
+        """Return all fields as plain numbers, for JSON."""
         return asdict(self)
 
 
 def survey(data: str | Path | ImageData, *, seed: int = 0) -> Survey:
-    """Statistics of all images of a source. Unreadable images are listed and do not end the survey.
+    """Return the statistics of all images of a source. Unreadable images are listed and do not end the survey.
 
     Args:
         data: A source, as in `load_data`, or a loaded dataset.
@@ -116,7 +116,7 @@ def _sizes(found: Inspection) -> dict[str, tuple[int, int]]:
 
 
 def _brightness(found: Inspection) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the pixels by channel; every image counts the same, whatever its size."""
+    """Return mean and standard deviation of the pixels by channel; every image counts the same, whatever its size."""
     train = [image for image, split in zip(found.images, found.splits, strict=True) if split == "train"] or found.images
     mean = np.mean([image.mean for image in train], axis=0)
     deviation = np.sqrt(np.maximum(0, np.mean([image.mean_square for image in train], axis=0) - mean**2))

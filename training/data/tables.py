@@ -40,7 +40,7 @@ class Table:
     """Values by column."""
 
     def read(self, column: str, parse: Callable[[str], object]) -> list:
-        """Parsed values of a column; a ValueError of `parse` becomes an InputError with the line and the column."""
+        """Return the parsed values of a column; a ValueError of `parse` becomes an InputError with line and column."""
         parsed = []
         for line, value in zip(self.lines, self.columns[column], strict=True):
             try:
@@ -51,7 +51,7 @@ class Table:
 
 
 def list_table(path: Path) -> Listing:
-    """Images of a table and their targets, as this module describes it.
+    """Return the images of a table and their targets, as this module describes it.
 
     Raises:
         InputError: The table or a value is invalid; the message names line and column.
@@ -95,7 +95,7 @@ def _table(path: Path) -> Table:
 
 
 def _outputs(path: Path, names: list[str]) -> dict[str, dict[str, str]]:
-    """Columns by output (a single one has no name) and by their name within the output."""
+    """Return the columns by output (a single one has no name) and by their name within the output."""
     if not names:
         raise InputError(f"{path} has no targets beside 'image': give it a label, labels, a mask or numbers.")
     outputs: dict[str, dict[str, str]] = {}
@@ -114,7 +114,7 @@ def _outputs(path: Path, names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def _target(table: Table, columns: dict[str, str]) -> Target:
-    """Targets of one output: of the task that one of its columns is named after, or of the task without a column."""
+    """Return the targets of one output: of the task that a column is named after, or of the task without one."""
     tasks = [task for task in map(get_task, task_names()) if task.has_targets]
     named = [task for task in tasks if task.column in columns]
     if named and len(columns) > 1:

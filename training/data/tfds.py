@@ -1,4 +1,4 @@
-"""Data sets of tensorflow-datasets, read from the TFRecord files that it prepares."""
+"""Datasets of tensorflow-datasets, read from the TFRecord files that it prepares."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,32 +13,32 @@ if TYPE_CHECKING:
 
 
 def list_tfds(name: str) -> Listing:
-    """The images of a classification, downloaded and prepared if it was not yet.
+    """Return the images of a classification dataset, downloaded and prepared if necessary.
 
-    Splits that are called train, validation (or val, valid) and test are kept; others are left out.
+    Splits named train, validation (or val, valid) and test are used; others are ignored.
 
     Args:
-        name: As `tensorflow_datasets.builder` takes it: `"beans"`, `"name/config:1.0.0"`.
+        name: Name for `tensorflow_datasets.builder`: `"beans"`, `"name/config:1.0.0"`.
 
     Raises:
-        InputError: tensorflow-datasets is not installed or cannot give the data set, or that is no classification.
+        InputError: tensorflow-datasets is not installed or cannot load the dataset, or it is not a classification.
     """
     try:
         import tensorflow_datasets
     except ImportError as error:
-        raise InputError("'tfds:NAME' takes tensorflow-datasets: pip install 'pocketzoo[tfds]'.") from error
+        raise InputError("'tfds:NAME' requires tensorflow-datasets: pip install 'pocketzoo[tfds]'.") from error
     source = f"tfds:{name}"
     try:
         builder = tensorflow_datasets.builder(name)
         builder.download_and_prepare()
-    except Exception as error:  # of its own, of the network and of each data set's own code
-        raise InputError(f"{source}: tensorflow-datasets cannot give it: {first_line(error)}") from error
+    except Exception as error:  # of tensorflow-datasets, of the network and of each dataset's own code
+        raise InputError(f"{source}: tensorflow-datasets cannot load it: {first_line(error)}") from error
     image, field = _keys(builder, source)
     return list_records(source, _shards(builder, source), image, field)
 
 
 def _keys(builder: "tensorflow_datasets.core.DatasetBuilder", source: str) -> tuple[str, Field]:
-    """Where an example has the image, and where the class."""
+    """Return the keys of the image and of the class in an example."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
@@ -46,7 +46,7 @@ def _keys(builder: "tensorflow_datasets.core.DatasetBuilder", source: str) -> tu
     classes = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     image, label = builder.info.supervised_keys or (*images[:1], *classes[:1]) or (None, None)
     if image not in images or label not in classes:
-        raise InputError(f"{source} is no classification of images; it has {', '.join(features)}.")
+        raise InputError(f"{source} is not an image classification; it has {', '.join(features)}.")
     return image, Field(label, "classification", tuple(features[label].names))
 
 

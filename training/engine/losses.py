@@ -13,7 +13,7 @@ Formula = Callable[..., Any]
 
 
 def make_loss(config: Loss | Sequence[Loss], class_indices: bool) -> keras.Loss:
-    """Loss of a recipe's section, or the sum of several.
+    """Return the loss of a recipe's section, or the sum of several.
 
     Targets of classes are indices `(batch, ...)` or shares of each class `(batch, ..., classes)`; all others have the
     shape of the outputs, which are probabilities or, for a regression, numbers. Computed in float32.
@@ -55,19 +55,19 @@ def _formula(config: Loss, class_indices: bool) -> Formula:
 
 
 def _binary_hinge(targets: Any, outputs: Any) -> Any:
-    """Hinge loss of probabilities, with both sides mapped from 0..1 to -1..1, where the hinge is defined."""
+    """Return the hinge loss of probabilities, with both sides mapped from 0..1 to -1..1, where the hinge is defined."""
     return ops.mean(ops.maximum(1 - (2 * targets - 1) * (2 * outputs - 1), 0.0), axis=-1)
 
 
 def class_shares(targets: Any, outputs: Any) -> Any:
-    """Targets of classes as `(batch, ..., classes)`, from that form or from indices."""
+    """Return the targets of classes as `(batch, ..., classes)`, from that form or from indices."""
     if len(targets.shape) == len(outputs.shape):
         return targets
     return ops.one_hot(ops.cast(targets, "int32"), outputs.shape[-1], dtype=outputs.dtype)
 
 
 def _broadcastable(weights: Any, rank: int) -> Any:
-    """Weights of images or of their pixels, in float32 and in a shape that broadcasts with a tensor of that rank."""
+    """Return the weights of images or pixels, in float32 and in a shape that broadcasts to a tensor of that rank."""
     weights = ops.convert_to_tensor(weights, "float32")
     for _ in range(rank - len(weights.shape)):
         weights = ops.expand_dims(weights, -1)
@@ -88,13 +88,13 @@ class PointwiseLoss(keras.Loss):
         self._class_indices = class_indices
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Mean over images and their pixels, each multiplied by its image's weight."""
+        """Return the mean over images and their pixels, each multiplied by its image's weight."""
         if sample_weight is not None:
             sample_weight = _broadcastable(sample_weight, len(y_pred.shape) - 1)
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Losses `(batch, ...)`, without the last axis of the outputs."""
+        """Return the losses `(batch, ...)`, without the last axis of the outputs."""
         return self._formula(class_shares(y_true, y_pred) if self._class_indices else y_true, y_pred)
 
 
@@ -117,7 +117,7 @@ class Overlap(keras.Loss):
         self._class_indices = class_indices
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Loss of the batch; an image of twice the weight counts as two."""
+        """Return the loss of the batch; an image of twice the weight counts as two."""
         outputs = ops.convert_to_tensor(y_pred, "float32")
         targets = ops.convert_to_tensor(y_true, "float32")
         targets = class_shares(targets, outputs) if self._class_indices else targets
@@ -149,5 +149,5 @@ class WeightedSum(keras.Loss):
         self._parts = parts
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Sum of the losses."""
+        """Return the sum of the losses."""
         return sum(factor * loss(y_true, y_pred, sample_weight) for factor, loss in self._parts)

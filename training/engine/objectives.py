@@ -15,7 +15,7 @@ from .losses import make_loss
 
 
 def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None) -> dict[str, Any]:
-    """Arguments `loss` and `metrics` of `keras.Model.compile`, each a dict by name for several outputs.
+    """Return the arguments `loss` and `metrics` of `keras.Model.compile`, each a dict by name for several outputs.
 
     Losses are means over the images, and over their labels, values or pixels. The losses of several outputs are summed.
     Metrics: `accuracy` of a classification, `binary_accuracy` of a multi-label classification (at a probability of

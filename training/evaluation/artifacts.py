@@ -9,7 +9,7 @@ from .predictor import Artifact
 
 
 def describe_artifact(artifact: Artifact, data: ImageData | ImageSplit) -> tuple[str, tuple[str, ...]]:
-    """Task and labels of an artifact; those of the data for an artifact without metadata.
+    """Return the task and labels of an artifact; those of the data for an artifact without metadata.
 
     Raises:
         InputError: The artifact takes images of another size, or its task or labels are not those of the data.

@@ -55,7 +55,7 @@ def evaluate(
 def accumulate(
     predictor: Predictor, model: keras.Model | Artifact, data: ImageData | ImageSplit, batch_size: int
 ) -> tuple[Any, Any]:
-    """Task name and accumulator of each output of `model`; arguments and errors are those of `evaluate`."""
+    """Return the task name and accumulator of each output of `model`; arguments and errors are those of `evaluate`."""
     split = split_of(data)
     describe = _describe_model if isinstance(model, keras.Model) else describe_artifact
     tasks, labels = describe(model, data)
@@ -70,7 +70,7 @@ def accumulate(
 
 
 def split_of(data: ImageData | ImageSplit) -> ImageSplit:
-    """Split that is evaluated."""
+    """Return the split that is evaluated."""
     return data.test if isinstance(data, ImageData) else data
 
 
@@ -79,7 +79,7 @@ def _add_batch(accumulator: Accumulator, targets: Any, outputs: np.ndarray) -> N
 
 
 def _describe_model(model: keras.Model, data: ImageData | ImageSplit) -> tuple[Any, Any]:
-    """Task and labels of each output, after checking that the data fits."""
+    """Return the task and labels of each output, after checking that the data fits."""
     if isinstance(data, ImageData):
         check_fit_together(model, data)
     check_split(model, split_of(data))
@@ -88,5 +88,5 @@ def _describe_model(model: keras.Model, data: ImageData | ImageSplit) -> tuple[A
 
 
 def _labels(output: keras.KerasTensor, head: Head | None) -> list[str]:
-    """The head's labels, or the indices of the outputs."""
+    """Return the head's labels, or the indices of the outputs."""
     return (head and head.labels) or [str(index) for index in range(output.shape[-1])]

@@ -22,7 +22,7 @@ class Artifact(Protocol):
     """With `image_shape`."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """Outputs for images `(count, height, width, channels)` of 0..255."""
+        """Return the outputs for images `(count, height, width, channels)` of 0..255."""
 
 
 class Predictor:
@@ -46,7 +46,7 @@ class Predictor:
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
     def __call__(self, images: np.ndarray) -> Any:
-        """Outputs for images `(count, height, width, channels)` of 0..255, a dict by name for several outputs.
+        """Return the outputs for images `(count, height, width, channels)` of 0..255, a dict for several outputs.
 
         Raises:
             InputError: An output is not finite.

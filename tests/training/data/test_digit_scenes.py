@@ -77,7 +77,7 @@ def test_grey_scenes_have_one_channel():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": "digit-scenes:counts"}, "unknown answer to digit-scenes 'counts': did you mean count"),
+        ({"source": "digit-scenes:counts"}, "unknown targets of digit-scenes 'counts': did you mean count"),
         ({"source": "digit-scenes", "image_size": 8}, "digit-scenes take 16 pixels a side or more, not 8x8"),
     ],
 )

@@ -154,7 +154,7 @@ def test_contact_sheet_shows_mixed_images_and_bare_ones(digits, tmp_path):
 
 
 def test_contact_sheet_is_a_png(digits, tmp_path):
-    with pytest.raises(zoo.InputError, match=r"sheet\.jpg is no name for a picture"):
+    with pytest.raises(zoo.InputError, match=r"sheet\.jpg is not the name of a picture"):
         training.write_contact_sheet(digits, tmp_path / "sheet.jpg")
 
 

@@ -74,11 +74,11 @@ def test_file_that_was_cut_short_is_named(shades):
 
 
 def test_data_sets_that_cannot_be_used_say_why(folder, features):
-    with pytest.raises(zoo.InputError, match=r"tfds:shadows: tensorflow-datasets cannot give it: .*shadows not found"):
+    with pytest.raises(zoo.InputError, match=r"tfds:shadows: tensorflow-datasets cannot load it: .*shadows not found"):
         training.load_data("tfds:shadows")
     sizes = ((key, {"size": row["size"]}) for key, row in rows(4))
     write(folder, "sizes", {"size": features["size"]}, {"train": sizes})
-    with pytest.raises(zoo.InputError, match="tfds:sizes is no classification of images; it has size"):
+    with pytest.raises(zoo.InputError, match="tfds:sizes is not an image classification; it has size"):
         training.load_data("tfds:sizes")
     write(folder, "parts", features, {"part": rows(4)})
     with pytest.raises(zoo.InputError, match="tfds:parts has no split train; it has part"):
@@ -87,5 +87,5 @@ def test_data_sets_that_cannot_be_used_say_why(folder, features):
 
 def test_without_tensorflow_datasets_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(zoo.InputError, match=r"takes tensorflow-datasets: pip install 'pocketzoo\[tfds\]'"):
+    with pytest.raises(zoo.InputError, match=r"requires tensorflow-datasets: pip install 'pocketzoo\[tfds\]'"):
         training.load_data("tfds:mnist")
