@@ -1,3 +1,4 @@
+from .accumulator import Accumulator as Accumulator
 from .classification import Classification as Classification
 from .classification import Evaluation as Evaluation
 from .embedding import Embedding as Embedding
@@ -13,5 +14,4 @@ from .regression import Regression as Regression
 from .regression import RegressionEvaluation as RegressionEvaluation
 from .segmentation import Segmentation as Segmentation
 from .segmentation import SegmentationEvaluation as SegmentationEvaluation
-from .task import Accumulator as Accumulator
 from .task import Task as Task

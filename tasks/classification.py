@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..core.errors import InputError
+from .accumulator import VectorAccumulator
 from .bootstrap import share_interval
 from .calibration import calibration_error, reliability
 from .evaluation import BaseEvaluation, Row, confusion_table, mean_of_known, rows_by_name
 from .plots import plot_captioned, plot_confusion, plot_reliability
 from .ranking import area_under_roc
 from .table_values import parse_label
-from .task import HeadConfig, Labels, Table, Task, Upsampling, VectorAccumulator
+from .task import HeadConfig, Labels, Table, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..core.errors import InputError
+from .accumulator import VectorAccumulator
 from .bootstrap import intervals
 from .classification import log_probabilities, top_probabilities
 from .evaluation import EPSILON, BaseEvaluation, Row, mean_of_known, rows_by_name
 from .plots import plot_captioned
 from .ranking import area_under_roc, average_precision, weighted_mean_average_precision
 from .table_values import parse_labels
-from .task import HeadConfig, Labels, Table, Task, Upsampling, VectorAccumulator
+from .task import HeadConfig, Labels, Table, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras

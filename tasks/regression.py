@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from .accumulator import VectorAccumulator
 from .bootstrap import intervals, mean_of
 from .evaluation import BaseEvaluation, Row, mean_of_known
 from .plots import plot_captioned
 from .table_values import parse_number
-from .task import HeadConfig, Labels, Table, Task, Upsampling, VectorAccumulator
+from .task import HeadConfig, Labels, Table, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras

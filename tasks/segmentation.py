@@ -10,12 +10,13 @@ from PIL import Image, ImageOps
 
 from ..core.encoded_images import displayed_size, open_image
 from ..core.errors import InputError
+from .accumulator import Accumulator
 from .bootstrap import intervals
 from .classification import SINGLE_CLASS, log_probabilities
 from .evaluation import EPSILON, BaseEvaluation, Row, confusion_table
 from .plots import plot_confusion, plot_masks
 from .table_values import parse_path
-from .task import Accumulator, HeadConfig, Labels, Table, Task, Upsampling, Warp
+from .task import HeadConfig, Labels, Table, Task, Upsampling, Warp
 
 if TYPE_CHECKING:
     import keras

@@ -8,13 +8,13 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.outputs import map_outputs
 from ...layers import Head
+from ...tasks.accumulator import Accumulator
 from ...tasks.classification import Evaluation as Evaluation
 from ...tasks.evaluation import BaseEvaluation
 from ...tasks.multi_label import MultiLabelEvaluation as MultiLabelEvaluation
 from ...tasks.registry import get_task
 from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
-from ...tasks.task import Accumulator
 from ..compatibility import check_fit_together, check_split
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches

@@ -11,9 +11,10 @@ import numpy as np
 
 from ...core.atomic_files import atomic_path
 from ...core.outputs import by_name, map_outputs
+from ...tasks.accumulator import Accumulator
 from ...tasks.evaluation import BaseEvaluation
 from ...tasks.registry import get_task
-from ...tasks.task import Accumulator, Task
+from ...tasks.task import Task
 from ..data.images import FileImages, ImageData, ImageSplit
 from .evaluate import accumulate, split_of
 from .predictor import Artifact, Predictor
