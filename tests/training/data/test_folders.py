@@ -157,7 +157,7 @@ def test_class_may_be_called_like_a_split(tmp_path):
     [
         (["val/ant", "test/ant"], "has no train folder beside test, val"),
         (["train/ant", "test/ant", "extra"], "has extra beside the folders of the splits"),
-        (["train/ant", "val/ant", "valid/ant"], "two folders for one split; it has train, val, valid"),
+        (["train/ant", "val/ant", "valid/ant"], "two folders for one split, train, val, valid"),
         (["train/ant", "test/ant"], r"test has 1 class folders"),
     ],
 )
