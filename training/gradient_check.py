@@ -108,7 +108,7 @@ def check_gradients(
     return GradientReport(checks, rounding)
 
 
-def _check_loss(targets: Any, loss: Callable | None) -> None:
+def _check_loss(targets: Any, loss: Callable[[Any, Any], Any] | None) -> None:
     if (targets is None) != (loss is None):
         raise InputError("check_gradients requires targets and loss together, or neither.")
     if isinstance(loss, keras.losses.Loss) and loss.dtype != "float64":
@@ -131,7 +131,7 @@ class _LossFunction:
         self.points = inputs + [weight.numpy() for weight in trained]
 
         @tf.function
-        def terms(*points):
+        def terms(*points: tf.Tensor) -> tf.Tensor:
             arrays, weights = list(points[: len(inputs)]), points[len(inputs) :]
             with keras.StatelessScope(zip(trained + fixed, [*weights, *state], strict=True)):
                 return tf.reshape(loss(copy(arrays if several else arrays[0], training=training)), [-1])

@@ -1,4 +1,4 @@
-"""Small nets to be fine-tuned, and what moved in them."""
+"""Small networks for fine-tuning tests, and comparisons of their weights."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ MODES = ("feature_extraction", "linear_probe", "fine_tune", "gradual")
 
 
 def narrow_resnet(**arguments) -> keras.Model:
-    """Stands for a pretrained net: what these tests hold does not depend on what it knows."""
+    """A stand-in for a pretrained model: these tests do not depend on its weights."""
     keras.utils.set_random_seed(0)
     return zoo.create_model("resnet20", widths=(4, 8, 8), input_shape=(16, 16, 1), **arguments)
 
@@ -49,13 +49,13 @@ def targets(digits: training.ImageData, task: str) -> tuple[object, object]:
 
 
 def with_tasks(digits: training.ImageData, tasks: str | dict[str, str]) -> training.ImageData:
-    """The digits with other things to tell of them than which they are."""
+    """The digits with targets for other tasks."""
 
-    def asked(function):
+    def by_output(function):
         return {name: function(task) for name, task in tasks.items()} if isinstance(tasks, dict) else function(tasks)
 
     def split(part):
-        return training.ImageSplit(part.images, asked(lambda task: targets(digits, task)[1](part.labels)))
+        return training.ImageSplit(part.images, by_output(lambda task: targets(digits, task)[1](part.labels)))
 
     parts = {name: split(getattr(digits, name)) for name in ("train", "validation", "test")}
-    return replace(digits, task=tasks, labels=asked(lambda task: targets(digits, task)[0]), **parts)
+    return replace(digits, task=tasks, labels=by_output(lambda task: targets(digits, task)[0]), **parts)

@@ -8,13 +8,13 @@ from pocketzoo.training.data.images import ArrayImages
 
 @pytest.fixture(scope="session")
 def few_digits(digits):
-    """A tenth of the digits, for tests of how training behaves rather than of what it learns."""
+    """A tenth of the digits, for tests that do not depend on what is learned."""
     return _few(digits)
 
 
 @pytest.fixture(scope="session")
 def small_digits():
-    """The same, 16 pixels a side, for deeper nets."""
+    """The same with 16x16 pixels, for deeper networks."""
     return _few(training.load_data("digits", image_size=16))
 
 

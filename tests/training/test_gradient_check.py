@@ -1,4 +1,4 @@
-"""Gradients of every layer of the zoo, and of some that are wrong."""
+"""Gradient checks of every layer of the zoo, and of layers with wrong gradients."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ SMOOTH = [case for case in CASES if not issubclass(case.values[0], FakeQuantize 
 
 
 @pytest.mark.parametrize(("layer_class", "arguments", "input_shape", "output_shape", "trainable"), SMOOTH)
-def test_gradients_of_every_layer_are_right(layer_class, arguments, input_shape, output_shape, trainable):
+def test_gradients_of_every_layer_are_correct(layer_class, arguments, input_shape, output_shape, trainable):
     layer, random = layer_class(**arguments), np.random.default_rng(0)
     shapes = input_shape if isinstance(input_shape, list) else [input_shape]
     layer.build(input_shape)
@@ -60,14 +60,14 @@ class Scaled(keras.layers.Layer):
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, 0.5, 1.001])
 @pytest.mark.parametrize(("name", "argument"), [("input", "of_input"), ("scaled/gain", "of_weight")])
-def test_wrong_gradient_is_caught_where_it_is(name, argument, factor):
+def test_wrong_gradient_is_located(name, argument, factor):
     report = check_gradients(Scaled(name="scaled", **{argument: factor}), IMAGES)
     wrong = {path: check.relative_error for path, check in report.checks.items() if check.relative_error > 1e-6}
     assert wrong == {name: pytest.approx(abs(1 - factor) / (1 + abs(factor)), rel=1e-3)}
     assert check_gradients(Scaled(), IMAGES).largest_error < 1e-6
 
 
-def test_kinks_are_counted_and_not_taken_for_errors():
+def test_kinks_are_counted_and_are_not_errors():
     images = IMAGES.copy()
     images[0] = 0.0  # where ReLU has no derivative
     images[1, 0] = 3e-7  # within the step
@@ -82,7 +82,7 @@ def test_weight_that_is_all_kinks_counts_as_unchecked():
     assert (report.checks["input"].checked, report.checks["input"].kinks, report.largest_error) == (0, 4, None)
 
 
-def test_model_of_several_outputs_is_checked_and_left_as_it_is(pixels):
+def test_model_with_several_outputs_is_checked_without_being_changed(pixels):
     heads = {"kind": "classification", "tags": "multi_label"}
     model = zoo.create_model("lenet5", head=heads, classes={"kind": 3, "tags": 2})
     before = model.get_weights()
@@ -93,7 +93,7 @@ def test_model_of_several_outputs_is_checked_and_left_as_it_is(pixels):
     assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
-def test_loss_is_part_of_what_is_checked():
+def test_gradient_of_the_loss_is_checked_too():
     random = np.random.default_rng(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="softmax")])
     images, targets = random.normal(size=(5, 3)), np.eye(4)[random.integers(0, 4, 5)]
@@ -101,24 +101,24 @@ def test_loss_is_part_of_what_is_checked():
         assert check_gradients(model, images, targets, loss=loss).largest_error < 1e-6
 
     @tf.custom_gradient
-    def wrong(targets, answers):
-        return tf.reduce_sum((answers - targets) ** 2), lambda upstream: (None, upstream * (answers - targets))
+    def wrong(targets, outputs):
+        return tf.reduce_sum((outputs - targets) ** 2), lambda upstream: (None, upstream * (outputs - targets))
 
     report = check_gradients(model, images, targets, loss=wrong)
     assert {round(check.relative_error, 3) for check in report.checks.values()} == {0.333}  # half of what it should be
 
 
-def test_what_is_random_in_training_is_drawn_alike():
+def test_random_layers_draw_the_same_numbers_in_every_call():
     assert check_gradients(keras.layers.Dropout(0.5, seed=1), IMAGES, training=True).largest_error < 1e-6
 
 
-def test_loss_in_float32_is_refused():
+def test_float32_loss_is_rejected():
     with pytest.raises(zoo.InputError, match="mean_squared_error computes in float32, too coarse"):
         check_gradients(keras.layers.ReLU(), IMAGES, IMAGES, loss=keras.losses.MeanSquaredError())
     with pytest.raises(zoo.InputError, match="targets and loss together"):
         check_gradients(keras.layers.ReLU(), IMAGES, IMAGES)
 
 
-def test_images_without_a_finite_answer_are_refused():
+def test_images_with_a_nan_loss_are_rejected():
     with pytest.raises(zoo.InputError, match="the loss of these images is nan"):
         check_gradients(keras.layers.ReLU(), IMAGES * np.nan)

@@ -18,7 +18,7 @@ from pocketzoo.training.recipe.preset_recipes import FOLDER
         early_stopping=st.none() | st.integers(1, 50),
     )
 )
-def test_recipe_survives_its_file(tmp_path_factory, recipe):
+def test_recipe_round_trips_through_its_file(tmp_path_factory, recipe):
     path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
     path.write_text(recipe.to_yaml())
     assert training.Recipe.load(path) == recipe
@@ -72,25 +72,25 @@ def test_recipe_survives_its_file(tmp_path_factory, recipe):
         ("!!python/object/apply:os.system ['true']", "cannot be read as a recipe"),
     ],
 )
-def test_recipe_that_is_wrong_names_the_field_and_what_is_allowed(text, message, tmp_path):
+def test_invalid_recipe_names_the_field_and_what_is_allowed(text, message, tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(zoo.InputError, match=message):
         training.Recipe.load(path)
 
 
-def test_fine_tuning_draws_no_kernels_anew():
+def test_fine_tuning_rejects_an_initializer():
     with pytest.raises(zoo.InputError, match="recipe: initializer is 'he_normal', which reinitializes every kernel"):
         training.FineTuneRecipe(initializer="he_normal")
 
 
-def test_side_of_the_images_is_their_height_and_width():
+def test_single_image_size_is_height_and_width():
     assert training.Recipe(data={"image_size": 32}).data.image_size == (32, 32)
     assert training.Recipe(data={"image_size": [32, 48]}).data.image_size == (32, 48)
 
 
 @pytest.mark.parametrize("name", zoo.list_models())
-def test_every_model_has_a_recipe_to_begin_with(name):
+def test_every_model_has_a_preset_recipe(name):
     card = zoo.model_card(name)
     recipe = training.ready_recipe(name)
     losses = recipe.loss if isinstance(recipe.loss, tuple) else filter(None, [recipe.loss])
@@ -99,12 +99,12 @@ def test_every_model_has_a_recipe_to_begin_with(name):
     assert isinstance(training.ready_recipe(name, fine_tune=True), training.FineTuneRecipe)
 
 
-def test_every_recipe_to_begin_with_is_somebodys():
+def test_every_preset_recipe_belongs_to_a_family():
     families = {zoo.model_card(name).family for name in zoo.list_models()}
     assert {path.stem for path in FOLDER.iterdir()} == families | {"fine_tune"}
 
 
-def test_recipe_for_an_unknown_model_is_refused():
+def test_preset_recipe_of_an_unknown_model_is_rejected():
     with pytest.raises(zoo.InputError, match="unknown model 'resnet51': did you mean"):
         training.ready_recipe("resnet51")
 
@@ -123,12 +123,12 @@ def test_missing_recipe_is_named(tmp_path):
         {"augmentation": [{"name": "zoom", "factor": True}]},
     ],
 )
-def test_truth_is_no_number(fields):
+def test_booleans_are_not_accepted_as_numbers(fields):
     with pytest.raises(zoo.InputError, match="cannot be true or false"):
         training.Recipe(**fields)
     assert training.Recipe(xla=False, data={"cache": True}).data.cache
 
 
-def test_milestones_rise():
+def test_milestones_must_increase():
     with pytest.raises(zoo.InputError, match=r"schedule\.milestones: must be increasing \(got \[0\.9, 0\.2\]\)"):
         training.Recipe(schedule={"name": "step", "milestones": [0.9, 0.2]})

@@ -74,7 +74,7 @@ MATRICES: dict[type, Callable[..., tf.Tensor]] = {
     Crop: crop,
 }
 
-AXIS_ALIGNED = {Flip, Crop}
+AXIS_ALIGNED: set[type] = {Flip, Crop}
 """Transformations without rotation or shear that show nothing from outside the image."""
 
 

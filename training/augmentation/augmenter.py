@@ -34,7 +34,7 @@ def make_augmenter(augmentation: Augmentation, tasks: str | dict[str, str] | Non
         return None
     move = crop_and_resize if {type(step) for step in steps if type(step) in GEOMETRIC} <= AXIS_ALIGNED else resample
 
-    def select(functions: dict[type, Callable], numbers: Sequence[tf.Tensor]) -> list[Callable]:
+    def select(functions: dict[type, Callable[..., Any]], numbers: Sequence[tf.Tensor]) -> list[Callable[..., Any]]:
         """Return the functions of those steps that have one, in order, each with a new stream of its numbers."""
         return [
             partial(functions[type(step)], step, RandomStream(own))

@@ -1,7 +1,7 @@
 """The optimizer of a recipe, with one learning rate for all weights or one for each group of weights."""
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 from keras import ops
@@ -9,6 +9,11 @@ from keras import ops
 from ...core.keras_private import has_weight_decay, optimized_variables, variable_key
 from ..recipe.recipe import Recipe
 from .schedules import make_schedule
+
+if TYPE_CHECKING:  # type checkers understand a mixin only as a subclass of what it is mixed into
+    _Optimizer = keras.optimizers.Optimizer
+else:
+    _Optimizer = object
 
 
 class ParameterGroup(NamedTuple):
@@ -82,14 +87,12 @@ def current_learning_rate(optimizer: keras.optimizers.Optimizer, variable: keras
     return float(ops.convert_to_numpy(optimizer.learning_rate)) * multiplier
 
 
-class PerParameterUpdates:
+class PerParameterUpdates(_Optimizer):
     """Mixin for a Keras optimizer: learning rate multipliers by weight, and decay and penalties on kernels only.
 
     One optimizer for all groups of weights, in contrast to `keras.optimizers.MultiOptimizer`, has a single gradient
     norm to clip, a single count of accumulated batches, and a single set of moving averages.
     """
-
-    exclude_from_weight_decay: Callable[[list[keras.Variable]], None]
 
     def configure(
         self,
@@ -117,19 +120,19 @@ class PerParameterUpdates:
         self._decay = weight_decay
         self._l1, self._l2 = l1, l2
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
         """Add the gradients of the penalties to those of the loss, and make a step."""
         if self._l1 or self._l2:
             variables = trainable_variables or optimized_variables(self)
             grads = [self._penalized(gradient, variable) for gradient, variable in zip(grads, variables, strict=True)]
         super().apply(grads, trainable_variables)
 
-    def _penalized(self, gradient, variable):
+    def _penalized(self, gradient: Any, variable: keras.Variable) -> Any:
         if gradient is None or not is_kernel(variable):
             return gradient
         return gradient + self._l1 * ops.sign(variable) + 2 * self._l2 * variable
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Apply the weight decay, then the optimizer's own update at the learning rate of the weight."""
         learning_rate = ops.cast(learning_rate, variable.dtype) * self.multiplier_of(variable)
         if self._decay and has_weight_decay(self, variable):
@@ -137,7 +140,7 @@ class PerParameterUpdates:
         super().update_step(gradient, variable, learning_rate)
 
 
-def _per_parameter(optimizer_class: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
+def _per_parameter(optimizer_class: type[keras.optimizers.Optimizer]) -> type[PerParameterUpdates]:
     return type(optimizer_class.__name__, (PerParameterUpdates, optimizer_class), {})
 
 

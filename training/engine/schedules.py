@@ -59,7 +59,7 @@ class WarmUp(schedules.LearningRateSchedule):
         self.after = after
         self.steps = steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Return the learning rate at `step`."""
         step = ops.cast(step, "float32")
         rate = self.after(ops.maximum(step - self.steps, 0.0)) if callable(self.after) else self.after
@@ -95,7 +95,7 @@ class CosineCycle(schedules.LearningRateSchedule):
         self.start = start
         self.final = final
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Return the learning rate at `step`."""
         done = ops.cast(step, "float32") / self.steps
         rising = self._interpolate(self.start, 1.0, done / self.rise)
@@ -103,7 +103,7 @@ class CosineCycle(schedules.LearningRateSchedule):
         return self.peak * ops.where(done < self.rise, rising, falling)
 
     @staticmethod
-    def _interpolate(first: float, last: float, part):
+    def _interpolate(first: float, last: float, part: Any) -> Any:
         return first + (last - first) * (1 - ops.cos(math.pi * ops.clip(part, 0.0, 1.0))) / 2
 
     def get_config(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class AdjustableRate(schedules.LearningRateSchedule):
         self.peak = peak
         self.factor = keras.Variable(factor, dtype="float32", trainable=False, name="factor")
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Return the learning rate at any step."""
         return self.peak * self.factor
 

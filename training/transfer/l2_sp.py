@@ -27,7 +27,7 @@ class L2SP(keras.layers.Layer):
         # In a closure, because Keras would track variables in an attribute as weights of this layer.
         self._penalty = lambda: strength / 2 * sum(ops.sum(ops.square(v - start)) for v, start in pairs)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the inputs, and add the penalty in training."""
         if training:
             self.add_loss(self._penalty())

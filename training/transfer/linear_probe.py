@@ -80,7 +80,7 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
             with cached_features(trunk, data, run.path, batch_size=recipe.batch_size, quiet=not verbose) as features:
                 probes = list(_search(*(_vectors(split) for split in (features.train, features.validation))))
         history.epochs.extend(probe.metrics for probe in probes)
-        best = probes[history.best_epoch()]
+        best = min(probes, key=lambda probe: probe.metrics["val_loss"])
         heads[0].dense.kernel.assign(best.kernel)
         heads[0].dense.bias.assign(best.bias)
         run.save_checkpoint(model, tail, history, is_best=True)

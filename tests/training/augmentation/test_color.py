@@ -41,8 +41,8 @@ def test_contrast_scales_the_distance_from_the_mean_luma_of_each_image(images):
 
 
 def test_without_saturation_an_image_is_its_luma(images):
-    grey = adjust(images, saturation=-1.0)
-    np.testing.assert_allclose(grey, np.repeat((images @ LUMA)[..., None], 3, axis=-1), atol=0.1)
+    gray = adjust(images, saturation=-1.0)
+    np.testing.assert_allclose(gray, np.repeat((images @ LUMA)[..., None], 3, axis=-1), atol=0.1)
 
 
 def test_hue_rotates_around_the_gray_axis(images):
@@ -76,7 +76,7 @@ def test_randaugment_applies_every_operation_of_its_list(channels, pixels):
     options = RandAugment(operations=1, magnitude=0.5)
     image = (40 + pixels(1, 12, 12, 1) / 2).repeat(channels, axis=-1)
     images = tf.constant(image.repeat(300, axis=0))
-    made = tf.function(
+    augmented_images = tf.function(
         lambda: random_photometry(options, RandomStream(random_numbers(seeds(300), 1)[0]), images)
     )().numpy()
     expected = {
@@ -84,6 +84,6 @@ def test_randaugment_applies_every_operation_of_its_list(channels, pixels):
         for operation in PHOTOMETRIC
         for sign in (-1, 1)
     }
-    assert {picture[None].round(2).tobytes() for picture in made} == expected
-    untouched = (made == image).all(axis=(1, 2, 3)).mean()
+    assert {picture[None].round(2).tobytes() for picture in augmented_images} == expected
+    untouched = (augmented_images == image).all(axis=(1, 2, 3)).mean()
     assert untouched > 0.8 * len(GEOMETRIC) / (len(GEOMETRIC) + len(PHOTOMETRIC))

@@ -13,16 +13,16 @@ from pocketzoo.training.engine.history import History
 
 
 def with_dead_units(dead: int) -> keras.Model:
-    """A classifier with a layer of 8 ReLUs, of which the first few never answer."""
+    """A classifier with a layer of 8 ReLUs, of which the first few are dead."""
     image = keras.Input((16, 16, 1))
     hidden = keras.layers.Dense(8, "relu", name="hidden")
-    answers = keras.layers.Dense(10, "softmax")(hidden(keras.layers.Flatten()(image)))
-    model = keras.Model(image, answers, name="net")
+    outputs = keras.layers.Dense(10, "softmax")(hidden(keras.layers.Flatten()(image)))
+    model = keras.Model(image, outputs, name="net")
     hidden.bias.assign([-1e9] * dead + [1e4] * (8 - dead))
     return model
 
 
-def test_monitor_tells_dead_units_and_gradient_norm_in_history_and_log(small_digits, tmp_path):
+def test_diagnostics_are_in_history_and_log(small_digits, tmp_path):
     recipe = training.Recipe(epochs=1, batch_size=40, optimizer={"lr": 1e-9}, monitor=True)
     result = training.fit(with_dead_units(3), small_digits, recipe, run_dir=tmp_path, verbose=False)
     (epoch,) = result.history
@@ -33,7 +33,7 @@ def test_monitor_tells_dead_units_and_gradient_norm_in_history_and_log(small_dig
     assert float(row["dead_units/hidden"]) == 3 / 8
 
 
-def test_every_relu_of_a_net_of_composites_is_monitored():
+def test_rectified_outputs_include_relus_inside_composite_layers():
     model = zoo.create_model("resnet20", input_shape=(16, 16, 1))
     rectified = rectified_outputs(model)
     assert len(rectified.output) == 1 + 2 * 9  # the stem's, and two in each block
@@ -42,7 +42,7 @@ def test_every_relu_of_a_net_of_composites_is_monitored():
     assert rectified_outputs(zoo.create_model("lenet5")) is None  # tanh
 
 
-def test_gradient_norm_is_that_of_all_weights_together():
+def test_gradient_norm_is_over_all_weights():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     inputs, targets = np.array([[1.0, 2.0]], "float32"), np.array([[0.0]], "float32")
@@ -62,7 +62,7 @@ def scalars(folder) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def test_curves_for_tensorboard_have_every_epoch_once_also_when_resumed(tmp_path):
+def test_tensorboard_log_has_every_epoch_once_after_resuming(tmp_path):
     history = History([{"loss": 2.0, "val_loss": 3.0}])
     for losses in ({"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5, "val_loss": 1.0}):
         log = TensorBoardLog(tmp_path / "tensorboard", history)
@@ -86,7 +86,7 @@ def test_throughput_is_measured_from_the_first_batch_to_the_last(monkeypatch):
     assert str(speed) == "40 images/s"  # 5 batches of 32 in 4 seconds
 
 
-def test_lines_without_a_terminal_tell_epoch_metrics_and_throughput(capsys):
+def test_progress_lines_without_a_terminal_have_epoch_metrics_and_throughput(capsys):
     with ProgressBar("Training", epochs=2, steps=2, done=0, images=40) as bar:
         for epoch in range(2):
             bar.on_epoch_begin(epoch)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from support.small_net import small_net
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.images import ArrayImages
@@ -38,18 +39,18 @@ def stop_at(monkeypatch):
 
 def net() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return zoo.create_model("lenet5", input_shape=(16, 16, 1), dropout=0.3)
+    return small_net()
 
 
 @pytest.mark.parametrize(
-    "how",
+    "fields",
     [
         {"schedule": {"name": "plateau", "patience": 1, "warmup_epochs": 0}, "precision": "mixed_float16"},
         {"steps_per_execution": 4, "xla": True, "optimizer": "nesterov", "augmentation": ["flip", "mixup"]},
     ],
 )
-def test_run_stopped_within_an_epoch_goes_on_to_the_same_weights_and_figures(small_digits, tmp_path, stop_at, how):
-    recipe = training.Recipe(epochs=3, batch_size=10, checkpoint_steps=4, **how)  # 12 steps an epoch
+def test_run_interrupted_within_an_epoch_resumes_to_the_same_result(small_digits, tmp_path, stop_at, fields):
+    recipe = training.Recipe(epochs=3, batch_size=10, checkpoint_steps=4, **fields)  # 12 steps an epoch
     whole = training.fit(net(), small_digits, recipe, verbose=False)
     stop_at(2, 12)
     with pytest.raises(StoppedHereError):
@@ -72,11 +73,11 @@ def finished(small_digits, tmp_path_factory):
     return run
 
 
-def half_written(file):
+def truncate(file):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
-def one_bit_off(file):
+def flip_bit(file):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
@@ -86,11 +87,11 @@ def lost(file):
     file.unlink()
 
 
-@pytest.mark.parametrize("damage", [half_written, one_bit_off, lost])
+@pytest.mark.parametrize("damage", [truncate, flip_bit, lost])
 @pytest.mark.parametrize(
     "name", ["best.keras", "state.weights.h5", "seeds.npz", "metrics.npz", "history.json", "checksums.json"]
 )
-def test_damaged_checkpoint_is_left_for_the_one_before_it(finished, tmp_path, name, damage):
+def test_damaged_checkpoint_is_replaced_by_the_previous_one(finished, tmp_path, name, damage):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     damage(run / "checkpoint-00002" / name)
@@ -106,16 +107,16 @@ def reopened(run) -> RunDirectory:
     return RunDirectory.open(run, BRIEF, settings, resume=True, overwrite=False)
 
 
-def test_resume_where_there_is_no_run_says_that_one_begins(tmp_path):
+def test_resume_without_a_run_warns_that_a_new_one_begins(tmp_path):
     with pytest.warns(UserWarning, match="run has no run to resume; a new one begins"):
         RunDirectory.open(tmp_path / "run", BRIEF, {}, resume=True, overwrite=False)
 
 
-def test_run_whose_last_checkpoint_is_damaged_ends_as_it_had_ended(small_digits, finished, tmp_path):
+def test_run_resumed_from_the_previous_checkpoint_ends_with_the_same_weights(small_digits, finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     for file in (run / "checkpoint-00002").iterdir():
-        half_written(file)
+        truncate(file)
     with pytest.warns(UserWarning, match="was damaged"):
         again = training.fit(net(), small_digits, BRIEF, run_dir=run, resume=True, verbose=False)
     first = zoo.load_model(finished / "best.keras")
@@ -123,11 +124,11 @@ def test_run_whose_last_checkpoint_is_damaged_ends_as_it_had_ended(small_digits,
         np.testing.assert_array_equal(before, after)
 
 
-def test_run_without_a_whole_checkpoint_says_so_and_removes_nothing(small_digits, finished, tmp_path):
+def test_run_without_an_intact_checkpoint_is_an_error_and_removes_nothing(small_digits, finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     for file in run.glob("checkpoint-*/state.weights.h5"):
-        half_written(file)
+        truncate(file)
     before = sorted(run.rglob("*"))
     with pytest.raises(zoo.InputError, match=r"checkpoint-00002 cannot be read: .*overwrite the run"):
         training.fit(net(), small_digits, BRIEF, run_dir=run, resume=True, verbose=False)
@@ -163,7 +164,7 @@ def test_resume_with_another_recipe_names_the_fields_that_differ(tmp_path):
         RunDirectory.open(run, recipe.changed(optimizer="adam"), SETTINGS, resume=True, overwrite=False)
 
 
-def test_full_disk_within_an_epoch_says_what_could_not_be_kept_and_what_is_left(small_digits, tmp_path, monkeypatch):
+def test_full_disk_within_an_epoch_names_the_step_and_the_last_good_checkpoint(small_digits, tmp_path, monkeypatch):
     recipe = training.Recipe(epochs=2, batch_size=10, checkpoint_steps=5)
     save = RunDirectory.save_checkpoint
 
@@ -186,12 +187,12 @@ def test_full_disk_within_an_epoch_says_what_could_not_be_kept_and_what_is_left(
         ({"tensorboard": True}, "tensorboard requires run_dir"),
     ],
 )
-def test_recipes_that_a_run_cannot_follow_are_refused_before_it_starts(small_digits, recipe, message):
+def test_incompatible_recipe_is_rejected_before_training(small_digits, recipe, message):
     with pytest.raises(zoo.InputError, match=message):
         training.fit(net(), small_digits, training.Recipe(**recipe), verbose=False)
 
 
-def test_class_that_training_never_shows_is_named(small_digits):
+def test_class_without_training_images_is_named(small_digits):
     images, labels = small_digits.train.arrays()
     keep = np.flatnonzero(labels != 3)
     data = replace(small_digits, train=training.ImageSplit(ArrayImages(images[keep]), labels[keep]))

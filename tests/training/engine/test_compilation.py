@@ -26,13 +26,13 @@ def batch(few_digits):
     return images.astype("float32"), labels
 
 
-def test_recipe_says_how_the_step_is_compiled():
+def test_recipe_sets_the_compilation_options():
     network = compile_for_training(net(), training.Recipe(steps_per_execution=3, xla=True), steps=6)
     assert (network.steps_per_execution, network.jit_compile) == (3, True)
     assert not compile_for_training(net(), training.Recipe(xla=False), steps=6).jit_compile
 
 
-def test_compiled_with_xla_a_step_does_the_same(batch):
+def test_xla_step_equals_the_plain_step(batch):
     losses = []
     for xla in (False, True):
         recipe = training.Recipe(xla=xla, schedule="constant", optimizer={"accumulate": 2, "ema": 0.9})
@@ -41,7 +41,7 @@ def test_compiled_with_xla_a_step_does_the_same(batch):
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-def test_initializer_draws_every_kernel_by_the_seed_of_the_recipe():
+def test_initializer_redraws_every_kernel_with_the_seed_of_the_recipe():
     def drawn(seed):
         model = net()
         reinitialize_kernels(model, training.Recipe(initializer="he_normal", seed=seed))
@@ -62,7 +62,7 @@ def test_initializer_draws_every_kernel_by_the_seed_of_the_recipe():
     assert all(np.array_equal(v.numpy(), before[v.path]) for v in model.trainable_variables)
 
 
-def test_validation_measures_the_averages(batch):
+def test_validation_uses_the_averaged_weights(batch):
     recipe = training.Recipe(optimizer={"ema": 0.99}, schedule="constant")
     network = compile_for_training(tiny(), recipe, steps=2)
     callbacks = recipe_callbacks(recipe, History([]))

@@ -1,11 +1,11 @@
 import json
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.small_net import small_net
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.folds import fold_numbers, folds_of
@@ -15,15 +15,11 @@ from pocketzoo.training.engine import cross_validation
 BRIEF = training.Recipe(epochs=1, batch_size=20, folds=3)
 
 
-def net() -> keras.Model:
-    return zoo.create_model("lenet5", input_shape=(16, 16, 1))
-
-
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.binary(min_size=1, max_size=2)), min_size=1, max_size=60),
     st.integers(2, 6),
 )
-def test_copies_share_a_fold_and_folds_share_out_every_class_evenly(images, count):
+def test_duplicates_share_a_fold_and_folds_are_stratified(images, count):
     contents = [bytes([label]) + content for label, content in images]
     classes = np.array([label for label, _ in images])
     folds = fold_numbers(classes, contents, count)
@@ -34,7 +30,7 @@ def test_copies_share_a_fold_and_folds_share_out_every_class_evenly(images, coun
         assert sizes.max() - sizes.min() <= 1
 
 
-def test_every_image_outside_the_test_split_validates_once_and_trains_otherwise(small_digits):
+def test_every_image_outside_the_test_split_is_validated_in_one_fold_and_trained_on_in_the_others(small_digits):
     def known(*splits):
         return sorted(
             (image.tobytes(), int(label)) for split in splits for image, label in zip(*split.arrays(), strict=True)
@@ -49,7 +45,7 @@ def test_every_image_outside_the_test_split_validates_once_and_trains_otherwise(
     assert folds_of(small_digits, 3, seed=1)[0].fingerprint() != folds[0].fingerprint()
 
 
-def test_masks_go_with_their_images(small_digits):
+def test_masks_stay_with_their_images(small_digits):
     class Masks:
         """Like masks in files: no array, but indexed like one."""
 
@@ -79,8 +75,8 @@ def test_class_with_fewer_images_than_folds_is_named(small_digits):
         folds_of(small_digits, 40, seed=0)
 
 
-def test_cross_validation_tells_mean_and_deviation_and_goes_on_where_it_stopped(small_digits, tmp_path, monkeypatch):
-    whole = training.cross_validate(net, small_digits, BRIEF, verbose=False)
+def test_cross_validation_reports_mean_and_deviation_and_resumes(small_digits, tmp_path, monkeypatch):
+    whole = training.cross_validate(small_net, small_digits, BRIEF, verbose=False)
     accuracies = [fold["accuracy"] for fold in whole.folds]
     assert len(accuracies) == 3
     assert whole.mean["accuracy"] == pytest.approx(np.mean(accuracies))
@@ -96,17 +92,17 @@ def test_cross_validation_tells_mean_and_deviation_and_goes_on_where_it_stopped(
 
     monkeypatch.setattr(cross_validation, "run_job", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        training.cross_validate(net, small_digits, BRIEF, run_dir=tmp_path, verbose=False)
-    resumed = training.cross_validate(net, small_digits, BRIEF, run_dir=tmp_path, resume=True, verbose=False)
+        training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, verbose=False)
+    resumed = training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, resume=True, verbose=False)
     assert calls == ["fold-1", "fold-2", "fold-1", "fold-2", "fold-3"]
     assert resumed == whole
     assert json.loads((tmp_path / "cross-validation.json").read_text()) == json.loads(json.dumps(whole.to_dict()))
 
 
-def test_overwriting_leaves_no_fold_of_before(small_digits, tmp_path):
+def test_overwriting_removes_all_earlier_folds(small_digits, tmp_path):
     for folds in (3, 2):
         recipe = BRIEF.changed(folds=folds)
-        training.cross_validate(net, small_digits, recipe, run_dir=tmp_path, overwrite=True, verbose=False)
+        training.cross_validate(small_net, small_digits, recipe, run_dir=tmp_path, overwrite=True, verbose=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cross-validation.json", "fold-1", "fold-2"]
     with pytest.raises(zoo.InputError, match="of folds was 2, is 3"):
-        training.cross_validate(net, small_digits, BRIEF, run_dir=tmp_path, resume=True, verbose=False)
+        training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, resume=True, verbose=False)

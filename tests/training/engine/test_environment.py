@@ -8,7 +8,7 @@ from pocketzoo.training.engine.environment import git_commit
 from pocketzoo.training.engine.run_directory import RunDirectory
 
 
-def test_every_start_of_a_run_tells_on_what_it_was_made(tmp_path):
+def test_every_start_of_a_run_records_its_environment(tmp_path):
     recipe = training.Recipe(seed=7)
     for resume in (False, True):
         RunDirectory.open(tmp_path / "run", recipe, {}, resume=resume, overwrite=False)

@@ -1,7 +1,6 @@
 import json
-import re
-import subprocess
-import sys
+import resource
+import shutil
 from dataclasses import replace
 
 import keras
@@ -25,7 +24,20 @@ def weights(model: keras.Model) -> list[np.ndarray]:
     return [np.array(weight) for weight in model.get_weights()]
 
 
-def test_training_learns_and_labels_come_from_the_data(digits):
+@pytest.fixture(scope="module")
+def finished(few_digits, tmp_path_factory):
+    """A finished run; tests that write to its directory take `run`."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    return training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the directory of a finished run."""
+    return shutil.copytree(finished.run_dir, tmp_path / "run")
+
+
+def test_training_learns_and_adopts_the_labels_of_the_data(digits):
     model = lenet()
     result = training.fit(model, digits, training.Recipe(epochs=4), verbose=False)
     assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
@@ -54,16 +66,13 @@ def test_early_stopping_waits_for_the_patience(few_digits):
     assert len(result.history) == result.metrics["best_epoch"] + 2 < 30
 
 
-def test_same_recipe_gives_the_same_weights(few_digits):
-    first, second = lenet(), lenet()
-    for model in (first, second):
-        training.fit(model, few_digits, BRIEF, verbose=False)
-    assert all(np.array_equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
+def test_same_recipe_gives_the_same_weights(few_digits, finished):
+    again = training.fit(lenet(), few_digits, BRIEF, verbose=False).model
+    assert all(np.array_equal(a, b) for a, b in zip(weights(finished.model), weights(again), strict=True))
 
 
-def test_run_directory_holds_what_people_look_for(few_digits, tmp_path):
-    run = tmp_path / "run"
-    result = training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+def test_run_directory_has_recipe_log_metrics_curves_and_best_model(finished):
+    result, run = finished, finished.run_dir
     assert training.Recipe.load(run / "recipe.yaml") == BRIEF
     log = (run / "log.csv").read_text().splitlines()
     assert log[0].split(",") == ["epoch", *result.history[0]]
@@ -77,7 +86,7 @@ def test_run_directory_holds_what_people_look_for(few_digits, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
-def test_weight_decay_spares_norms_and_biases(optimizer):
+def test_weight_decay_excludes_normalization_and_biases(optimizer):
     from pocketzoo.training.engine.fit import compile_for_training
 
     model = zoo.create_model("resnet20")
@@ -88,16 +97,13 @@ def test_weight_decay_spares_norms_and_biases(optimizer):
     assert len(spared) == sum(len(v.shape) <= 1 for v in model.trainable_variables)
 
 
-def test_finished_run_resumed_gives_its_result_again(few_digits, tmp_path):
-    first = training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
-    again = training.fit(lenet(seed=1), few_digits, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
-    assert again.history == first.history
-    assert all(np.array_equal(a, b) for a, b in zip(weights(first.model), weights(again.model), strict=True))
+def test_resuming_a_finished_run_returns_its_result(few_digits, finished, run):
+    again = training.fit(lenet(seed=1), few_digits, BRIEF, run_dir=run, resume=True, verbose=False)
+    assert again.history == finished.history
+    assert all(np.array_equal(a, b) for a, b in zip(weights(finished.model), weights(again.model), strict=True))
 
 
-def test_run_directory_in_use_is_not_touched_unless_told(few_digits, tmp_path):
-    run = tmp_path / "run"
-    training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+def test_existing_run_is_only_replaced_with_overwrite(few_digits, run):
     with pytest.raises(zoo.InputError, match="is not empty; resume the run, overwrite it"):
         training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
     other = BRIEF.changed(batch_size=41)
@@ -107,23 +113,21 @@ def test_run_directory_in_use_is_not_touched_unless_told(few_digits, tmp_path):
     assert training.Recipe.load(run / "recipe.yaml") == other
 
 
-def test_run_that_failed_before_its_first_checkpoint_can_be_tried_again_otherwise(few_digits, tmp_path):
+def test_run_that_failed_before_its_first_checkpoint_can_be_started_with_another_recipe(few_digits, tmp_path):
     hopeless = training.Recipe(epochs=1, optimizer={"name": "nesterov", "lr": 1e38}, schedule=AT_ONCE)
     with pytest.raises(zoo.InputError, match=r"try a lower optimizer\.lr"):
         training.fit(lenet(), few_digits, hopeless, run_dir=tmp_path / "run", verbose=False)
     training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
 
 
-def test_directory_that_is_no_run_is_never_overwritten(few_digits, tmp_path):
+def test_directory_without_a_run_is_never_overwritten(few_digits, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(zoo.InputError, match="is not empty"):
         training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path, overwrite=True, verbose=False)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
-def test_files_that_somebody_keeps_beside_a_run_are_not_touched(few_digits, tmp_path):
-    run = tmp_path / "run"
-    training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
+def test_other_files_in_a_run_directory_are_not_touched(few_digits, run):
     (run / ".git").mkdir()
     (run / "notes.txt").write_text("precious")
     training.fit(lenet(), few_digits, BRIEF, run_dir=run, resume=True, verbose=False)
@@ -133,18 +137,18 @@ def test_files_that_somebody_keeps_beside_a_run_are_not_touched(few_digits, tmp_
     assert (run / "notes.txt").read_text() == "precious"
 
 
-def test_run_directory_that_cannot_be_made_is_named(few_digits, tmp_path):
+def test_run_directory_that_cannot_be_created_is_named(few_digits, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(zoo.InputError, match="file/run cannot be written: Not a directory"):
         training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "file" / "run", verbose=False)
 
 
-def test_resume_without_a_directory_is_refused(few_digits):
+def test_resume_requires_a_run_directory(few_digits):
     with pytest.raises(zoo.InputError, match="resume requires run_dir"):
         training.fit(lenet(), few_digits, BRIEF, resume=True)
 
 
-def test_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(few_digits, tmp_path):
+def test_nan_loss_stops_the_run_and_names_the_step(few_digits, tmp_path):
     run = tmp_path / "run"
     # AdamW cannot blow up by itself; a decay of more than 1 a step turns every kernel over, ever larger.
     diverging = training.Recipe(
@@ -158,7 +162,7 @@ def test_loss_that_is_no_number_stops_with_the_step_and_keeps_the_checkpoint(few
     assert not (run / "metrics.json").exists()
 
 
-def test_loss_that_is_no_number_in_validation_only_is_not_kept(few_digits, tmp_path):
+def test_epoch_with_nan_validation_loss_is_not_saved(few_digits, tmp_path):
     run = tmp_path / "run"
     one_step = training.Recipe(epochs=2, batch_size=120, optimizer={"name": "nesterov", "lr": 1e38}, schedule=AT_ONCE)
     with pytest.raises(zoo.InputError, match=r"epoch 1 .*Last good checkpoint: none yet"):
@@ -166,18 +170,17 @@ def test_loss_that_is_no_number_in_validation_only_is_not_kept(few_digits, tmp_p
     assert sorted(path.name for path in run.iterdir()) == ALWAYS
 
 
-def test_resume_with_other_data_is_refused(few_digits, digits, tmp_path):
-    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
+def test_resume_with_different_data_is_rejected(few_digits, digits, run):
     other = replace(few_digits, train=digits.validation)
     with pytest.raises(zoo.InputError, match="belongs to another run: the images or their labels are different"):
-        training.fit(lenet(), other, BRIEF, run_dir=tmp_path / "run", resume=True, verbose=False)
+        training.fit(lenet(), other, BRIEF, run_dir=run, resume=True, verbose=False)
 
 
 class StoppedHereError(Exception):
     pass
 
 
-def test_random_layers_go_on_where_they_were_when_resumed(few_digits, tmp_path, monkeypatch):
+def test_random_states_are_restored_when_resumed(few_digits, tmp_path, monkeypatch):
     from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 
     def net() -> keras.Model:
@@ -185,8 +188,8 @@ def test_random_layers_go_on_where_they_were_when_resumed(few_digits, tmp_path, 
         image = keras.Input((32, 32, 1))
         return keras.Model(image, layers.ClassificationHead(10, dropout=0.5)(keras.layers.Flatten()(image)), name="net")
 
-    how = BRIEF.changed(epochs=4)
-    whole = training.fit(net(), few_digits, how, verbose=False)
+    recipe = BRIEF.changed(epochs=4)
+    whole = training.fit(net(), few_digits, recipe, verbose=False)
     keep = RunRecorder.on_epoch_end
 
     def stop_after_two(self, epoch, logs=None):
@@ -196,36 +199,31 @@ def test_random_layers_go_on_where_they_were_when_resumed(few_digits, tmp_path, 
 
     monkeypatch.setattr(RunRecorder, "on_epoch_end", stop_after_two)
     with pytest.raises(StoppedHereError):
-        training.fit(net(), few_digits, how, run_dir=tmp_path / "run", verbose=False)
+        training.fit(net(), few_digits, recipe, run_dir=tmp_path / "run", verbose=False)
     monkeypatch.setattr(RunRecorder, "on_epoch_end", keep)
-    resumed = training.fit(net(), few_digits, how, run_dir=tmp_path / "run", resume=True, verbose=False)
+    resumed = training.fit(net(), few_digits, recipe, run_dir=tmp_path / "run", resume=True, verbose=False)
     assert resumed.history == whole.history
     assert all(np.array_equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
 
 
-def test_best_model_is_kept_without_its_optimizer(few_digits, tmp_path):
-    training.fit(lenet(), few_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
-    assert not zoo.load_model(tmp_path / "run" / "best.keras").compiled
+def test_best_model_is_saved_without_its_optimizer(run):
+    assert not zoo.load_model(run / "best.keras").compiled
 
 
-FILLING_THE_DISK = """
-import resource, sys
-from pocketzoo import training, zoo
-data = training.load_data("digits")
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-try:
-    training.fit(zoo.create_model("lenet5"), data, training.Recipe(epochs=1), run_dir=sys.argv[1], verbose=False)
-except zoo.InputError as error:
-    print(error)
-"""
+@pytest.fixture
+def small_files_only():
+    """Limits the size of the files that this process writes: the same error out of the same call as a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_disk_without_room_stops_with_a_sentence_and_leaves_no_half_files(tmp_path):
-    """A limit on the size of files stands for the full disk: the same error out of the same call."""
+def test_full_disk_is_an_input_error_and_leaves_no_partial_files(few_digits, tmp_path, small_files_only):
     run = tmp_path / "run"
-    command = [sys.executable, "-c", FILLING_THE_DISK, str(run)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert re.search(r"epoch 1 cannot be saved in .*run: .*\. Last good checkpoint: none yet\.", done.stdout)
+    message = r"epoch 1 cannot be saved in .*run: .*\. Last good checkpoint: none yet\."
+    with pytest.raises(zoo.InputError, match=message):
+        training.fit(lenet(), few_digits, BRIEF, run_dir=run, verbose=False)
     assert sorted(path.name for path in run.iterdir()) == ALWAYS
 
 
@@ -238,6 +236,6 @@ def test_disk_without_room_stops_with_a_sentence_and_leaves_no_half_files(tmp_pa
         ({"input_shape": (28, 28, 1)}, r"takes images of \(28, 28, 1\)"),
     ],
 )
-def test_model_and_data_that_do_not_fit_together_are_told_apart(few_digits, arguments, message):
+def test_incompatible_model_and_data_are_rejected(few_digits, arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         training.fit(lenet(**arguments), few_digits, BRIEF)

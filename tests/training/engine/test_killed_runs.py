@@ -1,4 +1,4 @@
-"""Real processes are killed at random moments; what they leave must lead to the weights of a run that was not."""
+"""Processes are killed at random moments; resumed runs must end with the weights of uninterrupted ones."""
 
 import json
 import subprocess
@@ -25,9 +25,11 @@ data = replace(data, train=training.ImageSplit(ArrayImages(images[:100]), labels
 brief = {"epochs": 4, "batch_size": 20, "checkpoint_steps": 2}
 optimizer = {"ema": 0.9, "accumulate": 2, "clip_norm": 1.0}
 verbs = {
-    "fit": lambda *run, **how: training.fit(*run, training.Recipe(**brief, optimizer=optimizer), **how),
-    "prune": lambda *run, **how: training.prune(*run, training.Recipe(**brief), sparsity=0.7, **how),
-    "fine_tune": lambda *run, **how: training.fine_tune(*run, training.FineTuneRecipe(**brief, head_epochs=3), **how),
+    "fit": lambda *run, **options: training.fit(*run, training.Recipe(**brief, optimizer=optimizer), **options),
+    "prune": lambda *run, **options: training.prune(*run, training.Recipe(**brief), sparsity=0.7, **options),
+    "fine_tune": lambda *run, **options: training.fine_tune(
+        *run, training.FineTuneRecipe(**brief, head_epochs=3), **options
+    ),
 }
 
 
@@ -71,7 +73,7 @@ print(json.dumps(ends))
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Folders with the same runs: one in which nothing happened, and one in which each was killed once; and how."""
+    """Folders with the same runs: one without interruption, and one in which each run was killed once; and where."""
     whole, killed = (tmp_path_factory.mktemp(name) for name in ("whole", "killed"))
     # The processes are forks of one that has imported everything, and started no thread: that is paid for once.
     command = [sys.executable, "-c", SCRIPT, str(whole), str(killed)]
@@ -81,7 +83,7 @@ def runs(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["fit", "prune", "fine_tune"])
-def test_killed_run_resumes_to_the_very_same_weights(runs, verb):
+def test_killed_run_resumes_to_identical_weights(runs, verb):
     *roots, ends = runs
     print("killed at", ends[verb])
     assert ends[verb][-1] == -9

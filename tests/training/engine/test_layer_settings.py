@@ -23,7 +23,7 @@ def batch(few_digits):
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_model_computes_in_another_precision_while_it_trains_only(precision, batch, tmp_path):
+def test_precision_is_changed_during_training_only(precision, batch, tmp_path):
     def two_steps(precision):
         model, recipe = net(), training.Recipe(precision=precision, schedule="constant")
         before = policies(model)
@@ -50,7 +50,7 @@ def test_model_computes_in_another_precision_while_it_trains_only(precision, bat
     assert not np.array_equal(model(image), plain(image))
 
 
-def test_half_precision_scales_the_loss_and_answers_stay_float32():
+def test_float16_scales_the_loss_and_outputs_stay_float32():
     model, recipe = zoo.create_model("resnet20", blocks=1), training.Recipe(precision="mixed_float16")
     with training_settings(model, recipe):
         assert isinstance(compile_for_training(model, recipe, 2).optimizer, keras.optimizers.LossScaleOptimizer)
@@ -73,7 +73,7 @@ def test_squares_stay_in_float32():
         assert np.isfinite(np.array(parts[1](parts[0](large)))).all()
 
 
-def test_settings_are_put_back_when_training_fails():
+def test_settings_are_restored_when_training_fails():
     model = net(dropout=0.3)
     with pytest.raises(RuntimeError), training_settings(model, training.Recipe(precision="mixed_bfloat16", dropout=0)):
         raise RuntimeError
@@ -81,7 +81,7 @@ def test_settings_are_put_back_when_training_fails():
     assert model.layers[-1].drop.rate == 0.3
 
 
-def test_dropout_of_the_recipe_is_the_models_while_it_trains():
+def test_dropout_rate_is_changed_during_training_only():
     model = net(dropout=0.3)
     with training_settings(model, training.Recipe(dropout=0.6)) as as_given:
         assert model.layers[-1].drop.rate == 0.6
@@ -91,7 +91,7 @@ def test_dropout_of_the_recipe_is_the_models_while_it_trains():
     assert model.layers[-1].drop.rate == 0.3
 
 
-def test_dropout_for_a_model_that_has_none_is_told():
+def test_dropout_for_a_model_without_dropout_layers_is_rejected():
     with (
         pytest.raises(zoo.InputError, match=r"dropout is 0.5, but lenet5 has no dropout layer"),
         training_settings(net(), training.Recipe(dropout=0.5)),

@@ -6,7 +6,7 @@ from pocketzoo import training, zoo
 from pocketzoo.training.engine.lr_finder import RateSearch
 
 
-def test_search_suggests_a_rate_at_which_a_net_learns_and_leaves_the_model_as_it_was(small_digits, tmp_path):
+def test_search_suggests_a_usable_rate_and_restores_the_model(small_digits, tmp_path):
     keras.utils.set_random_seed(0)
     model = zoo.create_model("lenet5", input_shape=(16, 16, 1), dropout=0.3)
     before = [np.array(variable) for variable in model.variables]
@@ -28,7 +28,7 @@ def test_suggestion_is_where_the_loss_falls_fastest():
     assert RateSearch(rates, losses, losses).suggestion == pytest.approx(10**-2.5, rel=0.2)
 
 
-def test_model_whose_loss_is_no_number_is_refused(small_digits):
+def test_nan_loss_is_rejected(small_digits):
     model = zoo.create_model("lenet5", input_shape=(16, 16, 1))
     model.get_layer("dense1").kernel.assign(np.full(model.get_layer("dense1").kernel.shape, np.nan))
     with pytest.raises(zoo.InputError, match="the loss of lenet5 is nan after 0 batches"):

@@ -48,76 +48,76 @@ def noise(variables, count: int) -> list[list]:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizer_makes_the_steps_of_keras_own(name):
+def test_optimizer_updates_equal_those_of_keras(name):
     ours, theirs = weights(1.0, -2.0), weights(1.0, -2.0)
-    how = recipe(name=name, **OWN.get(name, {}))
-    made, own = make_optimizer(how, 10, [ParameterGroup(0.01, ours)]), KERAS[name](0.01)
+    config = recipe(name=name, **OWN.get(name, {}))
+    optimizer, reference = make_optimizer(config, 10, [ParameterGroup(0.01, ours)]), KERAS[name](0.01)
     for step in noise(ours, 4):
-        made.apply(step, ours)
-        own.apply(step, theirs)
+        optimizer.apply(step, ours)
+        reference.apply(step, theirs)
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_each_optimizer_decays_kernels_decoupled_and_spares_the_rest(name):
+def test_weight_decay_is_decoupled_and_applies_to_kernels_only(name):
     kernel, bias = keras.Variable(np.full((2, 2), 3.0)), keras.Variable(np.full((2,), 3.0))
-    made = make_optimizer(recipe(name=name, weight_decay=0.1), 10, [ParameterGroup(0.5, [kernel, bias])])
-    made.apply(gradients([kernel, bias], 0.0, 0.0), [kernel, bias])
+    optimizer = make_optimizer(recipe(name=name, weight_decay=0.1), 10, [ParameterGroup(0.5, [kernel, bias])])
+    optimizer.apply(gradients([kernel, bias], 0.0, 0.0), [kernel, bias])
     assert kernel.numpy() == pytest.approx(3.0 - 3.0 * 0.1 * 0.5)
     assert bias.numpy() == pytest.approx(3.0)
 
 
 def test_gradient_is_clipped_by_its_norm_over_all_groups():
     fast, slow = weights(0.0, 0.0)
-    made = make_optimizer(recipe(clip_norm=1.0), 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
-    made.apply(gradients([fast, slow], 3.0, 4.0), [fast, slow])  # the norm is (4 * 9 + 4 * 16) ** 0.5 = 10
+    optimizer = make_optimizer(recipe(clip_norm=1.0), 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
+    optimizer.apply(gradients([fast, slow], 3.0, 4.0), [fast, slow])  # the norm is (4 * 9 + 4 * 16) ** 0.5 = 10
     assert fast.numpy() == pytest.approx(-0.3)
     assert slow.numpy() == pytest.approx(-0.04)
 
 
-def test_accumulated_batches_make_one_update_by_their_mean_gradient_which_is_clipped_then():
+def test_accumulated_gradients_are_averaged_then_clipped():
     fast, slow = weights(0.0, 0.0)
-    how = recipe(name="momentum", accumulate=2, clip_norm=1.0)
-    made = make_optimizer(how, 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
-    made.apply(gradients([fast, slow], 10.0, 10.0), [fast, slow])
+    config = recipe(name="momentum", accumulate=2, clip_norm=1.0)
+    optimizer = make_optimizer(config, 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
+    optimizer.apply(gradients([fast, slow], 10.0, 10.0), [fast, slow])
     assert not fast.numpy().any()
-    made.apply(gradients([fast, slow], -4.0, -2.0), [fast, slow])  # means 3 and 4
+    optimizer.apply(gradients([fast, slow], -4.0, -2.0), [fast, slow])  # means 3 and 4
     assert fast.numpy() == pytest.approx(-0.3)
     assert slow.numpy() == pytest.approx(-0.04)
-    assert int(made.iterations) == 1
+    assert int(optimizer.iterations) == 1
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_average_decays_once_an_update(accumulate):
+def test_moving_average_decays_once_per_update(accumulate):
     (kernel,) = weights(0.0)
-    made = make_optimizer(recipe(ema=0.8, accumulate=accumulate), 10, [ParameterGroup(1.0, [kernel])])
+    optimizer = make_optimizer(recipe(ema=0.8, accumulate=accumulate), 10, [ParameterGroup(1.0, [kernel])])
     for _ in range(3 * accumulate):
-        made.apply(gradients([kernel], -1.0), [kernel])
+        optimizer.apply(gradients([kernel], -1.0), [kernel])
     assert kernel.numpy() == pytest.approx(3.0)
     for _ in range(accumulate - 1):  # batches between two updates, in which the last one's share comes in
-        made.apply(gradients([kernel], 0.0), [kernel])
+        optimizer.apply(gradients([kernel], 0.0), [kernel])
     expected = 0.8 * (0.8 * 1.0 + 0.2 * 2.0) + 0.2 * 3.0
-    assert made._model_variables_moving_average[0].numpy() == pytest.approx(expected, abs=1e-5)
+    assert optimizer._model_variables_moving_average[0].numpy() == pytest.approx(expected, abs=1e-5)
 
 
-def test_penalties_are_of_the_kernels_and_come_before_the_clipping():
+def test_penalties_apply_to_kernels_before_clipping():
     kernel, bias = keras.Variable(np.full((2, 2), -3.0, "float32")), keras.Variable(np.full((2,), -3.0, "float32"))
-    made = make_optimizer(recipe(l1=0.5, l2=0.1), 10, [ParameterGroup(1.0, [kernel, bias])])
-    made.apply(gradients([kernel, bias], 1.0, 1.0), [kernel, bias])
+    optimizer = make_optimizer(recipe(l1=0.5, l2=0.1), 10, [ParameterGroup(1.0, [kernel, bias])])
+    optimizer.apply(gradients([kernel, bias], 1.0, 1.0), [kernel, bias])
     assert kernel.numpy() == pytest.approx(-3.0 - (1.0 - 0.5 - 2 * 0.1 * 3.0))
     assert bias.numpy() == pytest.approx(-4.0)
     (clipped,) = weights(-3.0)
-    made = make_optimizer(recipe(l1=100.0, clip_norm=1.0), 10, [ParameterGroup(1.0, [clipped])])
-    made.apply(gradients([clipped], 0.0), [clipped])
+    optimizer = make_optimizer(recipe(l1=100.0, clip_norm=1.0), 10, [ParameterGroup(1.0, [clipped])])
+    optimizer.apply(gradients([clipped], 0.0), [clipped])
     assert clipped.numpy() == pytest.approx(-3.0 + 0.5)
 
 
-def test_learning_rate_of_a_weight_is_that_of_its_group_inside_loss_scaling_too():
+def test_current_learning_rate_is_that_of_the_group_with_loss_scaling_too():
     fast, slow = weights(0.0, 0.0)
-    made = make_optimizer(recipe(), 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
-    scaled = keras.optimizers.LossScaleOptimizer(made)
-    assert unwrap_optimizer(scaled) is unwrap_optimizer(made) is made
+    optimizer = make_optimizer(recipe(), 10, [ParameterGroup(1.0, [fast]), ParameterGroup(0.1, [slow])])
+    scaled = keras.optimizers.LossScaleOptimizer(optimizer)
+    assert unwrap_optimizer(scaled) is unwrap_optimizer(optimizer) is optimizer
     assert [current_learning_rate(scaled, v) for v in (fast, slow)] == pytest.approx([1.0, 0.1])
     assert current_learning_rate(keras.optimizers.SGD(0.3), fast) == pytest.approx(0.3)
 
@@ -138,9 +138,9 @@ BATCHES = [(np.random.default_rng(i).normal(size=(5, 4)), np.ones((5, 2))) for i
 
 
 @pytest.mark.parametrize("name", ["nesterov", "adamw"])
-def test_run_goes_on_bit_by_bit_from_between_two_updates(name, tmp_path):
-    how = {"name": name, "accumulate": 2, "ema": 0.9, "weight_decay": 0.01}
-    whole, interrupted, resumed = small_net(**how), small_net(**how), small_net(**how)
+def test_optimizer_state_restored_between_two_updates_continues_bit_by_bit(name, tmp_path):
+    config = {"name": name, "accumulate": 2, "ema": 0.9, "weight_decay": 0.01}
+    whole, interrupted, resumed = small_net(**config), small_net(**config), small_net(**config)
     for batch in BATCHES:
         whole.train_on_batch(*batch)
     for batch in BATCHES[:3]:
@@ -155,7 +155,7 @@ def test_run_goes_on_bit_by_bit_from_between_two_updates(name, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True))
 
 
-def test_averages_stand_in_for_the_weights_and_the_weights_come_back():
+def test_averaged_weights_are_assigned_and_the_weights_restored():
     net = small_net(ema=0.9)
     start = net.get_weights()
     with averaged_weights(net):
@@ -173,7 +173,7 @@ def test_averages_stand_in_for_the_weights_and_the_weights_come_back():
     assert all(np.array_equal(a, b) for a, b in zip(net.get_weights(), weights_now, strict=True))
 
 
-def test_slopes_of_a_prelu_are_no_kernels():
+def test_prelu_slopes_are_not_kernels():
     model = keras.Sequential(
         [keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 1), keras.layers.PReLU(shared_axes=[1, 2])]
     )

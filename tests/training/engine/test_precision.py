@@ -20,7 +20,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "precision"
 
 
-def test_fastest_precision_is_measured_once_and_told(cache, monkeypatch, capsys):
+def test_fastest_precision_is_measured_once_and_reported(cache, monkeypatch, capsys):
     model, recipe = net(), training.Recipe(precision="auto", batch_size=4)
     before = model.get_weights()
     chosen = resolve_precision(recipe, model, verbose=True).precision
@@ -42,12 +42,12 @@ def test_fastest_precision_is_measured_once_and_told(cache, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(("bfloat16", "chosen"), [(0.5, "mixed_bfloat16"), (0.98, "float32"), (2.0, "float32")])
-def test_precision_is_left_only_for_what_is_clearly_faster(bfloat16, chosen, cache, monkeypatch):
+def test_another_precision_is_chosen_only_if_clearly_faster(bfloat16, chosen, cache, monkeypatch):
     monkeypatch.setattr(precision, "_measure_step_times", lambda *_: {"float32": 1.0, "mixed_bfloat16": bfloat16})
     assert precision.fastest_precision(net(), 4) == chosen
 
 
-def test_damaged_figures_are_named(cache):
+def test_damaged_cache_file_is_named(cache):
     model = net()
     precision.fastest_precision(model, 2)
     (file,) = cache.iterdir()

@@ -18,24 +18,24 @@ QUICKLY = settings(deadline=None, max_examples=30)
 NAMES = ("constant", "step", "exponential", "cosine", "one_cycle", "plateau")
 
 
-def rates(how: dict, epochs: int, steps: int) -> np.ndarray:
+def rates(config: dict, epochs: int, steps: int) -> np.ndarray:
     """The learning rate at every step of the run, and after it."""
-    schedule = make_schedule(training.Recipe(epochs=epochs, schedule=how), steps, 0.1)
+    schedule = make_schedule(training.Recipe(epochs=epochs, schedule=config), steps, 0.1)
     after = epochs * steps
     return np.broadcast_to(schedule(np.arange(after + 1)), after + 1)
 
 
-def rises_for(warmup: float, epochs: int, steps: int) -> int:
+def warmup_steps(warmup: float, epochs: int, steps: int) -> int:
     return round(min(warmup, epochs / 2) * steps)
 
 
 @pytest.mark.parametrize("name", ["constant", "exponential", "cosine", "plateau"])
 @QUICKLY
 @given(**RUNS)
-def test_warm_up_rises_on_a_line_to_the_highest_rate_which_nothing_exceeds(name, epochs, steps, warmup):
+def test_warmup_is_linear_and_ends_at_the_peak(name, epochs, steps, warmup):
     measured, rise = (
         rates({"name": name, "warmup_epochs": warmup}, epochs, steps),
-        rises_for(warmup, epochs, steps),
+        warmup_steps(warmup, epochs, steps),
     )
     np.testing.assert_allclose(measured[:rise], 0.1 * np.arange(rise) / max(rise, 1), rtol=1e-5)
     assert measured[rise] == pytest.approx(0.1)
@@ -46,24 +46,24 @@ def test_warm_up_rises_on_a_line_to_the_highest_rate_which_nothing_exceeds(name,
 @pytest.mark.parametrize("name", ["exponential", "cosine"])
 @QUICKLY
 @given(**RUNS, final=st.floats(0.001, 0.9))
-def test_run_ends_at_its_final_share(name, epochs, steps, warmup, final):
+def test_schedule_ends_at_its_final_share(name, epochs, steps, warmup, final):
     measured = rates({"name": name, "warmup_epochs": warmup, "final": final}, epochs, steps)
-    if rises_for(warmup, epochs, steps) < epochs * steps:
+    if warmup_steps(warmup, epochs, steps) < epochs * steps:
         assert measured[-1] == pytest.approx(0.1 * final, rel=1e-4)
 
 
 @QUICKLY
 @given(epochs=st.integers(2, 50), steps=st.integers(2, 40), warmup=st.floats(0, 3))
-def test_steps_fall_at_the_milestones(epochs, steps, warmup):
-    how = {"name": "step", "milestones": [0.6, 0.8], "factor": 0.5, "warmup_epochs": warmup}
-    measured, total = rates(how, epochs, steps), epochs * steps
-    rise = rises_for(warmup, epochs, steps)
+def test_step_schedule_is_reduced_at_the_milestones(epochs, steps, warmup):
+    config = {"name": "step", "milestones": [0.6, 0.8], "factor": 0.5, "warmup_epochs": warmup}
+    measured, total = rates(config, epochs, steps), epochs * steps
+    rise = warmup_steps(warmup, epochs, steps)
     falls = [round(share * total) for share in (0.6, 0.8)]
     fallen = (np.arange(total + 1)[:, None] >= falls).sum(axis=1)
     np.testing.assert_allclose(measured[rise:], 0.1 * 0.5 ** fallen[rise:], rtol=1e-5)
 
 
-def test_step_schedule_without_milestones_stays():
+def test_step_schedule_without_milestones_is_constant():
     assert rates({"name": "step", "milestones": [], "warmup_epochs": 0}, 2, 3) == pytest.approx(0.1)
 
 
@@ -75,9 +75,9 @@ def test_step_schedule_without_milestones_stays():
     start=st.floats(0.01, 1),
     final=st.floats(0, 0.9),
 )
-def test_one_cycle_begins_and_ends_low_with_the_highest_rate_between(epochs, steps, rise, start, final):
-    how = {"name": "one_cycle", "rise": rise, "start": start, "final": final}
-    measured, total = rates(how, epochs, steps), epochs * steps
+def test_one_cycle_rises_to_the_peak_and_falls(epochs, steps, rise, start, final):
+    config = {"name": "one_cycle", "rise": rise, "start": start, "final": final}
+    measured, total = rates(config, epochs, steps), epochs * steps
     done = np.arange(total + 1) / total
     part = np.where(done < rise, done / rise, (done - rise) / (1 - rise))
     first, last = np.where(done < rise, start, 1.0), np.where(done < rise, 1.0, final)
@@ -88,14 +88,14 @@ def test_one_cycle_begins_and_ends_low_with_the_highest_rate_between(epochs, ste
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_schedule_survives_its_config(name):
+def test_schedule_round_trips_through_its_config(name):
     schedule = make_schedule(training.Recipe(epochs=9, schedule=name), 7, 0.1)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(schedule)))
     again = keras.saving.deserialize_keras_object(config)
     np.testing.assert_array_equal(again(np.arange(64)), schedule(np.arange(64)))
 
 
-def test_updates_of_accumulated_batches_have_the_rates_of_their_batches():
+def test_accumulated_updates_have_the_rate_of_their_last_batch():
     """So a run that accumulates ends where the schedule ends."""
     recipe = training.Recipe(
         epochs=2,
@@ -116,8 +116,8 @@ def test_updates_of_accumulated_batches_have_the_rates_of_their_batches():
 
 @QUICKLY
 @given(st.lists(st.integers(0, 20), max_size=30), st.integers(1, 5))
-def test_plateau_lowers_as_keras_own_callback_does(losses, patience):
-    how = Plateau(factor=0.5, patience=patience, lowest=0.1)
+def test_plateau_factor_equals_reduce_lr_on_plateau(losses, patience):
+    config = Plateau(factor=0.5, patience=patience, lowest=0.1)
     theirs = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=patience, min_delta=0, min_lr=0.1)
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(1.0), "mse")
@@ -125,10 +125,10 @@ def test_plateau_lowers_as_keras_own_callback_does(losses, patience):
     theirs.on_train_begin()
     for epoch, loss in enumerate(losses):
         theirs.on_epoch_end(epoch, {"val_loss": loss})
-    assert plateau_factor(losses, how) == pytest.approx(float(model.optimizer.learning_rate), rel=1e-5)
+    assert plateau_factor(losses, config) == pytest.approx(float(model.optimizer.learning_rate), rel=1e-5)
 
 
-def test_plateau_is_decided_by_the_history_of_the_phase():
+def test_plateau_uses_only_the_history_of_the_phase():
     from pocketzoo.training.engine.epoch_loop import recipe_callbacks
 
     recipe = training.Recipe(schedule={"name": "plateau", "patience": 1, "factor": 0.5, "warmup_epochs": 0})
@@ -147,7 +147,7 @@ def test_plateau_is_decided_by_the_history_of_the_phase():
     assert float(model.optimizer.learning_rate) == pytest.approx(0.25)
 
 
-def test_factor_holds_inside_a_compiled_step():
+def test_adjustable_rate_changes_inside_a_compiled_step():
     import tensorflow as tf
 
     lowered = AdjustableRate(0.1)

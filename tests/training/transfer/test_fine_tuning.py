@@ -21,7 +21,7 @@ from pocketzoo.training.transfer import fine_tuning_phase
         ("gradual", "frozen", "none", ["stage2", "stage3", "heads"]),
     ],
 )
-def test_frozen_weights_and_statistics_do_not_move_by_one_bit(small_digits, mode, batch_norm, augmentation, moved):
+def test_frozen_weights_and_statistics_do_not_change_by_one_bit(small_digits, mode, batch_norm, augmentation, moved):
     model = narrow_resnet()
     before = values(model)
     recipe = BRIEF.changed(mode=mode, batch_norm=batch_norm, augmentation=augmentation)
@@ -31,7 +31,7 @@ def test_frozen_weights_and_statistics_do_not_move_by_one_bit(small_digits, mode
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "train"])
-def test_batch_norm_moves_only_where_it_is_to_train(small_digits, batch_norm):
+def test_batch_norm_changes_only_if_it_is_to_be_trained(small_digits, batch_norm):
     model = narrow_resnet()
     before = values(model)
     training.fine_tune(model, small_digits, BRIEF.changed(head_epochs=0, batch_norm=batch_norm), verbose=False)
@@ -41,15 +41,15 @@ def test_batch_norm_moves_only_where_it_is_to_train(small_digits, batch_norm):
     assert moved == (norms if batch_norm == "train" else [])
 
 
-def test_cached_features_give_the_numbers_of_features_computed_anew(small_digits, monkeypatch):
+def test_cached_features_give_the_same_run_as_recomputed_features(small_digits, monkeypatch):
     recipe = BRIEF.changed(mode="feature_extraction", head_epochs=4)
     cached = training.fine_tune(narrow_resnet(dropout=0.3), small_digits, recipe, verbose=False)
     monkeypatch.setattr(fine_tuning_phase, "LARGEST_CACHE", 0)
     monkeypatch.setattr(fine_tuning_phase, "cached_features", None)
-    anew = training.fine_tune(narrow_resnet(dropout=0.3), small_digits, recipe, verbose=False)
-    for first, second in zip(cached.history, anew.history, strict=True):
+    recomputed = training.fine_tune(narrow_resnet(dropout=0.3), small_digits, recipe, verbose=False)
+    for first, second in zip(cached.history, recomputed.history, strict=True):
         assert first == pytest.approx(second, rel=1e-5)
-    for first, second in zip(cached.model.get_weights(), anew.model.get_weights(), strict=True):
+    for first, second in zip(cached.model.get_weights(), recomputed.model.get_weights(), strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
 
 
@@ -64,7 +64,7 @@ def test_patience_ends_a_phase_and_the_next_one_starts_from_the_best_so_far(smal
     assert losses[head] < losses[head - 1]
 
 
-def test_learning_rates_fall_from_stage_to_stage_towards_the_image(small_digits):
+def test_learning_rates_decay_stage_by_stage_toward_the_image(small_digits):
     recipe = BRIEF.changed(optimizer={"lr": 0.01}, layer_decay=0.5, unfreeze_from="stage2")
     result = training.fine_tune(lenet(), small_digits, recipe, verbose=False)
     head, tuned = ([stage["learning_rate"] for stage in phase["stages"]] for phase in result.metrics["phases"])
@@ -73,17 +73,17 @@ def test_learning_rates_fall_from_stage_to_stage_towards_the_image(small_digits)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
-def test_each_group_of_weights_is_changed_at_its_own_rate(optimizer):
+def test_each_parameter_group_is_updated_at_its_own_rate(optimizer):
     from pocketzoo.training.engine.optimizers import ParameterGroup, make_optimizer
 
     weights = [keras.Variable(np.full((2, 2), 3.0), name=name) for name in ("fast", "slow", "spared")]
     recipe = training.Recipe(optimizer={"name": optimizer, "weight_decay": 0.1}, schedule={"warmup_epochs": 0})
     groups = [ParameterGroup(0.1, [weights[0], weights[2]]), ParameterGroup(0.01, [weights[1]])]
-    made = make_optimizer(recipe, 10, groups, undecayed=[weights[2]])
-    made.apply([np.zeros((2, 2), "float32")] * 3, weights)  # so that nothing but the decay moves them
+    optimizer = make_optimizer(recipe, 10, groups, undecayed=[weights[2]])
+    optimizer.apply([np.zeros((2, 2), "float32")] * 3, weights)  # so that nothing but the decay moves them
     changes = [3.0 - weight.numpy()[0, 0] for weight in weights]
     assert changes == pytest.approx([3 * 0.1 * 0.1, 3 * 0.1 * 0.01, 0.0], abs=1e-6)
-    made.apply([np.ones((2, 2), "float32")] * 3, weights)
+    optimizer.apply([np.ones((2, 2), "float32")] * 3, weights)
     fast, slow = weights[2].numpy()[0, 0], weights[1].numpy()[0, 0]
     assert 3.0 - fast > 5 * (3.0 - changes[1] - slow) > 0
 
@@ -106,7 +106,7 @@ def test_l2_sp_keeps_the_backbone_near_its_pretrained_weights(small_digits):
     assert distance(1.0) < 0.3 * distance(0.0)
 
 
-def test_l2_sp_is_the_squared_distance_in_training_and_nothing_else():
+def test_l2_sp_adds_the_squared_distance_in_training_only():
     from pocketzoo.training.transfer.l2_sp import L2SP
 
     weight = keras.Variable(np.array([[1.0, 2.0]]))
@@ -120,7 +120,7 @@ def test_l2_sp_is_the_squared_distance_in_training_and_nothing_else():
 
 
 @pytest.mark.parametrize("classes", [2, 10])
-def test_linear_probe_answers_what_logistic_regression_answers(small_digits, classes):
+def test_linear_probe_has_the_probabilities_of_logistic_regression(small_digits, classes):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -151,7 +151,7 @@ def test_linear_probe_answers_what_logistic_regression_answers(small_digits, cla
     assert result.metrics["accuracy"] == pytest.approx(fitted, abs=0.02)
 
 
-def test_what_trains_is_printed_for_every_phase_unless_silent(small_digits, capsys):
+def test_trainable_report_is_printed_for_every_phase_if_verbose(small_digits, capsys):
     training.fine_tune(lenet(), small_digits, BRIEF)
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -161,7 +161,7 @@ def test_what_trains_is_printed_for_every_phase_unless_silent(small_digits, caps
     assert capsys.readouterr().err == ""
 
 
-def test_adapted_model_is_saved_and_loaded_like_any_other(small_digits, tmp_path):
+def test_fine_tuned_model_can_be_saved_and_loaded(small_digits, tmp_path):
     model = training.fine_tune(lenet(), small_digits, BRIEF.changed(l2_sp=0.1), verbose=False).model
     loaded = zoo.load_model(zoo.save_model(model, tmp_path / "adapted.keras"))
     assert [type(layer) for layer in loaded.layers] == [type(layer) for layer in lenet().layers]
@@ -173,7 +173,7 @@ def test_same_recipe_gives_the_same_weights(small_digits):
     assert_equal(first, second)
 
 
-def test_phases_see_the_images_in_different_orders(small_digits, monkeypatch):
+def test_every_phase_has_its_own_order_of_images(small_digits, monkeypatch):
     seen = []
     batches = epoch_loop.training_batches
 

@@ -1,4 +1,4 @@
-"""Heads of every kind on a pretrained net."""
+"""Fine-tuning with heads of every task."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from pocketzoo.training.data.images import ArrayImages
     "tasks", ["multi_label", "regression", {"digit": "classification", "kind": "multi_label", "value": "regression"}]
 )
 @pytest.mark.parametrize("augmentation", ["none", "light"])
-def test_heads_of_every_kind_are_adapted(small_digits, tasks, augmentation):
+def test_heads_of_every_task_are_fine_tuned(small_digits, tasks, augmentation):
     data = with_tasks(small_digits, tasks)
     model = lenet(head=tasks, labels=data.labels)
     before = values(model)

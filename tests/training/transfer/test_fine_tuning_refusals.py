@@ -1,4 +1,4 @@
-"""What fine-tuning refuses, and what it says then."""
+"""Arguments that fine-tuning rejects, and its error messages."""
 
 import pytest
 from support.transfer import BRIEF, lenet, moved_stages, values, with_tasks
@@ -17,7 +17,7 @@ from pocketzoo.training.transfer.model_stages import stages_of
         ({}, {"head": "embedding"}, "embedding"),
     ],
 )
-def test_what_cannot_be_fine_tuned_says_what_is_allowed(small_digits, changes, arguments, message):
+def test_incompatible_fine_tuning_names_what_is_allowed(small_digits, changes, arguments, message):
     model = lenet(**arguments)
     before = values(model)
     with pytest.raises(zoo.InputError, match=message):
@@ -26,7 +26,7 @@ def test_what_cannot_be_fine_tuned_says_what_is_allowed(small_digits, changes, a
 
 
 @pytest.mark.parametrize("tasks", ["multi_label", {"digit": "classification", "value": "regression"}])
-def test_linear_probe_of_anything_but_a_classification_is_refused(small_digits, tasks):
+def test_linear_probe_requires_a_classification(small_digits, tasks):
     data = with_tasks(small_digits, tasks)
     model = lenet(head=tasks, labels=data.labels)
     kinds = " and ".join(tasks.values()) if isinstance(tasks, dict) else tasks
@@ -34,7 +34,7 @@ def test_linear_probe_of_anything_but_a_classification_is_refused(small_digits, 
         training.fine_tune(model, data, BRIEF.changed(mode="linear_probe"), verbose=False)
 
 
-def test_gradual_unfreezing_of_no_stage_is_refused(small_digits):
+def test_gradual_unfreezing_without_backbone_stages_is_rejected(small_digits):
     """A decoder is trained from the beginning, with the head."""
     from pocketzoo.training.transfer.fine_tuning import _plan
 
@@ -44,14 +44,14 @@ def test_gradual_unfreezing_of_no_stage_is_refused(small_digits):
         list(_plan(model, backbone, BRIEF.changed(mode="gradual", unfreeze_from="decoder1")))
 
 
-def test_model_of_which_all_is_frozen_is_refused(small_digits):
+def test_completely_frozen_model_is_rejected(small_digits):
     model = lenet()
     model.trainable = False
     with pytest.raises(zoo.InputError, match="lenet5: nothing is left to train"):
         training.fine_tune(model, small_digits, BRIEF, verbose=False)
 
 
-def test_features_that_find_no_room_stop_with_a_sentence(small_digits, monkeypatch, tmp_path):
+def test_full_disk_for_features_is_an_input_error(small_digits, monkeypatch, tmp_path):
     from pocketzoo.training.transfer import frozen_trunk
 
     def full(batches, folder):
@@ -60,8 +60,8 @@ def test_features_that_find_no_room_stop_with_a_sentence(small_digits, monkeypat
     monkeypatch.setattr(frozen_trunk, "write_feature_maps", full)
     with pytest.raises(zoo.InputError, match=r"features cannot be kept in .*run: No space left on device"):
         training.fine_tune(lenet(), small_digits, BRIEF, run_dir=tmp_path / "run", verbose=False)
-    left = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert left == ["environment.json", "pocketzoo-run.json", "recipe.yaml"]
+    remaining = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert remaining == ["environment.json", "pocketzoo-run.json", "recipe.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_features_that_find_no_room_stop_with_a_sentence(small_digits, monkeypat
         ({"head_epoch": 3}, "head_epoch: unknown field 'head_epoch': did you mean head_epochs"),
     ],
 )
-def test_impossible_recipes_name_the_field(fields, message):
+def test_invalid_recipe_names_the_field(fields, message):
     with pytest.raises(zoo.InputError, match=message):
         training.FineTuneRecipe(**fields)
 
 
-def test_recipe_goes_through_its_file(tmp_path):
+def test_fine_tune_recipe_round_trips_through_its_file(tmp_path):
     recipe = training.FineTuneRecipe(mode="gradual", unfreeze_from="stage2", l2_sp=0.1)
     (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
     assert training.FineTuneRecipe.load(tmp_path / "recipe.yaml") == recipe

@@ -1,4 +1,4 @@
-"""Run directories of fine-tuning, and how one that was stopped goes on."""
+"""Run directories of fine-tuning, and resuming interrupted runs."""
 
 import json
 
@@ -25,7 +25,7 @@ class StoppedHereError(Exception):
 
 
 @pytest.mark.parametrize("stopped_after", [1, 2, 3, 4])
-def test_interrupted_run_goes_on_in_its_phase_to_the_very_same_weights(
+def test_interrupted_run_resumes_in_its_phase_to_identical_weights(
     small_digits, uninterrupted, tmp_path, monkeypatch, stopped_after
 ):
     keep = RunRecorder.on_epoch_end
@@ -51,7 +51,7 @@ def test_interrupted_run_goes_on_in_its_phase_to_the_very_same_weights(
     assert names[0] == names[1]
 
 
-def test_run_killed_between_best_model_and_checkpoint_starts_its_phase_from_the_checkpoint(
+def test_run_killed_between_best_model_and_checkpoint_restarts_its_phase_from_the_checkpoint(
     small_digits, tmp_path, monkeypatch
 ):
     from pocketzoo.training.engine.run_directory import RunDirectory
@@ -75,7 +75,7 @@ def test_run_killed_between_best_model_and_checkpoint_starts_its_phase_from_the_
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_run_directory_holds_the_whole_run_and_a_plain_model(small_digits, tmp_path, mode):
+def test_run_directory_has_the_whole_run_and_an_uncompiled_model(small_digits, tmp_path, mode):
     run = tmp_path / "run"
     model = narrow_resnet()
     model.get_layer("stage3_block2").trainable = False  # somebody's own choice, which stays
@@ -101,7 +101,7 @@ def test_run_directory_holds_the_whole_run_and_a_plain_model(small_digits, tmp_p
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_finished_run_resumed_gives_its_result_again(small_digits, tmp_path, mode):
+def test_resuming_a_finished_run_returns_its_result(small_digits, tmp_path, mode):
     recipe = BRIEF.changed(mode=mode, epochs=3)
     first = training.fine_tune(lenet(), small_digits, recipe, run_dir=tmp_path, verbose=False)
     with pytest.raises(zoo.InputError, match="is not empty; resume the run"):
@@ -112,7 +112,7 @@ def test_finished_run_resumed_gives_its_result_again(small_digits, tmp_path, mod
     assert_equal(again.model, first.model)
 
 
-def test_resume_from_other_pretrained_weights_is_refused(small_digits, tmp_path):
+def test_resume_from_different_pretrained_weights_is_rejected(small_digits, tmp_path):
     recipe = BRIEF.changed(mode="feature_extraction")
     training.fine_tune(lenet(), small_digits, recipe, run_dir=tmp_path, verbose=False)
     other = lenet()

@@ -24,7 +24,7 @@ def small_unet() -> keras.Model:
     ("up_to", "frozen"),
     [("stem", ["stem"]), ("stage2", ["stem", *(f"stage{s}_block{b}" for s in (1, 2) for b in (1, 2, 3))])],
 )
-def test_freezing_ends_with_the_endpoint_and_unfreezes_the_rest(up_to, frozen):
+def test_freeze_includes_the_endpoint_and_unfreezes_the_rest(up_to, frozen):
     model = narrow_resnet()
     model.trainable = False
     training.freeze(model, up_to=up_to)
@@ -34,7 +34,7 @@ def test_freezing_ends_with_the_endpoint_and_unfreezes_the_rest(up_to, frozen):
         assert bool(layer.trainable_variables) == (layer.name not in frozen)
 
 
-def test_frozen_layers_do_not_move_by_one_bit_and_others_do(small_digits):
+def test_frozen_layers_do_not_change_by_one_bit_and_others_do(small_digits):
     model = narrow_resnet()
     training.freeze(model, up_to="stage2")
     before = {weight.path: weight.numpy() for weight in model.weights}
@@ -45,7 +45,7 @@ def test_frozen_layers_do_not_move_by_one_bit_and_others_do(small_digits):
     assert {np.any(weight.numpy() != before[weight.path]) for weight in statistics} == {False, True}
 
 
-def test_what_is_frozen_stays_frozen_in_a_saved_model(tmp_path):
+def test_frozen_layers_stay_frozen_in_a_saved_model(tmp_path):
     model = narrow_resnet()
     training.freeze(model, up_to="stage1")
     loaded = zoo.load_model(zoo.save_model(model, tmp_path / "frozen.keras"))
@@ -57,7 +57,7 @@ def test_unknown_endpoint_names_the_nearest():
         training.freeze(narrow_resnet(), up_to="stage_2")
 
 
-def test_report_counts_every_parameter_once_and_tells_what_trains():
+def test_report_counts_every_parameter_once_and_what_is_trainable():
     model = zoo.create_model("resnet20")
     training.freeze(model, up_to="stage2")
     report = training.trainable_report(model)
@@ -70,7 +70,7 @@ def test_report_counts_every_parameter_once_and_tells_what_trains():
     assert {stage.learning_rate for stage in report.stages} == {None}
 
 
-def test_report_tells_the_learning_rate_of_what_trains_once_compiled():
+def test_report_has_the_learning_rate_of_a_compiled_model():
     model = narrow_resnet()
     training.freeze(model, up_to="stage3")
     model.compile(keras.optimizers.SGD(0.25), "sparse_categorical_crossentropy")
@@ -79,14 +79,14 @@ def test_report_tells_the_learning_rate_of_what_trains_once_compiled():
     assert json.loads(json.dumps(report.to_dict()))["stages"][-1]["learning_rate"] == 0.25
 
 
-def test_report_is_a_table_where_rich_prints_it(capsys):
+def test_report_is_printed_as_a_table_by_rich(capsys):
     import rich
 
     rich.print(training.trainable_report(zoo.create_model("resnet20")))
     assert "204,288" in capsys.readouterr().out
 
 
-def test_dense_layers_behind_the_last_endpoint_are_a_neck_and_pretrained_like_the_rest():
+def test_dense_layers_after_the_last_endpoint_are_a_neck_in_the_backbone():
     stages = stages_of(zoo.create_model("lenet5"))
     assert [(stage.name, stage.in_backbone) for stage in stages] == [
         ("stage1", True),
@@ -97,7 +97,7 @@ def test_dense_layers_behind_the_last_endpoint_are_a_neck_and_pretrained_like_th
 
 
 @pytest.mark.parametrize("backbone", [None, "resnet18"])
-def test_decoders_are_not_a_part_of_the_backbone_they_stand_on(backbone):
+def test_decoders_are_not_part_of_their_backbone(backbone):
     arguments = {} if backbone is None else {"backbone": backbone}
     model = zoo.create_model("unet_mobilenet_v2", input_shape=(32, 32, 3), classes=3, **arguments)
     stages = stages_of(model)
@@ -110,20 +110,20 @@ def test_decoders_are_not_a_part_of_the_backbone_they_stand_on(backbone):
 @pytest.mark.parametrize(
     "name", ["vgg11_bn", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "inception_v3", "spp_zf5"]
 )
-def test_stages_have_every_layer_once(name):
+def test_stages_contain_every_layer_once(name):
     model = zoo.create_model(name, classes=3)
     names = [layer.name for stage in stages_of(model) for layer in stage.layers]
     assert sorted(names) == sorted(layer.name for layer in model.layers)
 
 
-def test_model_without_a_head_of_the_zoo_is_refused():
+def test_report_requires_a_head_of_the_zoo():
     image = keras.Input((8, 8, 1))
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)), name="resnet20")
     with pytest.raises(zoo.InputError, match="resnet20 has no head of the zoo"):
         training.trainable_report(model)
 
 
-def test_momentum_leaves_one_percent_of_the_start_and_keeps_what_is_faster_already():
+def test_momentum_leaves_one_percent_of_the_initial_statistics_or_is_kept_if_lower():
     norm = keras.layers.BatchNormalization(momentum=0.99)
     assert momentum_for(norm, 50) ** 50 == pytest.approx(0.01)
     assert momentum_for(norm, 10_000) == 0.99
@@ -136,7 +136,7 @@ def test_momentum_leaves_one_percent_of_the_start_and_keeps_what_is_faster_alrea
     assert norm.moving_mean.numpy() == pytest.approx(1.0, rel=1e-3)
 
 
-def test_inference_mode_holds_inside_a_model_that_trains():
+def test_inference_mode_holds_inside_a_model_in_training():
     from pocketzoo.training.transfer.frozen_trunk import InferenceMode
 
     image = keras.Input((8, 8, 3))

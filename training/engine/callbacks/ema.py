@@ -36,7 +36,7 @@ def averaged_weights(network: keras.Model) -> Iterator[None]:
 class ValidateWithAverages(keras.callbacks.Callback):
     """Validates the moving averages of the weights in place of the weights."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._averaged = ExitStack()
 
