@@ -40,7 +40,7 @@ def _family(family: str, cards: list[ModelCard]) -> str:
     papers = dict.fromkeys(
         f"{card.paper.authors}: [{card.paper.title}]({card.paper.url}), {card.paper.year}." for card in cards
     )
-    sources = [f"- `{card.name}`: {' '.join(card.parameters_source.split())}" for card in cards]
+    sources = [_sources(card) for card in cards]
     endpoints = [
         f"- `{card.name}`: "
         + ", ".join(f"{name} ({place.stride}, {place.channels})" for name, place in card.endpoints.items())
@@ -73,20 +73,24 @@ def _weights(tag: str, entry: Pretrained) -> str:
 
 
 def _row(card: ModelCard) -> str:
-    published = card.published_multiply_adds
-    macs = f"{card.multiply_adds:,}" + (f" (published {published.value:.4g}: {published.source})" if published else "")
     cells = [
         f"`{card.name}`",
         card.summary,
         f"{card.parameters:,}",
         f"{card.trainable_parameters:,}",
-        macs,
+        f"{card.multiply_adds:,}",
         "x".join(map(str, card.input_shape)),
         str(card.smallest_input),
         "yes" if card.variable_size else "no",
         card.task,
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _sources(card: ModelCard) -> str:
+    published = card.published_multiply_adds
+    macs = f" Published multiply-adds: {published.value:,.0f} ({published.source})." if published else ""
+    return f"- `{card.name}`: {' '.join(card.parameters_source.split())}{macs}"
 
 
 if __name__ == "__main__":
