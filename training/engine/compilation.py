@@ -70,7 +70,7 @@ def compile_network(
         recipe: Optimizer, schedule, loss and compilation options.
         steps: Batches per epoch.
         groups: All weights to be trained, with their peak learning rates.
-        undecayed: Weights without weight decay, besides normalization and biases.
+        undecayed: Weights excluded from weight decay, in addition to normalization and biases.
 
     Raises:
         InputError: The recipe's loss does not fit the task of the model.

@@ -11,7 +11,7 @@ PACKAGES = ("pocketzoo", "keras", "tensorflow", "numpy")
 
 
 def environment() -> dict[str, Any]:
-    """Return what reproducing a run now requires besides its recipe and data, as values for JSON."""
+    """Return what is needed to reproduce a run in addition to its recipe and data, as values for JSON."""
     import tensorflow as tf
 
     return {

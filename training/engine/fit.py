@@ -81,7 +81,7 @@ class Phase:
     train: Callable[[RunDirectory, History], None]
     """Appends epochs to the history, from where it ends, and leaves a checkpoint."""
     summary: dict[str, Any]
-    """Entries for `phases` in the metrics of the run, besides the number of epochs."""
+    """Entries for `phases` in the metrics of the run, in addition to the number of epochs."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def make_optimizer(
         recipe: Optimizer, schedule, weight decay and penalties; its learning rate is not used.
         steps: Batches per epoch.
         groups: Disjoint groups of all weights to be trained.
-        undecayed: Weights without weight decay, besides normalization and biases.
+        undecayed: Weights excluded from weight decay, in addition to normalization and biases.
     """
     config = recipe.optimizer
     peak = max(group.learning_rate for group in groups)

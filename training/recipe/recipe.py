@@ -155,7 +155,7 @@ class FineTuneRecipe(Recipe):
     @model_validator(mode="after")
     def _check_trains_anything(self) -> Self:
         if self.mode == "feature_extraction" and not self.head_epochs:
-            raise ValueError("head_epochs is 0, but feature_extraction trains nothing besides the head")
+            raise ValueError("head_epochs is 0, but feature_extraction trains nothing but the head")
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ def describe_errors(error: ValidationError, root: type[Section]) -> str:
 
 
 class _Location(NamedTuple):
-    """The place of an error in a recipe."""
+    """Location of an error in a recipe."""
 
     path: str
     """Dotted path, such as `augmentation[0].mode`."""
