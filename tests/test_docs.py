@@ -2,12 +2,15 @@
 
 import ast
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.main import get_command
 
+from pocketzoo.cli.main import app
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.targets import TARGETS
 
@@ -57,6 +60,13 @@ def test_reference_has_every_public_name_once(package):
     assert sorted(shown) == sorted(name.asname or name.name for name in imported)
 
 
+@pytest.mark.parametrize("package", ["zoo", "tasks", "training", "export", "layers"])
+def test_every_public_name_has_a_docstring(package):
+    module = importlib.import_module(f"pocketzoo.{package}")
+    public = {name: getattr(module, name) for name in module.__all__}
+    assert [name for name, thing in public.items() if callable(thing) and not inspect.getdoc(thing)] == []
+
+
 def test_page_on_export_has_every_target_and_the_thresholds_as_they_are():
     page = (DOCS / "export.md").read_text(encoding="utf-8")
     for target in TARGETS:
@@ -79,6 +89,17 @@ def test_every_path_that_a_page_names_exists(page):
     if page in GUIDES:  # mkdocs checks the links of the others
         links = (link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text))
         assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_command_that_a_page_shows_exists_with_its_options(page):
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    shown = re.findall(r"(?:^ *(?:\$ )?|`)pocketzoo ((?:--offline )?[a-z][^`#\n]*)", text, flags=re.MULTILINE)
+    commands = get_command(app).commands
+    for line in shown:
+        name, *words = line.removeprefix("--offline ").split()
+        options = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in words if re.match("--[a-z]", word)} <= options, line
 
 
 def test_workflow_calls_targets_of_the_makefile_on_every_python_that_is_supported():
