@@ -1,4 +1,4 @@
-"""The ranges of the tensors of a TFLite file, as images show them."""
+"""Ranges of the tensors of a TFLite file, measured on calibration images."""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
@@ -8,21 +8,21 @@ from .intermediate_tensors import TFLiteIntermediates
 
 
 def with_ranges(content: bytes, images: np.ndarray) -> bytes:
-    """The file with the least and the largest value that each tensor of floats has for these images.
+    """Return the file with the minimum and the maximum of each float tensor over the images.
 
-    TensorFlow's own calibrator reads what an operation takes after it has run, when an addition with a ReLU has written
-    its sum there: one branch of a residual block gets a range up to 2.5 times too large.
+    TensorFlow's own calibrator reads the inputs of an operation after it has run, when an addition with a ReLU has
+    overwritten one of them with the sum: one branch of a residual block gets a range up to 2.5 times too large.
 
     Args:
-        content: A TFLite file of floats of one graph.
-        images: `(count, height, width, channels)`.
+        content: A float TFLite file with one subgraph.
+        images: Raw pixels, `(count, height, width, channels)`.
     """
-    model, tapped = unpack_model(content), TFLiteIntermediates(content)
+    model, intermediates = unpack_model(content), TFLiteIntermediates(content)
     low: dict[str, float] = {}
     high: dict[str, float] = {}
     for image in images:
-        for name, values in {tapped.image["name"]: image, **tapped.run(image)}.items():
-            low[name] = np.minimum(low.get(name, np.inf), values.min())  # which, unlike min, tells NaN
+        for name, values in {intermediates.image["name"]: image, **intermediates.run(image)}.items():
+            low[name] = np.minimum(low.get(name, np.inf), values.min())  # unlike min, it propagates NaN
             high[name] = np.maximum(high.get(name, -np.inf), values.max())
     for tensor in model.subgraphs[0].tensors:
         name = tensor.name.decode()
