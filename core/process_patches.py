@@ -1,7 +1,7 @@
-"""Patches of what the whole process shares, one thread at a time, each restored when its block ends.
+"""Patches of what the whole process shares, in force for one thread at a time and restored when their block ends.
 
 Attributes of other packages' modules and classes, and environment variables, are replaced here and nowhere else; file
-descriptors in `output_capture`. All of them change under one lock.
+descriptors in `output_capture`, under the same lock.
 """
 
 import os
@@ -11,7 +11,7 @@ from threading import Condition, RLock, get_ident
 from typing import Any
 
 PROCESS_STATE = RLock()
-"""Held while shared state is changed or restored, and never during the block in between, which may take minutes."""
+"""Held while a thread begins or ends to patch, and never in between: a block may convert a model for minutes."""
 
 
 class _Owner:
