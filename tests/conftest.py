@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
-    items.sort(key=lambda item: item.path.name != "test_readme.py")  # minutes, which one worker would end with alone
+    items.sort(key=lambda item: item.path.name != "test_tutorials.py")  # long, so first: one worker runs them alone
 
 
 @pytest.fixture(scope="session")

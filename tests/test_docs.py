@@ -13,6 +13,7 @@ from typer.main import get_command
 from pocketzoo.cli.main import app
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.targets import TARGETS
+from pocketzoo.zoo import list_models
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -65,6 +66,13 @@ def test_every_public_name_has_a_docstring(package):
     module = importlib.import_module(f"pocketzoo.{package}")
     public = {name: getattr(module, name) for name in module.__all__}
     assert [name for name, thing in public.items() if callable(thing) and not inspect.getdoc(thing)] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "index.md"], ids=["README", "index"])
+def test_models_and_targets_are_counted(page):
+    text = page.read_text(encoding="utf-8")
+    assert f"**{len(list_models())} models" in text
+    assert f"{len(TARGETS)} targets**" in text
 
 
 def test_page_on_export_has_every_target_and_the_thresholds_as_they_are():
