@@ -1,4 +1,4 @@
-"""What an artifact's own file says: how it was made, how to feed it, and what was proven of it."""
+"""What an artifact's file says about itself: how it was made, its input and output, and how it was validated."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,24 +16,25 @@ LABELS_SHOWN = 5
 
 
 def show_artifact(path: Path, *, as_json: bool) -> None:
-    """Shows what a file of ours says of itself.
+    """Print the metadata and the certificate of an artifact.
 
     Raises:
-        InputError: It cannot be opened, or another tool made it.
+        InputError: The file cannot be opened, or has no metadata because another tool made it.
     """
     from ..export.loading import load_artifact
 
     artifact = load_artifact(path)
     metadata, certificate = artifact.metadata, artifact.certificate
     if metadata is None:
-        raise InputError(f"{path} says nothing of itself: another tool made it.")
+        raise InputError(f"{path} has no pocketzoo metadata: another tool made it.")
     unchanged = certificate and certificate.holds(path)
     if as_json:
         console.show_json(_facts(metadata, certificate) | {"unchanged_since_proof": unchanged})
         return
-    console.show_table((path.name, ""), [*_making_rows(artifact, metadata), *_proof_rows(certificate, unchanged)])
+    rows = [*_metadata_rows(artifact, metadata), *_certificate_rows(certificate, unchanged)]
+    console.show_table((path.name, ""), rows)
     if certificate:
-        console.show_table(("where", "gate", "figure", "bar", "status"), _gate_rows(certificate))
+        console.show_table(("check", "gate", "value", "threshold", "status"), _gate_rows(certificate))
 
 
 def _facts(metadata: "Metadata", certificate: "Certificate | None") -> dict[str, Any]:
@@ -43,15 +44,15 @@ def _facts(metadata: "Metadata", certificate: "Certificate | None") -> dict[str,
     }
 
 
-def _making_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str, object]]:
+def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str, object]]:
     making = metadata.making
     rows = [
         ("model", metadata.model),
         ("task", metadata.task),
-        ("labels", _few(metadata.labels)),
+        ("labels", _abbreviate(metadata.labels)),
         ("input", _tensor(artifact.input)),
         ("output", _tensor(artifact.output)),
-        ("normalisation", "inside" if metadata.mean else "not known"),
+        ("normalization", "inside the model" if metadata.mean else "not known"),
         ("Keras weights", metadata.weights_sha256),
     ]
     if making:
@@ -59,21 +60,21 @@ def _making_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str, 
             ("format", making.format),
             ("zeros in the kernels", f"{making.sparsity:.1%}"),
             ("calibrated with", _images(making.calibration)),
-            ("left in floats", _few(making.float_layers)),
-            ("made by", ", ".join(f"{name} {version}" for name, version in making.tools.items())),
+            ("layers kept in float", _abbreviate(making.float_layers)),
+            ("converted by", ", ".join(f"{name} {version}" for name, version in making.tools.items())),
         ]
     return rows
 
 
-def _proof_rows(certificate: "Certificate | None", unchanged: bool | None) -> list[tuple[str, object]]:
+def _certificate_rows(certificate: "Certificate | None", unchanged: bool | None) -> list[tuple[str, object]]:
     if certificate is None:
-        return [("proof", "the file has none")]
-    told = certificate.circumstances
+        return [("validation", "the file has no certificate")]
+    context = certificate.circumstances
     return [
         ("targets", ", ".join(certificate.targets)),
-        ("proven on", _images(told.evaluation) if told.evaluation else told.proven_on),
-        ("by", f"{told.host}, {told.created}"),
-        ("changed since then", "no" if unchanged else "yes: the file's model is not the one that was proven"),
+        ("validated on", _images(context.evaluation) if context.evaluation else context.proven_on),
+        ("validated by", f"{context.host}, {context.created}"),
+        ("changed since then", "no" if unchanged else "yes: the model in the file is not the validated one"),
     ]
 
 
@@ -82,13 +83,13 @@ def _gate_rows(certificate: "Certificate") -> list[tuple[str, ...]]:
     named = own + [(check.name, gate) for check in certificate.checks for gate in check.gates]
     rows = [
         (
-            where,
+            check,
             gate.name,
             "-" if gate.figure is None else f"{gate.figure:.6g}",
             gate.requirement,
             f"{gate.status}: {gate.reason}" if gate.reason else gate.status,
         )
-        for where, gate in named
+        for check, gate in named
     ]
     return rows + [
         (check.name, "-", "-", "-", f"skipped: {check.skipped}") for check in certificate.checks if check.skipped
@@ -97,15 +98,15 @@ def _gate_rows(certificate: "Certificate") -> list[tuple[str, ...]]:
 
 def _tensor(tensor: Any) -> str:
     shape = "x".join("any" if side is None else str(side) for side in tensor.shape)
-    grid = "" if tensor.scale is None else f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
+    quantization = "" if tensor.scale is None else f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
     layout = f"{tensor.layout} " if len(tensor.shape) == len(tensor.layout) else ""
-    return f"{tensor.name}: {shape} {layout}{tensor.dtype}{grid}"
+    return f"{tensor.name}: {shape} {layout}{tensor.dtype}{quantization}"
 
 
 def _images(images: "ImagesRecord | None") -> str:
     return "none" if images is None else f"{images.count} images ({images.source})"
 
 
-def _few(names: tuple[str, ...]) -> str:
+def _abbreviate(names: tuple[str, ...]) -> str:
     more = len(names) - LABELS_SHOWN
     return ", ".join(names[:LABELS_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"

@@ -1,4 +1,4 @@
-"""`pocketzoo benchmark`: how long artifacts and models take."""
+"""`pocketzoo benchmark`: latency of artifacts and models."""
 
 import os
 from pathlib import Path
@@ -7,28 +7,28 @@ from typing import Annotated
 import typer
 
 from . import console
-from .heavy import import_tensorflow
 from .options import Json
+from .tensorflow_import import import_tensorflow
 
 ROUNDS = 5
-"""Where the runs can be shared out among them."""
+"""Rounds in which the files take turns, if the number of runs is divisible by it."""
 
 
 def benchmark(
     artifacts: Annotated[list[Path], typer.Argument(help=".tflite, .onnx or .keras files.")],
-    runs: Annotated[int, typer.Option(min=1, help="How many runs to time.")] = 50,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="CPU threads the runtime may use.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="Number of timed runs per file.")] = 50,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Number of CPU threads.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Time artifacts and models, one image at a time and in turn."""
+    """Measure the latency of artifacts and models, one image at a time, in turns."""
     from ..export.latency import side_by_side
     from ..export.loading import load_artifact
 
     if any(path.suffix == ".keras" for path in artifacts):
-        os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)  # TensorFlow reads it when it starts
+        os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)  # TensorFlow reads it when it is imported
         import_tensorflow()
-    opened = {path: load_artifact(path, threads=threads) for path in artifacts}
-    latencies = side_by_side(opened, runs=runs, rounds=1 if runs % ROUNDS else ROUNDS)
+    loaded = {path: load_artifact(path, threads=threads) for path in artifacts}
+    latencies = side_by_side(loaded, runs=runs, rounds=1 if runs % ROUNDS else ROUNDS)
     if as_json:
         console.show_json([{"artifact": str(path), **latency.to_dict()} for path, latency in latencies.items()])
         return

@@ -1,22 +1,22 @@
-"""`pocketzoo cluster`: kernels of few different weights."""
+"""`pocketzoo cluster`: kernels with few distinct weights, which compress well."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from . import options, runs
-from .heavy import import_tensorflow
-from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
+from .inputs import open_training_inputs
+from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
+from .results import show_compression
+from .tensorflow_import import import_tensorflow
 
 
 def cluster(
-    model: Annotated[Path, typer.Argument(help="A .keras file of a trained model.")],
-    run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    model: TrainedModel,
+    run_dir: RunDir,
     data: RecipeData = None,
-    clusters: Annotated[int, typer.Option(help="Different weights of a kernel, 0 included; up to 256.")] = 16,
+    clusters: Annotated[int, typer.Option(help="Distinct weights per kernel, including 0; at most 256.")] = 16,
     start: Annotated[
-        str, typer.Option(help="How the first ones are found: 'kmeans++', 'linear' or 'density'.")
+        str, typer.Option(help="Initialization of the centroids: 'kmeans++', 'linear' or 'density'.")
     ] = "kmeans++",
     recipe: RecipeFile = None,
     changes: Changes = None,
@@ -25,18 +25,13 @@ def cluster(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Give every kernel of a trained model few different weights and train these on; zeros stay zero."""
+    """Cluster the weights of every kernel of a trained model and fine-tune the centroids; zeros stay zero."""
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.clustering.cluster import DEFAULT_RECIPE
-    from ..zoo.signature import image_shape
 
-    loaded = zoo.load_model(model)
-    how = options.recipe(recipe, changes, DEFAULT_RECIPE)
-    images = runs.load(data, how, image_shape(loaded), None, skip_unreadable)
-    result = training.cluster(
-        loaded, images, how, clusters=clusters, start=start, run_dir=run_dir, resume=resume, overwrite=overwrite
-    )
-    title = f"{loaded.name}, {result.metrics['clusters']} different weights in a kernel at most"
-    models = {"before": zoo.load_model(model), "after": loaded}
-    runs.show_change(models, images, result, run_dir, title, as_json=as_json)
+    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
+    result = training.cluster(inputs.model, inputs.data, inputs.recipe, clusters=clusters, start=start, **directory)
+    title = f"{result.model.name}, at most {result.metrics['clusters']} distinct weights per kernel"
+    show_compression(zoo.load_model(model), result, inputs.data, title, as_json=as_json)

@@ -1,83 +1,86 @@
-"""`pocketzoo compress`: all that makes a model smaller and faster, in one go."""
+"""`pocketzoo compress`: several compression methods and the export in one go."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import console, options
-from .heavy import import_tensorflow
-from .options import Data, Json, Overwrite, Resume, SkipUnreadable
+from . import console
+from .inputs import load_images
+from .options import Data, Json, Overwrite, Resume, SkipUnreadable, TrainedModel
+from .results import compare, show_comparison, show_manifest
+from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
     from ..export import Manifest
     from ..training import ImageData
-    from .compression_spec import Export
+    from ..training.compression.pipeline.spec import CompressionSpec, ExportStage
 
 
 def compress(
-    model: Annotated[Path, typer.Argument(help="A .keras file of a trained model.")],
+    model: TrainedModel,
     data: Data,
     spec: Annotated[
         Path,
         typer.Option(
-            help="YAML file with a section for each stage that is wanted: channels, distillation, sparsity, "
-            "clusters, quantization, export."
+            help="YAML file with one section per stage to run: channels, distillation, sparsity, clusters, "
+            "quantization, export."
         ),
     ],
-    run_dir: Annotated[Path, typer.Option(help="Where the stages keep their files.")],
+    run_dir: Annotated[Path, typer.Option(help="Directory for the files of all stages.")],
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Remove channels, let the dense model teach what is left, set weights to zero, cluster, quantise, export."""
-    from ..export.targets import formats_of, integer_formats, targets_of
-    from .compression_spec import Spec
-    from .stages import check_stages, open_folder, run_stages
+    """Remove channels, distill, set weights to zero, cluster, quantize and export: the stages of a spec, in order."""
+    from ..training.compression.pipeline.spec import CompressionSpec
 
-    what = Spec.load(spec)
-    if what.export:  # what cannot be is said before the hours of training
-        formats = formats_of(targets_of(what.export.targets))
-        if what.quantization:
-            integer_formats(formats, what.quantization.activation_bits)
-
+    stages = CompressionSpec.load(spec)
+    _check_export(stages)  # before TensorFlow takes seconds to load, and training hours
     import_tensorflow()
-    from .. import zoo
-    from ..zoo.fingerprint import weights_sha256
+    from .. import training, zoo
+    from ..export.footprint import milliseconds
     from ..zoo.signature import image_shape
-    from .comparison import compare
 
-    dense = zoo.load_model(model)
-    check_stages(what, dense)
-    images = options.load(data, image_shape(dense), skip_unreadable)
-    sections = {f"spec.{name}": section for name, section in what.model_dump(mode="json").items()}
-    made_from = {"model": weights_sha256(dense), "data": images.source, "images": images.fingerprint()}
-    open_folder(run_dir, made_from | sections, resume=resume, overwrite=overwrite)
-    files = run_stages(what, model, images, run_dir)
-    models = {stage: zoo.load_model(file) for stage, file in files.items()}
-    comparison = compare(models, images)
+    original = zoo.load_model(model)
+    images = load_images(data, image_shape(original), skip_unreadable)
+    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
+    result = training.compress(original, images, stages, measure=milliseconds, **directory)
+    comparison = compare(result.models, images)
     comparison.write(run_dir / "comparison")
-    *_, (last, file) = files.items()
-    manifest = what.export and _export(models[last], images, what.export, run_dir / "bundle")
+    manifest = stages.export and _export(result.model, images, stages.export, run_dir / "bundle")
+    file = [model, *result.files.values()][-1]
     if as_json:
         facts = {"comparison": comparison.to_dict(), "model": str(file)}
         console.show_json(facts | {"bundle": manifest and manifest.model_dump(mode="json")})
         return
-    comparison.show(f"{dense.name} on the test split of {images.source}, stage by stage")
+    show_comparison(comparison, f"{original.name} on the test split of {images.source}, after each stage")
     if manifest:
-        console.show_manifest(manifest)
+        show_manifest(manifest)
         typer.echo(f"Bundle: {run_dir / 'bundle'}")
-    typer.echo(f"Model: {file}\nPicture: {run_dir / 'comparison.png'}")
+    typer.echo(f"Model: {file}\nPlot: {run_dir / 'comparison.png'}")
 
 
-def _export(model: "keras.Model", images: "ImageData", how: "Export", folder: Path) -> "Manifest":
+def _check_export(spec: "CompressionSpec") -> None:
+    """Raise InputError where the result cannot be exported to the targets."""
+    from ..export.targets import formats_of, integer_formats, targets_of
+
+    if spec.export:
+        formats = formats_of(targets_of(spec.export.targets))
+        if spec.quantization:
+            integer_formats(formats, spec.quantization.activation_bits)
+
+
+def _export(model: "keras.Model", images: "ImageData", settings: "ExportStage", bundle: Path) -> "Manifest":
+    """Return the manifest of a finished bundle, or export one."""
     from .. import export
 
-    if (folder / "manifest.json").exists():
-        return export.Manifest.load(folder / "manifest.json")
-    with console.status("Converting and proving"):
-        given = {"targets": how.targets, "calibration": images.train, "evaluation": images.test}
-        return export.export_model(model, folder, **given)
+    if (bundle / "manifest.json").exists():
+        return export.Manifest.load(bundle / "manifest.json")
+    with console.status("Converting and validating"):
+        return export.export_model(
+            model, bundle, targets=settings.targets, calibration=images.train, evaluation=images.test
+        )

@@ -1,65 +1,70 @@
-"""`pocketzoo data`: what a dataset is like, before a model is trained on it."""
+"""`pocketzoo data`: a survey of a dataset, before a model is trained on it."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import console, options
-from .heavy import import_tensorflow
+from . import console
+from .inputs import read_recipe
 from .options import Changes, Json, RecipeFile
+from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     from ..training import Survey
 
-MOST_NAMED = 5
-"""Of the duplicates and of the unreadable files; --json names all."""
+LINES_SHOWN = 5
+"""Most duplicates and most unreadable files that are listed; --json lists all."""
 
 
 def data(
-    source: Annotated[str, typer.Argument(help="As --data of other commands takes it.")],
+    source: Annotated[str, typer.Argument(help="A dataset, as for --data of other commands.")],
     sheet: Annotated[
-        Path | None, typer.Option(help="Write a PNG with some images, each beside what augmentation makes of it.")
+        Path | None, typer.Option(help="Write a PNG that shows some images, each beside augmented versions of it.")
     ] = None,
     augmentation: Annotated[
-        str | None, typer.Option(help="Of the sheet: a policy by name; the recipe's by default.")
+        str | None, typer.Option(help="Augmentation policy for the sheet; the recipe's if not set.")
     ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a dataset has: classes, sizes, brightness, duplicates, unreadable files."""
+    """Show a dataset's classes, image sizes, brightness, duplicates and unreadable files."""
     from .. import training
 
-    how = options.recipe(recipe, changes, training.Recipe())
+    settings = read_recipe(recipe, changes, training.Recipe())
     if augmentation is not None:
-        how = how.changed(augmentation=augmentation)
+        settings = settings.changed(augmentation=augmentation)
     import_tensorflow()
-    found = training.survey(source)
+    survey = training.survey(source)
     if as_json:
-        console.show_json(found.to_dict())
+        console.show_json(survey.to_dict())
     else:
-        _show(found)
+        _show(survey)
     if sheet is not None:
-        images = training.load_data(source, image_size=how.data.image_size, on_unreadable="skip")
-        training.write_contact_sheet(images, sheet, augmentation=how.augmentation, seed=how.seed)
+        images = training.load_data(source, image_size=settings.data.image_size, on_unreadable="skip")
+        training.write_contact_sheet(images, sheet, augmentation=settings.augmentation, seed=settings.seed)
         typer.echo(f"Augmented images: {sheet}", err=as_json)
 
 
-def _show(found: "Survey") -> None:
-    counts = ", ".join(f"{count:,} {split}" for split, count in found.images.items())
-    print(f"{found.source}: {sum(found.images.values()):,} images ({counts})\n")
-    if isinstance(found.task, dict):
-        for output, task in found.task.items():
-            _show_labels(f"{output} ({task})", found.labels[output], found.imbalance[output])
+def _show(survey: "Survey") -> None:
+    counts = ", ".join(f"{count:,} {split}" for split, count in survey.images.items())
+    print(f"{survey.source}: {sum(survey.images.values()):,} images ({counts})\n")
+    if isinstance(survey.task, dict):
+        for output, task in survey.task.items():
+            _show_labels(f"{output} ({task})", survey.labels[output], survey.imbalance[output])
     else:
-        _show_labels(found.task, found.labels, found.imbalance)
-    shown = "  ".join(f"{which} {width}x{height}" for which, (height, width) in found.sizes.items())
-    print(f"Sizes (width x height): {shown}")
-    print(f"Mean of the train pixels: {_numbers(found.mean)}; deviation: {_numbers(found.deviation)} (0..255)")
-    _show_some("Images that are there more than once", [" = ".join(group) for group in found.duplicates])
-    _show_some("Of these in more than one split, which training refuses", [" = ".join(g) for g in found.leaked])
-    _show_some("Unreadable files", list(found.unreadable.values()))
+        _show_labels(survey.task, survey.labels, survey.imbalance)
+    sizes = "  ".join(f"{which} {width}x{height}" for which, (height, width) in survey.sizes.items())
+    print(f"Sizes (width x height): {sizes}")
+    mean, deviation = _numbers(survey.mean), _numbers(survey.deviation)
+    print(f"Mean of the training pixels: {mean}; standard deviation: {deviation} (0..255)")
+    _show_lines("Images that occur more than once", [" = ".join(group) for group in survey.duplicates])
+    _show_lines(
+        "Of these, in more than one split, which training rejects", [" = ".join(group) for group in survey.leaked]
+    )
+    _show_lines("Unreadable files", list(survey.unreadable.values()))
 
 
 def _show_labels(title: str, labels: dict[str, dict[str, float]], imbalance: float | None) -> None:
@@ -67,7 +72,7 @@ def _show_labels(title: str, labels: dict[str, dict[str, float]], imbalance: flo
     rows = [(name, *(_number(row[column]) for column in columns)) for name, row in labels.items()]
     console.show_table(("label", *columns), rows, title=title)
     if imbalance is not None:
-        print(f"The most frequent is there {imbalance:.2f} times as often as the rarest (train).\n")
+        print(f"The most frequent label occurs {imbalance:.2f} times as often as the rarest (training split).\n")
 
 
 def _number(value: float) -> str:
@@ -78,9 +83,9 @@ def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:.1f}" for value in values)
 
 
-def _show_some(title: str, lines: list[Any]) -> None:
+def _show_lines(title: str, lines: Sequence[str]) -> None:
     print(f"{title}: {len(lines):,}")
-    for line in lines[:MOST_NAMED]:
+    for line in lines[:LINES_SHOWN]:
         print(f"  {line}")
-    if len(lines) > MOST_NAMED:
-        print(f"  and {len(lines) - MOST_NAMED:,} more")
+    if len(lines) > LINES_SHOWN:
+        print(f"  and {len(lines) - LINES_SHOWN:,} more")

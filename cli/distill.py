@@ -1,4 +1,4 @@
-"""`pocketzoo distill`: a student learns from a trained teacher."""
+"""`pocketzoo distill`: a student model learns from a trained teacher."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,21 +6,25 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
-from . import options, runs
-from .heavy import import_tensorflow
-from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
+from .inputs import new_model, open_training_inputs
+from .options import Changes, Json, NameOrFile, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable
+from .results import show_compression
+from .tensorflow_import import import_tensorflow
 
 
 def distill(
-    student: Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .keras file.")],
+    student: NameOrFile,
     teacher: Annotated[Path, typer.Argument(help="A .keras file of a trained model.")],
-    run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    run_dir: RunDir,
     data: RecipeData = None,
-    temperature: Annotated[float, typer.Option(help="Softens the answers; above 0.")] = 4.0,
-    weight: Annotated[float, typer.Option(help="Share of the teacher in what is minimised, 0 to 1.")] = 0.9,
+    temperature: Annotated[float, typer.Option(help="Temperature that softens the probabilities; above 0.")] = 4.0,
+    weight: Annotated[float, typer.Option(help="Weight of the teacher in the loss, 0 to 1.")] = 0.9,
     features: Annotated[
         str | None,
-        typer.Option(help="Endpoints to be like the teacher's too: 'stage1,stage2', or 'stage2=stage3' by its name."),
+        typer.Option(
+            help="Endpoints whose attention maps are to match the teacher's: 'stage1,stage2', or 'stage2=stage3' where "
+            "the teacher's has another name."
+        ),
     ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
@@ -29,27 +33,24 @@ def distill(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Train a student to answer as a trained teacher does; RUN_DIR/best.keras is the result."""
+    """Train a student to reproduce the outputs of a trained teacher; RUN_DIR/best.keras is the result."""
     pairs = endpoint_pairs(features)
     import_tensorflow()
     import keras
 
     from .. import training, zoo
-    from ..zoo.signature import image_shape
 
-    how = options.recipe(recipe, changes, training.Recipe())
-    master = zoo.load_model(teacher)
-    images = runs.load(data, how, image_shape(master), None, skip_unreadable)
-    keras.utils.set_random_seed(how.seed)
+    inputs = open_training_inputs(teacher, data, recipe, changes, skip_unreadable, training.Recipe())
     if student.endswith(".keras"):
+        keras.utils.set_random_seed(inputs.recipe.seed)
         pupil = zoo.load_model(student)
     else:
-        pupil = zoo.create_model(student, head=images.task, labels=images.labels, input_shape=images.image_shape)
+        pupil = new_model(student, inputs.data, inputs.recipe.seed)
     result = training.distill(
         pupil,
-        master,
-        images,
-        how,
+        inputs.model,
+        inputs.data,
+        inputs.recipe,
         temperature=temperature,
         weight=weight,
         features=pairs,
@@ -57,17 +58,19 @@ def distill(
         resume=resume,
         overwrite=overwrite,
     )
-    models = {f"teacher {master.name}": master, f"student {pupil.name}": pupil}
-    title = f"On the test split of {images.source}"
-    runs.show_change(models, images, result, run_dir, title, as_json=as_json)
+    names = (f"teacher {inputs.model.name}", f"student {pupil.name}")
+    title = f"On the test split of {inputs.data.source}"
+    show_compression(inputs.model, result, inputs.data, title, names=names, as_json=as_json)
 
 
 def endpoint_pairs(text: str | None) -> dict[str, str]:
-    """`stage1,stage2=stage3` as the student's endpoints, each with the teacher's."""
+    """Parse `stage1,stage2=stage3` into the student's endpoints, each with the teacher's."""
     pairs = {}
     for part in text.split(",") if text else ():
         own, _, theirs = (name.strip() for name in part.partition("="))
         if not own or (not theirs and "=" in part):
-            raise InputError(f"--features {text!r} is no list of endpoints; 'stage1,stage2' or 'stage2=stage3' is.")
+            raise InputError(
+                f"--features {text!r} is not a list of endpoints, such as 'stage1,stage2' or 'stage2=stage3'."
+            )
         pairs[own] = theirs or own
     return pairs

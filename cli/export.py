@@ -1,4 +1,4 @@
-"""`pocketzoo export`: a proven bundle from a model file."""
+"""`pocketzoo export`: a validated bundle from a model file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,43 +7,45 @@ import typer
 
 from ..core.errors import InputError
 from ..export.targets import list_targets, targets_of
-from . import console, options
-from .heavy import import_tensorflow
+from . import console
+from .inputs import load_images
 from .options import Json, Overwrite, SkipUnreadable
+from .results import show_manifest
+from .tensorflow_import import import_tensorflow
 
 
 def export(
     model: Annotated[Path, typer.Argument(help="A .keras file.")],
-    out: Annotated[Path, typer.Option(help="The bundle's directory.")],
+    out: Annotated[Path, typer.Option(help="Directory for the bundle.")],
     targets: Annotated[
-        str, typer.Option(help=f"{', '.join(list_targets())}; several with commas between. See `pocketzoo targets`.")
+        str, typer.Option(help=f"{', '.join(list_targets())}; several separated by commas. See `pocketzoo targets`.")
     ] = "mobile",
     data: Annotated[
         str | None,
-        typer.Option(help="'digits' or a folder: its train split calibrates, its test split is what is proven on."),
+        typer.Option(help="Dataset, as for `pocketzoo train`; its train split calibrates, its test split validates."),
     ] = None,
     bar: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another bar than that of all formats, such as agreement=0.95 or accuracy_drop=0.02, or a budget, "
-            "arena_bytes=256000; repeatable. The manifest says what was set."
+            help="Change a threshold, such as agreement=0.95 or accuracy_drop=0.02, or set a budget, "
+            "arena_bytes=256000; repeatable. The manifest records the changes."
         ),
     ] = None,
     keep_float: Annotated[
-        str | None, typer.Option(help="Layers that int8 leaves in floats, such as 'head_*', several with commas.")
+        str | None, typer.Option(help="Layers that int8 keeps in float, such as 'head_*'; several separated by commas.")
     ] = None,
     input_size: Annotated[
-        str | None, typer.Option(help="Height and width of the artifacts of a model that leaves them open: 224x224.")
+        str | None, typer.Option(help="Height and width for a model of variable input size: 224x224.")
     ] = None,
-    batch: Annotated[str, typer.Option(help="1, or N: any number of images at once (ONNX in floats).")] = "1",
+    batch: Annotated[str, typer.Option(help="1, or N for any number of images at once (float ONNX only).")] = "1",
     skip_unreadable: SkipUnreadable = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Convert a model, prove every artifact on its runtime, and write the bundle."""
+    """Convert a model, validate every artifact in its runtime, and write the bundle."""
     names = [name.strip() for name in targets.split(",") if name.strip()]
-    targets_of(names)  # a misspelt target is told before TensorFlow takes its seconds to load
-    bars = dict(_bar(text) for text in bar or ())
+    targets_of(names)  # a misspelled target fails before TensorFlow takes seconds to load
+    thresholds = dict(_threshold(text) for text in bar or ())
     from ..export.artifact.bundle_directory import check_free
 
     check_free(out, overwrite=overwrite)
@@ -53,7 +55,7 @@ def export(
 
     loaded = zoo.load_model(model)
     *sides, channels = image_shape(loaded)
-    images = options.load(data, (*(_size(input_size) or sides), channels), skip_unreadable) if data else None
+    images = load_images(data, (*(_size(input_size) or sides), channels), skip_unreadable) if data else None
     with console.status("Preparing") as progress:
         manifest = export.export_model(
             loaded,
@@ -61,7 +63,7 @@ def export(
             targets=names,
             calibration=images and images.train,
             evaluation=images and images.test,
-            bars=bars,
+            bars=thresholds,
             input_size=_size(input_size),
             batch=_batch(batch),
             keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),
@@ -71,29 +73,29 @@ def export(
     if as_json:
         console.show_json(manifest.model_dump(mode="json"))
     else:
-        console.show_manifest(manifest)
+        show_manifest(manifest)
         typer.echo(f"Bundle: {out}")
 
 
-def _bar(text: str) -> tuple[str, float]:
+def _threshold(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
         return name, float(value)
     except ValueError:
-        raise InputError(f"--bar {text!r} is no name=number.") from None
+        raise InputError(f"--bar {text!r} is not of the form name=number.") from None
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
-    """Height and width, from `224x192`."""
+    """Parse `224x192` into height and width."""
     if text is None:
         return None
     sides = text.split("x")
     if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
-        raise InputError(f"--input-size is {text!r}; it takes height and width, such as 224x192.")
+        raise InputError(f"--input-size is {text!r}; it must be height and width, such as 224x192.")
     return int(sides[0]), int(sides[1])
 
 
 def _batch(text: str) -> int | str:
     if text not in ("1", "N"):
-        raise InputError(f"--batch is {text!r}; it takes 1 or N.")
+        raise InputError(f"--batch is {text!r}; it must be 1 or N.")
     return 1 if text == "1" else "N"

@@ -1,38 +1,37 @@
-"""`pocketzoo find-lr`: what learning rate to train with."""
+"""`pocketzoo find-lr`: a learning rate to train with."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from . import console, options, runs
-from .heavy import import_tensorflow
-from .options import Changes, Json, RecipeData, RecipeFile, SkipUnreadable
+from . import console
+from .inputs import load_training_images, new_model, read_recipe
+from .options import Changes, ImageSize, Json, ModelName, RecipeData, RecipeFile, SkipUnreadable
+from .tensorflow_import import import_tensorflow
 
 
 def find_lr(
-    name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")],
+    name: ModelName,
     data: RecipeData = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Side of the images in pixels; the card's by default.")
-    ] = None,
+    image_size: ImageSize = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
-    plot: Annotated[Path | None, typer.Option(help="Where to draw the losses against the rates, a PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG to plot the loss over the learning rate to.")] = None,
     skip_unreadable: SkipUnreadable = False,
     as_json: Json = False,
 ) -> None:
-    """Train a fresh model for 100 batches at ever higher learning rates, and suggest one for the recipe."""
+    """Train a new model for 100 batches at increasing learning rates, and suggest one for the recipe."""
     from ..zoo.registry import model_card
 
-    model_card(name)
+    card = model_card(name)
     import_tensorflow()
     from .. import training
 
-    how = options.recipe(recipe, changes, training.Recipe())
-    images, make = runs.fresh_model(name, data, image_size, how, skip_unreadable)
+    settings = read_recipe(recipe, changes, training.Recipe())
+    images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size)
     with console.status("Trying learning rates"):
-        search = training.find_learning_rate(make(), images, how)
+        search = training.find_learning_rate(new_model(name, images, settings.seed), images, settings)
     if plot is not None:
         search.plot(plot)
     if as_json:
@@ -40,5 +39,5 @@ def find_lr(
         return
     shown = range(0, len(search.rates), 5)
     rows = [(f"{search.rates[step]:.1e}", f"{search.smoothed[step]:.4f}") for step in shown]
-    console.show_table(("learning rate", "loss, smoothed"), rows, title=f"{name} on {images.source}")
+    console.show_table(("learning rate", "smoothed loss"), rows, title=f"{name} on {images.source}")
     typer.echo(f"The loss falls fastest at {search.suggestion:.2g}: --set optimizer.lr={search.suggestion:.2g}")

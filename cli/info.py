@@ -1,4 +1,4 @@
-"""`pocketzoo info`: a model's card, what its stages cost, and its layers; or what an artifact says of itself."""
+"""`pocketzoo info`: a model's card, the costs of its stages and its layers; or the metadata of an artifact."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,11 +11,22 @@ from ..zoo.registry import model_card
 from . import console
 from .artifact_info import SUFFIXES, show_artifact
 from .options import Json
+from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     from ..zoo import LayerRow
 
-LAYER_HEADER = ("layer", "kind", "output", "kernel", "stride", "padding", "parameters", "multiply-adds", "sees")
+LAYER_HEADER = (
+    "layer",
+    "type",
+    "output",
+    "kernel",
+    "stride",
+    "padding",
+    "parameters",
+    "multiply-adds",
+    "receptive field",
+)
 
 
 def info(
@@ -23,51 +34,23 @@ def info(
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer of the flat form.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a model's card, its endpoints, and what its stages cost; or how an artifact was made and what was proven."""
+    """Show a model's card, its endpoints and the costs of its stages; or how an artifact was made and validated."""
     if Path(name).suffix in SUFFIXES:
         show_artifact(Path(name), as_json=as_json)
         return
     card = model_card(name)
     rows = _layer_table(card)
     if as_json:
-        facts = card.model_dump(mode="json") | {"stages": _stages(rows), "receptive_fields": _fields(card, rows)}
+        facts = card.model_dump(mode="json")
+        facts |= {"stages": _stage_costs(rows), "receptive_fields": _receptive_fields(card, rows)}
         console.show_json(facts | ({"layers": [asdict(row) for row in rows]} if layers else {}))
-        return
-    if layers:
+    elif layers:
         console.show_table(LAYER_HEADER, [_layer_cells(row) for row in rows], title=card.name)
-        return
-    console.show_table((card.name, ""), _facts(card))
-    fields = _fields(card, rows)
-    console.show_table(
-        ("endpoint", "layer", "stride", "channels", "sees"),
-        [
-            (name, endpoint.layer, endpoint.stride, endpoint.channels, _pixels(fields[name]))
-            for name, endpoint in card.endpoints.items()
-        ],
-    )
-    if card.pretrained:
-        console.show_table(
-            ("weights", "top-1", "measured", "licence", "from"),
-            [
-                (
-                    tag,
-                    "-" if entry.top1 is None else f"{entry.top1:.2f}%",
-                    entry.top1_source,
-                    entry.licence or "not stated",
-                    entry.source,
-                )
-                for tag, entry in card.pretrained.items()
-            ],
-        )
-    console.show_table(
-        ("stage", "parameters", "multiply-adds"),
-        [(stage, f"{cost['parameters']:,}", f"{cost['multiply_adds']:,}") for stage, cost in _stages(rows).items()],
-    )
+    else:
+        _show_card(card, rows)
 
 
 def _layer_table(card: ModelCard) -> "list[LayerRow]":
-    from .heavy import import_tensorflow
-
     import_tensorflow()
     from .. import zoo
 
@@ -75,35 +58,62 @@ def _layer_table(card: ModelCard) -> "list[LayerRow]":
         return zoo.layer_table(zoo.create_model(card.name))
 
 
+def _show_card(card: ModelCard, rows: "list[LayerRow]") -> None:
+    """Print the card's facts, endpoints and weights, and the costs of the stages."""
+    console.show_table((card.name, ""), _facts(card))
+    fields = _receptive_fields(card, rows)
+    endpoints = [
+        (name, endpoint.layer, endpoint.stride, endpoint.channels, _pixels(fields[name]))
+        for name, endpoint in card.endpoints.items()
+    ]
+    console.show_table(("endpoint", "layer", "stride", "channels", "receptive field"), endpoints)
+    if card.pretrained:
+        weights = [
+            (
+                tag,
+                "-" if entry.top1 is None else f"{entry.top1:.2f}%",
+                entry.top1_source,
+                entry.licence or "not stated",
+                entry.source,
+            )
+            for tag, entry in card.pretrained.items()
+        ]
+        console.show_table(("weights", "top-1", "measured by", "license", "source"), weights)
+    costs = [
+        (stage, f"{cost['parameters']:,}", f"{cost['multiply_adds']:,}") for stage, cost in _stage_costs(rows).items()
+    ]
+    console.show_table(("stage", "parameters", "multiply-adds"), costs)
+
+
 def _facts(card: ModelCard) -> list[tuple[str, object]]:
     published = card.published_multiply_adds
     macs = f"{card.multiply_adds:,}" + (f" ({published.value / 1e9:.3g} G in {published.source})" if published else "")
     return [
-        ("what it is", card.summary),
-        ("made for", card.task),
+        ("description", card.summary),
+        ("task", card.task),
         ("paper", f"{card.paper.authors}: {card.paper.title}, {card.paper.year}, {card.paper.url}"),
         ("default input", "x".join(map(str, card.input_shape))),
         ("smallest input", f"{card.smallest_input} pixels"),
         ("variable size", "yes" if card.variable_size else "no"),
         ("default classes", card.classes),
         ("trainable parameters", f"{card.trainable_parameters:,}"),
-        ("all parameters", f"{card.parameters:,}, with BatchNorm's statistics"),
-        ("their source", " ".join(card.parameters_source.split())),
+        ("all parameters", f"{card.parameters:,}, including BatchNorm statistics"),
+        ("parameter source", " ".join(card.parameters_source.split())),
         ("multiply-adds", macs),
-        ("backbone", card.backbone or "none: it is one"),
+        ("backbone", card.backbone or "none: the model itself is one"),
         ("arguments", ", ".join(f"{key}={value!r}" for key, value in card.arguments.items()) or "none"),
     ]
 
 
-def _stages(rows: "list[LayerRow]") -> dict[str, dict[str, int]]:
+def _stage_costs(rows: "list[LayerRow]") -> dict[str, dict[str, int]]:
     from ..zoo.layer_table import stage_totals
 
     totals = stage_totals(row for row in rows if row.stage not in ("image", "pixels"))
     return {stage: {"parameters": parameters, "multiply_adds": macs} for stage, (parameters, macs) in totals.items()}
 
 
-def _fields(card: ModelCard, rows: "list[LayerRow]") -> dict[str, int | None]:
-    """Receptive field at each endpoint: that of the last flat layer of the endpoint's own."""
+def _receptive_fields(card: ModelCard, rows: "list[LayerRow]") -> dict[str, int | None]:
+    """The receptive field at each endpoint: that of the last flat layer that the endpoint's layer consists of."""
     fields = {}
     for name, endpoint in card.endpoints.items():
         own = [row for row in rows if row.name == endpoint.layer or row.name.startswith(f"{endpoint.layer}_")]
@@ -111,8 +121,8 @@ def _fields(card: ModelCard, rows: "list[LayerRow]") -> dict[str, int | None]:
     return fields
 
 
-def _pixels(field: int | None) -> str:
-    return "whole image" if field is None else str(field)
+def _pixels(receptive_field: int | None) -> str:
+    return "whole image" if receptive_field is None else str(receptive_field)
 
 
 def _layer_cells(row: "LayerRow") -> tuple[str, ...]:

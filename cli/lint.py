@@ -1,4 +1,4 @@
-"""`pocketzoo lint`: what a target will refuse of a model, before it is trained."""
+"""`pocketzoo lint`: the layers that a target does not support, before a model is trained."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -6,37 +6,37 @@ from typing import Annotated
 import typer
 
 from . import console
-from .heavy import import_tensorflow
-from .options import Json
+from .inputs import open_model
+from .options import Json, NameOrFile
+from .tensorflow_import import import_tensorflow
 
-REFUSED = 1
-"""Exit code where anything is."""
+UNSUPPORTED = 1
+"""Exit code where anything is not supported."""
 
 
 def lint(
-    model: Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .keras file.")],
+    model: NameOrFile,
     target: Annotated[str, typer.Option(help="Such as edge-mcu, edge-ethos-u55, edge-tpu, mobile-gpu.")],
     as_json: Json = False,
 ) -> None:
-    """Say layer by layer what a target will refuse of a model, and the fix; exits with 1 if there is anything."""
+    """List the layers that a target does not support, each with a fix; exits with 1 if there are any."""
     from ..export.lint import check_target
 
-    check_target(target)  # told before TensorFlow takes its seconds to load
+    check_target(target)  # before TensorFlow takes seconds to load
     import_tensorflow()
-    from .. import zoo
-    from ..export.lint import lint as find_objections
+    from ..export.lint import lint as lint_model
 
-    loaded = zoo.load_model(model) if model.endswith(".keras") else zoo.create_model(model)
+    loaded = open_model(model)
     with console.status(f"Converting {loaded.name}"):
-        report = find_objections(loaded, target)
+        report = lint_model(loaded, target)
     if as_json:
         console.show_json(asdict(report))
     elif report.objections:
         rows = [(", ".join(one.layers), one.operator, one.reason, one.fix) for one in report.objections]
-        title = f"{report.model}: refused by {target} ({report.asked})"
-        console.show_table(("layers", "operator", "because", "use"), rows, title=title)
+        title = f"{report.model}: not supported by {target} ({report.asked})"
+        console.show_table(("layers", "operator", "reason", "fix"), rows, title=title)
     else:
-        facts = ", ".join(f"{name} {figure:,}" for name, figure in report.facts.items())
-        typer.echo(f"{report.model}: nothing is refused by {target} ({report.asked}).{facts and f' {facts}.'}")
+        facts = ", ".join(f"{name} {value:,}" for name, value in report.facts.items())
+        typer.echo(f"{report.model}: all layers are supported by {target} ({report.asked}).{facts and f' {facts}.'}")
     if report.objections:
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(UNSUPPORTED)

@@ -1,4 +1,4 @@
-"""The entry point: registers the commands and turns errors into one sentence and an exit code."""
+"""The entry point: registers the commands, and turns errors into one sentence and an exit code."""
 
 import faulthandler
 import os
@@ -23,9 +23,10 @@ from . import (
     fine_tune,
     info,
     lint,
-    models,
+    list_models,
     predict,
     prune,
+    prune_channels,
     quantize,
     quickstart,
     recipe,
@@ -35,12 +36,12 @@ from . import (
 )
 
 app = typer.Typer(
-    help="Reference convolutional networks by name: train, shrink, and export them with proof.",
+    help="Reference convolutional networks by name: train, compress and export them, validated on real runtimes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("list")(models.list_models)
+app.command("list")(list_models.list_models)
 app.command()(info.info)
 app.command()(data.data)
 app.command()(shards.shards)
@@ -51,6 +52,7 @@ app.command()(fine_tune.fine_tune)
 app.command()(evaluate.evaluate)
 app.command()(advise.advise)
 app.command()(prune.prune)
+app.command()(prune_channels.prune_channels)
 app.command()(cluster.cluster)
 app.command()(quantize.quantize)
 app.command()(distill.distill)
@@ -71,7 +73,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show converters' chatter and tracebacks.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show converters' log messages, and tracebacks.")
+    ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Download nothing; weights must be in the cache or the package.")
     ] = False,
@@ -79,7 +83,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options of every command."""
+    """Set the options that apply to every command."""
     os.environ["POCKETZOO_VERBOSE"] = "1" if verbose else ""
     if offline:
         os.environ["POCKETZOO_OFFLINE"] = "1"
@@ -88,20 +92,20 @@ def options(
 
 
 def main() -> None:
-    """Runs the command line.
+    """Run the command line.
 
-    Exits with 0, with 2 for a mistake of the user's, with 1 for one of ours, or with 130 where it was interrupted.
+    Exits with 0, with 2 for a mistake by the user, with 1 for any other failure, or with 130 if interrupted.
     """
     if not faulthandler.is_enabled():
-        # Where a converter aborts the process, it says in which. On a descriptor of its own: the other may be silenced.
+        # Prints the stack if a converter aborts the process, to a copy of the descriptor, as stderr may be redirected.
         faulthandler.enable(os.dup(2))
     if not os.environ.get("POCKETZOO_VERBOSE"):
-        warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code that warns
+        warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code
     try:
         app()
     except SystemExit as end:
         if end.code == 130:
-            print("Interrupted. A run with --run-dir goes on with --resume.", file=sys.stderr)
+            print("Interrupted. Add --resume to continue a run with --run-dir.", file=sys.stderr)
         raise
     except (InputError, OSError) as error:
         _fail(error, 2)

@@ -9,8 +9,9 @@ import typer
 from ..core.errors import InputError
 from ..zoo.registry import model_card
 from . import console
-from .heavy import import_tensorflow
-from .options import Json, default_weights
+from .inputs import default_weights
+from .options import Json
+from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     from ..export import Artifact, Prediction

@@ -1,75 +1,121 @@
-"""`pocketzoo prune --channels`: removes the channels of a trained model that matter least."""
+"""`pocketzoo prune-channels`: removes the least important channels of a trained model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..core.errors import InputError
-from . import console, options, runs
-from .heavy import import_tensorflow
+from . import console
+from .inputs import load_training_images, read_recipe
+from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
+from .results import compare, show_comparison
+from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
-    from ..training.compression.channels.plan import ChannelPlan
-    from ..training.compression.channels.prune_channels import PruneResult
+    from ..training import ChannelPlan, PruneResult
 
 
 def prune_channels(
-    model: Path,
-    data: str | None,
-    run_dir: Path,
-    *,
-    recipe: Path | None,
-    changes: list[str] | None,
-    skip_unreadable: bool,
-    as_json: bool,
-    **arguments: Any,
+    model: TrainedModel,
+    run_dir: RunDir,
+    data: RecipeData = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="What may remain: macs:0.5, params:0.3, bytes:2e6, latency_ms:5; up to 1 is a share, but for "
+            "latency_ms.",
+            show_default="macs:0.5",
+        ),
+    ] = None,
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            help="Importance of a channel: l1, l2, fpgm, bn_gamma, taylor, obd, activation, random.", show_default="l1"
+        ),
+    ] = None,
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            help="'global': the least important channels of the whole model are removed; 'layer': the same share of "
+            "every layer's.",
+            show_default="global",
+        ),
+    ] = None,
+    round_to: Annotated[
+        int | None, typer.Option(help="Keep a multiple of this many channels.", show_default="8")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Number of times to remove channels and train.", show_default="1")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="A plan.json with the channels to keep, instead of a budget.")
+    ] = None,
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+    skip_unreadable: SkipUnreadable = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
-    """Removes channels and trains what is left; RUN_DIR/best.keras is the result.
+    """Remove channels of a trained model and train the rest; RUN_DIR/best.keras is the result.
 
-    Without data nothing is trained. `arguments` are those of `training.prune_channels` that were given, of a plan its
-    file.
+    Without --data nothing is trained.
     """
-    if "plan" in arguments:
-        arguments["plan"] = _plan(**arguments)
+    choices = set_options(budget=budget, criterion=criterion, scope=scope, round_to=round_to, steps=steps)
+    kept = _load_plan(plan, choices)
     import_tensorflow()
     from .. import training, zoo
     from ..export.footprint import milliseconds
     from ..training.compression.channels.prune_channels import DEFAULT_RECIPE
     from ..zoo.signature import image_shape
-    from .comparison import compare
 
-    dense = zoo.load_model(model)
-    how = options.recipe(recipe, changes, DEFAULT_RECIPE)
-    trains = data is not None or how.data.source is not None
+    original = zoo.load_model(model)
+    settings = read_recipe(recipe, changes, DEFAULT_RECIPE)
+    trains = data is not None or settings.data.source is not None
     if not trains and (recipe or changes):
-        raise InputError("there is no data to train on; name some with --data, or leave --recipe and --set out.")
-    images = runs.load(data, how, image_shape(dense), None, skip_unreadable) if trains else None
+        raise InputError("there is no data to train on; set --data, or leave out --recipe and --set.")
+    images = load_training_images(data, settings, image_shape(original), skip_unreadable) if trains else None
     result = training.prune_channels(
-        dense, images, recipe=how if trains else None, measure=milliseconds, run_dir=run_dir, **arguments
+        original,
+        images,
+        plan=kept,
+        recipe=settings if trains else None,
+        measure=milliseconds,
+        run_dir=run_dir,
+        resume=resume,
+        overwrite=overwrite,
+        **choices,
     )
-    comparison = compare({"before": dense, "after": result.model}, images)
+    comparison = compare({"before": original, "after": result.model}, images)
     if as_json:
         facts = {"channels": result.to_dict(), "comparison": comparison.to_dict()}
         console.show_json(facts | {"model": str(run_dir / "best.keras")})
         return
-    _show(result, dense.name)
-    comparison.show(f"{dense.name} before and after")
+    _show(result, original.name)
+    show_comparison(comparison, f"{original.name} before and after")
     typer.echo(f"Narrower model: {run_dir / 'best.keras'}\nPlan: {run_dir / 'plan.json'}")
-    typer.echo(f"Picture: {run_dir / 'widths.png'}")
+    typer.echo(f"Plot: {run_dir / 'widths.png'}")
 
 
-def _plan(plan: Path, resume: bool, overwrite: bool, **others: Any) -> "ChannelPlan":
+def set_options(**options: Any) -> dict[str, Any]:
+    """Return the options that are set on the command line."""
+    return {name: value for name, value in options.items() if value not in (None, [])}
+
+
+def _load_plan(file: Path | None, choices: dict[str, Any]) -> "ChannelPlan | None":
     from ..training.compression.channels.plan import ChannelPlan
 
-    if others:
-        name = next(iter(others)).replace("_", "-")
-        raise InputError(f"--plan says what stays, so --{name} has nothing to say; leave one of them out.")
-    return ChannelPlan.load(plan)
+    if file is None:
+        return None
+    if choices:
+        name = next(iter(choices)).replace("_", "-")
+        raise InputError(f"--plan lists the channels to keep, so --{name} has no effect; leave one of them out.")
+    return ChannelPlan.load(file)
 
 
 def _show(result: "PruneResult", name: str) -> None:
-    """Prints the channels of every stage and the costs, before and after."""
+    """Print the channels of every stage, and the costs, before and after."""
     from ..training.compression.channels.picture import stage_widths
 
     before = stage_widths({layer: width for layer, (width, _) in result.widths.items()})
@@ -83,8 +129,8 @@ def _show(result: "PruneResult", name: str) -> None:
     ):
         if old is not None:
             rows.append((what, f"{old:,}", f"{new:,}", f"{new / old:.0%}"))
-    console.show_table(("channels of", "before", "after", "left"), rows, title=f"{name}, {len(result.history)} steps")
-    for layer, why in result.frozen.items():
-        typer.echo(f"{layer} keeps the channels that it sees: {why}.", err=True)
+    console.show_table(("channels of", "before", "after", "kept"), rows, title=f"{name}, {len(result.history)} steps")
+    for layer, reason in result.frozen.items():
+        typer.echo(f"{layer} keeps all its input channels: {reason}.", err=True)
     if result.form == "flat":
-        typer.echo("The layers' configs cannot say the widths; the result is the model's flat form.", err=True)
+        typer.echo("The layers' configs cannot express the widths, so the result is the model's flat form.", err=True)

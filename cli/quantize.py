@@ -1,21 +1,21 @@
-"""`pocketzoo quantize`: a trained model trains on while it computes as integers will."""
+"""`pocketzoo quantize`: quantization-aware training."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from . import options, runs
-from .heavy import import_tensorflow
-from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
+from .inputs import open_training_inputs
+from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
+from .results import show_compression
+from .tensorflow_import import import_tensorflow
 
 
 def quantize(
-    model: Annotated[Path, typer.Argument(help="A .keras file of a trained model.")],
-    run_dir: Annotated[Path, typer.Option(help="Where the run keeps its files.")],
+    model: TrainedModel,
+    run_dir: RunDir,
     data: RecipeData = None,
     activation_bits: Annotated[
-        int, typer.Option(help="8; or 16, more exact and slower, for TFLite only. Weights have 8.")
+        int, typer.Option(help="8; or 16, more accurate, slower, and for TFLite only. Weights have 8 bits.")
     ] = 8,
     recipe: RecipeFile = None,
     changes: Changes = None,
@@ -24,17 +24,15 @@ def quantize(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Train a trained model for integers; RUN_DIR/best.keras exports to int8 without calibration images."""
+    """Train a trained model with fake quantization; RUN_DIR/best.keras exports to int8 without calibration images."""
     import_tensorflow()
-    from .. import training, zoo
+    from .. import training
     from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
-    from ..zoo.signature import image_shape
 
-    loaded = zoo.load_model(model)
-    how = options.recipe(recipe, changes, DEFAULT_RECIPE)
-    images = runs.load(data, how, image_shape(loaded), None, skip_unreadable)
+    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
     result = training.quantize_aware(
-        loaded, images, how, activation_bits=activation_bits, run_dir=run_dir, resume=resume, overwrite=overwrite
+        inputs.model, inputs.data, inputs.recipe, activation_bits=activation_bits, **directory
     )
-    title = f"{loaded.name}, int8 weights and {activation_bits}-bit activations"
-    runs.show_change({"before": loaded, "after": result.model}, images, result, run_dir, title, as_json=as_json)
+    title = f"{inputs.model.name}, int8 weights and {activation_bits}-bit activations"
+    show_compression(inputs.model, result, inputs.data, title, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`pocketzoo quickstart`: the whole way once, on real digits, without a network."""
+"""`pocketzoo quickstart`: from training to validated artifacts, on real digits, without a network connection."""
 
 import time
 from dataclasses import dataclass
@@ -8,29 +8,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import console
-from .heavy import import_tensorflow
 from .options import Json
+from .results import show_manifest
+from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
+    from ..export.artifact.manifest import Gate, Manifest
     from ..training import ImageData
 
 SPARSITY = 0.8
 TARGETS = ("mobile", "edge-mcu", "gpu", "server-int8")
-"""What can be proven without more than the package itself brings, but for parts that are marked as skipped."""
+"""Targets that can be validated with the base package, except for checks that are reported as skipped."""
 OPTIMIZER = {"optimizer": {"name": "nesterov", "lr": 0.05, "weight_decay": 5e-3}}
-"""Found by trial on these digits; benchmarks/digits_accuracy.py has the figures over several seeds."""
+"""Tuned on these digits; benchmarks/digits_accuracy.py reports the accuracy over several seeds."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train, and what must come of it."""
+    """Length of the training, and thresholds for its result."""
 
     epochs: int
     prune_epochs: int
     least_accuracy: float
     """On the test split, 0..1."""
     largest_drop: float
-    """Accuracy that pruning may cost, 0..1."""
+    """Largest loss of accuracy by pruning, 0..1."""
 
 
 FULL = Plan(epochs=60, prune_epochs=20, least_accuracy=0.99, largest_drop=0.005)
@@ -38,16 +40,20 @@ FAST = Plan(epochs=12, prune_epochs=10, least_accuracy=0.95, largest_drop=0.03)
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="The bundle's directory; an earlier quickstart there is replaced.")] = Path(
+    out: Annotated[Path, typer.Option(help="Directory for the bundle; replaces an earlier quickstart's.")] = Path(
         "build/quickstart"
     ),
     fast: Annotated[
         bool,
-        typer.Option("--fast", help="Train a third as long, held to lower bars: 95 %, and 3 points lost by pruning."),
+        typer.Option(
+            "--fast",
+            help="Train for a fraction of the epochs, with lower thresholds: 95 % accuracy, and a loss of 3 points by "
+            "pruning.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train LeNet-5 on real digits, prune it, export it, and prove every artifact."""
+    """Train LeNet-5 on real digits, prune it, export it, and validate every artifact."""
     import_tensorflow()
     import keras
 
@@ -56,8 +62,8 @@ def quickstart(
     from ..export.artifact.manifest import Gate
     from ..training.compression.weights.pruning import DEFAULT_RECIPE
 
-    out = out if out.name else out.resolve()  # "." has no name to put "-runs" behind
-    check_free(out, overwrite=True)  # before the minutes of training
+    out = out if out.name else out.resolve()  # "." has no name that "-runs" could follow
+    check_free(out, overwrite=True)  # before minutes of training
     plan = FAST if fast else FULL
     start = time.perf_counter()
     runs = out.with_name(f"{out.name}-runs")
@@ -66,22 +72,21 @@ def quickstart(
     model = zoo.create_model("lenet5", labels=data.labels)
     training.fit(model, data, training.Recipe(epochs=plan.epochs, **OPTIMIZER), run_dir=runs / "train", overwrite=True)
     trained = training.evaluate(model, data).accuracy
-    how = DEFAULT_RECIPE.changed(epochs=plan.prune_epochs)
-    result = training.prune(model, data, how, sparsity=SPARSITY, run_dir=runs / "prune", overwrite=True)
+    recipe = DEFAULT_RECIPE.changed(epochs=plan.prune_epochs)
+    result = training.prune(model, data, recipe, sparsity=SPARSITY, run_dir=runs / "prune", overwrite=True)
     pruned = training.evaluate(model, data).accuracy
     gates = [
         Gate.measured("accuracy after training", trained, ">=", plan.least_accuracy),
         Gate.measured("accuracy after pruning", pruned, ">=", round(trained - plan.largest_drop, 4)),
-        # Kernels round to whole weights.
+        # The share of zeros is rounded to whole weights in each kernel.
         Gate.measured("zeros in the kernels", result.metrics["sparsity"], ">=", SPARSITY - 0.001),
     ]
     if not as_json:
-        rows = [(gate.name, f"{gate.figure:.2%}", gate.requirement, gate.status) for gate in gates]
-        console.show_table(("lenet5 in Keras", "test split", "bar", "proof"), rows)
+        _show_gates(gates)
     failed = [gate.sentence for gate in gates if gate.status == "failed"]
     if failed:
-        raise export.ProofError(f"the quickstart missed a bar: {'; '.join(failed)}.")
-    with console.status("Converting and proving"):
+        raise export.ProofError(f"the quickstart missed a threshold: {'; '.join(failed)}.")
+    with console.status("Converting and validating"):
         manifest = export.export_model(
             model, out, targets=TARGETS, calibration=data.train, evaluation=data.test, overwrite=True
         )
@@ -91,16 +96,24 @@ def quickstart(
         checks = [gate.model_dump() for gate in gates]
         console.show_json({"checks": checks, "manifest": manifest.model_dump(mode="json"), "seconds": seconds})
         return
-    console.show_manifest(manifest)
-    phones = [artifact for artifact in manifest.artifacts if "mobile-cpu" in artifact.targets]
-    smallest = min(phones, key=lambda artifact: artifact.gzip_bytes).file
+    show_manifest(manifest)
     typer.echo(f"Done in {seconds:.0f} s. Bundle with manifest.json and report.md: {out}")
-    typer.echo(f"Curves of the runs: {runs}/*/curves.png")
-    typer.echo(f"Try: pocketzoo predict {out / smallest} {digit}")
+    typer.echo(f"Training curves: {runs}/*/curves.png")
+    typer.echo(f"Try: pocketzoo predict {out / _smallest_for_phones(manifest)} {digit}")
+
+
+def _show_gates(gates: "list[Gate]") -> None:
+    rows = [(gate.name, f"{gate.figure:.2%}", gate.requirement, gate.status) for gate in gates]
+    console.show_table(("lenet5 in Keras", "test split", "threshold", "status"), rows)
+
+
+def _smallest_for_phones(manifest: "Manifest") -> str:
+    phones = [artifact for artifact in manifest.artifacts if "mobile-cpu" in artifact.targets]
+    return min(phones, key=lambda artifact: artifact.gzip_bytes).file
 
 
 def _save_digit(data: "ImageData", out: Path) -> Path:
-    """Writes the first test image as a picture to predict."""
+    """Write the first test image as a picture to predict."""
     import numpy as np
     from PIL import Image
 

@@ -1,19 +1,19 @@
-"""`pocketzoo recipe`: a recipe to begin with."""
+"""`pocketzoo recipe`: a training recipe to start from."""
 
 from typing import Annotated
 
 import typer
 
 from . import console
-from .options import Json
+from .options import Json, ModelName
 
 
 def recipe(
-    name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")],
-    fine_tune: Annotated[bool, typer.Option("--fine-tune", help="For `pocketzoo fine-tune`.")] = False,
+    name: ModelName,
+    fine_tune: Annotated[bool, typer.Option("--fine-tune", help="The recipe for `pocketzoo fine-tune`.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print a recipe for a model on one's own images, with the reasons: `pocketzoo recipe resnet50 > my.yaml`."""
+    """Print a recipe for training a model on your own images, with reasons: `pocketzoo recipe resnet50 > my.yaml`."""
     from ..training.recipe.preset_recipes import preset_file, ready_recipe
 
     if as_json:

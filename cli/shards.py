@@ -6,23 +6,23 @@ from typing import Annotated
 import typer
 
 from . import console
-from .heavy import import_tensorflow
+from .inputs import load_images
 from .options import Json, SkipUnreadable
+from .tensorflow_import import import_tensorflow
 
 
 def shards(
-    source: Annotated[str, typer.Argument(help="A folder or a CSV file, as --data of other commands takes it.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write to, empty or not there; --data takes it afterwards.")],
-    shard_mb: Annotated[float, typer.Option(help="Size at which a shard ends, in megabytes.")] = 100,
+    source: Annotated[str, typer.Argument(help="A folder or a CSV file, as for --data of other commands.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the shards, empty or new; --data accepts it afterwards.")],
+    shard_mb: Annotated[float, typer.Option(help="Size of a shard in megabytes.")] = 100,
     skip_unreadable: SkipUnreadable = False,
     as_json: Json = False,
 ) -> None:
     """Pack a dataset's image files into TFRecord shards, split and checked."""
     import_tensorflow()
     from ..training.data.shards import write_shards
-    from . import options
 
-    index = write_shards(options.load(source, (None, None, 3), skip_unreadable), out, shard_mb=shard_mb)
+    index = write_shards(load_images(source, (None, None, 3), skip_unreadable), out, shard_mb=shard_mb)
     files = [
         {"file": name, "images": count, "bytes": (out / name).stat().st_size} for name, count in index.shards.items()
     ]

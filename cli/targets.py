@@ -1,11 +1,11 @@
-"""`pocketzoo targets`: where models can be shipped."""
+"""`pocketzoo targets`: the platforms that models can be exported to."""
 
 from . import console
 from .options import Json
 
 
 def targets(as_json: Json = False) -> None:
-    """List the targets, the formats that each ships, what they are put to, and which of that is missing here."""
+    """List the targets, with their formats, the checks that validate them, and the checks that cannot run here."""
     from ..export.targets import GROUPS, TARGETS
     from ..export.validation.checks.check_registry import missing_requirement
 
@@ -19,9 +19,9 @@ def targets(as_json: Json = False) -> None:
         keys = ("target", "about", "groups", "formats", "checks", "missing")
         console.show_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
-    shown = [
+    cells = [
         (name, about, ", ".join(formats), ", ".join(checks), "; ".join(dict.fromkeys(reasons.values())) or "-")
         for name, about, _, formats, checks, reasons in rows
     ]
-    console.show_table(("target", "what runs there", "formats", "put to", "missing here"), shown)
+    console.show_table(("target", "platform", "formats", "checks", "missing here"), cells)
     print("; ".join(f"{group}: {', '.join(members)}" for group, members in GROUPS.items()))

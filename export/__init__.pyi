@@ -3,6 +3,8 @@ from .artifact.errors import ConversionError as ConversionError
 from .artifact.errors import ProofError as ProofError
 from .artifact.manifest import Manifest as Manifest
 from .export_model import export_model as export_model
+from .footprint import measure_artifacts as measure_artifacts
+from .footprint import measure_footprints as measure_footprints
 from .latency import Latency as Latency
 from .latency import benchmark as benchmark
 from .loading import load_artifact as load_artifact

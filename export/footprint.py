@@ -16,7 +16,7 @@ from .artifact.gzip_size import gzipped_size
 from .conversion.artifact_files import write_artifacts
 from .conversion.export_graph import ExportGraph
 from .conversion.trained_integers import activation_bits
-from .formats import FORMATS, Format
+from .formats import FORMATS, SPARSE, Format
 from .latency import side_by_side
 from .loading import open_converted
 from .sample_images import Samples
@@ -86,6 +86,30 @@ def milliseconds(model: keras.Model) -> float:
     """Latency of `model` in LiteRT for one image on one thread: a measure for `training.prune_channels`."""
     fmt = shipped_formats(model)[0]
     return artifact_costs({"": model}, {"": [fmt]})[""][fmt.name].median_ms
+
+
+def measure_footprints(models: Mapping[str, keras.Model]) -> dict[str, Footprint]:
+    """Measure models side by side in the formats in which they ship, for `training.compare_models`.
+
+    Raises:
+        InputError: A model cannot be exported: it leaves its size open, or has several outputs.
+    """
+    return footprints(models, {name: shipped_formats(model) for name, model in models.items()})
+
+
+def measure_artifacts(models: Mapping[str, keras.Model], formats: Mapping[str, str]) -> dict[str, ArtifactCost]:
+    """Measure one artifact of each model side by side, for `training.advise`.
+
+    Args:
+        models: By name; each with a fixed image size and one output.
+        formats: Name of the format of each model's artifact, such as `tflite-int8`.
+
+    Raises:
+        InputError: A model cannot be exported: it leaves its size open, or has several outputs.
+    """
+    known = FORMATS | {SPARSE.name: SPARSE}
+    costs = artifact_costs(models, {name: [known[formats[name]]] for name in models})
+    return {name: costs[name][formats[name]] for name in models}
 
 
 def footprints(models: Mapping[str, keras.Model], formats: Mapping[str, Sequence[Format]]) -> dict[str, Footprint]:

@@ -6,6 +6,13 @@ from .compression.channels.prune_channels import PruneResult as PruneResult
 from .compression.channels.prune_channels import prune_channels as prune_channels
 from .compression.clustering.cluster import cluster as cluster
 from .compression.distillation import distill as distill
+from .compression.pipeline.advice import CompressionAdvice as CompressionAdvice
+from .compression.pipeline.advice import advise as advise
+from .compression.pipeline.comparison import Comparison as Comparison
+from .compression.pipeline.comparison import compare_models as compare_models
+from .compression.pipeline.compress import CompressionResult as CompressionResult
+from .compression.pipeline.compress import compress as compress
+from .compression.pipeline.spec import CompressionSpec as CompressionSpec
 from .compression.quantization.quantize_aware import quantize_aware as quantize_aware
 from .compression.weights.pruning import prune as prune
 from .compression.weights.sensitivity import Sensitivity as Sensitivity

@@ -34,12 +34,12 @@ def test_info_of_a_file_that_is_not_ours_says_so(bundle, tmp_path, pocketzoo):
     onnx.save(model, tmp_path / "theirs.onnx")
     code, _, error = pocketzoo("info", tmp_path / "theirs.onnx")
     assert code == 2
-    assert "theirs.onnx says nothing of itself: another tool made it" in error
+    assert "theirs.onnx has no pocketzoo metadata: another tool made it" in error
 
 
 def test_info_tells_of_a_model_that_was_changed_since_its_proof(bundle, tmp_path, pocketzoo):
     model = onnx.load(bundle / "lenet5-fp32.onnx")
     model.doc_string = "not what was proven"
     onnx.save(model, tmp_path / "changed.onnx")
-    assert "yes: the file's model is not the one that was proven" in pocketzoo("info", tmp_path / "changed.onnx")[1]
+    assert "yes: the model in the file is not the validated one" in pocketzoo("info", tmp_path / "changed.onnx")[1]
     assert json.loads(pocketzoo("info", tmp_path / "changed.onnx", "--json")[1])["unchanged_since_proof"] is False

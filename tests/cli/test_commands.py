@@ -30,7 +30,7 @@ def test_interrupted_command_says_how_a_run_goes_on(pocketzoo, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pocketzoo.zoo.registry.list_models", interrupted)
-    assert pocketzoo("list") == (130, "", "Interrupted. A run with --run-dir goes on with --resume.\n")
+    assert pocketzoo("list") == (130, "", "Interrupted. Add --resume to continue a run with --run-dir.\n")
 
 
 def test_whole_way_on_a_folder_of_images(pocketzoo, folder, tmp_path):
@@ -136,7 +136,7 @@ def test_unreadable_images_stop_or_are_named_and_counted(pocketzoo, folder, trai
     code, _, err = pocketzoo(*arguments, "--skip-unreadable")
     assert code == 0
     assert "03.png" in err
-    assert "1 images left out" in err
+    assert "1 images skipped" in err
 
 
 def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folder, tmp_path):
@@ -155,8 +155,11 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         (["train", "lenet6", "--data", "digits", "--run-dir", "run"], "unknown model 'lenet6'"),
         (["train", "lenet5", "--data", "nowhere", "--run-dir", "run"], "neither 'digits' nor a folder"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epoch=3"], "epoch: unknown field"),
-        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs"], "no field=value"),
-        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs=["], "is no YAML value"),
+        (
+            ["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs"],
+            "is not of the form field=value",
+        ),
+        (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs=["], "is not a YAML value"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--recipe", "no.yaml"], "no.yaml cannot be read"),
         (
             ["train", "lenet5", "--data", "digits", "--run-dir", "run", "--image-size", "9"],
@@ -243,7 +246,7 @@ def test_quickstart_that_misses_a_bar_exits_with_1(pocketzoo, tmp_path, monkeypa
     code, printed, err = pocketzoo("quickstart", "--fast", "--out", tmp_path / "out")
     assert code == 1
     assert "failed" in printed
-    assert "missed a bar: accuracy after" in err
+    assert "missed a threshold: accuracy after" in err
     assert not (tmp_path / "out").exists()
 
 

@@ -63,7 +63,7 @@ def test_data_shows_what_a_folder_has(pocketzoo, folder):
     assert re.search(r"cat +\d+ +\d +\d", out)
     assert "smallest 8x6  median 8x6  largest 8x6" in out
     assert re.search(r"more than once: 1\n +\w+: .*00\.png = \w+: .*copy\.png", out)
-    assert "training refuses: 0" in out
+    assert "training rejects: 0" in out
     assert re.search(r"Unreadable files: 1\n .*broken\.png cannot be read as an image", out)
     facts = json.loads(pocketzoo("data", folder, "--json")[1])
     assert sum(facts["images"].values()) == 19

@@ -34,7 +34,7 @@ def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
         (0.05, 0.01),
     ]
     for bar, message in [
-        ("agreement", "is no name=number"),
+        ("agreement", "is not of the form name=number"),
         ("agremeent=1", "did you mean agreement"),
         ("arena_bytes=9", "the bar arena_bytes is for edge-mcu"),
     ]:

@@ -36,7 +36,7 @@ def test_pattern_and_layers_on_the_command_line(pocketzoo, trained_file, tmp_pat
     options = ["--pattern", "2:4", "--include", "dense*", "--exclude", "dense2", "--run-dir", tmp_path / "run"]
     code, out, err = pocketzoo("prune", trained_file, *BRIEF, *options)
     assert code == 0, err
-    assert "lenet5, 50.0% zeros in what was pruned" in out
+    assert "lenet5, 50.0% zeros in the pruned kernels" in out
     assert re.search(r"after +\d+\.\d\d% +61,706 +37,\d\d\d ", out)
     kernel = zoo.load_model(tmp_path / "run" / "best.keras").get_layer("dense1").kernel.numpy()
     assert (np.count_nonzero(kernel.reshape(-1, 4, 120), axis=1) == 2).all()
@@ -45,7 +45,7 @@ def test_pattern_and_layers_on_the_command_line(pocketzoo, trained_file, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "--run-dir is missing: it says where the run keeps its files"),
+        ([], "--run-dir is missing: the directory for the files of the run"),
         (["--sparsity", 1.5, "--run-dir", "run"], "sparsity: target: must be less than 1"),
         (["--pattern", "3", "--run-dir", "run"], "sparsity: pattern: must be element, block:HxW"),
         (["--include", "conv9*", "--run-dir", "run"], "unknown layer in include 'conv9*'"),

@@ -23,9 +23,24 @@ def test_channels_go_without_data(pocketzoo, dense_file, tmp_path):
     assert (tmp_path / "run" / "widths.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Missing option '--run-dir'"),
+        (["--sparsity", 0.5, "--run-dir", "run"], "No such option"),
+        (["--plan", "no.json", "--run-dir", "run"], "no.json cannot be read as a plan"),
+        (["--set", "epochs=1", "--run-dir", "run"], "there is no data to train on"),
+    ],
+)
+def test_mistakes_exit_with_2(pocketzoo, dense_file, options, message):
+    code, _, err = pocketzoo("prune-channels", dense_file, *options)
+    assert code == 2
+    assert message in err
+
+
 def test_facts_are_told_to_programs(pocketzoo, dense_file, tmp_path):
-    options = ["--channels", "--budget", "params:0.5", "--criterion", "random", "--json"]
-    code, out, _ = pocketzoo("prune", dense_file, *options, "--run-dir", tmp_path / "run")
+    options = ["--budget", "params:0.5", "--criterion", "random", "--json"]
+    code, out, _ = pocketzoo("prune-channels", dense_file, *options, "--run-dir", tmp_path / "run")
     assert code == 0
     before, after = (row["footprint"]["artifacts"]["tflite-fp32"] for row in json.loads(out)["comparison"])
     assert after["size"]["bytes"] < before["size"]["bytes"]
@@ -49,8 +64,11 @@ def test_edited_plan_is_applied_again(pocketzoo, dense_file, tmp_path):
     ("options", "message"),
     [
         (["--channels", "--sparsity", "0.5"], "--sparsity sets weights to zero; --channels removes channels"),
-        (["--budget", "macs:0.5"], "--budget goes with --channels"),
-        (["--channels", "--plan", "a.json", "--steps", "2"], "--plan says what stays, so --steps has nothing to say"),
+        (["--budget", "macs:0.5"], "--budget is only valid with --channels"),
+        (
+            ["--channels", "--plan", "a.json", "--steps", "2"],
+            "--plan lists the channels to keep, so --steps has no effect",
+        ),
         (["--channels", "--plan", "no.json"], "no.json cannot be read as a plan"),
         (["--channels", "--set", "epochs=1"], "there is no data to train on"),
         (["--channels", "--budget", "macs:0.0001"], "that is the least that can be reached"),

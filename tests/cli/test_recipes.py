@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from pocketzoo import training, zoo
-from pocketzoo.cli import options
+from pocketzoo.cli.inputs import read_recipe
 
 
 def test_recipe_is_printed_with_its_reasons_and_can_be_read_again(pocketzoo, tmp_path):
@@ -42,7 +42,7 @@ def test_recipe_of_no_model_is_refused(pocketzoo):
     ],
 )
 def test_fields_and_fields_of_sections_are_set_by_name(changes, expected):
-    changed = options.recipe(None, changes, training.Recipe(early_stopping=3))
+    changed = read_recipe(None, changes, training.Recipe(early_stopping=3))
     assert {field: getattr(changed, field) for field in expected} == {
         field: getattr(training.Recipe(**expected), field) for field in expected
     }
@@ -52,7 +52,7 @@ def test_fields_and_fields_of_sections_are_set_by_name(changes, expected):
 def test_section_keeps_what_is_not_set(tmp_path):
     file = tmp_path / "recipe.yaml"
     file.write_text("optimizer: {name: nesterov, lr: 0.3, momentum: 0.8}")
-    changed = options.recipe(file, ["optimizer.momentum=0.7"], training.Recipe())
+    changed = read_recipe(file, ["optimizer.momentum=0.7"], training.Recipe())
     assert (changed.optimizer.lr, changed.optimizer.momentum) == (0.3, 0.7)
 
 
@@ -62,10 +62,10 @@ def test_section_keeps_what_is_not_set(tmp_path):
         ("optimizer.rate=1", "optimizer.rate: unknown field of adamw 'rate'"),
         ("optimiser.lr=1", "optimiser: unknown field 'optimiser': did you mean optimizer"),
         ("epochs.x=1", r"epochs: must be a valid integer \(got \{'x': 1\}\)"),
-        ("epochs", "--set 'epochs' is no field=value"),
-        ("epochs=[", "'\\[' is no YAML value"),
+        ("epochs", "--set 'epochs' is not of the form field=value"),
+        ("epochs=[", "'\\[' is not a YAML value"),
     ],
 )
 def test_what_cannot_be_set_is_named(change, message):
     with pytest.raises(zoo.InputError, match=message):
-        options.recipe(None, [change], training.Recipe())
+        read_recipe(None, [change], training.Recipe())

@@ -18,7 +18,7 @@ def test_recipe_may_say_what_to_train_on_and_how_large(pocketzoo, tmp_path):
 def test_training_on_no_data_says_where_to_name_some(pocketzoo, tmp_path):
     code, _, err = pocketzoo("train", "lenet5", "--run-dir", tmp_path / "run")
     assert code == 2
-    assert "there is no data to train on; name some with --data, or as data.source in the recipe" in err
+    assert "there is no data to train on; set --data, or data.source in the recipe" in err
 
 
 def test_folds_are_trained_in_turn_and_summed_up(pocketzoo, tmp_path):

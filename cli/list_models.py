@@ -1,4 +1,4 @@
-"""`pocketzoo list`: the models there are."""
+"""`pocketzoo list`: the available models."""
 
 from typing import Annotated
 
@@ -11,13 +11,13 @@ from .options import Json
 
 def list_models(
     pattern: Annotated[str, typer.Argument(help="Shell-style wildcards, such as 'resnet*'.")] = "*",
-    task: Annotated[str | None, typer.Option(help="Only models made for 'classification' or 'segmentation'.")] = None,
-    max_params: Annotated[float | None, typer.Option(help="Most parameters, such as 5e6.")] = None,
-    max_macs: Annotated[float | None, typer.Option(help="Most multiply-adds for one image, such as 3e8.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only models for 'classification' or 'segmentation'.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="Largest number of parameters, such as 5e6.")] = None,
+    max_macs: Annotated[float | None, typer.Option(help="Most multiply-adds per image, such as 3e8.")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Only models with published weights.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the models whose names match."""
+    """List the models whose names match a pattern."""
     filters = {"task": task, "max_params": max_params, "max_macs": max_macs, "pretrained": pretrained or None}
     names = registry.list_models(pattern, **filters)
     cards = [registry.model_card(name) for name in names]
@@ -38,4 +38,4 @@ def list_models(
         )
         for card in cards
     ]
-    console.show_table(("model", "parameters", "multiply-adds", "input", "classes", "what it is"), rows)
+    console.show_table(("model", "parameters", "multiply-adds", "input", "classes", "description"), rows)

@@ -1,0 +1,136 @@
+"""The inputs of commands: datasets, recipes and models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..core.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..training import ImageData, Recipe
+    from ..zoo.cards import ModelCard
+
+    ImageShape = tuple[int | None, ...]
+    """Height, width and channels; None where the model accepts any."""
+
+
+def load_images(source: str, shape: "ImageShape", skip_unreadable: bool) -> "ImageData":
+    """Return a dataset with images of `shape` (height, width, channels); list skipped files on standard error."""
+    from ..training import load_data
+
+    height, width, channels = shape
+    data = load_data(
+        source,
+        image_size=None if None in (height, width) else (height, width),
+        channels=channels,
+        on_unreadable="skip" if skip_unreadable else "raise",
+    )
+    for path in data.skipped:
+        typer.echo(f"Skipped, cannot be read: {path}", err=True)
+    if data.skipped:
+        typer.echo(f"{len(data.skipped)} images skipped.", err=True)
+    return data
+
+
+def load_training_images(
+    source: str | None, recipe: "Recipe", shape: "ImageShape", skip_unreadable: bool, image_size: int | None = None
+) -> "ImageData":
+    """Return the dataset that the command line or else the recipe names.
+
+    Args:
+        source: Value of `--data`.
+        recipe: Its section `data` applies where the command line sets nothing.
+        shape: Height, width and channels of the model's default input.
+        skip_unreadable: Value of `--skip-unreadable`.
+        image_size: Value of `--image-size`, in pixels.
+    """
+    source = source or recipe.data.source
+    if source is None:
+        raise InputError("there is no data to train on; set --data, or data.source in the recipe.")
+    *sides, channels = shape
+    size = image_size or recipe.data.image_size
+    if size is not None:
+        sides = [size, size] if isinstance(size, int) else list(size)
+    return load_images(source, (*sides, channels), skip_unreadable)
+
+
+def read_recipe(file: Path | None, changes: list[str] | None, default: "Recipe") -> "Recipe":
+    """Return the recipe of a file, or the default one, with the fields of `--set` changed."""
+    fields: dict[str, Any] = {}
+    for change in changes or []:
+        _set_field(fields, change)
+    return (type(default).load(file) if file else default).changed(**fields)
+
+
+def _set_field(fields: dict[str, Any], change: str) -> None:
+    """Add the value of one `--set` to `fields`: `epochs=5`, `optimizer=lion`, `optimizer.lr=0.1`."""
+    import yaml
+
+    path, equals, text = change.partition("=")
+    if not equals:
+        raise InputError(f"--set {change!r} is not of the form field=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {change!r}: {text!r} is not a YAML value.") from error
+    *sections, field = path.split(".")
+    for section in sections:
+        if not isinstance(fields.get(section), dict):  # the section's name, set before this field
+            fields[section] = {"name": fields[section]} if section in fields else {}
+        fields = fields[section]
+    fields[field] = value
+
+
+def default_weights(card: "ModelCard") -> str:
+    """Return the first tag of the card's pretrained weights."""
+    if not card.pretrained:
+        raise InputError(f"{card.name} has no published weights; set --weights to a file, or choose another model.")
+    return next(iter(card.pretrained))
+
+
+def open_model(name_or_file: str) -> "keras.Model":
+    """Return the model of a `.keras` file, or a new one by name, with random weights."""
+    from .. import zoo
+
+    return zoo.load_model(name_or_file) if name_or_file.endswith(".keras") else zoo.create_model(name_or_file)
+
+
+def new_model(name: str, data: "ImageData", seed: int) -> "keras.Model":
+    """Return a model for the task and the image size of `data`, with random weights from `seed`."""
+    import keras
+
+    from .. import zoo
+
+    keras.utils.set_random_seed(seed)
+    return zoo.create_model(name, head=data.task, labels=data.labels, input_shape=data.image_shape)
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What a command that trains an existing model starts with."""
+
+    model: "keras.Model"
+    data: "ImageData"
+    recipe: "Recipe"
+
+
+def open_training_inputs(
+    model: Path,
+    data: str | None,
+    recipe: Path | None,
+    changes: list[str] | None,
+    skip_unreadable: bool,
+    default_recipe: "Recipe",
+) -> TrainingInputs:
+    """Open the model, the recipe and the dataset that a command's options name."""
+    from .. import zoo
+    from ..zoo.signature import image_shape
+
+    loaded = zoo.load_model(model)
+    training_recipe = read_recipe(recipe, changes, default_recipe)
+    images = load_training_images(data, training_recipe, image_shape(loaded), skip_unreadable)
+    return TrainingInputs(loaded, images, training_recipe)
