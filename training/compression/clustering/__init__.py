@@ -1,1 +1,1 @@
-"""Weight clustering."""
+"""Weight clustering: kernels with few distinct weights."""

@@ -1,4 +1,4 @@
-"""Weight clustering: kernels of few different values, which compress well."""
+"""Weight clustering: kernels with few distinct values, which compress well."""
 
 from pathlib import Path
 from typing import Literal
@@ -33,76 +33,76 @@ def cluster(
     overwrite: bool = False,
     verbose: bool = True,
 ) -> RunResult:
-    """Gives every kernel of a trained `model` no more than `clusters` different weights, and trains these on.
+    """Cluster every kernel of a trained `model` to at most `clusters` distinct weights, and train the centroids.
 
-    TF-MOT's weight clustering: each weight becomes its nearest centroid, and a centroid is moved by the mean of what
-    the optimizer makes of its weights. With gradient descent that is TF-MOT's step by their mean gradient
-    (`GradientAggregation.AVG`); AdamW, the default, has weighed each weight's gradient by itself before. Where TF-MOT
-    assigns weights anew in every step, here they stay with their centroid, as in Han, Mao, Dally: Deep Compression
-    (arXiv:1510.00149), section 3. Depthwise kernels, biases and norms stay as they are, and so do kernels with fewer
-    weights than clusters. The model stays a plain `keras.Model`; `fit` and `prune` let the clusters go,
-    `quantize_aware` keeps them.
+    As in TF-MOT's weight clustering, each weight is set to its nearest centroid, and a centroid moves by the mean of
+    the optimizer's updates of its weights. With gradient descent this equals TF-MOT's step by their mean gradient
+    (`GradientAggregation.AVG`); AdamW, the default, has scaled each weight's gradient before. TF-MOT assigns weights to
+    centroids again in every step; here the assignment is fixed, as in Han, Mao, Dally: Deep Compression
+    (arXiv:1510.00149), section 3. Depthwise kernels, biases, normalization layers and kernels with fewer weights than
+    clusters are not changed. The model stays a plain `keras.Model`. `quantize_aware` keeps the clusters; `fit` and
+    `prune` do not.
 
     Args:
         model: A trained model; clustered in place.
-        data: What to train on.
-        recipe: How to train on; 10 epochs at a learning rate of 1e-4 if None.
-        clusters: Different weights of a kernel, 0 included, from 2 (3 where zeros are kept) to 256.
-        start: How the first centroids are found: `"kmeans++"`, `"linear"` (evenly from the least to the greatest
-            weight) or `"density"` (evenly by number of weights).
-        keep_zeros: In a kernel that has zeros, one centroid is 0 and stays so.
+        data: The dataset to train on.
+        recipe: How to train; 10 epochs at a learning rate of 1e-4 if None.
+        clusters: Number of distinct weights per kernel, including 0, from 2 (3 where zeros are kept) to 256.
+        start: Initialization of the centroids: `"kmeans++"`, `"linear"` (evenly spaced between the smallest and the
+            largest weight) or `"density"` (evenly spaced by number of weights).
+        keep_zeros: Whether one centroid of a kernel with zeros is 0 and stays 0.
         run_dir: As in `fit`.
         resume: As in `fit`.
         overwrite: As in `fit`.
         verbose: As in `fit`.
 
     Returns:
-        The run; its metrics also have `clusters`, the most different weights that a clustered kernel has.
+        The result of the run; its metrics include `clusters`, the largest number of distinct weights in a kernel.
 
     Raises:
-        InputError: `clusters` or `start` is none of these, the model is quantized, the recipe draws new weights, or as
-            in `fit`.
+        InputError: `clusters` or `start` is not one of these, the model is quantized, the recipe initializes weights,
+            or as in `fit`.
     """
     recipe = recipe_for("cluster", recipe, DEFAULT_RECIPE)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     least = 3 if keep_zeros else 2
     if not least <= clusters <= 256:
-        raise InputError(f"clusters is {clusters}; it takes {least} to 256.")
+        raise InputError(f"clusters is {clusters}; it must be {least} to 256.")
     if start not in STARTS:
         raise unknown("start", start, STARTS)
     if recipe.initializer is not None:
-        raise InputError(f"initializer is {recipe.initializer!r}; clustering goes on from trained weights.")
+        raise InputError(f"initializer is {recipe.initializer!r}; clustering continues from trained weights.")
     check_not_quantized(model, "clustered")
     check_fit_together(model, data)
-    begun_with = weights_sha256(model)  # by which the clusters are found again when a run is resumed
+    initial_weights = weights_sha256(model)  # a resumed run starts from them again, to find the same clusters
     kernels = [kernel_of(layer) for layer in prunable_layers(model)]
     kernels = [kernel for kernel in kernels if np.prod(kernel.shape) >= clusters]
     for kernel in kernels:
-        kernel.assign(clustered(keras.ops.convert_to_numpy(kernel), clusters, start, keep_zeros=keep_zeros))
+        kernel.assign(cluster_weights(keras.ops.convert_to_numpy(kernel), clusters, start, keep_zeros=keep_zeros))
     job = Job(
         title=f"Clustering {model.name}",
         recipe=recipe,
         settings={
             "verb": "cluster",
-            "weights": begun_with,
+            "weights": initial_weights,
             "clusters": clusters,
             "start": start,
             "keep_zeros": keep_zeros,
         },
-        final_metrics=lambda: {"clusters": most_different(kernels)},
+        final_metrics=lambda: {"clusters": most_distinct(kernels)},
     )
     with ties_kept(kernels):
         return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 
 
-def clustered(kernel: np.ndarray, clusters: int, start: str, *, keep_zeros: bool) -> np.ndarray:
-    """`kernel` with every weight at its nearest centroid; arguments as of `cluster`."""
+def cluster_weights(kernel: np.ndarray, clusters: int, start: str, *, keep_zeros: bool) -> np.ndarray:
+    """Return `kernel` with every weight at its nearest centroid; arguments as in `cluster`."""
     from .centroids import centroids, nearest
 
     with_zero = keep_zeros and not kernel.all()
     return nearest(kernel, centroids(kernel, clusters, start, with_zero=with_zero))
 
 
-def most_different(kernels: list[keras.Variable]) -> int:
-    """The most different weights that one of `kernels` has."""
+def most_distinct(kernels: list[keras.Variable]) -> int:
+    """Return the largest number of distinct weights in one of `kernels`."""
     return max((len(np.unique(keras.ops.convert_to_numpy(kernel))) for kernel in kernels), default=0)

@@ -1,1 +1,1 @@
-"""Weight pruning with TF-MOT's schedules and masks."""
+"""Magnitude pruning of weights, with TF-MOT's schedules and masks."""

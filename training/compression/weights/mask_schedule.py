@@ -1,4 +1,4 @@
-"""When the masks of pruning are updated."""
+"""The steps at which pruning masks are updated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,31 +7,32 @@ from ....core.errors import InputError
 from .sparsity import Sparsity
 
 UPDATES = 20
-"""Of the masks over the schedule. Few large cuts hurt more than many small ones."""
+"""Default number of mask updates over the schedule. A few large cuts cost more accuracy than many small ones."""
 
 
 @dataclass(frozen=True)
-class Timetable:
-    """Updates of the masks, numbered from 0: one every `frequency` steps, the last of which reaches the target."""
+class MaskSchedule:
+    """Mask updates, numbered from 0: one every `frequency` steps, the last of which reaches the target."""
 
     begin: int
-    """Step of the first."""
+    """Step of the first update."""
     frequency: int
+    """Steps between two updates."""
     last: int
-    """Number of the last."""
+    """Number of the last update."""
 
     @classmethod
-    def of(cls, how: Sparsity, steps: float) -> "Timetable":
-        """That of a run of `steps` changes of the weights.
+    def of(cls, sparsity: Sparsity, steps: float) -> "MaskSchedule":
+        """Return the schedule for a run in which the optimizer changes the weights `steps` times.
 
         Raises:
-            InputError: `how.frequency` is longer than the schedule.
+            InputError: `sparsity.frequency` is longer than the schedule.
         """
-        begin = int(how.begin * steps)
-        if how.schedule == "constant":
+        begin = int(sparsity.begin * steps)
+        if sparsity.schedule == "constant":
             return cls(begin, 1, 0)
-        length = max(1, int(how.end * steps) - begin)
-        frequency = how.frequency or max(1, length // UPDATES)
+        length = max(1, int(sparsity.end * steps) - begin)
+        frequency = sparsity.frequency or max(1, length // UPDATES)
         if frequency > length:
             raise InputError(f"frequency is {frequency}; it takes 1 to {length} steps, the length of the schedule.")
         return cls(begin, frequency, length // frequency)
@@ -42,20 +43,20 @@ class Timetable:
         return self.step(self.last)
 
     def step(self, number: int) -> int:
-        """Step of the update of that number."""
+        """Return the step of an update."""
         return self.begin + number * self.frequency
 
     def due(self, step: int) -> int:
-        """Number of the last update up to `step`; -1 before the first."""
+        """Return the number of the latest update that is due at `step`; -1 before the first."""
         return min(self.last, max(-1, (step - self.begin) // self.frequency))
 
 
-def schedule_of(how: Sparsity, target: float, times: Timetable) -> Callable[[int], float]:
-    """Return TF-MOT's schedule: from a step to the fraction of zeros, 0..1, up to `target`."""
+def schedule_of(settings: Sparsity, target: float, schedule: MaskSchedule) -> Callable[[int], float]:
+    """Return TF-MOT's sparsity schedule: from a step to the share of zeros, 0..1, up to `target`."""
     from ....core.tfmot_private import constant_sparsity, polynomial_decay
 
-    if how.schedule == "constant":
-        return constant_sparsity(target, begin=times.begin)
+    if settings.schedule == "constant":
+        return constant_sparsity(target, begin=schedule.begin)
     return polynomial_decay(
-        min(how.initial, target), target, begin=times.begin, end=times.end, frequency=times.frequency
+        min(settings.initial, target), target, begin=schedule.begin, end=schedule.end, frequency=schedule.frequency
     )

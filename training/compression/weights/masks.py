@@ -1,7 +1,7 @@
-"""Masks of the smallest weights: of single ones, of blocks, and M in every N.
+"""Pruning masks of the smallest weights: single weights, blocks, or M in every N.
 
-A pattern says what its units are, and how large each is. Those above a threshold are kept; whether it is that of one
-kernel or of all, and how it rises, is the same for every pattern.
+A pattern defines the units that are pruned together and the magnitude of each. Units above a threshold are kept. The
+threshold applies to one kernel or to all of them, and rises with the schedule, in the same way for every pattern.
 """
 
 from collections.abc import Sequence
@@ -16,53 +16,53 @@ from .sparsity import Sparsity
 
 
 class Pattern(Protocol):
-    """How weights are taken together."""
+    """The units of a kernel that are pruned together."""
 
     def magnitudes(self, kernel: np.ndarray) -> np.ndarray:
-        """One for each unit, 0 or more."""
+        """Return one number of 0 or more for each unit."""
 
     def kept(self, magnitudes: np.ndarray, sparsity: float) -> int:
-        """How many units are kept for that share of zeros, 0..1."""
+        """Return how many units are kept at a share of zeros, 0..1."""
 
     def mask(self, kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Which weights of a kernel of that shape are kept, bool, where `kept` says it of each unit."""
+        """Return which weights of a kernel of `shape` are kept (bool), given which units are kept."""
 
 
 class Elements:
-    """Every weight is a unit."""
+    """Each weight is a unit."""
 
     def magnitudes(self, kernel: np.ndarray) -> np.ndarray:
-        """Absolute values."""
+        """Return the absolute values."""
         return np.abs(kernel)
 
     def kept(self, magnitudes: np.ndarray, sparsity: float) -> int:
-        """As TF-MOT rounds."""
-        return kept_of(magnitudes.size, sparsity)
+        """Return how many weights are kept, rounded as TF-MOT does."""
+        return kept_units(magnitudes.size, sparsity)
 
     def mask(self, kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The same."""
+        """Return `kept`."""
         return kept
 
 
 class Blocks:
-    """Blocks of a kernel as a matrix, in which a column is an output channel."""
+    """Blocks of the kernel as a matrix, whose columns are the output channels."""
 
     def __init__(self, block: tuple[int, int], pooling: str):
         self._block = block
         self._pooling = pooling
 
     def magnitudes(self, kernel: np.ndarray) -> np.ndarray:
-        """Of each block, `(rows, columns)`."""
+        """Return the pooled magnitude of each block, `(rows, columns)`."""
         from ....core.tfmot_private import block_magnitudes
 
         return block_magnitudes(kernel.reshape(-1, kernel.shape[-1]), self._block, self._pooling)
 
     def kept(self, magnitudes: np.ndarray, sparsity: float) -> int:
-        """As TF-MOT rounds."""
-        return kept_of(magnitudes.size, sparsity)
+        """Return how many blocks are kept, rounded as TF-MOT does."""
+        return kept_units(magnitudes.size, sparsity)
 
     def mask(self, kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Whole blocks; at the end of the matrix what there is of them."""
+        """Return the mask of whole blocks; at the edges of the matrix they may be smaller."""
         height, width = self._block
         matrix = kept.repeat(height, axis=0).repeat(width, axis=1)
         columns = shape[-1]
@@ -70,38 +70,38 @@ class Blocks:
 
 
 class MByN:
-    """Single weights, of which only those are candidates that M:N has no place for."""
+    """Single weights, of which only those that M:N prunes are candidates."""
 
     def __init__(self, m_by_n: tuple[int, int]):
         self._m_by_n = m_by_n
 
     def magnitudes(self, kernel: np.ndarray) -> np.ndarray:
-        """Absolute values; infinite where M:N keeps the weight."""
+        """Return the absolute values; infinity where M:N keeps the weight."""
         from ....core.tfmot_private import m_by_n_mask
 
         return np.where(m_by_n_mask(kernel, self._m_by_n), np.inf, np.abs(kernel))
 
     def kept(self, magnitudes: np.ndarray, sparsity: float) -> int:
-        """All but the share of the candidates that `sparsity` is of M/N."""
-        zeros, of = self._m_by_n
+        """Return the number of all weights minus the share `sparsity / (M/N)` of the candidates."""
+        zeros, group = self._m_by_n
         candidates = np.count_nonzero(np.isfinite(magnitudes))
-        share = round(sparsity * of / zeros, 6)  # float32's error, of which the end of the schedule must have none
+        share = round(sparsity * group / zeros, 6)  # drops the error of float32, so that the schedule ends at exactly 1
         return magnitudes.size - round(candidates * share)
 
     def mask(self, kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The same."""
+        """Return `kept`."""
         return kept
 
 
-def pattern_of(how: Sparsity) -> Pattern:
-    """The pattern that the settings name."""
-    if how.m_by_n:
-        return MByN(how.m_by_n)
-    return Blocks(how.block, how.pooling) if how.block else Elements()
+def pattern_of(settings: Sparsity) -> Pattern:
+    """Return the pattern that the settings name."""
+    if settings.m_by_n:
+        return MByN(settings.m_by_n)
+    return Blocks(settings.block, settings.pooling) if settings.block else Elements()
 
 
-def kept_of(size: int, sparsity: float) -> int:
-    """How many of `size` units TF-MOT keeps, in the float32 arithmetic that it counts with."""
+def kept_units(size: int, sparsity: float) -> int:
+    """Return how many of `size` units TF-MOT keeps, in its float32 arithmetic."""
     kept = np.round(np.float32(size) * (np.float32(1) - np.float32(sparsity)))
     return min(max(int(kept), 1), size)
 
@@ -109,19 +109,19 @@ def kept_of(size: int, sparsity: float) -> int:
 class Masks:
     """One bool variable for each of `kernels`: True where the weight is kept.
 
-    What is zero stays zero: the masks can always be told from the weights. So a resumed run needs no record of them.
+    Zero weights stay zero, so the masks follow from the weights and a resumed run needs no record of them.
     """
 
-    def __init__(self, kernels: Sequence[keras.Variable], how: Sparsity):
+    def __init__(self, kernels: Sequence[keras.Variable], settings: Sparsity):
         self._kernels = kernels
-        self._pattern = pattern_of(how)
-        self._is_global = how.scope == "global"
+        self._pattern = pattern_of(settings)
+        self._is_global = settings.scope == "global"
         self.variables = [tf.Variable(np.ones(kernel.shape, bool), trainable=False) for kernel in kernels]
 
     def update(self, sparsities: Sequence[float]) -> None:
-        """Masks the smallest units of each kernel up to its share of zeros, 0..1, and sets them to zero."""
+        """Mask the smallest units of each kernel, up to its share of zeros, 0..1, and set them to zero."""
         weights = self._weights()
-        with ThreadPoolExecutor() as pool:  # NumPy leaves Python free while it looks through a kernel
+        with ThreadPoolExecutor() as pool:  # NumPy releases the GIL
             magnitudes = list(pool.map(self._pattern.magnitudes, weights))
             thresholds = self._thresholds(magnitudes, sparsities, pool)
             masks = list(pool.map(self._mask, magnitudes, thresholds, weights))
@@ -134,76 +134,81 @@ class Masks:
         return self._pattern.mask((magnitudes >= threshold) & (magnitudes > 0), weights.shape)
 
     def apply(self) -> None:
-        """Sets to zero what is masked."""
+        """Set the masked weights to zero."""
         for kernel, variable in zip(self._kernels, self.variables, strict=True):
-            kernel.assign(_under(variable, kernel))
+            kernel.assign(_apply_mask(variable, kernel))
 
     def missing(self, sparsities: Sequence[float]) -> float:
-        """The share of all units, 0..1, that are not zero and would be, had the masks been updated to that."""
-        magnitudes = self._comparable([self._pattern.magnitudes(values) for values in self._weights()])
-        units = sum(sizes.size for sizes in magnitudes)
-        there = sum(np.count_nonzero(sizes) for sizes in magnitudes)
+        """Return the share of all units, 0..1, that `update` would newly set to zero."""
+        magnitudes = self._merge([self._pattern.magnitudes(values) for values in self._weights()])
+        units = sum(values.size for values in magnitudes)
+        nonzero = sum(np.count_nonzero(values) for values in magnitudes)
         kept = sum(map(self._pattern.kept, magnitudes, sparsities))
-        return max(0, there - kept) / units
+        return max(0, nonzero - kept) / units
 
     def _weights(self) -> list[np.ndarray]:
         return [keras.ops.convert_to_numpy(kernel) for kernel in self._kernels]
 
-    def _comparable(self, magnitudes: list[np.ndarray]) -> list[np.ndarray]:
-        """One array for each threshold."""
-        return [np.concatenate([sizes.ravel() for sizes in magnitudes])] if self._is_global else magnitudes
+    def _merge(self, magnitudes: list[np.ndarray]) -> list[np.ndarray]:
+        """Return one array for each threshold."""
+        return [np.concatenate([values.ravel() for values in magnitudes])] if self._is_global else magnitudes
 
     def _thresholds(
         self, magnitudes: list[np.ndarray], sparsities: Sequence[float], pool: Executor
     ) -> list[np.floating]:
-        comparable = self._comparable(magnitudes)
-        kept = map(self._pattern.kept, comparable, sparsities)
-        thresholds = list(pool.map(nth_largest, comparable, kept))
+        merged = self._merge(magnitudes)
+        kept = map(self._pattern.kept, merged, sparsities)
+        thresholds = list(pool.map(nth_largest, merged, kept))
         if self._is_global:
-            # Where TF-MOT keeps one weight of every kernel at least, so does this: no layer is cut off.
-            return [min(thresholds[0], sizes.max()) for sizes in magnitudes]
+            # As in TF-MOT each kernel keeps at least one weight, so that no layer is cut off.
+            return [min(thresholds[0], values.max()) for values in magnitudes]
         return thresholds
 
 
 def _pruned(mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    # Faster than `np.where`. What is added makes 0 of -0, which a product leaves and which does not compress.
+    # Faster than `np.where`. The addition turns the product's -0 into 0: two kinds of zeros compress worse than one.
     return weights * mask + np.zeros((), weights.dtype)
 
 
-SAMPLE_OF, SAMPLE_STEP, MARGIN = 100_000, 97, 0.01
-"""Arrays of so many numbers are sampled first, at every so many; and the share of ranks by which the sample may err."""
+SAMPLED_SIZE, SAMPLE_STEP, MARGIN = 100_000, 97, 0.01
+"""Smallest array that is sampled, distance of the samples, and the error of the sample's ranks that is allowed for."""
 
 
 def nth_largest(values: np.ndarray, number: int) -> np.floating:
-    """The `number`-th largest, counted from 1, exactly.
+    """Return the exact `number`-th largest value, counted from 1.
 
-    A sample says between which two values it must be nearly; only those between them have to be looked through. (Floyd,
+    A sample gives two values that most probably enclose it, so only the values between them are partitioned. (Floyd,
     Rivest: Expected Time Bounds for Selection, 1975.)
     """
-    values, place = values.ravel(), values.size - number
-    if values.size >= SAMPLE_OF:
+    values, index = values.ravel(), values.size - number
+    if values.size >= SAMPLED_SIZE:
         sample = np.sort(values[::SAMPLE_STEP])
-        share, last = place / values.size, sample.size - 1
+        share, last = index / values.size, sample.size - 1
         low, high = (sample[min(max(int(bound * last), 0), last)] for bound in (share - MARGIN, share + MARGIN))
         between = values[(values >= low) & (values <= high)]
-        rank = place - np.count_nonzero(values < low)
+        rank = index - np.count_nonzero(values < low)
         if 0 <= rank < between.size:
             return np.partition(between, rank)[rank]
-    return np.partition(values, place)[place]
+    return np.partition(values, index)[index]
 
 
-def _under(mask: tf.Variable, weights: keras.Variable) -> tf.Tensor:
-    # A product would leave the sign of each zero, which does not compress.
+def _apply_mask(mask: tf.Variable, weights: keras.Variable) -> tf.Tensor:
+    # A product would keep the sign of each zero: two kinds of zeros compress worse than one.
     return keras.ops.where(mask, weights, keras.ops.zeros_like(weights))
 
 
 class Masked(keras.constraints.Constraint):
-    """Keeps masked weights at zero; the optimizer applies it inside the compiled step."""
+    """Keeps masked weights at zero; the optimizer applies it inside the compiled step.
+
+    Args:
+        mask: True where a weight is kept.
+        own: The variable's own constraint, if it has one.
+    """
 
     def __init__(self, mask: tf.Variable, own: keras.constraints.Constraint | None):
         self._mask = mask
         self.own = own
 
     def __call__(self, weights):
-        """`weights` under the variable's own constraint, if it has one, with zeros where the mask has them."""
-        return _under(self._mask, weights if self.own is None else self.own(weights))
+        """Apply the variable's own constraint, then the mask."""
+        return _apply_mask(self._mask, weights if self.own is None else self.own(weights))

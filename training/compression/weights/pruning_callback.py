@@ -1,106 +1,107 @@
-"""The callback that prunes a model while Keras' own `fit` trains it."""
+"""The callback that prunes a model during Keras' own `fit`."""
 
 from collections.abc import Sequence
 
 import keras
 
 from ....core.errors import InputError
-from .mask_schedule import Timetable, schedule_of
+from .mask_schedule import MaskSchedule, schedule_of
 from .masks import Masked, Masks
 from .sparsity import Sparsity
 
-LARGEST_ERROR = 1e-3
-"""Of a share of zeros. Weights of the same magnitude are kept together."""
+SPARSITY_TOLERANCE = 1e-3
+"""Allowed error of a share of zeros. Weights of equal magnitude are kept together."""
 
 
 class PruningCallback(keras.callbacks.Callback):
-    """Drives the masks by `optimizer.iterations`, which also is right where a batch of the log is several steps: an
-    update of the masks whose step went by in between is made up for.
+    """Updates the masks according to `optimizer.iterations`.
 
-    At the end of training the kernels have their own constraints again; whoever trains on lets the zeros go.
+    This also works where one batch in the logs is several steps: an update whose step was passed in between is done at
+    the next opportunity. At the end of training the kernels get their own constraints back, so further training does
+    not keep the zeros.
 
     Args:
         kernels: Variables to prune.
-        targets: The share of zeros that each of them is to have.
-        how: Pattern, scope and schedule; its shares of the run have become `times`.
-        times: When the masks are updated.
-        last_epoch: Index of the epoch that ends with the target even if some of the steps changed no weight, as float16
-            passes over those that overflow; by default `times` decides alone.
+        targets: Target share of zeros of each kernel, 0..1.
+        settings: Pattern, scope and kind of schedule.
+        schedule: Steps of the mask updates.
+        last_epoch: Index of the epoch that ends with the target even if some steps changed no weight, as with float16,
+            where steps that overflow are skipped; by default only `schedule` decides.
 
     Raises:
-        InputError: Training ended before the schedule did, or began with an optimizer that is beyond its beginning.
+        InputError: Training ended before the schedule, or began with an optimizer that is past its beginning.
     """
 
     def __init__(
         self,
         kernels: Sequence[keras.Variable],
         targets: Sequence[float],
-        how: Sparsity,
-        times: Timetable,
+        settings: Sparsity,
+        schedule: MaskSchedule,
         *,
         last_epoch: int | None = None,
     ):
         super().__init__()
         self._kernels = kernels
         self._targets = targets
-        self._how = how
-        self._times = times
+        self._settings = settings
+        self._schedule = schedule
         self._last_epoch = last_epoch
 
     def on_train_begin(self, logs=None):
-        """Masks what is zero already: so a resumed run gets its masks back."""
-        self._schedules = [schedule_of(self._how, target, self._times) for target in self._targets]
+        """Mask the weights that are zero already, which restores the masks of a resumed run."""
+        self._sparsity_at = [schedule_of(self._settings, target, self._schedule) for target in self._targets]
         with self.model.distribute_strategy.scope():
-            self._masks = Masks(self._kernels, self._how)
+            self._masks = Masks(self._kernels, self._settings)
             self._masks.update([0.0] * len(self._kernels))
-        self._done = self._due() if self._step() else -1
-        self._check_begun()
+        self._done = self._due() if self._step() else -1  # number of the latest update
+        self._check_masked()
         for kernel, mask in zip(self._kernels, self._masks.variables, strict=True):
             kernel.constraint = Masked(mask, kernel.constraint)
         self._update(self._due())
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Makes up for what an interrupted run had done without its steps."""
+        """Apply the last update where an interrupted run had applied it ahead of its step."""
         self._epoch = epoch
         if self._last_epoch is not None and epoch > self._last_epoch:
-            self._update(self._times.last)
+            self._update(self._schedule.last)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Updates the masks when it is time."""
+        """Update the masks if an update is due."""
         self._update(self._due())
 
     def on_test_begin(self, logs=None):
-        """Comes to the target before the first epoch is measured that is to have it."""
+        """Reach the target before the validation of the first epoch that must have it."""
         if self._epoch == self._last_epoch:
-            self._update(self._times.last)
+            self._update(self._schedule.last)
 
     def on_train_end(self, logs=None):
-        """Leaves the zeros, whatever Keras made of the weights at the very end, and nothing else of the callback."""
+        """Apply the masks once more, as Keras may have set the weights to averages, and restore the constraints."""
         with self.model.distribute_strategy.scope():
             self._masks.apply()
         self.release()
-        if self._done < self._times.last:
+        if self._done < self._schedule.last:
             raise InputError(
-                f"training ended at step {self._step()}, but the sparsity comes to its target at step "
-                f"{self._times.end}; train for more epochs, or end the schedule earlier."
+                f"training ended at step {self._step()}, but the sparsity reaches its target at step "
+                f"{self._schedule.end}; train for more epochs, or end the schedule earlier."
             )
 
     def release(self) -> None:
-        """Gives the kernels their own constraints back."""
+        """Restore the kernels' own constraints."""
         for kernel in self._kernels:
             if isinstance(kernel.constraint, Masked):
                 kernel.constraint = kernel.constraint.own
 
-    def _check_begun(self) -> None:
-        """Raises InputError where the optimizer has made steps, but not under these masks."""
-        if self._done >= 0 and self._masks.missing(self._sparsities(self._done)) > LARGEST_ERROR:
+    def _check_masked(self) -> None:
+        """Raise InputError if the optimizer has made steps, but without these masks."""
+        if self._done >= 0 and self._masks.missing(self._sparsities(self._done)) > SPARSITY_TOLERANCE:
             raise InputError(
-                f"the optimizer has made {self._step()} steps already, after which there should be zeros by the "
-                "schedule; compile the model anew, or begin the schedule later."
+                f"the optimizer has already made {self._step()} steps, after which the schedule expects zeros; compile "
+                "the model again, or begin the schedule later."
             )
 
     def _update(self, number: int) -> None:
-        """Brings the masks to the update of that number, unless they are there."""
+        """Apply an update, unless it was applied already."""
         if number <= self._done:
             return
         with self.model.distribute_strategy.scope():
@@ -108,13 +109,13 @@ class PruningCallback(keras.callbacks.Callback):
         self._done = number
 
     def _sparsities(self, number: int) -> list[float]:
-        """Of each kernel, after the update of that number."""
-        return [schedule(self._times.step(number)) for schedule in self._schedules]
+        """Share of zeros of each kernel after an update."""
+        return [sparsity_at(self._schedule.step(number)) for sparsity_at in self._sparsity_at]
 
     def _due(self) -> int:
-        return self._times.due(self._step())
+        return self._schedule.due(self._step())
 
     def _step(self) -> int:
-        """Changes of the weights so far."""
-        # Asked for anew each time: where batches are accumulated, `iterations` is no variable.
+        """Number of steps in which the optimizer has changed the weights."""
+        # Read anew each time: with gradient accumulation `iterations` is not a variable.
         return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))

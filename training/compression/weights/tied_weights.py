@@ -1,4 +1,4 @@
-"""Weights that are equal stay equal, and zeros stay zero, while a model trains on."""
+"""Constraints that keep equal weights equal and zeros zero during further training."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,90 +10,92 @@ from keras import ops
 from .masks import Masked
 
 MOST_CLUSTERS = 256
-"""Different weights of a kernel that `cluster` leaves."""
-BY_CHANCE = 0.05
-"""Most of a kernel's weights that equal another by chance: of a million float32 numbers it is less than 1 %."""
+"""Most distinct weights in a kernel that `cluster` has treated."""
+COINCIDENCES = 0.05
+"""Largest share of a kernel's weights that equal another one by chance: below 1 % in a million float32 numbers."""
 
 
 class KeepTies(keras.constraints.Constraint):
-    """Brings what an optimizer has made of the weights of a group back to one value, their mean; zeros stay zero.
+    """Sets the weights of each group to their mean after every step; zeros stay zero.
 
-    The mean of the weights after a step of gradient descent is what a step by the mean of their gradients gives. The
-    optimizer applies it inside the compiled step. What is averaged is how far the weights are from one of their group:
-    sums of the weights themselves would be off by more, in a large kernel, than a step moves them.
+    With gradient descent the mean of the weights after a step equals a step by the mean of their gradients. The
+    optimizer applies it inside the compiled step. The differences to one weight of the group are averaged, because the
+    rounding error of a sum of weights would exceed a step in a large kernel.
 
     Args:
-        groups: Index of each weight's group, an array of the kernel's shape; those of -1 are zero.
-        own: The kernel's own constraint, which comes first.
+        groups: Index of each weight's group, an array of the kernel's shape; -1 marks weights that stay zero.
+        own: The kernel's own constraint, which is applied first.
     """
 
     def __init__(self, groups: np.ndarray, own: keras.constraints.Constraint | None = None):
-        flat = groups.reshape(-1) + 1  # the first is that of the zeros
+        flat = groups.reshape(-1) + 1  # group 0 is that of the zeros
         self._groups = ops.convert_to_tensor(flat, "int32")
         self._count = int(flat.max(initial=0)) + 1
         sizes, members = np.bincount(flat, minlength=self._count), np.zeros(self._count, "int32")
-        members[flat[::-1]] = np.arange(len(flat))[::-1]  # the first of each
+        members[flat[::-1]] = np.arange(len(flat))[::-1]  # the first member of each group
         self._members = ops.convert_to_tensor(members)
         shares = np.where(np.arange(self._count) > 0, 1 / np.maximum(sizes, 1), 0)
         self._shares = ops.convert_to_tensor(shares, "float32")
         self._own = own
 
     def __call__(self, weights):
-        """`weights` with every group at its mean."""
+        """Return `weights` with every group at its mean."""
         weights = weights if self._own is None else self._own(weights)
         flat = ops.reshape(weights, (-1,))
-        one_of_each = ops.take(flat, self._members)
-        offsets = flat - ops.take(one_of_each, self._groups)
-        means = one_of_each + ops.segment_sum(offsets, self._groups, num_segments=self._count) * self._shares
-        # A product alone would leave the sign of each zero.
+        references = ops.take(flat, self._members)
+        offsets = flat - ops.take(references, self._groups)
+        means = references + ops.segment_sum(offsets, self._groups, num_segments=self._count) * self._shares
+        # A product alone would keep the sign of each zero.
         means = ops.where(self._shares > 0, means, 0.0)
         return ops.reshape(ops.take(means, self._groups), weights.shape)
 
 
 def groups_of_equals(kernel: np.ndarray, channels: Sequence[int] = ()) -> np.ndarray:
-    """Index of each weight's group of equal ones, an array of the kernel's shape, with -1 for zeros.
+    """Return the index of each weight's group of equal weights, an array of the kernel's shape, with -1 for zeros.
 
     Args:
         kernel: The weights.
-        channels: Axes along which groups are apart: where each channel was multiplied by a number of its own, weights
-            that are equal in two of them are so by chance.
+        channels: Axes along which groups are separate. Where each channel was multiplied by a factor of its own,
+            weights of two channels are equal by chance only.
     """
     aligned = np.moveaxis(kernel, channels, range(len(channels)))
     rows = aligned.reshape(int(np.prod(aligned.shape[: len(channels)])), -1)
     groups = np.full(rows.shape, -1)
     first = 0
     for row, indices in zip(rows, groups, strict=True):
-        there = row != 0
-        values, indices[there] = np.unique(row[there], return_inverse=True)
-        indices[there] += first
+        nonzero = row != 0
+        values, indices[nonzero] = np.unique(row[nonzero], return_inverse=True)
+        indices[nonzero] += first
         first += len(values)
     return np.moveaxis(groups.reshape(aligned.shape), range(len(channels)), channels)
 
 
-def tying(kernel: np.ndarray, own: keras.constraints.Constraint | None, channels: Sequence[int] = ()):
-    """The constraint that keeps the clusters of `kernel`, or its zeros where it has no clusters, or else `own`.
+def tying_constraint(
+    kernel: np.ndarray, own: keras.constraints.Constraint | None, channels: Sequence[int] = ()
+) -> keras.constraints.Constraint | None:
+    """Return the constraint that keeps the clusters of `kernel`; without clusters, its zeros; without zeros, `own`.
 
-    Among many weights a few are equal by chance, which is no reason to hold them together.
+    Among many weights a few are equal by chance and are not tied.
     """
-    # Few values in all are clusters that nothing has multiplied.
+    # A kernel with few distinct values in all has clusters that were not scaled by channel.
     groups = groups_of_equals(kernel, channels if len(np.unique(kernel)) > MOST_CLUSTERS else ())
-    if 0 < groups.max(initial=-1) + 1 < (1 - BY_CHANCE) * np.count_nonzero(groups >= 0):
+    if 0 < groups.max(initial=-1) + 1 < (1 - COINCIDENCES) * np.count_nonzero(groups >= 0):
         return KeepTies(groups, own)
     return Masked(ops.convert_to_tensor(groups >= 0), own) if groups.min(initial=0) < 0 else own
 
 
 @contextmanager
 def ties_kept(kernels: Sequence[keras.Variable], channels: Sequence[Sequence[int]] | None = None) -> Iterator[None]:
-    """While the block runs, training keeps the ties of `kernels`; afterwards their constraints are as before.
+    """Keep equal weights of `kernels` equal while the block runs; then restore their constraints.
 
     Args:
-        kernels: What is trained.
-        channels: Of each, the axes along which groups are apart; by default none.
+        kernels: Variables to train.
+        channels: For each of them, the axes along which groups of equal weights are separate; none by default.
     """
     before = [kernel.constraint for kernel in kernels]
     try:
         for kernel, axes in zip(kernels, channels or [()] * len(kernels), strict=True):
-            kernel.constraint = tying(ops.convert_to_numpy(kernel), kernel.constraint, axes)
+            kernel.constraint = tying_constraint(ops.convert_to_numpy(kernel), kernel.constraint, axes)
         yield
     finally:
         for kernel, constraint in zip(kernels, before, strict=True):

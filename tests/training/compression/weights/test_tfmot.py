@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from pocketzoo import training
-from pocketzoo.training.compression.weights.mask_schedule import Timetable, schedule_of
+from pocketzoo.training.compression.weights.mask_schedule import MaskSchedule, schedule_of
 from pocketzoo.training.compression.weights.masks import Masks
 
 STEPS = 20
@@ -44,7 +44,7 @@ CASES = {
 }
 
 
-def twin(case: Case, times: Timetable):
+def twin(case: Case, schedule: MaskSchedule):
     """TF-MOT's pruned tf_keras layers, built.
 
     Their channels are of numbers that M:N does not divide; dense sides are, by blocks: where these do not divide a
@@ -54,11 +54,12 @@ def twin(case: Case, times: Timetable):
     import tf_keras
 
     sparsity = tfmot.sparsity.keras
-    how = training.Sparsity(**case.ours)
-    if how.schedule == "constant":
-        schedule = sparsity.ConstantSparsity(how.target, times.begin, frequency=times.frequency)
+    settings = training.Sparsity(**case.ours)
+    if settings.schedule == "constant":
+        steps = sparsity.ConstantSparsity(settings.target, schedule.begin, frequency=schedule.frequency)
     else:
-        schedule = sparsity.PolynomialDecay(how.initial, how.target, times.begin, times.end, frequency=times.frequency)
+        begin, end, frequency = schedule.begin, schedule.end, schedule.frequency
+        steps = sparsity.PolynomialDecay(settings.initial, settings.target, begin, end, frequency=frequency)
     dense = [(tf_keras.layers.Dense(20), (1, 24)), (tf_keras.layers.Dense(8), (1, 36))]
     conv = [
         (tf_keras.layers.Conv2D(7, 3), (1, 4, 4, 6)),
@@ -67,7 +68,7 @@ def twin(case: Case, times: Timetable):
     ]
     wrapped = []
     for layer, shape in dense if case.is_dense else dense + conv:
-        wrapper = sparsity.prune_low_magnitude(layer, pruning_schedule=schedule, **case.theirs)
+        wrapper = sparsity.prune_low_magnitude(layer, pruning_schedule=steps, **case.theirs)
         wrapper.build(shape)
         wrapped.append((wrapper, np.zeros(shape, "float32")))
     return wrapped
@@ -76,15 +77,15 @@ def twin(case: Case, times: Timetable):
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_masks_and_weights_equal_those_of_prune_low_magnitude_at_every_step(case):
     tf.keras.utils.set_random_seed(0)
-    how = training.Sparsity(**{"end": 1.0, "frequency": 5} | case.ours)
-    times = Timetable.of(how, STEPS)
-    theirs = twin(case, times)
+    settings = training.Sparsity(**{"end": 1.0, "frequency": 5} | case.ours)
+    schedule = MaskSchedule.of(settings, STEPS)
+    theirs = twin(case, schedule)
     variables = [wrapper.pruning_vars[0] for wrapper, _ in theirs]
     kernels = [keras.Variable(weight.numpy()) for weight, *_ in variables]
-    masks = Masks(kernels, how)
-    schedule = schedule_of(how, how.target, times)
+    masks = Masks(kernels, settings)
+    sparsity_at = schedule_of(settings, settings.target, schedule)
     random = np.random.default_rng(0)
-    done, shares = times.due(0), []
+    done, shares = schedule.due(0), []
     for now in range(1, STEPS + 5):  # TF-MOT counts from 1
         for (weight, *_), kernel, mask in zip(variables, kernels, masks.variables, strict=True):
             noise = random.normal(size=kernel.shape).astype("float32") * 0.01 * mask.numpy()
@@ -93,13 +94,13 @@ def test_masks_and_weights_equal_those_of_prune_low_magnitude_at_every_step(case
         for wrapper, inputs in theirs:
             wrapper.pruning_step.assign(now - 1)  # the wrapper counts on before it prunes
             wrapper(inputs, training=True)
-        if (how.m_by_n and now == 1) or times.due(now) > done:
-            done = times.due(now)
-            masks.update([schedule(times.step(done))] * len(kernels))
+        if (settings.m_by_n and now == 1) or schedule.due(now) > done:
+            done = schedule.due(now)
+            masks.update([sparsity_at(schedule.step(done))] * len(kernels))
         for (weight, mask, _), kernel, ours in zip(variables, kernels, masks.variables, strict=True):
             np.testing.assert_array_equal(ours.numpy(), mask.numpy() == 1)
             np.testing.assert_array_equal(kernel.numpy(), weight.numpy())
         shares.append(np.mean([np.mean(~mask.numpy()) for mask in masks.variables]))
     assert shares == sorted(shares)
     # At the sides of these small kernels blocks are cut, and groups of channels that are too few lose fewer.
-    assert 0.7 * how.target < shares[-1] < how.target + 0.05
+    assert 0.7 * settings.target < shares[-1] < settings.target + 0.05

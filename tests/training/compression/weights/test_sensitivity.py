@@ -1,4 +1,4 @@
-"""What is measured of single layers, and what is proposed."""
+"""Sensitivity of single layers, and the settings proposed from it."""
 
 import numpy as np
 import pytest
@@ -69,12 +69,12 @@ def test_robust_layer_gets_more_zeros_than_a_sensitive_one():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"levels": [0.9, 0.5]}, "levels are .0.9, 0.5.; they take shares above 0 and below 1 that rise"),
+        ({"levels": [0.9, 0.5]}, "levels are .0.9, 0.5.; they must increase, above 0 and below 1"),
         ({"levels": []}, "levels are .."),
-        ({"sparsity": 0.99}, "target is 0.99; it takes more than 0 and no more than the last level, 0.95"),
-        ({"sparsity": 0.0}, "target is 0.0; it takes more than 0"),
+        ({"sparsity": 0.99}, "target is 0.99; it must be above 0 and at most the last level, 0.95"),
+        ({"sparsity": 0.0}, "target is 0.0; it must be above 0"),
         ({"sparsity": training.Sparsity(pattern="2:4")}, "pattern 2:4 has the same share of zeros in every layer"),
-        ({"images": 0}, "images is 0; it takes 1 or more"),
+        ({"images": 0}, "images is 0; it must be 1 or more"),
     ],
 )
 def test_impossible_scans_say_what_is_allowed(trained, few_digits, arguments, message):

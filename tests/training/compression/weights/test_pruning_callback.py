@@ -1,4 +1,4 @@
-"""Pruning under everything that changes how training steps are made."""
+"""Pruning with every feature that changes how training steps are executed."""
 
 import keras
 import numpy as np
@@ -6,12 +6,12 @@ import pytest
 
 from pocketzoo import training, zoo
 from pocketzoo.training.compression.weights.layer_selection import kernels_of, select_layers
-from pocketzoo.training.compression.weights.mask_schedule import Timetable
+from pocketzoo.training.compression.weights.mask_schedule import MaskSchedule
 from pocketzoo.training.compression.weights.pruning_callback import PruningCallback
 from pocketzoo.training.data.pipeline import training_batches
 
 BRIEF = training.Recipe(epochs=4, batch_size=10)  # 12 steps an epoch
-WAYS = {
+RECIPE_CHANGES = {
     "steps per execution": {"steps_per_execution": 6},
     "XLA": {"xla": True},
     "bfloat16": {"precision": "mixed_bfloat16"},
@@ -39,19 +39,19 @@ def net() -> keras.Model:
     return zoo.create_model("lenet5", input_shape=(16, 16, 1), dropout=0.3)
 
 
-def pruned_kernels(model: keras.Model, **how) -> list[np.ndarray]:
-    return [kernel.numpy() for kernel in kernels_of(model, select_layers(model, training.Sparsity(**how)))]
+def pruned_kernels(model: keras.Model, **settings) -> list[np.ndarray]:
+    return [kernel.numpy() for kernel in kernels_of(model, select_layers(model, training.Sparsity(**settings)))]
 
 
 def zeros(kernels: list[np.ndarray]) -> float:
     return sum(np.count_nonzero(kernel == 0) for kernel in kernels) / sum(kernel.size for kernel in kernels)
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_sparsity_comes_to_its_target_however_the_steps_are_made(small_digits, way):
+@pytest.mark.parametrize("changes", RECIPE_CHANGES.values(), ids=RECIPE_CHANGES)
+def test_sparsity_reaches_its_target_however_steps_are_executed(small_digits, changes):
     model = net()
     before = pruned_kernels(model)
-    result = training.prune(model, small_digits, BRIEF.changed(**way), sparsity=0.8, verbose=False)
+    result = training.prune(model, small_digits, BRIEF.changed(**changes), sparsity=0.8, verbose=False)
     kernels = pruned_kernels(model)
     assert zeros(kernels) == result.metrics["sparsity"] == pytest.approx(0.8, abs=1e-3)
     for kernel, old in zip(kernels, before, strict=True):
@@ -61,20 +61,20 @@ def test_sparsity_comes_to_its_target_however_the_steps_are_made(small_digits, w
 
 
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
-def test_every_pattern_comes_to_its_target(small_digits, pattern):
+def test_every_pattern_reaches_its_target(small_digits, pattern):
     model = net()
-    how = training.Sparsity(**pattern)
-    result = training.prune(model, small_digits, BRIEF.changed(epochs=1), sparsity=how, verbose=False)
-    # Blocks and groups of four at the sides of small kernels are smaller.
-    bound = 1e-3 if how.pattern == "element" else 0.04
-    assert zeros(pruned_kernels(model)) == result.metrics["sparsity"] == pytest.approx(how.target, abs=bound)
+    settings = training.Sparsity(**pattern)
+    result = training.prune(model, small_digits, BRIEF.changed(epochs=1), sparsity=settings, verbose=False)
+    # At the edges of small kernels, blocks and groups of four are incomplete.
+    bound = 1e-3 if settings.pattern == "element" else 0.04
+    assert zeros(pruned_kernels(model)) == result.metrics["sparsity"] == pytest.approx(settings.target, abs=bound)
 
 
 @pytest.mark.parametrize(("pattern", "stop"), [("element", 5), ("block", 11), ("gradual 2:4", 6)])
-def test_interrupted_run_resumes_to_the_very_same_weights(small_digits, tmp_path, monkeypatch, pattern, stop):
-    how = training.Sparsity(**PATTERNS[pattern], frequency=2)  # it rises over the first 12 of 24 steps
+def test_interrupted_run_resumes_to_the_same_weights(small_digits, tmp_path, monkeypatch, pattern, stop):
+    settings = training.Sparsity(**PATTERNS[pattern], frequency=2)  # the sparsity rises over the first 12 of 24 steps
     recipe = BRIEF.changed(epochs=2, checkpoint_steps=4, optimizer={"ema": 0.9})
-    whole = training.prune(net(), small_digits, recipe, sparsity=how, verbose=False)
+    whole = training.prune(net(), small_digits, recipe, sparsity=settings, verbose=False)
 
     class StoppedHereError(Exception):
         pass
@@ -89,16 +89,16 @@ def test_interrupted_run_resumes_to_the_very_same_weights(small_digits, tmp_path
     run = {"run_dir": tmp_path, "verbose": False}
     monkeypatch.setattr(PruningCallback, "on_train_batch_end", stopping)
     with pytest.raises(StoppedHereError):
-        training.prune(net(), small_digits, recipe, sparsity=how, **run)
+        training.prune(net(), small_digits, recipe, sparsity=settings, **run)
     monkeypatch.setattr(PruningCallback, "on_train_batch_end", keep)
-    resumed = training.prune(net(), small_digits, recipe, sparsity=how, resume=True, **run)
+    resumed = training.prune(net(), small_digits, recipe, sparsity=settings, resume=True, **run)
     assert resumed.metrics == whole.metrics
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_float16_steps_that_overflow_do_not_leave_an_epoch_short_of_the_target(small_digits, monkeypatch):
-    """The first steps change nothing, until the scale of the loss has come down; the schedule is that much behind."""
+    """The first steps change nothing until the loss scale has decreased, so the schedule is behind."""
     scaled = keras.optimizers.LossScaleOptimizer
     monkeypatch.setattr(
         keras.optimizers, "LossScaleOptimizer", lambda optimizer: scaled(optimizer, initial_scale=2.0**40)
@@ -109,7 +109,7 @@ def test_float16_steps_that_overflow_do_not_leave_an_epoch_short_of_the_target(s
     assert result.metrics["sparsity"] == pytest.approx(0.8, abs=1e-3)
 
 
-def test_what_is_validated_is_the_average_under_the_mask(small_digits):
+def test_masked_average_is_validated(small_digits):
     model = net()
     recipe = BRIEF.changed(optimizer={"ema": 0.99})
     result = training.prune(model, small_digits, recipe, sparsity=0.8, verbose=False)
@@ -118,40 +118,40 @@ def test_what_is_validated_is_the_average_under_the_mask(small_digits):
 
 
 def test_schedule_that_training_does_not_finish_is_an_error(small_digits):
-    model, how = net(), training.Sparsity(target=0.8)
-    kernels = kernels_of(model, select_layers(model, how))
-    callback = PruningCallback(kernels, [0.8] * len(kernels), how, Timetable(begin=0, frequency=5, last=6))
+    model, settings = net(), training.Sparsity(target=0.8)
+    kernels = kernels_of(model, select_layers(model, settings))
+    callback = PruningCallback(kernels, [0.8] * len(kernels), settings, MaskSchedule(begin=0, frequency=5, last=6))
     model.compile("sgd", "sparse_categorical_crossentropy")
     batches = training_batches(small_digits.train, BRIEF)
     with pytest.raises(
-        zoo.InputError, match="training ended at step 24, but the sparsity comes to its target at step 30"
+        zoo.InputError, match="training ended at step 24, but the sparsity reaches its target at step 30"
     ):
         model.fit(batches, steps_per_epoch=12, epochs=2, callbacks=[callback], verbose=0)
     assert all(kernel.constraint is None for kernel in kernels)
 
 
-def test_optimizer_that_is_beyond_the_schedule_is_an_error(small_digits):
-    """By its count of steps everything would be pruned already."""
-    model, how = net(), training.Sparsity(target=0.8)
-    kernels = kernels_of(model, select_layers(model, how))
-    callback = PruningCallback(kernels, [0.8] * len(kernels), how, Timetable(begin=0, frequency=2, last=3))
+def test_optimizer_that_is_past_the_schedule_is_an_error(small_digits):
+    """According to its step count, everything would be pruned already."""
+    model, settings = net(), training.Sparsity(target=0.8)
+    kernels = kernels_of(model, select_layers(model, settings))
+    callback = PruningCallback(kernels, [0.8] * len(kernels), settings, MaskSchedule(begin=0, frequency=2, last=3))
     model.compile("sgd", "sparse_categorical_crossentropy")
     batches = training_batches(small_digits.train, BRIEF)
     model.fit(batches, steps_per_epoch=12, verbose=0)
-    with pytest.raises(zoo.InputError, match="has made 12 steps already, after which there should be zeros"):
+    with pytest.raises(zoo.InputError, match="has already made 12 steps, after which the schedule expects zeros"):
         model.fit(batches, steps_per_epoch=12, callbacks=[callback], verbose=0)
 
 
-def test_plain_fit_with_an_average_in_the_place_of_the_weights_leaves_the_zeros(small_digits):
-    model, how = net(), training.Sparsity(target=0.8)
-    kernels = kernels_of(model, select_layers(model, how))
-    callback = PruningCallback(kernels, [0.8] * len(kernels), how, Timetable(begin=0, frequency=2, last=3))
+def test_plain_fit_with_ema_keeps_the_zeros(small_digits):
+    model, settings = net(), training.Sparsity(target=0.8)
+    kernels = kernels_of(model, select_layers(model, settings))
+    callback = PruningCallback(kernels, [0.8] * len(kernels), settings, MaskSchedule(begin=0, frequency=2, last=3))
     model.compile(keras.optimizers.SGD(use_ema=True), "sparse_categorical_crossentropy")
     model.fit(training_batches(small_digits.train, BRIEF), steps_per_epoch=12, callbacks=[callback], verbose=0)
     assert zeros(pruned_kernels(model)) == pytest.approx(0.8, abs=1e-3)
 
 
-def test_pruning_again_keeps_what_is_zero(small_digits):
+def test_pruning_again_keeps_zeros(small_digits):
     model, recipe = net(), BRIEF.changed(epochs=2)
     training.prune(model, small_digits, recipe, sparsity=0.6, verbose=False)
     before = pruned_kernels(model)

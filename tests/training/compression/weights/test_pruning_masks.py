@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pocketzoo import training
-from pocketzoo.training.compression.weights.masks import SAMPLE_OF, Masks, MByN, nth_largest
+from pocketzoo.training.compression.weights.masks import SAMPLED_SIZE, Masks, MByN, nth_largest
 
 SHAPES = st.lists(st.integers(1, 9), min_size=2, max_size=2) | st.lists(st.integers(1, 5), min_size=4, max_size=4)
 SHARES = st.floats(0, 0.99)
@@ -24,15 +24,15 @@ def kernels(draw) -> np.ndarray:
     return ((order + 1) * np.where(signs, 1, -1)).astype("float32").reshape(shape)
 
 
-def pruned(values: list[np.ndarray], share: float, **how) -> list[np.ndarray]:
+def pruned(values: list[np.ndarray], share: float, **settings) -> list[np.ndarray]:
     variables = [keras.Variable(array) for array in values]
-    Masks(variables, training.Sparsity(**how)).update([share] * len(values))
+    Masks(variables, training.Sparsity(**settings)).update([share] * len(values))
     return [variable.numpy() for variable in variables]
 
 
 @FEW
 @given(kernels(), SHARES)
-def test_smallest_weights_go_and_the_others_stay_as_they_are(kernel, share):
+def test_smallest_weights_are_pruned_and_others_unchanged(kernel, share):
     (after,) = pruned([kernel], share)
     kept = after != 0
     np.testing.assert_array_equal(after[kept], kernel[kept])
@@ -43,7 +43,7 @@ def test_smallest_weights_go_and_the_others_stay_as_they_are(kernel, share):
 
 @FEW
 @given(kernels(), SHARES, st.integers(1, 4), st.integers(1, 4), st.sampled_from(["avg", "max"]))
-def test_blocks_of_the_kernel_as_a_matrix_go_as_a_whole(kernel, share, height, width, pooling):
+def test_blocks_of_the_kernel_matrix_are_pruned_whole(kernel, share, height, width, pooling):
     (after,) = pruned([kernel], share, pattern=f"block:{height}x{width}", pooling=pooling)
     before, after = (array.reshape(-1, kernel.shape[-1]) for array in (kernel, after))
     sizes = {True: [], False: []}
@@ -62,7 +62,7 @@ def test_blocks_of_the_kernel_as_a_matrix_go_as_a_whole(kernel, share, height, w
 
 @FEW
 @given(kernels(), st.integers(2, 5), st.data())
-def test_m_smallest_of_n_channels_go_at_the_end_and_some_of_them_before(kernel, n, data):
+def test_m_smallest_of_n_channels_are_pruned_gradually(kernel, n, data):
     m = data.draw(st.integers(1, n - 1))
     (after,) = pruned([kernel], m / n, pattern=f"{m}:{n}")
     half_way = pruned([kernel], m / n / 2, pattern=f"{m}:{n}")[0]
@@ -72,29 +72,29 @@ def test_m_smallest_of_n_channels_go_at_the_end_and_some_of_them_before(kernel, 
     rows = {2: lambda array: array.T, 4: lambda array: array.transpose(3, 0, 1, 2)}[kernel.ndim]
     before, after = (rows(array).reshape(-1, kernel.shape[-2]) for array in (kernel, after))
     for first in range(0, before.shape[1], n):
-        group, left = np.abs(before[:, first : first + n]), after[:, first : first + n]
-        there = group.shape[1]
-        assert (np.count_nonzero(left, axis=1) == min(n - m, there)).all()
-        smallest_kept = np.where(left != 0, group, np.inf).min(axis=1)
-        assert (smallest_kept > np.where(left == 0, group, 0).max(axis=1)).all()
+        group, remaining = np.abs(before[:, first : first + n]), after[:, first : first + n]
+        size = group.shape[1]
+        assert (np.count_nonzero(remaining, axis=1) == min(n - m, size)).all()
+        smallest_kept = np.where(remaining != 0, group, np.inf).min(axis=1)
+        assert (smallest_kept > np.where(remaining == 0, group, 0).max(axis=1)).all()
 
 
 @FEW
 @given(st.lists(kernels(), min_size=1, max_size=4), SHARES)
-def test_one_threshold_for_all_kernels_leaves_each_its_largest_weight(several, share):
+def test_global_threshold_keeps_the_largest_weight_of_each_kernel(several, share):
     several = [kernel * (number + 1) for number, kernel in enumerate(several)]
     after = pruned(several, share, scope="global")
     everything = np.sort(np.concatenate([np.abs(kernel).ravel() for kernel in several]))
     kept = max(int(np.round(np.float32(everything.size) * (1 - np.float32(share)))), 1)
     threshold = everything[everything.size - kept]
-    for kernel, left in zip(several, after, strict=True):
+    for kernel, remaining in zip(several, after, strict=True):
         magnitudes = np.abs(kernel)
         expected = magnitudes >= min(threshold, magnitudes.max())
-        np.testing.assert_array_equal(left != 0, expected)
+        np.testing.assert_array_equal(remaining != 0, expected)
 
 
 @pytest.mark.parametrize("pattern", ["element", "block:2x2", "2:4"])
-def test_what_is_zero_stays_zero_in_a_mask_of_less(pattern):
+def test_zeros_stay_zero_at_a_lower_sparsity(pattern):
     kernel = keras.Variable(np.random.default_rng(0).normal(size=(3, 3, 7, 5)).astype("float32"))
     masks = Masks([kernel], training.Sparsity(pattern=pattern))
     masks.update([0.5])
@@ -106,7 +106,7 @@ def test_what_is_zero_stays_zero_in_a_mask_of_less(pattern):
 
 
 @pytest.mark.parametrize(("m", "n"), [(3, 5), (7, 10)])
-def test_all_candidates_go_at_the_end_of_a_kernel_too_large_to_count_in_float32(m, n):
+def test_all_candidates_are_pruned_in_a_kernel_too_large_for_float32_counts(m, n):
     row = np.array([1.0] * m + [np.inf] * (n - m), "float32")  # neither share is a float32
     kept = MByN((m, n)).kept(np.broadcast_to(row, (10_000_000, n)), float(np.float32(m / n)))
     assert kept == 10_000_000 * (n - m)
@@ -114,13 +114,13 @@ def test_all_candidates_go_at_the_end_of_a_kernel_too_large_to_count_in_float32(
 
 @given(
     seed=st.integers(0, 99),
-    size=st.integers(SAMPLE_OF - 10, SAMPLE_OF + 20_000),
+    size=st.integers(SAMPLED_SIZE - 10, SAMPLED_SIZE + 20_000),
     share=st.floats(0, 1),
     different=st.sampled_from([1, 2, 5, 1000, None]),
     in_order=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_nth_largest_is_that_of_sorting(seed, size, share, different, in_order):
+def test_nth_largest_equals_sorting(seed, size, share, different, in_order):
     random = np.random.default_rng(seed)
     values = np.abs(random.normal(size=size) if different is None else random.integers(0, different, size))
     values = np.sort(values) if in_order else values

@@ -28,17 +28,17 @@ def test_kernels_keep_their_own_constraint_while_pruned(few_digits):
     image = keras.Input((32, 32, 1))
     dense = keras.layers.Dense(10, activation="softmax", kernel_constraint="non_neg")
     model = keras.Model(image, dense(keras.layers.Flatten()(image)))
-    how = training.Sparsity(keep_ends=False)
-    training.prune(model, few_digits, BRIEF, sparsity=how, frequency=2, verbose=False)
+    settings = training.Sparsity(keep_ends=False)
+    training.prune(model, few_digits, BRIEF, sparsity=settings, frequency=2, verbose=False)
     assert dense.kernel.numpy().min() == 0
     assert zeros(dense.kernel) >= 0.5
     assert isinstance(dense.kernel.constraint, keras.constraints.NonNeg)
 
 
 def test_pruned_model_is_a_plain_model_that_keeps_its_zeros_when_saved(few_digits, trained, tmp_path):
-    kinds = [type(layer) for layer in trained.layers]
+    types = [type(layer) for layer in trained.layers]
     training.prune(trained, few_digits, BRIEF, sparsity=0.8, frequency=2, verbose=False)
-    assert [type(layer) for layer in trained.layers] == kinds
+    assert [type(layer) for layer in trained.layers] == types
     assert all(kernel.constraint is None for kernel in pruned_kernels(trained))
     reloaded = zoo.load_model(zoo.save_model(trained, tmp_path / "pruned.keras"))
     for before, after in zip(pruned_kernels(trained), pruned_kernels(reloaded), strict=True):
@@ -61,8 +61,8 @@ def test_large_weights_outlive_small_ones(few_digits, trained):
         assert old[kept].mean() > 1.5 * old[~kept].mean()
 
 
-def test_recipe_that_draws_new_weights_is_refused(few_digits, trained):
-    with pytest.raises(zoo.InputError, match="initializer is 'he_normal'; pruning goes on from trained weights"):
+def test_recipe_that_initializes_weights_is_rejected(few_digits, trained):
+    with pytest.raises(zoo.InputError, match="initializer is 'he_normal'; pruning continues from trained weights"):
         training.prune(trained, few_digits, BRIEF.changed(initializer="he_normal"), verbose=False)
 
 

@@ -6,7 +6,7 @@ from tensorflow_model_optimization.python.core.clustering.keras import cluster a
 from tensorflow_model_optimization.python.core.clustering.keras import cluster_config
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.clustering.cluster import clustered
+from pocketzoo.training.compression.clustering.cluster import cluster_weights
 from pocketzoo.training.compression.weights.layer_selection import kernel_of, prunable_layers
 from pocketzoo.training.compression.weights.tied_weights import ties_kept
 from pocketzoo.training.engine.callbacks.progress import ProgressBar
@@ -50,7 +50,7 @@ def test_clusters_begin_as_those_of_tfmot(start, keep_zeros):
     theirs = clustered_by_tfmot(kernel, start, keep_zeros=keep_zeros)
     theirs(np.zeros((1, 6, 6, 4), "float32"))
     np.testing.assert_array_equal(
-        clustered(kernel, 8, start, keep_zeros=keep_zeros), theirs.layers[0].layer.kernel.numpy()
+        cluster_weights(kernel, 8, start, keep_zeros=keep_zeros), theirs.layers[0].layer.kernel.numpy()
     )
 
 
@@ -59,7 +59,7 @@ def test_centroids_are_trained_as_those_of_tfmot():
     random = np.random.default_rng(0)
     levels = random.choice(np.linspace(-2, 2, 8), (3, 3, 4, 8))
     kernel = (levels + random.uniform(-0.05, 0.05, levels.shape)).astype("float32")
-    start = clustered(kernel, 8, "linear", keep_zeros=False)
+    start = cluster_weights(kernel, 8, "linear", keep_zeros=False)
     theirs = clustered_by_tfmot(kernel, "linear", keep_zeros=False)
     images = np.random.default_rng(1).normal(size=(16, 6, 6, 4)).astype("float32")
     targets = np.random.default_rng(2).normal(size=(16, 4, 4, 8)).astype("float32")
@@ -84,7 +84,7 @@ def test_kernels_end_with_few_values_that_have_been_trained(few_digits, trained)
     assert result.metrics["clusters"] == 8
     for old, kernel in zip(before, kernels(trained), strict=True):
         assert len(np.unique(kernel)) <= 8
-        start = clustered(old, 8, "kmeans++", keep_zeros=True)
+        start = cluster_weights(old, 8, "kmeans++", keep_zeros=True)
         assert not np.array_equal(kernel, start)
         # A cluster moves as one.
         assert len(np.unique(np.stack([kernel.ravel(), start.ravel()]), axis=1).T) == len(np.unique(start))
@@ -143,7 +143,7 @@ def test_run_is_not_resumed_with_other_weights(few_digits, trained_file, tmp_pat
 )
 def test_kernel_of_fewer_weights_than_clusters_stays_as_it_is(kernel, start):
     kernel = kernel.astype("float32")
-    np.testing.assert_array_equal(clustered(kernel, 64, start, keep_zeros=True), kernel)
+    np.testing.assert_array_equal(cluster_weights(kernel, 64, start, keep_zeros=True), kernel)
 
 
 def test_sequential_models_are_refused_with_the_way_out(few_digits):
@@ -157,8 +157,8 @@ def test_sequential_models_are_refused_with_the_way_out(few_digits):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"clusters": 2}, "clusters is 2; it takes 3 to 256"),
-        ({"clusters": 300, "keep_zeros": False}, "clusters is 300; it takes 2 to 256"),
+        ({"clusters": 2}, "clusters is 2; it must be 3 to 256"),
+        ({"clusters": 300, "keep_zeros": False}, "clusters is 300; it must be 2 to 256"),
         ({"start": "kmeans"}, r"unknown start 'kmeans': did you mean kmeans\+\+"),
         ({"recipe": BRIEF.changed(initializer="he_normal")}, "initializer is 'he_normal'"),
     ],
