@@ -100,7 +100,7 @@ def test_interrupted_compression_goes_on_where_it_was(pocketzoo, trained_file, t
     assert facts["bundle"]["sparsity"] == pytest.approx(1 - sparse["nonzero"] / sparse["parameters"], abs=0.02)
     assert {path.name for path in run.iterdir()} >= {"bundle", "comparison.json", "comparison.png"}
     spec.write_text(SPEC.replace("0.8", "0.7"))
-    assert "belongs to another compression: spec.sparsity differs" in pocketzoo(*arguments, "--resume")[2]
+    assert "another compression: spec.sparsity.target was 0.8, is 0.7" in pocketzoo(*arguments, "--resume")[2]
     epochs.stop.add(("2-distillation", 1))
     assert pocketzoo(*arguments, "--overwrite")[0] == 1
     assert sorted(path.name for path in run.iterdir()) == ["2-distillation", SETTINGS]

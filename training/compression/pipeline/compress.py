@@ -1,16 +1,12 @@
 """Several compression methods in one go: channels, distillation, sparsity, clusters, quantization."""
 
-import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import keras
 
-from ....core.atomic_files import UNFINISHED, atomic_path
-from ....core.errors import InputError
+from ....core.work_directory import WorkDirectory
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.saving import load_model, save_model
 from ...data.images import ImageData
@@ -19,6 +15,12 @@ from .spec import CompressionSpec
 from .stages import STAGES, Inputs, check_stages
 
 SETTINGS = "pocketzoo-compression.json"
+RESULTS = ("[1-5]-*", "bundle", "bundle.failed", "comparison.*")
+"""Files of a compression, including those that `pocketzoo compress` adds."""
+EXPLANATIONS = {
+    "model": "the model's weights are different",
+    "images": "the images or their labels are different",
+}
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,20 @@ def compress(
 
     Raises:
         InputError: A stage does not accept the model (all are checked before the first one trains), `run_dir` is in
-            use by something else, or as in the functions of the stages.
+            use by something else or by another process, or as in the functions of the stages.
     """
     check_stages(spec, model)
-    run_dir = Path(run_dir)
+    directory = WorkDirectory(Path(run_dir), "compression", SETTINGS, RESULTS, EXPLANATIONS)
     sections = {f"spec.{name}": section for name, section in spec.model_dump(mode="json").items()}
     settings = {"model": weights_sha256(model), "data": data.source, "images": data.fingerprint()} | sections
-    open_directory(run_dir, settings, resume=resume, overwrite=overwrite)
-    inputs = Inputs(model, data, measure)
-    models, files = {"dense": model}, {}
+    with directory.lock():
+        directory.open(settings, resume=resume, overwrite=overwrite)
+        return _run_stages(spec, Inputs(model, data, measure), directory.path, verbose)
+
+
+def _run_stages(spec: CompressionSpec, inputs: Inputs, run_dir: Path, verbose: bool) -> CompressionResult:
+    """Run the stages that have no model in `run_dir` yet, and load the models of the others."""
+    models, files = {"dense": inputs.original}, {}
     for number, (name, run_stage) in enumerate(STAGES.items(), start=1):
         stage = getattr(spec, name)
         if stage is None:
@@ -92,44 +99,3 @@ def compress(
 def _copy(model: keras.Model) -> keras.Model:
     with TemporaryDirectory() as folder:
         return load_model(save_model(model, Path(folder, "model.keras")))
-
-
-def open_directory(path: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
-    """Create the directory of a new compression, or return to that of an interrupted one.
-
-    Args:
-        path: The directory.
-        settings: What determines the result; a compression is resumed with the same settings only.
-        resume: Continue with what is there.
-        overwrite: Remove an earlier compression.
-
-    Raises:
-        InputError: The directory is in use by something else or by another compression, or cannot be written.
-    """
-    own = path / SETTINGS
-    try:
-        if overwrite and not resume and own.exists():
-            _remove(path)
-        path.mkdir(parents=True, exist_ok=True)
-        for unfinished in path.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
-        if not any(path.iterdir()):
-            with atomic_path(own) as temporary:
-                temporary.write_text(json.dumps(settings, indent=1))
-        elif not (resume and own.exists()):
-            raise InputError(
-                f"run directory {path} is not empty; resume the compression, overwrite it, or name another directory."
-            )
-    except OSError as error:
-        raise InputError(f"run directory {path} cannot be written: {error.strerror}.") from error
-    before = json.loads(own.read_text())
-    differing = [name for name in before | settings if before.get(name) != settings.get(name)]
-    if differing:
-        raise InputError(f"run directory {path} belongs to another compression: {', '.join(differing)} differs.")
-
-
-def _remove(path: Path) -> None:
-    """Remove the files of a compression; other files stay, and keep the directory from being used."""
-    for pattern in ("[1-5]-*", "bundle", "bundle.failed", "comparison.*", SETTINGS):
-        for file in path.glob(pattern):
-            shutil.rmtree(file) if file.is_dir() else file.unlink()

@@ -3,7 +3,6 @@ import pytest
 
 from pocketzoo import training, zoo
 from pocketzoo.training import CompressionSpec
-from pocketzoo.training.compression.pipeline.compress import open_directory
 from pocketzoo.training.compression.pipeline.stages import check_stages
 
 RECIPE = {"epochs": 1, "batch_size": 200}
@@ -54,8 +53,9 @@ def test_what_a_later_stage_would_refuse_is_told_before_any_begins(trained, text
         check_stages(CompressionSpec.load(tmp_path / "spec.yaml"), trained)
 
 
-def test_folder_that_is_no_compression_is_never_overwritten(tmp_path):
+def test_directory_of_other_files_is_never_overwritten(trained, digits, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
+    spec = CompressionSpec(sparsity={})
     with pytest.raises(zoo.InputError, match="is not empty"):
-        open_directory(tmp_path, {}, resume=False, overwrite=True)
+        training.compress(trained, digits, spec, run_dir=tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
