@@ -27,7 +27,7 @@ def show_artifact(path: Path, *, as_json: bool) -> None:
     metadata, certificate = artifact.metadata, artifact.certificate
     if metadata is None:
         raise InputError(f"{path} has no pocketzoo metadata: another tool made it.")
-    unchanged = certificate and certificate.holds(path)
+    unchanged = None if certificate is None else certificate.holds(path)
     if as_json:
         console.show_json(_facts(metadata, certificate) | {"unchanged_since_proof": unchanged})
         return
@@ -46,7 +46,7 @@ def _facts(metadata: "Metadata", certificate: "Certificate | None") -> dict[str,
 
 def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str, object]]:
     making = metadata.making
-    rows = [
+    rows: list[tuple[str, object]] = [
         ("model", metadata.model),
         ("task", metadata.task),
         ("labels", _abbreviate(metadata.labels)),
@@ -81,7 +81,7 @@ def _certificate_rows(certificate: "Certificate | None", unchanged: bool | None)
 def _gate_rows(certificate: "Certificate") -> list[tuple[str, ...]]:
     own = [("file", gate) for gate in certificate.gates]
     named = own + [(check.name, gate) for check in certificate.checks for gate in check.gates]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             check,
             gate.name,

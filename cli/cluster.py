@@ -31,7 +31,15 @@ def cluster(
     from ..training.compression.clustering.cluster import DEFAULT_RECIPE
 
     inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
-    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
-    result = training.cluster(inputs.model, inputs.data, inputs.recipe, clusters=clusters, start=start, **directory)
+    result = training.cluster(
+        inputs.model,
+        inputs.data,
+        inputs.recipe,
+        clusters=clusters,
+        start=start,
+        run_dir=run_dir,
+        resume=resume,
+        overwrite=overwrite,
+    )
     title = f"{result.model.name}, at most {result.metrics['clusters']} distinct weights per kernel"
-    show_compression(zoo.load_model(model), result, inputs.data, title, as_json=as_json)
+    show_compression(zoo.load_model(model), result, inputs.data, run_dir, title, as_json=as_json)

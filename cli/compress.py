@@ -47,8 +47,9 @@ def compress(
 
     original = zoo.load_model(model)
     images = load_images(data, image_shape(original), skip_unreadable)
-    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
-    result = training.compress(original, images, stages, measure=milliseconds, **directory)
+    result = training.compress(
+        original, images, stages, run_dir=run_dir, measure=milliseconds, resume=resume, overwrite=overwrite
+    )
     comparison = compare(result.models, images)
     comparison.write(run_dir / "comparison")
     manifest = stages.export and _export(result.model, images, stages.export, run_dir / "bundle")

@@ -17,14 +17,14 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
     from rich.console import Console
     from rich.table import Table
 
-    rows = [[str(cell) for cell in row] for row in rows]
+    texts = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
-    for name, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
+    for name, cells in zip(header, zip(*texts, strict=True) if texts else [()] * len(header), strict=True):
         is_numeric = all(NUMERIC.fullmatch(cell) for cell in cells)
         # The first column and numbers are not wrapped; text columns are, where the terminal is narrow.
         no_wrap = is_numeric or not table.columns
         table.add_column(name, justify="right" if is_numeric else "left", overflow="fold", no_wrap=no_wrap)
-    for row in rows:
+    for row in texts:
         table.add_row(*row)
     # A pipe or a file has no width. Cells are shown verbatim: brackets are not markup and `:name:` is not an emoji.
     Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
@@ -49,7 +49,13 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
     with os.fdopen(os.dup(2), "w") as own:
         columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
         console = Console(file=own)
-        options = {"transient": True, "redirect_stdout": False, "redirect_stderr": False}
-        with Progress(*columns, console=console, disable=not console.is_terminal, **options) as progress:
+        with Progress(
+            *columns,
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as progress:
             task = progress.add_task(text)
             yield lambda text: progress.update(task, description=text)

@@ -60,7 +60,7 @@ def distill(
     )
     names = (f"teacher {inputs.model.name}", f"student {pupil.name}")
     title = f"On the test split of {inputs.data.source}"
-    show_compression(inputs.model, result, inputs.data, title, names=names, as_json=as_json)
+    show_compression(inputs.model, result, inputs.data, run_dir, title, names=names, as_json=as_json)
 
 
 def endpoint_pairs(text: str | None) -> dict[str, str]:

@@ -47,11 +47,10 @@ def evaluate(
     from .. import training
 
     images = load_images(data, shape, skip_unreadable)
-    views = {"test_time_augmentation": test_time_augmentation}
     if report is None:
-        evaluation = training.evaluate(evaluated, images, **views)
+        evaluation = training.evaluate(evaluated, images, test_time_augmentation=test_time_augmentation)
     else:
-        evaluation = training.write_report(evaluated, images, report, **views)
+        evaluation = training.write_report(evaluated, images, report, test_time_augmentation=test_time_augmentation)
     if as_json:
         console.show_json(evaluation_facts(evaluation))
         return

@@ -1,7 +1,7 @@
 """`pocketzoo export`: a validated bundle from a model file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -95,7 +95,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def _batch(text: str) -> int | str:
+def _batch(text: str) -> Literal[1, "N"]:
     if text not in ("1", "N"):
         raise InputError(f"--batch is {text!r}; it must be 1 or N.")
     return 1 if text == "1" else "N"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..training import ImageData
+    from .inputs import ImageShape
 
 
 def fine_tune(
@@ -46,21 +47,29 @@ def fine_tune(
     from ..zoo.signature import image_shape
 
     settings = read_recipe(recipe, changes, training.FineTuneRecipe())
-    loaded = zoo.load_model(model) if is_file else None
-    if is_file:
+    shape: ImageShape
+    if card is None:
+        loaded = zoo.load_model(model)
         card_of(loaded.name)
-    shape = image_shape(loaded) if is_file else card.input_shape
-    if is_file and image_size is not None and not {*shape[:2]} <= {None, image_size}:
-        raise InputError(f"{model} takes images of {shape[0]}x{shape[1]} pixels; --image-size is {image_size}.")
+        shape = image_shape(loaded)
+        if image_size is not None and not {*shape[:2]} <= {None, image_size}:
+            raise InputError(f"{model} takes images of {shape[0]}x{shape[1]} pixels; --image-size is {image_size}.")
+    else:
+        shape = card.input_shape
     images = load_training_images(data, settings, shape, skip_unreadable, image_size)
     keras.utils.set_random_seed(settings.seed)
-    if is_file:
+    if card is None:
         pretrained = _with_head_for(loaded, images)
     else:
-        head = {"head": images.task, "labels": images.labels, "input_shape": images.image_shape}
-        pretrained = zoo.create_model(model, weights=weights or default_weights(card), **head)
+        pretrained = zoo.create_model(
+            model,
+            weights=weights or default_weights(card),
+            head=images.task,
+            labels=images.labels,
+            input_shape=images.image_shape,
+        )
     result = training.fine_tune(pretrained, images, settings, run_dir=run_dir, resume=resume, overwrite=overwrite)
-    show_training(result, images, as_json=as_json)
+    show_training(result, images, run_dir, as_json=as_json)
 
 
 def _with_head_for(model: "keras.Model", data: "ImageData") -> "keras.Model":

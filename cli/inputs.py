@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..training import ImageData, Recipe
     from ..zoo.cards import ModelCard
 
+    R = TypeVar("R", bound=Recipe)
     ImageShape = tuple[int | None, ...]
     """Height, width and channels; None where the model accepts any."""
 
@@ -25,7 +26,7 @@ def load_images(source: str, shape: "ImageShape", skip_unreadable: bool) -> "Ima
     height, width, channels = shape
     data = load_data(
         source,
-        image_size=None if None in (height, width) else (height, width),
+        image_size=None if height is None or width is None else (height, width),
         channels=channels,
         on_unreadable="skip" if skip_unreadable else "raise",
     )
@@ -58,7 +59,7 @@ def load_training_images(
     return load_images(source, (*sides, channels), skip_unreadable)
 
 
-def read_recipe(file: Path | None, changes: list[str] | None, default: "Recipe") -> "Recipe":
+def read_recipe(file: Path | None, changes: list[str] | None, default: "R") -> "R":
     """Return the recipe of a file, or the default one, with the fields of `--set` changed."""
     fields: dict[str, Any] = {}
     for change in changes or []:

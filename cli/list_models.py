@@ -18,8 +18,9 @@ def list_models(
     as_json: Json = False,
 ) -> None:
     """List the models whose names match a pattern."""
-    filters = {"task": task, "max_params": max_params, "max_macs": max_macs, "pretrained": pretrained or None}
-    names = registry.list_models(pattern, **filters)
+    names = registry.list_models(
+        pattern, task=task, max_params=max_params, max_macs=max_macs, pretrained=pretrained or None
+    )
     cards = [registry.model_card(name) for name in names]
     if as_json:
         console.show_json([card.model_dump(mode="json") for card in cards])

@@ -88,22 +88,26 @@ def prune(
     if channel_options:
         raise InputError(f"--{next(iter(channel_options)).replace('_', '-')} is only valid with --channels.")
     config = _read_settings(settings, weight_options | set_options(scope=scope))
-    if sensitivity is None:
-        _required(run_dir)
+    if sensitivity is not None:
+        _measure_sensitivity(model, data, config, sensitivity, recipe, changes, skip_unreadable, as_json)
+        return
+    run_dir = _required(run_dir)
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.weights.pruning import DEFAULT_RECIPE
 
     inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
-    if sensitivity is not None:
-        with console.status("Measuring every layer"):
-            measured = training.sensitivity(inputs.model, inputs.data, config)
-        _show_sensitivity(measured, inputs.model.name, sensitivity, as_json=as_json)
-        return
-    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
-    result = training.prune(inputs.model, inputs.data, inputs.recipe, sparsity=config, **directory)
+    result = training.prune(
+        inputs.model,
+        inputs.data,
+        inputs.recipe,
+        sparsity=config,
+        run_dir=run_dir,
+        resume=resume,
+        overwrite=overwrite,
+    )
     title = f"{result.model.name}, {result.metrics['sparsity']:.1%} zeros in the pruned kernels"
-    show_compression(zoo.load_model(model), result, inputs.data, title, as_json=as_json)
+    show_compression(zoo.load_model(model), result, inputs.data, run_dir, title, as_json=as_json)
 
 
 def _check_none(weight_options: dict[str, Any]) -> None:
@@ -127,26 +131,47 @@ def _read_settings(file: Path | None, options: dict[str, Any]) -> "Sparsity":
     return Sparsity(**(read_yaml_fields(file, "pruning setting") if file else {}) | options)
 
 
-def _show_sensitivity(measured: "Sensitivity", model_name: str, file: Path, *, as_json: bool) -> None:
-    """Print one row per layer, and write the proposed settings."""
+def _measure_sensitivity(
+    model: Path,
+    data: str | None,
+    config: "Sparsity",
+    file: Path,
+    recipe: Path | None,
+    changes: list[str] | None,
+    skip_unreadable: bool,
+    as_json: bool,
+) -> None:
+    """Measure the effect of pruning each layer, write the proposed settings to `file`, and print both."""
     import yaml
 
+    import_tensorflow()
+    from .. import training
+    from ..training.compression.weights.pruning import DEFAULT_RECIPE
+
+    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    with console.status("Measuring every layer"):
+        sensitivity = training.sensitivity(inputs.model, inputs.data, config)
     with atomic_path(file) as temporary:
-        settings = measured.proposal.model_dump(mode="json", exclude_unset=True)
+        settings = sensitivity.proposal.model_dump(mode="json", exclude_unset=True)
         temporary.write_text(yaml.safe_dump(settings, sort_keys=False))
     if as_json:
-        console.show_json(measured.to_dict())
-        return
-    metric = measured.figure
+        console.show_json(sensitivity.to_dict())
+    else:
+        _show_sensitivity(sensitivity, inputs.model.name)
+        typer.echo(f"Settings: pocketzoo prune ... --settings {file}")
+
+
+def _show_sensitivity(sensitivity: "Sensitivity", model_name: str) -> None:
+    """Print one row per layer."""
+    metric = sensitivity.figure
 
     def text(figures: dict[str, float]) -> str:
         return metric_text(metric.replace("_", " "), figures[metric])
 
     rows = [
         (layer.name, f"{layer.weights:,}", *map(text, layer.figures), f"{layer.target:.1%}")
-        for layer in measured.layers
+        for layer in sensitivity.layers
     ]
-    header = ("layer", "weights", *(f"{level:.0%} zeros" for level in measured.levels), "proposed")
-    dense = f"{metric} on {measured.images} validation images, dense {text(measured.dense)}"
+    header = ("layer", "weights", *(f"{level:.0%} zeros" for level in sensitivity.levels), "proposed")
+    dense = f"{metric} on {sensitivity.images} validation images, dense {text(sensitivity.dense)}"
     console.show_table(header, rows, title=f"{model_name}: {dense}")
-    typer.echo(f"Settings: pocketzoo prune ... --settings {file}")

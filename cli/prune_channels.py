@@ -127,7 +127,7 @@ def _show(result: "PruneResult", name: str) -> None:
         ("parameters", result.before.parameters, result.after.parameters),
         ("multiply-adds", result.before.multiply_adds, result.after.multiply_adds),
     ):
-        if old is not None:
+        if old is not None and new is not None:
             rows.append((what, f"{old:,}", f"{new:,}", f"{new / old:.0%}"))
     console.show_table(("channels of", "before", "after", "kept"), rows, title=f"{name}, {len(result.history)} steps")
     for layer, reason in result.frozen.items():

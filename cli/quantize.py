@@ -30,9 +30,14 @@ def quantize(
     from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
 
     inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
-    directory = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
     result = training.quantize_aware(
-        inputs.model, inputs.data, inputs.recipe, activation_bits=activation_bits, **directory
+        inputs.model,
+        inputs.data,
+        inputs.recipe,
+        activation_bits=activation_bits,
+        run_dir=run_dir,
+        resume=resume,
+        overwrite=overwrite,
     )
     title = f"{inputs.model.name}, int8 weights and {activation_bits}-bit activations"
-    show_compression(inputs.model, result, inputs.data, title, as_json=as_json)
+    show_compression(inputs.model, result, inputs.data, run_dir, title, as_json=as_json)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -95,7 +96,7 @@ def compare(models: "Mapping[str, keras.Model]", data: "ImageData | None") -> "C
     """Compare models by accuracy, size and latency; a reason why nothing was measured goes to standard error."""
     from .. import export, training
 
-    def measure(models: "Mapping[str, keras.Model]") -> "dict[str, Footprint]":
+    def measure(models: "Mapping[str, keras.Model]") -> "Mapping[str, Footprint]":
         with console.status("Measuring sizes and latencies"):
             return export.measure_footprints(models)
 
@@ -144,6 +145,7 @@ def show_compression(
     original: "keras.Model",
     result: "RunResult",
     data: "ImageData",
+    run_dir: Path,
     title: str,
     *,
     as_json: bool,
@@ -155,12 +157,13 @@ def show_compression(
         original: The model before the run, or the teacher.
         result: Result of the run.
         data: The dataset whose test split both models are evaluated on.
+        run_dir: Directory of the run.
         title: Title of the table.
         as_json: Print JSON.
         names: Names of the two rows.
     """
     comparison = compare(dict(zip(names, (original, result.model), strict=True)), data)
-    best = str(result.run_dir / "best.keras")
+    best = str(run_dir / "best.keras")
     if as_json:
         console.show_json({"run": result.metrics, "comparison": comparison.to_dict(), "model": best})
         return
@@ -168,13 +171,13 @@ def show_compression(
     typer.echo(f"Model: {best}")
 
 
-def show_training(result: "RunResult", data: "ImageData", *, as_json: bool) -> None:
+def show_training(result: "RunResult", data: "ImageData", run_dir: Path, *, as_json: bool) -> None:
     """Print the metrics of a finished run on the test split, and write them to `test.json`."""
     from .. import training
 
     evaluation = training.evaluate(result.model, data)
-    facts, best = evaluation_facts(evaluation), str(result.run_dir / "best.keras")
-    with atomic_path(result.run_dir / "test.json") as temporary:
+    facts, best = evaluation_facts(evaluation), str(run_dir / "best.keras")
+    with atomic_path(run_dir / "test.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=1))
     if as_json:
         console.show_json({"run": result.metrics, "test": facts, "model": best})

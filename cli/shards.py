@@ -23,11 +23,10 @@ def shards(
     from ..training.data.shards import write_shards
 
     index = write_shards(load_images(source, (None, None, 3), skip_unreadable), out, shard_mb=shard_mb)
-    files = [
-        {"file": name, "images": count, "bytes": (out / name).stat().st_size} for name, count in index.shards.items()
-    ]
+    sizes = {name: (out / name).stat().st_size for name in index.shards}
     if as_json:
+        files = [{"file": name, "images": count, "bytes": sizes[name]} for name, count in index.shards.items()]
         console.show_json({"folder": str(out), "task": index.task, "labels": index.labels, "shards": files})
         return
-    rows = [(file["file"], f"{file['images']:,}", f"{file['bytes'] / 1e6:,.1f} MB") for file in files]
+    rows = [(name, f"{count:,}", f"{sizes[name] / 1e6:,.1f} MB") for name, count in index.shards.items()]
     console.show_table(("shard", "images", "size"), rows, title=f"{source} in {out}")

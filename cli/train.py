@@ -1,6 +1,6 @@
 """`pocketzoo train`: a new model on a dataset."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import console
 from .inputs import load_training_images, new_model, read_recipe
@@ -20,6 +20,8 @@ from .results import metric_text, show_training
 from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
+    import keras
+
     from ..training import CrossValidation
 
 
@@ -47,12 +49,16 @@ def train(
 
     settings = read_recipe(recipe, changes, training.Recipe())
     images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size)
-    directory: dict[str, Any] = {"run_dir": run_dir, "resume": resume, "overwrite": overwrite}
     if settings.folds is None:
-        result = training.fit(new_model(name, images, settings.seed), images, settings, **directory)
-        show_training(result, images, as_json=as_json)
+        model = new_model(name, images, settings.seed)
+        result = training.fit(model, images, settings, run_dir=run_dir, resume=resume, overwrite=overwrite)
+        show_training(result, images, run_dir, as_json=as_json)
         return
-    validated = training.cross_validate(lambda: new_model(name, images, settings.seed), images, settings, **directory)
+
+    def make() -> "keras.Model":
+        return new_model(name, images, settings.seed)
+
+    validated = training.cross_validate(make, images, settings, run_dir=run_dir, resume=resume, overwrite=overwrite)
     if as_json:
         console.show_json(validated.to_dict())
     else:

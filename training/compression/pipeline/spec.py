@@ -1,7 +1,7 @@
 """The spec of a compression: which stages there are, and the settings of each."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
@@ -93,7 +93,7 @@ class CompressionSpec(Section):
         return {name: {} if section is None else section for name, section in fields.items()}
 
     @model_validator(mode="after")
-    def _has_a_stage(self):
+    def _has_a_stage(self) -> Self:
         if not any(getattr(self, name) for name in type(self).model_fields):
             raise ValueError(f"no stage is given; there are {', '.join(type(self).model_fields)}")
         return self
