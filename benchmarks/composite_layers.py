@@ -1,9 +1,9 @@
-"""Do composite layers cost anything? Ours against the same nets of bare Keras layers, in turn, in one run.
+"""Overhead of composite layers, compared with the same models built of plain Keras layers.
 
-    python benchmarks/composite_layers.py            # the bar: ratios of at most 1.03
+    python benchmarks/composite_layers.py            # threshold: ratios of at most 1.03
 
-Each round times both nets one after the other, so that a machine that slows down slows both; the figure is the ratio of
-the medians.
+Each round times both models one after the other, so that a slower machine affects both; the result is the ratio of the
+medians.
 """
 
 import os
@@ -22,10 +22,10 @@ from keras import layers
 from pocketzoo import zoo
 
 SECONDS, BATCH = 30, 64
-BAR = 1.03
+THRESHOLD = 1.03
 
 
-def bare_lenet5() -> keras.Model:
+def plain_lenet5() -> keras.Model:
     image = keras.Input((32, 32, 1))
     x = layers.Rescaling(1 / 127.5, -1)(image)
     x = layers.Conv2D(6, 5, activation="tanh")(x)
@@ -38,7 +38,7 @@ def bare_lenet5() -> keras.Model:
     return keras.Model(image, layers.Dense(10, activation="softmax")(x))
 
 
-def bare_resnet20() -> keras.Model:
+def plain_resnet20() -> keras.Model:
     def conv(x, filters, kernel_size, strides=1):
         x = layers.Conv2D(filters, kernel_size, strides=strides, padding="same", use_bias=False)(x)
         return layers.BatchNormalization()(x)
@@ -71,7 +71,7 @@ def _images(model: keras.Model) -> np.ndarray:
 
 
 def medians(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """Milliseconds of both, timed in turn."""
+    """Return the median milliseconds of both, timed in turn."""
     times: tuple[list[float], list[float]] = ([], [])
     order = [(first, times[0]), (second, times[1])]
     end = time.perf_counter() + SECONDS
@@ -80,22 +80,23 @@ def medians(first: Callable[[], object], second: Callable[[], object]) -> tuple[
             start = time.perf_counter()
             call()
             kept.append((time.perf_counter() - start) * 1000)
-        order.reverse()  # so that neither always follows the other's cache
+        order.reverse()  # so that neither always finds the other's cache
     warm_up = len(times[0]) // 10
     return statistics.median(times[0][warm_up:]), statistics.median(times[1][warm_up:])
 
 
 def main() -> None:
     print(f"batch {BATCH}, medians over {SECONDS} s in turn, milliseconds")
-    print(f"{'net':10} {'what':14} {'ours':>8} {'bare':>8} {'ratio':>7}   bar {BAR}")
+    print(f"{'model':10} {'what':14} {'ours':>8} {'plain':>8} {'ratio':>7}   threshold {THRESHOLD}")
     pairs = {
-        "lenet5": (lambda: zoo.create_model("lenet5"), bare_lenet5),
-        "resnet20": (lambda: zoo.create_model("resnet20", shortcut="projection"), bare_resnet20),
+        "lenet5": (lambda: zoo.create_model("lenet5"), plain_lenet5),
+        "resnet20": (lambda: zoo.create_model("resnet20", shortcut="projection"), plain_resnet20),
     }
-    for name, (ours, bare) in pairs.items():
+    for name, (ours, plain) in pairs.items():
         for what, make in {"forward": forward, "training step": training_step}.items():
-            a, b = medians(make(ours()), make(bare()))
-            print(f"{name:10} {what:14} {a:8.3f} {b:8.3f} {a / b:7.3f}   {'ok' if a / b <= BAR else 'over'}")
+            a, b = medians(make(ours()), make(plain()))
+            verdict = "ok" if a / b <= THRESHOLD else "over"
+            print(f"{name:10} {what:14} {a:8.3f} {b:8.3f} {a / b:7.3f}   {verdict}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What compressing costs in accuracy: channels, zeros and integers on digits, against what people would do without.
+"""Accuracy after compression: fewer channels, zero weights and integers on digits, compared with simple baselines.
 
 python benchmarks/compression.py              # some hours on 2 cores; writes docs/compression_figures.md
-python benchmarks/compression.py --seeds 1    # of the first seed only
+python benchmarks/compression.py --seeds 1    # the first seed only
 
-Every case of every seed is kept in build/compression/ when it is done, and not done again: the command can be stopped
-and started as one likes. All cases of a seed have the same data, the same dense parent, and the same epochs to recover;
-small nets from scratch have these epochs too, or those of the parent besides. Everything is measured on the test split,
-360 images.
+The result of every case and seed is saved in build/compression/ and reused, so the command can be stopped and started
+again. All cases of a seed have the same data, the same dense parent and the same number of epochs to recover. Small
+models from scratch train for that number of epochs, or for these plus the parent's. Accuracy is measured on the test
+split, 360 images.
 """
 
 import os
@@ -42,16 +42,16 @@ from pocketzoo.zoo.layer_table import count_macs
 
 SEEDS = 5
 SIDE = 16
-"""Pixels; the digits are scans of 8."""
+"""Height and width in pixels; the digits are scans of 8x8 pixels."""
 PARENT = training.Recipe.load(Path(__file__).parents[1] / "recipes" / "resnet20-digits.yaml")
-"""That of the weights that ship."""
+"""The recipe of the weights that ship with the package."""
 TUNING = PARENT.changed(epochs=20, optimizer={"lr": 0.02})
 INTEGERS = PARENT.changed(epochs=6, optimizer={"lr": 0.002})
 STEPS, BETWEEN = 4, 2
-"""In which channels are removed, where that is not done at once, and epochs of the tuning after each of them."""
-MOST_LOST = 0.3
-"""Points of accuracy, at half the multiply-adds."""
-KEPT = Path(__file__).parents[1] / "build" / "compression"
+"""Number of steps in which channels are removed, where that is not done at once, and epochs after each of them."""
+LARGEST_LOSS = 0.3
+"""Largest loss of accuracy at half the multiply-adds, in percentage points."""
+SAVED = Path(__file__).parents[1] / "build" / "compression"
 PAGE = Path(__file__).parents[1] / "docs" / "compression_figures.md"
 
 
@@ -60,49 +60,49 @@ class Case(NamedTuple):
 
     title: str
     make: Callable[[int, training.ImageData], keras.Model]
-    """Takes the seed and the data."""
+    """Returns the model, given the seed and the data."""
     integers: bool = False
-    """Whether it is measured as an int8 artifact in LiteRT; in Keras otherwise."""
+    """Whether accuracy is that of the int8 artifact in LiteRT; otherwise it is that of the model in Keras."""
 
 
 def dense(seed: int, data: training.ImageData) -> keras.Model:
-    return training.fit(fresh(seed, data), data, PARENT.changed(seed=seed), verbose=False).model
+    return training.fit(new_model(seed, data), data, PARENT.changed(seed=seed), verbose=False).model
 
 
 def at_once(share: float, criterion: str, seed: int, data: training.ImageData) -> keras.Model:
-    """The dense parent with that share of its multiply-adds, tuned by the labels."""
-    how = {"budget": f"macs:{share}", "criterion": criterion, "round_to": 1, "verbose": False}
+    """Return the dense parent with a share of its multiply-adds, fine-tuned with labels."""
+    options = {"budget": f"macs:{share}", "criterion": criterion, "round_to": 1, "verbose": False}
     recipe = TUNING.changed(seed=seed)
-    return training.prune_channels(kept("dense", seed), data, recipe=recipe, teacher=None, **how).model
+    return training.prune_channels(saved("dense", seed), data, recipe=recipe, teacher=None, **options).model
 
 
 def in_steps(share: float, criterion: str, seed: int, data: training.ImageData) -> keras.Model:
-    """The same in steps, taught by the dense parent; as many epochs in all."""
-    parent, recipe = kept("dense", seed), TUNING.changed(seed=seed)
-    how = {"budget": f"macs:{share}", "criterion": criterion, "round_to": 1, "steps": STEPS, "verbose": False}
-    small = training.prune_channels(parent, data, recipe=recipe.changed(epochs=BETWEEN), **how).model
+    """Return the same pruned in steps, with the dense parent as teacher and the same number of epochs in all."""
+    parent, recipe = saved("dense", seed), TUNING.changed(seed=seed)
+    options = {"budget": f"macs:{share}", "criterion": criterion, "round_to": 1, "steps": STEPS, "verbose": False}
+    small = training.prune_channels(parent, data, recipe=recipe.changed(epochs=BETWEEN), **options).model
     rest = recipe.changed(epochs=recipe.epochs - STEPS * BETWEEN)
     return training.distill(small, parent, data, rest, verbose=False).model
 
 
 def from_scratch(share: float, epochs: int, seed: int, data: training.ImageData) -> keras.Model:
-    """The narrowest net of the same shape that takes no fewer multiply-adds than that share of the dense net's."""
-    least = share * count_macs(kept("dense", seed))
-    net = next(net for net in (fresh(seed, data, width) for width in range(1, 17)) if count_macs(net) >= least)
+    """Return the narrowest model with at least that share of the dense model's multiply-adds, trained from scratch."""
+    least = share * count_macs(saved("dense", seed))
+    net = next(net for net in (new_model(seed, data, width) for width in range(1, 17)) if count_macs(net) >= least)
     return training.fit(net, data, PARENT.changed(seed=seed, epochs=epochs), verbose=False).model
 
 
 def zeros(sparsity: training.Sparsity, seed: int, data: training.ImageData) -> keras.Model:
-    parent = kept("dense", seed)
+    parent = saved("dense", seed)
     return training.prune(parent, data, TUNING.changed(seed=seed), sparsity=sparsity, verbose=False).model
 
 
-def integers(of: str, seed: int, data: training.ImageData) -> keras.Model:
-    return training.quantize_aware(kept(of, seed), data, INTEGERS.changed(seed=seed), verbose=False).model
+def quantized(case: str, seed: int, data: training.ImageData) -> keras.Model:
+    return training.quantize_aware(saved(case, seed), data, INTEGERS.changed(seed=seed), verbose=False).model
 
 
 def unchanged(seed: int, data: training.ImageData) -> keras.Model:
-    return kept("dense", seed)
+    return saved("dense", seed)
 
 
 def channel_cases(times: int) -> dict[str, Case]:
@@ -112,8 +112,8 @@ def channel_cases(times: int) -> dict[str, Case]:
         f"taylor-{times}x": Case(f"{fewer}: Taylor in steps, distilled", partial(in_steps, share, "taylor")),
         f"random-distilled-{times}x": Case(f"{fewer}: random in steps, distilled", partial(in_steps, share, "random")),
         f"random-{times}x": Case(f"{fewer}: random at once", partial(at_once, share, "random")),
-        f"scratch-{times}x": Case(f"{fewer}: small net, {long} epochs", partial(from_scratch, share, long)),
-        f"scratch-short-{times}x": Case(f"{fewer}: small net, {short} epochs", partial(from_scratch, share, short)),
+        f"scratch-{times}x": Case(f"{fewer}: small model, {long} epochs", partial(from_scratch, share, long)),
+        f"scratch-short-{times}x": Case(f"{fewer}: small model, {short} epochs", partial(from_scratch, share, short)),
     }
 
 
@@ -127,13 +127,13 @@ CASES = {
     },
     "zeros-2-4": Case("2:4 zeros", partial(zeros, training.Sparsity(pattern="2:4"))),
     "int8": Case("int8 after training", unchanged, integers=True),
-    "int8-aware": Case("int8-aware training", partial(integers, "dense"), integers=True),
-    "zeros-80-int8": Case("80 % zeros, then int8-aware training", partial(integers, "zeros-80"), integers=True),
+    "int8-aware": Case("int8-aware training", partial(quantized, "dense"), integers=True),
+    "zeros-80-int8": Case("80 % zeros, then int8-aware training", partial(quantized, "zeros-80"), integers=True),
 }
-"""Those that others begin with come before them."""
+"""A case comes after the cases that it starts from."""
 
 Measured = dict[str, dict[str, list[float]]]
-"""By case and figure, of every seed."""
+"""Values of all seeds, by case and metric."""
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     seeds = range(parser.parse_args().seeds)
     measured: Measured = {name: {} for name in CASES}
-    # A process for each: what TensorFlow keeps of a hundred nets does not fit into memory.
+    # One process per case, because TensorFlow does not release the memory of a hundred models.
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         for seed in seeds:
             for name in CASES:
@@ -157,25 +157,25 @@ def main() -> None:
 
 
 def file_of(name: str, seed: int) -> Path:
-    """What was measured of a case."""
-    return KEPT / f"{name}-{seed}.json"
+    """Return the file with the results of a case."""
+    return SAVED / f"{name}-{seed}.json"
 
 
 def make(name: str, seed: int) -> None:
-    """Does a case, and keeps its model and what was measured of it."""
+    """Run a case, and save its model and its results."""
     case, file, start = CASES[name], file_of(name, seed), time.monotonic()
     data = training.load_data("digits", image_size=SIDE, seed=seed)
     model = case.make(seed, data)
     zoo.save_model(model, file.with_suffix(".keras"))
-    found = measure(model, data, integers=case.integers)
+    results = measure(model, data, integers=case.integers)
     with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(found, indent=1))
+        temporary.write_text(json.dumps(results, indent=1))
     minutes = (time.monotonic() - start) / 60
-    print(f"seed {seed}, {case.title}: {found['accuracy']:.2%}, {minutes:.1f} minutes", flush=True)
+    print(f"seed {seed}, {case.title}: {results['accuracy']:.2%}, {minutes:.1f} minutes", flush=True)
 
 
 def measure(model: keras.Model, data: training.ImageData, *, integers: bool) -> dict[str, float]:
-    """Accuracy on the test split, as Keras or as the int8 artifact answers, and what the model takes."""
+    """Return the accuracy on the test split, of the Keras model or of its int8 artifact, and the costs of the model."""
     kernels = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     kind = FORMATS["tflite-int8" if integers else "tflite-fp32"]
     with TemporaryDirectory() as folder:
@@ -194,19 +194,19 @@ def measure(model: keras.Model, data: training.ImageData, *, integers: bool) -> 
         }
 
 
-def fresh(seed: int, data: training.ImageData, width: int = 16) -> keras.Model:
+def new_model(seed: int, data: training.ImageData, width: int = 16) -> keras.Model:
     keras.utils.set_random_seed(seed)
     widths = (width, 2 * width, 4 * width)
     return zoo.create_model("resnet20", labels=data.labels, input_shape=data.image_shape, widths=widths)
 
 
-def kept(case: str, seed: int) -> keras.Model:
-    """What a case has made before."""
-    return zoo.load_model(KEPT / f"{case}-{seed}.keras")
+def saved(case: str, seed: int) -> keras.Model:
+    """Return the model that a case has saved."""
+    return zoo.load_model(SAVED / f"{case}-{seed}.keras")
 
 
 def as_page(measured: Measured) -> str:
-    """The page of the documentation."""
+    """Return the page of the documentation."""
     parents = measured["dense"]["accuracy"]
     rows = []
     for name, case in CASES.items():
@@ -226,16 +226,16 @@ def as_page(measured: Measured) -> str:
 
 
 def verdicts(measured: Measured) -> str:
-    """The bars: Taylor in steps with a teacher against the dense parent at 2x, and against both baselines at 4x."""
+    """Compare Taylor in steps with a teacher to the dense parent at 2x and to the baselines at 4x, with thresholds."""
 
     def mean(name: str) -> float:
         return 100 * statistics.mean(measured[name]["accuracy"])
 
-    lost = mean("dense") - mean("taylor-2x")
-    lines = [f"2x: {lost:.2f} points below the dense parent; bar {MOST_LOST}: {verdict(lost <= MOST_LOST)}"]
+    loss = mean("dense") - mean("taylor-2x")
+    lines = [f"2x: {loss:.2f} points below the dense parent; at most {LARGEST_LOSS}: {verdict(loss <= LARGEST_LOSS)}"]
     for other in ("random-distilled-4x", "random-4x", "scratch-short-4x", "scratch-4x"):
         gain = mean("taylor-4x") - mean(other)
-        lines.append(f"4x: {gain:+.2f} points against {CASES[other].title}; bar above 0: {verdict(gain > 0)}")
+        lines.append(f"4x: {gain:+.2f} points compared with {CASES[other].title}; above 0: {verdict(gain > 0)}")
     return "\n".join(lines)
 
 
@@ -244,14 +244,14 @@ def verdict(holds: bool) -> str:
 
 
 def interval(values: list[float], form: str) -> str:
-    """The mean of a figure over the seeds, and Student's interval of 95 % around it."""
+    """Return the mean over the seeds, with a 95 % confidence interval by Student's t distribution."""
     if len(values) == 1:
         return format(values[0], form)
     margin = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return f"{statistics.mean(values):{form}} ± {margin:.2f}"
 
 
-TEXT = """# What compression costs
+TEXT = """# Accuracy after compression
 
 Generated by `python benchmarks/compression.py`.
 

@@ -1,8 +1,8 @@
-"""How long does it take to make a model? Ours against `keras.applications`, in turn, in one run.
+"""Duration of creating a model, compared with `keras.applications`.
 
-    python benchmarks/creation.py                    # the bar: ratios of at most 1
+    python benchmarks/creation.py                    # threshold: ratios of at most 1
 
-Each round makes both nets one after the other; the figure is the ratio of the medians.
+Each round creates both models one after the other; the result is the ratio of the medians.
 """
 
 import os
@@ -19,7 +19,7 @@ import keras
 from pocketzoo import zoo
 
 ROUNDS = 7
-BAR = 1.0
+THRESHOLD = 1.0
 PEERS = {
     "vgg16": keras.applications.VGG16,
     "resnet50v1": keras.applications.ResNet50,
@@ -43,7 +43,7 @@ def seconds(make: Callable[[], keras.Model]) -> float:
 
 def main() -> None:
     print(f"medians of {ROUNDS} rounds in turn, seconds")
-    print(f"{'net':20} {'ours':>7} {'Keras':>7} {'ratio':>7}   bar {BAR}")
+    print(f"{'model':20} {'ours':>7} {'Keras':>7} {'ratio':>7}   threshold {THRESHOLD}")
     for name, peer in PEERS.items():
         makers = [lambda name=name: zoo.create_model(name), lambda peer=peer: peer(weights=None)]
         times: list[list[float]] = [[], []]
@@ -51,9 +51,10 @@ def main() -> None:
         for _ in range(ROUNDS + 1):
             for maker, kept in order:
                 kept.append(seconds(maker))
-            order.reverse()  # so that neither always follows the other
+            order.reverse()  # so that neither always comes first
         ours, theirs = (statistics.median(kept[1:]) for kept in times)  # the first round warms up
-        print(f"{name:20} {ours:7.3f} {theirs:7.3f} {ours / theirs:7.3f}   {'ok' if ours / theirs <= BAR else 'over'}")
+        verdict = "ok" if ours / theirs <= THRESHOLD else "over"
+        print(f"{name:20} {ours:7.3f} {theirs:7.3f} {ours / theirs:7.3f}   {verdict}")
 
 
 if __name__ == "__main__":

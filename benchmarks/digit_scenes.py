@@ -1,4 +1,4 @@
-"""How well a narrow U-Net segments digits on photographs: mean IoU over background and ten digits, on the test split.
+"""Segmentation of digits on photographs by a narrow U-Net: mean IoU over background and ten digits, test split.
 
 python benchmarks/digit_scenes.py           # about 12 minutes on 2 cores
 """
@@ -22,21 +22,21 @@ RECIPE = training.Recipe(
     xla=False,
 )
 WIDTHS = (16, 32, 64, 128)
-BAR = 0.85
+THRESHOLD = 0.85
 
 
 def main() -> None:
     data = training.load_data("digit-scenes")
     keras.utils.set_random_seed(RECIPE.seed)
-    asked = {"head": data.task, "labels": data.labels, "input_shape": data.image_shape}
-    model = zoo.create_model("unet_same", widths=WIDTHS, dropout=0.0, **asked)
+    head = {"head": data.task, "labels": data.labels, "input_shape": data.image_shape}
+    model = zoo.create_model("unet_same", widths=WIDTHS, dropout=0.0, **head)
     start = time.perf_counter()
     training.fit(model, data, RECIPE)
     minutes = (time.perf_counter() - start) / 60
     evaluation = training.evaluate(model, data)
-    for name, figure in evaluation.summary.items():
-        print(f"{name}: {figure:.4f}")
-    print(f"bar {BAR} for mean IoU: {'ok' if evaluation.mean_iou >= BAR else 'under'}")
+    for name, value in evaluation.summary.items():
+        print(f"{name}: {value:.4f}")
+    print(f"threshold {THRESHOLD} for mean IoU: {'ok' if evaluation.mean_iou >= THRESHOLD else 'below'}")
     print(f"{model.count_params():,} parameters, {minutes:.1f} minutes")
 
 

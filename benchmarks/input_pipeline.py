@@ -1,14 +1,13 @@
-"""How many images a second reach training, and does it wait for them? Ours against Keras' own, in turn, in one run.
+"""Throughput of the input pipeline, compared with Keras' own, and the time that training waits for it.
 
-    python benchmarks/input_pipeline.py              # the bar: 1.5 times as many with the policy `standard`; 6 minutes
+    python benchmarks/input_pipeline.py              # threshold: 1.5 times the throughput with `standard`; 6 minutes
     python benchmarks/input_pipeline.py --waiting    # the share of its time that training waits for a batch; 5 minutes
 
-A folder of generated photos, JPEGs of random parts of scikit-learn's two sample photos, is brought to 224 pixels, in
-batches of 32, shuffled and augmented. The other side is `keras.utils.image_dataset_from_directory`, Keras' layers of
-the same name in a parallel map, and prefetch; a crop is a zoom and a shift there, and what makes photos smaller does
-not average over the pixels that it leaves out. Each round is an epoch of either side; figures are medians. `first` is
-an epoch that decodes its files; `later` ones have the pixels that the first has kept, as a run has them unless told not
-to. Keras decodes anew each time.
+A folder of generated photos, JPEGs of random parts of scikit-learn's two sample photos, is resized to 224 pixels, in
+batches of 32, shuffled and augmented. The baseline is `keras.utils.image_dataset_from_directory` with the corresponding
+Keras layers in a parallel map, and prefetch. Its crop is a zoom and a shift, and its resizing has no antialiasing. Each
+round is one epoch of each pipeline, in turn; results are medians. `first` is an epoch that decodes its files; `later`
+epochs read the cached pixels of the first, which is the default of a run. Keras decodes in every epoch.
 """
 
 import os
@@ -37,7 +36,7 @@ from pocketzoo.training.data.images import FileImages
 from pocketzoo.training.data.pipeline import training_batches
 
 COUNT, SIDE, BATCH, ROUNDS = 1000, 224, 32, 5
-BAR = 1.5
+THRESHOLD = 1.5
 SIZES = ((500, 375), (1000, 750))
 PEERS = {
     "none": [],
@@ -58,7 +57,7 @@ STEPS = 20
 
 
 def write_photos(folder: Path, size: tuple[int, int]) -> training.ImageSplit:
-    """Two classes, one of each sample photo, as our side reads them."""
+    """Write two classes of photos, one per sample photo; return them as a split."""
     random = np.random.default_rng(0)
     for name, photo in zip(("china", "flower"), load_sample_images().images, strict=True):
         (folder / name).mkdir(parents=True)
@@ -86,10 +85,10 @@ def theirs(folder: Path, policy: str) -> tf.data.Dataset:
 
 
 def in_turn(sides: list[Callable[[], None]], rounds: int) -> list[float]:
-    """Median seconds of each side."""
+    """Return the median seconds of each function, timed in turn."""
     timed: list[tuple[Callable[[], None], list[float]]] = [(side, []) for side in sides]
     for number in range(rounds + 1):
-        for side, seconds in timed[:: 1 if number % 2 else -1]:  # so that neither always follows the other
+        for side, seconds in timed[:: 1 if number % 2 else -1]:  # so that neither always comes first
             start = time.perf_counter()
             side()
             seconds.append(time.perf_counter() - start)
@@ -98,7 +97,8 @@ def in_turn(sides: list[Callable[[], None]], rounds: int) -> list[float]:
 
 def speed(root: Path) -> None:
     print(f"medians of {ROUNDS} epochs in turn, images/s of {COUNT} JPEGs to {SIDE} pixels in batches of {BATCH}")
-    print(f"{'photos':10} {'policy':10} {'Keras':>7} {'first':>7} {'ratio':>6} {'later':>7} {'ratio':>6}   bar {BAR}")
+    columns = f"{'photos':10} {'policy':10} {'Keras':>7} {'first':>7} {'ratio':>6} {'later':>7} {'ratio':>6}"
+    print(f"{columns}   threshold {THRESHOLD}")
     for size in SIZES:
         folder = root / f"{size[0]}x{size[1]}"
         split = write_photos(folder, size)
@@ -106,7 +106,7 @@ def speed(root: Path) -> None:
             streams = [theirs(folder, policy), ours(split, policy, cache=False), ours(split, policy)]
             other, first, later = in_turn([partial(deque, stream, maxlen=0) for stream in streams], ROUNDS)
             figures = " ".join(f"{COUNT / mine:7.0f} {other / mine:6.2f}" for mine in (first, later))
-            met = [name for name, mine in (("first", first), ("later", later)) if other / mine >= BAR]
+            met = [name for name, mine in (("first", first), ("later", later)) if other / mine >= THRESHOLD]
             verdict = f"met: {', '.join(met) or 'none'}" if policy == "standard" else ""
             print(f"{folder.name:10} {policy:10} {COUNT / other:7.0f} {figures}   {verdict}", flush=True)
 
@@ -114,7 +114,7 @@ def speed(root: Path) -> None:
 def waiting(root: Path) -> None:
     split = write_photos(root / "photos", SIZES[0])
     print(f"{STEPS} training steps of {BATCH} photos of {SIZES[0][0]}x{SIZES[0][1]}, augmented by `standard`")
-    print(f"{'net':14} {'images/s':>8} {'waiting':>8}")
+    print(f"{'model':14} {'images/s':>8} {'waiting':>8}")
     for name in MODELS:
         model = zoo.create_model(name, classes=2, input_shape=(SIDE, SIDE, 3))
         model.compile("sgd", "sparse_categorical_crossentropy")
@@ -122,9 +122,9 @@ def waiting(root: Path) -> None:
         model.train_on_batch(*next(batches))  # traces the step and fills the buffers
         start, waited = time.perf_counter(), 0.0
         for _ in range(STEPS):
-            asked = time.perf_counter()
+            requested = time.perf_counter()
             batch = next(batches)
-            waited += time.perf_counter() - asked
+            waited += time.perf_counter() - requested
             model.train_on_batch(*batch)
         seconds = time.perf_counter() - start
         print(f"{name:14} {STEPS * BATCH / seconds:8.1f} {waited / seconds:8.2%}", flush=True)

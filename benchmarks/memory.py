@@ -1,9 +1,9 @@
-"""What a folder of 100,000 images takes of memory, against one of 10,000: loading it, then hundreds of batches.
+"""Memory for training on a folder of 100,000 images, compared with one of 10,000.
 
 python benchmarks/memory.py                 # about 3 minutes on 2 cores
 
-Each folder is measured in a process of its own, by the memory that the system says it holds (RSS) and the most it held.
-The images are small, so that what grows with their number shows, and what is decoded does not.
+Each folder is loaded in a separate process and read for 300 batches. The resident memory (RSS) is measured, and its
+peak. The images are small, so that memory that grows with their number is visible next to decoded images.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MB = 2**20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measure", type=Path, help="A folder to measure, in this process.")
+    parser.add_argument("--measure", type=Path, help="Measure this folder in the current process.")
     folder = parser.parse_args().measure
     if folder is not None:
         print(json.dumps(measure(folder)))
@@ -36,37 +36,37 @@ def main() -> None:
             write_images(Path(work) / str(count), count)
             command = [sys.executable, __file__, "--measure", str(Path(work) / str(count))]
             rows[count] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    print(f"{'images':>8} {'start':>8} {'loaded':>8} {'trained':>8} {'most':>8}   MB")
+    print(f"{'images':>8} {'start':>8} {'loaded':>8} {'trained':>8} {'peak':>8}   MB")
     for count, row in rows.items():
-        print(f"{count:>8,} " + " ".join(f"{row[name]:>8.0f}" for name in ("start", "loaded", "trained", "most")))
+        print(f"{count:>8,} " + " ".join(f"{row[name]:>8.0f}" for name in ("start", "loaded", "trained", "peak")))
     few, many = (rows[count]["trained"] for count in COUNTS)
-    print(f"MB for each further 10,000 images: {(many - few) / (COUNTS[1] - COUNTS[0]) * 10_000:.1f}")
+    print(f"MB per further 10,000 images: {(many - few) / (COUNTS[1] - COUNTS[0]) * 10_000:.1f}")
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Memory in MB before the folder is loaded, after that, after some hundred training batches, and at most."""
+    """Return the memory in MB before the folder is loaded, after that, and after the training batches; and the peak."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from pocketzoo import training
     from pocketzoo.training.data.pipeline import training_batches
 
     recipe = training.Recipe(epochs=100, batch_size=32, augmentation="standard")
-    found = {"start": held()}
+    memory = {"start": resident_memory()}
     data = training.load_data(folder, image_size=SIDE)
-    found["loaded"] = held()
+    memory["loaded"] = resident_memory()
     for _ in training_batches(data.train, recipe).take(BATCHES):
         pass
-    found["trained"] = held()
-    return found | {"most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB}
+    memory["trained"] = resident_memory()
+    return memory | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB}
 
 
-def held() -> float:
-    """Resident memory of this process in MB, on Linux."""
+def resident_memory() -> float:
+    """Return the resident memory of this process in MB, on Linux."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / MB
 
 
 def write_images(folder: Path, count: int) -> None:
-    """Class folders of JPEG files, each of another picture."""
+    """Write class folders of JPEG files, each of a different picture."""
     import numpy as np
     from PIL import Image
 

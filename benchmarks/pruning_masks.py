@@ -1,13 +1,13 @@
-"""What does pruning cost while a net trains? The masks of ResNet-50 against TF-MOT's own engine, in turn.
+"""Cost of pruning during training: mask updates of ResNet-50, compared with TF-MOT's implementation.
 
-    python benchmarks/pruning_masks.py           # bars: 0.5 s for an update, 2 % of an epoch; 4 minutes on two cores
-    python benchmarks/pruning_masks.py --update  # the update of the masks alone; one minute
+    python benchmarks/pruning_masks.py           # thresholds: 0.5 s per update, 2 % of an epoch; 4 minutes on 2 cores
+    python benchmarks/pruning_masks.py --update  # the mask update only; one minute
 
-An update finds the masks of all kernels and sets what they mask to zero. Both sides start from the same weights, and
-their masks must be the same to the bit. TF-MOT's is in a `tf.function`, as inside its wrappers.
+An update computes the masks of all kernels and sets masked weights to zero. Both implementations start from the same
+weights, and their masks must be identical. TF-MOT's runs in a `tf.function`, as in its wrappers.
 
-Between the updates every step puts the kernels under their masks. An epoch is that of a small dataset, where pruning
-weighs most: 1000 images, and by default there are two updates of the masks in it.
+Between updates every step applies the masks. The epoch is that of a small dataset, where pruning costs the most: 1000
+images, with the default of two mask updates.
 """
 
 import os
@@ -46,19 +46,17 @@ class Theirs:
 
     @tf.function
     def update(self) -> None:
-        """As its wrappers do in every step in which an update is due."""
+        """Do what its wrappers do in every step in which an update is due."""
         self._engine.conditional_mask_update()
         self._engine.weight_mask_op()
 
 
 def updates() -> float:
-    """Prints a row a sparsity; gives the longest median of ours, in seconds."""
+    """Print one row per sparsity; return the longest median of pocketzoo, in seconds."""
     kernels = [kernel_of(layer) for layer in prunable_layers(zoo.create_model("resnet50", weights=None))]
     weights = [kernel.numpy() for kernel in kernels]
     total = sum(values.size for values in weights)
-    print(
-        f"update of the masks of {len(kernels)} kernels, {total:,} weights; medians of {ROUNDS} rounds in turn, seconds"
-    )
+    print(f"mask update of {len(kernels)} kernels, {total:,} weights; medians of {ROUNDS} rounds in turn, seconds")
     longest = 0.0
     for sparsity in SPARSITIES:
         theirs, ours = Theirs(kernels, sparsity), Masks(kernels, training.Sparsity())
@@ -77,15 +75,15 @@ def updates() -> float:
         longest = max(longest, medians["ours"])
         print(
             f"{sparsity:5.0%}  TF-MOT {medians['TF-MOT']:.3f}  ours {medians['ours']:.3f}  "
-            f"ratio {medians['ours'] / medians['TF-MOT']:.2f}  masks {'the same' if same else 'DIFFER'}",
+            f"ratio {medians['ours'] / medians['TF-MOT']:.2f}  masks {'identical' if same else 'DIFFER'}",
             flush=True,
         )
-    print(f"bar {LONGEST_UPDATE} s: {'ok' if longest <= LONGEST_UPDATE else 'over'}")
+    print(f"threshold {LONGEST_UPDATE} s: {'ok' if longest <= LONGEST_UPDATE else 'over'}")
     return longest
 
 
 def epoch(update: float) -> None:
-    """Prints what pruning adds to the steps of an epoch, measured in turn, and with the updates' seconds."""
+    """Print the share of an epoch that pruning adds: masks in every step, and updates of `update` seconds."""
     model = zoo.create_model("resnet50", weights=None, classes=100, input_shape=(SIDE, SIDE, 3))
     kernels = [kernel_of(layer) for layer in prunable_layers(model)]
     masks = Masks(kernels, training.Sparsity())
@@ -95,7 +93,7 @@ def epoch(update: float) -> None:
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
 
     @tf.function
-    def under_masks() -> None:
+    def apply_masks() -> None:
         for kernel in kernels:
             kernel.assign(kernel.constraint(kernel))
 
@@ -104,7 +102,7 @@ def epoch(update: float) -> None:
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
     sides = {
         "step": lambda: model.fit(batches, steps_per_epoch=STEPS, verbose=0),
-        "masks of a step": lambda: [under_masks() for _ in range(STEPS)],
+        "masks of a step": lambda: [apply_masks() for _ in range(STEPS)],
     }
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(ROUNDS + 1):
@@ -116,7 +114,7 @@ def epoch(update: float) -> None:
     share = added / (step * steps - masked * steps)
     print(f"step of {BATCH} images of {SIDE} pixels {1000 * step:.0f} ms, of that the masks {1000 * masked:.1f} ms")
     verdict = "ok" if share <= LARGEST_SHARE else "over"
-    print(f"pruning adds {share:.2%} to an epoch of {IMAGES} images   bar {LARGEST_SHARE:.0%}: {verdict}")
+    print(f"pruning adds {share:.2%} to an epoch of {IMAGES} images   threshold {LARGEST_SHARE:.0%}: {verdict}")
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -1,9 +1,9 @@
-"""What transfer learning gains on few images: digits 5-9 by a resnet20 that knows 0-4, against one from scratch.
+"""Gain of transfer learning with few images: a resnet20 trained on digits 0-4 learns 5-9, compared with random weights.
 
 python benchmarks/transfer.py                    # 20 minutes on 2 idle cores; writes docs/transfer.md
 
-Both sides make the very same call, `training.fine_tune`, for the same steps on the same images; only the weights that
-they start from differ, and the learning rate, each side's best on the validation splits of seeds 10 to 13.
+Both models are trained with the same call, `training.fine_tune`, for the same number of steps on the same images. Only
+the initial weights and the learning rate differ, which was tuned for each on the validation splits of seeds 10 to 13.
 """
 
 import os
@@ -24,11 +24,11 @@ from pocketzoo import training, zoo
 from pocketzoo.training.data.images import ArrayImages
 
 SEEDS = range(5)
-"""Of the split, the choice of the images, the fresh weights and the order."""
+"""Seeds of the split, the selection and order of the images, and the random weights."""
 SIZES = (5, 10, 20)
-"""Images a class to learn 5-9 from."""
+"""Training images per class of the digits 5-9."""
 BUDGETS = (12, 25, 100)
-"""Steps to learn them in, as near as whole epochs come."""
+"""Training steps, rounded to whole epochs."""
 PRETRAINING = training.Recipe(
     epochs=30,
     optimizer={"lr": 3e-3},
@@ -39,7 +39,7 @@ PRETRAINING = training.Recipe(
         {"name": "shear", "factor": 0.2},
     ],
 )
-"""More than the digits 0 to 4 need for themselves: what is learned of them under `light` helps less with others."""
+"""Augmentation stronger than the digits 0 to 4 need: with `light` the features transfer less well."""
 SHARED = training.FineTuneRecipe(batch_size=8, head_epochs=0, batch_norm="train")
 RECIPES = {
     "transfer": {
@@ -56,7 +56,7 @@ RECIPES = {
 PAGE = Path(__file__).parents[1] / "docs" / "transfer.md"
 
 Accuracies = dict[tuple[str, int, int], list[float]]
-"""Of every seed, on the test split, by side, steps and images a class."""
+"""Test accuracy of every seed, by initial weights, steps and images per class."""
 
 
 def main() -> None:
@@ -70,22 +70,22 @@ def main() -> None:
             for side, steps, size in accuracies:
                 accuracy = learn(pretrained if side == "transfer" else None, RECIPES[side][steps], steps, size, seed)
                 accuracies[side, steps, size].append(accuracy)
-                print(f"seed {seed}, {steps} steps, {size} images a class, {side}: {accuracy:.2%}", flush=True)
+                print(f"seed {seed}, {steps} steps, {size} images per class, {side}: {accuracy:.2%}", flush=True)
     page = as_page(accuracies)
     PAGE.write_text(page, encoding="utf-8")
     print(f"{page}\n{(time.monotonic() - start) / 60:.0f} minutes")
 
 
 def pretrain(seed: int) -> keras.Model:
-    """A resnet20 that knows the digits 0-4."""
+    """Return a resnet20 trained on the digits 0-4."""
     data = digits(range(5), seed)
-    return training.fit(fresh(data, seed), data, PRETRAINING.changed(seed=seed), verbose=False).model
+    return training.fit(new_model(data, seed), data, PRETRAINING.changed(seed=seed), verbose=False).model
 
 
 def learn(pretrained: Path | None, recipe: training.FineTuneRecipe, steps: int, size: int, seed: int) -> float:
-    """Accuracy on the test split of 5-9 after about so many steps on so many images a class."""
+    """Return the test accuracy on 5-9 after about `steps` steps on `size` images per class."""
     data = digits(range(5, 10), seed, size)
-    model = fresh(data, seed)
+    model = new_model(data, seed)
     if pretrained is not None:
         model = zoo.replace_head(zoo.load_model(pretrained), "classification", labels=data.labels)
     epochs = round(steps / math.ceil(len(data.train) / recipe.batch_size))
@@ -93,13 +93,13 @@ def learn(pretrained: Path | None, recipe: training.FineTuneRecipe, steps: int, 
     return training.evaluate(model, data).accuracy
 
 
-def fresh(data: training.ImageData, seed: int) -> keras.Model:
+def new_model(data: training.ImageData, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     return zoo.create_model("resnet20", labels=data.labels, input_shape=data.image_shape)
 
 
 def digits(classes: range, seed: int, size: int | None = None) -> training.ImageData:
-    """The digits of some classes, 16 pixels a side; from the training split that many of each class, or all."""
+    """Return the digits of some classes, 16x16 pixels, with `size` training images per class, or all."""
     data = training.load_data("digits", image_size=16, seed=seed)
     random = np.random.default_rng(seed)
 
@@ -118,7 +118,7 @@ def digits(classes: range, seed: int, size: int | None = None) -> training.Image
 
 
 def as_page(accuracies: Accuracies) -> str:
-    """The page of the documentation."""
+    """Return the page of the documentation."""
     rows = []
     for steps in BUDGETS:
         for size in SIZES:
@@ -134,7 +134,7 @@ def as_page(accuracies: Accuracies) -> str:
     return TEXT.format(rows="\n".join(rows), seeds=len(SEEDS))
 
 
-TEXT = """# What transfer learning gains
+TEXT = """# Gain of transfer learning
 
 Generated by `python benchmarks/transfer.py`.
 

@@ -1,8 +1,8 @@
-"""Trains the nets whose weights ship with the package, by the recipes beside this file.
+"""Train the models whose weights ship with the package, with the recipes in this folder.
 
 make weights                                  (or: python recipes/make_weights.py lenet5 resnet20)
 
-Writes `zoo/weights/NAME-digits.safetensors`, and prints the accuracy on the test split, which the cards state.
+Writes `zoo/weights/NAME-digits.safetensors`, and prints the accuracy on the test split, which the cards report.
 """
 
 import sys
@@ -17,7 +17,7 @@ WEIGHTS = RECIPES.parent / "zoo" / "weights"
 
 
 def make(name: str) -> None:
-    """Trains the net of that name on scikit-learn's digits, and keeps its weights."""
+    """Train a model on scikit-learn's digits, and save its weights."""
     recipe = training.Recipe.load(RECIPES / f"{name}-digits.yaml")
     card = zoo.model_card(name)
     data = training.load_data("digits", image_size=card.input_shape[:2], channels=card.input_shape[2])
