@@ -125,7 +125,9 @@ class DistilledModel(keras.Model):
         self._teacher_loss = teacher_loss
         self._weight = weight
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """Return the label loss, in training combined with the teacher loss."""
         outputs, maps = y_pred
         label_loss = super().compute_loss(x, y, outputs, sample_weight, training)
@@ -133,7 +135,7 @@ class DistilledModel(keras.Model):
             return label_loss
         return (1 - self._weight) * label_loss + self._weight * self._teacher_loss(x, outputs, maps)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Return the metrics of the outputs, without the feature maps."""
         return super().compute_metrics(x, y, y_pred[0], sample_weight)
 
@@ -154,13 +156,13 @@ def distillation_loss(
     softened = LogitsDistillation(temperature, keras.losses.KLDivergence())
     squared, attention = FeatureDistillation("mse"), FeatureDistillation(attention_distance)
 
-    def output_loss(task: str, target, output):
+    def output_loss(task: str, target: Any, output: Any) -> Any:
         logits_of = get_task(task).distillation_logits
         if logits_of(target) is None:
             return squared.compute_loss(target, output)
         return softened.compute_loss(logits_of(target), logits_of(output))
 
-    def loss(images, outputs, student_maps):
+    def loss(images: Any, outputs: Any, student_maps: list[Any]) -> Any:
         targets, teacher_maps = teacher_with_maps(images, training=False)
         targets, outputs = by_name(targets), by_name(outputs)
         losses = [output_loss(task, targets[name], outputs[name]) for name, task in by_name(tasks).items()]
@@ -169,7 +171,7 @@ def distillation_loss(
     return loss
 
 
-def attention_distance(first, second):
+def attention_distance(first: Any, second: Any) -> Any:
     """Return the distance of the attention maps of two feature maps `(batch, height, width, channels)`: `(batch,)`.
 
     It is `ATTENTION_WEIGHT` times the mean squared difference of their energies by position, each a unit vector.

@@ -1,6 +1,7 @@
 """Models side by side: accuracy on the test split, and sizes and latencies measured on this machine."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,8 @@ class Comparison:
 
     def _plot_points(self, axes: "Axes", costs: dict[str, float], marker: str, runtime: str) -> None:
         """Plot the models' first metric over their costs; the points of LiteRT, where all models run, get names."""
-        metric = {model.name: next(iter(model.headlines.values())) for model in self.models}
+        headlines = {model.name: next(iter(model.headlines.values())) for model in self.models}
+        metric = {name: math.nan if value is None else value for name, value in headlines.items()}
         axes.plot([*costs.values()], [metric[name] for name in costs], marker, alpha=0.8, label=runtime)
         for name, cost in costs.items() if runtime == "LiteRT" else ():
             axes.annotate(name, (cost, metric[name]), xytext=(4, 4), textcoords="offset points", fontsize="small")

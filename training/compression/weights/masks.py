@@ -6,7 +6,7 @@ threshold applies to one kernel or to all of them, and rises with the schedule, 
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -209,6 +209,6 @@ class Masked(keras.constraints.Constraint):
         self._mask = mask
         self.own = own
 
-    def __call__(self, weights):
+    def __call__(self, weights: Any) -> Any:
         """Apply the variable's own constraint, then the mask."""
         return _apply_mask(self._mask, weights if self.own is None else self.own(weights))

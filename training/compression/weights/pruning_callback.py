@@ -1,6 +1,7 @@
 """The callback that prunes a model during Keras' own `fit`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -48,7 +49,7 @@ class PruningCallback(keras.callbacks.Callback):
         self._schedule = schedule
         self._last_epoch = last_epoch
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Mask the weights that are zero already, which restores the masks of a resumed run."""
         self._sparsity_at = [schedule_of(self._settings, target, self._schedule) for target in self._targets]
         with self.model.distribute_strategy.scope():
@@ -60,22 +61,22 @@ class PruningCallback(keras.callbacks.Callback):
             kernel.constraint = Masked(mask, kernel.constraint)
         self._update(self._due())
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Apply the last update where an interrupted run had applied it ahead of its step."""
         self._epoch = epoch
         if self._last_epoch is not None and epoch > self._last_epoch:
             self._update(self._schedule.last)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the masks if an update is due."""
         self._update(self._due())
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Reach the target before the validation of the first epoch that must have it."""
         if self._epoch == self._last_epoch:
             self._update(self._schedule.last)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Apply the masks once more, as Keras may have set the weights to averages, and restore the constraints."""
         with self.model.distribute_strategy.scope():
             self._masks.apply()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +39,7 @@ class KeepTies(keras.constraints.Constraint):
         self._shares = ops.convert_to_tensor(shares, "float32")
         self._own = own
 
-    def __call__(self, weights):
+    def __call__(self, weights: Any) -> Any:
         """Return `weights` with every group at its mean."""
         weights = weights if self._own is None else self._own(weights)
         flat = ops.reshape(weights, (-1,))
