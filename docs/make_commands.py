@@ -53,7 +53,8 @@ def _row(parameter: Any) -> str:
         spelling = f"`{_argument(parameter)}`"
     else:
         spelling = ", ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
-    default = parameter.default
+    described = getattr(parameter, "show_default", None)  # text, where the default depends on other options
+    default = described if isinstance(described, str) else parameter.default
     flag = isinstance(default, bool)
     shown = "" if flag or default in (None, (), []) or parameter.required else f"`{default}`"
     return f"| {spelling} | {'required' if parameter.required else shown} | {_line(parameter.help)} |"
