@@ -177,10 +177,10 @@ def make(name: str, seed: int) -> None:
 def measure(model: keras.Model, data: training.ImageData, *, integers: bool) -> dict[str, float]:
     """Return the accuracy on the test split, of the Keras model or of its int8 artifact, and the costs of the model."""
     kernels = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
-    kind = FORMATS["tflite-int8" if integers else "tflite-fp32"]
+    artifact_format = FORMATS["tflite-int8" if integers else "tflite-fp32"]
     with TemporaryDirectory() as folder:
         calibration = Samples.from_source(data.train, "calibration", data.image_shape, len(data.labels), most=200)
-        path, _ = next(write_artifacts(ExportGraph.from_model(model), [kind], calibration, Path(folder)))
+        path, _ = next(write_artifacts(ExportGraph.from_model(model), [artifact_format], calibration, Path(folder)))
         if integers:
             images, labels = data.test.arrays()
             accuracy = float(np.mean(load_artifact(path).run(images).argmax(axis=-1) == labels))

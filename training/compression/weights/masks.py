@@ -166,7 +166,7 @@ class Masks:
 
 
 def _pruned(mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    # Faster than `np.where`. The addition turns the product's -0 into 0: two kinds of zeros compress worse than one.
+    # Faster than `np.where`. The addition turns the product's -0 into +0: zeros of mixed sign compress worse.
     return weights * mask + np.zeros((), weights.dtype)
 
 
@@ -193,7 +193,7 @@ def nth_largest(values: np.ndarray, number: int) -> np.floating:
 
 
 def _apply_mask(mask: tf.Variable, weights: keras.Variable) -> tf.Tensor:
-    # A product would keep the sign of each zero: two kinds of zeros compress worse than one.
+    # A product would keep the sign of each zero, and zeros of mixed sign compress worse.
     return keras.ops.where(mask, weights, keras.ops.zeros_like(weights))
 
 

@@ -24,7 +24,7 @@ class PruningCallback(keras.callbacks.Callback):
     Args:
         kernels: Variables to prune.
         targets: Target share of zeros of each kernel, 0..1.
-        settings: Pattern, scope and kind of schedule.
+        settings: Pattern, scope and type of schedule.
         schedule: Steps of the mask updates.
         last_epoch: Index of the epoch that ends with the target even if some steps changed no weight, as with float16,
             where steps that overflow are skipped; by default only `schedule` decides.
@@ -118,5 +118,5 @@ class PruningCallback(keras.callbacks.Callback):
 
     def _step(self) -> int:
         """Number of steps in which the optimizer has changed the weights."""
-        # Read anew each time: with gradient accumulation `iterations` is not a variable.
+        # Read again each time: with gradient accumulation `iterations` is not a variable.
         return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
