@@ -17,7 +17,7 @@ def bundle(trained_file, digits, tmp_path_factory):
 
 
 @pytest.mark.parametrize("file", ["lenet5-int8.tflite", "lenet5-fp32.onnx"])
-def test_info_tells_how_an_artifact_was_made_and_what_was_proven(file, bundle, pocketzoo):
+def test_info_shows_how_an_artifact_was_made_and_validated(file, bundle, pocketzoo):
     manifest = export.Manifest.load(bundle / "manifest.json")
     _, out, _ = pocketzoo("info", bundle / file)
     assert manifest.model.weights_sha256 in out
@@ -28,7 +28,7 @@ def test_info_tells_how_an_artifact_was_made_and_what_was_proven(file, bundle, p
     assert facts["proof"]["circumstances"]["created"] == manifest.created
 
 
-def test_info_of_a_file_that_is_not_ours_says_so(bundle, tmp_path, pocketzoo):
+def test_info_rejects_files_of_other_tools(bundle, tmp_path, pocketzoo):
     model = onnx.load(bundle / "lenet5-fp32.onnx")
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "theirs.onnx")
@@ -37,7 +37,7 @@ def test_info_of_a_file_that_is_not_ours_says_so(bundle, tmp_path, pocketzoo):
     assert "theirs.onnx has no pocketzoo metadata: another tool made it" in error
 
 
-def test_info_tells_of_a_model_that_was_changed_since_its_proof(bundle, tmp_path, pocketzoo):
+def test_info_reports_a_model_changed_since_validation(bundle, tmp_path, pocketzoo):
     model = onnx.load(bundle / "lenet5-fp32.onnx")
     model.doc_string = "not what was proven"
     onnx.save(model, tmp_path / "changed.onnx")

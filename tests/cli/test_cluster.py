@@ -8,7 +8,7 @@ from pocketzoo import zoo
 BRIEF = ("--set", "epochs=1", "--set", "batch_size=200")
 
 
-def test_clustered_model_has_few_different_weights_and_compresses_better(pocketzoo, trained_file, tmp_path):
+def test_clustered_model_has_few_distinct_weights_and_compresses_better(pocketzoo, trained_file, tmp_path):
     run = tmp_path / "run"
     code, out, _ = pocketzoo(
         "cluster", trained_file, "--data", "digits", "--clusters", 8, "--run-dir", run, *BRIEF, "--json"
@@ -21,7 +21,7 @@ def test_clustered_model_has_few_different_weights_and_compresses_better(pocketz
     assert different_weights(zoo.load_model(facts["model"])) == 8
 
 
-def test_compression_clusters_after_it_has_set_weights_to_zero(pocketzoo, trained_file, tmp_path):
+def test_compression_clusters_after_pruning(pocketzoo, trained_file, tmp_path):
     spec = tmp_path / "spec.yaml"
     recipe = "recipe: {epochs: 1, batch_size: 200}"
     spec.write_text(f"sparsity: {{target: 0.8, end: 1.0, {recipe}}}\nclusters: {{clusters: 8, {recipe}}}\n")

@@ -25,7 +25,7 @@ def folder(digits, tmp_path_factory):
     return root
 
 
-def test_interrupted_command_says_how_a_run_goes_on(pocketzoo, monkeypatch):
+def test_interrupted_command_mentions_resume(pocketzoo, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -33,7 +33,7 @@ def test_interrupted_command_says_how_a_run_goes_on(pocketzoo, monkeypatch):
     assert pocketzoo("list") == (130, "", "Interrupted. Add --resume to continue a run with --run-dir.\n")
 
 
-def test_whole_way_on_a_folder_of_images(pocketzoo, folder, tmp_path):
+def test_all_steps_on_a_folder_of_images(pocketzoo, folder, tmp_path):
     """Train, evaluate, prune, export, predict and benchmark, each by its command, on what the one before left."""
     brief = ["--data", folder, "--set", "epochs=12", "--set", "batch_size=8", "--json"]
     code, out, _ = pocketzoo("train", "lenet5", *brief, "--run-dir", tmp_path / "train")
@@ -102,7 +102,7 @@ def test_adapted_model_and_its_artifact_agree_on_images_and_labels(pocketzoo, fo
         assert answer["top"][0]["probability"] == pytest.approx(expected["top"][0]["probability"], abs=1e-4)
 
 
-def test_model_by_name_answers_with_the_weights_that_ship(pocketzoo, folder):
+def test_model_by_name_predicts_with_the_shipped_weights(pocketzoo, folder):
     images = [folder / name / "00.png" for name in ("zero", "one", "two")]
     code, out, _ = pocketzoo("--offline", "predict", "lenet5", *images, "--top", 1, "--json")
     assert code == 0
@@ -115,7 +115,7 @@ def test_model_without_published_weights_says_so(pocketzoo, folder):
     assert "resnet56 has no published weights" in err
 
 
-def test_answers_are_tables_without_json(pocketzoo, folder, trained_file, tmp_path):
+def test_results_are_tables_without_json(pocketzoo, folder, trained_file, tmp_path):
     _, out, _ = pocketzoo("evaluate", trained_file, "--data", "digits")
     assert re.search(r"Accuracy \d+\.\d\d% .* on 360 images", out)
     _, out, _ = pocketzoo("export", trained_file, "--out", tmp_path / "out", "--targets", "mobile")
@@ -124,7 +124,7 @@ def test_answers_are_tables_without_json(pocketzoo, folder, trained_file, tmp_pa
     assert out.count("00.png") == 2
 
 
-def test_unreadable_images_stop_or_are_named_and_counted(pocketzoo, folder, trained_file, tmp_path):
+def test_unreadable_images_stop_or_are_listed(pocketzoo, folder, trained_file, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(folder, photos)
     (photos / "one" / "03.png").write_bytes(b"broken")
@@ -139,7 +139,7 @@ def test_unreadable_images_stop_or_are_named_and_counted(pocketzoo, folder, trai
     assert "1 images skipped" in err
 
 
-def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folder, tmp_path):
+def test_run_continues_with_resume_and_is_replaced_with_overwrite(pocketzoo, folder, tmp_path):
     arguments = ("train", "lenet5", "--data", folder, "--set", "epochs=2", "--run-dir", tmp_path / "run", "--json")
     first = json.loads(pocketzoo(*arguments)[1])
     code, _, err = pocketzoo(*arguments)
@@ -190,7 +190,7 @@ def test_run_goes_on_with_resume_and_is_replaced_with_overwrite(pocketzoo, folde
         (["list", "--colour"], "No such option"),
     ],
 )
-def test_mistakes_of_the_user_are_one_sentence_and_exit_code_2(pocketzoo, arguments, message, tmp_path, monkeypatch):
+def test_user_mistakes_are_one_sentence_and_exit_code_2(pocketzoo, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("garbage.keras", "garbage.tflite", "garbage.onnx", "garbage.png"):
         (tmp_path / name).write_bytes(b"garbage")
@@ -211,7 +211,7 @@ def test_diverging_run_stops_with_the_step_and_exit_code_2(pocketzoo, folder, tm
     assert re.search(r"the loss became nan in epoch \d+, step \d+", err)
 
 
-def test_artifact_that_fails_its_proof_exits_with_1(pocketzoo, trained_file, tmp_path, monkeypatch):
+def test_artifact_that_fails_validation_exits_with_1(pocketzoo, trained_file, tmp_path, monkeypatch):
     from pocketzoo.export.artifact.manifest import Check, Gate
 
     def failing(*arguments, **options):
@@ -225,7 +225,7 @@ def test_artifact_that_fails_its_proof_exits_with_1(pocketzoo, trained_file, tmp
 
 
 @pytest.mark.slow
-def test_quickstart_proves_every_artifact_and_leaves_a_digit_to_predict(pocketzoo, tmp_path):
+def test_quickstart_validates_every_artifact_and_writes_a_digit_to_predict(pocketzoo, tmp_path):
     out = tmp_path / "quickstart"
     code, printed, _ = pocketzoo("quickstart", "--fast", "--out", out, "--json")
     facts = json.loads(printed)
@@ -238,7 +238,7 @@ def test_quickstart_proves_every_artifact_and_leaves_a_digit_to_predict(pocketzo
 
 
 @pytest.mark.slow
-def test_quickstart_that_misses_a_bar_exits_with_1(pocketzoo, tmp_path, monkeypatch):
+def test_quickstart_that_misses_a_threshold_exits_with_1(pocketzoo, tmp_path, monkeypatch):
     from pocketzoo.cli import quickstart
 
     hopeless = quickstart.Plan(epochs=1, prune_epochs=1, least_accuracy=0.99, largest_drop=0.005)
@@ -250,7 +250,7 @@ def test_quickstart_that_misses_a_bar_exits_with_1(pocketzoo, tmp_path, monkeypa
     assert not (tmp_path / "out").exists()
 
 
-def test_model_that_takes_no_images_is_refused(pocketzoo, tmp_path):
+def test_model_without_image_input_is_rejected(pocketzoo, tmp_path):
     path = zoo.save_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), tmp_path / "m.keras")
     for arguments in (["evaluate", path, "--data", "digits"], ["export", path, "--out", tmp_path / "out"]):
         code, _, err = pocketzoo(*arguments)
@@ -259,7 +259,7 @@ def test_model_that_takes_no_images_is_refused(pocketzoo, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["info", "--help"]])
-def test_light_commands_load_no_heavy_library(arguments):
+def test_light_commands_import_no_heavy_library(arguments):
     check = (
         "import sys\n"
         "from pocketzoo.cli.main import main\n"
@@ -269,7 +269,7 @@ def test_light_commands_load_no_heavy_library(arguments):
     subprocess.run([sys.executable, "-c", check, *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
-def test_predict_loads_no_tensorflow(trained_file, folder, tmp_path):
+def test_predict_imports_no_tensorflow(trained_file, folder, tmp_path):
     export.export_model(zoo.load_model(trained_file), tmp_path / "out", targets=["mobile"])
     check = (
         "import sys\nfrom pocketzoo.cli.main import main\n"

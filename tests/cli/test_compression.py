@@ -31,7 +31,7 @@ class StoppedHereError(Exception):
     pass
 
 
-def test_student_is_taught_and_compared_with_its_teacher(pocketzoo, trained_file, table, tmp_path):
+def test_student_is_distilled_and_compared_with_its_teacher(pocketzoo, trained_file, table, tmp_path):
     run = tmp_path / "run"
     arguments = ["distill", "lenet5", trained_file, "--data", table, *BRIEF, "--features", "stage1", "--run-dir", run]
     code, out, err = pocketzoo(*arguments)
@@ -79,7 +79,7 @@ def epochs(monkeypatch):
     return SimpleNamespace(trained=trained, stop=stop)
 
 
-def test_interrupted_compression_goes_on_where_it_was(pocketzoo, trained_file, table, tmp_path, epochs):
+def test_interrupted_compression_resumes(pocketzoo, trained_file, table, tmp_path, epochs):
     spec, run = tmp_path / "spec.yaml", tmp_path / "run"
     spec.write_text(SPEC)
     arguments = ["compress", trained_file, "--data", table, "--spec", spec, "--run-dir", run]
@@ -106,7 +106,7 @@ def test_interrupted_compression_goes_on_where_it_was(pocketzoo, trained_file, t
     assert sorted(path.name for path in run.iterdir()) == ["2-distillation", SETTINGS]
 
 
-def test_unknown_target_is_told_before_anything_is_loaded(pocketzoo, tmp_path):
+def test_unknown_target_is_reported_before_anything_is_loaded(pocketzoo, tmp_path):
     (tmp_path / "spec.yaml").write_text("export: {targets: [mobil]}")
     arguments = ["--data", "digits", "--spec", tmp_path / "spec.yaml", "--run-dir", tmp_path / "run"]
     assert "unknown target 'mobil': did you mean mobile" in pocketzoo("compress", "no-such.keras", *arguments)[2]

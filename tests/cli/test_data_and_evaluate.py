@@ -14,7 +14,7 @@ def model_file(tmp_path_factory):
     return zoo.save_model(model, tmp_path_factory.mktemp("model") / "lenet5.keras")
 
 
-def test_evaluation_shows_all_figures_and_an_interval_of_the_first(pocketzoo, model_file):
+def test_evaluation_shows_all_metrics_and_an_interval_of_the_first(pocketzoo, model_file):
     code, out, _ = pocketzoo("evaluate", model_file, "--data", "digits")
     assert code == 0
     figures = re.search(
@@ -27,7 +27,7 @@ def test_evaluation_shows_all_figures_and_an_interval_of_the_first(pocketzoo, mo
     assert low < accuracy < high
 
 
-def test_evaluation_writes_a_report_of_the_figures_that_it_prints(pocketzoo, model_file, tmp_path):
+def test_evaluation_writes_a_report_of_the_printed_metrics(pocketzoo, model_file, tmp_path):
     report = tmp_path / "report"
     code, out, err = pocketzoo("evaluate", model_file, "--data", "digits", "--report", report, "--json")
     assert code == 0, err
@@ -38,7 +38,7 @@ def test_evaluation_writes_a_report_of_the_figures_that_it_prints(pocketzoo, mod
     assert json.loads(averaged)["loss"] != json.loads(out)["loss"]
 
 
-def test_evaluation_names_the_views_that_there_are(pocketzoo, model_file):
+def test_evaluation_lists_the_available_views(pocketzoo, model_file):
     code, _, err = pocketzoo("evaluate", model_file, "--data", "digits", "--test-time-augmentation", "ten-crop")
     assert (code, err) == (2, "Error: unknown test-time augmentation 'ten-crop': there are flip, shift.\n")
 
@@ -56,7 +56,7 @@ def folder(tmp_path):
     return tmp_path / "pets"
 
 
-def test_data_shows_what_a_folder_has(pocketzoo, folder):
+def test_data_shows_the_content_of_a_folder(pocketzoo, folder):
     code, out, err = pocketzoo("data", folder)
     assert code == 0, err
     assert re.search(r"pets: 19 images \(\d+ train, \d validation, \d test\)", out)
@@ -81,7 +81,7 @@ def test_data_writes_a_sheet_of_augmented_images(pocketzoo, folder, tmp_path):
         assert picture.size == (8 * 24, 6 * 24)
 
 
-def test_data_refuses_what_is_no_source_and_no_policy(pocketzoo, folder, tmp_path):
+def test_data_rejects_unknown_source_and_policy(pocketzoo, folder, tmp_path):
     code, _, err = pocketzoo("data", tmp_path / "nothing")
     assert code == 2
     assert "is neither 'digits'" in err

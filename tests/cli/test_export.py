@@ -21,7 +21,7 @@ def exported(trained_file, digits, tmp_path_factory):
     return out
 
 
-def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
+def test_thresholds_are_set_on_the_command_line(pocketzoo, trained_file, tmp_path):
     out = tmp_path / "out"
     bars = ["--bar", "agreement=0.9", "--bar", "accuracy_drop=0.05"]
     code, printed, err = pocketzoo(
@@ -43,7 +43,7 @@ def test_bars_are_set_by_command(pocketzoo, trained_file, tmp_path):
         assert message in err
 
 
-def test_images_come_in_the_size_that_was_asked_for(pocketzoo, tmp_path):
+def test_images_have_the_requested_size(pocketzoo, tmp_path):
     model = zoo.create_model("resnet20", blocks=1, classes=10, input_shape=(None, None, 1))
     out = tmp_path / "out"
     command = ["export", zoo.save_model(model, tmp_path / "open.keras"), "--out", out, "--targets", "gpu"]
@@ -56,7 +56,7 @@ def test_images_come_in_the_size_that_was_asked_for(pocketzoo, tmp_path):
     assert (code, err) == (2, f"Error: output directory {out} is not empty; overwrite it or name another directory.\n")
 
 
-def test_pictures_are_shown_to_an_artifact_of_open_size_as_they_are(pocketzoo, tmp_path):
+def test_artifact_of_variable_size_gets_images_unresized(pocketzoo, tmp_path):
     model = zoo.create_model("resnet20", blocks=1, labels=["a", "b"], input_shape=(None, None, 3))
     form = ExportGraph.from_model(model, open_size=True)
     ((artifact, _),) = write_artifacts(form, [FORMATS["tflite-fp32"]], None, tmp_path)
@@ -72,7 +72,7 @@ def test_pictures_are_shown_to_an_artifact_of_open_size_as_they_are(pocketzoo, t
         assert [answer["a"], answer["b"]] == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-def test_targets_are_listed_with_what_is_missing_here(pocketzoo, monkeypatch):
+def test_targets_are_listed_with_missing_requirements(pocketzoo, monkeypatch):
     monkeypatch.setattr("pocketzoo.export.validation.checks.artifact_check.find_spec", lambda name: None)
     code, out, _ = pocketzoo("targets")
     assert code == 0

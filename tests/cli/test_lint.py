@@ -12,7 +12,7 @@ def refused_model(tmp_path):
     return path
 
 
-def test_refused_layers_are_shown_and_exit_with_1(pocketzoo, tmp_path):
+def test_unsupported_layers_are_shown_and_exit_with_1(pocketzoo, tmp_path):
     code, out, _ = pocketzoo("lint", refused_model(tmp_path), "--target", "edge-mcu")
     assert code == 1
     assert "nearest" in out
@@ -22,7 +22,7 @@ def test_refused_layers_are_shown_and_exit_with_1(pocketzoo, tmp_path):
     assert {one["operator"] for one in json.loads(out)["objections"]} == {"TILE"}
 
 
-def test_model_by_name_that_is_taken_exits_with_0(pocketzoo):
+def test_supported_model_by_name_exits_with_0(pocketzoo):
     code, out, _ = pocketzoo("lint", "lenet5", "--target", "edge-mcu")
     assert code == 0
     assert "lenet5: all layers are supported by edge-mcu" in out

@@ -15,7 +15,7 @@ def test_list_shows_the_models_that_match(pocketzoo):
     assert [card["name"] for card in json.loads(out)] == zoo.list_models()
 
 
-def test_list_takes_bounds_and_a_task(pocketzoo):
+def test_list_filters_by_size_and_task(pocketzoo):
     _, out, _ = pocketzoo("list", "--task", "segmentation", "--max-params", "1e7", "--json")
     cards = json.loads(out)
     assert cards
@@ -31,11 +31,11 @@ def test_names_stay_whole_on_a_narrow_terminal(pocketzoo, monkeypatch):
     assert re.findall(r"mobilenet_v\w+", out) == zoo.list_models("mobilenet*")
 
 
-def test_list_says_that_nothing_matches(pocketzoo):
+def test_list_reports_that_nothing_matches(pocketzoo):
     assert pocketzoo("list", "nothing*")[1] == "No model matches.\n"
 
 
-def test_info_shows_the_card_and_what_its_stages_cost(pocketzoo):
+def test_info_shows_the_card_and_the_costs_of_stages(pocketzoo):
     _, out, _ = pocketzoo("info", "resnet20")
     for fact in ("269,722", "32x32x3", "arxiv.org/abs/1512.03385", "stage2_block3", "40,551,040"):
         assert fact in out
@@ -54,7 +54,7 @@ def test_info_shows_every_layer(pocketzoo):
     assert sum(layer["multiply_adds"] for layer in layers) == 416_520
 
 
-def test_info_lists_the_weights_with_their_licence(pocketzoo):
+def test_info_lists_the_weights_with_their_license(pocketzoo):
     out = pocketzoo("info", "resnet50v1")[1]
     assert re.search(r" keras +74\.93% .* MIT ", out)
     assert "resnet50v1" in pocketzoo("list", "--pretrained")[1]

@@ -10,7 +10,7 @@ from pocketzoo import zoo
 BRIEF = ["--data", "digits", "--set", "epochs=1", "--set", "batch_size=120"]
 
 
-def test_sensitivity_writes_settings_by_which_the_model_is_pruned(pocketzoo, trained_file, tmp_path):
+def test_sensitivity_writes_settings_for_pruning(pocketzoo, trained_file, tmp_path):
     settings = tmp_path / "settings.yaml"
     scan = ["prune", trained_file, "--data", "digits", "--sparsity", 0.7, "--sensitivity", settings]
     code, out, err = pocketzoo(*scan)
@@ -52,7 +52,7 @@ def test_pattern_and_layers_on_the_command_line(pocketzoo, trained_file, tmp_pat
         (["--settings", "nowhere.yaml", "--run-dir", "run"], "nowhere.yaml cannot be read as a pruning setting"),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(pocketzoo, trained_file, options, message, tmp_path, monkeypatch):
+def test_mistakes_are_reported_in_a_sentence(pocketzoo, trained_file, options, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = pocketzoo("prune", trained_file, *BRIEF, *options)
     assert code == 2

@@ -11,7 +11,7 @@ def dense_file(tmp_path_factory):
     return zoo.save_model(model, tmp_path_factory.mktemp("dense") / "dense.keras")
 
 
-def test_channels_go_without_data(pocketzoo, dense_file, tmp_path):
+def test_channels_are_removed_without_data(pocketzoo, dense_file, tmp_path):
     options = ["--channels", "--budget", "macs:0.5", "--round-to", 4, "--run-dir", tmp_path / "run"]
     code, out, _ = pocketzoo("prune", dense_file, *options)
     assert code == 0
@@ -38,7 +38,7 @@ def test_mistakes_exit_with_2(pocketzoo, dense_file, options, message):
     assert message in err
 
 
-def test_facts_are_told_to_programs(pocketzoo, dense_file, tmp_path):
+def test_results_are_printed_as_json(pocketzoo, dense_file, tmp_path):
     options = ["--budget", "params:0.5", "--criterion", "random", "--json"]
     code, out, _ = pocketzoo("prune-channels", dense_file, *options, "--run-dir", tmp_path / "run")
     assert code == 0
@@ -74,7 +74,7 @@ def test_edited_plan_is_applied_again(pocketzoo, dense_file, tmp_path):
         (["--channels", "--budget", "macs:0.0001"], "that is the least that can be reached"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(pocketzoo, dense_file, tmp_path, options, message):
+def test_conflicting_options_are_rejected(pocketzoo, dense_file, tmp_path, options, message):
     code, _, err = pocketzoo("prune", dense_file, *options, "--run-dir", tmp_path / "run")
     assert code == 2
     assert message in err

@@ -1,7 +1,7 @@
 import json
 
 
-def test_quantize_trains_for_integers_and_export_takes_them(pocketzoo, trained_file, tmp_path):
+def test_quantized_model_is_exported_to_integers(pocketzoo, trained_file, tmp_path):
     run = tmp_path / "run"
     code, out, _ = pocketzoo(
         "quantize", trained_file, "--data", "digits", "--run-dir", run, "--set", "epochs=1", "--set", "batch_size=200",
@@ -18,7 +18,7 @@ def test_quantize_trains_for_integers_and_export_takes_them(pocketzoo, trained_f
     assert [artifact["format"] for artifact in json.loads(out)["artifacts"]] == ["tflite-int8"]
 
 
-def test_impossible_bits_are_told_in_a_sentence(pocketzoo, trained_file, tmp_path):
+def test_invalid_activation_bits_are_reported(pocketzoo, trained_file, tmp_path):
     run = tmp_path / "run"
     code, _, err = pocketzoo("quantize", trained_file, "--data", "digits", "--run-dir", run, "--activation-bits", 4)
     assert code == 2

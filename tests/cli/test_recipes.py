@@ -17,13 +17,13 @@ def test_recipe_is_printed_with_its_reasons_and_can_be_read_again(pocketzoo, tmp
     assert training.FineTuneRecipe(**yaml.safe_load(out)) == training.ready_recipe("resnet50", fine_tune=True)
 
 
-def test_recipe_is_told_to_programs(pocketzoo):
+def test_recipe_is_printed_as_json(pocketzoo):
     code, out, _ = pocketzoo("recipe", "resnet50", "--fine-tune", "--json")
     assert code == 0
     assert training.FineTuneRecipe(**json.loads(out)) == training.ready_recipe("resnet50", fine_tune=True)
 
 
-def test_recipe_of_no_model_is_refused(pocketzoo):
+def test_recipe_of_unknown_model_is_rejected(pocketzoo):
     code, _, err = pocketzoo("recipe", "resnet51")
     assert code == 2
     assert "did you mean resnet50" in err
@@ -41,7 +41,7 @@ def test_recipe_of_no_model_is_refused(pocketzoo):
         (["early_stopping=null"], {"early_stopping": None}),
     ],
 )
-def test_fields_and_fields_of_sections_are_set_by_name(changes, expected):
+def test_fields_and_nested_fields_are_set_by_name(changes, expected):
     changed = read_recipe(None, changes, training.Recipe(early_stopping=3))
     assert {field: getattr(changed, field) for field in expected} == {
         field: getattr(training.Recipe(**expected), field) for field in expected
@@ -49,7 +49,7 @@ def test_fields_and_fields_of_sections_are_set_by_name(changes, expected):
     assert changed.batch_size == training.Recipe().batch_size
 
 
-def test_section_keeps_what_is_not_set(tmp_path):
+def test_section_keeps_fields_that_are_not_set(tmp_path):
     file = tmp_path / "recipe.yaml"
     file.write_text("optimizer: {name: nesterov, lr: 0.3, momentum: 0.8}")
     changed = read_recipe(file, ["optimizer.momentum=0.7"], training.Recipe())
@@ -66,6 +66,6 @@ def test_section_keeps_what_is_not_set(tmp_path):
         ("epochs=[", "'\\[' is not a YAML value"),
     ],
 )
-def test_what_cannot_be_set_is_named(change, message):
+def test_fields_that_cannot_be_set_are_named(change, message):
     with pytest.raises(zoo.InputError, match=message):
         read_recipe(None, [change], training.Recipe())

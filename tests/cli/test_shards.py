@@ -17,7 +17,7 @@ def folder(tmp_path):
     return tmp_path / "photos"
 
 
-def test_shards_packs_a_folder_into_what_data_takes(folder, tmp_path, pocketzoo):
+def test_shards_packs_a_folder_for_data(folder, tmp_path, pocketzoo):
     code, out, _ = pocketzoo("shards", folder, tmp_path / "out", "--shard-mb", "0.001", "--json")
     assert code == 0
     facts = json.loads(out)
@@ -29,7 +29,7 @@ def test_shards_packs_a_folder_into_what_data_takes(folder, tmp_path, pocketzoo)
     assert data.labels == ("ant", "bee")
 
 
-def test_shards_shows_what_it_wrote_and_names_what_it_left_out(folder, tmp_path, pocketzoo):
+def test_shards_lists_written_and_skipped_files(folder, tmp_path, pocketzoo):
     (folder / "ant" / "3.png").write_bytes(b"damaged")
     assert pocketzoo("shards", folder, tmp_path / "out")[0] == 2
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ def table(digits, tmp_path_factory):
     return root / "table.csv"
 
 
-def test_table_of_several_answers_is_trained_measured_and_pruned(pocketzoo, table, tmp_path):
+def test_table_with_several_outputs_is_trained_evaluated_and_pruned(pocketzoo, table, tmp_path):
     brief = ["--data", table, "--set", "epochs=2"]
     code, out, err = pocketzoo("train", "lenet5", *brief, "--run-dir", tmp_path / "train", "--json")
     assert code == 0, err
@@ -51,7 +51,7 @@ def test_table_of_several_answers_is_trained_measured_and_pruned(pocketzoo, tabl
     assert [name for name, _ in rows] == ["before", "after"]
 
 
-def test_class_that_cannot_be_measured_is_shown_as_a_dash(capsys):
+def test_metric_without_a_value_is_shown_as_a_dash(capsys):
     truth, answers = np.array([[1, 0]], "float32"), np.array([[0.9, 0.1]])
     results.show_evaluation(training.MultiLabelEvaluation.of(truth, answers, ["cat", "dog"]), "pets")
     assert re.search(r"dog( +0\.00%){3} +0 +-", capsys.readouterr().out)

@@ -6,7 +6,7 @@ from pocketzoo import training, zoo
 BRIEF = ["--set", "epochs=1", "--set", "batch_size=60"]
 
 
-def test_recipe_may_say_what_to_train_on_and_how_large(pocketzoo, tmp_path):
+def test_recipe_can_set_dataset_and_image_size(pocketzoo, tmp_path):
     recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
     recipe.write_text("epochs: 1\nbatch_size: 200\ndata: {source: digits, image_size: 20}\n")
     code, out, _ = pocketzoo("train", "lenet5", "--recipe", recipe, "--run-dir", run, "--json")
@@ -15,13 +15,13 @@ def test_recipe_may_say_what_to_train_on_and_how_large(pocketzoo, tmp_path):
     assert zoo.load_model(run / "best.keras").input_shape == (None, 20, 20, 1)
 
 
-def test_training_on_no_data_says_where_to_name_some(pocketzoo, tmp_path):
+def test_training_without_data_names_the_option(pocketzoo, tmp_path):
     code, _, err = pocketzoo("train", "lenet5", "--run-dir", tmp_path / "run")
     assert code == 2
     assert "there is no data to train on; set --data, or data.source in the recipe" in err
 
 
-def test_folds_are_trained_in_turn_and_summed_up(pocketzoo, tmp_path):
+def test_folds_are_trained_in_turn_and_summarized(pocketzoo, tmp_path):
     arguments = ["train", "lenet5", "--data", "digits", "--image-size", 16, *BRIEF, "--set", "folds=2"]
     code, out, _ = pocketzoo(*arguments, "--run-dir", tmp_path / "run")
     assert code == 0
@@ -36,7 +36,7 @@ def test_folds_are_trained_in_turn_and_summed_up(pocketzoo, tmp_path):
     assert (tmp_path / "run" / "fold-2" / "best.keras").exists()
 
 
-def test_find_lr_suggests_a_rate_and_draws_the_curve(pocketzoo, tmp_path):
+def test_find_lr_suggests_a_rate_and_plots_the_loss(pocketzoo, tmp_path):
     curve = tmp_path / "curve.png"
     arguments = ["find-lr", "lenet5", "--data", "digits", "--image-size", 16, "--set", "batch_size=16"]
     code, out, _ = pocketzoo(*arguments, "--plot", curve)

@@ -78,7 +78,7 @@ def test_centroids_are_trained_as_those_of_tfmot():
     assert np.abs(expected - start).max() > 1e-3
 
 
-def test_kernels_end_with_few_values_that_have_been_trained(few_digits, trained):
+def test_kernels_have_few_values_that_were_trained(few_digits, trained):
     before = kernels(trained)
     result = training.cluster(trained, few_digits, BRIEF, clusters=8, verbose=False)
     assert result.metrics["clusters"] == 8
@@ -98,7 +98,7 @@ def test_zeros_stay_zero(few_digits, trained):
     assert (kernel.numpy()[zeros] == 0).all()
 
 
-def test_clusters_stay_in_the_saved_file_and_under_quantization(few_digits, trained, tmp_path):
+def test_clusters_survive_saving_and_quantization(few_digits, trained, tmp_path):
     training.cluster(trained, few_digits, BRIEF, clusters=4, verbose=False)
     reloaded = zoo.load_model(zoo.save_model(trained, tmp_path / "clustered.keras"))
     assert all(len(np.unique(kernel)) <= 4 for kernel in kernels(reloaded))
@@ -141,12 +141,12 @@ def test_run_is_not_resumed_with_other_weights(few_digits, trained_file, tmp_pat
         np.full((8, 8), 0.5),
     ],
 )
-def test_kernel_of_fewer_weights_than_clusters_stays_as_it_is(kernel, start):
+def test_kernel_with_fewer_weights_than_clusters_is_unchanged(kernel, start):
     kernel = kernel.astype("float32")
     np.testing.assert_array_equal(cluster_weights(kernel, 64, start, keep_zeros=True), kernel)
 
 
-def test_sequential_models_are_refused_with_the_way_out(few_digits):
+def test_sequential_models_are_rejected_with_a_fix(few_digits):
     parts = [keras.Input((32, 32, 1)), keras.layers.Flatten(), *map(keras.layers.Dense, (32, 32, 10))]
     model = keras.Sequential(parts, name="plain")
     for verb in (training.fit, training.prune, training.cluster, training.quantize_aware, training.prune_channels):
@@ -163,6 +163,6 @@ def test_sequential_models_are_refused_with_the_way_out(few_digits):
         ({"recipe": BRIEF.changed(initializer="he_normal")}, "initializer is 'he_normal'"),
     ],
 )
-def test_what_cannot_be_is_refused(few_digits, trained, arguments, error):
+def test_invalid_arguments_are_rejected(few_digits, trained, arguments, error):
     with pytest.raises(zoo.InputError, match=error):
         training.cluster(trained, few_digits, **arguments)

@@ -7,7 +7,7 @@ from pocketzoo.training.compression.pipeline.advice import Variant, judge, spars
 from pocketzoo.training.compression.pipeline.goals import goal_of
 
 
-def test_zeros_are_advised_where_they_would_be_set(trained):
+def test_sparse_copy_has_the_zeros_that_prune_would_set(trained):
     before, sparse = zoo.flatten_model(trained), zoo.flatten_model(sparse_copy(trained, 0.8))
     for name in ("stage1_conv_conv", "head_dense"):  # the first and the last stay dense
         np.testing.assert_array_equal(sparse.get_layer(name).kernel, before.get_layer(name).kernel)
@@ -27,7 +27,7 @@ def test_zeros_are_advised_where_they_would_be_set(trained):
         ("server", 50, 25, 50, r"Pays: 2.0 times as fast. do it"),
     ],
 )
-def test_advice_goes_by_what_counts_on_the_target(target, size, gzipped, ms, advice):
+def test_advice_depends_on_what_matters_on_the_target(target, size, gzipped, ms, advice):
     base, cost = ArtifactCost(FileSize(100, 100), 100.0), ArtifactCost(FileSize(size, gzipped), float(ms))
     assert judge(Variant("", None, "", "do it"), base, cost, goal_of(target)).advice == advice
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pocketzoo import export, training, zoo
 
 
-def test_comparison_is_kept_as_facts_and_as_a_picture(digits, trained, tmp_path):
+def test_comparison_is_written_as_json_and_plot(digits, trained, tmp_path):
     comparison = training.compare_models(
         {"one": trained, "the same": trained}, digits, measure=export.measure_footprints
     )
@@ -17,7 +17,7 @@ def test_comparison_is_kept_as_facts_and_as_a_picture(digits, trained, tmp_path)
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_models_that_cannot_be_exported_are_compared_by_what_they_answer(digits, tmp_path):
+def test_models_that_cannot_be_exported_are_compared_by_accuracy(digits, tmp_path):
     tasks = {"parity": "classification", "ink": "regression"}
 
     def asked(split):

@@ -47,7 +47,7 @@ def test_spec_that_only_exports_trains_nothing(trained, digits, tmp_path):
         ("quantization: {recipe: {precision: mixed_bfloat16}}", "precision is 'mixed_bfloat16'"),
     ],
 )
-def test_what_a_later_stage_would_refuse_is_told_before_any_begins(trained, text, message, tmp_path):
+def test_model_is_checked_for_all_stages_before_the_first_runs(trained, text, message, tmp_path):
     (tmp_path / "spec.yaml").write_text(text)
     with pytest.raises(zoo.InputError, match=message):
         check_stages(CompressionSpec.load(tmp_path / "spec.yaml"), trained)

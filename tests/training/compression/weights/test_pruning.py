@@ -45,7 +45,7 @@ def test_pruned_model_is_a_plain_model_that_keeps_its_zeros_when_saved(few_digit
         assert zeros(after) == zeros(before) == pytest.approx(0.8, abs=0.01)
 
 
-def test_pruned_weights_stay_zero_while_the_others_train_on(few_digits, trained):
+def test_pruned_weights_stay_zero_while_others_are_trained(few_digits, trained):
     before = [kernel.numpy() for kernel in pruned_kernels(trained)]
     training.prune(trained, few_digits, BRIEF, sparsity=0.5, frequency=2, verbose=False)
     for old, kernel in zip(before, pruned_kernels(trained), strict=True):
@@ -53,7 +53,7 @@ def test_pruned_weights_stay_zero_while_the_others_train_on(few_digits, trained)
         assert np.mean(kernel.numpy()[kept] != old[kept]) > 0.9
 
 
-def test_large_weights_outlive_small_ones(few_digits, trained):
+def test_large_weights_are_kept_and_small_ones_pruned(few_digits, trained):
     before = [np.abs(kernel.numpy()) for kernel in pruned_kernels(trained)]
     training.prune(trained, few_digits, BRIEF, sparsity=0.5, frequency=2, verbose=False)
     for old, kernel in zip(before, pruned_kernels(trained), strict=True):
@@ -66,7 +66,7 @@ def test_recipe_that_initializes_weights_is_rejected(few_digits, trained):
         training.prune(trained, few_digits, BRIEF.changed(initializer="he_normal"), verbose=False)
 
 
-def test_pruning_residual_nets_reaches_the_kernels_inside_composites(few_digits):
+def test_pruning_residual_models_reaches_kernels_inside_composites(few_digits):
     model = zoo.create_model("resnet20", input_shape=(32, 32, 1))
     training.prune(
         model, few_digits, training.Recipe(epochs=2, batch_size=60), sparsity=0.6, frequency=1, verbose=False

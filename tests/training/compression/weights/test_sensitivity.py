@@ -33,14 +33,14 @@ def test_each_layer_is_measured_as_the_model_with_that_layer_pruned(scan, traine
     assert figures[1]["loss"] == pytest.approx(pruned.loss, rel=1e-4)
 
 
-def test_model_is_the_same_afterwards(trained, few_digits):
+def test_model_is_unchanged_afterwards(trained, few_digits):
     before = trained.get_weights()
     training.sensitivity(trained, few_digits, levels=[0.5, 0.7], images=10)
     for one, other in zip(before, trained.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_proposal_makes_the_target_when_it_is_pruned_by(scan, trained, few_digits):
+def test_pruning_by_the_proposal_reaches_the_target(scan, trained, few_digits):
     recipe = training.Recipe(epochs=2, batch_size=40)
     result = training.prune(trained, few_digits, recipe, sparsity=scan.proposal, verbose=False)
     assert result.metrics["sparsity"] == pytest.approx(0.7, abs=1e-3)
@@ -51,7 +51,7 @@ def test_proposal_makes_the_target_when_it_is_pruned_by(scan, trained, few_digit
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 6), st.floats(0.01, 0.95))
-def test_layers_get_shares_that_cost_the_same_and_make_the_target_together(data, layers, target):
+def test_shares_cost_the_same_in_each_layer_and_reach_the_target_together(data, layers, target):
     levels = (0.5, 0.8, 0.95)
     rises = data.draw(arrays.arrays("float64", (layers, 3), elements=st.floats(-0.1, 5)))
     weights = data.draw(arrays.arrays("int64", layers, elements=st.integers(1, 10**7)))
@@ -77,6 +77,6 @@ def test_robust_layer_gets_more_zeros_than_a_sensitive_one():
         ({"images": 0}, "images is 0; it must be 1 or more"),
     ],
 )
-def test_impossible_scans_say_what_is_allowed(trained, few_digits, arguments, message):
+def test_invalid_arguments_say_what_is_allowed(trained, few_digits, arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         training.sensitivity(trained, few_digits, **arguments)

@@ -13,7 +13,7 @@ few_values = arrays(
 
 @settings(max_examples=50, deadline=None)
 @given(kernel=few_values, seed=st.integers(0, 9))
-def test_equal_weights_stay_equal_and_zeros_zero_whatever_a_step_does(kernel, seed):
+def test_equal_weights_stay_equal_and_zeros_stay_zero_after_any_step(kernel, seed):
     moved = kernel + np.random.default_rng(seed).normal(size=kernel.shape).astype("float32")
     kept = np.asarray(KeepTies(groups_of_equals(kernel))(keras.ops.convert_to_tensor(moved)))
     for value in np.unique(kernel):
@@ -25,7 +25,7 @@ def test_equal_weights_stay_equal_and_zeros_zero_whatever_a_step_does(kernel, se
 
 @settings(max_examples=50, deadline=None)
 @given(kernel=few_values)
-def test_groups_are_apart_by_channel_where_that_is_asked_for(kernel):
+def test_groups_are_separate_by_channel_if_requested(kernel):
     groups = groups_of_equals(kernel, (1,))
     np.testing.assert_array_equal(groups == -1, kernel == 0)
     pairs = {(channel, value) for channel in range(kernel.shape[1]) for value in np.unique(kernel[:, channel]) if value}
@@ -35,7 +35,7 @@ def test_groups_are_apart_by_channel_where_that_is_asked_for(kernel):
             assert len(np.unique(groups[:, channel][kernel[:, channel] == value])) == 1
 
 
-def test_constraints_are_those_that_are_needed_and_end_with_the_block():
+def test_constraints_are_set_where_needed_and_restored_after_the_block():
     own = keras.constraints.NonNeg()
     values = {"free": [*range(1, 40), 39], "sparse": [1, 2, 0, 3], "clustered": [1, 1, 2, 2]}
     kernels = {name: keras.Variable(np.array([weights], "float32")) for name, weights in values.items()}
@@ -49,12 +49,12 @@ def test_constraints_are_those_that_are_needed_and_end_with_the_block():
     assert all(kernel.constraint is own for kernel in kernels.values())
 
 
-def test_large_groups_stay_where_they_are_when_nothing_moves_them():
+def test_large_groups_are_unchanged_without_updates():
     values = np.random.default_rng(0).choice(np.linspace(0.9, 1.1, 5), (1000, 1000)).astype("float32")
     np.testing.assert_array_equal(KeepTies(groups_of_equals(values))(keras.ops.convert_to_tensor(values)), values)
 
 
-def test_few_values_are_clusters_whatever_the_channels():
+def test_few_values_are_clusters_regardless_of_channels():
     values = np.random.default_rng(0).choice([-1.0, 0.5, 2.0], (40, 30)).astype("float32")
     kernel = keras.Variable(values)
     moved = values + np.random.default_rng(1).normal(size=values.shape).astype("float32")
