@@ -19,7 +19,6 @@ NAMES = tuple(
     for name, needed_for in {
         "Layer._flatten_layers": "freezing, mixed precision, and whatever else looks at all layers of a model",
         "KerasTensor._keras_history": "finding the head of an output",
-        "Operation._inbound_nodes": "zoo.flatten_model, which leaves out conversions that do nothing",
         "Optimizer._iterations": "validation with averaged weights (optimizer.ema)",
         "Optimizer._trainable_variables": "averaged weights (optimizer.ema) and the penalties l1 and l2",
         "Optimizer._model_variables_moving_average": "validation with averaged weights (optimizer.ema)",
@@ -41,11 +40,6 @@ def source_operation(tensor: keras.KerasTensor) -> keras.Operation:
     """Return the layer or operation that a symbolic tensor is the output of."""
     operation: keras.Operation = getattr(tensor, "_keras_history").operation  # noqa: B009 (the class does not declare it)
     return operation
-
-
-def recorded_calls(operation: keras.Operation) -> list[tuple[list[keras.KerasTensor], list[keras.KerasTensor]]]:
-    """List the symbolic inputs and outputs of every call of a layer or operation."""
-    return [(list(node.input_tensors), list(node.outputs)) for node in operation._inbound_nodes]
 
 
 def batches_seen(optimizer: keras.optimizers.Optimizer) -> int:

@@ -3,25 +3,24 @@
 import keras
 
 from ..core.errors import InputError
-from ..core.keras_private import recorded_calls
 from ..layers import CompositeLayer, FakeQuantize, PixelNormalization
 from ..layers.quantized_kernels import KernelOnGrid
 
 
 def flatten_model(model: keras.Model) -> keras.Model:
-    """The same function as `model`, as a functional model of stock Keras layers that share `model`'s weights.
+    """Return the same function as `model` in a functional model of stock Keras layers that share `model`'s weights.
 
     Composite layers and nested models are replaced by what their `call` does, at any depth; `PixelNormalization`
-    becomes a `Rescaling` that holds a copy of its constants. The numbers are the same to the bit. The saved flat model
-    loads anywhere without this package. Only what stands for integers stays, in a model that was trained for them:
-    `FakeQuantize`, and layers with rounded kernels.
+    becomes a `Rescaling` with a copy of its constants. Outputs are bit-identical. The saved flat model loads anywhere
+    without this package. Only layers of quantization-aware training remain: `FakeQuantize`, and layers with rounded
+    kernels.
 
-    The layers are the very objects that `model` is made of, and so belong to several graphs: `layer.output` is not the
-    flat form's. Save and load it to have layers of its own.
+    The layers are the very objects of `model`, and so belong to several graphs: `layer.output` is not a tensor of the
+    flat form. Save and load it to get layers of its own.
 
     Raises:
-        InputError: `model` is a subclassed model, which has no graph to write out, or has a layer that is neither of
-            Keras nor a composite.
+        InputError: `model` is a subclassed model, which has no graph, or has a layer that is neither a Keras layer nor
+            a composite.
     """
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise InputError(f"{model.name} cannot be written out flat: it is no functional or sequential model.")
@@ -30,7 +29,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
     def to_stock(layer: keras.layers.Layer) -> keras.layers.Layer:
         if not isinstance(layer, PixelNormalization):
             return layer
-        return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is used twice stays one layer
+        return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is applied twice stays one layer
 
     flat = without_optimizer(model)  # which clones would copy
     while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
@@ -45,7 +44,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
-    """The same layers as a model that is not compiled."""
+    """Return the same layers as a model that is not compiled."""
     if isinstance(model, keras.Sequential):  # has no `input` before it is called
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     return keras.Model(model.input, model.output, name=model.name)
@@ -56,14 +55,14 @@ def _is_composite(layer: keras.layers.Layer) -> bool:
 
 
 def _is_conversion(operation: keras.Operation) -> bool:
-    """Whether it does nothing: a conversion to a tensor, from one of the same dtype."""
+    """Whether it has no effect: a conversion to a tensor, from a tensor of the same dtype."""
     if type(operation).__name__ != "ConvertToTensor":
         return False
-    return all(source.dtype == result.dtype for (source, *_), (result, *_) in recorded_calls(operation))
+    return operation.input.dtype == operation.output.dtype
 
 
 def _inline(layer: keras.layers.Layer, *args, **kwargs):
-    if _is_conversion(layer):  # what a nested model does to a tensor that is one already
+    if _is_conversion(layer):  # applied by nested models to their inputs
         return args[0]
     # `call` on symbolic tensors records the parts, where `__call__` would record the composite as one opaque node.
     return layer.call(*args, **kwargs) if _is_composite(layer) else layer(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What a window that slides over a map does to its size, and how much of the image one place sees."""
+"""Output size of convolution and pooling, and receptive fields."""
 
 from collections.abc import Iterable
 
@@ -6,20 +6,20 @@ from collections.abc import Iterable
 def conv_output_size(
     size: int, kernel_size: int, *, strides: int = 1, padding: str | int = "valid", dilation_rate: int = 1
 ) -> int:
-    """Places that a convolution or a pooling gives along one axis of `size` places.
+    """Return the output size of a convolution or pooling along one axis of `size` pixels.
 
     `floor((size + 2 * padding - dilation_rate * (kernel_size - 1) - 1) / strides) + 1`, or `ceil(size / strides)` for
     `padding="same"`: Dumoulin, Visin: A guide to convolution arithmetic (arXiv:1603.07285), relationship 6.
 
     Args:
-        size: Places of the input, 1 or more.
-        kernel_size: Taps of the window.
+        size: Input size along the axis, 1 or more.
+        kernel_size: Size of the window.
         strides: Step of the window.
-        padding: `"valid"` (none), `"same"`, or the number of zeros on each side.
-        dilation_rate: Step between the taps.
+        padding: `"valid"` (none), `"same"`, or the zero padding on each side.
+        dilation_rate: Step between the elements of the window.
 
     Raises:
-        ValueError: The window does not fit in once, or an argument cannot be.
+        ValueError: The window is larger than the padded input, or an argument is invalid.
     """
     for name, value in {
         "size": size,
@@ -28,29 +28,31 @@ def conv_output_size(
         "dilation_rate": dilation_rate,
     }.items():
         if value < 1:
-            raise ValueError(f"{name} is {value}; it takes 1 or more.")
+            raise ValueError(f"{name} is {value}; it must be 1 or more.")
     if padding == "same":
         return -(-size // strides)
     if padding != "valid" and (not isinstance(padding, int) or padding < 0):
-        raise ValueError(f"padding is {padding!r}; allowed are 'valid', 'same' and a number of zeros.")
+        raise ValueError(f"padding is {padding!r}; allowed are 'valid', 'same' and an integer of 0 or more.")
     zeros = 0 if padding == "valid" else padding
     reach = dilation_rate * (kernel_size - 1) + 1
     if size + 2 * zeros < reach:
-        raise ValueError(f"a window over {reach} places does not fit into {size} with {zeros} zeros on each side.")
+        raise ValueError(
+            f"a window of {reach} pixels does not fit into {size} with {zeros} pixels of padding on each side."
+        )
     return (size + 2 * zeros - reach) // strides + 1
 
 
 def receptive_field(windows: Iterable[tuple[int, ...]]) -> int:
-    """Side, in image pixels, of what one place sees after convolutions and poolings that follow one another.
+    """Return the receptive field of one output pixel of a chain of convolutions and poolings, its side in image pixels.
 
     `1 + sum((k_l - 1) * d_l * product of the strides before l)`: Araujo, Norris, Sim: Computing Receptive Fields of
     Convolutional Neural Networks (Distill 2019), equation 2.
 
     Args:
-        windows: For each layer from the image on `(kernel_size, strides)` or `(kernel_size, strides, dilation_rate)`.
+        windows: `(kernel_size, strides)` or `(kernel_size, strides, dilation_rate)` of each layer from the image on.
 
     Raises:
-        ValueError: A window has not two or three numbers, or one below 1.
+        ValueError: A window does not have two or three integers of 1 or more.
     """
     field, step = 1, 1
     for window in windows:

@@ -1,27 +1,25 @@
-"""What each layer of a model costs and sees, read from its flat form."""
+"""Cost and receptive field of every layer of a model, read from its flat form."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 
 from ..core.errors import InputError
+from ..core.flat_graph import FlatGraph, Node
+from ..core.layer_traits import UNKNOWN, kernel_positions, traits_of
 from .flat import flatten_model
 
-_Window = tuple[int, int, int]
-_POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
-_LOCAL = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, *_POOLINGS)
-_WHOLE_IMAGE = (
-    keras.layers.GlobalAveragePooling2D,
-    keras.layers.GlobalMaxPooling2D,
-    keras.layers.Flatten,
-)
+View = tuple[int, float] | None
+"""Side of the receptive field of one position, and the step between positions, both in image pixels; None where a
+position sees the whole image."""
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer of a flat model, where it is applied."""
+    """One application of a layer in the flat form of a model."""
 
     name: str
     kind: str
@@ -34,45 +32,62 @@ class LayerRow:
     dilation_rate: int | None
     groups: int | None
     parameters: int
-    """Of all kinds; 0 where the layer is applied again."""
+    """Trainable and non-trainable; 0 if an earlier row applies the same layer."""
     multiply_adds: int
     receptive_field: int | None
-    """Side in image pixels of what one place sees; None for the whole image."""
+    """Side, in image pixels, of what one output position depends on; None for the whole image."""
 
     @property
     def stage(self) -> str:
-        """Where it stands: its name up to the first underscore."""
+        """Stage of the layer: its name up to the first underscore."""
         return self.name.split("_")[0]
 
 
+class _Window(NamedTuple):
+    kernel_size: tuple[int, ...]
+    strides: int
+    padding: str
+    dilation_rate: int
+
+
 def layer_table(model: keras.Model) -> list[LayerRow]:
-    """The layers of `model`'s flat form, each after those that feed it.
+    """Return a row for every layer of `model`'s flat form, in topological order.
 
     Raises:
-        InputError: The model leaves height or width open, or has no flat form.
+        InputError: The height or width of the model is not fixed, or it has no flat form.
     """
     for tensor in getattr(model, "inputs", None) or []:
         if None in tensor.shape[1:]:
             raise InputError(
                 f"{model.name} takes {tensor.shape[1:]}: multiply-adds can be counted for a fixed size only."
             )
-    return list(_Walk(model).rows)
+    graph = FlatGraph(flatten_model(model))
+    views: dict[keras.KerasTensor, View] = dict.fromkeys(graph.inputs, (1, 1.0))
+    counted: set[int] = set()
+    rows = []
+    for node in graph.nodes:
+        view = _view(node, [views[tensor] for tensor in node.inputs])
+        views |= dict.fromkeys(node.outputs, view)
+        rows.append(_row(node, view, counts_weights=id(node.operation) not in counted))
+        counted.add(id(node.operation))
+    return rows
 
 
 def count_macs(model: keras.Model) -> int:
-    """Multiply-adds of one image: what its convolutions (plain, grouped, depthwise, transposed) and dense layers take.
+    """Return the multiply-adds of one image in convolutions (plain, grouped, depthwise, transposed) and dense layers.
 
-    One multiplication and the addition of its product count as one. Biases, normalisations, activations, poolings and
-    element-wise operations are left out, as in the papers' figures.
+    One multiplication and the addition of its product count as one. Biases, normalization, activations, pooling and
+    element-wise operations are not counted, as in the papers' figures.
 
     Raises:
-        InputError: The model leaves height or width open, has no flat form, or has layers with kernels of other kinds.
+        InputError: The height or width of the model is not fixed, it has no flat form, or it has layers whose kernels
+            are of another type.
     """
     return sum(row.multiply_adds for row in layer_table(model))
 
 
 def stage_totals(rows: Iterable[LayerRow]) -> dict[str, tuple[int, int]]:
-    """Parameters and multiply-adds by stage, in order."""
+    """Return parameters and multiply-adds of each stage, in order."""
     totals: dict[str, tuple[int, int]] = {}
     for row in rows:
         parameters, macs = totals.get(row.stage, (0, 0))
@@ -80,90 +95,61 @@ def stage_totals(rows: Iterable[LayerRow]) -> dict[str, tuple[int, int]]:
     return totals
 
 
-class _Walk:
-    """Applies every layer of a flat model once more, on symbolic tensors, and notes what goes in and out."""
-
-    def __init__(self, model: keras.Model):
-        self.rows: list[LayerRow] = []
-        self.counted: set[int] = set()
-        self.seen: dict[int, tuple[int, float] | None] = {}
-        """Receptive field and step of each tensor, by identity; None where it sees the whole image."""
-        self.tensors: list[keras.KerasTensor] = []  # kept alive, so that identities stay theirs
-        keras.models.clone_model(flatten_model(model), clone_function=lambda part: part, call_function=self._apply)
-
-    def _apply(self, layer: keras.layers.Layer, *args, **kwargs):
-        output = layer(*args, **kwargs)
-        inputs = list(_tensors((args, kwargs)))
-        view = self._view(layer, inputs)
-        for tensor in _tensors(output):
-            self.seen[id(tensor)] = view
-        self.tensors += [*inputs, *_tensors(output)]
-        self._note(layer, inputs, output, view)
-        return output
-
-    def _view(self, layer, inputs) -> tuple[int, float] | None:
-        views = [self.seen.get(id(tensor), (1, 1.0)) for tensor in inputs]
-        if isinstance(layer, _WHOLE_IMAGE) or None in views or not views:
-            return None
-        field, step = max(view[0] for view in views), max(view[1] for view in views)
-        if isinstance(layer, keras.layers.Conv2DTranspose):
-            taps = math.ceil(max(layer.kernel_size) / max(layer.strides))
-            return round(field + (taps - 1) * step), step / max(layer.strides)
-        if isinstance(layer, keras.layers.UpSampling2D):
-            taps = 1 if layer.interpolation == "nearest" else 2
-            return round(field + (taps - 1) * step), step / max(layer.size)
-        if isinstance(layer, _LOCAL):
-            kernel_size, strides, dilation = _window(layer)
-            return round(field + (kernel_size - 1) * dilation * step), step * strides
+def _view(node: Node, views: Sequence[View]) -> View:
+    """The receptive field of the outputs, from those of the inputs."""
+    layer, window = node.operation, traits_of(node.operation).window
+    known = [view for view in views if view is not None]
+    if window == "global" or len(known) < len(views) or not views:
+        return None
+    field, step = max(view[0] for view in known), max(view[1] for view in known)
+    if window == "sliding":
+        size, strides, _, dilation_rate = _window_of(layer)
+        return round(field + (max(size) - 1) * dilation_rate * step), step * strides
+    if window == "transposed":
+        factor, taps = max(layer.strides), math.ceil(max(layer.kernel_size) / max(layer.strides))
+    elif window == "upsampling":
+        factor, taps = max(layer.size), 1 if layer.interpolation == "nearest" else 2
+    else:
         return field, step
-
-    def _note(self, layer, inputs, output, view) -> None:
-        # An operation, such as a mean over the channels, has no weights and not every attribute of a layer.
-        weights = getattr(layer, "weights", []) if id(layer) not in self.counted else []
-        self.counted.add(id(layer))
-        local = isinstance(layer, (*_LOCAL, keras.layers.Conv2DTranspose))
-        kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-        first = next(_tensors(output))
-        row = LayerRow(
-            name=layer.name,
-            kind=type(layer).__name__,
-            output_shape=tuple(first.shape[1:]),
-            kernel_size=tuple(kernel) if local else None,
-            strides=layer.strides[0] if local else None,
-            padding=layer.padding if local else None,
-            dilation_rate=_window(layer)[2] if local else None,
-            groups=_groups(layer, inputs),
-            parameters=sum(math.prod(weight.shape) for weight in weights if not _is_seed(weight)),
-            multiply_adds=_multiply_adds(layer, inputs, first),
-            receptive_field=None if view is None else view[0],
-        )
-        self.rows.append(row)
+    return round(field + (taps - 1) * step), step / factor
 
 
-def _window(layer) -> _Window:
-    kernel = getattr(layer, "kernel_size", None) or layer.pool_size
-    dilation = getattr(layer, "dilation_rate", (1,))
-    return max(kernel), layer.strides[0], max(dilation) if isinstance(dilation, tuple) else dilation
+def _row(node: Node, view: View, *, counts_weights: bool) -> LayerRow:
+    layer, traits = node.operation, traits_of(node.operation)
+    has_window = traits.window in ("sliding", "transposed")
+    return LayerRow(
+        name=layer.name,
+        kind=type(layer).__name__,
+        output_shape=tuple(node.outputs[0].shape[1:]),
+        **(_window_of(layer)._asdict() if has_window else dict.fromkeys(_Window._fields)),
+        groups=_groups(node),
+        parameters=sum(math.prod(weight.shape) for weight in _weights(layer)) if counts_weights else 0,
+        multiply_adds=_multiply_adds(node),
+        receptive_field=None if view is None else view[0],
+    )
 
 
-def _groups(layer, inputs) -> int | None:
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return inputs[0].shape[-1]
-    return layer.groups if isinstance(layer, keras.layers.Conv2D) else None
+def _window_of(layer: keras.Layer) -> _Window:
+    """The window of a convolution or pooling."""
+    size = getattr(layer, "kernel_size", None) or layer.pool_size
+    dilation = getattr(layer, "dilation_rate", 1)
+    dilation = max(dilation) if isinstance(dilation, tuple) else dilation
+    return _Window(tuple(size), layer.strides[0], layer.padding, dilation)
 
 
-def _multiply_adds(layer, inputs, output) -> int:
-    """Places times what each of them takes: the taps of the kernel that reach it, once for every output channel."""
-    if isinstance(layer, keras.layers.Conv2DTranspose):  # every input place is spread over the whole kernel
-        return math.prod(inputs[0].shape[1:-1]) * math.prod(layer.kernel.shape)
-    if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
-        # A grouped kernel already has but its group's input channels, a depthwise one none besides its own.
-        return math.prod(output.shape[1:-1]) * math.prod(layer.kernel.shape)
-    if isinstance(layer, keras.layers.SeparableConv2D):
-        kernels = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
-        return math.prod(output.shape[1:-1]) * sum(math.prod(shape) for shape in kernels)
-    matrices = [weight for weight in getattr(layer, "weights", []) if len(weight.shape) > 1 and not _is_seed(weight)]
-    if matrices and not isinstance(layer, keras.layers.PReLU):
+def _groups(node: Node) -> int | None:
+    traits = traits_of(node.operation)
+    if traits.is_depthwise:
+        return node.inputs[0].shape[-1]
+    return getattr(node.operation, "groups", None) if traits.kernels else None
+
+
+def _multiply_adds(node: Node) -> int:
+    """Positions times the size of the kernels: a grouped kernel has the input channels of one group only."""
+    layer, traits = node.operation, traits_of(node.operation)
+    if traits.kernels:
+        return math.prod(kernel_positions(node)) * sum(math.prod(kernel.of(layer).shape) for kernel in traits.kernels)
+    if traits is UNKNOWN and any(len(weight.shape) > 1 for weight in _weights(layer)):
         kind = type(layer).__name__
         raise InputError(
             f"layer {layer.name} ({kind}) cannot be counted; counted are 2-D convolutions and dense layers."
@@ -171,9 +157,6 @@ def _multiply_adds(layer, inputs, output) -> int:
     return 0
 
 
-def _is_seed(weight) -> bool:
-    return "seed_generator" in weight.path
-
-
-def _tensors(nested) -> Iterator[keras.KerasTensor]:
-    yield from (leaf for leaf in keras.tree.flatten(nested) if isinstance(leaf, keras.KerasTensor))
+def _weights(layer: keras.Operation) -> list[keras.Variable]:
+    """All weights but the state of random generators; an operation of `keras.ops` has none."""
+    return [weight for weight in getattr(layer, "weights", []) if "seed_generator" not in weight.path]

@@ -108,15 +108,6 @@ def source_of_an_output_is_its_layer():
     assert keras_private.source_operation(model.output) is model.get_layer("flatten")
 
 
-@check_of("Operation._inbound_nodes")
-def calls_have_their_inputs_and_outputs():
-    layer, first, second = keras.layers.ReLU(), keras.Input((2,)), keras.Input((3,), dtype="float16")
-    results = [layer(first), layer(second)]
-    calls = keras_private.recorded_calls(layer)
-    assert [[tensor.shape for tensor in inputs] for inputs, _ in calls] == [[(None, 2)], [(None, 3)]]
-    assert [outputs[0] is result for (_, outputs), result in zip(calls, results, strict=True)] == [True, True]
-
-
 @check_of("Optimizer._iterations")
 def batches_are_counted_where_gradients_are_accumulated():
     optimizer, variables = applied(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))

@@ -5,7 +5,7 @@ import pytest
 from pocketzoo import layers, zoo
 
 
-def test_layer_that_is_used_twice_stays_one_layer(pixels):
+def test_layer_applied_twice_stays_one_layer(pixels):
     conv = layers.ConvNormAct(3, 3, name="twice")
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, conv(conv(image)))
@@ -15,7 +15,7 @@ def test_layer_that_is_used_twice_stays_one_layer(pixels):
     assert np.abs(model.predict(images, verbose=0) - flat.predict(images, verbose=0)).max() == 0.0
 
 
-def test_nested_models_are_written_out(pixels):
+def test_nested_models_are_flattened(pixels):
     inner = zoo.create_model("lenet5")
     image = keras.Input((32, 32, 1))
     model = keras.Model(image, keras.layers.Dense(2)(inner(image)))
@@ -26,7 +26,7 @@ def test_nested_models_are_written_out(pixels):
     assert np.abs(model.predict(images, verbose=0) - flat.predict(images, verbose=0)).max() == 0.0
 
 
-def test_parts_that_are_called_with_a_training_flag_are_written_out(pixels):
+def test_layers_called_with_a_training_flag_are_flattened(pixels):
     inner = zoo.create_model("resnet20", input_shape=(16, 16, 3))
     image = keras.Input((16, 16, 3))
     block = layers.ConvNormAct(3, 3, name="frozen")
@@ -38,7 +38,7 @@ def test_parts_that_are_called_with_a_training_flag_are_written_out(pixels):
     assert all(np.array_equal(b, w) for b, w in zip(before, flat.non_trainable_weights, strict=True))
 
 
-def test_layer_of_somebody_else_is_refused_and_named():
+def test_custom_layer_is_refused_and_named():
     class Own(keras.layers.Layer):
         def call(self, inputs):
             return inputs
@@ -48,7 +48,7 @@ def test_layer_of_somebody_else_is_refused_and_named():
         zoo.flatten_model(keras.Model(image, Own(name="mine")(image)))
 
 
-def test_sequential_model_that_was_never_called_is_written_out(pixels):
+def test_sequential_model_that_was_never_called_is_flattened(pixels):
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.ConvNormAct(3, 3), layers.ClassificationHead(2)])
     flat = zoo.flatten_model(model)
     images = pixels(2, 8, 8, 1)

@@ -1,4 +1,4 @@
-"""The arithmetic of windows, against Keras itself."""
+"""Output sizes and receptive fields, compared with Keras itself."""
 
 import keras
 import numpy as np
@@ -36,8 +36,8 @@ def test_output_size_is_that_of_keras(size, kernel_size, strides, dilation_rate,
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(1, 2)), min_size=1, max_size=3))
-def test_receptive_field_is_what_moves_one_place_in_keras(windows):
-    """A net of ones, unpadded: the pixels that one output answers to are counted by its gradient."""
+def test_receptive_field_is_what_changes_one_pixel_in_keras(windows):
+    """With unpadded kernels of ones, the gradient of one output counts the pixels that it depends on."""
     windows = [(kernel, strides, 1 if strides > 1 else dilation) for kernel, strides, dilation in windows]
     field = zoo.receptive_field(windows)
     convolutions = [
@@ -51,7 +51,7 @@ def test_receptive_field_is_what_moves_one_place_in_keras(windows):
     assert seen[-1]
 
 
-def test_receptive_fields_of_known_nets():
+def test_receptive_fields_of_known_models():
     # Araujo, Norris, Sim (Distill 2019), table of section "Receptive field of modern networks".
     assert zoo.receptive_field([(3, 1)] * 2) == 5
     alexnet = [(11, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 1), (3, 1), (3, 2)]
@@ -63,19 +63,19 @@ def test_receptive_fields_of_known_nets():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 0, "kernel_size": 3}, "size is 0; it takes 1 or more"),
+        ({"size": 0, "kernel_size": 3}, "size is 0; it must be 1 or more"),
         ({"size": 4, "kernel_size": 3, "strides": 0}, "strides is 0"),
         ({"size": 4, "kernel_size": 3, "padding": "full"}, "padding is 'full'; allowed are"),
         ({"size": 4, "kernel_size": 3, "padding": -1}, "padding is -1; allowed are"),
-        ({"size": 2, "kernel_size": 3}, "a window over 3 places does not fit into 2 with 0 zeros"),
+        ({"size": 2, "kernel_size": 3}, "a window of 3 pixels does not fit into 2 with 0 pixels of padding"),
     ],
 )
-def test_impossible_windows_are_refused(arguments, message):
+def test_invalid_windows_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         zoo.conv_output_size(arguments.pop("size"), arguments.pop("kernel_size"), **arguments)
 
 
 @pytest.mark.parametrize("windows", [[(3,)], [(3, 0)], [(3, 1, 1, 1)]])
-def test_impossible_layers_are_refused(windows):
+def test_invalid_layers_are_refused(windows):
     with pytest.raises(ValueError, match=r"is not \(kernel_size, strides\[, dilation_rate\]\)"):
         zoo.receptive_field(windows)

@@ -25,7 +25,7 @@ def test_multiply_adds_are_those_counted_by_hand(layer, expected):
     assert zoo.count_macs(keras.Model(image, layer(image))) == expected
 
 
-def test_layer_that_is_used_twice_computes_twice_and_has_its_weights_once():
+def test_layer_applied_twice_counts_its_macs_twice_and_its_weights_once():
     image = keras.Input((8, 8, 3))
     conv = layers.Conv2D(3, 3, padding="same", use_bias=False)
     rows = [row for row in zoo.layer_table(keras.Model(image, conv(conv(image)))) if row.kind == "Conv2D"]
@@ -42,7 +42,7 @@ def test_rows_add_up_to_the_model():
     assert (rows[-1].output_shape, rows[-1].stage) == ((10,), "head")
 
 
-def test_receptive_fields_grow_along_the_net():
+def test_receptive_fields_grow_along_the_model():
     rows = {row.name: row for row in zoo.layer_table(zoo.create_model("resnet20"))}
     assert rows["stem_conv"].receptive_field == zoo.receptive_field([(3, 1)]) == 3
     assert rows["stage1_block3_act"].receptive_field == zoo.receptive_field([(3, 1)] * 7)
@@ -52,7 +52,7 @@ def test_receptive_fields_grow_along_the_net():
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet20"])
-def test_receptive_field_is_what_moves_a_place_in_the_middle(name):
+def test_receptive_field_is_what_changes_a_pixel_in_the_middle(name):
     """Pixels outside of it do not change the map there, and its border does."""
     card = zoo.model_card(name)
     endpoint = next(iter(card.endpoints.values()))
@@ -85,7 +85,7 @@ UNCOUNTED = [
 
 
 @pytest.mark.parametrize(("shape", "layer"), UNCOUNTED)
-def test_what_cannot_be_counted_is_named_and_not_counted_as_nothing(shape, layer):
+def test_layer_that_cannot_be_counted_is_named_rather_than_counted_as_zero(shape, layer):
     image = keras.Input(shape)
     with pytest.raises(zoo.InputError, match=f"layer {layer.name} .* cannot be counted"):
         zoo.count_macs(keras.Model(image, layer(image)))
@@ -115,7 +115,7 @@ def test_open_size_cannot_be_counted():
         zoo.count_macs(model)
 
 
-def test_counting_leaves_the_model_as_it_was():
+def test_counting_does_not_change_the_model():
     model = zoo.create_model("resnet20")
     before = [weight.numpy().copy() for weight in model.weights]
     zoo.count_macs(model)

@@ -1,4 +1,4 @@
-"""A model in two: the trunk, which frozen layers compute from the image, and the tail, which is trained."""
+"""A model in two parts: the trunk, computed from the image by frozen layers, and the tail, which is trained."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from rich.progress import track
 
 from ...core.atomic_files import UNFINISHED
 from ...core.errors import InputError
+from ...core.flat_graph import FlatGraph
 from ...zoo.flat import flatten_model
 from ..data.feature_maps import write_feature_maps
 from ..data.images import ImageData, ImageSplit
@@ -27,12 +28,12 @@ class SplitModel(NamedTuple):
     """Two networks that share a model's layers and follow one another."""
 
     trunk: keras.Model
-    """Images to a list of maps. Its layers are frozen; it is meant to run in inference mode."""
+    """Images to a list of feature maps. Its layers are frozen; run it in inference mode."""
     tail: keras.Model
-    """That list to the model's answers."""
+    """That list to the model's outputs."""
 
     def whole(self) -> keras.Model:
-        """The tail on top of the trunk, images in; the weights are the tail's alone."""
+        """Return the tail on top of the trunk, from images to outputs; its weights are those of the tail only."""
         image = keras.Input(self.trunk.input_shape[1:])
         whole = keras.Model(image, self.tail(InferenceMode(self.trunk)(image)), name=self.tail.name)
         whole.output_names = self.tail.output_names
@@ -40,10 +41,10 @@ class SplitModel(NamedTuple):
 
 
 class InferenceMode(keras.layers.Layer):
-    """A network in inference mode whatever the mode of the model around it: BatchNorm and dropout too.
+    """Run a network in inference mode, BatchNorm and dropout included, whatever the mode of the model around it.
 
     Keras' usual idiom, `network(x, training=False)` in a functional model, is overruled when that model is trained. The
-    network is not among the layer's own, so its weights stay out of checkpoints.
+    network is not tracked by the layer, so its weights stay out of checkpoints.
     """
 
     def __init__(self, network: keras.Model, **kwargs):
@@ -51,38 +52,31 @@ class InferenceMode(keras.layers.Layer):
         self._infer = lambda inputs: network(inputs, training=False)
 
     def call(self, inputs):
-        """The network's answers."""
+        """Return the outputs of the network."""
         return self._infer(inputs)
 
 
 def split_at_frozen(model: keras.Model) -> SplitModel:
-    """Splits `model` before the first layers that have weights or random states and are not frozen.
+    """Split `model` before the first layers that have weights or random states and are not frozen.
 
-    The split is made in the flat form, so features are as small as can be: what pools them is in the trunk too.
+    The split is made in the flat form and as late as possible: pooling is part of the trunk, so features are small.
     """
-    image = keras.Input(model.input_shape[1:])
-    frozen, border = {id(image)}, []
-
-    def follow(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        inputs = [tensor for tensor in keras.tree.flatten((args, kwargs)) if isinstance(tensor, keras.KerasTensor)]
-        outputs = layer(*args, **kwargs)
-        learns = getattr(layer, "trainable", False) and layer.variables
-        if not learns and all(id(tensor) in frozen for tensor in inputs):
-            frozen.update(id(tensor) for tensor in keras.tree.flatten(outputs))
+    graph = FlatGraph(flatten_model(model))
+    frozen = set(graph.inputs)
+    border: dict[keras.KerasTensor, None] = {}  # in order, each once
+    for node in graph.nodes:
+        learns = node.is_layer and node.operation.trainable and node.operation.variables
+        if not learns and frozen.issuperset(node.inputs):
+            frozen.update(node.outputs)
         else:
-            border.extend(tensor for tensor in inputs if id(tensor) in frozen)
-        return outputs
-
-    options = {"clone_function": lambda layer: layer, "call_function": follow}
-    outputs = keras.models.clone_model(flatten_model(model), input_tensors=image, **options).output
-    border = list({id(tensor): tensor for tensor in border}.values())
-    tail = keras.Model(border, outputs, name=model.name)
+            border |= dict.fromkeys(tensor for tensor in node.inputs if tensor in frozen)
+    tail = keras.Model(list(border), graph.model.output, name=model.name)
     tail.output_names = model.output_names
-    return SplitModel(keras.Model(image, border), tail)
+    return SplitModel(keras.Model(graph.inputs[0], list(border)), tail)
 
 
 def feature_bytes(trunk: keras.Model, split: ImageSplit) -> int:
-    """What the trunk's maps of all images of `split` take on disk."""
+    """Return the size on disk, in bytes, of the trunk's feature maps of all images of `split`."""
     maps = trunk.compute_output_spec(keras.KerasTensor((len(split), *split.images.shape)))
     return sum(math.prod(map_.shape) * np.dtype(map_.dtype).itemsize for map_ in keras.tree.flatten(maps))
 
@@ -91,10 +85,12 @@ def feature_bytes(trunk: keras.Model, split: ImageSplit) -> int:
 def cached_features(
     trunk: keras.Model, data: ImageData, folder: Path, *, batch_size: int, quiet: bool
 ) -> Iterator[ImageData]:
-    """`data` with the trunk's maps in place of the images to train and to validate on, in files in `folder` meanwhile.
+    """Context manager: `data` with the trunk's feature maps in place of training and validation images.
+
+    The maps are kept in temporary files in `folder` until the block ends.
 
     Raises:
-        InputError: There is no room.
+        InputError: The files cannot be written, for example because the disk is full.
     """
     with TemporaryDirectory(prefix=UNFINISHED, dir=folder) as cache:
         try:

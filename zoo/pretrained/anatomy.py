@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
+from ...core.flat_graph import FlatGraph
 from ..flat import flatten_model
 
 Shape = tuple[int, ...]
@@ -33,29 +34,19 @@ class Part:
 
 
 def anatomy(model: keras.Model) -> dict[str, Part]:
-    """The parts of `model` by name, in the order of its flat form's layers, without its pixel normalisation."""
+    """The parts of `model` by name, in the order of its flat form's layers, without its pixel normalization."""
+    graph = FlatGraph(flatten_model(model))
     parts: dict[str, Part] = {}
-    maker: dict[int, keras.layers.Layer] = {}  # of each tensor, by identity
-    tensors = []  # kept alive, so that identities stay theirs
-
-    def note(layer, *args, **kwargs):
-        inputs = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
-        output = layer(*args, **kwargs)
-        if getattr(layer, "weights", None):
-            before = maker.get(id(inputs[0]))
+    flat_maps: list[Shape] = []
+    for node in graph.nodes:
+        layer = node.operation
+        if node.is_layer and layer.weights:
+            before = graph.producer(node.inputs[0]).operation
             follows = before.name if getattr(before, "weights", None) else None
             parts.setdefault(layer.name, Part(layer.name, layer, follows, _flattened(layer, flat_maps)))
         elif isinstance(layer, keras.layers.Flatten):
-            flat_maps.append(tuple(inputs[0].shape[1:]))
-        for tensor in keras.tree.flatten(output):
-            maker[id(tensor)] = layer
-            tensors.append(tensor)
-        return output
-
-    flat_maps: list[Shape] = []
-    flat = flatten_model(model)
-    keras.models.clone_model(flat, clone_function=lambda part: part, call_function=note)
-    return {layer.name: parts[layer.name] for layer in flat.layers if layer.name in parts}
+            flat_maps.append(tuple(node.inputs[0].shape[1:]))
+    return {layer.name: parts[layer.name] for layer in graph.model.layers if layer.name in parts}
 
 
 def _flattened(layer: keras.layers.Layer, maps: list[Shape]) -> Shape | None:

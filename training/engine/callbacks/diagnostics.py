@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ....core.flat_graph import FlatGraph
 from ....zoo.flat import flatten_model
 
 RECTIFIERS = (keras.activations.relu, keras.activations.relu6)
@@ -55,18 +56,9 @@ def gradient_norm(network: keras.Model, inputs: Any, targets: Any) -> tf.Tensor:
 
 def rectified_outputs(model: keras.Model) -> keras.Model | None:
     """Return a model with the output of every ReLU and ReLU6 of `model`, by layer name; None if there is none."""
-    outputs: dict[str, keras.KerasTensor] = {}
-
-    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
-        output = layer(*args, **kwargs)
-        if _is_rectifier(layer):
-            outputs[layer.name] = output
-        return output
-
-    options = {"clone_function": lambda layer: layer, "call_function": call}
-    image = keras.Input(model.input_shape[1:])
-    keras.models.clone_model(flatten_model(model), input_tensors=image, **options)
-    return keras.Model(image, outputs) if outputs else None
+    graph = FlatGraph(flatten_model(model))
+    outputs = {node.name: node.output for node in graph.nodes if _is_rectifier(node.operation)}
+    return keras.Model(graph.inputs[0], outputs) if outputs else None
 
 
 def _is_rectifier(layer: keras.Layer) -> bool:

@@ -1,0 +1,189 @@
+"""What tools need to know about each stock Keras layer and operation. Supporting a new one is one row here.
+
+Cost and receptive field (`zoo.layer_table`), weight pruning, channel pruning, quantization-aware training and XNNPACK's
+rules read this table; none of them has a list of layers of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+from keras import layers
+
+from .flat_graph import Node
+
+Window = Literal["pointwise", "sliding", "transposed", "upsampling", "global"]
+IntegerRange = Literal["own", "input", "input_rounded"]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A weight that is multiplied with the input at every position."""
+
+    name: str = "kernel"
+    """Attribute of the layer."""
+    input_axis: int = -2
+    """Axis that runs over the input channels, of one group if the layer is grouped."""
+    output_axes: tuple[int, ...] = (-1,)
+    """Axes that run over the output channels; those of a depthwise kernel are input channel and depth multiplier."""
+
+    def of(self, layer: keras.Layer) -> keras.Variable:
+        """Return the weight of a built `layer`."""
+        return getattr(layer, self.name)
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether every input channel has filters of its own."""
+        return self.input_axis in self.output_axes
+
+
+@dataclass(frozen=True)
+class LayerTraits:
+    """Traits of one class of layers; the defaults are those of a layer that is not in the table."""
+
+    kernels: tuple[Kernel, ...] = ()
+    """In the order in which they are applied."""
+    width: str | None = None
+    """Field of the config that sets the number of output channels, where the layer chooses it."""
+    window: Window = "pointwise"
+    """What one output position sees of the input: one position, a sliding window, or everything (`global`); a
+    transposed window and upsampling make the map larger."""
+    prunable: bool = False
+    """Whether zeros in its last kernel pay, as TF-MOT has it too: depthwise kernels have few weights, and lose much."""
+    channels: str = "unknown"
+    """Name of its rule in channel pruning (`training/compression/channels/graph/rule_table.py`)."""
+    int8_scales: Literal["per_channel", "per_tensor"] | None = None
+    """How TFLite scales its int8 kernel; None if quantization-aware training has no such layer."""
+    integer_range: IntegerRange | None = None
+    """How TFLite represents its output in integers: in a range of its own, in the input's (values are only moved or
+    selected), or rounded to the input's again (means). None if there is no such kernel, or rules beyond this table."""
+    fuses_relu: bool = False
+    """Whether TFLite applies a ReLU within it. (All layers with an int8 kernel do.)"""
+    int16: bool = True
+    """Whether the TFLite converter supports it with 16-bit activations too."""
+    xnnpack: bool = False
+    """Whether XNNPACK has a kernel for it in sparse inference, at least for some arguments."""
+
+    @property
+    def main_kernel(self) -> Kernel:
+        """The kernel with most of the weights; of a separable convolution the pointwise one."""
+        return self.kernels[-1]
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether its outputs are those of its input channels, each filtered by itself."""
+        return bool(self.kernels) and self.main_kernel.is_depthwise
+
+
+def traits_of(operation: keras.Operation) -> LayerTraits:
+    """Return the traits of a layer or an operation of `keras.ops`; a subclass has those of its nearest ancestor."""
+    if not isinstance(operation, keras.Layer):
+        is_stock = type(operation).__module__.startswith("keras.")
+        return OPERATIONS.get(type(operation).__name__, UNKNOWN) if is_stock else UNKNOWN
+    return next((LAYERS[ancestor] for ancestor in type(operation).__mro__ if ancestor in LAYERS), UNKNOWN)
+
+
+def kernel_positions(node: Node) -> tuple[int | None, ...]:
+    """Return the spatial shape over which a node applies its kernels: of its output, or of its input if transposed.
+
+    A transposed kernel is multiplied with every input position; any other computes every output position.
+    """
+    tensors = node.inputs if traits_of(node.operation).window == "transposed" else node.outputs
+    return tuple(tensors[0].shape[1:-1])
+
+
+def main_kernel(layer: keras.Layer) -> keras.Variable:
+    """Return the kernel of a layer that has one; of a separable convolution the pointwise one."""
+    return traits_of(layer).main_kernel.of(layer)
+
+
+UNKNOWN = LayerTraits()
+
+LAYERS: dict[type[keras.Layer], LayerTraits] = {
+    layers.Conv2D: LayerTraits(
+        kernels=(Kernel(),),
+        width="filters",
+        window="sliding",
+        prunable=True,
+        channels="convolution",
+        int8_scales="per_channel",
+        xnnpack=True,
+    ),
+    layers.Conv2DTranspose: LayerTraits(
+        kernels=(Kernel(input_axis=-1, output_axes=(-2,)),),
+        width="filters",
+        window="transposed",
+        prunable=True,
+        channels="transposed_convolution",
+        int8_scales="per_channel",
+    ),
+    layers.DepthwiseConv2D: LayerTraits(
+        kernels=(Kernel(output_axes=(-2, -1)),),
+        window="sliding",
+        channels="depthwise",
+        int8_scales="per_channel",
+        xnnpack=True,
+    ),
+    layers.SeparableConv2D: LayerTraits(
+        kernels=(Kernel("depthwise_kernel", output_axes=(-2, -1)), Kernel("pointwise_kernel")),
+        width="filters",
+        window="sliding",
+        prunable=True,
+        channels="separable",
+    ),
+    layers.Dense: LayerTraits(
+        kernels=(Kernel(),), width="units", prunable=True, channels="dense", int8_scales="per_tensor"
+    ),
+    layers.BatchNormalization: LayerTraits(channels="normalization", xnnpack=True),
+    layers.GroupNormalization: LayerTraits(channels="normalization"),
+    layers.LayerNormalization: LayerTraits(channels="mixing"),
+    layers.UnitNormalization: LayerTraits(channels="mixing"),
+    layers.Rescaling: LayerTraits(channels="scaling"),
+    layers.Activation: LayerTraits(channels="pointwise", xnnpack=True),
+    layers.ReLU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
+    layers.LeakyReLU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
+    layers.ELU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
+    layers.PReLU: LayerTraits(channels="pointwise", integer_range="own", int16=False),
+    layers.Softmax: LayerTraits(channels="pointwise"),
+    layers.Add: LayerTraits(channels="adding", integer_range="own", fuses_relu=True, xnnpack=True),
+    layers.Subtract: LayerTraits(channels="adding", integer_range="own", fuses_relu=True),
+    layers.Average: LayerTraits(channels="adding"),
+    layers.Multiply: LayerTraits(channels="joining", integer_range="own", fuses_relu=True, xnnpack=True),
+    layers.Maximum: LayerTraits(channels="joining"),
+    layers.Minimum: LayerTraits(channels="joining"),
+    layers.Concatenate: LayerTraits(channels="concatenation", integer_range="own", int16=False),
+    layers.MaxPooling2D: LayerTraits(window="sliding", channels="passing", integer_range="input"),
+    layers.AveragePooling2D: LayerTraits(window="sliding", channels="passing", integer_range="input_rounded"),
+    layers.GlobalMaxPooling2D: LayerTraits(window="global", channels="passing", integer_range="input"),
+    layers.GlobalAveragePooling2D: LayerTraits(window="global", channels="passing", integer_range="own", xnnpack=True),
+    layers.UpSampling2D: LayerTraits(
+        window="upsampling", channels="passing", integer_range="input_rounded", xnnpack=True
+    ),
+    layers.ZeroPadding2D: LayerTraits(channels="padding", integer_range="input", xnnpack=True),
+    layers.Cropping2D: LayerTraits(channels="cropping", integer_range="input"),
+    layers.Flatten: LayerTraits(window="global", channels="reshaping", integer_range="input"),
+    layers.Reshape: LayerTraits(channels="reshaping", integer_range="input"),
+    layers.Dropout: LayerTraits(channels="passing", integer_range="input", xnnpack=True),
+    layers.SpatialDropout2D: LayerTraits(channels="passing", integer_range="input", xnnpack=True),
+    layers.GaussianNoise: LayerTraits(channels="passing"),
+    layers.GaussianDropout: LayerTraits(channels="passing"),
+    layers.Identity: LayerTraits(channels="passing"),
+}
+"""By class of the layer."""
+
+OPERATIONS: dict[str, LayerTraits] = {
+    "Mean": LayerTraits(channels="mixing", integer_range="own"),
+    "Max": LayerTraits(channels="mixing", integer_range="input"),
+    "Sum": LayerTraits(channels="mixing"),
+    # Not "adding": an operation may add a number to a tensor, too.
+    **dict.fromkeys(("Add", "Subtract", "Multiply", "Divide", "TrueDivide"), LayerTraits(channels="joining")),
+    **dict.fromkeys(("Maximum", "Minimum", "Power"), LayerTraits(channels="joining")),
+    **dict.fromkeys(
+        ("Square", "Sqrt", "Rsqrt", "Absolute", "Negative", "Exp", "Log", "Cast"), LayerTraits(channels="pointwise")
+    ),
+    **dict.fromkeys(
+        ("Relu", "Relu6", "Sigmoid", "HardSigmoid", "Silu", "HardSilu", "Gelu", "Tanh"),
+        LayerTraits(channels="pointwise"),
+    ),
+}
+"""By name of the class of the operation (which is not public), in a model that applies some between its layers."""
