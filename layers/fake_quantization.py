@@ -1,4 +1,4 @@
-"""Fake quantisation: float arithmetic on the grid of integers, so that training feels what integers will do.
+"""Fake quantization: floats rounded to the values that integers represent, so that training adapts to them.
 
 Jacob et al.: Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference
 (arXiv:1712.05877), section 3.
@@ -11,25 +11,25 @@ from keras import ops
 from keras.quantizers import fake_quant_with_min_max_vars
 
 SMALLEST_RANGE = 1e-2
-"""Of activations, where all are 0 or nearly so. XNNPACK's kernels corrupt their memory where the input's step is too
-many times the output's."""
+"""Smallest range of activations that are all 0 or nearly so. XNNPACK's kernels corrupt memory if the scale of the input
+is too many times that of the output."""
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class FakeQuantize(keras.layers.Layer):
-    """Rounds a tensor to the integers of its range; the gradient goes straight through, but outside the range.
+    """Rounds a tensor to the quantization grid of its range; inside the range, the gradient is passed straight through.
 
     With 8 bits there are 255 steps from the minimum to the maximum, one of them at 0. With 16 bits there are 65534
-    steps, as many below 0 as above, as TFLite has it in 16x8. The range follows the least and the greatest value of
-    each batch that is trained on: the mean of the first batches, then a moving average. It always holds 0. Until the
-    first batch it is -1 to 1.
+    steps, as many below 0 as above, as in TFLite's 16x8 quantization. The range follows the minimum and maximum of each
+    training batch: their mean over the first batches, then a moving average. It always contains 0. Before the first
+    batch it is -1 to 1.
 
     Args:
         bits: 8 or 16.
-        limits: Minimum and maximum where they are known beforehand; by default they are learned.
-        momentum: Of the moving average.
+        limits: Minimum and maximum, if known beforehand; by default they are learned.
+        momentum: Momentum of the moving average.
 
-    Input and output have the same shape, any.
+    Input and output have the same shape, of any rank.
     """
 
     def __init__(self, *, bits: int = 8, limits: Sequence[float] | None = None, momentum: float = 0.99, **kwargs):
@@ -37,13 +37,13 @@ class FakeQuantize(keras.layers.Layer):
         if bits not in (8, 16):
             raise ValueError(f"{self.name}: bits is {bits!r}; allowed are 8 and 16.")
         if limits is not None and not limits[0] <= 0 < limits[1]:
-            raise ValueError(f"{self.name}: limits are {tuple(limits)}; they take 0 between them.")
+            raise ValueError(f"{self.name}: limits are {tuple(limits)}; 0 must be between them.")
         self.bits = bits
         self.limits = None if limits is None else [float(limit) for limit in limits]
         self.momentum = momentum
 
     def build(self, input_shape):
-        """Makes the range, the number of batches that it comes from, and whether it is frozen."""
+        """Create the range, the number of batches observed, and whether the range is frozen."""
         low, high = self._grid_ends(*(self.limits or (-1.0, 1.0)))
         self.minimum = self._scalar("minimum", low)
         self.maximum = self._scalar("maximum", high)
@@ -63,12 +63,13 @@ class FakeQuantize(keras.layers.Layer):
         return -high, high
 
     def call(self, inputs, training=None, observe=True):
-        """The rounded tensor.
+        """Return the rounded tensor.
 
         Args:
             inputs: The tensor.
-            training: Whether the range follows what is shown.
-            observe: Whether it does so here; not where the same grid is used again, as for the mean of rounded values.
+            training: Whether the range follows the inputs.
+            observe: Whether it does so in this call; False where the same grid is used again, as for a mean of rounded
+                values.
         """
         if training and observe:
             self._follow(ops.cast(inputs, "float32"))
@@ -86,26 +87,26 @@ class FakeQuantize(keras.layers.Layer):
         self.batches.assign(self.batches + (1 - self.frozen))
 
     def freeze(self) -> None:
-        """The range stays what it is, whatever training shows from now on."""
+        """Keep the current range in all further training."""
         self.frozen.assign(1.0)
 
     def compute_output_shape(self, input_shape):
-        """The input's shape."""
+        """Return the shape of the input."""
         return tuple(input_shape)
 
     def get_config(self):
-        """The constructor's arguments; the weights hold the range that is in force."""
+        """Return the constructor's arguments; the current range is in the weights."""
         return super().get_config() | {"bits": self.bits, "limits": self.limits, "momentum": self.momentum}
 
 
 def int8_grid(kernel, shared: Sequence[int]):
-    """`kernel` rounded to int8 as TFLite has weights: 127 steps from 0 to the greatest magnitude on either side.
+    """Return `kernel` rounded to int8 as TFLite stores weights: 127 steps from 0 to the largest magnitude on each side.
 
-    0 stays 0. The gradient goes straight through.
+    0 stays 0. The gradient is passed straight through.
 
     Args:
         kernel: Tensor of any shape.
-        shared: Axes along which the step is the same.
+        shared: Axes along which the scale is the same.
     """
     greatest = ops.max(ops.abs(kernel), axis=tuple(shared), keepdims=True)
     step = ops.maximum(greatest, keras.config.epsilon()) / 127

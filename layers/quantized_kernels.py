@@ -1,7 +1,7 @@
-"""Convolutions and dense layers whose kernels are int8 in their effect: float weights, rounded wherever they are used.
+"""Convolutions and dense layers with fake-quantized int8 kernels: float weights, rounded wherever they are used.
 
-Each has the arguments and weights of Keras' layer of that name, and takes the kernel's place only while it is trained:
-`as_stock` gives Keras' own layer with the rounded kernel.
+Each has the arguments and weights of the Keras layer it is named after, and replaces it only during training:
+`as_stock` returns the Keras layer with the rounded kernel.
 """
 
 from typing import Any
@@ -9,30 +9,39 @@ from typing import Any
 import keras
 from keras import ops
 
+from ..core.layer_traits import traits_of
 from .fake_quantization import int8_grid
 
 
 class KernelOnGrid:
-    """Goes before a Keras layer that has a `kernel`: what it computes with is the kernel rounded to int8."""
+    """Mixin before a Keras layer that has a `kernel`: the layer computes with the kernel rounded to int8."""
 
     STOCK: type[keras.layers.Layer]
-    OUTPUTS: tuple[int, ...]
-    """Axes of the kernel that count the output channels."""
-    SHARED: tuple[int, ...]
-    """Axes along which the step of the int8 numbers is the same."""
+    kernel: keras.Variable
+
+    @property
+    def output_axes(self) -> tuple[int, ...]:
+        """Axes of the kernel that run over output channels."""
+        return tuple(axis % len(self.kernel.shape) for axis in traits_of(self).main_kernel.output_axes)
+
+    @property
+    def shared_axes(self) -> tuple[int, ...]:
+        """Axes of the kernel along which the int8 scale is the same."""
+        scaled = self.output_axes if traits_of(self).int8_scales == "per_channel" else ()
+        return tuple(axis for axis in range(len(self.kernel.shape)) if axis not in scaled)
 
     def rounded(self, kernel: Any):
-        """The kernel as int8 has it."""
-        return int8_grid(kernel, self.SHARED)
+        """Return the kernel rounded to int8."""
+        return int8_grid(kernel, self.shared_axes)
 
     def with_bias_and_activation(self, outputs):
-        """What Keras' layers do at their end; channels are last."""
+        """Return `outputs` (channels last) with the layer's bias and activation, as Keras layers apply them."""
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
     def as_stock(self) -> keras.layers.Layer:
-        """Keras' layer of that kind, with the rounded kernel and a bias of its own."""
+        """Return the Keras layer with the rounded kernel and its own copy of the bias."""
         stock = self.STOCK.from_config(self.get_config())
         stock.build_from_config(self.get_build_config())
         _, *bias = self.get_weights()
@@ -42,27 +51,23 @@ class KernelOnGrid:
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class QuantizedConv2D(KernelOnGrid, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with an int8 kernel, one step a filter."""
+    """`keras.layers.Conv2D` with an int8 kernel, one scale per filter."""
 
     STOCK = keras.layers.Conv2D
-    OUTPUTS = (3,)
-    SHARED = (0, 1, 2)
 
     def convolution_op(self, inputs, kernel):
-        """The convolution alone."""
+        """Return the convolution without bias and activation."""
         return super().convolution_op(inputs, self.rounded(kernel))
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class QuantizedConv2DTranspose(KernelOnGrid, keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose` with an int8 kernel, one step a filter."""
+    """`keras.layers.Conv2DTranspose` with an int8 kernel, one scale per filter."""
 
     STOCK = keras.layers.Conv2DTranspose
-    OUTPUTS = (2,)
-    SHARED = (0, 1, 3)
 
     def call(self, inputs):
-        """The enlarged map."""
+        """Return the upsampled map."""
         outputs = ops.conv_transpose(
             inputs,
             self.rounded(self.kernel),
@@ -77,14 +82,12 @@ class QuantizedConv2DTranspose(KernelOnGrid, keras.layers.Conv2DTranspose):
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class QuantizedDepthwiseConv2D(KernelOnGrid, keras.layers.DepthwiseConv2D):
-    """`keras.layers.DepthwiseConv2D` with an int8 kernel, one step an output channel."""
+    """`keras.layers.DepthwiseConv2D` with an int8 kernel, one scale per output channel."""
 
     STOCK = keras.layers.DepthwiseConv2D
-    OUTPUTS = (2, 3)
-    SHARED = (0, 1)
 
     def call(self, inputs):
-        """The map, each channel convolved by itself."""
+        """Return the map, each channel convolved by itself."""
         outputs = ops.depthwise_conv(
             inputs,
             self.rounded(self.kernel),
@@ -98,12 +101,10 @@ class QuantizedDepthwiseConv2D(KernelOnGrid, keras.layers.DepthwiseConv2D):
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class QuantizedDense(KernelOnGrid, keras.layers.Dense):
-    """`keras.layers.Dense` with an int8 kernel, one step for all of it."""
+    """`keras.layers.Dense` with an int8 kernel, one scale for all of it."""
 
     STOCK = keras.layers.Dense
-    OUTPUTS = (1,)
-    SHARED = (0, 1)
 
     def call(self, inputs, training=None):
-        """The product."""
+        """Return the matrix product with bias and activation."""
         return self.with_bias_and_activation(ops.matmul(inputs, self.rounded(self.kernel)))

@@ -1,4 +1,4 @@
-"""The grids, the ranges, and the gradients of fake quantisation."""
+"""Quantization grids, ranges and gradients of fake quantization."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ KERNELS = [
 @pytest.mark.parametrize(("bits", "steps"), [(8, 255), (16, 65534)])
 @settings(max_examples=30, deadline=None)
 @given(values=few_numbers)
-def test_values_go_to_the_nearest_step_of_their_range(bits, steps, values):
+def test_values_are_rounded_to_the_nearest_step_of_the_range(bits, steps, values):
     grid = layers.FakeQuantize(bits=bits)
     rounded = grid(values, training=True).numpy()
     step = (grid.maximum.numpy() - grid.minimum.numpy()) / steps
@@ -36,13 +36,13 @@ def test_values_go_to_the_nearest_step_of_their_range(bits, steps, values):
     assert (rounded[values == 0] == 0).all()
 
 
-def test_sixteen_bits_are_as_many_above_zero_as_below():
+def test_16_bit_range_is_symmetric():
     grid = layers.FakeQuantize(bits=16)
     grid(np.array([-3.0, 1.0], "float32"), training=True)
     assert (grid.minimum.numpy(), grid.maximum.numpy()) == (-3, 3)
 
 
-def test_range_is_the_mean_of_the_first_batches_and_then_moves_on():
+def test_range_is_the_mean_of_the_first_batches_then_a_moving_average():
     grid = layers.FakeQuantize(momentum=0.5)
     for top in (1.0, 2.0, 6.0):
         grid(np.array([0.0, top], "float32"), training=True)
@@ -50,13 +50,13 @@ def test_range_is_the_mean_of_the_first_batches_and_then_moves_on():
     assert grid.maximum.numpy() == pytest.approx(3.75)
 
 
-def test_range_always_holds_zero():
+def test_range_always_contains_zero():
     grid = layers.FakeQuantize()
     grid(np.array([2.0, 5.0], "float32"), training=True)
     assert grid.minimum.numpy() == 0
 
 
-def test_range_stays_in_inference_and_once_it_is_frozen():
+def test_range_is_constant_in_inference_and_once_frozen():
     grid = layers.FakeQuantize()
     grid(np.array([-1.0, 1.0], "float32"), training=True)
     grid(np.array([-9.0, 9.0], "float32"))
@@ -66,7 +66,7 @@ def test_range_stays_in_inference_and_once_it_is_frozen():
     assert (grid.minimum.numpy(), grid.maximum.numpy()) == (-1, 1)
 
 
-def test_limits_that_are_known_stay():
+def test_known_limits_are_kept():
     grid = layers.FakeQuantize(limits=(0, 255))
     pixels = np.arange(256, dtype="float32")
     np.testing.assert_array_equal(grid(pixels / 2, training=True)[::2], pixels[:128])
@@ -74,12 +74,12 @@ def test_limits_that_are_known_stay():
 
 
 @pytest.mark.parametrize(("arguments", "error"), [({"bits": 4}, "bits is 4"), ({"limits": (1, 2)}, "limits are")])
-def test_impossible_grids_are_refused(arguments, error):
+def test_invalid_arguments_are_refused(arguments, error):
     with pytest.raises(ValueError, match=error):
         layers.FakeQuantize(**arguments)
 
 
-def test_gradient_goes_straight_through_inside_the_range_only():
+def test_gradient_passes_straight_through_inside_the_range_only():
     grid = layers.FakeQuantize(limits=(-1, 1))
     values = tf.constant([-2.0, -0.503, 0.3, 2.0])
     with tf.GradientTape() as tape:
@@ -90,7 +90,7 @@ def test_gradient_goes_straight_through_inside_the_range_only():
 
 @settings(max_examples=30, deadline=None)
 @given(kernel=arrays("float32", (3, 4), elements=numbers))
-def test_kernels_have_127_steps_on_either_side_and_keep_their_zeros(kernel):
+def test_kernels_have_127_steps_on_each_side_and_keep_zeros(kernel):
     kernel = tf.constant(kernel)
     with tf.GradientTape() as tape:
         tape.watch(kernel)
@@ -105,7 +105,7 @@ def test_kernels_have_127_steps_on_either_side_and_keep_their_zeros(kernel):
 
 
 @pytest.mark.parametrize(("layer_class", "arguments"), KERNELS)
-def test_layer_does_what_keras_does_with_the_rounded_kernel(layer_class, arguments):
+def test_layer_equals_the_keras_layer_with_the_rounded_kernel(layer_class, arguments):
     images = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype("float32")
     layer = layer_class(**arguments)
     answers = layer(images)

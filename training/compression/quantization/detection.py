@@ -1,4 +1,4 @@
-"""Whether a model is quantized: then it is too late to make it sparse, or narrower."""
+"""Detection of quantized models, which can no longer be pruned."""
 
 import keras
 
@@ -8,11 +8,11 @@ from ....layers.fake_quantization import FakeQuantize
 
 
 def check_not_quantized(model: keras.Model, becomes: str) -> None:
-    """Raises InputError where a layer of `model` is quantized, by Keras or by `quantize_aware`.
+    """Raise InputError if a layer of `model` is quantized, by Keras or by `quantize_aware`.
 
     Args:
-        model: Of which all layers are looked at, at any depth.
-        becomes: What cannot be done with it any more, such as `"pruned"`.
+        model: All its layers are checked, at any depth.
+        becomes: Past participle of what can no longer be done with it, such as `"pruned"`.
     """
     for layer in all_layers(model):
         if isinstance(layer, FakeQuantize) or isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):

@@ -1,4 +1,4 @@
-"""Layers with int8 kernels, into which what follows them is folded."""
+"""Layers with int8 kernels, with following normalization folded in."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,23 +8,22 @@ import numpy as np
 
 from ....layers import QuantizedConv2D, QuantizedConv2DTranspose, QuantizedDense, QuantizedDepthwiseConv2D
 
-KERNELS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
-    keras.layers.Conv2D: QuantizedConv2D,
-    keras.layers.Conv2DTranspose: QuantizedConv2DTranspose,
-    keras.layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
-    keras.layers.Dense: QuantizedDense,
+QUANTIZED_LAYERS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
+    quantized.STOCK: quantized
+    for quantized in (QuantizedConv2D, QuantizedConv2DTranspose, QuantizedDepthwiseConv2D, QuantizedDense)
 }
+"""By class of the Keras layer that they replace."""
 
 
 class Affine(NamedTuple):
-    """`x * scale + offset`, each a number or one for each channel."""
+    """`x * scale + offset`, each a scalar or one number per channel."""
 
     scale: np.ndarray
     offset: np.ndarray
 
 
 def affine_of(layer: keras.Operation) -> Affine | None:
-    """What a BatchNorm does at inference, or a Rescaling; None for another layer."""
+    """Return what a BatchNorm does in inference, or a Rescaling; None for other layers."""
     if isinstance(layer, keras.layers.Rescaling):
         return Affine(np.asarray(layer.scale, "float64"), np.asarray(layer.offset, "float64"))
     if not isinstance(layer, keras.layers.BatchNormalization):
@@ -34,26 +33,26 @@ def affine_of(layer: keras.Operation) -> Affine | None:
     return Affine(scale, (np.asarray(layer.beta, "float64") if layer.center else 0.0) - mean * scale)
 
 
-def quantized_twin(layer: keras.layers.Layer, affines: Sequence[Affine]) -> keras.layers.Layer:
-    """A layer with an int8 kernel that does what `layer` and then `affines` do, without the layer's activation."""
+def fold_into_quantized(layer: keras.layers.Layer, affines: Sequence[Affine]) -> keras.layers.Layer:
+    """Return a layer with an int8 kernel that computes `layer`, without its activation, followed by `affines`."""
     config = layer.get_config() | {"use_bias": True, "activation": None}
-    twin = KERNELS[type(layer)].from_config(config)
-    twin.build_from_config(layer.get_build_config())
+    quantized = QUANTIZED_LAYERS[type(layer)].from_config(config)
+    quantized.build_from_config(layer.get_build_config())
     kernel, *bias = (weight.astype("float64") for weight in layer.get_weights())
-    bias = bias[0] if bias else np.zeros(twin.bias.shape)
+    bias = bias[0] if bias else np.zeros(quantized.bias.shape)
     for scale, offset in affines:
-        kernel, bias = kernel * _along_outputs(np.broadcast_to(scale, bias.shape), twin), bias * scale + offset
-    twin.set_weights([kernel, bias])
-    return twin
+        kernel, bias = kernel * _along_outputs(np.broadcast_to(scale, bias.shape), quantized), bias * scale + offset
+    quantized.set_weights([kernel, bias])
+    return quantized
 
 
 def pointwise(affine: Affine, channels: int, **arguments) -> keras.layers.Layer:
-    """`affine` as a layer of its own: a 1x1 depthwise convolution, one operation whose int8 kernel is exact.
+    """Return `affine` as a layer of its own: a 1x1 depthwise convolution, whose int8 kernel is exact.
 
     Args:
-        affine: What it does to a map of `channels`.
-        channels: Of the input and the output.
-        arguments: Of the layer.
+        affine: Scale and offset, scalars or one number per channel.
+        channels: Number of channels of the input and the output.
+        arguments: Keyword arguments of the layer.
     """
     layer = QuantizedDepthwiseConv2D(1, **arguments)
     layer.build((None, None, None, channels))
@@ -62,6 +61,8 @@ def pointwise(affine: Affine, channels: int, **arguments) -> keras.layers.Layer:
     return layer
 
 
-def _along_outputs(values: np.ndarray, twin: keras.layers.Layer) -> np.ndarray:
-    """One value for each output, of a shape that multiplies the kernel."""
-    return values.reshape([size if axis in twin.OUTPUTS else 1 for axis, size in enumerate(twin.kernel.shape)])
+def _along_outputs(values: np.ndarray, quantized: keras.layers.Layer) -> np.ndarray:
+    """Return one value per output channel in a shape that broadcasts against the kernel."""
+    return values.reshape(
+        [size if axis in quantized.output_axes else 1 for axis, size in enumerate(quantized.kernel.shape)]
+    )

@@ -1,8 +1,9 @@
-"""From a trained model to one that computes as TFLite's integer kernels will.
+"""Rewrite a trained model so that it computes as TFLite's integer kernels will.
 
-A tensor is rounded exactly where TFLite has one in integers: the image, and what comes out of each fused operation (a
-convolution with its BatchNorm and ReLU is one, an addition with its ReLU too). Maxima, zeros around a map and reshapes
-keep the grid of their input; means and enlargements round to it again; a concatenation gives its grid to all it joins.
+A tensor is rounded exactly where TFLite stores integers: the image, and the output of each fused operation (a
+convolution with its BatchNorm and ReLU is one, an addition with its ReLU too). Maxima, zero padding and reshapes keep
+the quantization grid of their input; means and upsampling round to it again; all inputs of a concatenation share the
+grid of its output.
 """
 
 from collections import Counter
@@ -12,43 +13,23 @@ import keras
 import numpy as np
 
 from ....core.errors import InputError
+from ....core.flat_graph import FlatGraph, Node
+from ....core.layer_traits import traits_of
 from ....core.outputs import map_outputs
 from ....layers import Answer, FakeQuantize, Head
+from ....zoo.flat import flatten_model
 from ...model_outputs import heads_of
-from .graph import FlatGraph, Step
-from .kernels import KERNELS, Affine, affine_of, pointwise, quantized_twin
+from .kernels import QUANTIZED_LAYERS, Affine, affine_of, fold_into_quantized, pointwise
 
-SUMS = (keras.layers.Add, keras.layers.Subtract, keras.layers.Multiply)
-NEW_VALUES = (
-    *SUMS,
-    keras.layers.Concatenate,
-    keras.layers.GlobalAveragePooling2D,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ReLU,
-    keras.layers.ELU,
-)
-SAME_VALUES = (
-    keras.layers.MaxPooling2D,
-    keras.layers.GlobalMaxPooling2D,
-    keras.layers.ZeroPadding2D,
-    keras.layers.Cropping2D,
-    keras.layers.Flatten,
-    keras.layers.Reshape,
-    keras.layers.Dropout,
-)
-MEANS = (keras.layers.AveragePooling2D, keras.layers.UpSampling2D)
-NOT_IN_16_BITS = (keras.layers.Concatenate, keras.layers.PReLU)
-"""What the TFLite converter takes with 8-bit activations only."""
 FUSED = ("relu", "relu6")
-"""Activations that TFLite has within the operation before them."""
-OWN = (*FUSED, "leaky_relu", "elu")
-"""Those that TFLite has as one operation by itself, whose range is learned; with 8 bits `hard_silu` too."""
-ANSWERS = ("softmax", "sigmoid", "linear")
+"""Activations that TFLite fuses into the operation before them."""
+LEARNED_RANGE = (*FUSED, "leaky_relu", "elu")
+"""Activations that are one TFLite operation with a learned output range; with 8 bits, so is `hard_silu`."""
+OUTPUT_ACTIVATIONS = ("softmax", "sigmoid", "linear")
 PIXELS = (0.0, 255.0)
 UNIT = (0.0, 1.0)
 HARD_LINE = Affine(np.array(1 / 6), np.array(1 / 2))
-"""`hard_sigmoid(x)` is this, cut off at 0 by a ReLU and at 1 by the end of its grid."""
+"""`hard_sigmoid(x)` is this, clipped at 0 by a ReLU and at 1 by the end of its grid."""
 
 
 class Value(NamedTuple):
@@ -56,21 +37,21 @@ class Value(NamedTuple):
 
     tensor: keras.KerasTensor
     grid: FakeQuantize | None
-    """What it was rounded by; None where what joins it does that."""
+    """The quantizer that rounded it; None if the concatenation that takes it rounds it."""
 
 
 def quantized_model(model: keras.Model, activation_bits: int) -> keras.Model:
-    """`model` written out flat, BatchNorms folded, rounded wherever TFLite will have integers; its weights are copies.
+    """Return the flat form of `model` with BatchNorms folded and fake quantization wherever TFLite will have integers.
 
-    Folding them for good, before training, is what Nagel et al. (A White Paper on Neural Network Quantization,
-    arXiv:2106.08295, section 4.2) find to do as well as other treatments: what is trained is what is shipped.
+    The weights are copies. Nagel et al. (A White Paper on Neural Network Quantization, arXiv:2106.08295, section 4.2)
+    find that folding BatchNorms before training does as well as other methods; so what is trained is what is shipped.
 
     Args:
         model: A trained model of raw pixels, 0 to 255.
         activation_bits: 8 or 16; kernels have 8.
 
     Raises:
-        InputError: It has no flat form, or a layer that TFLite has not in integers.
+        InputError: The model has no flat form, or a layer without an integer kernel in TFLite.
     """
     return _Rewriting(model, activation_bits).result()
 
@@ -79,60 +60,61 @@ class _Rewriting:
     def __init__(self, model: keras.Model, bits: int):
         self.name = model.name
         self.bits = bits
-        self.graph = FlatGraph(model)
-        self.heads: dict[int, Head | None] = {}
-        map_outputs(lambda tensor, head: self.heads.update({id(tensor): head}), self.graph.output, heads_of(model))
-        self.values: dict[int, Value] = {}
-        """By identity of the tensor in the flat form."""
-        self.fused: set[int] = set()
-        """Steps that an earlier one has taken in, by identity."""
+        self.graph = FlatGraph(flatten_model(model))
+        self.heads: dict[keras.KerasTensor, Head | None] = {}
+        map_outputs(lambda tensor, head: self.heads.update({tensor: head}), self.graph.model.output, heads_of(model))
+        self.values: dict[keras.KerasTensor, Value] = {}
+        """By tensor of the flat form."""
+        self.fused: set[Node] = set()
+        """Nodes that are part of an earlier fused operation."""
         self.copies: dict[int, keras.layers.Layer] = {}
-        """By identity of the layer in the flat form."""
+        """By `id` of the layer of the flat form."""
         self.names: Counter[str] = Counter()
 
     def result(self) -> keras.Model:
-        image = keras.Input(self.graph.input.shape[1:], name=self.graph.input.name)
-        self.round(self.graph.input, image, "image", PIXELS)
-        for step in self.graph.steps:
-            if id(step) not in self.fused:
-                self.rewrite(step)
-        outputs = map_outputs(lambda tensor: self.values[id(tensor)].tensor, self.graph.output)
+        (pixels,) = self.graph.inputs
+        image = keras.Input(pixels.shape[1:], name=pixels.name)
+        self.round(pixels, image, "image", PIXELS)
+        for node in self.graph.nodes:
+            if node not in self.fused:
+                self.rewrite(node)
+        outputs = map_outputs(lambda tensor: self.values[tensor].tensor, self.graph.model.output)
         return keras.Model(image, outputs, name=self.name)
 
-    def rewrite(self, step: Step) -> None:
-        layer, end = step.layer, step.output
-        if self.bits == 16 and isinstance(layer, NOT_IN_16_BITS):
+    def rewrite(self, node: Node) -> None:
+        layer, end, traits = node.operation, node.output, traits_of(node.operation)
+        if self.bits == 16 and not traits.int16:
             raise self.refusal(layer.name, type(layer).__name__)
-        if type(layer) in KERNELS:
-            self.kernel(step)
+        if type(layer) in QUANTIZED_LAYERS:
+            self.kernel(node)
         elif affine_of(layer):
-            self.affine(step)
+            self.affine(node)
         elif isinstance(layer, keras.layers.Activation):
-            self.activation(end, self.value(step), _function(layer), layer.name)
-        elif isinstance(layer, SUMS):
-            self.round(*self.with_relu(end, self.copied(step)), layer.name)
-        elif isinstance(layer, NEW_VALUES) or _is_operation(layer, "Mean"):
-            self.round(end, self.copied(step), layer.name)
-        elif isinstance(layer, SAME_VALUES) or _is_operation(layer, "Max"):
-            self.values[id(end)] = Value(self.copied(step), self.value(step).grid)
-        elif isinstance(layer, MEANS):
-            grid = self.value(step).grid
-            self.values[id(end)] = Value(grid(self.copied(step), observe=False), grid)
+            self.activation(end, self.value(node), _function(layer), layer.name)
+        elif traits.integer_range == "own":
+            x = self.copied(node)
+            end, x = self.with_relu(end, x) if traits.fuses_relu else (end, x)
+            self.round(end, x, layer.name)
+        elif traits.integer_range == "input":
+            self.values[end] = Value(self.copied(node), self.value(node).grid)
+        elif traits.integer_range == "input_rounded":
+            grid = self.value(node).grid
+            self.values[end] = Value(grid(self.copied(node), observe=False), grid)
         else:
             raise self.refusal(layer.name, type(layer).__name__)
 
-    def kernel(self, step: Step) -> None:
-        """A convolution or a dense layer, with all that TFLite makes one operation of."""
-        layer, end, affines = step.layer, step.output, []
+    def kernel(self, node: Node) -> None:
+        """Rewrite a convolution or dense layer with all that TFLite fuses into the same operation."""
+        layer, end, affines = node.operation, node.output, []
         function = _function(layer)
-        if function == "linear" and self.graph.is_applied_once(layer):
+        if function == "linear" and self.graph.applications(layer) == 1:
             end, affines = self.affines_after(end)
             if self.next_function(end) == "hard_sigmoid":
                 end, function = self.fuse(end).output, "hard_sigmoid"
                 affines.append(HARD_LINE)
         if id(layer) not in self.copies:
-            self.copies[id(layer)] = quantized_twin(layer, affines)
-        x = self.copies[id(layer)](self.value(step).tensor)
+            self.copies[id(layer)] = fold_into_quantized(layer, affines)
+        x = self.copies[id(layer)](self.value(node).tensor)
         if function == "linear":
             self.round(*self.with_relu(end, x), layer.name)
         elif function in FUSED:
@@ -143,22 +125,22 @@ class _Rewriting:
             grid = self.grid(layer.name)
             self.activation(end, Value(grid(x), grid), function, f"{layer.name}_act")
 
-    def affine(self, step: Step) -> None:
-        """A BatchNorm or a Rescaling that no convolution before it takes in."""
-        layer, affine = step.layer, affine_of(step.layer)
+    def affine(self, node: Node) -> None:
+        """Rewrite a BatchNorm or Rescaling that cannot be folded into a convolution before it."""
+        layer, affine = node.operation, affine_of(node.operation)
         trainable = layer.trainable and isinstance(layer, keras.layers.BatchNormalization)
-        x = self.pointwise(affine, self.value(step).tensor, layer.name, trainable=trainable)
-        limits = pixel_limits(affine) if step.inputs[0] is self.graph.input else None
-        self.round(*self.with_relu(step.output, x), layer.name, limits)
+        x = self.pointwise(affine, self.value(node).tensor, layer.name, trainable=trainable)
+        limits = pixel_limits(affine) if node.inputs[0] is self.graph.inputs[0] else None
+        self.round(*self.with_relu(node.output, x), layer.name, limits)
 
     def activation(self, end: keras.KerasTensor, value: Value, function: str, name: str) -> None:
-        """An activation that is an operation of its own."""
+        """Rewrite an activation that is an operation of its own."""
         x = value.tensor
-        if self.graph.is_output(end) and function in ANSWERS:
-            self.values[id(end)] = Value(self.answer(end, function, name)(x), None)
+        if self.graph.is_output(end) and function in OUTPUT_ACTIVATIONS:
+            self.values[end] = Value(self.output_layer(end, function, name)(x), None)
         elif function == "linear":
-            self.values[id(end)] = value
-        elif function in OWN or (function == "hard_silu" and self.bits == 8):
+            self.values[end] = value
+        elif function in LEARNED_RANGE or (function == "hard_silu" and self.bits == 8):
             self.round(end, self.applied(function, name, x), name)
         elif function == "tanh":
             self.round(end, self.applied(function, name, x), name, (-1.0 if self.bits == 8 else 0, self.below_one(128)))
@@ -175,7 +157,7 @@ class _Rewriting:
             raise self.refusal(name, function)
 
     def hard_gate(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """`hard_sigmoid`, but for its upper bound."""
+        """Return `hard_sigmoid(x)` without its upper bound."""
         return self.applied("relu", name, self.pointwise(HARD_LINE, x, f"{name}_line", trainable=False))
 
     def gated(
@@ -187,52 +169,52 @@ class _Rewriting:
     def round(
         self, end: keras.KerasTensor, x: keras.KerasTensor, name: str, limits: tuple[float, float] | None = None
     ) -> None:
-        """Makes of `x`, which is what `end` is in the flat form, a value on a grid.
+        """Quantize `x`, which corresponds to `end` in the flat form.
 
-        Where it is only joined to others, with no limits of its own, the joint tensor's grid is its too.
+        If its only consumer is a concatenation and it has no limits of its own, it shares the grid of the result.
         """
-        use = self.graph.only_use(end)
-        if limits is None and use and isinstance(use.layer, keras.layers.Concatenate):
-            self.values[id(end)] = Value(x, None)
+        use = self.graph.only_consumer(end)
+        if limits is None and use and isinstance(use.operation, keras.layers.Concatenate):
+            self.values[end] = Value(x, None)
         else:
             grid = self.grid(name, limits)
-            self.values[id(end)] = Value(grid(x), grid)
+            self.values[end] = Value(grid(x), grid)
 
     def grid(self, name: str, limits: tuple[float, float] | None = None) -> FakeQuantize:
         return FakeQuantize(bits=self.bits, limits=limits, name=self.unique(f"{name}_grid"))
 
     def below_one(self, steps: int) -> float:
-        """The greatest number of a grid that TFLite fixes, of so many steps in 8 bits."""
+        """Return the largest value of a grid that TFLite fixes; `steps` is its number of steps with 8 bits."""
         steps = steps if self.bits == 8 else 2**15
         return (steps - 1) / steps
 
     def affines_after(self, end: keras.KerasTensor) -> tuple[keras.KerasTensor, list[Affine]]:
-        """What comes out of the BatchNorms and Rescalings that alone take the tensor, one after another; and they."""
+        """Fuse the chain of BatchNorms and Rescalings that are sole consumers; return its output, and the chain."""
         affines = []
-        while (use := self.graph.only_use(end)) and (affine := affine_of(use.layer)):
+        while (use := self.graph.only_consumer(end)) and (affine := affine_of(use.operation)):
             affines.append(affine)
             end = self.fuse(end).output
         return end, affines
 
     def with_relu(self, end: keras.KerasTensor, x: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-        """The ReLU that alone takes the tensor comes before anything is rounded."""
+        """Apply the ReLU that is the sole consumer of the tensor, if any, before anything is rounded."""
         function = self.next_function(end)
         if function not in FUSED:
             return end, x
-        step = self.fuse(end)
-        return step.output, self.applied(function, step.layer.name, x)
+        node = self.fuse(end)
+        return node.output, self.applied(function, node.name, x)
 
     def next_function(self, end: keras.KerasTensor) -> str | None:
-        """The activation that alone takes the tensor."""
-        use = self.graph.only_use(end)
-        is_one = use and isinstance(use.layer, keras.layers.Activation | keras.layers.ReLU)
-        return _function(use.layer) if is_one else None
+        """Return the name of the activation that is the sole consumer of the tensor."""
+        use = self.graph.only_consumer(end)
+        is_one = use and isinstance(use.operation, keras.layers.Activation | keras.layers.ReLU)
+        return _function(use.operation) if is_one else None
 
-    def fuse(self, end: keras.KerasTensor) -> Step:
-        """Takes in the step that alone takes the tensor."""
-        step = self.graph.only_use(end)
-        self.fused.add(id(step))
-        return step
+    def fuse(self, end: keras.KerasTensor) -> Node:
+        """Mark the sole consumer of the tensor as part of the current operation, and return it."""
+        node = self.graph.only_consumer(end)
+        self.fused.add(node)
+        return node
 
     def applied(self, function: str, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Activation(function, name=self.unique(name))(x)
@@ -242,30 +224,27 @@ class _Rewriting:
             raise self.refusal(name, f"on a tensor of rank {len(x.shape)}")
         return pointwise(affine, x.shape[-1], name=self.unique(name), trainable=trainable)(x)
 
-    def answer(self, end: keras.KerasTensor, function: str, name: str) -> keras.layers.Layer:
-        head = self.heads[id(end)]
+    def output_layer(self, end: keras.KerasTensor, function: str, name: str) -> keras.layers.Layer:
+        head = self.heads[end]
         if head is None:
             return keras.layers.Activation(function, name=self.unique(name))
         return Answer(head.TASK, function, labels=head.labels, name=self.unique(head.name))
 
-    def value(self, step: Step) -> Value:
-        """Of what the step takes first."""
-        return self.values[id(step.inputs[0])]
+    def value(self, node: Node) -> Value:
+        """Return the new value of the node's first input."""
+        return self.values[node.inputs[0]]
 
-    def copied(self, step: Step) -> keras.KerasTensor:
-        """What the step does, in the new model: by a copy of its layer."""
-        args, kwargs = keras.tree.map_structure(
-            lambda leaf: self.values[id(leaf)].tensor if isinstance(leaf, keras.KerasTensor) else leaf,
-            (step.args, step.kwargs),
-        )
-        layer = step.layer
-        if not isinstance(layer, keras.layers.Layer):  # an operation, which has no weights
-            return layer(*args, **kwargs)
+    def copied(self, node: Node) -> keras.KerasTensor:
+        """Apply the node in the new model, with a copy of its layer."""
+        tensors = {tensor: self.values[tensor].tensor for tensor in node.inputs}
+        if not node.is_layer:
+            return node.apply(tensors)
+        layer = node.operation
         first = id(layer) not in self.copies
         copy = self.copies.setdefault(id(layer), type(layer).from_config(layer.get_config()))
-        output = copy(*args, **kwargs)
+        output = node.apply(tensors, copy)
         if first:
-            for new, old in zip(copy.variables, layer.variables, strict=True):  # with the state of a Dropout
+            for new, old in zip(copy.variables, layer.variables, strict=True):  # also the state of a Dropout
                 new.assign(old)
         return output
 
@@ -281,22 +260,18 @@ class _Rewriting:
 
 
 def pixel_limits(affine: Affine) -> tuple[float, float]:
-    """The range of normalised pixels, a little wider.
+    """Return the range of normalized pixels, slightly widened.
 
-    With a mean of 127.5 every pixel would be midway between two integers of the range itself, as 0 is one of them, and
-    which one it becomes a matter of the runtime.
+    With a mean of 127.5 and the exact range, in which 0 is an integer, every pixel would be midway between two
+    integers, and runtimes round such ties differently.
     """
     ends = [1.01 * end * affine.scale + affine.offset for end in PIXELS]
     return min(0.0, np.min(ends)), max(0.0, np.max(ends))
 
 
 def _function(layer: keras.layers.Layer) -> str | None:
-    """Name of the layer's activation; None of a ReLU that is none of those that TFLite fuses."""
+    """Return the name of the layer's activation; None for a ReLU that TFLite does not fuse."""
     if isinstance(layer, keras.layers.ReLU):
         plain = not layer.negative_slope and not layer.threshold
         return {None: "relu", 6: "relu6"}.get(layer.max_value) if plain else None
     return layer.activation.__name__
-
-
-def _is_operation(layer: keras.Operation, name: str) -> bool:
-    return not isinstance(layer, keras.layers.Layer) and type(layer).__name__ == name

@@ -24,7 +24,7 @@ def ranges(model):
 
 @dataclass
 class Finished:
-    """A run of `BRIEF`, and what it began with."""
+    """A run of `BRIEF`, and the model it started from."""
 
     result: training.RunResult
     original: keras.Model
@@ -59,12 +59,12 @@ def test_result_is_a_plain_model_in_one_file_with_the_labels(run, trained, pixel
     np.testing.assert_array_equal(reloaded(images, training=False), run.model(images, training=False))
 
 
-def test_original_stays_as_it_was(finished):
+def test_original_is_not_changed(finished):
     for weight, old in zip(finished.original.weights, finished.before, strict=True):
         np.testing.assert_array_equal(weight, old)
 
 
-def test_ranges_are_frozen_for_the_last_part_of_the_run(finished):
+def test_ranges_are_frozen_at_the_end_of_the_run(finished):
     first, second, last = finished.ranges
     assert first != second
     assert second == last
@@ -99,7 +99,7 @@ def test_zeros_and_clusters_of_the_model_reach_the_file(few_digits, trained, tmp
     trained_on = layer.kernel.numpy()
     np.testing.assert_array_equal(trained_on == 0, sparse == 0)
     assert not np.array_equal(trained_on, sparse)
-    # In a folded kernel, groups are apart by output channel.
+    # In a folded kernel, clusters are per output channel.
     assert max(len(np.unique(column)) for column in trained_on.T) <= 4
     export.export_model(result.model, tmp_path / "bundle", targets=["edge"], evaluation=few_digits.test)
     integers = [t for t in integer_tensors(tmp_path / "bundle" / "lenet5-int8.tflite") if t.shape == sparse.T.shape]
@@ -123,7 +123,7 @@ def integer_tensors(path):
         ({"recipe": BRIEF.changed(precision="mixed_bfloat16")}, "precision is 'mixed_bfloat16'"),
     ],
 )
-def test_what_cannot_be_is_refused(few_digits, trained, change, error):
+def test_invalid_argument_is_refused(few_digits, trained, change, error):
     with pytest.raises(zoo.InputError, match=error):
         training.quantize_aware(trained, few_digits, **change)
 
@@ -134,7 +134,7 @@ def test_quantized_model_is_neither_quantized_nor_pruned_nor_clustered(run, few_
             verb(run.model, few_digits)
 
 
-def test_layer_that_has_no_integers_is_named():
+def test_layer_without_integer_kernel_is_named():
     image = keras.Input((8, 8, 2))
     model = keras.Model(image, keras.layers.GroupNormalization(1, name="odd")(image))
     with pytest.raises(zoo.InputError, match=r"no rule for odd \(GroupNormalization\) with 8-bit"):
@@ -156,13 +156,13 @@ def test_bundle_of_a_quantized_model_needs_no_calibration_and_is_as_accurate(dig
         assert artifact.checks[0].accuracy == pytest.approx(manifest.evaluation.keras_accuracy, abs=0.002)
 
 
-def test_quantized_model_ships_in_integers_only(run, tmp_path):
+def test_quantized_model_exports_to_integers_only(run, tmp_path):
     with pytest.raises(zoo.InputError, match="trained for integers"):
         export.export_model(run.model, tmp_path / "out", targets=["gpu"])
 
 
-def kinds():
-    """Every kind of net; all but a small one are marked `every_card`, as each takes seconds to convert."""
+def model_types():
+    """Every type of model; all but a small one are marked `every_card`, as each takes seconds to convert."""
     return [
         pytest.param(name, marks=[] if name == "mobilenet_v2_035" else pytest.mark.every_card)
         for name in zoo.list_models()
@@ -170,8 +170,8 @@ def kinds():
     ]
 
 
-@pytest.mark.parametrize("name", kinds())
-def test_every_kind_of_net_converts_to_integers_throughout(name, pixels):
+@pytest.mark.parametrize("name", model_types())
+def test_every_type_of_model_converts_to_integers_throughout(name, pixels):
     model = quantized_model(narrow_model(name, classes=4), 8)
     model(pixels(2, *model.input_shape[1:]), training=True)
     content = to_tflite(ExportGraph.from_model(model), "tflite-int8", None)  # which raises where floats are left

@@ -1,4 +1,4 @@
-"""What is trained is what runs: small nets, each a situation, in fake quantisation and in integers on the runtimes."""
+"""Fake quantization equals the integers of the runtimes, for small networks of one situation each."""
 
 import keras
 import numpy as np
@@ -51,9 +51,9 @@ SITUATIONS = {
     "ReLU layers": lambda x: layers.ReLU(6.0)(conv(8)(layers.ReLU()(layers.Conv2D(8, 3)(x)))),
     "own activation": lambda x: layers.Conv2D(4, 3, activation="tanh")(layers.Conv2D(4, 3, activation="relu6")(x)),
     "decoder": lambda x: UpBlock(4, 4, up_filters=5)([conv(strides=2)(x), x]),
-    "enlarged": lambda x: UpBlock(4, 4, up="resize")([conv(strides=2)(x), x]),
+    "upsampled": lambda x: UpBlock(4, 4, up="resize")([conv(strides=2)(x), x]),
     "channels": lambda x: conv()(layers.ZeroPadding2D(((0, 0), (1, 1)), data_format="channels_first")(x)),
-    "used twice": lambda x: (lambda once: layers.Add()([once(x), once(conv(3)(x))]))(layers.Conv2D(4, 3)),
+    "applied twice": lambda x: (lambda once: layers.Add()([once(x), once(conv(3)(x))]))(layers.Conv2D(4, 3)),
     "dropout": lambda x: layers.Dropout(0.5)(conv()(x)),
 }
 
@@ -62,12 +62,12 @@ WITH_16_BITS = ("addition", "two norms", "maxima and means", "gates", "smooth ga
 
 
 def net(situations) -> keras.Model:
-    """One with an output for each situation, and statistics like a trained one's."""
+    """A model with one output per situation, and statistics like a trained one's."""
     image = keras.Input((12, 12, 3))
     keras.utils.set_random_seed(1)
     pixels = PixelNormalization(mean=120.0, scale=1 / 60)(image)
-    answers = {name: layers.Dense(4)(layers.GlobalAveragePooling2D()(SITUATIONS[name](pixels))) for name in situations}
-    model = keras.Model(image, answers, name="situations")
+    outputs = {name: layers.Dense(4)(layers.GlobalAveragePooling2D()(SITUATIONS[name](pixels))) for name in situations}
+    model = keras.Model(image, outputs, name="situations")
     random = np.random.default_rng(0)
     for layer in zoo.flatten_model(model).layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -89,7 +89,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def quantized(model, images):
-    """With the ranges that the images show."""
+    """The model with ranges observed on the images."""
     quantized = quantized_model(model, 8)
     quantized(images, training=True)
     return quantized
@@ -97,12 +97,12 @@ def quantized(model, images):
 
 @pytest.fixture(scope="module")
 def fake(quantized, images):
-    """What fake quantisation answers, by situation."""
-    return {name: answer.numpy() for name, answer in quantized(images, training=False).items()}
+    """The outputs of fake quantization, by situation."""
+    return {name: output.numpy() for name, output in quantized(images, training=False).items()}
 
 
 def form_of(quantized):
-    """The export form, with several answers."""
+    """The export form, with several outputs."""
     flat = with_rounded_kernels(quantized)
     image = tf.TensorSpec((1, 12, 12, 3), name="image")
     about = {"model": "net", "labels": tuple("abcd"), "image_shape": (12, 12, 3), "mean": None, "scale": None}
@@ -116,7 +116,7 @@ def form(quantized):
 
 
 def run_tflite(content, situations, images):
-    """What LiteRT answers, by situation."""
+    """The outputs of LiteRT, by situation."""
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
     image, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
@@ -140,8 +140,8 @@ def onnx(form, images):
     session = InferenceSession(to_trained_integers(to_onnx(form), form).SerializeToString())
 
     def run(pixels):
-        answers = session.run(None, {"image": pixels[None].transpose(0, 3, 1, 2).astype("uint8")})
-        return [answer.transpose(0, 2, 3, 1) if answer.ndim == 4 else answer for answer in answers]
+        outputs = session.run(None, {"image": pixels[None].transpose(0, 3, 1, 2).astype("uint8")})
+        return [output.transpose(0, 2, 3, 1) if output.ndim == 4 else output for output in outputs]
 
     return by_situation(map(run, images), SITUATIONS)
 
@@ -150,9 +150,15 @@ def dequantized(integers, scale, zero_point):
     return (integers.astype("float32") - zero_point) * scale
 
 
-def by_situation(answers, situations):
-    """From a list of answers for each image; converters sort outputs by name."""
-    return dict(zip(sorted(situations), map(np.concatenate, zip(*answers, strict=True)), strict=True))
+def by_situation(outputs, situations):
+    """From a list of outputs per image; converters sort outputs by name."""
+    return dict(zip(sorted(situations), map(np.concatenate, zip(*outputs, strict=True)), strict=True))
+
+
+def quantizer_of(quantized: keras.Model, situation: str) -> FakeQuantize:
+    """The layer that rounds the output of a situation."""
+    outputs = {layer.output: layer for layer in quantized.layers}
+    return outputs[quantized.output[situation]]
 
 
 def test_without_rounding_it_is_the_same_function(model, images, monkeypatch):
@@ -168,23 +174,23 @@ def test_without_rounding_it_is_the_same_function(model, images, monkeypatch):
 
 @pytest.mark.parametrize("runtime", ["tflite", "onnx"])
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_integers_answer_as_fake_quantisation_does(situation, runtime, quantized, fake, request):
-    answers = request.getfixturevalue(runtime)[situation]
-    grid = quantized.output[situation]._keras_history.operation
+def test_integer_outputs_equal_fake_quantization(situation, runtime, quantized, fake, request):
+    outputs = request.getfixturevalue(runtime)[situation]
+    grid = quantizer_of(quantized, situation)
     step = (grid.maximum.numpy() - grid.minimum.numpy()) / 255
     # A value midway between two integers may go either way, here and in all that follows from it.
-    assert np.abs(answers - fake[situation]).max() <= 2.01 * step
+    assert np.abs(outputs - fake[situation]).max() <= 2.01 * step
 
 
-def test_integers_of_16_bits_answer_as_fake_quantisation_does(images):
+def test_16_bit_integer_outputs_equal_fake_quantization(images):
     quantized = quantized_model(net(WITH_16_BITS), 16)
     quantized(images, training=True)
-    answers = run_tflite(to_tflite(form_of(quantized), "tflite-int16x8", None), WITH_16_BITS, images)
+    outputs = run_tflite(to_tflite(form_of(quantized), "tflite-int16x8", None), WITH_16_BITS, images)
     for situation, expected in quantized(images, training=False).items():
-        np.testing.assert_allclose(answers[situation], expected, atol=3e-4 * np.abs(expected).max(), err_msg=situation)
+        np.testing.assert_allclose(outputs[situation], expected, atol=3e-4 * np.abs(expected).max(), err_msg=situation)
 
 
 @pytest.mark.parametrize("situation", ["concatenation", "leaky"])
-def test_what_the_converter_takes_with_8_bits_only_is_refused_with_16(situation):
+def test_layers_supported_with_8_bits_only_are_refused_with_16(situation):
     with pytest.raises(zoo.InputError, match="with 16-bit activations"):
         quantized_model(net([situation]), 16)
