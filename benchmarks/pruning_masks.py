@@ -25,7 +25,8 @@ import tensorflow as tf
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl, pruning_schedule
 
 from pocketzoo import training, zoo
-from pocketzoo.training.compression.weights.layer_selection import kernel_of, prunable_layers
+from pocketzoo.core.layer_traits import main_kernel
+from pocketzoo.training.compression.weights.layer_selection import prunable_layers
 from pocketzoo.training.compression.weights.masks import Masked, Masks
 
 ROUNDS, STEPS = 5, 2
@@ -53,7 +54,7 @@ class Theirs:
 
 def updates() -> float:
     """Print one row per sparsity; return the longest median of pocketzoo, in seconds."""
-    kernels = [kernel_of(layer) for layer in prunable_layers(zoo.create_model("resnet50", weights=None))]
+    kernels = [main_kernel(layer) for layer in prunable_layers(zoo.create_model("resnet50", weights=None))]
     weights = [kernel.numpy() for kernel in kernels]
     total = sum(values.size for values in weights)
     print(f"mask update of {len(kernels)} kernels, {total:,} weights; medians of {ROUNDS} rounds in turn, seconds")
@@ -85,7 +86,7 @@ def updates() -> float:
 def epoch(update: float) -> None:
     """Print the share of an epoch that pruning adds: masks in every step, and updates of `update` seconds."""
     model = zoo.create_model("resnet50", weights=None, classes=100, input_shape=(SIDE, SIDE, 3))
-    kernels = [kernel_of(layer) for layer in prunable_layers(model)]
+    kernels = [main_kernel(layer) for layer in prunable_layers(model)]
     masks = Masks(kernels, training.Sparsity())
     masks.update([0.8] * len(kernels))
     random = np.random.default_rng(0)

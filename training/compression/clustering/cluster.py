@@ -7,13 +7,14 @@ import keras
 import numpy as np
 
 from ....core.errors import InputError, unknown
+from ....core.layer_traits import main_kernel
 from ....zoo.fingerprint import weights_sha256
 from ...compatibility import check_fit_together
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
 from ..quantization.detection import check_not_quantized
-from ..weights.layer_selection import kernel_of, prunable_layers
+from ..weights.layer_selection import prunable_layers
 from ..weights.tied_weights import ties_kept
 
 DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
@@ -75,7 +76,7 @@ def cluster(
     check_not_quantized(model, "clustered")
     check_fit_together(model, data)
     initial_weights = weights_sha256(model)  # a resumed run starts from them again, to find the same clusters
-    kernels = [kernel_of(layer) for layer in prunable_layers(model)]
+    kernels = [main_kernel(layer) for layer in prunable_layers(model)]
     kernels = [kernel for kernel in kernels if np.prod(kernel.shape) >= clusters]
     for kernel in kernels:
         kernel.assign(cluster_weights(keras.ops.convert_to_numpy(kernel), clusters, start, keep_zeros=keep_zeros))

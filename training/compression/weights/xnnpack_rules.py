@@ -1,101 +1,60 @@
 """The layer rules of TF-MOT's `PruneForLatencyOnXNNPack`, for flat Keras 3 models.
 
-XNNPACK infers a part of a net with sparse kernels: it begins at a 3x3 convolution of the image, ends at the global
-mean, and every layer in between must be of a kind that has a kernel for its layout of the data. There the 1x1
-convolutions may be sparse. Elsen et al.: Fast Sparse ConvNets (arXiv:1911.09723); the rules are those of TF-MOT 0.8.1's
-`pruning_policy.py`, with `hard_silu` and `hard_sigmoid` besides, which it knows written out as ReLU6, sum and product.
+XNNPACK runs part of a model with sparse kernels: the part starts at a 3x3 convolution of the image and ends at global
+average pooling, and every layer in between must have a kernel for the data layout of sparse inference. The 1x1
+convolutions in that part may be sparse. Elsen et al.: Fast Sparse ConvNets (arXiv:1911.09723); the rules are those of
+TF-MOT 0.8.1's `pruning_policy.py`, plus `hard_silu` and `hard_sigmoid`, which TF-MOT knows as ReLU6, sum and product.
 """
-
-from collections.abc import Callable, Iterable
 
 import keras
 from keras import layers
-from keras.src.ops.node import Node
 
 from ....core.errors import InputError
-from ..nodes import nodes_in_order
+from ....core.flat_graph import FlatGraph, Node
+from ....core.layer_traits import traits_of
 
-PLAIN = (layers.Add, layers.Multiply, layers.ZeroPadding2D, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Dropout)
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "sigmoid", "hard_silu", "hard_sigmoid")
 
 
 def is_pruned_for_latency(layer: keras.Layer) -> bool:
-    """Whether XNNPACK has a sparse kernel for such a layer: for 1x1 convolutions it does."""
+    """Whether XNNPACK has a sparse kernel for such a layer: it has one for 1x1 convolutions."""
     return isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1)
 
 
 def check_sparse_inference(flat: keras.Model) -> None:
-    """Raises InputError, naming the layer, where XNNPACK would not infer `flat` with sparse kernels."""
-    graph = _Graph(flat)
-    begins = graph.reached(graph.inputs, _is_begin, graph.consumers)
-    if not begins:
+    """Raise InputError, naming the layer, if XNNPACK would not run `flat` with sparse kernels."""
+    graph = FlatGraph(flat)
+    starts = graph.frontier(graph.input_nodes, lambda node: _is_start(graph, node), graph.successors)
+    if not starts:
         raise InputError(
             f"{flat.name} is not for policy xnnpack: its image does not go into a 3x3 convolution of 3 channels with "
-            "stride 2, 'valid' padding and one zero on each side before it; create the model with padding='symmetric'."
+            "stride 2, 'valid' padding and zero padding of 1 before it; create the model with padding='symmetric'."
         )
-    ends = graph.reached(graph.outputs, _is_end, graph.producers)
+    ends = graph.frontier(graph.output_nodes, _is_end, graph.predecessors)
     if not ends:
         raise InputError(f"{flat.name} is not for policy xnnpack: it has no global average pooling before each output.")
-    following = [consumer for begin in begins for consumer in graph.consumers(begin)]
 
-    def ends_here(node: Node) -> bool:
-        if node not in ends and not _is_supported(node):
+    def stops(node: Node) -> bool:
+        if node not in ends and not _is_supported(graph, node):
             kind = type(node.operation).__name__
             raise InputError(
-                f"{flat.name} is not for policy xnnpack: layer {node.operation.name} ({kind}) has no kernel there for "
-                "what the sparse one gives; there are stride-1 1x1 and zero-padded depthwise convolutions, ReLUs, "
+                f"{flat.name} is not for policy xnnpack: layer {node.name} ({kind}) has no kernel there for the data "
+                "layout of sparse inference; supported are stride-1 1x1 and zero-padded depthwise convolutions, ReLUs, "
                 "sigmoids, sums and products."
             )
         return node in ends
 
-    graph.reached(following, ends_here, graph.consumers)
+    graph.frontier([node for start in starts for node in graph.successors(start)], stops, graph.successors)
 
 
-class _Graph:
-    """Who gives to whom in a flat model."""
-
-    def __init__(self, flat: keras.Model):
-        nodes = nodes_in_order(flat)
-        makers = {id(tensor): node for node in nodes for tensor in node.outputs}
-        self._producers = {node: [makers[id(tensor)] for tensor in node.input_tensors] for node in nodes}
-        self._consumers: dict[Node, list[Node]] = {node: [] for node in nodes}
-        for node, producers in self._producers.items():
-            for producer in producers:
-                self._consumers[producer].append(node)
-        self.inputs = [makers[id(tensor)] for tensor in flat.inputs]
-        self.outputs = [makers[id(tensor)] for tensor in flat.outputs]
-
-    def producers(self, node: Node) -> list[Node]:
-        return self._producers[node]
-
-    def consumers(self, node: Node) -> list[Node]:
-        return self._consumers[node]
-
-    @staticmethod
-    def reached(start: Iterable[Node], stops: Callable[[Node], bool], following: Callable[[Node], list[Node]]) -> set:
-        """The nodes at which the ways from `start` stop; none if one of the ways goes on to the graph's border."""
-        waiting, seen, found = list(start), set(start), set()
-        while waiting:
-            node = waiting.pop()
-            if stops(node):
-                found.add(node)
-                continue
-            further = following(node)
-            if not further:
-                return set()
-            waiting += [one for one in further if one not in seen]
-            seen.update(further)
-        return found
-
-
-def _is_begin(node: Node) -> bool:
+def _is_start(graph: FlatGraph, node: Node) -> bool:
     layer = node.operation
     return (
         isinstance(layer, layers.Conv2D)
         and tuple(layer.kernel.shape[:3]) == (3, 3, 3)
         and layer.strides == (2, 2)
         and layer.padding == "valid"
-        and _zeros_before(node) == 1
+        and _padding_before(graph, node) == 1
     )
 
 
@@ -103,23 +62,24 @@ def _is_end(node: Node) -> bool:
     return isinstance(node.operation, layers.GlobalAveragePooling2D)
 
 
-def _zeros_before(node: Node) -> int | None:
-    """How many on each side, if there are as many everywhere."""
-    producers = [parent.operation for parent in node.parent_nodes]
+def _padding_before(graph: FlatGraph, node: Node) -> int | None:
+    """Zero padding on each side by the layer before `node`, if it is the same on all sides."""
+    producers = [producer.operation for producer in graph.predecessors(node)]
     if len(producers) != 1 or not isinstance(producers[0], layers.ZeroPadding2D):
         return None
-    zeros = {number for pair in producers[0].padding for number in pair}
-    return zeros.pop() if len(zeros) == 1 else None
+    sides = {side for pair in producers[0].padding for side in pair}
+    return sides.pop() if len(sides) == 1 else None
 
 
-def _is_supported(node: Node) -> bool:
+def _is_supported(graph: FlatGraph, node: Node) -> bool:
     layer = node.operation
     match layer:
         case layers.DepthwiseConv2D():
-            return layer.depth_multiplier == 1 and layer.dilation_rate == (1, 1) and _is_depthwise_kernel(node)
+            is_plain = layer.depth_multiplier == 1 and layer.dilation_rate == (1, 1)
+            return is_plain and _is_depthwise_kernel(graph, node)
         case layers.Conv2D():
-            one = layer.kernel_size == layer.strides == layer.dilation_rate == (1, 1)
-            return one and layer.groups == 1
+            is_pointwise = layer.kernel_size == layer.strides == layer.dilation_rate == (1, 1)
+            return is_pointwise and layer.groups == 1
         case layers.GlobalAveragePooling2D():
             return layer.keepdims
         case layers.BatchNormalization():
@@ -128,14 +88,14 @@ def _is_supported(node: Node) -> bool:
             return layer.interpolation == "bilinear"
         case layers.Activation():
             return layer.activation.__name__ in ACTIVATIONS
-    return isinstance(layer, PLAIN)
+    return traits_of(layer).xnnpack
 
 
-def _is_depthwise_kernel(node: Node) -> bool:
-    """Of 3x3 or 5x5 with zeros on all sides: as "same" padding with stride 1, or as a layer with stride 1 or 2."""
+def _is_depthwise_kernel(graph: FlatGraph, node: Node) -> bool:
+    """Whether it is 3x3 or 5x5 with padding on all sides: "same" with stride 1, or a layer with stride 1 or 2."""
     layer = node.operation
     if layer.kernel_size not in ((3, 3), (5, 5)):
         return False
     if layer.padding == "same":
         return layer.strides == (1, 1)
-    return layer.strides in ((1, 1), (2, 2)) and _zeros_before(node) == layer.kernel_size[0] // 2
+    return layer.strides in ((1, 1), (2, 2)) and _padding_before(graph, node) == layer.kernel_size[0] // 2

@@ -6,8 +6,9 @@ from tensorflow_model_optimization.python.core.clustering.keras import cluster a
 from tensorflow_model_optimization.python.core.clustering.keras import cluster_config
 
 from pocketzoo import training, zoo
+from pocketzoo.core.layer_traits import main_kernel
 from pocketzoo.training.compression.clustering.cluster import cluster_weights
-from pocketzoo.training.compression.weights.layer_selection import kernel_of, prunable_layers
+from pocketzoo.training.compression.weights.layer_selection import prunable_layers
 from pocketzoo.training.compression.weights.tied_weights import ties_kept
 from pocketzoo.training.engine.callbacks.progress import ProgressBar
 
@@ -20,7 +21,7 @@ STARTS = {
 
 
 def kernels(model):
-    return [kernel_of(layer).numpy() for layer in prunable_layers(model)]
+    return [main_kernel(layer).numpy() for layer in prunable_layers(model)]
 
 
 def sparse_kernel():
