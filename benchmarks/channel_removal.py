@@ -21,12 +21,12 @@ import numpy as np
 from pocketzoo import zoo
 from pocketzoo.export.footprint import artifact_costs
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.training.compression.channels.apply.bias_compensation import leftovers
-from pocketzoo.training.compression.channels.apply.equivalence import prove
+from pocketzoo.training.compression.channels.apply.bias_compensation import compensate
+from pocketzoo.training.compression.channels.apply.equivalence import check_equivalence
 from pocketzoo.training.compression.channels.apply.rebuild import rebuild
-from pocketzoo.training.compression.channels.choose.channel_selection import Choice
-from pocketzoo.training.compression.channels.choose.importance import unit_scores
-from pocketzoo.training.compression.channels.choose.pruning_groups import pools_of
+from pocketzoo.training.compression.channels.choose.channel_selection import ChannelSelection
+from pocketzoo.training.compression.channels.choose.importance import unit_importance
+from pocketzoo.training.compression.channels.choose.pruning_groups import pruning_groups
 from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
 from pocketzoo.zoo.layer_table import count_macs
 
@@ -38,12 +38,12 @@ def half_of(model: keras.Model) -> tuple[keras.Model, float]:
     """Return `model` with half of every layer's channels, and the seconds of planning and rebuilding."""
     start = time.perf_counter()
     graph = ChannelGraph(model)
-    choice = Choice(pools_of(graph), unit_scores(graph, "l1"), "layer", 8)
+    choice = ChannelSelection(pruning_groups(graph), unit_importance(graph, "l1"), "layer", 8)
     keep = choice.keep(int(np.searchsorted(choice.order, 0.5, side="right")))
-    left = leftovers(graph, keep)
-    rebuilt = rebuild(graph, keep, left).model
+    compensation = compensate(graph, keep)
+    rebuilt = rebuild(graph, keep, compensation).model
     seconds = time.perf_counter() - start
-    print(f"difference from the masked original: {prove(graph, keep, left, rebuilt):.1e}")
+    print(f"difference from the masked original: {check_equivalence(graph, keep, compensation, rebuilt):.1e}")
     return rebuilt, seconds
 
 
@@ -80,7 +80,7 @@ def analysis() -> None:
         keras.backend.clear_session()
         model = zoo.create_model(name)
         start = time.perf_counter()
-        pools = pools_of(ChannelGraph(model))
+        pools = pruning_groups(ChannelGraph(model))
         seconds = time.perf_counter() - start
         slowest = max(slowest, (name, seconds), key=lambda one: one[1])
         print(f"{name:34} {len(pools):5} pools {seconds:6.2f} s", flush=True)

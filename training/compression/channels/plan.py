@@ -1,4 +1,4 @@
-"""What is to be removed, as a file that can be looked at, edited and applied again."""
+"""A plan of which channels to remove, as a file that can be read, edited and applied again."""
 
 import json
 from pathlib import Path
@@ -12,23 +12,23 @@ from .graph.channel_graph import FROZEN, ChannelGraph
 
 
 class ChannelPlan(BaseModel):
-    """Which channels of which layers stay. What follows a layer, such as its normalisation, goes with it."""
+    """Which output channels of which layers are kept; layers that follow, such as normalization, are narrowed too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
-    """Name of the model that it was made for."""
+    """Name of the model that the plan was made for."""
     fingerprint: str
-    """Of that model's architecture; its weights may be others."""
+    """Hash of that model's architecture; its weights may differ."""
     kept: dict[str, list[int]]
-    """By convolution or dense layer of the flat form: the output channels that stay, in order. A layer that is not
-    named goes with those that it is coupled with, and else keeps all."""
+    """By convolution or dense layer of the flat form: the kept output channels, in order. A layer that is not listed
+    loses channels only with those that it is coupled with."""
     difference: float | None = None
-    """The proof, where it was applied: what the narrower model's answers differ by from those of the original with
-    these channels masked, as a share of the largest."""
+    """Once the plan was applied: difference of the narrower model's outputs from those of the original with these
+    channels masked, as a share of the largest output."""
 
     def save(self, path: str | Path) -> Path:
-        """Writes the plan as JSON, a line for each layer."""
+        """Write the plan as JSON, one line per layer."""
         layers = ",\n".join(f"  {json.dumps(name)}: {json.dumps(kept)}" for name, kept in self.kept.items())
         head = f'"model": {json.dumps(self.model)},\n "fingerprint": {json.dumps(self.fingerprint)}'
         head += f',\n "difference": {json.dumps(self.difference)}'
@@ -38,21 +38,21 @@ class ChannelPlan(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> "ChannelPlan":
-        """Reads a plan that `save` wrote, or that somebody edited since.
+        """Read a plan that `save` wrote, possibly edited since.
 
         Raises:
-            InputError: There is no such file, or it is no plan.
+            InputError: The file does not exist, or is not a plan.
         """
         try:
             return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path} cannot be read as a plan: {error}.") from error
         except ValidationError as error:
-            raise InputError(f"{path} is no plan of channels: {describe(error)}.") from error
+            raise InputError(f"{path} is not a channel plan: {describe(error)}.") from error
 
 
 def plan_of(graph: ChannelGraph, keep: np.ndarray) -> ChannelPlan:
-    """The plan that keeps the units for which `keep` is true."""
+    """Return the plan that keeps the units for which `keep` is true."""
     kept = {
         name: np.flatnonzero(graph.kept(producer.labels, keep)).tolist() for name, producer in graph.producers.items()
     }
@@ -60,16 +60,18 @@ def plan_of(graph: ChannelGraph, keep: np.ndarray) -> ChannelPlan:
 
 
 def units_kept(graph: ChannelGraph, plan: ChannelPlan) -> np.ndarray:
-    """Which units of `graph` stay by `plan`, as booleans.
+    """Return which units of `graph` the plan keeps, as booleans.
 
     Raises:
-        InputError: The plan is another model's, names what there is not, removes what must stay, or keeps channels
-            without those that they are coupled with.
+        InputError: The plan was made for another model, has unknown layers, removes channels that cannot be removed, or
+            keeps channels without those that they are coupled with.
     """
     if plan.fingerprint != graph.fingerprint():
-        raise InputError(f"the plan was made for another model, {plan.model}; {graph.model.name} is built otherwise.")
+        raise InputError(
+            f"the plan was made for another model, {plan.model}; {graph.model.name} has another architecture."
+        )
     masks = {name: _mask(graph, name, kept) for name, kept in plan.kept.items()}
-    keep = np.ones(graph.units, bool)
+    keep = np.ones(graph.unit_count, bool)
     for name, mask in masks.items():
         keep[graph.unit_of[graph.producers[name].labels[~mask]]] = False
     _check_coupled(graph, masks, keep)
@@ -78,7 +80,7 @@ def units_kept(graph: ChannelGraph, plan: ChannelPlan) -> np.ndarray:
 
 
 def compose(earlier: ChannelPlan, later: ChannelPlan) -> ChannelPlan:
-    """One plan for what `later` does to a model that `earlier` made."""
+    """Return the single plan equivalent to `earlier` followed by `later`."""
     kept = {name: [earlier.kept[name][channel] for channel in channels] for name, channels in later.kept.items()}
     return earlier.model_copy(update={"kept": kept, "difference": max(earlier.difference, later.difference)})
 
@@ -89,12 +91,12 @@ def _mask(graph: ChannelGraph, name: str, kept: list[int]) -> np.ndarray:
     labels = graph.producers[name].labels
     if sorted(set(kept)) != kept or not kept or not 0 <= kept[0] <= kept[-1] < len(labels):
         raise InputError(
-            f"plan: {name} keeps {kept}; it takes one or more of its channels 0 to {len(labels) - 1}, in order."
+            f"plan: {name} keeps {kept}; allowed are one or more of its channels 0 to {len(labels) - 1}, in order."
         )
     mask = np.isin(np.arange(len(labels)), kept)
     frozen = np.flatnonzero(~mask & (graph.unit_of[labels] == graph.unit_of[FROZEN]))
     if len(frozen):
-        raise InputError(f"plan: {name} removes channel {frozen[0]}, which must stay.")
+        raise InputError(f"plan: {name} removes channel {frozen[0]}, which cannot be removed.")
     return mask
 
 
@@ -119,12 +121,12 @@ def _check_coupled(graph: ChannelGraph, masks: dict[str, np.ndarray], keep: np.n
 def _check_groups(graph: ChannelGraph, keep: np.ndarray) -> None:
     for name, producer in graph.producers.items():
         if not graph.kept(producer.labels, keep).any():
-            raise InputError(f"plan: nothing would be left of {name}.")
-    for labels, groups in graph.balanced:
-        left = graph.kept(labels, keep).reshape(groups, -1).sum(axis=1)
-        if len(set(left.tolist())) > 1:
+            raise InputError(f"plan: {name} would have no channels left.")
+    for labels, groups in graph.grouped:
+        kept = graph.kept(labels, keep).reshape(groups, -1).sum(axis=1)
+        if len(set(kept.tolist())) > 1:
             near = next(name for name, one in graph.producers.items() if np.isin(one.labels, labels).any())
             raise InputError(
-                f"plan: {left.tolist()} channels stay in the {groups} groups of a convolution at {near}; it takes as "
-                "many in each."
+                f"plan: {kept.tolist()} channels stay in the {groups} groups of a convolution at {near}; their numbers "
+                "must be equal."
             )

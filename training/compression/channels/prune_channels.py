@@ -1,4 +1,4 @@
-"""Fewer channels in one step or several, with training in between."""
+"""Channel pruning in one or several steps, with training after each."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from ...engine.fit import RunResult, fit
 from ...recipe.recipe import Recipe, recipe_for
 from ..distillation import distill
 from .apply.recalibration import recalibrate
-from .apply.removal import limits_of, plan_within, remove_channels
+from .apply.removal import plan_within, remove_channels, step_limits
 from .choose.budget import Measure
 from .files import PruneFiles
 from .plan import ChannelPlan, compose
@@ -24,54 +24,54 @@ DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 @dataclass(frozen=True)
 class Size:
-    """What a model holds and computes."""
+    """Size of a model."""
 
     parameters: int
     multiply_adds: int | None
-    """Of one image; None where the model leaves height or width open."""
+    """Of one image; None if the height or width of the model is not fixed."""
 
     @classmethod
     def of(cls, model: keras.Model) -> "Size":
-        """Counted on the model."""
+        """Return the size of `model`."""
         is_open = any(None in tensor.shape[1:] for tensor in model.inputs)
         return cls(model.count_params(), None if is_open else count_macs(model))
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step came to."""
+    """Result of one step."""
 
     budget: str
     size: Size
     difference: float
-    """Of the rebuilt model from the masked one, on noise, before it was trained."""
+    """Relative difference of the rebuilt model from the masked one, on noise, before training."""
     widths: dict[str, int]
-    """Channels that are left of each convolution and dense layer."""
+    """Remaining channels of each convolution and dense layer."""
     metrics: dict[str, Any] | None
-    """Of the training after it; None where there was none."""
+    """Metrics of the training after it; None if there was none."""
 
 
 @dataclass(frozen=True)
 class PruneResult:
-    """A model with fewer channels, and how it came to that."""
+    """A model with fewer channels, and how it was pruned."""
 
     model: keras.Model
-    """A new one; that which was given stays as it is."""
+    """A new model; the original is not changed."""
     plan: ChannelPlan
-    """What was removed in all, by the channels of the model that was given."""
+    """All removed channels, numbered as in the original model."""
     before: Size
     after: Size
     widths: dict[str, tuple[int, int]]
-    """Channels before and after of each convolution and dense layer."""
+    """Channels of each convolution and dense layer, before and after."""
     history: list[Step]
     form: str
-    """`composite`, of the same layers as the original, or `flat` where their configs cannot say the widths."""
+    """`composite`, of the same layers as the original, or `flat` if their configs cannot express the widths."""
     frozen: dict[str, str]
-    """By layer that keeps the channels that it sees: why."""
+    """By name of a layer that keeps its input channels: the reason."""
     run_dir: Path | None
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the model, for JSON."""
+        """Return everything but the model, for JSON."""
         facts = {"before": asdict(self.before), "after": asdict(self.after), "widths": self.widths}
         steps = [asdict(step) for step in self.history]
         return facts | {"form": self.form, "frozen": self.frozen, "steps": steps, "plan": self.plan.model_dump()}
@@ -95,60 +95,60 @@ def prune_channels(
     overwrite: bool = False,
     verbose: bool = True,
 ) -> PruneResult:
-    """Removes the channels of `model` that matter least until it keeps to a budget; the model itself stays as it is.
+    """Remove the least important channels of `model` until it is within a budget; `model` itself is not changed.
 
-    Channels that are added, multiplied or normalised together go together. What is left is a new model of the same
-    layers with smaller widths, proven on noise to compute what the original does with those channels masked. With
-    `data` its BatchNorm statistics are set anew, and it is trained on after every step.
+    Channels that are added, multiplied or normalized together are removed together. The result is a new model of the
+    same layers with smaller widths, checked on noise to compute what the original does with those channels masked. With
+    `data`, its BatchNorm statistics are recalibrated, and it is trained after every step.
 
     Args:
         model: A trained model of any architecture.
-        data: What to train on, and what the criteria `taylor`, `obd` and `activation` look at. Without it nothing is
-            trained.
-        budget: What may be left: `"macs:0.5"`, `"params:0.3"` (a share of the original's up to 1, a number above),
+        data: Data for training and for the criteria `taylor`, `obd` and `activation`. Without it nothing is trained.
+        budget: The allowed cost: `"macs:0.5"`, `"params:0.3"` (up to 1 a share of the original's, above it a number),
             `"bytes:2e6"` (of the weights in float32) or `"latency_ms:5"` (by `measure`).
-        criterion: How much a channel matters: `"l1"`, `"l2"`, `"fpgm"`, `"bn_gamma"`, `"taylor"`, `"obd"`,
-            `"activation"`, or `"random"` as a baseline; `criteria` says more of each.
-        scope: `"global"`: the channels that matter least in the whole net go; `"layer"`: of every layer the same share.
-        round_to: Of channels that are made together a multiple of this stays, or all: runtimes work on 8 at a time.
-        steps: How often to remove and train, by the same factor each time.
-        plan: What to remove, in place of a budget: one that `plan_channels` made for such a model, perhaps edited.
-        recipe: How to train after each step; 20 epochs at a learning rate of 1e-3 if None.
-        teacher: Whose answers what is left learns besides the labels (`distill`): `"parent"`, which is `model`; another
+        criterion: Importance of a channel: `"l1"`, `"l2"`, `"fpgm"`, `"bn_gamma"`, `"taylor"`, `"obd"`, `"activation"`,
+            or `"random"` as a baseline; described in `choose/importance.py`.
+        scope: `"global"`: remove the least important channels of the whole model; `"layer"`: the same share of every
+            layer.
+        round_to: Coupled layers keep a multiple of this many channels, or all: runtimes process 8 at a time.
+        steps: Number of times to prune and train, by the same factor each time.
+        plan: Channels to remove, instead of a budget: from `plan_channels` for such a model, perhaps edited.
+        recipe: Training recipe after each step; 20 epochs at a learning rate of 1e-3 if None.
+        teacher: Model whose outputs are learned besides the labels (`distill`): `"parent"`, which is `model`; another
             model; or None to learn from the labels alone.
-        measure: From a model to the milliseconds that its artifact takes.
-        run_dir: Where to keep the plans, each step's run, and `best.keras`, the result; nowhere if None.
-        resume: Go on with what is in `run_dir`; the arguments must be the same.
+        measure: Function from a model to the latency of its artifact in milliseconds.
+        run_dir: Directory for the plans, each step's run, and `best.keras`, the result; nothing is written if None.
+        resume: Continue the run in `run_dir`; the arguments must be the same.
         overwrite: Replace an earlier run in `run_dir`.
         verbose: Show progress on standard error.
 
     Raises:
-        InputError: An argument cannot be, the budget is below what must stay (the message says the least that can be
-            reached), the plan is another model's, the model is quantized, or as in `fit`.
+        InputError: An argument is invalid, the budget is below what cannot be removed (the message has the smallest
+            possible budget), the plan was made for another model, the model is quantized, or as in `fit`.
     """
     _check(data, steps, recipe, run_dir, resume)
     _check_teacher(teacher)
     recipe = recipe_for("prune_channels", recipe, DEFAULT_RECIPE)
-    how = {"criterion": criterion, "scope": scope, "round_to": round_to}
-    limits = [plan] if plan else limits_of(model, budget, steps, measure)
-    asked = {"plan": plan.kept} if plan else how | {"budget": budget, "steps": steps}
-    files = PruneFiles.open(run_dir, model, data, recipe, asked, resume=resume, overwrite=overwrite)
-    small, done, before, history = model, None, {}, []
+    selection = {"criterion": criterion, "scope": scope, "round_to": round_to}
+    limits = [plan] if plan else step_limits(model, budget, steps, measure)
+    settings = {"plan": plan.kept} if plan else selection | {"budget": budget, "steps": steps}
+    files = PruneFiles.open(run_dir, model, data, recipe, settings, resume=resume, overwrite=overwrite)
+    small, total_plan, before, history = model, None, {}, []
     for number, limit in enumerate(limits, start=1):
-        planner = partial(plan_within, small, data, limit, measure=measure, seed=recipe.seed, **how)
+        planner = partial(plan_within, small, data, limit, measure=measure, seed=recipe.seed, **selection)
         removal = remove_channels(small, files.plan(number, (lambda: plan) if plan else planner))
         small, metrics = removal.model, None
         if data is not None:
             recalibrate(small, data)
-            run_of = {"run_dir": files.run(number), "resume": files.was_begun(number), "verbose": verbose}
-            metrics = _train(small, model if teacher == "parent" else teacher, data, recipe, run_of).metrics
+            run = {"run_dir": files.run(number), "resume": files.was_begun(number), "verbose": verbose}
+            metrics = _train(small, model if teacher == "parent" else teacher, data, recipe, run).metrics
         before = before or {name: width for name, (width, _) in removal.widths.items()}
         after = {name: width for name, (_, width) in removal.widths.items()}
-        done = removal.plan if done is None else compose(done, removal.plan)
+        total_plan = removal.plan if total_plan is None else compose(total_plan, removal.plan)
         history.append(Step("plan" if plan else str(limit), Size.of(small), removal.difference, after, metrics))
     result = PruneResult(
         model=small,
-        plan=done,
+        plan=total_plan,
         before=Size.of(model),
         after=Size.of(small),
         widths={name: (width, after[name]) for name, width in before.items()},
@@ -165,9 +165,9 @@ def _check(data: ImageData | None, steps: int, recipe: Recipe | None, run_dir: s
     if steps < 1:
         raise InputError(f"steps is {steps}; it takes 1 or more.")
     if data is None and recipe is not None:
-        raise InputError("a recipe trains on data; give data, or no recipe.")
+        raise InputError("a recipe needs data to train on; pass data, or no recipe.")
     if resume and run_dir is None:
-        raise InputError("resume takes the run_dir of the run to go on with.")
+        raise InputError("resume needs the run_dir of the run to continue.")
 
 
 def _check_teacher(teacher: object) -> None:

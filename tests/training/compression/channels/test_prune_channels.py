@@ -12,7 +12,7 @@ from pocketzoo.layers.fake_quantization import FakeQuantize
 from pocketzoo.training.compression.channels.apply.recalibration import recalibrate
 from pocketzoo.training.compression.channels.apply.removal import remove_channels
 from pocketzoo.training.compression.channels.choose.group_lasso import GroupLasso
-from pocketzoo.training.compression.channels.choose.importance import CRITERIA, OF_DATA, training_images
+from pocketzoo.training.compression.channels.choose.importance import CRITERIA, DATA_CRITERIA, training_images
 from pocketzoo.training.compression.channels.plan import ChannelPlan
 from pocketzoo.training.data.images import ArrayImages
 from pocketzoo.zoo.layer_table import count_macs
@@ -28,7 +28,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def tiny():
-    """What is quickly compiled and trained."""
+    """A model that compiles and trains quickly."""
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 1))
     x = ConvNormAct(16, 3, strides=2, name="stage1_conv")(PixelNormalization(name="pixels")(image))
@@ -36,14 +36,14 @@ def tiny():
     return keras.Model(image, ClassificationHead(10, name="head")(x), name="tiny")
 
 
-def test_half_the_multiply_adds_are_left(net):
+def test_half_the_multiply_adds_remain(net):
     result = training.prune_channels(net, budget="macs:0.5")
     assert result.before.multiply_adds == count_macs(net)
     assert count_macs(result.model) == result.after.multiply_adds <= 0.5 * result.before.multiply_adds
     assert result.after.multiply_adds > 0.45 * result.before.multiply_adds
 
 
-def test_given_model_stays_as_it_is(net):
+def test_original_model_is_not_changed(net):
     before = net.get_weights()
     result = training.prune_channels(net, budget="macs:0.5")
     assert all(np.array_equal(old, new) for old, new in zip(before, net.get_weights(), strict=True))
@@ -58,18 +58,18 @@ def test_widths_are_multiples(net, scope, round_to):
     assert all(after % round_to == 0 or after == before for before, after in result.widths.values())
 
 
-def test_every_layer_loses_the_same_share_by_layer(net):
+def test_scope_layer_removes_the_same_share_of_every_layer(net):
     result = training.prune_channels(net, budget="macs:0.5", scope="layer", round_to=1)
     shares = [after / before for name, (before, after) in result.widths.items() if name != "head_dense"]
     assert max(shares) - min(shares) < 0.1
 
 
-def test_bytes_and_numbers_are_budgets_too(net):
+def test_budgets_may_be_bytes_or_absolute_numbers(net):
     assert training.prune_channels(net, budget="bytes:2e5").model.count_params() <= 2e5 / 4
     assert training.prune_channels(net, budget="params:5e4").model.count_params() <= 5e4
 
 
-def test_milliseconds_are_kept_on_what_is_measured(net):
+def test_latency_budget_holds_for_the_measured_model(net):
     measured = []
 
     def measure(model: keras.Model) -> float:
@@ -82,21 +82,21 @@ def test_milliseconds_are_kept_on_what_is_measured(net):
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_every_criterion_finds_channels(tiny, small_digits, criterion):
-    data = small_digits if criterion in OF_DATA else None
+def test_every_criterion_selects_channels(tiny, small_digits, criterion):
+    data = small_digits if criterion in DATA_CRITERIA else None
     plan = training.plan_channels(tiny, data, budget="macs:0.5", criterion=criterion)
     assert remove_channels(tiny, plan).difference < 1e-5
 
 
 @pytest.mark.parametrize("criterion", [name for name in CRITERIA if name not in ("random", "bn_gamma")])
-def test_channel_without_any_weight_goes_first(small_digits, criterion):
+def test_channel_with_zero_weights_is_removed_first(small_digits, criterion):
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 1))
     x = layers.Conv2D(8, 3, name="one", activation="relu", kernel_initializer="he_uniform")(image)
     x = layers.Conv2D(8, 3, name="two", activation="relu")(x)
     model = keras.Model(image, ClassificationHead(10)(layers.Flatten()(x)))
     kernel = model.get_layer("one").kernel
-    # To the geometric median a filter is near that is as far from none as from the others.
+    # A zero filter is near the geometric median if it is as far from the origin as from the others.
     away = kernel.numpy() * ([0] * 2 + [1] * 6)
     kernel.assign(away)
     plan = training.plan_channels(model, small_digits, budget="params:0.99", criterion=criterion, round_to=1)
@@ -119,7 +119,7 @@ def test_steps_shrink_by_the_same_factor_and_are_trained(tiny, small_digits, tmp
     assert half <= full / 2
     assert quarter == result.after.multiply_adds <= full / 4
     assert all(step.metrics["val_loss"] > 0 for step in result.history)
-    # The plan in all, applied to the original, gives a net of the same shapes.
+    # The complete plan, applied to the original, gives a model of the same shapes.
     again = remove_channels(tiny, ChannelPlan.load(tmp_path / "run" / "plan.json")).model
     assert [weight.shape for weight in again.weights] == [weight.shape for weight in result.model.weights]
     loaded = zoo.load_model(tmp_path / "run" / "best.keras")
@@ -129,7 +129,7 @@ def test_steps_shrink_by_the_same_factor_and_are_trained(tiny, small_digits, tmp
     assert (tmp_path / "run" / "widths.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_killed_run_goes_on_to_the_same_result(tiny, small_digits, tmp_path, monkeypatch):
+def test_interrupted_run_resumes_to_the_same_result(tiny, small_digits, tmp_path, monkeypatch):
     how = {"budget": "macs:0.4", "steps": 2, "recipe": BRIEF, "criterion": "taylor", "round_to": 4, "verbose": False}
     whole = training.prune_channels(tiny, small_digits, run_dir=tmp_path / "whole", **how)
 
@@ -199,35 +199,35 @@ MISTAKES = {
     "no budget": ({"budget": "macs:-1"}, "takes a number above 0"),
     "milliseconds": ({"budget": "latency_ms:5"}, "milliseconds take a measure"),
     "criterion": ({"criterion": "tailor"}, "unknown criterion 'tailor': did you mean taylor"),
-    "criterion of data": ({"criterion": "taylor"}, "looks at images; give data"),
+    "criterion of data": ({"criterion": "taylor"}, "uses images; pass data"),
     "scope": ({"scope": "stage"}, "unknown scope 'stage'"),
     "round_to": ({"round_to": 0}, "round_to is 0; it takes 1 or more"),
     "steps": ({"steps": 0}, "steps is 0; it takes 1 or more"),
-    "recipe": ({"recipe": BRIEF}, "trains on data; give data"),
-    "resume": ({"resume": True}, "takes the run_dir"),
+    "recipe": ({"recipe": BRIEF}, "needs data to train on; pass data"),
+    "resume": ({"resume": True}, "needs the run_dir"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_argument_that_cannot_be_is_refused_with_what_can(net, mistake):
+def test_invalid_argument_is_refused_with_what_is_allowed(net, mistake):
     arguments, message = MISTAKES[mistake]
     with pytest.raises(zoo.InputError, match=message):
         training.prune_channels(net, **arguments)
 
 
-def test_criterion_that_says_nothing_of_a_model_is_refused():
-    with pytest.raises(zoo.InputError, match="bn_gamma says nothing of lenet5"):
+def test_criterion_that_does_not_apply_is_refused():
+    with pytest.raises(zoo.InputError, match="bn_gamma does not apply to lenet5"):
         training.prune_channels(zoo.create_model("lenet5"), criterion="bn_gamma")
 
 
-def test_open_size_takes_a_budget_of_parameters_only():
+def test_model_of_open_size_needs_a_budget_of_parameters():
     model = zoo.create_model("resnet20", blocks=1, input_shape=(None, None, 3))
     with pytest.raises(zoo.InputError, match="leaves height or width open"):
         training.prune_channels(model)
     assert training.prune_channels(model, budget="params:0.5").after.multiply_adds is None
 
 
-def test_least_that_can_be_reached_is_a_budget():
+def test_smallest_reachable_cost_is_a_valid_budget():
     net = zoo.create_model("resnet20", blocks=1, input_shape=(64, 64, 3))  # it takes more than six digits
     with pytest.raises(zoo.InputError) as refused:
         training.prune_channels(net, budget="macs:1000")
@@ -236,13 +236,13 @@ def test_least_that_can_be_reached_is_a_budget():
     assert training.prune_channels(net, budget=f"macs:{least}").after.multiply_adds == int(least)
 
 
-def test_model_within_its_milliseconds_loses_nothing_however_unsteady_they_are(net):
-    unsteady = iter([3.0, 3.06, 3.03, 3.05, 3.04, 3.06, 3.05, 3.06])
-    result = training.prune_channels(net, budget="latency_ms:50", measure=lambda model: next(unsteady), steps=2)
+def test_model_within_its_latency_budget_loses_nothing_despite_noise(net):
+    noisy = iter([3.0, 3.06, 3.03, 3.05, 3.04, 3.06, 3.05, 3.06])
+    result = training.prune_channels(net, budget="latency_ms:50", measure=lambda model: next(noisy), steps=2)
     assert result.after == result.before
 
 
-def test_images_to_look_at_are_of_all_classes_whatever_order_they_lie_in(small_digits):
+def test_images_for_criteria_are_of_all_classes_in_any_order(small_digits):
     order = np.argsort(small_digits.train.labels, kind="stable")
     split = training.ImageSplit(ArrayImages(small_digits.train.images.take(order)), small_digits.train.labels[order])
     assert len(set(split.labels[:12])) < 10
@@ -252,7 +252,7 @@ def test_images_to_look_at_are_of_all_classes_whatever_order_they_lie_in(small_d
     assert len(set(np.asarray(labels[0]))) > 5
 
 
-def test_scale_for_each_channel_keeps_all_of_them(pixels):
+def test_per_channel_scale_keeps_all_channels(pixels):
     image = keras.Input((8, 8, 3))
     x = layers.Rescaling(list(range(1, 17)), name="gains")(layers.Conv2D(16, 3)(image))
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(layers.Conv2D(16, 3)(x))))
@@ -261,11 +261,11 @@ def test_scale_for_each_channel_keeps_all_of_them(pixels):
     assert result.model(pixels(1, 8, 8, 3)).shape == (1, 2)
 
 
-def test_plan_tells_its_proof(net, tmp_path):
+def test_plan_records_the_difference(net, tmp_path):
     result = training.prune_channels(net, budget="macs:0.7", run_dir=tmp_path / "run")
     assert 0 < ChannelPlan.load(tmp_path / "run" / "plan.json").difference == result.plan.difference < 1e-5
 
 
-def test_teacher_that_is_none_is_refused(net):
+def test_invalid_teacher_is_refused(net):
     with pytest.raises(zoo.InputError, match="teacher is 'none'; it takes 'parent', a model or None"):
         training.prune_channels(net, teacher="none")

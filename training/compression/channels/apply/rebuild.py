@@ -1,4 +1,4 @@
-"""A model again, with fewer channels."""
+"""Rebuild a model with fewer channels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +9,16 @@ import numpy as np
 from .....core.keras_private import all_layers
 from .....layers import CompositeLayer
 from .....zoo.flat import without_optimizer
-from ..graph.channel_graph import Axis, ChannelGraph
-from ..graph.rule_table import kind_of
-from .bias_compensation import Leftovers
+from ..graph.channel_graph import ChannelAxis, ChannelGraph
+from ..graph.rule_table import rule_of
+from .bias_compensation import Compensation
 
 Changes = dict[int, dict[str, Any]]
-"""By identity of a layer of the flat form: what changes in its config."""
+"""Changes to the config of a layer of the flat form, by its `id`."""
 
 
 class _WidthsError(Exception):
-    """The configs of a model's composite layers cannot say the widths."""
+    """The configs of a model's composite layers cannot express the widths."""
 
 
 @dataclass(frozen=True)
@@ -27,64 +27,63 @@ class Rebuilt:
 
     model: keras.Model
     form: str
-    """`composite`, of the same layers as the original, or `flat`, where their configs cannot say the widths."""
+    """`composite`, of the same layers as the original, or `flat`, if their configs cannot express the widths."""
     original: keras.Model
-    """What it was made from: the graph's model, or its flat form."""
+    """The model it was made from: the graph's model, or its flat form."""
 
 
-def rebuild(graph: ChannelGraph, keep: np.ndarray, left: Leftovers) -> Rebuilt:
-    """The model of `graph` with the units that `keep` says, made anew from its layers' configs.
+def rebuild(graph: ChannelGraph, keep: np.ndarray, compensation: Compensation) -> Rebuilt:
+    """Return the model of `graph` with some of its units, built from its layers' configs.
 
-    Names, call arguments, labels and what is frozen stay as they are; no weight is shared with the original.
+    Names, call arguments, labels and frozen layers stay as they are; no weight is shared with the original.
 
     Args:
-        graph: Of the model.
-        keep: Of each unit, whether it stays.
-        left: What the removed channels still send.
+        graph: Channels of the model.
+        keep: Whether each unit is kept.
+        compensation: Bias compensation for the removed channels.
     """
     changes = _changes(graph, keep)
     try:
         rebuilt = Rebuilt(_narrowed(graph.model, changes), "composite", graph.model)
-        fill(rebuilt, graph, keep, left)
+        assign_weights(rebuilt, graph, keep, compensation)
     except _WidthsError:
-        rebuilt = Rebuilt(_narrowed(graph.flat, changes), "flat", graph.flat)
-        fill(rebuilt, graph, keep, left)
+        rebuilt = Rebuilt(_narrowed(graph.flat.model, changes), "flat", graph.flat.model)
+        assign_weights(rebuilt, graph, keep, compensation)
     return rebuilt
 
 
-def fill(rebuilt: Rebuilt, graph: ChannelGraph, keep: np.ndarray, left: Leftovers) -> None:
-    """Gives it what the original's weights are now; arguments as of `rebuild`."""
+def assign_weights(rebuilt: Rebuilt, graph: ChannelGraph, keep: np.ndarray, compensation: Compensation) -> None:
+    """Assign the current weights of the original to the rebuilt model; arguments as for `rebuild`."""
     for old, new in zip(rebuilt.original.weights, rebuilt.model.weights, strict=True):
         value = keras.ops.convert_to_numpy(old)
-        value = value + left.shifts[id(old)].astype(value.dtype) if id(old) in left.shifts else value
+        if id(old) in compensation.shifts:
+            value = value + compensation.shifts[id(old)].astype(value.dtype)
         value = _sliced(value, graph.axes.get(id(old), ()), graph, keep)
         if value.shape != tuple(new.shape):
-            raise _WidthsError(f"{old.path} is to have {value.shape}, and has {tuple(new.shape)}")
+            raise _WidthsError(f"{old.path} should have shape {value.shape}, not {tuple(new.shape)}")
         new.assign(value)
 
 
 def _changes(graph: ChannelGraph, keep: np.ndarray) -> Changes:
     changes: Changes = {}
-    for call in graph.calls:
+    for node in graph.flat.nodes:
         kept_in, kept_out = (
-            [graph.kept(graph.labels[id(tensor)], keep) for tensor in tensors]
-            for tensors in (call.inputs, call.outputs)
+            [graph.kept(graph.labels[tensor], keep) for tensor in tensors] for tensors in (node.inputs, node.outputs)
         )
-        if all(kept.all() for kept in [*kept_in, *kept_out]):
-            continue  # as wide as before, and nothing in its config to be said anew
-        changes[id(call.op)] = kind_of(call).resized(call, kept_in, kept_out[0])
+        if not all(kept.all() for kept in [*kept_in, *kept_out]):
+            changes[id(node.operation)] = rule_of(node).config_changes(node, kept_in, kept_out[0])
     return changes
 
 
 def _narrowed(model: keras.Model, changes: Changes) -> keras.Model:
-    """The model with layers of the new widths, whose weights are yet to come."""
+    """Return the model with layers of the new widths, whose weights are not assigned yet."""
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
         return type(layer).from_config(_config(layer, changes))
 
     try:
         narrow = keras.models.clone_model(without_optimizer(model), clone_function=copy, recursive=True)
-    except ValueError as error:  # parts of some layer no longer fit together
+    except ValueError as error:  # widths inside some layer do not match
         raise _WidthsError from error
     parts = zip(*(all_layers(one) for one in (model, narrow)), strict=True)
     for old, new in parts:
@@ -102,7 +101,7 @@ def _config(layer: keras.layers.Layer, changes: Changes) -> dict[str, Any]:
 
 
 def _widths(value: Any, part: Any, changes: Changes) -> Any:
-    """The value of a config's entry with the widths that its parts (`CompositeLayer.width_parts`) are to have."""
+    """Return the value of a config entry with the new widths of its parts (`CompositeLayer.width_parts`)."""
     if isinstance(part, dict):
         return value | {name: _widths(value[name], inside, changes) for name, inside in part.items()}
     if isinstance(part, list):
@@ -115,8 +114,8 @@ def _widths(value: Any, part: Any, changes: Changes) -> Any:
     return change.get("filters", part.filters) if part is not None else None
 
 
-def _sliced(value: np.ndarray, axes: list[Axis], graph: ChannelGraph, keep: np.ndarray) -> np.ndarray:
-    """What stays of a weight."""
+def _sliced(value: np.ndarray, axes: list[ChannelAxis], graph: ChannelGraph, keep: np.ndarray) -> np.ndarray:
+    """Return the kept part of a weight."""
     grouped = next((one for one in axes if one.groups > 1), None)
     if grouped is not None:
         return _sliced_by_group(value, grouped, axes, graph, keep)
@@ -128,14 +127,14 @@ def _sliced(value: np.ndarray, axes: list[Axis], graph: ChannelGraph, keep: np.n
 
 
 def _sliced_by_group(
-    kernel: np.ndarray, seen: Axis, axes: list[Axis], graph: ChannelGraph, keep: np.ndarray
+    kernel: np.ndarray, input_axis: ChannelAxis, axes: list[ChannelAxis], graph: ChannelGraph, keep: np.ndarray
 ) -> np.ndarray:
-    """A grouped kernel `(height, width, inputs of a group, outputs)`: other inputs stay in every group."""
-    made = next(one for one in axes if one is not seen)
+    """Return the kept part of a grouped kernel `(height, width, inputs of a group, outputs)`, group by group."""
+    output_axis = next(one for one in axes if one is not input_axis)
     parts = zip(
-        np.split(kernel, seen.groups, axis=-1),
-        np.split(graph.kept(seen.labels, keep), seen.groups),
-        np.split(graph.kept(made.labels, keep), seen.groups),
+        np.split(kernel, input_axis.groups, axis=-1),
+        np.split(graph.kept(input_axis.labels, keep), input_axis.groups),
+        np.split(graph.kept(output_axis.labels, keep), input_axis.groups),
         strict=True,
     )
     return np.concatenate([part[:, :, inputs][..., outputs] for part, inputs, outputs in parts], axis=-1)

@@ -1,4 +1,4 @@
-"""BatchNorm statistics of a model whose channels have changed."""
+"""Recalibration of BatchNorm statistics after channels were removed."""
 
 import keras
 
@@ -8,9 +8,9 @@ from ..choose.importance import training_images
 
 
 def recalibrate(model: keras.Model, data: ImageData) -> None:
-    """Sets the moving statistics of every BatchNorm that is not frozen to the means over some training batches.
+    """Set the moving statistics of every BatchNorm that is not frozen to the means over some training batches.
 
-    Channels that are gone shift the sums of those that stay. Dropout is off meanwhile.
+    Removing channels shifts the sums computed from them. Dropout is off meanwhile.
     """
     parts = all_layers(model)
     norms = [part for part in parts if isinstance(part, keras.layers.BatchNormalization)]
@@ -23,7 +23,7 @@ def recalibrate(model: keras.Model, data: ImageData) -> None:
             dropout.rate = 0.0
         for seen, (images, _) in enumerate(training_images(data)):
             for norm in norms:
-                norm.momentum = seen / (seen + 1)  # so that the moving mean is the mean of all batches so far
+                norm.momentum = seen / (seen + 1)  # the moving mean becomes the mean of all batches so far
             model(images, training=True)
     finally:
         for part, name, value in before:

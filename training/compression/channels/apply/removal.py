@@ -1,4 +1,4 @@
-"""Channels removed by a plan, with the proof that nothing else changed."""
+"""Plan which channels to remove, and remove them, checked to be equivalent to masking them."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ import keras
 import numpy as np
 
 from ....data.images import ImageData
-from ..choose.budget import Budget, Limit, Measure, choose
-from ..choose.channel_selection import Choice
+from ..choose.budget import Budget, Limit, Measure, select_units
+from ..choose.channel_selection import ChannelSelection
 from ..choose.costs import Costs
-from ..choose.importance import unit_scores
-from ..choose.pruning_groups import pools_of
+from ..choose.importance import unit_importance
+from ..choose.pruning_groups import pruning_groups
 from ..graph.channel_graph import ChannelGraph
 from ..plan import ChannelPlan, plan_of, units_kept
-from .bias_compensation import leftovers
-from .equivalence import prove, prove_with_other_norms
+from .bias_compensation import compensate
+from .equivalence import check_equivalence, check_equivalence_with_perturbed_norms
 from .rebuild import rebuild
 
 
@@ -25,13 +25,13 @@ class Removal:
     model: keras.Model
     plan: ChannelPlan
     form: str
-    """`composite`, or `flat` where the configs of the composite layers cannot say the widths."""
+    """`composite`, or `flat` if the configs of the composite layers cannot express the widths."""
     difference: float
-    """From the original with those channels masked, on noise; at most `proof.BAR`."""
+    """Relative difference from the original with those channels masked, on noise; at most `equivalence.TOLERANCE`."""
     widths: dict[str, tuple[int, int]]
-    """Channels before and after of each convolution and dense layer."""
+    """Output channels of each convolution and dense layer, before and after."""
     frozen: dict[str, str]
-    """By layer that keeps the channels that it sees: why."""
+    """By name of a layer that keeps its input channels: the reason."""
 
 
 def plan_channels(
@@ -45,29 +45,30 @@ def plan_channels(
     measure: Measure | None = None,
     seed: int = 0,
 ) -> ChannelPlan:
-    """Says which channels of `model` can go so that a budget is kept; the model stays as it is.
+    """Choose which channels of `model` to remove to keep within a budget; the model is not changed.
 
-    The arguments are those of `prune_channels`. The plan can be saved, edited and given to `remove_channels`.
-
-    Raises:
-        InputError: An argument cannot be, or the budget is below what must stay.
-    """
-    (limit,) = limits_of(model, budget, 1, measure)
-    how = {"criterion": criterion, "scope": scope, "round_to": round_to, "measure": measure, "seed": seed}
-    return plan_within(model, data, limit, **how)
-
-
-def limits_of(model: keras.Model, budget: str, steps: int, measure: Measure | None) -> list[Limit]:
-    """What may be left of `model` after each of so many steps.
+    The arguments are those of `prune_channels`. The plan can be saved, edited and passed to `remove_channels`.
 
     Raises:
-        InputError: The budget cannot be.
+        InputError: An argument is invalid, or the budget is below what cannot be removed.
     """
-    asked = Budget.parse(budget, measure)
-    if asked.kind == "latency_ms":
-        return asked.limits(measure(model), steps)
+    (limit,) = step_limits(model, budget, 1, measure)
+    return plan_within(
+        model, data, limit, criterion=criterion, scope=scope, round_to=round_to, measure=measure, seed=seed
+    )
+
+
+def step_limits(model: keras.Model, budget: str, steps: int, measure: Measure | None) -> list[Limit]:
+    """Return what `model` may cost after each of `steps` steps.
+
+    Raises:
+        InputError: The budget is invalid.
+    """
+    parsed = Budget.parse(budget, measure)
+    if parsed.kind == "latency_ms":
+        return parsed.limits(measure(model), steps)
     graph = ChannelGraph(model)
-    return asked.limits(Costs(graph).of(asked.kind)(np.ones(graph.units, bool)), steps)
+    return parsed.limits(Costs(graph).of(parsed.kind)(np.ones(graph.unit_count, bool)), steps)
 
 
 def plan_within(
@@ -81,27 +82,30 @@ def plan_within(
     measure: Measure | None,
     seed: int,
 ) -> ChannelPlan:
-    """As `plan_channels`, for what may be left after one step."""
+    """As `plan_channels`, for the limit of one step."""
     graph = ChannelGraph(model)
-    choice = Choice(pools_of(graph), unit_scores(graph, criterion, data, seed), scope, round_to)
+    selection = ChannelSelection(pruning_groups(graph), unit_importance(graph, criterion, data, seed), scope, round_to)
 
     def latency(keep: np.ndarray) -> float:
-        return measure(rebuild(graph, keep, leftovers(graph, keep)).model)
+        return measure(rebuild(graph, keep, compensate(graph, keep)).model)
 
-    return plan_of(graph, choose(choice, Costs(graph), limit, latency))
+    return plan_of(graph, select_units(selection, Costs(graph), limit, latency))
 
 
 def remove_channels(model: keras.Model, plan: ChannelPlan) -> Removal:
-    """A new model without the channels that `plan` removes; nothing is trained.
+    """Return a new model without the channels that `plan` removes; nothing is trained.
 
     Raises:
-        InputError: The plan is another model's, or cannot be.
+        InputError: The plan was made for another model, or is invalid.
     """
     graph = ChannelGraph(model)
     keep = units_kept(graph, plan)
-    left = leftovers(graph, keep)
-    rebuilt = rebuild(graph, keep, left)
-    difference = max(prove_with_other_norms(graph, keep, rebuilt), prove(graph, keep, left, rebuilt.model))
+    compensation = compensate(graph, keep)
+    rebuilt = rebuild(graph, keep, compensation)
+    difference = max(
+        check_equivalence_with_perturbed_norms(graph, keep, rebuilt),
+        check_equivalence(graph, keep, compensation, rebuilt.model),
+    )
     widths = {name: (len(one.labels), int(graph.kept(one.labels, keep).sum())) for name, one in graph.producers.items()}
     plan = plan_of(graph, keep).model_copy(update={"difference": difference})
     return Removal(rebuilt.model, plan, rebuilt.form, difference, widths, graph.frozen)

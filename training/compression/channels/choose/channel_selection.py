@@ -1,4 +1,4 @@
-"""Which units to remove so that a budget is kept."""
+"""Order of removal of units, and how many of them to remove."""
 
 import heapq
 import math
@@ -7,95 +7,102 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .....core.errors import InputError, unknown
-from .pruning_groups import Pool
+from .pruning_groups import PruningGroup
 
 SCOPES = ("global", "layer")
 
-Stays = list[int]
-"""Of each pool, how many of its ranks stay."""
+Counts = list[int]
+"""Number of units that are kept of each row of each group."""
 
 
-class Choice:
-    """The units in the order in which they are removed.
+class ChannelSelection:
+    """The removable units, ordered by importance.
 
     Args:
-        pools: What can be removed.
-        scores: Of each unit, how much it matters.
-        scope: `"global"`: the least of all units go first; `"layer"`: of every pool the same share.
-        round_to: The channels that stay of a pool are a multiple of it, or all.
+        groups: The removable units.
+        importance: Importance of each unit.
+        scope: `"global"`: the least important of all units are removed first; `"layer"`: the same share of every group.
+        round_to: The number of kept channels of a group is a multiple of it, or all.
 
     Raises:
-        InputError: `scope` or `round_to` cannot be.
+        InputError: `scope` or `round_to` is invalid.
     """
 
-    def __init__(self, pools: Sequence[Pool], scores: np.ndarray, scope: str, round_to: int):
+    def __init__(self, groups: Sequence[PruningGroup], importance: np.ndarray, scope: str, round_to: int):
         if scope not in SCOPES:
             raise unknown("scope", scope, SCOPES)
         if round_to < 1:
             raise InputError(f"round_to is {round_to}; it takes 1 or more.")
-        self._units = len(scores)
-        # The r-th of every row go together: so groups lose as many each, and each its least.
-        orders = [np.argsort(scores[pool.units], axis=1) for pool in pools]
+        self._unit_count = len(importance)
+        # Units of the same rank are removed from all rows together, so convolution groups lose equally many.
+        orders = [np.argsort(importance[group.units], axis=1) for group in groups]
         self._ranked = [
-            np.take_along_axis(pool.units, order, axis=1) for pool, order in zip(pools, orders, strict=True)
+            np.take_along_axis(group.units, order, axis=1) for group, order in zip(groups, orders, strict=True)
         ]
-        self._steps = [round_to // math.gcd(round_to, pool.channels) for pool in pools]
-        matters = [scores[ranked].mean(axis=0) for ranked in self._ranked]
+        self._steps = [round_to // math.gcd(round_to, group.channels) for group in groups]
+        by_rank = [importance[ranked].mean(axis=0) for ranked in self._ranked]
         if scope == "layer":
-            matters = [np.where(np.isinf(one), np.inf, np.arange(1, len(one) + 1) / len(one)) for one in matters]
-        self._matters = matters
-        every = np.concatenate([*matters, []])
+            by_rank = [np.where(np.isinf(one), np.inf, np.arange(1, len(one) + 1) / len(one)) for one in by_rank]
+        self._importance = by_rank
+        """By group and rank."""
+        every = np.concatenate([*by_rank, []])
         self.order = np.unique(every[np.isfinite(every)])
-        """Where a further unit goes; `keep` takes how many of these."""
+        """Thresholds of importance at each of which further units are removed; `keep` takes an index."""
 
     def keep(self, count: int) -> np.ndarray:
-        """Which units stay where all up to the `count`-th of `order` go, rounding up aside: fewer the higher it is."""
-        return self._kept(self._stays(count))
+        """Return which units are kept if all up to the `count`-th threshold are removed, except for rounding up."""
+        return self._kept(self._counts(count))
 
     @property
     def least(self) -> np.ndarray:
-        """Which units stay where all go that can."""
+        """Which units are kept if all removable ones are removed."""
         return self.keep(len(self.order))
 
     def within(self, cost: Callable[[np.ndarray], float], limit: float) -> np.ndarray:
-        """Which units stay so that they cost at most `limit`, which that of the least must not be above.
+        """Return which units are kept for a cost of at most `limit`, which must not be below the cost of `least`.
 
-        Bisection over the order; then, since rounding takes several channels at a time, as many as still fit come back.
+        Bisects over the thresholds; then, since rounding removes several channels at once, restores as many as fit.
         """
         low, high = 0, len(self.order)
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if cost(self.keep(middle)) <= limit else (middle + 1, high)
-        return self._kept(self._refilled(self._stays(high), cost, limit))
+        return self._kept(self._refilled(self._counts(high), cost, limit))
 
-    def _stays(self, count: int) -> Stays:
+    def _counts(self, count: int) -> Counts:
         threshold = self.order[count - 1] if count else -math.inf
-        return [self._rounded(pool, int((matters > threshold).sum())) for pool, matters in enumerate(self._matters)]
+        return [
+            self._rounded(group, int((importance > threshold).sum()))
+            for group, importance in enumerate(self._importance)
+        ]
 
-    def _rounded(self, pool: int, stays: int) -> int:
-        step = self._steps[pool]
-        return min(len(self._matters[pool]), max(1, math.ceil(stays / step)) * step)
+    def _rounded(self, group: int, count: int) -> int:
+        step = self._steps[group]
+        return min(len(self._importance[group]), max(1, math.ceil(count / step)) * step)
 
-    def _kept(self, stays: Stays) -> np.ndarray:
-        keep = np.ones(self._units, bool)
-        for ranked, left in zip(self._ranked, stays, strict=True):
-            keep[ranked[:, : ranked.shape[1] - left]] = False
+    def _kept(self, counts: Counts) -> np.ndarray:
+        keep = np.ones(self._unit_count, bool)
+        for ranked, count in zip(self._ranked, counts, strict=True):
+            keep[ranked[:, : ranked.shape[1] - count]] = False
         return keep
 
-    def _refilled(self, stays: Stays, cost: Callable[[np.ndarray], float], limit: float) -> Stays:
-        """The removed channels that matter most come back first; a pool of which they no longer fit is left alone."""
-        waiting = [self._next(pool, left) for pool, left in enumerate(stays) if left < len(self._matters[pool])]
+    def _refilled(self, counts: Counts, cost: Callable[[np.ndarray], float], limit: float) -> Counts:
+        """Restore the most important removed channels first; a group whose next ones no longer fit is skipped."""
+        waiting = [self._next(group, count) for group, count in enumerate(counts) if self._has_removed(group, count)]
         heapq.heapify(waiting)
         while waiting:
-            _, pool = heapq.heappop(waiting)
-            more = [*stays]
-            more[pool] = self._rounded(pool, stays[pool] + 1)
+            _, group = heapq.heappop(waiting)
+            more = [*counts]
+            more[group] = self._rounded(group, counts[group] + 1)
             if cost(self._kept(more)) <= limit:
-                stays = more
-                if stays[pool] < len(self._matters[pool]):
-                    heapq.heappush(waiting, self._next(pool, stays[pool]))
-        return stays
+                counts = more
+                if self._has_removed(group, counts[group]):
+                    heapq.heappush(waiting, self._next(group, counts[group]))
+        return counts
 
-    def _next(self, pool: int, stays: int) -> tuple[float, int]:
-        """What comes back next of a pool, by how much it matters."""
-        return -float(self._matters[pool][-stays - 1]), pool
+    def _has_removed(self, group: int, count: int) -> bool:
+        return count < len(self._importance[group])
+
+    def _next(self, group: int, count: int) -> tuple[float, int]:
+        """Return the priority of the next unit to restore, the most important first, and its group."""
+        return -float(self._importance[group][-count - 1]), group

@@ -1,4 +1,4 @@
-"""Training that makes whole channels small, so that little is lost when they are removed.
+"""Group lasso: training that makes whole channels small, so that little is lost when they are removed.
 
 Wen, Wu, Wang, Chen, Li: Learning Structured Sparsity in Deep Neural Networks (arXiv:1608.03665).
 """
@@ -12,13 +12,13 @@ import numpy as np
 from keras import ops
 
 from .....core.errors import InputError
+from .....core.layer_traits import main_kernel, traits_of
 from ....data.images import ImageData
 from ....engine.fit import Job, RunResult, resolve_precision, run_job
 from ....recipe.recipe import Recipe, recipe_for
-from ...weights.layer_selection import kernel_of
 from ..graph.channel_graph import ChannelGraph
 from ..prune_channels import DEFAULT_RECIPE
-from .pruning_groups import pools_of
+from .pruning_groups import pruning_groups
 
 
 def shrink_channels(
@@ -32,17 +32,17 @@ def shrink_channels(
     overwrite: bool = False,
     verbose: bool = True,
 ) -> RunResult:
-    """Trains `model` in place with a group lasso over the channels that can be removed, then `prune_channels` by `l2`.
+    """Train `model` in place with a group lasso over the channels that can be removed; prune them by `l2` afterwards.
 
-    What is minimised besides the loss is `strength` times the sum over all units (channels that only go together) of
-    the Euclidean norm of their filters, each times the root of its number of weights. Losses that are shown are without
-    it.
+    The penalty added to the loss is `strength` times the sum over all units (channels that can only be removed
+    together) of the Euclidean norm of their filters, each times the square root of its number of weights. Reported
+    losses do not include it.
 
     Args:
         model: A classifier, or another model with a head of the zoo.
-        data: What to train on.
-        recipe: How; 20 epochs at a learning rate of 1e-3 if None.
-        strength: Above 0.
+        data: Training and validation data.
+        recipe: Training recipe; 20 epochs at a learning rate of 1e-3 if None.
+        strength: Weight of the penalty, above 0.
         run_dir: As in `fit`.
         resume: As in `fit`.
         overwrite: As in `fit`.
@@ -65,18 +65,18 @@ def shrink_channels(
 
 
 class GroupLasso:
-    """The penalty of a model's channels: called without arguments, it gives a scalar tensor."""
+    """Group lasso penalty of a model's channels: called without arguments, it returns a scalar tensor."""
 
     def __init__(self, model: keras.Model):
         graph = ChannelGraph(model)
-        pools = pools_of(graph)
-        if not pools:
+        groups = pruning_groups(graph)
+        if not groups:
             raise InputError(f"{model.name} has no channels that can be removed.")
-        number = np.full(graph.units, -1)
-        units = np.concatenate([pool.units.ravel() for pool in pools])
+        number = np.full(graph.unit_count, -1)
+        units = np.concatenate([group.units.ravel() for group in groups])
         number[units] = np.arange(len(units))
         self._parts = [
-            (kernel_of(producer.layer), _filter_axis(producer.layer), number[graph.unit_of[producer.labels]])
+            (main_kernel(producer.layer), _filter_axis(producer.layer), number[graph.unit_of[producer.labels]])
             for producer in graph.producers.values()
         ]
         self._parts = [part for part in self._parts if (part[2] >= 0).any()]
@@ -87,7 +87,7 @@ class GroupLasso:
         self._roots = np.sqrt(sizes).astype("float32")
 
     def __call__(self):
-        """The sum of the norms; its gradient is finite where all of a unit is zero."""
+        """Return the sum of the norms; its gradient is finite where all of a unit is zero."""
         squares = [
             ops.sum(ops.square(kernel), axis=[other for other in range(len(kernel.shape)) if other != axis])
             for kernel, axis, _ in self._parts
@@ -99,7 +99,7 @@ class GroupLasso:
 
 
 class Shrinking(keras.Model):
-    """All layers of a model, trained with a penalty on its channels."""
+    """A model that is trained with a penalty on its channels."""
 
     def __init__(self, model: keras.Model, penalty: GroupLasso, strength: float):
         super().__init__(model.input, model.output, name=model.name)
@@ -108,10 +108,11 @@ class Shrinking(keras.Model):
         self._strength = strength
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss, and in training the penalty."""
+        """Return the loss, in training with the penalty."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         return loss + self._strength * self._penalty() if training else loss
 
 
 def _filter_axis(layer: keras.Layer) -> int:
-    return (2 if isinstance(layer, keras.layers.Conv2DTranspose) else -1) % len(kernel_of(layer).shape)
+    kernel = traits_of(layer).main_kernel
+    return kernel.output_axes[0] % len(kernel.of(layer).shape)

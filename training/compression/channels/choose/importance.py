@@ -1,4 +1,4 @@
-"""How much each unit matters."""
+"""Importance criteria: how much each unit contributes."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,150 +8,149 @@ import tensorflow as tf
 from scipy.spatial.distance import cdist
 
 from .....core.errors import InputError, unknown
+from .....core.layer_traits import main_kernel, traits_of
 from ....data.images import ImageData
 from ....data.pipeline import evaluation_batches
 from ....engine.objectives import objectives
-from ...weights.layer_selection import kernel_of
 from ..graph.channel_graph import ChannelGraph, Labels
-from ..graph.kernel_rules import Kernel
 from ..graph.layer_rules import values_of
-from ..graph.rule_table import kind_of
 
 Score = tuple[Labels, np.ndarray]
-"""Of the channels of one layer, one number each, 0 or more."""
+"""The channels of one layer and the score of each, 0 or more."""
 BATCHES, BATCH_SIZE = 10, 32
-"""Of the training images that a criterion looks at."""
+"""Training images that a criterion of data uses."""
 
 
 def l1(graph: ChannelGraph) -> Iterator[Score]:
-    """The sum of a filter's absolute weights (Li et al.: Pruning Filters for Efficient ConvNets, arXiv:1608.08710)."""
+    """Sum of a filter's absolute weights (Li et al.: Pruning Filters for Efficient ConvNets, arXiv:1608.08710)."""
     return ((labels, np.abs(filters).sum(axis=1)) for labels, filters in _filters(graph))
 
 
 def l2(graph: ChannelGraph) -> Iterator[Score]:
-    """The Euclidean norm of a filter."""
+    """Euclidean norm of a filter."""
     return ((labels, np.linalg.norm(filters, axis=1)) for labels, filters in _filters(graph))
 
 
 def fpgm(graph: ChannelGraph) -> Iterator[Score]:
-    """The sum of a filter's distances to the others of its layer: near the geometric median it is replaceable (He et
+    """Sum of a filter's distances to the others of its layer: near the geometric median it is replaceable (He et
     al.: Filter Pruning via Geometric Median, arXiv:1811.00250)."""
     return ((labels, cdist(filters, filters).sum(axis=1)) for labels, filters in _filters(graph))
 
 
 def bn_gamma(graph: ChannelGraph) -> Iterator[Score]:
-    """The size of the gains that normalise a channel (Liu et al.: Network Slimming, arXiv:1708.06519)."""
-    for call in graph.calls:
-        if isinstance(call.op, keras.layers.BatchNormalization) and call.op.gamma is not None:
-            yield graph.labels[id(call.inputs[0])], np.abs(values_of(call.op.gamma))
+    """Absolute gain (gamma) of a channel's BatchNorm (Liu et al.: Network Slimming, arXiv:1708.06519)."""
+    for node in graph.flat.nodes:
+        layer = node.operation
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.gamma is not None:
+            yield graph.labels[node.inputs[0]], np.abs(values_of(layer.gamma))
 
 
 def taylor(graph: ChannelGraph, data: ImageData) -> Iterator[Score]:
-    """What the loss would change by without the filter, to first order, squared (Molchanov et al.: Importance
-    Estimation for Neural Network Pruning, arXiv:1906.10771, equation 8)."""
-    return _from_gradients(graph, data, lambda weights, slopes: (weights * slopes).sum(axis=1) ** 2)
+    """Squared first-order change of the loss without the filter (Molchanov et al.: Importance Estimation for Neural
+    Network Pruning, arXiv:1906.10771, equation 8)."""
+    return _from_gradients(graph, data, lambda weights, gradients: (weights * gradients).sum(axis=1) ** 2)
 
 
 def obd(graph: ChannelGraph, data: ImageData) -> Iterator[Score]:
-    """What the loss would grow by without the filter, to second order at a minimum, with the squared gradients in the
-    place of the Hessian's diagonal (LeCun, Denker, Solla: Optimal Brain Damage, 1989)."""
-    return _from_gradients(graph, data, lambda weights, slopes: (weights**2 * slopes**2).sum(axis=1) / 2)
+    """Second-order increase of the loss without the filter, at a minimum, with squared gradients in place of the
+    Hessian's diagonal (LeCun, Denker, Solla: Optimal Brain Damage, 1989)."""
+    return _from_gradients(graph, data, lambda weights, gradients: (weights**2 * gradients**2).sum(axis=1) / 2)
 
 
 def activation(graph: ChannelGraph, data: ImageData) -> Iterator[Score]:
-    """The mean size of a channel where a kernel sees it (Molchanov et al., arXiv:1611.06440, section 2.2)."""
-    seen = {id(call.inputs[0]): call.inputs[0] for call in graph.calls if isinstance(kind_of(call), Kernel)}
-    tensors = list(seen.values())
-    look = keras.Model(graph.flat.inputs, tensors)
-    sizes = [np.zeros(tensor.shape[-1]) for tensor in tensors]
+    """Mean absolute value of a channel at the input of a kernel (Molchanov et al., arXiv:1611.06440, section 2.2)."""
+    kernel_inputs = (node.inputs[0] for node in graph.flat.nodes if traits_of(node.operation).kernels)
+    tensors = list(dict.fromkeys(kernel_inputs))
+    intermediate = keras.Model(graph.flat.inputs, tensors)
+    sums = [np.zeros(tensor.shape[-1]) for tensor in tensors]
     for images, _ in training_images(data):
-        for size, values in zip(sizes, look.predict_on_batch(images), strict=True):
-            size += np.abs(values).mean(axis=tuple(range(values.ndim - 1)))
-    yield from zip((graph.labels[key] for key in seen), sizes, strict=True)
+        for total, values in zip(sums, intermediate.predict_on_batch(images), strict=True):
+            total += np.abs(values).mean(axis=tuple(range(values.ndim - 1)))
+    yield from zip((graph.labels[tensor] for tensor in tensors), sums, strict=True)
 
 
-OF_WEIGHTS: dict[str, Callable[[ChannelGraph], Iterable[Score]]] = {
+WEIGHT_CRITERIA: dict[str, Callable[[ChannelGraph], Iterable[Score]]] = {
     "l1": l1,
     "l2": l2,
     "fpgm": fpgm,
     "bn_gamma": bn_gamma,
 }
-OF_DATA: dict[str, Callable[[ChannelGraph, ImageData], Iterable[Score]]] = {
+DATA_CRITERIA: dict[str, Callable[[ChannelGraph, ImageData], Iterable[Score]]] = {
     "taylor": taylor,
     "obd": obd,
     "activation": activation,
 }
-CRITERIA = (*OF_WEIGHTS, *OF_DATA, "random")
+CRITERIA = (*WEIGHT_CRITERIA, *DATA_CRITERIA, "random")
 
 
-def unit_scores(graph: ChannelGraph, criterion: str, data: ImageData | None = None, seed: int = 0) -> np.ndarray:
-    """How much each unit matters, 0 or more; infinite where the criterion says nothing of it, so that it stays.
+def unit_importance(graph: ChannelGraph, criterion: str, data: ImageData | None = None, seed: int = 0) -> np.ndarray:
+    """Return the importance of each unit, 0 or more; infinite if the criterion does not apply, so that it is kept.
 
-    Layers differ in scale: their scores are divided by their mean over the layer. A unit's score is the sum over the
-    channels that go with it. Those of `random` are drawn by `seed`.
+    Layers differ in scale: scores are divided by their mean over the layer. The importance of a unit is the sum over
+    its channels; that of `random` is drawn with `seed`.
 
     Raises:
-        InputError: There is no such criterion, it needs data and there is none, or it says nothing of this model.
+        InputError: The criterion is unknown, needs data that is missing, or applies to no layer of the model.
     """
     if criterion == "random":
-        return np.random.default_rng(seed).random(graph.units)
+        return np.random.default_rng(seed).random(graph.unit_count)
     if criterion not in CRITERIA:
         raise unknown("criterion", criterion, CRITERIA)
-    if criterion in OF_DATA and data is None:
-        raise InputError(f"criterion {criterion} looks at images; give data, or take one of {', '.join(OF_WEIGHTS)}.")
-    scores = OF_DATA[criterion](graph, data) if criterion in OF_DATA else OF_WEIGHTS[criterion](graph)
-    total, known = np.zeros(graph.units), np.zeros(graph.units, bool)
+    if criterion in DATA_CRITERIA and data is None:
+        raise InputError(f"criterion {criterion} uses images; pass data, or use one of {', '.join(WEIGHT_CRITERIA)}.")
+    scores = DATA_CRITERIA[criterion](graph, data) if criterion in DATA_CRITERIA else WEIGHT_CRITERIA[criterion](graph)
+    total, scored = np.zeros(graph.unit_count), np.zeros(graph.unit_count, bool)
     for labels, score in scores:
         units = graph.unit_of[labels]
         np.add.at(total, units, score / max(score.mean(), np.finfo("float64").tiny))
-        known[units] = True
-    if not known.any():
-        raise InputError(f"criterion {criterion} says nothing of {graph.model.name}: it has no such layers.")
-    return np.where(known, total, np.inf)
+        scored[units] = True
+    if not scored.any():
+        raise InputError(f"criterion {criterion} does not apply to {graph.model.name}: it has no such layers.")
+    return np.where(scored, total, np.inf)
 
 
 def _filters(graph: ChannelGraph) -> Iterator[tuple[Labels, np.ndarray]]:
-    """Of every layer that makes channels: their labels and its filters, a row each."""
+    """Yield the labels of every producer's channels, and its filters, one per row."""
     for producer in graph.producers.values():
-        yield producer.labels, _by_filter(producer.layer, values_of(kernel_of(producer.layer)))
+        yield producer.labels, _filter_rows(producer.layer, values_of(main_kernel(producer.layer)))
 
 
-def _by_filter(layer: keras.Layer, kernel: np.ndarray) -> np.ndarray:
-    axis = -2 if isinstance(layer, keras.layers.Conv2DTranspose) else -1
+def _filter_rows(layer: keras.Layer, kernel: np.ndarray) -> np.ndarray:
+    (axis,) = traits_of(layer).main_kernel.output_axes
     return np.moveaxis(kernel, axis, 0).reshape(kernel.shape[axis], -1)
 
 
 def _from_gradients(
     graph: ChannelGraph, data: ImageData, score: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> Iterator[Score]:
-    """The mean of `score` of filters and their gradients over the batches."""
+    """Yield the sum over batches of `score` of the filters and their gradients."""
     producers = list(graph.producers.values())
-    kernels = [kernel_of(producer.layer) for producer in producers]
-    slopes_of = _gradients(graph.model, kernels)
+    kernels = [main_kernel(producer.layer) for producer in producers]
+    compute_gradients = _gradient_function(graph.model, kernels)
     sums = [np.zeros(len(producer.labels)) for producer in producers]
     for images, targets in training_images(data):
-        for producer, kernel, slopes, total in zip(producers, kernels, slopes_of(images, targets), sums, strict=True):
-            filters = [_by_filter(producer.layer, values_of(values)) for values in (kernel, slopes)]
-            total += score(*filters)
+        gradients = compute_gradients(images, targets)
+        for producer, kernel, gradient, total in zip(producers, kernels, gradients, sums, strict=True):
+            total += score(*(_filter_rows(producer.layer, values_of(values)) for values in (kernel, gradient)))
     yield from ((producer.labels, total) for producer, total in zip(producers, sums, strict=True))
 
 
-def _gradients(model: keras.Model, kernels: list[keras.Variable]) -> Callable:
-    """The function from images and targets to the gradients of the task's loss, in inference mode."""
+def _gradient_function(model: keras.Model, kernels: list[keras.Variable]) -> Callable:
+    """Return the function from images and targets to the gradients of the task's loss, in inference mode."""
     losses = keras.tree.flatten(objectives(model)["loss"])
 
     @tf.function
     def gradients(images, targets):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([kernel.value for kernel in kernels])
-            answers = model(images, training=False)
-            pairs = zip(losses, keras.tree.flatten(targets), keras.tree.flatten(answers), strict=True)
-            loss = sum(one(target, answer) for one, target, answer in pairs)
+            outputs = model(images, training=False)
+            pairs = zip(losses, keras.tree.flatten(targets), keras.tree.flatten(outputs), strict=True)
+            loss = sum(one(target, output) for one, target, output in pairs)
         return tape.gradient(loss, [kernel.value for kernel in kernels], unconnected_gradients="zero")
 
     return gradients
 
 
 def training_images(data: ImageData) -> Iterator:
-    """Batches of some training images, drawn from all of them, and their targets, as they are."""
+    """Return batches of training images drawn from all of them, with their targets, not augmented."""
     return iter(evaluation_batches(data.train.drawn(BATCHES * BATCH_SIZE), BATCH_SIZE))

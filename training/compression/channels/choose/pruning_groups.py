@@ -1,4 +1,4 @@
-"""Units of which some can be removed in place of others."""
+"""Pruning groups: units that the same layers compute, of which the least important are removed."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,45 +9,45 @@ from ..graph.channel_graph import FROZEN, ChannelGraph
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The units that the same layers make."""
+class PruningGroup:
+    """The units that the same layers compute."""
 
     producers: tuple[str, ...]
     """Names of these layers."""
     units: np.ndarray
-    """Of shape `(parts, count)`. Where a grouped convolution sees or makes them, each row lies in other groups, and one
-    unit of each row has to go with one of every other; elsewhere there is one row."""
+    """Shape `(parts, count)`. Units in different groups of a convolution are in different rows, and one unit of each
+    row is removed together with one of every other; without grouped convolutions there is one row."""
     channels: int
-    """How many channels of a producer one unit of each row together are."""
+    """Number of output channels of a producer that one unit of each row together stand for."""
 
 
-def pools_of(graph: ChannelGraph) -> list[Pool]:
-    """All that can be removed, in the order of the layers; what cannot is in no pool.
+def pruning_groups(graph: ChannelGraph) -> list[PruningGroup]:
+    """Return all removable units in the order of the layers.
 
-    A unit that is all that a weight or a tensor has stays, and so do units that a grouped convolution would not lose
-    equally from all of its groups.
+    Not removable are a unit that comprises all channels of a weight or tensor, and units that a grouped convolution
+    would not lose equally from all of its groups.
     """
     removable = _removable(graph)
-    made: dict[int, list[str]] = defaultdict(list)
+    producers_of: dict[int, list[str]] = defaultdict(list)
     for name, producer in graph.producers.items():
         for unit in graph.unit_of[producer.labels]:
-            made[int(unit)].append(name)
+            producers_of[int(unit)].append(name)
     members: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for unit, makers in made.items():
+    for unit, producers in producers_of.items():
         if removable[unit]:
-            members[tuple(makers)].append(unit)
-    groups = _groups_seen(graph)
-    pools = []
-    for makers, units in members.items():
-        rows = _rows(units, groups)
+            members[tuple(producers)].append(unit)
+    convolution_groups = _convolution_groups(graph)
+    groups = []
+    for producers, units in members.items():
+        rows = _rows(units, convolution_groups)
         if rows is not None:
-            channels = len(rows) * makers.count(makers[0])
-            pools.append(Pool(tuple(dict.fromkeys(makers)), rows, channels))
-    return pools
+            channels = len(rows) * producers.count(producers[0])
+            groups.append(PruningGroup(tuple(dict.fromkeys(producers)), rows, channels))
+    return groups
 
 
 def _removable(graph: ChannelGraph) -> np.ndarray:
-    removable = np.ones(graph.units, bool)
+    removable = np.ones(graph.unit_count, bool)
     removable[graph.unit_of[FROZEN]] = False
     axes = [one.labels for axes in graph.axes.values() for one in axes]
     for labels in [*axes, *graph.labels.values()]:
@@ -56,17 +56,17 @@ def _removable(graph: ChannelGraph) -> np.ndarray:
     return removable
 
 
-def _groups_seen(graph: ChannelGraph) -> dict[int, list[tuple[int, int]]]:
-    """By unit: the grouped channels that it is of, by number, and the groups in which it lies."""
+def _convolution_groups(graph: ChannelGraph) -> dict[int, list[tuple[int, int]]]:
+    """Return, by unit, the entries of `graph.grouped` that contain it, each with the group that the unit is in."""
     seen: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for number, (labels, groups) in enumerate(graph.balanced):
-        for place, unit in enumerate(graph.unit_of[labels]):
-            seen[int(unit)].append((number, place * groups // len(labels)))
+    for number, (labels, groups) in enumerate(graph.grouped):
+        for index, unit in enumerate(graph.unit_of[labels]):
+            seen[int(unit)].append((number, index * groups // len(labels)))
     return seen
 
 
 def _rows(units: list[int], groups: dict[int, list[tuple[int, int]]]) -> np.ndarray | None:
-    """The units, a row for each set of groups in which some lie; None if the groups would not lose equally."""
+    """Return the units, one row per set of convolution groups; None if the groups would not lose equally many."""
     rows: dict[tuple, list[int]] = defaultdict(list)
     for unit in units:
         rows[tuple(sorted(groups.get(unit, ())))].append(unit)

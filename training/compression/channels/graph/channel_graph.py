@@ -1,199 +1,157 @@
-"""Which channels of a model there are, and which of them only go together."""
+"""Dependency graph of the channels of a model: which of them can only be removed together."""
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .....core.flat_graph import FlatGraph, Node
 from .....zoo.flat import flatten_model
-from ...nodes import nodes_in_order
 from ...quantization.detection import check_not_quantized
 
 Labels = np.ndarray
-"""One whole number for each channel of a tensor. Channels that are one (that of a convolution and that of the
-activation after it) have the same label."""
+"""One integer per channel of a tensor. Channels that are the same (those of a convolution and those of the activation
+after it) have the same label."""
 FROZEN = 0
-"""The label of all channels that cannot be removed."""
+"""Label of all channels that cannot be removed."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """A layer or an operation of the flat form, where it is applied."""
-
-    op: Any
-    inputs: tuple[keras.KerasTensor, ...]
-    outputs: tuple[keras.KerasTensor, ...]
-    arguments: Any
-    """Keras' own record of what it is applied to; `fill_in` puts values in the place of the tensors."""
-
-    @property
-    def name(self) -> str:
-        """The layer's; of an operation, which has none of its own, that of the layer before it."""
-        if isinstance(self.op, keras.layers.Layer):
-            return self.op.name
-        return f"{type(self.op).__name__} of {self.inputs[0]._keras_history.operation.name}"
-
-    @property
-    def is_of_tensors_alone(self) -> bool:
-        """Whether it is applied to nothing else that may have a number for each channel."""
-        return not any(
-            np.size(value) > 1
-            for value in keras.tree.flatten((self.arguments.args, self.arguments.kwargs))
-            if isinstance(value, np.ndarray) or keras.ops.is_tensor(value)
-        )
-
-    def apply(self, values: dict[int, Any]) -> Any:
-        """What it gives for `values` by tensor identity, as in inference."""
-        args, kwargs = self.arguments.fill_in(values)
-        return self.op(*args, **kwargs | ({"training": False} if "training" in kwargs else {}))
-
-
-@dataclass(frozen=True)
-class Axis:
+class ChannelAxis:
     """An axis of a weight that runs over channels."""
 
     axis: int
     labels: Labels
     groups: int = 1
-    """Parts of the channels that share the axis: a grouped kernel has but its group's input channels."""
+    """Groups that share the axis: a grouped kernel has the input channels of one group only."""
 
 
 @dataclass(frozen=True)
 class Producer:
-    """A layer that makes channels of its own: a convolution or a dense layer."""
+    """A layer that computes new channels: a convolution or a dense layer."""
 
     layer: keras.Layer
     labels: Labels
 
 
 class ChannelGraph:
-    """The channels of a model's flat form, labelled; those that are coupled form one unit.
+    """The labeled channels of a model's flat form; coupled channels form one unit.
 
-    A kernel makes labels, what follows passes them on, and where two tensors are added or multiplied their channels are
-    coupled: only all or none of a unit can be removed. How each kind of layer treats channels is in `kinds` and in
-    `kernels`.
+    A kernel creates labels, the layers after it pass them on, and where two tensors are added or multiplied their
+    channels are coupled: a unit can be removed as a whole or not at all. How each layer treats channels is defined by
+    its rule (`rule_table`, `layer_rules`, `kernel_rules`).
 
     Args:
-        model: Of any widths and any layers; what is not in `known` keeps its channels.
+        model: Of any widths and layers; layers without a rule keep their channels.
 
     Raises:
-        InputError: The model has no flat form, or is quantized already.
+        InputError: The model has no flat form, or is already quantized.
     """
 
     def __init__(self, model: keras.Model):
         check_not_quantized(model, "narrowed")
         self.model = model
-        self.flat = flatten_model(model)
-        self.calls = _calls(self.flat)
-        self.uses = Counter(id(call.op) for call in self.calls)
-        """How often each layer is applied, by identity."""
-        self.labels: dict[int, Labels] = {}
-        """Of each tensor, by identity."""
-        self.axes: dict[int, list[Axis]] = {}
-        """Of each weight, by identity."""
+        self.flat = FlatGraph(flatten_model(model))
+        self.labels: dict[keras.KerasTensor, Labels] = {}
+        """Labels of each tensor of the flat form."""
+        self.axes: dict[int, list[ChannelAxis]] = {}
+        """Channel axes of each weight, by its `id`."""
         self.producers: dict[str, Producer] = {}
         """By name of the flat layer, in order."""
-        self.balanced: list[tuple[Labels, int]] = []
-        """Channels that convolutions see or make in groups, which must lose as many each, with the number of groups."""
+        self.grouped: list[tuple[Labels, int]] = []
+        """Input or output channels of grouped convolutions, and the number of groups: each must lose equally many."""
         self.frozen: dict[str, str] = {}
-        """By name of the layer: why it keeps the channels that it sees."""
-        self._made = 1
-        self._pairs: list[tuple[Labels, Labels]] = []
+        """By name of a layer that keeps its input channels: the reason."""
+        self._label_count = 1
+        self._couplings: list[tuple[Labels, Labels]] = []
         self._trace()
         self.unit_of = self._units()
         """The unit of each label."""
 
     @property
-    def units(self) -> int:
-        """How many units there are; the channels of unit `unit_of[FROZEN]` cannot be removed."""
+    def unit_count(self) -> int:
+        """Number of units; the channels of unit `unit_of[FROZEN]` cannot be removed."""
         return int(self.unit_of.max()) + 1
 
     def kept(self, labels: Labels, keep: np.ndarray) -> np.ndarray:
-        """Whether each of these channels stays, where `keep` says it of each unit."""
+        """Return which channels are kept, as booleans, given the same for each unit in `keep`."""
         return keep[self.unit_of[labels]]
 
     def fingerprint(self) -> str:
-        """Of the layers with weights, their names and shapes: the same for nets of the same architecture."""
+        """Return a hash of the names and shapes of the weights: models of the same architecture share it."""
         lines = [
             f"{layer.name} {type(layer).__name__} {[tuple(weight.shape) for weight in layer.weights]}"
-            for layer in self.flat.layers
+            for layer in self.flat.model.layers
             if layer.weights
         ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
-    def fresh(self, count: int) -> Labels:
-        """Labels of that many new channels."""
-        self._made += count
-        return np.arange(self._made - count, self._made)
+    def name_of(self, node: Node) -> str:
+        """Return the name of the layer; an operation is described by the layer before it, having no stable name."""
+        if node.is_layer:
+            return node.name
+        return f"{type(node.operation).__name__} of {self.flat.producer(node.inputs[0]).name}"
+
+    def new_labels(self, count: int) -> Labels:
+        """Return labels for `count` new channels."""
+        self._label_count += count
+        return np.arange(self._label_count - count, self._label_count)
 
     def produce(self, layer: keras.Layer, count: int) -> Labels:
-        """Labels of the channels that `layer` makes: the same wherever it is applied."""
+        """Return the labels of the channels that `layer` computes: the same wherever it is applied."""
         if layer.name not in self.producers:
-            self.producers[layer.name] = Producer(layer, self.fresh(count))
+            self.producers[layer.name] = Producer(layer, self.new_labels(count))
         return self.producers[layer.name].labels
 
     def couple(self, one: Labels, other: Labels) -> None:
-        """Says that these channels go together, each of one with that of the other at its place."""
-        self._pairs.append((one, other))
+        """Record that channels can only be removed together: each of `one` with the one at its index in `other`."""
+        self._couplings.append((one, other))
 
-    def tie(self, weight: keras.Variable | None, axis: int, labels: Labels, *, groups: int = 1) -> None:
-        """Says over which channels an axis of a weight runs; a layer that is used twice sees coupled channels."""
+    def label_axis(self, weight: keras.Variable | None, axis: int, labels: Labels, *, groups: int = 1) -> None:
+        """Record which channels an axis of a weight runs over; if the layer is applied twice, both are coupled."""
         if weight is None:
             return
         axis %= len(weight.shape)
-        known = [one for one in self.axes.setdefault(id(weight), []) if one.axis == axis]
-        if known:
-            self.couple(known[0].labels, labels)
+        earlier = [one for one in self.axes.setdefault(id(weight), []) if one.axis == axis]
+        if earlier:
+            self.couple(earlier[0].labels, labels)
         else:
-            self.axes[id(weight)].append(Axis(axis, labels, groups))
+            self.axes[id(weight)].append(ChannelAxis(axis, labels, groups))
 
-    def balance(self, labels: Labels, groups: int) -> None:
-        """Says that as many of these channels must stay in each of `groups` equal parts."""
-        self.balanced.append((labels, groups))
+    def group(self, labels: Labels, groups: int) -> None:
+        """Record that each of `groups` equal parts of these channels must lose equally many."""
+        self.grouped.append((labels, groups))
 
-    def freeze(self, labels: Labels, layer: str | None = None, why: str = "") -> None:
-        """Says that these channels cannot be removed, and which layer is why."""
+    def freeze(self, labels: Labels, layer: str | None = None, reason: str = "") -> None:
+        """Record that these channels cannot be removed, and because of which layer."""
         self.couple(labels, np.full_like(labels, FROZEN))
         if layer is not None and labels.any():
-            self.frozen[layer] = why
+            self.frozen[layer] = reason
 
     def _trace(self) -> None:
-        from .rule_table import kind_of
+        from .rule_table import rule_of
 
         for tensor in self.flat.inputs:
-            self.labels[id(tensor)] = frozen_labels(tensor)
-        for call in self.calls:
-            inputs = [self.labels[id(tensor)] for tensor in call.inputs]
-            traced = kind_of(call).trace(self, call, inputs)
-            self.labels |= {id(tensor): frozen_labels(tensor) for tensor in call.outputs[1:]}
-            self.labels[id(call.outputs[0])] = traced
-        answers = {id(tensor) for tensor in self.flat.outputs}
-        for call in self.calls:
-            if answers & {id(tensor) for tensor in call.outputs}:
-                self.freeze(self.labels[id(call.outputs[0])])
-                self.frozen.pop(call.name, None)  # answers stay in any case
+            self.labels[tensor] = frozen_labels(tensor)
+        for node in self.flat.nodes:
+            traced = rule_of(node).trace(self, node, [self.labels[tensor] for tensor in node.inputs])
+            self.labels |= {tensor: frozen_labels(tensor) for tensor in node.outputs[1:]}
+            self.labels[node.outputs[0]] = traced
+        for node in self.flat.nodes:
+            if any(map(self.flat.is_output, node.outputs)):
+                self.freeze(self.labels[node.outputs[0]])
+                self.frozen.pop(self.name_of(node), None)  # outputs are kept in any case
 
     def _units(self) -> np.ndarray:
-        """Union-find over all couplings at once."""
-        ones, others = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
-        links = coo_array((np.ones(len(ones), bool), (ones, others)), shape=(self._made, self._made))
+        """Return the connected components of all couplings."""
+        ones, others = (np.concatenate(side) for side in zip(*self._couplings, strict=True))
+        links = coo_array((np.ones(len(ones), bool), (ones, others)), shape=(self._label_count,) * 2)
         return connected_components(links, directed=False)[1]
 
 
 def frozen_labels(tensor: keras.KerasTensor) -> Labels:
-    """Labels of a tensor whose channels cannot be removed."""
+    """Return labels of a tensor whose channels cannot be removed."""
     return np.full(tensor.shape[-1] if tensor.shape and tensor.shape[-1] else 0, FROZEN)
-
-
-def _calls(flat: keras.Model) -> list[Call]:
-    """In an order in which each comes after those that feed it."""
-    return [
-        Call(node.operation, tuple(node.input_tensors), tuple(node.outputs), node.arguments)
-        for node in nodes_in_order(flat)
-        if not node.is_input
-    ]

@@ -1,142 +1,117 @@
-"""How layers with kernels treat channels: each makes channels of its own, but for depthwise ones."""
+"""Rules of layers with kernels: all but depthwise ones compute new channels."""
 
 import keras
 import numpy as np
 
-from .channel_graph import Call, ChannelGraph, Labels
-from .layer_rules import MIXING_ACTIVATIONS, Kind, Mixing, activation_name, values_of
+from .....core.layer_traits import traits_of
+from .channel_graph import ChannelGraph, Labels
+from .layer_rules import MIXING_ACTIVATIONS, LayerRule, MixingRule, activation_name, values_of
 
 
-class Kernel(Kind):
-    """What multiplies with a kernel: convolutions and dense layers. Each makes channels of its own."""
+class KernelRule(LayerRule):
+    """Rule of convolutions and dense layers: each computes new channels."""
 
-    width = "filters"
-
-    def trace(self, graph, call, inputs):
-        """New ones."""
-        layer, (labels,) = call.op, inputs
-        made = graph.produce(layer, getattr(layer, self.width))
-        self.tie(graph, layer, labels, made)
-        graph.tie(layer.bias, 0, made)
+    def trace(self, graph, node, inputs):
+        """Return new labels."""
+        layer, (labels,) = node.operation, inputs
+        made = graph.produce(layer, getattr(layer, traits_of(layer).width))
+        self.label_kernels(graph, layer, labels, made)
+        graph.label_axis(layer.bias, 0, made)
         if activation_name(layer) in MIXING_ACTIVATIONS:
-            graph.freeze(made, call.name, f"{activation_name(layer)} mixes its channels")
+            graph.freeze(made, graph.name_of(node), f"{activation_name(layer)} mixes its channels")
         return made
 
-    def tie(self, graph: ChannelGraph, layer: keras.Layer, labels: Labels, made: Labels) -> None:
-        """Says to `graph` over which channels the kernels run."""
-        graph.tie(layer.kernel, -2, labels)
-        graph.tie(layer.kernel, -1, made)
+    def label_kernels(self, graph: ChannelGraph, layer: keras.Layer, labels: Labels, made: Labels) -> None:
+        """Record in `graph` the channel axes of the kernels."""
+        kernel, groups = traits_of(layer).main_kernel, getattr(layer, "groups", 1)
+        graph.label_axis(kernel.of(layer), kernel.input_axis, labels, groups=groups)
+        graph.label_axis(kernel.of(layer), kernel.output_axes[0], made)
+        if groups > 1:
+            graph.group(labels, groups)
+            graph.group(made, groups)
 
-    def resized(self, call, kept_in, kept_out):
-        """The number of channels that it makes."""
-        return {self.width: int(kept_out.sum())}
-
-    def kernels(self, layer: keras.Layer) -> list[keras.Variable]:
-        """What it multiplies with at every place."""
-        return [layer.kernel]
-
-    def places(self, call: Call) -> tuple[int | None, ...]:
-        """The axes over which the kernels are applied."""
-        return tuple(call.outputs[0].shape[1:-1])
+    def config_changes(self, node, kept_in, kept_out):
+        """Return the number of output channels."""
+        return {traits_of(node.operation).width: int(kept_out.sum())}
 
     def pads(self, layer: keras.Layer) -> bool:
-        """Whether it sees zeros around the map."""
+        """Whether its windows see zero padding."""
         return getattr(layer, "padding", "valid") != "valid" and max(layer.kernel_size) > 1
 
     def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
-        """What constants in the channels of the input add to each output, before bias and activation, off the border;
-        None where that differs from place to place."""
+        """Return what constant input channels add to each output before bias and activation, away from the border.
+
+        Args:
+            layer: With a kernel.
+            constants: One number per input channel.
+
+        Returns:
+            One number per output channel; None if it differs between positions.
+        """
         return constants @ values_of(layer.kernel)
 
 
-class Dense(Kernel):
-    """A dense layer, over the last axis."""
-
-    width = "units"
-
-
-class Convolution(Kernel):
-    """A convolution, plain or grouped."""
-
-    def tie(self, graph, layer, labels, made):
-        """The same; as many channels must stay in each group."""
-        graph.tie(layer.kernel, -2, labels, groups=layer.groups)
-        graph.tie(layer.kernel, -1, made)
-        if layer.groups > 1:
-            graph.balance(labels, layer.groups)
-            graph.balance(made, layer.groups)
+class ConvolutionRule(KernelRule):
+    """Rule of plain and grouped convolutions."""
 
     def response(self, layer, constants):
-        """The sum over the taps, group by group."""
+        """Return the sum over the window, group by group."""
         taps = values_of(layer.kernel).sum(axis=(0, 1))
         parts = np.split(taps, layer.groups, axis=1)
         seen = np.split(constants, layer.groups)
         return np.concatenate([part @ taps for part, taps in zip(seen, parts, strict=True)])
 
 
-class Transposed(Kernel):
-    """A transposed convolution."""
-
-    def tie(self, graph, layer, labels, made):
-        """The other way round."""
-        graph.tie(layer.kernel, -1, labels)
-        graph.tie(layer.kernel, -2, made)
-
-    def places(self, call):
-        """Each place of the input is spread over the whole kernel."""
-        return tuple(call.inputs[0].shape[1:-1])
+class TransposedConvolutionRule(KernelRule):
+    """Rule of transposed convolutions."""
 
     def response(self, layer, constants):
-        """Places next to one another see different taps."""
+        """Return None: neighboring positions see different parts of the kernel."""
         return None
 
 
-class Depthwise(Kernel):
-    """A depthwise convolution: its channels are those of its input, each as often as the kernel is deep."""
+class DepthwiseRule(KernelRule):
+    """Rule of depthwise convolutions: each input channel becomes `depth_multiplier` output channels."""
 
-    def trace(self, graph, call, inputs):
-        """Those of the input, repeated."""
-        layer = call.op
+    def trace(self, graph, node, inputs):
+        """Return the labels of the input, repeated."""
+        layer = node.operation
         if activation_name(layer) in MIXING_ACTIVATIONS:
-            return Mixing().trace(graph, call, inputs)
-        graph.tie(layer.kernel, -2, inputs[0])
+            return MixingRule().trace(graph, node, inputs)
+        graph.label_axis(layer.kernel, -2, inputs[0])
         made = np.repeat(inputs[0], layer.depth_multiplier)
-        graph.tie(layer.bias, 0, made)
+        graph.label_axis(layer.bias, 0, made)
         return made
 
-    def resized(self, call, kept_in, kept_out):
-        """Nothing: it is as wide as its input."""
+    def config_changes(self, node, kept_in, kept_out):
+        """Return nothing: the width follows the input."""
         return {}
 
     def response(self, layer, constants):
-        """The sum over the taps, each channel by itself."""
+        """Return the sum over the window, each channel by itself."""
         return (constants[:, None] * values_of(layer.kernel).sum(axis=(0, 1))).ravel()
 
 
-class Separable(Kernel):
-    """Keras' depthwise separable convolution, two kernels in one layer."""
+class SeparableRule(KernelRule):
+    """Rule of `SeparableConv2D`, a depthwise and a pointwise kernel in one layer."""
 
-    def tie(self, graph, layer, labels, made):
-        """The depthwise kernel over the input's, the other over those times its depth."""
-        graph.tie(layer.depthwise_kernel, -2, labels)
-        graph.tie(layer.pointwise_kernel, -2, np.repeat(labels, layer.depth_multiplier))
-        graph.tie(layer.pointwise_kernel, -1, made)
-
-    def kernels(self, layer):
-        """Both."""
-        return [layer.depthwise_kernel, layer.pointwise_kernel]
+    def label_kernels(self, graph, layer, labels, made):
+        """Record both: the pointwise one runs over the input channels times the depth multiplier."""
+        graph.label_axis(layer.depthwise_kernel, -2, labels)
+        graph.label_axis(layer.pointwise_kernel, -2, np.repeat(labels, layer.depth_multiplier))
+        graph.label_axis(layer.pointwise_kernel, -1, made)
 
     def response(self, layer, constants):
-        """Of one after the other."""
+        """Return that of one kernel after the other."""
         filtered = (constants[:, None] * values_of(layer.depthwise_kernel).sum(axis=(0, 1))).ravel()
         return filtered @ values_of(layer.pointwise_kernel)[0, 0]
 
 
-def linear(layer: keras.Layer) -> bool:
+def has_linear_activation(layer: keras.Layer) -> bool:
     """Whether a layer with a kernel has no activation of its own."""
     return activation_name(layer) == "linear"
 
 
-def activated(layer: keras.Layer, values: np.ndarray) -> np.ndarray:
-    """`values`, one a channel, under the layer's own activation."""
+def apply_activation(layer: keras.Layer, values: np.ndarray) -> np.ndarray:
+    """Return the layer's own activation of `values`, one per channel."""
     return values_of(layer.activation(keras.ops.convert_to_tensor(values[None])))[0]

@@ -1,4 +1,4 @@
-"""How kinds of layers treat channels: what passes, joins and normalises them. Which layers are which says `known`."""
+"""Rules of layers without kernels: how they pass, join and normalize channels. `rule_table` assigns them to layers."""
 
 from typing import Any
 
@@ -6,253 +6,261 @@ import keras
 import numpy as np
 from keras import layers
 
-from .channel_graph import Call, ChannelGraph, Labels, frozen_labels
+from .....core.flat_graph import Node
+from .channel_graph import ChannelGraph, Labels, frozen_labels
 
 MIXING_ACTIVATIONS = ("softmax", "log_softmax", "sparsemax", "glu")
-"""Those whose answer for one channel depends on the others."""
+"""Activations whose output for one channel depends on the others."""
 
 
-class Kind:
-    """What is not known: the channels that it sees and gives stay."""
+class LayerRule:
+    """Rule of layers that are not in the table: input and output channels are kept."""
 
-    why = "is of a kind that is not known"
+    reason = "is of a type that has no rule"
 
-    def trace(self, graph: ChannelGraph, call: Call, inputs: list[Labels]) -> Labels:
-        """The labels of the first output; says to `graph` what is coupled and which weights run over channels."""
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+        """Return the labels of the first output; record couplings and channel axes of weights in `graph`."""
         for labels in inputs:
-            graph.freeze(labels, call.name, f"{type(call.op).__name__} {self.why}")
-        return frozen_labels(call.outputs[0])
+            graph.freeze(labels, graph.name_of(node), f"{type(node.operation).__name__} {self.reason}")
+        return frozen_labels(node.outputs[0])
 
-    def carry(self, call: Call, inputs: list[np.ndarray]) -> np.ndarray:
-        """What constants in the channels of the inputs become, one number a channel of the output."""
-        return np.zeros(len(frozen_labels(call.outputs[0])), "float32")
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+        """Return the output for constant input channels, one number per channel."""
+        return np.zeros(len(frozen_labels(node.outputs[0])), "float32")
 
-    def adds_up(self, call: Call) -> bool:
-        """Whether a number that is added to a channel of the input is all that is added to its answer."""
+    def is_additive(self, node: Node) -> bool:
+        """Whether adding a number to an input channel adds exactly that number to the output."""
         return False
 
-    def resized(self, call: Call, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
-        """What changes in the layer's config where only those channels stay."""
+    def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
+        """Return the changes to the layer's config if only those channels are kept."""
         return {}
 
 
-class Mixing(Kind):
-    """What computes each channel from several."""
+class MixingRule(LayerRule):
+    """Rule of layers that compute each channel from several."""
 
-    why = "mixes its channels"
+    reason = "mixes its channels"
 
 
-class Passing(Kind):
-    """What moves places, not channels: poolings, enlargements, dropout."""
+class PassingRule(LayerRule):
+    """Rule of layers that act on positions, not channels: pooling, upsampling, dropout."""
 
-    def trace(self, graph, call, inputs):
-        """Those of the input."""
+    def trace(self, graph, node, inputs):
+        """Return the labels of the input."""
         return inputs[0]
 
-    def carry(self, call, inputs):
-        """The same."""
+    def propagate(self, node, inputs):
+        """Return the same constants."""
         return inputs[0]
 
-    def adds_up(self, call):
-        """Yes."""
+    def is_additive(self, node):
+        """Return True."""
         return True
 
 
-class Padding(Passing):
-    """Zeros around the map; told that its input is channels-first, around the channels of ours."""
+class PaddingRule(PassingRule):
+    """Rule of zero padding; configured as channels-first, it pads the channels of our channels-last tensors."""
 
-    def trace(self, graph, call, inputs):
-        """Those of the input between new ones."""
-        before, after = self.added(call)
-        return np.concatenate([graph.fresh(before), inputs[0], graph.fresh(after)])
+    def trace(self, graph, node, inputs):
+        """Return the labels of the input between new ones."""
+        before, after = self.added(node)
+        return np.concatenate([graph.new_labels(before), inputs[0], graph.new_labels(after)])
 
-    def carry(self, call, inputs):
-        """The same between zeros."""
-        return np.pad(inputs[0], self.added(call))
+    def propagate(self, node, inputs):
+        """Return the same constants between zeros."""
+        return np.pad(inputs[0], self.added(node))
 
-    def adds_up(self, call):
-        """Not at the border."""
+    def is_additive(self, node):
+        """Return False: it is not at the border."""
         return False
 
-    def resized(self, call, kept_in, kept_out):
-        """As many zeros as stay on each side."""
-        before, after = self.added(call)
+    def config_changes(self, node, kept_in, kept_out):
+        """Return as much padding as is kept on each side."""
+        before, after = self.added(node)
         if not before + after:
             return {}
         sides = int(kept_out[:before].sum()), int(kept_out[len(kept_out) - after :].sum())
-        return {"padding": (call.op.padding[0], sides)}
+        return {"padding": (node.operation.padding[0], sides)}
 
-    def added(self, call: Call) -> tuple[int, int]:
-        """Channels before and after those of the input."""
-        return call.op.padding[1] if call.op.data_format == "channels_first" else (0, 0)
+    def added(self, node: Node) -> tuple[int, int]:
+        """Return the number of channels added before and after those of the input."""
+        return node.operation.padding[1] if node.operation.data_format == "channels_first" else (0, 0)
 
 
-class Cropping(Passing):
-    """Cut off at the borders of the map; told that its input is channels-first, of the channels of ours."""
+class CroppingRule(PassingRule):
+    """Rule of cropping; configured as channels-first, it crops the channels of our channels-last tensors."""
 
-    def trace(self, graph, call, inputs):
-        """Those that are left."""
-        return self.carry(call, inputs)
+    def trace(self, graph, node, inputs):
+        """Return the remaining labels."""
+        return self.propagate(node, inputs)
 
-    def carry(self, call, inputs):
-        """Those that are left."""
-        before, after = self.cut(call)
+    def propagate(self, node, inputs):
+        """Return the remaining constants."""
+        before, after = self.removed(node)
         return inputs[0][before : len(inputs[0]) - after]
 
-    def resized(self, call, kept_in, kept_out):
-        """As many channels less as stay of those that are cut off."""
-        before, after = self.cut(call)
+    def config_changes(self, node, kept_in, kept_out):
+        """Return how many of the cropped channels are still there on each side."""
+        before, after = self.removed(node)
         if not before + after:
             return {}
         sides = int(kept_in[0][:before].sum()), int(kept_in[0][len(kept_in[0]) - after :].sum())
-        return {"cropping": (call.op.cropping[0], sides)}
+        return {"cropping": (node.operation.cropping[0], sides)}
 
-    def cut(self, call: Call) -> tuple[int, int]:
-        """Channels that are cut off before and after."""
-        return call.op.cropping[1] if call.op.data_format == "channels_first" else (0, 0)
+    def removed(self, node: Node) -> tuple[int, int]:
+        """Return the number of channels cropped before and after."""
+        return node.operation.cropping[1] if node.operation.data_format == "channels_first" else (0, 0)
 
 
-class Reshaping(Passing):
-    """A map written out as a vector, place by place, or the other way round."""
+class ReshapingRule(PassingRule):
+    """Rule of layers that turn a map into a vector, position by position, or back."""
 
-    def trace(self, graph, call, inputs):
-        """Those of the input again and again; where its rows do not fit into the new ones nothing is known."""
-        length = call.outputs[0].shape[-1]
+    def trace(self, graph, node, inputs):
+        """Return the labels of the input, repeated; they are frozen if input rows do not fit into output rows."""
+        length = node.outputs[0].shape[-1]
         if length is None or length % len(inputs[0]):
-            return Mixing().trace(graph, call, inputs)
-        return self.carry(call, inputs)
+            return MixingRule().trace(graph, node, inputs)
+        return self.propagate(node, inputs)
 
-    def carry(self, call, inputs):
-        """The same again and again."""
-        return np.tile(inputs[0], max(1, call.outputs[0].shape[-1] // len(inputs[0])))
+    def propagate(self, node, inputs):
+        """Return the same constants, repeated."""
+        return np.tile(inputs[0], max(1, node.outputs[0].shape[-1] // len(inputs[0])))
 
-    def resized(self, call, kept_in, kept_out):
-        """The new length of the last axis."""
-        if isinstance(call.op, layers.Flatten):
+    def config_changes(self, node, kept_in, kept_out):
+        """Return the new length of the last axis."""
+        if isinstance(node.operation, layers.Flatten):
             return {}
-        return {"target_shape": (*call.op.target_shape[:-1], int(kept_out.sum()))}
+        return {"target_shape": (*node.operation.target_shape[:-1], int(kept_out.sum()))}
 
 
-class Pointwise(Kind):
-    """What treats each number by itself, or each channel: activations."""
+class PointwiseRule(LayerRule):
+    """Rule of activations, which act on each number by itself, or on each channel."""
 
-    def trace(self, graph, call, inputs):
-        """Those of the input, over which slopes run where there are some."""
-        if activation_name(call.op) in MIXING_ACTIVATIONS or isinstance(call.op, layers.Softmax):
-            return Mixing().trace(graph, call, inputs)
-        if isinstance(call.op, layers.PReLU):
-            graph.tie(call.op.alpha, -1, inputs[0])
+    def trace(self, graph, node, inputs):
+        """Return the labels of the input; slopes of a PReLU run over them."""
+        layer = node.operation
+        if activation_name(layer) in MIXING_ACTIVATIONS or isinstance(layer, layers.Softmax):
+            return MixingRule().trace(graph, node, inputs)
+        if isinstance(layer, layers.PReLU):
+            graph.label_axis(layer.alpha, -1, inputs[0])
         return inputs[0]
 
-    def carry(self, call, inputs):
-        """What it makes of them."""
-        return _on_constants(call, inputs)
+    def propagate(self, node, inputs):
+        """Return the activation of the constants."""
+        return _apply_to_constants(node, inputs)
 
-    def adds_up(self, call):
-        """The identity alone."""
-        return isinstance(call.op, layers.Activation) and activation_name(call.op) == "linear"
+    def is_additive(self, node):
+        """Return whether it is the identity."""
+        return isinstance(node.operation, layers.Activation) and activation_name(node.operation) == "linear"
 
 
-class Scaling(Pointwise):
-    """A scale and an offset. Told a number for each channel, it keeps all of them."""
+class ScalingRule(PointwiseRule):
+    """Rule of `Rescaling`: with one scale or offset per channel, all channels are kept."""
 
-    def trace(self, graph, call, inputs):
-        """Those of the input."""
-        if np.size(call.op.scale) > 1 or np.size(call.op.offset) > 1:
-            return ForEach().trace(graph, call, inputs)
+    def trace(self, graph, node, inputs):
+        """Return the labels of the input."""
+        if np.size(node.operation.scale) > 1 or np.size(node.operation.offset) > 1:
+            return PerChannelConfigRule().trace(graph, node, inputs)
         return inputs[0]
 
 
-class ForEach(Kind):
-    """What is told a number for each channel."""
+class PerChannelConfigRule(LayerRule):
+    """Rule of layers whose config has one number per channel."""
 
-    why = "has a number for each channel in its config"
+    reason = "has a number for each channel in its config"
 
 
-class Joining(Kind):
-    """What joins maps number by number: sums, products. Maps of one channel are spread over all."""
+class JoiningRule(LayerRule):
+    """Rule of layers that join maps element by element, such as sums and products; single channels are broadcast."""
 
-    def __init__(self, *, adds_up: bool = False):
-        self._adds_up = adds_up
+    def __init__(self, *, is_additive: bool = False):
+        self._is_additive = is_additive
 
-    def trace(self, graph, call, inputs):
-        """Those of the first input, coupled with those of the others."""
-        channels = call.outputs[0].shape[-1]
+    def trace(self, graph, node, inputs):
+        """Return the labels of the first input, coupled with those of the others."""
+        channels = node.outputs[0].shape[-1]
         whole = [labels for labels in inputs if len(labels) == channels]
         if not whole:
-            return Mixing().trace(graph, call, inputs)
+            return MixingRule().trace(graph, node, inputs)
         for labels in whole[1:]:
             graph.couple(whole[0], labels)
         return whole[0]
 
-    def carry(self, call, inputs):
-        """What it makes of them."""
-        return _on_constants(call, inputs)
+    def propagate(self, node, inputs):
+        """Return the constants, joined."""
+        return _apply_to_constants(node, inputs)
 
-    def adds_up(self, call):
-        """Sums and differences of whole maps."""
-        return self._adds_up and len({tensor.shape[-1] for tensor in call.inputs}) == 1
-
-
-class Concatenating(Kind):
-    """Channels after channels, or places after places."""
-
-    def trace(self, graph, call, inputs):
-        """Those of all inputs, or of the first, coupled with those of the others."""
-        return np.concatenate(inputs) if self._of_channels(call) else Joining().trace(graph, call, inputs)
-
-    def carry(self, call, inputs):
-        """Those of all inputs; between places of different inputs there is no one constant."""
-        return np.concatenate(inputs) if self._of_channels(call) else np.zeros_like(inputs[0])
-
-    def adds_up(self, call):
-        """Where channels come after channels."""
-        return self._of_channels(call)
-
-    def _of_channels(self, call: Call) -> bool:
-        return call.op.axis in (-1, len(call.outputs[0].shape) - 1)
+    def is_additive(self, node):
+        """Return whether it is a sum or difference of maps of the same width."""
+        return self._is_additive and len({tensor.shape[-1] for tensor in node.inputs}) == 1
 
 
-class Normalizing(Kind):
-    """A normalisation of each channel by itself."""
+class ConcatenationRule(LayerRule):
+    """Rule of concatenation along channels or along positions."""
 
-    def trace(self, graph, call, inputs):
-        """Those of the input, over which all its weights run."""
-        axes = call.op.axis if isinstance(call.op.axis, list | tuple) else [call.op.axis]
-        whole = isinstance(call.op, layers.GroupNormalization) and call.op.groups != len(inputs[0])
-        if whole or list(axes) not in ([-1], [len(call.inputs[0].shape) - 1]):
-            return Mixing().trace(graph, call, inputs)
-        for weight in call.op.weights:
-            graph.tie(weight, 0, inputs[0])
+    def trace(self, graph, node, inputs):
+        """Return the labels of all inputs, or of the first, coupled with those of the others."""
+        return np.concatenate(inputs) if self._is_along_channels(node) else JoiningRule().trace(graph, node, inputs)
+
+    def propagate(self, node, inputs):
+        """Return the constants of all inputs; along positions, they would differ between positions."""
+        return np.concatenate(inputs) if self._is_along_channels(node) else np.zeros_like(inputs[0])
+
+    def is_additive(self, node):
+        """Return whether channels are concatenated."""
+        return self._is_along_channels(node)
+
+    def _is_along_channels(self, node: Node) -> bool:
+        return node.operation.axis in (-1, len(node.outputs[0].shape) - 1)
+
+
+class NormalizationRule(LayerRule):
+    """Rule of normalization of each channel by itself."""
+
+    def trace(self, graph, node, inputs):
+        """Return the labels of the input; all weights run over them."""
+        layer = node.operation
+        axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+        mixes = isinstance(layer, layers.GroupNormalization) and layer.groups != len(inputs[0])
+        if mixes or list(axes) not in ([-1], [len(node.inputs[0].shape) - 1]):
+            return MixingRule().trace(graph, node, inputs)
+        for weight in layer.weights:
+            graph.label_axis(weight, 0, inputs[0])
         return inputs[0]
 
-    def carry(self, call, inputs):
-        """A channel that no longer varies is normalised to zero, and the shift is what is left."""
-        beta = call.op.beta
+    def propagate(self, node, inputs):
+        """Return the shift: a channel that does not vary is normalized to zero."""
+        beta = node.operation.beta
         return np.zeros_like(inputs[0]) if beta is None else keras.ops.convert_to_numpy(beta)
 
-    def resized(self, call, kept_in, kept_out):
-        """As many groups as there are channels."""
-        return {"groups": -1} if isinstance(call.op, layers.GroupNormalization) else {}
+    def config_changes(self, node, kept_in, kept_out):
+        """Return as many groups as there are channels."""
+        return {"groups": -1} if isinstance(node.operation, layers.GroupNormalization) else {}
 
 
-def activation_name(op: Any) -> str | None:
-    """The name of the activation that a layer applies."""
-    activation = getattr(op, "activation", None)
+def activation_name(operation: keras.Operation) -> str | None:
+    """Return the name of the activation that a layer applies."""
+    activation = getattr(operation, "activation", None)
     return getattr(activation, "__name__", None) or getattr(activation, "name", None)
 
 
-def _on_constants(call: Call, inputs: list[np.ndarray]) -> np.ndarray:
-    """Applies it to maps of one place."""
-    values = {
-        id(tensor): keras.ops.convert_to_tensor(constants.reshape((1,) * (len(tensor.shape) - 1) + (-1,)), tensor.dtype)
-        for tensor, constants in zip(call.inputs, inputs, strict=True)
-    }
-    with np.errstate(all="ignore"):
-        answers = values_of(call.apply(values)).astype("float32").ravel()
-    return np.where(np.isfinite(answers), answers, 0)  # what is no number adds nothing
+def apply_in_inference(node: Node, values: dict[keras.KerasTensor, Any]) -> Any:
+    """Return what the node computes from `values` in inference mode."""
+    return node.apply(values, **({"training": False} if "training" in node.kwargs else {}))
 
 
 def values_of(tensor: Any) -> np.ndarray:
-    """A weight's or a tensor's numbers."""
+    """Return the values of a weight or tensor."""
     return keras.ops.convert_to_numpy(tensor)
+
+
+def _apply_to_constants(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+    """Apply the node to maps of a single position."""
+    values = {
+        tensor: keras.ops.convert_to_tensor(constants.reshape((1,) * (len(tensor.shape) - 1) + (-1,)), tensor.dtype)
+        for tensor, constants in zip(node.inputs, inputs, strict=True)
+    }
+    with np.errstate(all="ignore"):
+        outputs = values_of(apply_in_inference(node, values)).astype("float32").ravel()
+    return np.where(np.isfinite(outputs), outputs, 0)  # infinity and NaN add nothing

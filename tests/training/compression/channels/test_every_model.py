@@ -1,4 +1,4 @@
-"""Channels removed from every model of the zoo, narrow."""
+"""Channel removal from every model of the zoo, at small widths."""
 
 import keras
 import numpy as np
@@ -6,13 +6,13 @@ import pytest
 from support.cards import narrow_model
 
 from pocketzoo import zoo
-from pocketzoo.training.compression.channels.apply.bias_compensation import leftovers
-from pocketzoo.training.compression.channels.apply.equivalence import BAR, prove
+from pocketzoo.training.compression.channels.apply.bias_compensation import compensate
+from pocketzoo.training.compression.channels.apply.equivalence import TOLERANCE, check_equivalence
 from pocketzoo.training.compression.channels.apply.rebuild import rebuild
-from pocketzoo.training.compression.channels.choose.channel_selection import Choice
+from pocketzoo.training.compression.channels.choose.channel_selection import ChannelSelection
 from pocketzoo.training.compression.channels.choose.costs import Costs
-from pocketzoo.training.compression.channels.choose.importance import unit_scores
-from pocketzoo.training.compression.channels.choose.pruning_groups import pools_of
+from pocketzoo.training.compression.channels.choose.importance import unit_importance
+from pocketzoo.training.compression.channels.choose.pruning_groups import pruning_groups
 from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
 from pocketzoo.zoo.layer_table import count_macs
 
@@ -27,11 +27,11 @@ SHALLOW = {
     "resnet_cifar:resnet_cifar": {"blocks": 2},
     "xception:xception": {"middle_blocks": 2},
 }
-"""Arguments that leave every kind of block, and every way in which two follow one another."""
+"""Arguments for shallow models that still have every type of block, and every pair of consecutive types."""
 
 
 def cards() -> list:
-    """Every model; those that differ from a cheaper one in depth, backbone or padding alone are marked."""
+    """Every model; those that differ from a cheaper one only in depth, backbone or padding are marked."""
     cheapest: dict[tuple, str] = {}
     for card in sorted(map(zoo.model_card, zoo.list_models()), key=lambda card: card.multiply_adds):
         kind = card.builder, "groups" in card.arguments, *map(card.arguments.get, ("attention", "bottleneck"))
@@ -48,7 +48,7 @@ def shallow_model(name: str) -> keras.Model:
 
 @pytest.fixture(scope="module", params=cards())
 def removal(request, randomize_batch_norm):
-    """A model with BatchNorm as in a trained one, and what is left without about half of every layer's channels."""
+    """A model with BatchNorms like a trained one's, and the model without about half of every layer's channels."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = randomize_batch_norm(shallow_model(request.param))
@@ -57,16 +57,16 @@ def removal(request, randomize_batch_norm):
         if weight.path.endswith("/bias"):
             weight.assign(random.normal(scale=0.1, size=weight.shape))
     graph = ChannelGraph(model)
-    choice = Choice(pools_of(graph), unit_scores(graph, "random"), "layer", 1)
+    choice = ChannelSelection(pruning_groups(graph), unit_importance(graph, "random"), "layer", 1)
     keep = choice.keep(len(choice.order) // 2)
-    left = leftovers(graph, keep)
-    return graph, keep, left, rebuild(graph, keep, left)
+    compensation = compensate(graph, keep)
+    return graph, keep, compensation, rebuild(graph, keep, compensation)
 
 
 def test_rebuilt_model_equals_the_masked_original(removal):
-    graph, keep, left, rebuilt = removal
+    graph, keep, compensation, rebuilt = removal
     assert not keep.all()
-    assert prove(graph, keep, left, rebuilt.model) <= BAR
+    assert check_equivalence(graph, keep, compensation, rebuilt.model) <= TOLERANCE
 
 
 def test_composite_models_stay_composite(removal):
@@ -82,10 +82,10 @@ def test_costs_are_those_of_the_rebuilt_model(removal):
     assert costs.parameters(keep) == rebuilt.model.count_params()
 
 
-def test_rebuilt_model_can_be_saved_and_written_out_flat(removal, tmp_path, pixels):
+def test_rebuilt_model_can_be_saved_and_flattened(removal, tmp_path, pixels):
     *_, rebuilt = removal
     images = pixels(1, *rebuilt.model.input_shape[1:])
-    answers = rebuilt.model(images, training=False)
+    outputs = rebuilt.model(images, training=False)
     loaded = zoo.load_model(zoo.save_model(rebuilt.model, tmp_path / "narrow.keras"))
-    np.testing.assert_array_equal(loaded(images, training=False), answers)
-    np.testing.assert_array_equal(zoo.flatten_model(loaded)(images, training=False), answers)
+    np.testing.assert_array_equal(loaded(images, training=False), outputs)
+    np.testing.assert_array_equal(zoo.flatten_model(loaded)(images, training=False), outputs)

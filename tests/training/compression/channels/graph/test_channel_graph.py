@@ -8,17 +8,17 @@ from keras import layers
 from pocketzoo import zoo
 from pocketzoo.layers import CBAM, CompositeLayer, LocalResponseNormalization
 from pocketzoo.training.compression.channels.apply.removal import plan_channels, remove_channels
-from pocketzoo.training.compression.channels.choose.channel_selection import Choice
+from pocketzoo.training.compression.channels.choose.channel_selection import ChannelSelection
 from pocketzoo.training.compression.channels.choose.costs import Costs
-from pocketzoo.training.compression.channels.choose.importance import unit_scores
-from pocketzoo.training.compression.channels.choose.pruning_groups import pools_of
+from pocketzoo.training.compression.channels.choose.importance import unit_importance
+from pocketzoo.training.compression.channels.choose.pruning_groups import pruning_groups
 from pocketzoo.training.compression.channels.graph.channel_graph import FROZEN, ChannelGraph
 from pocketzoo.training.compression.channels.plan import plan_of
 
 
 def classifier(features: keras.KerasTensor, image: keras.KerasTensor) -> keras.Model:
-    answers = layers.Dense(3, activation="softmax", name="answers")(layers.GlobalAveragePooling2D()(features))
-    return keras.Model(image, answers)
+    outputs = layers.Dense(3, activation="softmax", name="outputs")(layers.GlobalAveragePooling2D()(features))
+    return keras.Model(image, outputs)
 
 
 def conv(filters: int, name: str, **arguments) -> layers.Conv2D:
@@ -33,25 +33,25 @@ def is_frozen(graph: ChannelGraph, name: str) -> bool:
     return set(units(graph, name)) == {graph.unit_of[FROZEN]}
 
 
-def test_a_sum_couples_channel_by_channel():
+def test_sum_couples_channels_one_by_one():
     image = keras.Input((8, 8, 3))
     total = layers.Add()([conv(4, "one")(image), conv(4, "other")(image)])
     graph = ChannelGraph(classifier(total, image))
     assert units(graph, "one") == units(graph, "other")
     assert len(set(units(graph, "one"))) == 4
-    (pool,) = pools_of(graph)
-    assert pool.producers == ("one", "other")
+    (group,) = pruning_groups(graph)
+    assert group.producers == ("one", "other")
 
 
-def test_a_concatenation_couples_nothing():
+def test_concatenation_couples_nothing():
     image = keras.Input((8, 8, 3))
     joined = layers.Concatenate()([conv(4, "one")(image), conv(5, "other")(image)])
     graph = ChannelGraph(classifier(joined, image))
     assert not set(units(graph, "one")) & set(units(graph, "other"))
-    assert [pool.producers for pool in pools_of(graph)] == [("one",), ("other",)]
+    assert [group.producers for group in pruning_groups(graph)] == [("one",), ("other",)]
 
 
-def test_a_gate_goes_with_what_it_weighs():
+def test_gate_is_coupled_with_the_features_it_scales():
     image = keras.Input((8, 8, 3))
     x = conv(4, "features")(image)
     gate = layers.Reshape((1, 1, 4))(layers.Dense(4, activation="sigmoid", name="gate")(layers.GlobalMaxPooling2D()(x)))
@@ -67,19 +67,19 @@ def test_depthwise_convolution_repeats_channels():
     before, after = removal.widths["one"]
     assert after < before
     assert removal.model.get_layer("depthwise").kernel.shape[2:] == (after, 2)
-    assert removal.model.get_layer("answers").kernel.shape[0] == 2 * after
+    assert removal.model.get_layer("outputs").kernel.shape[0] == 2 * after
 
 
-def test_flattened_map_loses_a_channel_at_every_place():
+def test_flattened_map_repeats_channels_per_position():
     image = keras.Input((4, 4, 3))
     x = layers.Flatten()(conv(4, "one")(image))
-    model = keras.Model(image, layers.Dense(3, name="answers")(x))
+    model = keras.Model(image, layers.Dense(3, name="outputs")(x))
     graph = ChannelGraph(model)
-    flat = graph.labels[id(model.get_layer("answers").input)]
-    assert flat.tolist() == graph.producers["one"].labels.tolist() * 16
+    (flattened,) = (node.outputs[0] for node in graph.flat.nodes if isinstance(node.operation, layers.Flatten))
+    assert graph.labels[flattened].tolist() == graph.producers["one"].labels.tolist() * 16
 
 
-def test_inputs_and_outputs_stay():
+def test_inputs_and_outputs_are_frozen():
     image = keras.Input((8, 8, 3))
     x = conv(4, "one")(image)
     graph = ChannelGraph(keras.Model(image, [x, layers.Conv2D(2, 1, name="two")(conv(3, "between")(x))]))
@@ -88,22 +88,22 @@ def test_inputs_and_outputs_stay():
     assert not is_frozen(graph, "between")
 
 
-def test_layer_of_an_unknown_kind_is_frozen_and_named():
+def test_layer_without_a_rule_is_frozen_and_named():
     image = keras.Input((8, 8, 3))
     x = layers.Permute((2, 1, 3), name="turned")(conv(4, "one")(image))
     graph = ChannelGraph(classifier(conv(5, "two")(x), image))
     assert is_frozen(graph, "one")
     assert not is_frozen(graph, "two")
-    assert graph.frozen == {"turned": "Permute is of a kind that is not known"}
+    assert graph.frozen == {"turned": "Permute is of a type that has no rule"}
 
 
-def test_operation_with_a_number_for_each_channel_is_frozen():
+def test_operation_with_per_channel_constants_is_frozen():
     image = keras.Input((8, 8, 3))
     scaled = keras.ops.multiply(conv(4, "one")(image), np.arange(4, dtype="float32"))
     graph = ChannelGraph(classifier(keras.ops.multiply(conv(5, "two")(scaled), 2.0), image))
     assert is_frozen(graph, "one")
     assert not is_frozen(graph, "two")
-    assert graph.frozen == {"Multiply of one": "Multiply is of a kind that is not known"}
+    assert graph.frozen == {"Multiply of one": "Multiply is of a type that has no rule"}
 
 
 @pytest.mark.parametrize(
@@ -111,22 +111,22 @@ def test_operation_with_a_number_for_each_channel_is_frozen():
     [layers.LayerNormalization(), layers.GroupNormalization(2), layers.Softmax(), CBAM(4, 2, name="cbam")],
     ids=lambda layer: type(layer).__name__,
 )
-def test_what_computes_a_channel_from_the_others_freezes_them(mixer):
+def test_layer_that_mixes_channels_freezes_them(mixer):
     image = keras.Input((8, 8, 3))
     graph = ChannelGraph(classifier(mixer(conv(4, "one")(image)), image))
     assert is_frozen(graph, "one")
     assert graph.frozen
 
 
-def test_neighbours_in_a_local_response_normalization_are_one_unit_which_stays():
+def test_local_response_normalization_couples_all_channels():
     image = keras.Input((8, 8, 3))
     x = LocalResponseNormalization(1)(conv(4, "one")(image))
     graph = ChannelGraph(classifier(x, image))
     assert len(set(units(graph, "one"))) == 1
-    assert pools_of(graph) == []
+    assert pruning_groups(graph) == []
 
 
-def test_layer_that_is_used_twice_makes_the_same_channels():
+def test_layer_applied_twice_produces_the_same_channels():
     image = keras.Input((8, 8, 3))
     shared = conv(4, "shared")
     x = shared(conv(5, "one")(image))
@@ -136,12 +136,12 @@ def test_layer_that_is_used_twice_makes_the_same_channels():
     assert len(graph.producers["shared"].labels) == 4
 
 
-def test_groups_lose_equally_and_each_its_least():
+def test_convolution_groups_lose_equally_many_of_their_least_important():
     image = keras.Input((8, 8, 3))
     x = conv(8, "before")(image)
     x = conv(8, "grouped", groups=2)(x)
     model = classifier(conv(3, "after")(x), image)
-    sizes = np.array([1, 9, 2, 9, 9, 3, 4, 9], "float32")  # a least one in each half
+    sizes = np.array([1, 9, 2, 9, 9, 3, 4, 9], "float32")  # one of the smallest in each half
     kernel = model.get_layer("before").kernel
     kernel.assign(np.ones(kernel.shape) * sizes)
     plan = plan_channels(model, budget="params:0.5", scope="layer", round_to=1)
@@ -151,7 +151,7 @@ def test_groups_lose_equally_and_each_its_least():
     assert removal.model.get_layer("grouped").kernel.shape[2] == 3
 
 
-def test_pad_shortcut_loses_the_zeros_of_removed_channels():
+def test_pad_shortcut_loses_the_padding_of_removed_channels():
     model = zoo.create_model("resnet20", blocks=1, input_shape=(32, 32, 3))
     removal = remove_channels(model, plan_channels(model, budget="macs:0.4", criterion="random", round_to=1))
     assert removal.form == "composite"
@@ -160,7 +160,7 @@ def test_pad_shortcut_loses_the_zeros_of_removed_channels():
     assert sum(block.pad_channels) == block.filters - stem
 
 
-def test_bottleneck_can_be_of_two_widths_inside():
+def test_bottleneck_can_have_two_inner_widths():
     model = zoo.create_model("resnet50", input_shape=(32, 32, 3), blocks=(1, 1, 1), widths=(8, 8, 16), classes=3)
     plan = plan_channels(model, budget="params:1")
     kept = {"stage3_block1_conv1_conv": [*range(10)], "stage3_block1_conv2_conv": [*range(4, 16)]}
@@ -168,7 +168,7 @@ def test_bottleneck_can_be_of_two_widths_inside():
     assert (block.reduced_filters, block.mid_filters) == (10, 12)
 
 
-def test_composite_that_cannot_say_its_width_is_rebuilt_flat():
+def test_composite_whose_config_cannot_express_widths_is_rebuilt_flat():
     @keras.saving.register_keras_serializable("tests")
     class Fixed(CompositeLayer):
         def __init__(self, **kwargs):
@@ -198,8 +198,8 @@ def test_composite_that_cannot_say_its_width_is_rebuilt_flat():
     left=st.floats(0, 1),
     seed=st.integers(0, 99),
 )
-def test_any_net_without_some_channels_equals_the_masked_one(widths, joins, left, seed):
-    """`remove_channels` raises where the rebuilt model differs from the masked original."""
+def test_any_network_with_channels_removed_equals_the_masked_one(widths, joins, left, seed):
+    """`remove_channels` raises if the rebuilt model differs from the masked original."""
     keras.utils.set_random_seed(seed)
     image = keras.Input((6, 6, 3))
     x = image
@@ -210,6 +210,6 @@ def test_any_net_without_some_channels_equals_the_masked_one(widths, joins, left
         x = {"add": layers.Add, "concatenate": layers.Concatenate, "multiply": layers.Multiply}[join]()(sides)
     model = classifier(x, image)
     graph = ChannelGraph(model)
-    choice = Choice(pools_of(graph), unit_scores(graph, "random", seed=seed), "global", 1)
+    choice = ChannelSelection(pruning_groups(graph), unit_importance(graph, "random", seed=seed), "global", 1)
     keep = choice.keep(round(left * len(choice.order)))
     assert remove_channels(model, plan_of(graph, keep)).model.count_params() == Costs(graph).parameters(keep)

@@ -1,4 +1,4 @@
-"""Constants of removed channels, held against the original with filters and gains of zero."""
+"""Bias compensation, compared with the original with filters and gains of zero."""
 
 import keras
 import numpy as np
@@ -11,11 +11,11 @@ from pocketzoo.training.compression.channels.graph.channel_graph import ChannelG
 
 
 def with_zeroed(model: keras.Model, kept: dict[str, list[int]]) -> keras.Model:
-    """A copy of a flat `model` whose removed channels have filters of zero, and gains where they are normalised."""
+    """A copy of a flat `model` in which the filters of removed channels, and the gains of their norms, are zero."""
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     graph = ChannelGraph(copy)
-    gone = np.zeros(graph.units, bool)
+    gone = np.zeros(graph.unit_count, bool)
     for name, channels in kept.items():
         producer = graph.producers[name]
         removed = np.setdiff1d(np.arange(len(producer.labels)), channels)
@@ -23,10 +23,10 @@ def with_zeroed(model: keras.Model, kept: dict[str, list[int]]) -> keras.Model:
         kernel = producer.layer.kernel.numpy()
         kernel[..., removed] = 0
         producer.layer.kernel.assign(kernel)
-    for call in graph.calls:
-        if isinstance(call.op, layers.BatchNormalization):
-            stays = ~gone[graph.unit_of[graph.labels[id(call.inputs[0])]]]
-            call.op.gamma.assign(call.op.gamma * stays)
+    for node in graph.flat.nodes:
+        if isinstance(node.operation, layers.BatchNormalization):
+            stays = ~gone[graph.unit_of[graph.labels[node.inputs[0]]]]
+            node.operation.gamma.assign(node.operation.gamma * stays)
     return copy
 
 
@@ -34,7 +34,7 @@ def chain(*parts: layers.Layer) -> keras.Model:
     image = x = keras.Input((12, 12, 3))
     for part in parts:
         x = part(x)
-    return keras.Model(image, layers.Dense(3, name="answers")(layers.GlobalAveragePooling2D()(x)))
+    return keras.Model(image, layers.Dense(3, name="outputs")(layers.GlobalAveragePooling2D()(x)))
 
 
 def norm() -> layers.BatchNormalization:
@@ -58,18 +58,16 @@ NETS = {
     "through linear layers without a bias": lambda: chain(
         biased(8), layers.ReLU(), biased(6, **BARE), layers.AveragePooling2D(2), biased(6, 1, **BARE), norm()
     ),
-    "of an activation that is not zero at zero": lambda: chain(
-        biased(8, **BARE), layers.Activation("sigmoid"), biased(8)
-    ),
-    "a padded convolution that sees a point": lambda: chain(biased(8), biased(8, 1, padding="same")),
-    "a slope for each channel": lambda: chain(
+    "an activation that is not zero at zero": lambda: chain(biased(8, **BARE), layers.Activation("sigmoid"), biased(8)),
+    "a padded 1x1 convolution": lambda: chain(biased(8), biased(8, 1, padding="same")),
+    "a slope per channel": lambda: chain(
         biased(8), layers.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal"), biased(8)
     ),
 }
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_constants_are_taken_into_what_follows(name, pixels):
+def test_constants_are_absorbed_by_later_layers(name, pixels):
     keras.utils.set_random_seed(1)
     model = NETS[name]()
     plan = plan_channels(model, budget="params:0.5", criterion="random", round_to=1)
@@ -80,11 +78,11 @@ def test_constants_are_taken_into_what_follows(name, pixels):
     np.testing.assert_allclose(narrow, zeroed, atol=1e-5)
 
 
-def test_concatenated_layers_of_a_dense_block_pass_constants_on(pixels, randomize_batch_norm):
+def test_concatenations_of_a_dense_block_propagate_constants(pixels, randomize_batch_norm):
     model = zoo.flatten_model(
         randomize_batch_norm(zoo.create_model("densenet121", blocks=(3, 2), growth=8, input_shape=(32, 32, 3)))
     )
-    kept = [channel for channel in range(32) if channel % 4]  # before a padded convolution: no shift of their own
+    kept = [channel for channel in range(32) if channel % 4]  # before a padded convolution, their norms have no shift
     for layer in model.layers:
         if layer.name.endswith("conv1_norm"):
             layer.beta.assign(np.where(np.arange(layer.beta.shape[0]) % 4, layer.beta, 0))
@@ -96,11 +94,11 @@ def test_concatenated_layers_of_a_dense_block_pass_constants_on(pixels, randomiz
     )
 
 
-def test_nothing_takes_a_constant_over_where_there_is_neither_bias_nor_norm():
+def test_layers_without_bias_or_norm_absorb_nothing():
     keras.utils.set_random_seed(1)
     model = chain(biased(8), layers.ReLU(), biased(8, **BARE), layers.ReLU())
     plan = plan_channels(model, budget="params:0.5", criterion="random", round_to=1)
     narrow = remove_channels(model, plan).model
     for layer in narrow.layers:
-        if layer.weights and layer.name != "answers":
+        if layer.weights and layer.name != "outputs":
             assert layer.use_bias == model.get_layer(layer.name).use_bias
