@@ -5,7 +5,7 @@ rules read this table; none of them has a list of layers of its own.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -83,10 +83,11 @@ def traits_of(operation: keras.Operation) -> LayerTraits:
     return next((LAYERS[ancestor] for ancestor in type(operation).__mro__ if ancestor in LAYERS), UNKNOWN)
 
 
-def kernel_positions(node: Node) -> tuple[int | None, ...]:
+def kernel_positions(node: Node) -> tuple[Any, ...]:
     """Return the spatial shape over which a node applies its kernels: of its output, or of its input if transposed.
 
-    A transposed kernel is multiplied with every input position; any other computes every output position.
+    A transposed kernel is multiplied with every input position; any other computes every output position. Sides that
+    the model leaves open are None.
     """
     tensors = node.inputs if traits_of(node.operation).window == "transposed" else node.outputs
     return tuple(tensors[0].shape[1:-1])

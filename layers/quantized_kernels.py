@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..core.layer_traits import traits_of
+from ..core.layer_traits import LAYERS
 from .fake_quantization import int8_grid
 
 
@@ -22,12 +22,12 @@ class KernelOnGrid:
     @property
     def output_axes(self) -> tuple[int, ...]:
         """Axes of the kernel that run over output channels."""
-        return tuple(axis % len(self.kernel.shape) for axis in traits_of(self).main_kernel.output_axes)
+        return tuple(axis % len(self.kernel.shape) for axis in LAYERS[self.STOCK].main_kernel.output_axes)
 
     @property
     def shared_axes(self) -> tuple[int, ...]:
         """Axes of the kernel along which the int8 scale is the same."""
-        scaled = self.output_axes if traits_of(self).int8_scales == "per_channel" else ()
+        scaled = self.output_axes if LAYERS[self.STOCK].int8_scales == "per_channel" else ()
         return tuple(axis for axis in range(len(self.kernel.shape)) if axis not in scaled)
 
     def rounded(self, kernel: Any):

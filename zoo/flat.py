@@ -23,7 +23,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
             a composite.
     """
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        raise InputError(f"{model.name} cannot be written out flat: it is no functional or sequential model.")
+        raise InputError(f"{model.name} has no flat form: it is neither a functional nor a Sequential model.")
     stock: dict[int, keras.layers.Layer] = {}
 
     def to_stock(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -39,7 +39,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
     for layer in flat.layers:
         if not isinstance(layer, FakeQuantize | KernelOnGrid) and not type(layer).__module__.startswith("keras."):
             kind = type(layer).__name__
-            raise InputError(f"{model.name} cannot be written out flat: layer {layer.name} ({kind}) is not of Keras.")
+            raise InputError(f"{model.name} has no flat form: layer {layer.name} ({kind}) is not a Keras layer.")
     return flat
 
 

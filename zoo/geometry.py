@@ -33,7 +33,7 @@ def conv_output_size(
         return -(-size // strides)
     if padding != "valid" and (not isinstance(padding, int) or padding < 0):
         raise ValueError(f"padding is {padding!r}; allowed are 'valid', 'same' and an integer of 0 or more.")
-    zeros = 0 if padding == "valid" else padding
+    zeros = padding if isinstance(padding, int) else 0
     reach = dilation_rate * (kernel_size - 1) + 1
     if size + 2 * zeros < reach:
         raise ValueError(

@@ -44,7 +44,7 @@ def test_custom_layer_is_refused_and_named():
             return inputs
 
     image = keras.Input((4, 4, 1))
-    with pytest.raises(zoo.InputError, match=r"layer mine \(Own\) is not of Keras"):
+    with pytest.raises(zoo.InputError, match=r"layer mine \(Own\) is not a Keras layer"):
         zoo.flatten_model(keras.Model(image, Own(name="mine")(image)))
 
 

@@ -163,7 +163,7 @@ def prune_channels(
 
 def _check(data: ImageData | None, steps: int, recipe: Recipe | None, run_dir: str | Path | None, resume: bool) -> None:
     if steps < 1:
-        raise InputError(f"steps is {steps}; it takes 1 or more.")
+        raise InputError(f"steps is {steps}; it must be 1 or more.")
     if data is None and recipe is not None:
         raise InputError("a recipe needs data to train on; pass data, or no recipe.")
     if resume and run_dir is None:
@@ -172,7 +172,7 @@ def _check(data: ImageData | None, steps: int, recipe: Recipe | None, run_dir: s
 
 def _check_teacher(teacher: object) -> None:
     if not (teacher is None or teacher == "parent" or isinstance(teacher, keras.Model)):
-        raise InputError(f"teacher is {teacher!r}; it takes 'parent', a model or None.")
+        raise InputError(f"teacher is {teacher!r}; it must be 'parent', a model or None.")
 
 
 def _train(

@@ -17,5 +17,5 @@ def check_not_quantized(model: keras.Model, becomes: str) -> None:
     for layer in all_layers(model):
         if isinstance(layer, FakeQuantize) or isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
             raise InputError(
-                f"{model.name} is quantized already, as layer {layer.name} says; it is {becomes} before that."
+                f"{model.name} is already quantized, first in layer {layer.name}; it must be {becomes} before that."
             )

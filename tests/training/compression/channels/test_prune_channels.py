@@ -188,7 +188,7 @@ def test_group_lasso_is_the_sum_of_the_units_norms():
 
 def test_quantized_model_is_refused(tiny):
     quantized = keras.Model(tiny.input, FakeQuantize(name="grid")(tiny.output), name="quantized")
-    with pytest.raises(zoo.InputError, match="quantized is quantized already, as layer grid says"):
+    with pytest.raises(zoo.InputError, match="quantized is already quantized, first in layer grid"):
         training.prune_channels(quantized)
 
 
@@ -201,8 +201,8 @@ MISTAKES = {
     "criterion": ({"criterion": "tailor"}, "unknown criterion 'tailor': did you mean taylor"),
     "criterion of data": ({"criterion": "taylor"}, "uses images; pass data"),
     "scope": ({"scope": "stage"}, "unknown scope 'stage'"),
-    "round_to": ({"round_to": 0}, "round_to is 0; it takes 1 or more"),
-    "steps": ({"steps": 0}, "steps is 0; it takes 1 or more"),
+    "round_to": ({"round_to": 0}, "round_to is 0; it must be 1 or more"),
+    "steps": ({"steps": 0}, "steps is 0; it must be 1 or more"),
     "recipe": ({"recipe": BRIEF}, "needs data to train on; pass data"),
     "resume": ({"resume": True}, "needs the run_dir"),
 }
@@ -267,5 +267,5 @@ def test_plan_records_the_difference(net, tmp_path):
 
 
 def test_invalid_teacher_is_refused(net):
-    with pytest.raises(zoo.InputError, match="teacher is 'none'; it takes 'parent', a model or None"):
+    with pytest.raises(zoo.InputError, match="teacher is 'none'; it must be 'parent', a model or None"):
         training.prune_channels(net, teacher="none")

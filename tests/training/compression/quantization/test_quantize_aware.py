@@ -130,7 +130,7 @@ def test_invalid_argument_is_refused(few_digits, trained, change, error):
 
 def test_quantized_model_is_neither_quantized_nor_pruned_nor_clustered(run, few_digits):
     for verb in (training.quantize_aware, training.prune, training.cluster):
-        with pytest.raises(zoo.InputError, match="quantized already"):
+        with pytest.raises(zoo.InputError, match="already quantized"):
             verb(run.model, few_digits)
 
 

@@ -102,5 +102,7 @@ def quantized_for_training() -> keras.Model:
 @pytest.mark.parametrize("make", [quantized_by_keras, quantized_for_training])
 def test_quantized_model_is_refused(few_digits, make):
     for verb in (training.prune, training.sensitivity):
-        with pytest.raises(zoo.InputError, match="is quantized already, as layer dense says; it is pruned before that"):
+        with pytest.raises(
+            zoo.InputError, match="is already quantized, first in layer dense; it must be pruned before that"
+        ):
             verb(make(), few_digits)

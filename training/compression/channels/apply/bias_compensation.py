@@ -41,37 +41,37 @@ def compensate(graph: ChannelGraph, keep: np.ndarray) -> Compensation:
     for node in graph.flat.nodes:
         rule = rule_of(node)
         inputs = [result.constants[tensor] for tensor in node.inputs]
-        stays = graph.kept(graph.labels[node.outputs[0]], keep)
+        kept = graph.kept(graph.labels[node.outputs[0]], keep)
         if isinstance(rule, KernelRule):
-            constants = _through_kernel(result, node, rule, inputs[0], stays, node in absorbing)
+            constants = _through_kernel(result, node, rule, inputs[0], kept, node in absorbing)
         else:
             if isinstance(rule, NormalizationRule) and isinstance(node.operation, keras.layers.BatchNormalization):
-                _add(result.shifts, node.operation.moving_mean, -inputs[0], stays)
+                _add(result.shifts, node.operation.moving_mean, -inputs[0], kept)
             constants = rule.propagate(node, inputs)
             if not rule.is_additive(node):
-                constants = np.where(stays, 0, constants)
+                constants = np.where(kept, 0, constants)
         result.constants[node.outputs[0]] = constants.astype("float32")
     return result
 
 
 def _through_kernel(
-    result: Compensation, node: Node, rule: KernelRule, inputs: np.ndarray, stays: np.ndarray, absorbs: bool
+    result: Compensation, node: Node, rule: KernelRule, inputs: np.ndarray, kept: np.ndarray, absorbs: bool
 ) -> np.ndarray:
     """Return the constants of the layer's outputs, and record in `result` what its bias absorbs."""
     layer = node.operation
-    bias = np.zeros(len(stays)) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
-    added = rule.response(layer, inputs) if absorbs else np.zeros(len(stays))
+    bias = np.zeros(len(kept)) if layer.bias is None else keras.ops.convert_to_numpy(layer.bias)
+    added = rule.response(layer, inputs) if absorbs else np.zeros(len(kept))
     if absorbs:
         result.absorbed[node] = added
-        _add(result.shifts, layer.bias, added, stays)
+        _add(result.shifts, layer.bias, added, kept)
     # A removed channel has no filter; a depthwise one still filters the constant of its input.
     removed = apply_activation(layer, (bias + added if isinstance(rule, DepthwiseRule) else bias).astype("float32"))
-    return np.where(stays, added if layer.bias is None else 0, removed)
+    return np.where(kept, added if layer.bias is None else 0, removed)
 
 
-def _add(shifts: dict[int, np.ndarray], weight: keras.Variable | None, shift: np.ndarray, stays: np.ndarray) -> None:
-    if weight is not None and np.any(shift[stays]):
-        shifts[id(weight)] = np.where(stays, shift, 0)
+def _add(shifts: dict[int, np.ndarray], weight: keras.Variable | None, shift: np.ndarray, kept: np.ndarray) -> None:
+    if weight is not None and np.any(shift[kept]):
+        shifts[id(weight)] = np.where(kept, shift, 0)
 
 
 def _absorbing_nodes(graph: ChannelGraph) -> set[Node]:

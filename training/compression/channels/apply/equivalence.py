@@ -130,13 +130,13 @@ def _apply_masked(graph: ChannelGraph, keep: np.ndarray, compensation: Compensat
     absorbs = node in compensation.absorbed
     masked = {tensor: values[tensor] for tensor in node.inputs}
     for tensor in node.inputs:
-        stays = graph.kept(graph.labels[tensor], keep)
-        if stays.all():
+        kept = graph.kept(graph.labels[tensor], keep)
+        if kept.all():
             continue
         # In the padding of the layer there would be zeros: what it sees of the constants is added below.
         constants = compensation.constants[tensor]
-        constants = constants if not mixes or (absorbs and not pads) else np.zeros(len(stays), "float32")
-        masked[tensor] = keras.ops.where(stays, values[tensor], constants)
+        constants = constants if not mixes or (absorbs and not pads) else np.zeros(len(kept), "float32")
+        masked[tensor] = keras.ops.where(kept, values[tensor], constants)
     output = apply_in_inference(node, masked)
     if absorbs and pads:
         (tensor,) = node.inputs

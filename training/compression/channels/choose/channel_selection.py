@@ -32,7 +32,7 @@ class ChannelSelection:
         if scope not in SCOPES:
             raise unknown("scope", scope, SCOPES)
         if round_to < 1:
-            raise InputError(f"round_to is {round_to}; it takes 1 or more.")
+            raise InputError(f"round_to is {round_to}; it must be 1 or more.")
         self._unit_count = len(importance)
         # Units of the same rank are removed from all rows together, so convolution groups lose equally many.
         orders = [np.argsort(importance[group.units], axis=1) for group in groups]
