@@ -80,5 +80,5 @@ def test_subclassed_model_is_refused():
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(zoo.InputError, match="no functional or sequential model"):
+    with pytest.raises(zoo.InputError, match="neither a functional nor a Sequential model"):
         zoo.flatten_model(Own())
