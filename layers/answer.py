@@ -37,6 +37,6 @@ class Answer(Head):
         self.keep_labels(self.labels, input_shape[-1])
         super().build(input_shape)
 
-    def chain(self, rank: int) -> list[keras.layers.Layer]:
+    def chain(self, rank: int) -> list[keras.Layer]:
         """The activation."""
         return [self.act]

@@ -1,53 +1,58 @@
-"""What every composite layer has in common."""
+"""Base classes of composite layers, and functions that build and call layers in sequence."""
 
 import inspect
-from collections.abc import Iterable
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import keras
 
 from ..core.keras_private import all_layers
 
-Shape = tuple[int | None, ...]
+Shape = tuple[Any, ...]
+"""Shape of a tensor with its batch axis: an int for each axis, or None where the size is unknown.
+
+`Any`, not `int | None`, because channels are always known, and sizes are computed from them."""
+
+AnyLayer = TypeVar("AnyLayer", bound=keras.Layer)
 
 
-class CompositeLayer(keras.layers.Layer):
-    """A layer whose `call` only applies other Keras layers, so that `zoo.flatten_model` can write it out flat.
+class CompositeLayer(keras.Layer):
+    """A layer whose `call` only applies other Keras layers, so that `zoo.flatten_model` can replace it by them.
 
-    A subclass keeps every constructor argument in an attribute of the same name (that is what `get_config` returns, so
-    a model can be rebuilt narrower from its config), makes its parts with `sublayer`, builds them in `build`, and has a
-    `call` that hands `training` on to them, with no literal channel count and no Python branch on tensor values. Its
-    data format is NHWC.
+    A subclass stores every constructor argument in an attribute of the same name (`get_config` returns these, so a
+    model can be rebuilt narrower from its config), creates its sublayers with `sublayer`, builds them in `build`, and
+    has a `call` that passes `training` on to them, without a literal channel count or a Python branch on tensor values.
+    The data format is NHWC.
     """
 
-    def sublayer(self, layer_class: type[keras.layers.Layer], suffix: str, *args: Any, **kwargs: Any):
-        """Makes a part named `<this layer's name>_<suffix>`: unique in the model once it is written out flat."""
+    def sublayer(self, layer_class: Callable[..., AnyLayer], suffix: str, *args: Any, **kwargs: Any) -> AnyLayer:
+        """Create a sublayer named `<this layer's name>_<suffix>`, which is unique in the flattened model."""
         kwargs.setdefault("dtype", self.dtype_policy)
         part = layer_class(*args, name=f"{self.name}_{suffix}", **kwargs)
         if not self.trainable:
-            part.trainable = False  # a frozen block that is loaded again is frozen throughout
+            part.trainable = False  # when a frozen block is loaded, all of its sublayers are frozen
         return part
 
     def get_config(self) -> dict[str, Any]:
-        """Every constructor argument, by name."""
+        """Return every constructor argument by name."""
         return super().get_config() | {name: _plain(getattr(self, name)) for name in _own_arguments(type(self))}
 
     def width_parts(self) -> dict[str, Any]:
-        """By constructor argument that is a width: the part whose output channels it counts.
+        """Return, for each constructor argument that is a width, the sublayer whose output channels it sets.
 
-        For a list of widths a list of parts, for a dict with widths in it a dict, None for a width that is None. A part
-        that is a composite stands for what its own `filters` count. So a layer can be rebuilt with other widths.
+        A list of widths maps to a list of sublayers, a dict that contains widths to a dict, and a width of None to
+        None. A sublayer that is itself a composite stands for its own `filters`. Channel pruning uses this to rebuild
+        the layer with other widths.
         """
         return {}
 
     def get_build_config(self) -> dict[str, Any]:
-        """What a saved file holds of the built layer: its input's shape, and which of its parts are frozen."""
+        """Return what a saved file stores about the built layer: its input shape and the frozen sublayers."""
         frozen = [part.name for part in all_layers(self) if not part.trainable]
         return {**(super().get_build_config() or {}), "frozen": frozen}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Builds the layer as it was when it was saved."""
+        """Build the layer as it was when it was saved."""
         config = dict(config)
         frozen = set(config.pop("frozen", ()))
         super().build_from_config(config)
@@ -57,27 +62,27 @@ class CompositeLayer(keras.layers.Layer):
 
 
 class ChainLayer(CompositeLayer):
-    """A composite whose parts simply follow one another; a subclass lists them in `chain`."""
+    """A composite that applies its sublayers in sequence; a subclass lists them in `chain`."""
 
-    def chain(self) -> list[keras.layers.Layer]:
-        """The parts in order. No property: Keras would file the parts' weights under its name."""
+    def chain(self) -> list[keras.Layer]:
+        """Return the sublayers in order. Not a property: Keras would save the weights under its name."""
         raise NotImplementedError
 
-    def build(self, input_shape):
-        """Builds the parts."""
+    def build(self, input_shape: Shape) -> None:
+        """Build the sublayers."""
         build_chain(self.chain(), input_shape)
 
-    def call(self, inputs, training=None):
-        """Applies the parts in order."""
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        """Apply the sublayers in order."""
         return call_chain(self.chain(), inputs, training)
 
-    def compute_output_shape(self, input_shape):
-        """The shape that leaves the last part."""
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the output shape of the last sublayer."""
         return chain_output_shape(self.chain(), input_shape)
 
 
 def _plain(value: Any) -> Any:
-    """A copy in Python's own containers: Keras keeps lists and dicts in its own, which hold on to the layer."""
+    """Return a copy in Python's own containers; Keras' own lists and dicts hold a reference to the layer."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -85,14 +90,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@cache
 def _own_arguments(layer_class: type[CompositeLayer]) -> tuple[str, ...]:
+    # `__init__`, since the signature of the class is that of Keras' `__new__`, which takes anything.
     parameters = inspect.signature(layer_class.__init__).parameters.values()
     return tuple(p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD)
 
 
-def build_chain(chain: Iterable[keras.layers.Layer], shape: Shape) -> Shape:
-    """Builds layers that follow one another on inputs of `shape` and returns the shape that leaves the last."""
+def build_chain(chain: Iterable[keras.Layer], shape: Shape) -> Shape:
+    """Build layers that are applied in sequence to inputs of `shape`, and return the output shape of the last."""
     shape = tuple(shape)  # a list when it comes from a saved config
     for layer in chain:
         if not layer.built:
@@ -101,15 +106,15 @@ def build_chain(chain: Iterable[keras.layers.Layer], shape: Shape) -> Shape:
     return shape
 
 
-def chain_output_shape(chain: Iterable[keras.layers.Layer], shape: Shape) -> Shape:
-    """The shape that leaves the last of `chain` for inputs of `shape`, without building anything."""
+def chain_output_shape(chain: Iterable[keras.Layer], shape: Shape) -> Shape:
+    """Return the output shape of the last layer of `chain` for inputs of `shape`, without building anything."""
     for layer in chain:
         shape = layer.compute_output_shape(shape)
     return shape
 
 
-def call_chain(chain: Iterable[keras.layers.Layer], x: Any, training: bool | None = None) -> Any:
-    """Applies layers one after another to `x`."""
+def call_chain(chain: Iterable[keras.Layer], x: Any, training: bool | None = None) -> Any:
+    """Apply layers in sequence to `x`."""
     for layer in chain:
         x = layer(x, training=training)
     return x

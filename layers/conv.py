@@ -1,13 +1,13 @@
-"""Convolution, normalisation, activation: the unit that most architectures repeat."""
+"""Convolution, normalization and activation as one layer: the unit that most architectures repeat."""
 
 from typing import Any
 
 import keras
 
 from .composite import ChainLayer
-from .norm_and_activation import Norm, act_layer, norm_layer
+from .norm_and_activation import Norm, activation_layer, norm_layer
 
-# Keras counts every channel of a depthwise kernel into its fan-in, though each output sees but one.
+# Keras counts every channel of a depthwise kernel in its fan-in, although each output depends on only one.
 DEPTHWISE_INITIALIZER = {
     "class_name": "VarianceScaling",
     "config": {"scale": 2.0, "mode": "fan_out", "distribution": "uniform"},
@@ -16,7 +16,7 @@ DEPTHWISE_INITIALIZER = {
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class NormAct(ChainLayer):
-    """A normalisation, then an activation: what stands before a convolution in pre-activation nets.
+    """Normalization, then activation, as before each convolution of a pre-activation network.
 
     Args:
         norm: As in `ConvNormAct`, but not None.
@@ -25,25 +25,33 @@ class NormAct(ChainLayer):
     Input and output `(batch, height, width, channels)`.
     """
 
-    def __init__(self, *, norm: Norm = "batch", activation: str | None = "relu", **kwargs):
+    def __init__(self, *, norm: Norm = "batch", activation: str | None = "relu", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if norm is None:
-            raise ValueError(f"{self.name}: norm is None; NormAct takes a normalisation.")
+            raise ValueError(f"{self.name}: norm is None; NormAct needs a normalization.")
         self.norm = norm
         self.activation = activation
         self.normalization = norm_layer(self, "norm", norm)
-        self.act = act_layer(self, "act", activation)
+        self.act = activation_layer(self, "act", activation)
 
-    def chain(self) -> list[keras.layers.Layer]:
-        """The normalisation and the activation."""
+    def chain(self) -> list[keras.Layer]:
+        """Return the normalization and the activation, if there is one."""
         return [self.normalization] if self.act is None else [self.normalization, self.act]
 
 
 class ConvUnit(ChainLayer):
-    """What the units below share: zeros around the input, a convolution, a normalisation, an activation."""
+    """Base of the units below: zero padding, convolution, normalization, activation."""
 
-    def make_unit(self, conv_class: type[keras.layers.Layer], *args: Any, **kwargs: Any) -> None:
-        """Makes the parts. The convolution has a bias only where no normalisation follows, which would make it idle."""
+    kernel_size: int | tuple[int, ...]
+    strides: int
+    padding: str | int
+    dilation_rate: int
+    norm: Norm
+    activation: str | None
+    use_bias: bool | None
+
+    def make_unit(self, conv_class: type[keras.Layer], *args: Any, **kwargs: Any) -> None:
+        """Create the sublayers. By default there is a bias only without normalization, which would cancel it."""
         zeros, border = _padding(self.padding, self.kernel_size, self.strides, self.dilation_rate)
         use_bias = self.norm is None if self.use_bias is None else self.use_bias
         self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", zeros) if any(zeros) else None
@@ -58,18 +66,19 @@ class ConvUnit(ChainLayer):
             **kwargs,
         )
         self.normalization = norm_layer(self, "norm", self.norm)
-        self.act = act_layer(self, "act", self.activation)
+        self.act = activation_layer(self, "act", self.activation)
 
-    def chain(self) -> list[keras.layers.Layer]:
-        """The parts in order."""
-        return [part for part in (self.pad, self.conv, self.normalization, self.act) if part is not None]
+    def chain(self) -> list[keras.Layer]:
+        """Return the sublayers in order."""
+        parts: tuple[keras.Layer | None, ...] = (self.pad, self.conv, self.normalization, self.act)
+        return [part for part in parts if part is not None]
 
 
 def _padding(
-    padding: str | int, kernel_size: int | tuple[int, int], strides: int, dilation: int
+    padding: str | int, kernel_size: int | tuple[int, ...], strides: int, dilation: int
 ) -> tuple[tuple[int, int], str]:
-    """Zeros to add above and below, and left and right, and the padding that is left to the convolution."""
-    if padding in ("same", "valid"):
+    """Return the zero padding on each vertical and each horizontal side, and the convolution's own `padding`."""
+    if isinstance(padding, str) and padding in ("same", "valid"):
         return (0, 0), padding
     sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
     reach = [dilation * (side - 1) for side in sides]
@@ -80,27 +89,27 @@ def _padding(
     else:
         zeros = (padding, padding)
     if strides == 1 and [2 * zero for zero in zeros] == reach:
-        return (0, 0), "same"  # the same numbers without a layer of their own
+        return (0, 0), "same"  # the same result without a padding layer
     return zeros, "valid"
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class ConvNormAct(ConvUnit):
-    """A 2-D convolution, then a normalisation, then an activation; the last two may be left out.
+    """2-D convolution, then normalization, then activation; the last two are optional.
 
     Args:
         filters: Output channels.
         kernel_size: Side of the square kernel, or (height, width).
-        strides: Step in both directions.
-        padding: `"same"`, `"valid"`, or the number of zeros on each side, as PyTorch and Caffe count: where the stride
-            is 2, `"same"` adds more at the far side. `"symmetric"` is as many as the kernel reaches beyond its centre.
-        dilation_rate: Step between the kernel's taps.
-        groups: Parts of the channels that are convolved apart.
+        strides: Stride in both directions.
+        padding: `"same"`, `"valid"`, or the number of zeros on each side, as in PyTorch and Caffe (with a stride of 2,
+            `"same"` pads more at the bottom and right). `"symmetric"` pads half the dilated kernel size on each side.
+        dilation_rate: Dilation rate of the kernel.
+        groups: Number of groups of channels that are convolved separately.
         norm: `"batch"`, `"group"`, `"instance"`, `"layer"`, the config of one of them, or None.
         activation: `"relu"`, `"relu6"`, `"leaky_relu"`, `"prelu"`, `"elu"`, `"swish"`, `"hard_swish"`, `"tanh"` or any
-            other of Keras, or None.
-        use_bias: By default only where no normalisation follows.
-        kernel_initializer: Name of a Keras initialiser.
+            other Keras activation, or None.
+        use_bias: Whether the convolution has a bias; None for only where no normalization follows.
+        kernel_initializer: Name of a Keras initializer.
 
     Input `(batch, height, width, channels)`, output `(batch, height', width', filters)`.
     """
@@ -118,8 +127,8 @@ class ConvNormAct(ConvUnit):
         activation: str | None = "relu",
         use_bias: bool | None = None,
         kernel_initializer: str = "he_uniform",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size if isinstance(kernel_size, int) else tuple(kernel_size)
@@ -136,15 +145,15 @@ class ConvNormAct(ConvUnit):
         )
 
     def width_parts(self) -> dict[str, Any]:
-        """The convolution."""
+        """Return the convolution."""
         return {"filters": self.conv}
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class DepthwiseConvNormAct(ConvUnit):
-    """A depthwise convolution, one kernel a channel, then a normalisation, then an activation.
+    """Depthwise convolution, then normalization, then activation.
 
-    Its arguments are those of that name of `ConvNormAct`. Input `(batch, height, width, channels)`, output
+    The arguments are as in `ConvNormAct`. Input `(batch, height, width, channels)`, output
     `(batch, height', width', channels)`.
     """
 
@@ -158,8 +167,8 @@ class DepthwiseConvNormAct(ConvUnit):
         norm: Norm = "batch",
         activation: str | None = "relu",
         use_bias: bool | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.strides = strides
@@ -173,19 +182,20 @@ class DepthwiseConvNormAct(ConvUnit):
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class SeparableConvNormAct(ChainLayer):
-    """A depthwise separable convolution: a depthwise one, then a 1x1 one that mixes the channels.
+    """Depthwise separable convolution: a depthwise convolution, then a pointwise (1x1) one.
 
     Sifre, Mallat 2014; Chollet: Xception (arXiv:1610.02357); Howard et al.: MobileNets (arXiv:1704.04861).
 
     Args:
         filters: Output channels.
-        kernel_size: Side of the depthwise kernel.
-        strides: Step of the depthwise convolution.
-        padding: Of the depthwise convolution, as in `ConvNormAct`.
-        dilation_rate: Of the depthwise convolution.
-        norm: After the 1x1 convolution; as in `ConvNormAct`.
-        activation: After the normalisation.
-        between: Whether the normalisation and the activation also stand between the two (MobileNet) or not (Xception).
+        kernel_size: Kernel size of the depthwise convolution.
+        strides: Stride of the depthwise convolution.
+        padding: Padding of the depthwise convolution, as in `ConvNormAct`.
+        dilation_rate: Dilation rate of the depthwise convolution.
+        norm: Normalization after the pointwise convolution, as in `ConvNormAct`.
+        activation: Activation after the normalization.
+        between: Whether normalization and activation also follow the depthwise convolution (MobileNet) or not
+            (Xception).
 
     Input `(batch, height, width, channels)`, output `(batch, height', width', filters)`.
     """
@@ -201,8 +211,8 @@ class SeparableConvNormAct(ChainLayer):
         norm: Norm = "batch",
         activation: str | None = "relu",
         between: bool = False,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -221,14 +231,14 @@ class SeparableConvNormAct(ChainLayer):
             dilation_rate=dilation_rate,
             norm=norm if between else None,
             activation=activation if between else None,
-            use_bias=norm is None if between else False,  # the 1x1 convolution would make it idle
+            use_bias=norm is None if between else False,  # redundant next to the bias or norm of the pointwise one
         )
         self.pointwise = self.sublayer(ConvNormAct, "pointwise", filters, 1, norm=norm, activation=activation)
 
-    def chain(self) -> list[keras.layers.Layer]:
-        """The depthwise and the 1x1 convolution."""
+    def chain(self) -> list[keras.Layer]:
+        """Return the depthwise and the pointwise convolution."""
         return [self.depthwise, self.pointwise]
 
     def width_parts(self) -> dict[str, Any]:
-        """The 1x1 convolution; the depthwise one is as wide as its input."""
+        """Return the pointwise convolution; the depthwise one has as many channels as its input."""
         return {"filters": self.pointwise}

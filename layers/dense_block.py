@@ -8,19 +8,19 @@ from typing import Any
 
 import keras
 
-from .composite import ChainLayer, CompositeLayer, build_chain, call_chain
+from .composite import ChainLayer, CompositeLayer, Shape, build_chain, call_chain
 from .conv import ConvNormAct, NormAct
 from .norm_and_activation import Norm
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class DenseBlock(CompositeLayer):
-    """Layers that each see all the maps before them and add their own: figure 1 and section 3 of the paper, DenseNet-B.
+    """Densely connected layers: each takes the outputs of all earlier ones (section 3 of the paper, DenseNet-B).
 
     Every layer is `conv3x3(relu(norm(conv1x1(relu(norm(x))))))`, and its output is concatenated to its input.
 
     Args:
-        growths: New channels of each layer (k in the paper).
+        growths: Output channels of each layer (the growth rate k in the paper).
         bottlenecks: Channels between the two convolutions of each layer (4 k in the paper).
         norm: As in `ConvNormAct`.
         activation: As in `ConvNormAct`.
@@ -35,18 +35,19 @@ class DenseBlock(CompositeLayer):
         *,
         norm: Norm = "batch",
         activation: str = "relu",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if len(growths) != len(bottlenecks):
-            raise ValueError(f"{self.name}: {len(growths)} growths and {len(bottlenecks)} bottlenecks; give one each.")
+            raise ValueError(f"{self.name}: {len(growths)} growths, {len(bottlenecks)} bottlenecks; counts must match.")
         self.growths = list(growths)
         self.bottlenecks = list(bottlenecks)
         self.norm = norm
         self.activation = activation
 
-        unit = {"norm": norm, "activation": activation}
-        bare = {"norm": None, "activation": None, "use_bias": False}  # the next layer's norm would make a bias idle
+        unit: dict[str, Any] = {"norm": norm, "activation": activation}
+        # The norm of the next layer would cancel a bias.
+        bare: dict[str, Any] = {"norm": None, "activation": None, "use_bias": False}
         numbers = range(1, len(self.growths) + 1)
         self.pres = [self.sublayer(NormAct, f"layer{n}_pre", **unit) for n in numbers]
         self.convs1 = [
@@ -59,37 +60,37 @@ class DenseBlock(CompositeLayer):
         ]
         self.joins = [self.sublayer(keras.layers.Concatenate, f"layer{n}_join") for n in numbers]
 
-    def _layers_in_order(self) -> Iterator[tuple[list[keras.layers.Layer], keras.layers.Layer]]:
-        for *layers, join in zip(self.pres, self.convs1, self.convs2, self.joins, strict=True):
-            yield layers, join
+    def _layers_in_order(self) -> Iterator[tuple[list[keras.Layer], keras.Layer]]:
+        for pre, conv1, conv2, join in zip(self.pres, self.convs1, self.convs2, self.joins, strict=True):
+            yield [pre, conv1, conv2], join
 
     def width_parts(self) -> dict[str, Any]:
-        """The convolutions of every layer."""
+        """Return the convolutions of every layer."""
         return {"growths": list(self.convs2), "bottlenecks": list(self.convs1)}
 
-    def build(self, input_shape):
-        """Builds the layers, each for all the channels before it."""
+    def build(self, input_shape: Shape) -> None:
+        """Build the layers, each for the concatenated outputs of the layers before it."""
         shape = tuple(input_shape)
         for layers, join in self._layers_in_order():
             new = build_chain(layers, shape)
             join.build([shape, new])
             shape = (*shape[:-1], shape[-1] + new[-1])
 
-    def call(self, inputs, training=None):
-        """The input and all that the layers add to it."""
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        """Return the input concatenated with the output of every layer."""
         x = inputs
         for layers, join in self._layers_in_order():
             x = join([x, call_chain(layers, x, training)])
         return x
 
-    def compute_output_shape(self, input_shape):
-        """`(batch, height, width, channels + sum(growths))`."""
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return `(batch, height, width, channels + sum(growths))`."""
         return (*input_shape[:-1], input_shape[-1] + sum(self.growths))
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class Transition(ChainLayer):
-    """What stands between two dense blocks: normalise, a 1x1 convolution to fewer channels, halve the map.
+    """Transition between dense blocks: normalization, activation, 1x1 convolution, 2x2 average pooling.
 
     Args:
         filters: Output channels.
@@ -99,7 +100,7 @@ class Transition(ChainLayer):
     Input `(batch, height, width, channels)`, output `(batch, height // 2, width // 2, filters)`.
     """
 
-    def __init__(self, filters: int, *, norm: Norm = "batch", activation: str = "relu", **kwargs):
+    def __init__(self, filters: int, *, norm: Norm = "batch", activation: str = "relu", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.norm = norm
@@ -108,10 +109,10 @@ class Transition(ChainLayer):
         self.conv = self.sublayer(ConvNormAct, "conv", filters, 1, norm=None, activation=None, use_bias=False)
         self.pool = self.sublayer(keras.layers.AveragePooling2D, "pool", 2)
 
-    def chain(self) -> list[keras.layers.Layer]:
-        """The parts in order."""
+    def chain(self) -> list[keras.Layer]:
+        """Return the sublayers in order."""
         return [self.pre, self.conv, self.pool]
 
     def width_parts(self) -> dict[str, Any]:
-        """The convolution."""
+        """Return the convolution."""
         return {"filters": self.conv}

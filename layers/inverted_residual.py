@@ -1,4 +1,4 @@
-"""The inverted residual block of the mobile nets.
+"""The inverted residual block of mobile architectures.
 
 Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks (arXiv:1801.04381).
 """
@@ -8,32 +8,32 @@ from typing import Any
 import keras
 
 from .attention import SqueezeExcite
-from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
+from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct, DepthwiseConvNormAct
 from .norm_and_activation import Norm
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class InvertedResidual(CompositeLayer):
-    """Widen, filter each channel by itself, narrow again without an activation: figure 4(d) of the paper.
+    """1x1 expansion, depthwise convolution, linear 1x1 projection: figure 4(d) of the paper.
 
     With `squeeze_filters` it is the block of MobileNetV3 (Howard et al. arXiv:1905.02244, figure 4) and of EfficientNet
-    (Tan, Le arXiv:1905.11946): a squeeze-excite stands between the depthwise convolution and the last one.
+    (Tan, Le arXiv:1905.11946): a squeeze-excite between the depthwise convolution and the projection.
 
     Args:
         filters: Output channels.
-        expanded_filters: Channels of the depthwise convolution, after a 1x1 convolution to as many; None leaves that
-            convolution out, and the depthwise one has the channels of the input.
-        kernel_size: Side of the depthwise kernel.
-        strides: Step of the depthwise convolution.
-        padding: Of the depthwise convolution, as in `ConvNormAct`.
-        squeeze_filters: Channels within the squeeze-excite; None for no squeeze-excite.
-        squeeze_activation: Within the squeeze-excite.
-        gate: At the end of the squeeze-excite, `"sigmoid"` or `"hard_sigmoid"`.
-        shortcut: Whether the input is added at the end; the shape must not change.
-        stochastic_depth: Probability that training leaves all but the shortcut out.
+        expanded_filters: Output channels of the expansion; None for no expansion, so that the depthwise convolution
+            has the channels of the input.
+        kernel_size: Kernel size of the depthwise convolution.
+        strides: Stride of the depthwise convolution.
+        padding: Padding of the depthwise convolution, as in `ConvNormAct`.
+        squeeze_filters: Hidden channels of the squeeze-excite; None for no squeeze-excite.
+        squeeze_activation: Hidden activation of the squeeze-excite.
+        gate: Output activation of the squeeze-excite, `"sigmoid"` or `"hard_sigmoid"`.
+        shortcut: Whether the input is added to the output; the shapes must be equal.
+        stochastic_depth: Probability that a training step drops everything but the shortcut.
         norm: As in `ConvNormAct`.
-        activation: After the first and the depthwise convolution, as in `ConvNormAct`.
+        activation: Activation after the expansion and the depthwise convolution, as in `ConvNormAct`.
 
     Input `(batch, height, width, channels)`, output `(batch, ceil(height/strides), ceil(width/strides), filters)`.
     """
@@ -53,8 +53,8 @@ class InvertedResidual(CompositeLayer):
         stochastic_depth: float = 0.0,
         norm: Norm = "batch",
         activation: str | None = "relu6",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if stochastic_depth and not shortcut:
             raise ValueError(f"{self.name}: stochastic_depth is {stochastic_depth}; without a shortcut it must be 0.")
@@ -71,33 +71,34 @@ class InvertedResidual(CompositeLayer):
         self.norm = norm
         self.activation = activation
 
-        unit = {"norm": norm, "activation": activation}
+        unit: dict[str, Any] = {"norm": norm, "activation": activation}
         self.expand = (
             None if expanded_filters is None else self.sublayer(ConvNormAct, "expand", expanded_filters, 1, **unit)
         )
-        step = {"strides": strides, "padding": padding}
+        step: dict[str, Any] = {"strides": strides, "padding": padding}
         self.depthwise = self.sublayer(DepthwiseConvNormAct, "depthwise", kernel_size, **step, **unit)
-        self.squeeze_excite = None  # as wide as the input where nothing expands it: made in `build`
+        # Created in `build`, because without an expansion its width is that of the input.
+        self.squeeze_excite: SqueezeExcite | None = None
         self.project = self.sublayer(ConvNormAct, "project", filters, 1, norm=norm, activation=None)
         self.drop = None
-        if stochastic_depth:  # Huang et al. arXiv:1603.09382: the whole branch is dropped, image by image
+        if stochastic_depth:  # Huang et al. arXiv:1603.09382: the whole branch is dropped, separately for each image
             self.drop = self.sublayer(keras.layers.Dropout, "drop", stochastic_depth, noise_shape=(None, 1, 1, 1))
         self.add = self.sublayer(keras.layers.Add, "add") if shortcut else None
 
-    def _branch(self) -> list[keras.layers.Layer]:
+    def _branch(self) -> list[keras.Layer]:
         parts = (self.expand, self.depthwise, self.squeeze_excite, self.project, self.drop)
         return [part for part in parts if part is not None]
 
     def width_parts(self) -> dict[str, Any]:
-        """The 1x1 convolutions, and that within the squeeze-excite."""
+        """Return the 1x1 convolutions, and the first one of the squeeze-excite."""
         squeeze = None if self.squeeze_excite is None else self.squeeze_excite.reduce
         return {"filters": self.project, "expanded_filters": self.expand, "squeeze_filters": squeeze}
 
-    def build(self, input_shape):
-        """Builds the parts."""
+    def build(self, input_shape: Shape) -> None:
+        """Build the sublayers."""
         if self.squeeze_filters is not None:
             width = input_shape[-1] if self.expanded_filters is None else self.expanded_filters
-            arguments = {"activation": self.squeeze_activation, "gate": self.gate}
+            arguments: dict[str, Any] = {"activation": self.squeeze_activation, "gate": self.gate}
             self.squeeze_excite = self.sublayer(SqueezeExcite, "se", width, self.squeeze_filters, **arguments)
         shape = build_chain(self._branch(), input_shape)
         if self.add is not None:
@@ -105,11 +106,11 @@ class InvertedResidual(CompositeLayer):
                 raise ValueError(f"{self.name}: shortcut is True, but {tuple(input_shape)} cannot be added to {shape}.")
             self.add.build([shape, shape])
 
-    def call(self, inputs, training=None):
-        """The narrowed map, and the input where there is a shortcut."""
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        """Return the projected features, plus the input if there is a shortcut."""
         x = call_chain(self._branch(), inputs, training)
         return x if self.add is None else self.add([inputs, x])
 
-    def compute_output_shape(self, input_shape):
-        """`(batch, height', width', filters)`."""
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return `(batch, height', width', filters)`."""
         return chain_output_shape(self._branch(), input_shape)

@@ -1,4 +1,4 @@
-"""The residual block of separable convolutions.
+"""The residual block of Xception.
 
 Chollet: Xception: Deep Learning with Depthwise Separable Convolutions (arXiv:1610.02357), figure 5.
 """
@@ -8,23 +8,23 @@ from typing import Any
 
 import keras
 
-from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
+from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct, SeparableConvNormAct
-from .norm_and_activation import Norm, act_layer
+from .norm_and_activation import Norm, activation_layer
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class XceptionBlock(CompositeLayer):
-    """Activation, separable convolution and normalisation, a few times over, added to a shortcut.
+    """Residual block of repeated activation, separable convolution and normalization.
 
     Args:
-        filters: Output channels of each separable convolution; the last are the block's.
-        strides: Step of the max pooling at the branch's end and of the shortcut; with 1 there is no pooling.
-        shortcut: What the input goes through before it is added: `"identity"` (nothing; the shape must not change) or
-            `"projection"` (a 1x1 convolution and a normalisation).
-        first_activation: Whether the first convolution's input is activated; not needed where it already is.
+        filters: Output channels of each separable convolution; the last value is that of the block.
+        strides: Stride of the max pooling at the end of the residual branch and of the shortcut; no pooling if 1.
+        shortcut: Type of the shortcut: `"identity"` (the shape must not change) or `"projection"` (a 1x1 convolution
+            and a normalization).
+        first_activation: Whether there is an activation before the first convolution.
         norm: As in `ConvNormAct`.
-        activation: Before each separable convolution.
+        activation: Activation before each separable convolution.
 
     Input `(batch, height, width, channels)`, output `(batch, ceil(height/strides), ceil(width/strides), filters[-1])`.
     """
@@ -38,11 +38,11 @@ class XceptionBlock(CompositeLayer):
         first_activation: bool = True,
         norm: Norm = "batch",
         activation: str = "relu",
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not filters:
-            raise ValueError(f"{self.name}: filters is empty; give one width or more.")
+            raise ValueError(f"{self.name}: filters is empty; give at least one width.")
         self.filters = list(filters)
         self.strides = strides
         self.shortcut = shortcut
@@ -50,10 +50,10 @@ class XceptionBlock(CompositeLayer):
         self.norm = norm
         self.activation = activation
 
-        self.residual_layers = []
+        self.residual_layers: list[keras.Layer] = []
         for number, width in enumerate(filters, start=1):
             if number > 1 or first_activation:
-                self.residual_layers.append(act_layer(self, f"act{number}", activation))
+                self.residual_layers.append(activation_layer(self, f"act{number}", activation))
             separable = self.sublayer(SeparableConvNormAct, f"sepconv{number}", width, 3, norm=norm, activation=None)
             self.residual_layers.append(separable)
         if strides > 1:
@@ -63,33 +63,37 @@ class XceptionBlock(CompositeLayer):
         self.add = self.sublayer(keras.layers.Add, "add")
 
     def width_parts(self) -> dict[str, Any]:
-        """The separable convolutions."""
+        """Return the separable convolutions."""
         return {"filters": [part for part in self.residual_layers if isinstance(part, SeparableConvNormAct)]}
 
-    def _shortcut(self) -> list[keras.layers.Layer]:
+    def _shortcut(self) -> list[keras.Layer]:
         if self.shortcut == "identity":
             return []
         if self.shortcut == "projection":
-            arguments = {"strides": self.strides, "norm": self.norm, "activation": None}
+            arguments: dict[str, Any] = {"strides": self.strides, "norm": self.norm, "activation": None}
             return [self.sublayer(ConvNormAct, "shortcut", self.filters[-1], 1, **arguments)]
         raise ValueError(f"{self.name}: shortcut is {self.shortcut!r}; allowed are 'identity' and 'projection'.")
 
-    def build(self, input_shape):
-        """Builds the parts; the two branches must meet in one shape."""
+    def build(self, input_shape: Shape) -> None:
+        """Build the sublayers.
+
+        Raises:
+            ValueError: The residual and the shortcut have different shapes.
+        """
         residual = build_chain(self.residual_layers, input_shape)
         shortcut = build_chain(self.shortcut_layers, input_shape)
         if residual != shortcut:
             raise ValueError(
-                f"{self.name}: the separable convolutions give {residual} but the {self.shortcut!r} shortcut "
+                f"{self.name}: the separable convolutions output {residual} but the {self.shortcut!r} shortcut "
                 f"{shortcut}; use 'projection'."
             )
         self.add.build([residual, shortcut])
 
-    def call(self, inputs, training=None):
-        """Adds the two branches."""
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        """Return the sum of the residual and the shortcut."""
         residual = call_chain(self.residual_layers, inputs, training)
         return self.add([residual, call_chain(self.shortcut_layers, inputs, training)])
 
-    def compute_output_shape(self, input_shape):
-        """`(batch, ceil(height/strides), ceil(width/strides), filters[-1])`."""
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return `(batch, ceil(height/strides), ceil(width/strides), filters[-1])`."""
         return chain_output_shape(self.residual_layers, input_shape)

@@ -1,10 +1,11 @@
-"""AlexNet, as it was trained: with two groups.
+"""AlexNet with two groups, as in the paper.
 
-Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural Networks (2012), section 3.5. Its
-dense layers are those that VGG took over: `vgg.dense_layers`.
+Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural Networks (2012), section 3.5. VGG
+has the same dense layers: `vgg.dense_layers`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -19,21 +20,21 @@ def alexnet(
     groups: int = 2,
     lrn: bool = False,
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the last pooled map.
+    """Apply AlexNet's convolutions and return the last pooled feature map.
 
     Args:
-        pixels: What the image holds, normalised.
-        widths: Channels of the five convolutions.
-        groups: Parts of the second, fourth and fifth convolution, one for each of the paper's two GPUs.
-        lrn: Whether the first two are followed by local response normalisation. It gained the paper 1.4 points of top-1
-            error, later nets nothing, and edge runtimes pay for it dearly.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        widths: Output channels of the five convolutions.
+        groups: Groups of the second, fourth and fifth convolution, one for each of the paper's two GPUs.
+        lrn: Whether local response normalization follows the first two convolutions. It lowered the paper's top-1
+            error by 1.4 points, does not help later architectures, and is slow on edge runtimes.
     """
-    split = {"norm": None, "groups": groups}
+    split: dict[str, Any] = {"norm": None, "groups": groups}
     x = ConvNormAct(widths[0], 11, strides=4, padding="valid", norm=None, name="stage1_conv")(pixels)
     x = _pool(x, "stage1", lrn)
     x = ConvNormAct(widths[1], 5, name="stage2_conv", **split)(x)
     x = _pool(x, "stage2", lrn)
-    x = ConvNormAct(widths[2], 3, norm=None, name="stage3_conv")(x)  # the one that sees both GPUs' maps
+    x = ConvNormAct(widths[2], 3, norm=None, name="stage3_conv")(x)  # not grouped: connects the two GPUs
     x = ConvNormAct(widths[3], 3, name="stage4_conv", **split)(x)
     x = ConvNormAct(widths[4], 3, name="stage5_conv", **split)(x)
     return _pool(x, "stage5", lrn=False)

@@ -1,15 +1,15 @@
-"""Model cards: what is known of a model, as validated data read from `cards/*.toml`."""
+"""Model cards: validated data about each model, read from `cards/*.toml`."""
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from ..core.errors import InputError, describe
 
 CARDS = Path(__file__).parent / "cards"
-LAYOUTS = ("keras", "timm", "torchvision", "pocketzoo")
+Layout = Literal["keras", "timm", "torchvision", "pocketzoo"]
 _FUNCTION = r"^[a-z0-9_]+:[a-z0-9_]+$"
 
 
@@ -18,17 +18,17 @@ class _Table(BaseModel):
 
 
 class Endpoint(_Table):
-    """A named place in a backbone where decoders, pyramids and feature extraction attach."""
+    """A named intermediate output of a backbone that decoders, pyramids and feature extraction attach to."""
 
     layer: str
-    """Name of the layer whose output it is."""
+    """Name of the layer."""
     stride: PositiveInt
-    """Input pixels for each step of the map."""
+    """Input pixels per pixel of the feature map."""
     channels: PositiveInt
 
 
 class Paper(_Table):
-    """Where the architecture was published."""
+    """The publication of an architecture."""
 
     title: str
     authors: str
@@ -37,40 +37,41 @@ class Paper(_Table):
 
 
 class Figure(_Table):
-    """A figure as it was published, often rounded."""
+    """A published figure, often rounded."""
 
     value: float
     source: str
-    """Where, and what it includes."""
+    """Where it was published, and what it includes."""
 
 
 class Pretrained(_Table):
     """Published weights of one model."""
 
     source: str = Field(pattern=r"^(https://|hf://[^/]+/|package:).+")
-    """Address of the file, `hf://owner/repository` of the hub for its `model.safetensors`, or `package:` and a file's
-    name in `zoo/weights/`."""
-    layout: Literal[LAYOUTS]
-    """Whose names the tensors have."""
+    """URL of the file, `hf://owner/repository` for `model.safetensors` on the Hugging Face Hub, or `package:` and the
+    name of a file in `zoo/weights/`."""
+    layout: Layout
+    """Naming and axis order of the tensors: whose convention they follow."""
     pixels: Literal["signed", "unit", "imagenet", "caffe", "file"]
-    """Normalisation: -1..1, 0..1, ImageNet's mean and deviation, ImageNet's mean of BGR, or what the file says."""
+    """Pixel normalization: to -1..1, to 0..1, with ImageNet's mean and standard deviation, with ImageNet's BGR mean, or
+    as stored in the file."""
     labels: str | None = None
-    """Name of the list of the classes, in `zoo/labels/`."""
+    """Name of the list of classes in `zoo/labels/`."""
     hash: str | None = Field(default=None, pattern=r"^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{8,64})$")
-    """As published; of a SHA-256 maybe its beginning only."""
+    """Published hash; a SHA-256 may be truncated to its first digits."""
     epsilon: float | None = Field(default=None, gt=0)
-    """Of the file's BatchNorms, where the model's is another."""
+    """Epsilon of the BatchNorm layers in the file, if it differs from the model's."""
     arguments: dict[str, Any] = {}
     """Arguments of the builder that these weights need."""
     licence: str | None = None
     top1: float | None = Field(default=None, gt=0, le=100)
-    """Published accuracy in percent."""
+    """Published top-1 accuracy in percent."""
     top1_source: str | None = None
-    """Where, and measured how."""
+    """Where the accuracy was published, and how it was measured."""
 
 
 class ModelCard(_Table):
-    """What is known of one model: the fields that its family's file shares, and those of its own table."""
+    """Data about one model: the fields that its family's file shares, and those of its own table."""
 
     name: str
     family: str
@@ -79,56 +80,57 @@ class ModelCard(_Table):
     summary: str
     """One line for lists."""
     builder: str = Field(pattern=_FUNCTION)
-    """`module:function` in `zoo/`: normalised pixels in, feature map out; or, where there is a `backbone`, a dict from
-    stride to the backbone's deepest map of that stride in, feature map out."""
+    """`module:function` in `zoo/`: takes normalized pixels and returns a feature map; with a `backbone`, takes a dict
+    from stride to the backbone's deepest feature map of that stride instead."""
     backbone: str | None = None
     """Name of the model whose endpoints the builder attaches to."""
     backbone_arguments: dict[str, Any] = {}
-    """Keyword arguments of the backbone's builder that differ from its own card's."""
+    """Keyword arguments of the backbone's builder that differ from those on its own card."""
     neck: str | None = Field(default=None, pattern=_FUNCTION)
-    """`module:function` in `zoo/`: feature map in, the vector that a head takes out. Decoders go without it."""
+    """`module:function` in `zoo/`: takes the feature map and returns the head's input vector. Decoders have no neck."""
     arguments: dict[str, Any] = {}
-    """Keyword arguments of the builder and the neck that make this variant."""
+    """Keyword arguments of the builder and the neck for this variant."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the features that the head drops in training."""
+    """Dropout rate of the head."""
     score_map: bool = False
-    """Whether the head scores every place and averages the scores, not the features."""
+    """Whether the head computes scores at every pixel and averages the scores instead of the features."""
     paper: Paper
     input_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
-    """Height, width and channels when none are asked for."""
+    """Default height, width and channels."""
     smallest_input: PositiveInt
-    """Least height and width in pixels."""
+    """Minimum height and width in pixels."""
     variable_size: bool
-    """Whether height and width may be left open (None)."""
+    """Whether height and width may be None."""
     classes: PositiveInt
-    """Number of classes when none is asked for."""
+    """Default number of classes."""
     trainable_parameters: PositiveInt
     """Exact count at `input_shape` and `classes`."""
     parameters: PositiveInt
-    """The same with BatchNorm's moving statistics, as Keras counts; without PixelNormalization's constants."""
+    """Exact count including BatchNorm's moving statistics, as Keras counts; without PixelNormalization's constants."""
     parameters_source: str
-    """Where the count was published, what it includes, and what differs here by convention."""
+    """Where the count was published, what it includes, and how it differs from the count here by convention."""
     multiply_adds: PositiveInt
-    """Exact count of one image's multiplications with addition at `input_shape` and `classes`: `zoo.count_macs`."""
+    """Exact number of multiply-adds for one image at `input_shape` and `classes`, as `zoo.count_macs` counts them."""
     published_multiply_adds: Figure | None = None
-    """What the paper or the authors' code says, where it says it."""
+    """Figure in the paper or the authors' code, if there is one."""
     endpoints: dict[str, Endpoint]
-    """From shallow to deep."""
+    """Endpoints by name, from shallow to deep."""
     pretrained: dict[str, Pretrained] = {}
     """Published weights by tag; `"imagenet"` means the first with ImageNet's labels."""
 
     @model_validator(mode="after")
-    def _default_is_allowed(self):
+    def _default_is_allowed(self) -> Self:
         if min(self.input_shape[:2]) < self.smallest_input:
             raise ValueError(f"input_shape {self.input_shape} is below smallest_input {self.smallest_input}")
         return self
 
 
 def load_cards(folder: Path = CARDS) -> dict[str, ModelCard]:
-    """Reads every card file of `folder`, sorted by file name, then in the order of the file.
+    """Read every card file in `folder`, in the order of file names and of the tables in each file.
 
     Raises:
-        InputError: A file is no TOML, a card has an unknown key or an impossible value, or two cards share a name.
+        InputError: A file is not valid TOML, a card has an unknown key or an invalid value, or two cards have the same
+            name.
     """
     cards: dict[str, ModelCard] = {}
     for path in sorted(folder.glob("*.toml")):

@@ -4,13 +4,14 @@ Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
 from ..layers import ConvNormAct, DenseBlock, NormAct, Transition
 
-NORM = {"name": "batch", "epsilon": 1e-5}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-5}
 
 
 def densenet(
@@ -21,14 +22,14 @@ def densenet(
     bottleneck: int = 4,
     reduction: float = 0.5,
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling (DenseNet-BC).
+    """Apply DenseNet-BC and return the feature map before global pooling.
 
     Args:
-        pixels: What the image holds, normalised.
-        blocks: Layers of each dense block.
-        growth: Channels that a layer adds (k in the paper); the stem has twice as many.
-        bottleneck: Times `growth` between a layer's two convolutions.
-        reduction: Share of the channels that a transition keeps (theta in the paper).
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        blocks: Number of layers in each dense block.
+        growth: Growth rate, the channels that each layer adds (k in the paper); the stem has twice as many.
+        bottleneck: Channels between the two convolutions of a layer, as a multiple of `growth`.
+        reduction: Fraction of the channels that a transition keeps (theta in the paper).
     """
     x = ConvNormAct(2 * growth, 7, strides=2, padding=3, norm=NORM, name="stem")(pixels)
     x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)

@@ -1,18 +1,18 @@
-"""EfficientNet, B0 to B7 and Lite: one small net scaled up in width, depth and input size together.
+"""EfficientNet B0 to B7 and Lite: compound scaling of width, depth and input size.
 
-Tan, Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (arXiv:1905.11946). The Lite form is
-that of the authors' code (tensorflow/tpu, efficientnet/lite).
+Tan, Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks (arXiv:1905.11946). Lite follows the
+authors' code (tensorflow/tpu, efficientnet/lite).
 """
 
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
 from ..layers import ConvNormAct, InvertedResidual
 from .mobilenet_v2 import make_divisible
 
-NORM = {"name": "batch", "epsilon": 1e-3}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
 
 
 class Stage(NamedTuple):
@@ -47,20 +47,21 @@ def efficientnet(
     stochastic_depth: float = 0.2,
     padding: str = "same",
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+    """Apply EfficientNet and return the feature map before global pooling.
 
     Args:
-        pixels: What the image holds, normalised.
-        width: Times as many channels.
-        depth: Times as many blocks.
-        squeeze_ratio: Channels within a squeeze-excite, as a share of the block's input; 0 for no squeeze-excite.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        width: Channel multiplier.
+        depth: Multiplier of the number of blocks.
+        squeeze_ratio: Hidden channels of a squeeze-excite as a fraction of the block's input channels; 0 for no
+            squeeze-excite.
         activation: `"swish"`; `"relu6"` in Lite.
         scale_ends: Whether `width` also scales the stem and the last convolution, and `depth` the first and the last
             stage; not in Lite.
-        stochastic_depth: What the probability that training leaves a block out grows to, from 0.
-        padding: Of every 3x3 and 5x5 convolution: `"same"`, as TensorFlow has it, or `"symmetric"`, as PyTorch's nets.
+        stochastic_depth: Probability that a training step drops the last block; it increases linearly from 0.
+        padding: Padding of every 3x3 and 5x5 convolution: `"same"`, as in TensorFlow, or `"symmetric"`, as in PyTorch.
     """
-    unit = {"norm": NORM, "activation": activation}
+    unit: dict[str, Any] = {"norm": NORM, "activation": activation}
     end_width = width if scale_ends else 1.0
     blocks = [
         stage.blocks if not scale_ends and stage in (STAGES[0], STAGES[-1]) else ceil(depth * stage.blocks)

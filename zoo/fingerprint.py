@@ -1,4 +1,4 @@
-"""By what a model's weights are known again."""
+"""Fingerprint of a model's weights."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import keras
 
 
 def weights_sha256(model: keras.Model) -> str:
-    """SHA-256 of all the weights of `model`, in order, as hexadecimal digits."""
+    """Return the SHA-256 of all weights of `model`, in order, as hexadecimal digits."""
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())

@@ -1,4 +1,4 @@
-"""Image files to the pixels every model takes. Training and prediction share this one way, so they cannot differ."""
+"""Decoding of image files to pixels. Training and prediction share this code, so they cannot differ."""
 
 from pathlib import Path
 
@@ -12,25 +12,32 @@ MODES = {1: "L", 3: "RGB"}
 
 
 def read_image(path: str | Path, *, height: int | None, width: int | None, channels: int = 3) -> np.ndarray:
-    """Reads an image file as uint8 pixels 0..255 of shape `(height, width, channels)`; None for a side as it is.
+    """Read an image file as uint8 pixels 0..255 of shape `(height, width, channels)`.
 
-    Turned as its EXIF tag says, 16 bits brought to 8, transparency shown on white, brought to grey (1 channel) or RGB
-    (3), and resized bilinearly without keeping its aspect ratio; a JPEG that is at least twice too large is decoded at
-    half, a quarter or an eighth of its size, which takes half the time and less.
+    The image is rotated according to its EXIF tag, reduced from 16 to 8 bits, composited on white if it has
+    transparency, converted to grayscale (1 channel) or RGB (3), and resized bilinearly without preserving its aspect
+    ratio. A JPEG of at least twice the target size is decoded at 1/2, 1/4 or 1/8 of its size, which takes at most half
+    the time.
+
+    Args:
+        path: An image file in any format that Pillow reads.
+        height: Rows to resize to; None for those of the file.
+        width: Columns to resize to; None for those of the file.
+        channels: 1 (grayscale) or 3 (RGB).
 
     Raises:
-        InputError: There is no such file, or it is no whole image, or `channels` is neither 1 nor 3.
+        InputError: The file does not exist or is not a complete image, or `channels` is neither 1 nor 3.
     """
     if channels not in MODES:
-        raise InputError(f"images can be read with 1 (grey) or 3 (RGB) channels, not {channels}.")
+        raise InputError(f"images can be read with 1 (grayscale) or 3 (RGB) channels, not {channels}.")
     return decode_image(read_bytes(path), path, height=height, width=width, channels=channels)
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The content of an image file.
+    """Return the content of an image file.
 
     Raises:
-        InputError: There is no such file, or it cannot be read.
+        InputError: The file does not exist or cannot be read.
     """
     try:
         return Path(path).read_bytes()
@@ -41,33 +48,34 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def decode_image(encoded: bytes, name: object, *, height: int | None, width: int | None, channels: int) -> np.ndarray:
-    """The pixels of an image file's content, as `read_image` gives them.
+    """Return the pixels of an encoded image, as `read_image` does.
 
     Args:
-        encoded: The content.
-        name: What an error calls it.
-        height: Rows to resize to; None for those that it has.
-        width: Columns to resize to; None for those that it has.
-        channels: 1 (grey) or 3 (RGB).
+        encoded: Content of an image file.
+        name: Name of the file in error messages.
+        height: Rows to resize to; None for those of the file.
+        width: Columns to resize to; None for those of the file.
+        channels: 1 (grayscale) or 3 (RGB).
 
     Raises:
-        InputError: It is no whole image.
+        InputError: It is not a complete image.
     """
     with open_image(encoded, name) as image:
         if height and width:
-            image.draft(None, (max(height, width),) * 2)  # of JPEG alone; sides both, for it may lie on its side
+            # Only affects JPEG. The larger side twice, because the image may be rotated by its EXIF tag.
+            image.draft(None, (max(height, width),) * 2)
         ImageOps.exif_transpose(image, in_place=True)
-        shown, mode = _eight_bits(image), MODES[channels]
+        opaque, mode = _to_eight_bits(image), MODES[channels]
         return resize(
-            shown if shown.mode == mode else shown.convert(mode), height or shown.height, width or shown.width
+            opaque if opaque.mode == mode else opaque.convert(mode), height or opaque.height, width or opaque.width
         )
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """`image` with 0..255 a channel and no transparency, as a screen would show it on white."""
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Return `image` with values 0..255 and without transparency, composited on white."""
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers of no known range")
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut off all above 255
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -76,6 +84,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
-    """`image` in `height` x `width` pixels, as uint8 of shape `(height, width, channels)`."""
+    """Resize `image` bilinearly and return uint8 pixels of shape `(height, width, channels)`."""
     pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     return pixels.reshape(height, width, -1)

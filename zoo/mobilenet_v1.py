@@ -1,26 +1,28 @@
-"""MobileNet: depthwise separable convolutions from end to end.
+"""MobileNet: depthwise separable convolutions throughout.
 
 Howard et al.: MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications (arXiv:1704.04861).
 """
+
+from typing import Any
 
 import keras
 
 from ..layers import ConvNormAct, SeparableConvNormAct
 
-NORM = {"name": "batch", "epsilon": 1e-3}
-UNIT = {"norm": NORM, "activation": "relu6"}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
+UNIT: dict[str, Any] = {"norm": NORM, "activation": "relu6"}
 
 STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
-"""Output channels of the separable convolutions, table 1 of the paper; all stages but the first begin with a step."""
+"""Output channels of the separable convolutions, table 1 of the paper; all stages but the first begin with stride 2."""
 
 
 def mobilenet_v1(pixels: keras.KerasTensor, *, width: float = 1.0, padding: str = "same") -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+    """Apply MobileNet and return the feature map before global pooling.
 
     Args:
-        pixels: What the image holds, normalised.
-        width: Times as many channels everywhere, the paper's alpha: 1, 0.75, 0.5 or 0.25.
-        padding: Of every 3x3 convolution: `"same"`, as TensorFlow has it, or `"symmetric"`, as PyTorch's nets.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        width: Times as many channels , the paper's alpha: 1, 0.75, 0.5 or 0.25.
+        padding: Padding of every 3x3 convolution: `"same"`, as in TensorFlow, or `"symmetric"`, as in PyTorch.
     """
     x = ConvNormAct(int(32 * width), 3, strides=2, padding=padding, name="stem", **UNIT)(pixels)
     for stage, blocks in enumerate(STAGES, start=1):

@@ -4,13 +4,14 @@ Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linea
 """
 
 from math import inf
+from typing import Any
 
 import keras
 
 from ..layers import ConvNormAct, InvertedResidual
 
-NORM = {"name": "batch", "epsilon": 1e-3}
-UNIT = {"norm": NORM, "activation": "relu6"}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
+UNIT: dict[str, Any] = {"norm": NORM, "activation": "relu6"}
 
 STAGES = (
     (1, 16, 1, 1),
@@ -21,16 +22,16 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-"""Table 2 of the paper: t times as many channels inside a block, c output channels, n blocks, first stride s."""
+"""Table 2 of the paper: expansion factor t, output channels c, number of blocks n, stride s of the first block."""
 
 
 def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0, padding: str = "same") -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+    """Apply MobileNetV2 and return the feature map before global pooling.
 
     Args:
-        pixels: What the image holds, normalised.
-        width: Times as many channels; the last convolution keeps its 1280 where it is below 1.
-        padding: Of every 3x3 convolution: `"same"`, as TensorFlow has it, or `"symmetric"`, as PyTorch's nets.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        width: Channel multiplier; below 1 the last convolution keeps its 1280 channels.
+        padding: Padding of every 3x3 convolution: `"same"`, as in TensorFlow, or `"symmetric"`, as in PyTorch.
     """
     x = ConvNormAct(make_divisible(32 * width), 3, strides=2, padding=padding, name="stem", **UNIT)(pixels)
     for stage, (expansion, channels, blocks, first_strides) in enumerate(STAGES, start=1):
@@ -50,11 +51,14 @@ def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0, padding: str 
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor`, or the next where that would take away more than a tenth.
+    """Round `channels` to a multiple of `divisor`, upward where rounding down would remove more than 10 %.
 
-    The rule of the authors' code, also for the later mobile nets.
+    The rule of the authors' code, also for the later mobile architectures.
+
+    Raises:
+        ValueError: `channels` is not a finite number above 0.
     """
     if not 0 < channels < inf:
-        raise ValueError(f"{channels} channels are no width; it takes a factor above 0.")
+        raise ValueError(f"{channels} channels is not a width; the multiplier must be above 0.")
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,9 +1,9 @@
-"""MobileNetV3, small and large, and the minimalistic form for accelerators that take 3x3 kernels and ReLU only.
+"""MobileNetV3 small and large, and the minimalistic variant for accelerators that only support 3x3 kernels and ReLU.
 
 Howard et al.: Searching for MobileNetV3 (arXiv:1905.02244).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -11,12 +11,12 @@ from keras import layers
 from ..layers import ConvNormAct, InvertedResidual
 from .mobilenet_v2 import make_divisible
 
-NORM = {"name": "batch", "epsilon": 1e-3}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
 STEM_WIDTH = 16
 
 
 class Row(NamedTuple):
-    """One block as in tables 1 and 2 of the paper."""
+    """One block, a row of table 1 or 2 of the paper."""
 
     kernel_size: int
     expanded: int
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 RE, HS = "relu", "hard_swish"
-# One tuple of rows for each stage: the map's size or the number of channels changes where it begins.
+# One tuple of rows per stage; a stage begins where the resolution or the number of channels changes.
 SIZES: dict[str, tuple[tuple[Row, ...], ...]] = {
     "large": (  # table 1
         (Row(3, 16, 16, False, RE, 1),),
@@ -61,22 +61,22 @@ def mobilenet_v3(
     minimalistic: bool = False,
     padding: str = "same",
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+    """Apply MobileNetV3 and return the feature map before global pooling.
 
     Args:
-        pixels: What the image holds, normalised.
+        pixels: Normalized image, `(batch, height, width, channels)`.
         size: `"small"` or `"large"`.
-        width: Times as many channels, but in the stem.
-        minimalistic: Whether to do without squeeze-excite, hard-swish and 5x5 kernels.
-        padding: Of every 3x3 and 5x5 convolution: `"same"`, as TensorFlow has it, or `"symmetric"`, as PyTorch's nets.
+        width: Channel multiplier, not for the stem.
+        minimalistic: Whether to omit squeeze-excite, hard-swish and 5x5 kernels.
+        padding: Padding of every 3x3 and 5x5 convolution: `"same"`, as in TensorFlow, or `"symmetric"`, as in PyTorch.
     """
     activation = _activation(minimalistic)
-    stem = {"strides": 2, "padding": padding, "norm": NORM, "activation": activation}
+    stem: dict[str, Any] = {"strides": 2, "padding": padding, "norm": NORM, "activation": activation}
     x = ConvNormAct(STEM_WIDTH, 3, **stem, name="stem")(pixels)
     unscaled = STEM_WIDTH
     for stage, rows in enumerate(_rows(size), start=1):
         for block, row in enumerate(rows, start=1):
-            # The tables give the width inside a block at width 1; at others its ratio to the input stays.
+            # The tables give the expanded width at multiplier 1; other multipliers keep its ratio to the input.
             expanded = make_divisible(x.shape[-1] * (row.expanded / unscaled))
             filters = make_divisible(row.filters * width)
             squeeze = row.squeeze_excite and not minimalistic
@@ -100,9 +100,9 @@ def mobilenet_v3(
 def pooled_conv(
     x: keras.KerasTensor, *, size: str, width: float = 1.0, minimalistic: bool = False
 ) -> keras.KerasTensor:
-    """The map to a vector: it is pooled before the last 1x1 convolution, not after (figure 5 of the paper).
+    """Apply global pooling, then the last 1x1 convolution (figure 5 of the paper), and return a vector per image.
 
-    The arguments are those of `mobilenet_v3`; a `width` below 1 leaves this convolution's 1024 or 1280 channels.
+    The arguments are as in `mobilenet_v3`; with a `width` below 1 the convolution keeps its 1024 or 1280 channels.
     """
     _rows(size)
     filters = make_divisible(NECK_WIDTHS[size] * max(1.0, width))

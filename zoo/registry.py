@@ -1,4 +1,4 @@
-"""The names there are and the card behind each. Imports neither Keras nor TensorFlow."""
+"""Registry of model names and cards. Imports neither Keras nor TensorFlow."""
 
 import re
 from fnmatch import fnmatchcase
@@ -8,7 +8,7 @@ from ..core.errors import unknown
 from .cards import ModelCard, load_cards
 
 ON = "_on_"
-"""Between a model's name and that of the backbone it stands on in place of its own."""
+"""Separator between a model's name and the name of the backbone that replaces its own."""
 
 
 @cache
@@ -24,17 +24,17 @@ def list_models(
     max_params: float | None = None,
     max_macs: float | None = None,
 ) -> list[str]:
-    """Names of the models that match, sorted as people sort: resnet20 before resnet110.
+    """Return the names of the models that match, in natural order: resnet20 before resnet110.
 
     Args:
         pattern: Shell-style wildcards, such as `"resnet*"`.
-        task: Only models made for this task, `"classification"` or `"segmentation"`.
-        pretrained: True for models with published weights only, False for those without.
-        max_params: Most parameters, at the card's input size and number of classes.
-        max_macs: Most multiply-adds for one image, likewise.
+        task: Only models for this task, `"classification"` or `"segmentation"`.
+        pretrained: True for only models with published weights, False for only those without.
+        max_params: Maximum number of parameters, at the card's input size and number of classes.
+        max_macs: Maximum number of multiply-adds per image, at the card's input size and number of classes.
 
     Raises:
-        InputError: There is no such task.
+        InputError: The task is unknown.
     """
     tasks = sorted({card.task for card in _cards().values()})
     if task not in (None, *tasks):
@@ -52,33 +52,33 @@ def list_models(
 
 
 def backbones() -> list[str]:
-    """Names of the models that others can stand on: the classifiers that stand on none themselves."""
+    """Return the names of the models that can be a backbone: classifiers without a backbone of their own."""
     return [name for name in list_models(task="classification") if _cards()[name].backbone is None]
 
 
 def card_of(model_name: str) -> ModelCard:
-    """The card of a created model by its own name, `NAME` or, on an exchanged backbone, `NAME_on_BACKBONE`.
+    """Return the card for the name of a created model, `NAME` or, with another backbone, `NAME_on_BACKBONE`.
 
-    The endpoints of the latter are those of that backbone's card, and this card's own after them.
+    With another backbone, the endpoints are those of the backbone's card followed by the card's own.
 
     Raises:
-        InputError: No model of the zoo has that name.
+        InputError: No model in the zoo has that name.
     """
     name, on, backbone = model_name.partition(ON)
     if not on:
         return model_card(name)
     card, other = model_card(name), model_card(backbone)
-    replaced = {endpoint.layer for endpoint in model_card(card.backbone).endpoints.values()}
+    replaced = {endpoint.layer for endpoint in model_card(card.backbone).endpoints.values()} if card.backbone else set()
     own = {key: endpoint for key, endpoint in card.endpoints.items() if endpoint.layer not in replaced}
     return card.model_copy(update={"endpoints": other.endpoints | own})
 
 
 def model_card(name: str) -> ModelCard:
-    """The card of the model called `name`.
+    """Return the card of the model `name`.
 
     Raises:
-        InputError: There is no such model; the message names the nearest.
+        InputError: There is no such model; the message suggests similar names.
     """
     if not isinstance(name, str) or name not in _cards():
         raise unknown("model", name, list_models())
-    return _cards()[name].model_copy(deep=True)  # what a caller does to its dicts stays there
+    return _cards()[name].model_copy(deep=True)  # callers may modify the dicts of their copy

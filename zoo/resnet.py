@@ -1,19 +1,20 @@
-"""ResNet and what was made of it: v1, v1.5, pre-activation, ResNeXt, wide, with squeeze-excite and with CBAM.
+"""ResNet and its variants: v1, v1.5, pre-activation, ResNeXt, Wide ResNet, SE-ResNet and CBAM-ResNet.
 
 He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (arXiv:1512.03385), table 1; Identity Mappings in Deep
 Residual Networks (arXiv:1603.05027).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
 from ..layers import Bottleneck, ConvNormAct, NormAct, ResidualBlock
 
-NORM = {"name": "batch", "epsilon": 1e-5}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-5}
 REDUCTION = 16
-"""Times fewer channels within an attention than outside, in both papers."""
+"""Reduction ratio of squeeze-excite and CBAM, in both papers."""
 
 
 def resnet(
@@ -31,31 +32,31 @@ def resnet(
     output_stride: int = 32,
     multi_grid: Sequence[int] = (1,),
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+    """Apply ResNet and return the feature map before global pooling.
 
     Args:
-        pixels: What the image holds, normalised.
-        blocks: Blocks of each stage.
-        bottleneck: Whether blocks are bottlenecks, four times as wide outside as inside, or basic ones.
-        widths: Channels of each stage's 3x3 convolutions, before `group_width`.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        blocks: Number of blocks in each stage.
+        bottleneck: Whether blocks are bottlenecks, with 4 times `widths` output channels, or basic blocks.
+        widths: Channels of the 3x3 convolutions of each stage, before `group_width`.
         stem_width: Channels of the stem.
-        stride_at: Which convolution of a bottleneck takes the step: 1 as in the paper, 2 in "v1.5".
-        groups: Parts of a bottleneck's 3x3 convolution (ResNeXt).
-        group_width: Times as many channels in a bottleneck's 3x3 convolution as `widths` says (ResNeXt, wide ResNet).
+        stride_at: The convolution of a bottleneck with the stride: 1 as in the paper, 2 in "v1.5".
+        groups: Groups of a bottleneck's 3x3 convolution (ResNeXt).
+        group_width: Channel multiplier of a bottleneck's 3x3 convolution (ResNeXt, Wide ResNet).
         attention: `"se"`, `"cbam"` or None.
-        stochastic_depth: Probability that training leaves out the last block; it grows with the depth from 0.
-        output_stride: 32, or 16 or 8: later stages then dilate their kernels instead of stepping (DeepLab).
-        multi_grid: Times that the blocks of the last stage dilate more, one after another and again from the first.
+        stochastic_depth: Probability that a training step drops the last block; it increases linearly from 0.
+        output_stride: 32, 16 or 8; below 32 the later stages use dilation instead of strides (DeepLab).
+        multi_grid: Dilation multipliers of the blocks of the last stage, repeated as needed.
     """
     x = ConvNormAct(stem_width, 7, strides=2, padding=3, norm=NORM, name="stem")(pixels)
     x = _max_pool(x)
     drop = _drop_rates(blocks, stochastic_depth)
     for stage, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
-        strides, dilation = _step(stage, output_stride)
+        strides, dilation = _stride_and_dilation(stage, output_stride)
         filters = width * 4 if bottleneck else width
         for block in range(1, count + 1):
             rate = dilation * (multi_grid[(block - 1) % len(multi_grid)] if stage == len(blocks) else 1)
-            arguments = {
+            arguments: dict[str, Any] = {
                 "strides": strides if block == 1 else 1,
                 "dilation_rate": rate,
                 "padding": rate,
@@ -81,15 +82,15 @@ def resnet_v2(
     widths: Sequence[int] = (64, 128, 256, 512),
     stem_width: int = 64,
 ) -> keras.KerasTensor:
-    """The pre-activation net: normalised pixels to the map before the pooling.
+    """Apply the pre-activation ResNet and return the feature map before global pooling.
 
-    As TF-slim and Keras have it, whose weights fit, a stage steps in its last block; the authors' own code steps in
-    the first.
+    As in TF-slim and Keras, whose weights are compatible, the stride is in the last block of a stage; in the authors'
+    code it is in the first.
 
     Args:
-        pixels: What the image holds, normalised.
-        blocks: Blocks of each stage.
-        widths: Channels of each stage's 3x3 convolutions; a quarter of the stage's.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        blocks: Number of blocks in each stage.
+        widths: Channels of the 3x3 convolutions of each stage; the stage has 4 times as many output channels.
         stem_width: Channels of the stem.
     """
     x = ConvNormAct(stem_width, 7, strides=2, padding=3, norm=None, activation=None, name="stem")(pixels)
@@ -112,23 +113,23 @@ def resnet_v2(
 
 
 def _max_pool(x: keras.KerasTensor) -> keras.KerasTensor:
-    # Zeros on every side, as the authors' Caffe has it; "same" would put more of them at the far side.
+    # Zero padding on every side, as in the authors' Caffe model; "same" would pad only at the bottom and right.
     x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
     return layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
 
 
-def _step(stage: int, output_stride: int) -> tuple[int, int]:
-    """Stride and dilation of a stage."""
+def _stride_and_dilation(stage: int, output_stride: int) -> tuple[int, int]:
+    """Return the stride and the dilation rate of a stage."""
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output_stride is {output_stride!r}; allowed are 8, 16 and 32.")
-    reached = 4 * 2 ** (stage - 1)
+    undilated_stride = 4 * 2 ** (stage - 1)
     if stage == 1:
         return 1, 1
-    return (2, 1) if reached <= output_stride else (1, reached // output_stride)
+    return (2, 1) if undilated_stride <= output_stride else (1, undilated_stride // output_stride)
 
 
 def _drop_rates(blocks: Sequence[int], last: float) -> list[list[float]]:
-    """Of every block, growing linearly as in Huang et al. (arXiv:1603.09382), but from 0 at the first block."""
+    """Return the drop rate of every block: linear as in Huang et al. (arXiv:1603.09382), but 0 at the first block."""
     total = max(1, sum(blocks) - 1)
     counter = iter(range(sum(blocks)))
     return [[last * next(counter) / total for _ in range(count)] for count in blocks]

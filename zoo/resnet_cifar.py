@@ -17,10 +17,12 @@ def resnet_cifar(
     widths: Sequence[int] = (16, 32, 64),
     shortcut: str = "pad",
 ) -> keras.KerasTensor:
-    """Normalised pixels to the map before the pooling: 6 * `blocks` + 2 weighted layers with the head's.
+    """Apply the CIFAR ResNet and return the feature map before global pooling.
+
+    With the head it has 6 * `blocks` + 2 layers with weights, the number in the model's name.
 
     Args:
-        pixels: `(batch, height, width, channels)`.
+        pixels: Normalized image, `(batch, height, width, channels)`.
         blocks: Residual blocks in each stage (n in the paper).
         widths: Channels of the stages; each stage after the first halves height and width.
         shortcut: `"pad"` (option A, the paper's for these nets) or `"projection"` (option B) where the shape changes.

@@ -1,4 +1,4 @@
-"""Models and weights to and from files. Nothing a file contains is ever executed."""
+"""Saving and loading of models and weights. Code in a file is never executed."""
 
 import io
 import json
@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import h5py
 import keras
@@ -17,7 +18,7 @@ from ..core.errors import InputError, first_line
 
 
 def save_model(model: keras.Model, path: str | Path) -> Path:
-    """Writes `model` as one `.keras` file (architecture, weights, labels, normalisation) and returns its path.
+    """Save `model` as one `.keras` file (architecture, weights, labels, normalization) and return its path.
 
     Raises:
         InputError: `path` does not end in `.keras`.
@@ -31,10 +32,10 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Reads a `.keras` file that `save_model` or Keras wrote.
+    """Load a `.keras` file that `save_model` or Keras wrote.
 
     Raises:
-        InputError: There is no such file, or it is not a whole `.keras` file, or it holds code (a Lambda layer).
+        InputError: The file does not exist, is not a complete `.keras` file, or contains code (a Lambda layer).
     """
     path = _existing(path)
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
@@ -43,17 +44,17 @@ def load_model(path: str | Path) -> keras.Model:
     try:
         _check_packages(path)
         return keras.saving.load_model(path, safe_mode=True)
-    except Exception as error:  # Keras raises a dozen kinds for a damaged file, from KeyError to BadZipFile.
+    except Exception as error:  # A damaged file raises one of a dozen types, from KeyError to BadZipFile.
         raise InputError(f"{path} cannot be read as a .keras model: {first_line(error)}") from error
 
 
 def _check_packages(path: Path) -> None:
-    """Raises InputError where a file names a package that Keras would import for it, from wherever it finds one."""
+    """Raise InputError if a file refers to a package that Keras would import, from wherever Python finds it."""
 
-    def check(entry: dict) -> dict:
+    def check(entry: dict[str, Any]) -> dict[str, Any]:
         package = str(entry.get("module")).partition(".")[0]
         if package in ("keras_hub", "keras_cv", "keras_nlp") and package not in sys.modules:
-            raise InputError(f"it takes {package}; import that first, if you trust the file to use it.")
+            raise InputError(f"it needs {package}; if you trust the file, import {package} first.")
         return entry
 
     with zipfile.ZipFile(path) as archive:
@@ -61,46 +62,48 @@ def _check_packages(path: Path) -> None:
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:
-    """Fills `model` from a `.weights.h5` or `.keras` file of the very same architecture.
+    """Load the weights of exactly the same architecture from a `.weights.h5` or `.keras` file into `model`.
 
-    Keras itself matches layers by kind and position and leaves out what is in the file but not in the model, so another
-    net's weights may go in without a word. Here every tensor of either side must have its like on the other.
+    Keras matches layers by type and position and ignores tensors that are only in the file, so it can load the weights
+    of another architecture silently. Here names and shapes must match on both sides.
 
     Raises:
-        InputError: There is no such file, it is damaged, or its weights are not this model's.
+        InputError: The file does not exist or is damaged, its tensors do not match the model's, or a value is NaN or
+            infinite.
     """
     path = _existing(path)
     try:
-        theirs = _tensor_shapes(path)
-    except Exception as error:  # of zipfile and h5py, for every way in which a file can be damaged
+        in_file = _tensor_shapes(path)
+    except Exception as error:  # zipfile and h5py raise many types for damaged files
         raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
     with TemporaryDirectory() as folder:
         model.save_weights(Path(folder, "own.weights.h5"))
-        ours = _tensor_shapes(Path(folder, "own.weights.h5"))
-    if ours != theirs:
-        different = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        in_model = _tensor_shapes(Path(folder, "own.weights.h5"))
+    if in_model != in_file:
+        names = in_model.keys() | in_file.keys()
+        different = sorted(name for name in names if in_model.get(name) != in_file.get(name))
         first = different[0]
         raise InputError(
-            f"{path} does not hold the weights of {model.name}: {len(different)} tensors differ, first {first}, "
-            f"{theirs.get(first, 'missing')} in the file and {ours.get(first, 'missing')} in the model."
+            f"{path} does not contain the weights of {model.name}: {len(different)} tensors differ, first {first}, "
+            f"{in_file.get(first, 'missing')} in the file and {in_model.get(first, 'missing')} in the model."
         )
     model.load_weights(path)
     for weight in model.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
-            raise InputError(f"{path}: tensor {weight.path} has numbers that are NaN or infinite.")
+            raise InputError(f"{path}: tensor {weight.path} has values that are NaN or infinite.")
 
 
 def _tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes by name of the weights in a file, without those of an optimizer."""
+    """Return the shapes of the weights in a file by name, without those of the optimizer."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+    def add_shape(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/"):
             shapes[name] = item.shape
 
     content = zipfile.ZipFile(path).read("model.weights.h5") if path.suffix == ".keras" else path.read_bytes()
     with h5py.File(io.BytesIO(content)) as file:
-        file.visititems(note)
+        file.visititems(add_shape)
     return shapes
 
 
@@ -112,5 +115,5 @@ def _existing(path: str | Path) -> Path:
 
 
 def _register_layers() -> None:
-    for name in _layers.__all__:
+    for name in dir(_layers):
         getattr(_layers, name)  # importing a layer's module registers it with Keras

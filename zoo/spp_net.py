@@ -1,10 +1,11 @@
-"""SPP-net: a pyramid of max poolings between the convolutions and the dense layers.
+"""SPP-net: spatial pyramid pooling between the convolutions and the dense layers.
 
 He, Zhang, Ren, Sun: Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition (arXiv:1406.4729).
-The pyramid's length does not depend on the size of the image, so weights trained at one size serve at every other.
+The output length does not depend on the image size, so weights trained at one size can be used at any other.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -16,15 +17,15 @@ from .vgg import dense_layers
 def zf5(
     pixels: keras.KerasTensor, *, widths: Sequence[int] = (96, 256, 384, 384, 256), lrn: bool = False
 ) -> keras.KerasTensor:
-    """ZF-5, table 1 of the paper: normalised pixels `(batch, height, width, channels)` to the fifth convolution's map.
+    """Apply ZF-5 (table 1 of the paper) and return the feature map of the fifth convolution.
 
     Args:
-        pixels: What the image holds, normalised.
-        widths: Channels of the five convolutions.
-        lrn: Whether the first two are followed by local response normalisation, as in the paper.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        widths: Output channels of the five convolutions.
+        lrn: Whether local response normalization follows the first two convolutions, as in the paper.
     """
-    unit = {"norm": None}
-    # Borders that give the table's maps for an image of 224: 110, 55, 27 and 13 places a side.
+    unit: dict[str, Any] = {"norm": None}
+    # Padding that gives the feature map sizes of the table for a 224x224 image: 110, 55, 27 and 13.
     x = ConvNormAct(widths[0], 7, strides=2, padding=1, name="stage1_conv", **unit)(pixels)
     x = _pool(x, "stage1", lrn, padding="same")
     x = ConvNormAct(widths[1], 5, strides=2, padding=1, name="stage2_conv", **unit)(x)
@@ -35,17 +36,17 @@ def zf5(
 
 
 def on_backbone(maps: dict[int, keras.KerasTensor], *, stride: int | None = None) -> keras.KerasTensor:
-    """The map of a backbone on which the pyramid stands.
+    """Return the backbone feature map to which the pyramid is applied.
 
     Args:
-        maps: The backbone's maps by stride.
-        stride: Which of them; by default the deepest.
+        maps: The backbone's feature maps by stride.
+        stride: Stride of the feature map; None for the deepest.
 
     Raises:
-        ValueError: There is no map of that stride.
+        ValueError: There is no feature map of that stride.
     """
     if stride is not None and stride not in maps:
-        raise ValueError(f"stride is {stride}; the backbone has maps of the strides {sorted(maps)}.")
+        raise ValueError(f"stride is {stride}; the backbone has feature maps of strides {sorted(maps)}.")
     return maps[max(maps) if stride is None else stride]
 
 
@@ -57,13 +58,13 @@ def pyramid(
     hidden: Sequence[int] = (4096, 4096),
     dropout: float = 0.5,
 ) -> keras.KerasTensor:
-    """A map of a fixed size to the features of the last dense layer, or of the pyramid where there is none.
+    """Apply the pyramid and the dense layers, and return one feature vector per image.
 
     Args:
-        x: The map.
-        bins: Bins of each level of the pyramid along either side.
-        reduced: Channels to which a 1x1 convolution brings the map first, or None.
-        hidden: Widths of the dense layers.
+        x: Feature map `(batch, height, width, channels)` of fixed size.
+        bins: Number of bins of each pyramid level along height and width.
+        reduced: Output channels of a 1x1 convolution before the pyramid, or None for no convolution.
+        hidden: Widths of the dense layers; empty for none.
         dropout: As in `vgg.dense_layers`.
     """
     if reduced is not None:

@@ -1,4 +1,4 @@
-"""SqueezeNet: few parameters by few channels before the 3x3 kernels.
+"""SqueezeNet: few parameters, because few channels enter the 3x3 convolutions.
 
 Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer: SqueezeNet (arXiv:1602.07360), table 1; version 1.1 is the authors'
 (github.com/forresti/SqueezeNet).
@@ -19,14 +19,14 @@ def squeezenet(
     stem_kernel: int,
     stages: Sequence[Sequence[int]],
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map that the head scores.
+    """Apply SqueezeNet and return the feature map that the head classifies.
 
     Args:
-        pixels: What the image holds, normalised.
+        pixels: Normalized image, `(batch, height, width, channels)`.
         stem_width: Channels of the stem.
-        stem_kernel: Side of the stem's kernel.
-        stages: For each stage the squeeze widths of its fire modules; an expansion has four times as many channels. A
-            max pooling stands before each stage.
+        stem_kernel: Kernel size of the stem.
+        stages: For each stage the squeeze widths of its fire modules; each expand convolution has 4 times as many
+            channels. Max pooling precedes each stage.
     """
     x = ConvNormAct(stem_width, stem_kernel, strides=2, padding="valid", norm=None, activation="relu", name="stem")(
         pixels
@@ -39,8 +39,8 @@ def squeezenet(
 
 
 def _max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    # As in Caffe, and in torchvision with ceil_mode, the last window hangs over the far edge where a side is even.
-    # Zeros stand in for what is not there: a ReLU gives nothing below them. Odd sides need none.
+    # As in Caffe, and in torchvision with ceil_mode, the last window extends past the edge if a side is even. Zero
+    # padding gives the same maximum, because outputs of ReLU are not negative. Odd sides need none.
     if any(side is None or side % 2 == 0 for side in x.shape[1:3]):
         x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, strides=2, name=name)(x)

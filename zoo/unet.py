@@ -1,9 +1,10 @@
-"""U-Net, the paper's and on any backbone.
+"""U-Net as in the paper, and its decoder on any backbone.
 
 Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation (arXiv:1505.04597).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -11,7 +12,7 @@ from keras import layers
 from ..layers import ConvNormAct, UpBlock
 from ..layers.norm_and_activation import Norm
 
-NORM = {"name": "batch", "epsilon": 1e-5}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-5}
 
 
 def unet(
@@ -23,21 +24,22 @@ def unet(
     norm: Norm = None,
     dropout: float = 0.5,
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the decoder's last map, of stride 1.
+    """Apply U-Net and return the decoder's last feature map, of stride 1.
 
     Args:
-        pixels: What the image holds, normalised.
-        widths: Channels of each stage, from the image down; the decoder's steps have those of the stages they join.
-        padding: `"valid"` as in the paper, where 572 places a side become 388; or `"same"`, which keeps any size.
-        up: How the decoder enlarges: `"transpose"` as in the paper, or `"resize"`, which edge runtimes take everywhere.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        widths: Channels of each encoder stage, from the image down; a decoder block has those of its skip connection.
+        padding: `"valid"` as in the paper, where 572x572 pixels become 388x388; or `"same"`, which preserves any size.
+        up: Upsampling in the decoder: `"transpose"` as in the paper, or `"resize"`, which all edge runtimes support.
         norm: None as in the paper, or as in `ConvNormAct`.
-        dropout: Share that training drops at the end of the contracting path, after each of the last two stages.
+        dropout: Dropout rate after each of the last two encoder stages.
     """
-    unit = {"padding": padding, "norm": norm}
-    x, skips = pixels, []
+    unit: dict[str, Any] = {"padding": padding, "norm": norm}
+    x = pixels
+    skips: list[keras.KerasTensor] = []
     for stage, width in enumerate(widths, start=1):
         if stage > 1:
-            # Rounding up, as "same" does, lets the decoder come back to every size; rounding down cannot.
+            # "same" rounds up, so the decoder can restore any size; rounding down would lose pixels.
             x = layers.MaxPooling2D(2, padding=padding, name=f"stage{stage}_pool")(x)
         x = ConvNormAct(width, 3, name=f"stage{stage}_conv1", **unit)(x)
         x = ConvNormAct(width, 3, name=f"stage{stage}_conv2", **unit)(x)
@@ -57,23 +59,23 @@ def unet_on_backbone(
     up: str = "resize",
     norm: Norm = NORM,
 ) -> keras.KerasTensor:
-    """A backbone's maps by stride to the decoder's last map, of stride 1.
+    """Apply a U-Net decoder to backbone feature maps and return the decoder's last feature map, of stride 1.
 
-    Every step enlarges twofold, joins the backbone's map of that stride where it has one, and ends in two 3x3
-    convolutions: the decoder of segmentation_models (https://github.com/qubvel-org/segmentation_models.pytorch).
+    Every block upsamples by 2, concatenates the backbone's feature map of that stride if there is one, and applies two
+    3x3 convolutions: the decoder of segmentation_models (https://github.com/qubvel-org/segmentation_models.pytorch).
 
     Args:
-        maps: Deepest map of each stride, `(batch, ceil(height / stride), ceil(width / stride), channels)`.
-        widths: Channels of each step, from the deepest on; as many as there are halvings to undo.
-        up: `"resize"` (bilinear, without a convolution of its own) or `"transpose"`.
+        maps: Deepest feature map of each stride, `(batch, ceil(height / stride), ceil(width / stride), channels)`.
+        widths: Channels of each block, from the deepest on; one for each factor of 2 in the backbone's stride.
+        up: `"resize"` (bilinear, without a convolution) or `"transpose"`.
         norm: As in `ConvNormAct`.
 
     Raises:
-        ValueError: The steps do not end at stride 1.
+        ValueError: The number of `widths` does not lead to stride 1.
     """
     stride = max(maps)
     if 2 ** len(widths) != stride:
-        raise ValueError(f"widths has {len(widths)} entries; from stride {stride} to 1 it takes one for each halving.")
+        raise ValueError(f"widths has {len(widths)} entries; give one for each factor of 2 in the stride {stride}.")
     x = maps[stride]
     for step, width in enumerate(widths, start=1):
         stride //= 2

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from ..layers import ConvNormAct
+from ..layers.norm_and_activation import Norm
 
 
 def vgg(
@@ -18,15 +19,15 @@ def vgg(
     widths: Sequence[int] = (64, 128, 256, 512, 512),
     batch_norm: bool = False,
 ) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the last pooled map.
+    """Apply VGG's convolutions and return the last pooled feature map.
 
     Args:
-        pixels: What the image holds, normalised.
-        convs: Convolutions of each stage; a max pooling ends every stage.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        convs: Number of convolutions in each stage; max pooling ends every stage.
         widths: Channels of each stage.
-        batch_norm: Whether a BatchNorm follows each convolution, in place of its bias.
+        batch_norm: Whether BatchNorm follows each convolution and replaces its bias.
     """
-    norm = {"name": "batch", "epsilon": 1e-5} if batch_norm else None
+    norm: Norm = {"name": "batch", "epsilon": 1e-5} if batch_norm else None
     x = pixels
     for stage, (count, width) in enumerate(zip(convs, widths, strict=True), start=1):
         for conv in range(1, count + 1):
@@ -38,12 +39,12 @@ def vgg(
 def dense_layers(
     x: keras.KerasTensor, *, hidden: Sequence[int] = (4096, 4096), dropout: float = 0.5
 ) -> keras.KerasTensor:
-    """The last map to the features of fc7, `(batch, hidden[-1])`.
+    """Apply the hidden dense layers and return the features of fc7, `(batch, hidden[-1])`.
 
     Args:
-        x: The map, of a fixed size.
+        x: Feature map `(batch, height, width, channels)` of fixed size.
         hidden: Widths of the dense layers.
-        dropout: Share that is dropped in training before every layer but the first; the head drops before its own.
+        dropout: Dropout rate before every layer but the first; the head has its own dropout.
     """
     x = layers.Flatten(name="flatten")(x)
     for number, width in enumerate(hidden, start=1):

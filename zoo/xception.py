@@ -3,26 +3,28 @@
 Chollet: Xception: Deep Learning with Depthwise Separable Convolutions (arXiv:1610.02357), figure 5.
 """
 
+from typing import Any
+
 import keras
 
 from ..layers import ConvNormAct, SeparableConvNormAct, XceptionBlock
-from ..layers.inception_module import times
+from ..layers.inception_module import scale_filters
 
-NORM = {"name": "batch", "epsilon": 1e-3}
+NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
 
 
 def xception(pixels: keras.KerasTensor, *, middle_blocks: int = 8, width: float = 1.0) -> keras.KerasTensor:
-    """Normalised pixels `(batch, height, width, channels)` to the map before the pooling.
+    """Apply Xception and return the feature map before global pooling.
 
     Args:
-        pixels: What the image holds, normalised.
-        middle_blocks: Blocks of the middle flow.
-        width: Times as many channels everywhere.
+        pixels: Normalized image, `(batch, height, width, channels)`.
+        middle_blocks: Number of blocks in the middle flow.
+        width: Channel multiplier.
     """
     w32, w64, w128, w256, w728, w1024, w1536, w2048 = (
-        times(width, filters) for filters in (32, 64, 128, 256, 728, 1024, 1536, 2048)
+        scale_filters(filters, width) for filters in (32, 64, 128, 256, 728, 1024, 1536, 2048)
     )
-    step = {"strides": 2, "shortcut": "projection", "norm": NORM}
+    step: dict[str, Any] = {"strides": 2, "shortcut": "projection", "norm": NORM}
 
     # Entry flow
     x = ConvNormAct(w32, 3, strides=2, padding="valid", norm=NORM, name="stem_conv1")(pixels)

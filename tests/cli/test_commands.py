@@ -163,7 +163,7 @@ def test_run_continues_with_resume_and_is_replaced_with_overwrite(pocketzoo, fol
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--recipe", "no.yaml"], "no.yaml cannot be read"),
         (
             ["train", "lenet5", "--data", "digits", "--run-dir", "run", "--image-size", "9"],
-            "smallest height and width are 16",
+            "minimum height and width are 16",
         ),
         (["evaluate", "none.keras", "--data", "digits"], "there is no such file"),
         (["evaluate", "garbage.keras", "--data", "digits"], "is not a .keras model file"),
@@ -255,7 +255,7 @@ def test_model_without_image_input_is_rejected(pocketzoo, tmp_path):
     for arguments in (["evaluate", path, "--data", "digits"], ["export", path, "--out", tmp_path / "out"]):
         code, _, err = pocketzoo(*arguments)
         assert code == 2
-        assert "what is expected takes one" in err
+        assert "expected is one batch" in err
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], ["info", "--help"]])

@@ -250,7 +250,7 @@ def test_model_that_takes_no_images_is_refused(tmp_path):
     with pytest.raises(zoo.InputError, match="the model is 'lenet5'; give a keras"):
         export.export_model("lenet5", tmp_path / "out")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    with pytest.raises(zoo.InputError, match="what is expected takes one"):
+    with pytest.raises(zoo.InputError, match="expected is one batch"):
         export.export_model(model, tmp_path / "out")
 
 

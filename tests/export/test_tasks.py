@@ -86,7 +86,7 @@ def test_answers_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):
 
 def test_answers_by_name_are_refused_even_if_they_are_one(tmp_path):
     model = zoo.create_model("lenet5", head={"digit": "classification"}, input_shape=(32, 32, 1))
-    with pytest.raises(zoo.InputError, match="lenet5 gives answers by name, digit; what is expected gives one"):
+    with pytest.raises(zoo.InputError, match="lenet5 has several outputs, digit; expected is a single one"):
         export.export_model(model, tmp_path / "bundle")
 
 

@@ -121,7 +121,7 @@ def test_depthwise_kernels_start_with_a_variance_of_two_over_their_taps():
     [
         (lambda: layers.ConvNormAct(4, 3, padding="full"), "padding is 'full'; allowed are 'same', 'valid'"),
         (lambda: layers.ConvNormAct(4, 3, norm="lair"), "norm is 'lair'; allowed are None, 'batch', 'group'"),
-        (lambda: layers.NormAct(norm=None), "takes a normalisation"),
+        (lambda: layers.NormAct(norm=None), "needs a normalization"),
         (lambda: layers.ConvNormAct(4, 3, activation="rely"), "rely"),
         (lambda: layers.ConvNormAct(5, 3, groups=2), "groups"),
     ],

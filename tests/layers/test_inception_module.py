@@ -8,7 +8,7 @@ import pytest
 from support.reference import conv_norm, convolve, depthwise, max_pool, normalize, pad, randomized, windows
 
 from pocketzoo import layers
-from pocketzoo.layers.inception_module import average_pool, conv, scaled, split
+from pocketzoo.layers.inception_module import average_pool, conv, scale_branches, split
 from pocketzoo.layers.inception_module import max_pool as max_pool_step
 
 SQUARE = [[conv(2, 1)], [conv(4, 1), conv(3, 3)], [average_pool(3), conv(2, 1)], [max_pool_step(3)]]
@@ -94,7 +94,7 @@ def test_branches_go_through_json_and_can_be_rebuilt_narrower(x):
     module = layers.InceptionModule([[conv(4, (1, 7))], [conv(4, 1), split([conv(6, 3)], [conv(2, 1)])]])
     config = json.loads(json.dumps(module.get_config()))
     assert layers.InceptionModule.from_config(config).get_config() == module.get_config()
-    config["branches"] = scaled(config["branches"], 0.5)
+    config["branches"] = scale_branches(config["branches"], 0.5)
     assert layers.InceptionModule.from_config(config)(x).shape[-1] == 2 + 3 + 1
 
 
@@ -129,7 +129,7 @@ def test_xception_entry_block_pools_and_projects_the_raw_input(x):
         (lambda: layers.InceptionModule([[{"kind": "pool"}]]), "'pool'; allowed are 'conv', 'max_pool'"),
         (
             lambda: layers.InceptionModule([[conv(2, 1)], [conv(2, 3, strides=2)]])(np.ones((1, 4, 4, 3))),
-            "heights and widths must be the same",
+            "heights and widths must be equal",
         ),
         (lambda: layers.InceptionResidual([[conv(2, 1)]], 4)(np.ones((1, 4, 4, 3))), "cannot be added to"),
         (lambda: layers.XceptionBlock([]), "filters is empty"),

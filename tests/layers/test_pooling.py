@@ -127,5 +127,5 @@ def test_local_response_of_great_values_is_the_same_in_float16(value, alpha):
 
 
 def test_local_response_takes_no_negative_weight():
-    with pytest.raises(ValueError, match=r"alpha is -1\.0; it takes 0 or more"):
+    with pytest.raises(ValueError, match=r"alpha is -1\.0; it must be 0 or more"):
         layers.LocalResponseNormalization(alpha=-1.0)

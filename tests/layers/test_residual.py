@@ -118,8 +118,8 @@ def test_transition_halves_the_map(x):
         (lambda x: layers.ResidualBlock(4, 4, shortcut="skip"), "allowed are 'identity', 'projection', 'subsample'"),
         (lambda x: layers.Bottleneck(4, 4, stride_at=3), "stride_at is 3; allowed are 1 and 2"),
         (lambda x: layers.Bottleneck(4, 4, attention="eca"), "attention is 'eca'; allowed are None, 'se' and 'cbam'"),
-        (lambda x: layers.ResidualBlock(3, 4, attention="se"), "attention is 'se', which takes squeeze_filters"),
-        (lambda x: layers.DenseBlock([2], [4, 4]), "1 growths and 2 bottlenecks"),
+        (lambda x: layers.ResidualBlock(3, 4, attention="se"), "attention is 'se', which needs squeeze_filters"),
+        (lambda x: layers.DenseBlock([2], [4, 4]), "1 growths, 2 bottlenecks"),
     ],
 )
 def test_impossible_arguments_say_what_is_allowed(x, make, message):

@@ -38,7 +38,9 @@ def test_weights_come_from_a_local_file(suffix, tmp_path, pixels):
 )
 def test_weights_of_another_architecture_are_refused(name, arguments, tmp_path):
     path = zoo.save_model(zoo.create_model(name, **arguments), tmp_path / "other.keras")
-    message = r"holds the weights of \w+, not of resnet20|not hold the weights of resnet20: .*in the file only \d+:"
+    message = (
+        r"contains the weights of \w+, not of resnet20|not contain the weights of resnet20: .*only in the file \d+:"
+    )
     with pytest.raises(zoo.InputError, match=message):
         zoo.create_model("resnet20", weights=path)
 
@@ -83,7 +85,7 @@ def test_damaged_weights_are_refused(name, suffix, message, tmp_path):
             "cannot be built with {'shortcut': 'foo'} on .*allowed are",
         ),
         ("lenet5", {"activation": "nope"}, "lenet5 cannot be built with"),
-        ("lenet5", {"input_shape": (8, 32, 1)}, "smallest height and width are 16"),
+        ("lenet5", {"input_shape": (8, 32, 1)}, "minimum height and width are 16"),
         ("resnet20", {"input_shape": (32, 32)}, r"takes \(height, width, channels\)"),
         ("resnet20", {"input_shape": (32, 32, 0)}, r"takes \(height, width, channels\)"),
         ("resnet20", {"input_shape": (32, 32, None)}, r"takes \(height, width, channels\)"),
@@ -92,7 +94,7 @@ def test_damaged_weights_are_refused(name, suffix, message, tmp_path):
         ("resnet20", {"short_cut": "pad"}, "unknown argument of resnet20 'short_cut': did you mean shortcut"),
         ("lenet5", {"classes": 1}, "the probability of a single class is always 1"),
         ("lenet5", {"dropout": 1.0}, "dropout is 1.0; it takes 0 or more and less than 1"),
-        ("resnet20", {"blocks": -1}, "blocks is -1; numbers below 0 are not taken"),
+        ("resnet20", {"blocks": -1}, "blocks is -1; negative numbers are not allowed"),
         ("mobilenet_v2", {"width": 0}, "mobilenet_v2 cannot be built with {'width': 0} on .* above 0"),
         ("xception", {"width": float("inf")}, "xception cannot be built with {'width': inf}"),
         ("alexnet", {"widths": []}, "alexnet cannot be built with {'widths': .*} on"),

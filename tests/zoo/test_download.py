@@ -91,7 +91,7 @@ def test_broken_download_goes_on_where_it_was(server):
 
 
 def test_other_file_than_the_published_is_not_kept(server):
-    with pytest.raises(zoo.InputError, match=r"is not the one it should be: its md5 is"):
+    with pytest.raises(zoo.InputError, match=r"is not the expected one: its md5 is"):
         fetch(server.address("w.h5"), "md5:" + "0" * 32)
     assert [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
@@ -99,7 +99,7 @@ def test_other_file_than_the_published_is_not_kept(server):
 def test_file_in_the_cache_that_was_altered_is_refused(server):
     path = fetch(server.address("w.h5"), sha256(CONTENT))
     path.write_bytes(CONTENT[:-1] + b"x")
-    with pytest.raises(zoo.InputError, match=r"was published\. Remove .*w\.h5 to have it downloaded anew"):
+    with pytest.raises(zoo.InputError, match=r"was published\. Remove .*w\.h5 to download it again"):
         fetch(server.address("w.h5"), sha256(CONTENT))
 
 
@@ -107,14 +107,14 @@ def test_file_without_a_published_hash_is_refused_once_it_changes(server):
     path = fetch(server.address("w.h5"))
     path.unlink()
     (server.folder / "w.h5").write_bytes(CONTENT + b"more")
-    with pytest.raises(zoo.InputError, match=r"recorded when it was first used\. .* remove its line in .*first-use"):
+    with pytest.raises(zoo.InputError, match=r"recorded at its first use\. .* remove its line in .*first-use"):
         fetch(server.address("w.h5"))
 
 
 @pytest.mark.parametrize("published", [sha256(CONTENT), None])
 def test_offline_says_where_to_put_the_file_by_hand(server, published, monkeypatch):
     monkeypatch.setenv("POCKETZOO_OFFLINE", "1")
-    with pytest.raises(zoo.InputError, match=r"--offline\) is set. Or put the file at .*w\.h5 by hand") as refused:
+    with pytest.raises(zoo.InputError, match=r"--offline\) is set. Or save the file as .*w\.h5 manually") as refused:
         fetch(server.address("w.h5"), published)
     place = Path(str(refused.value).partition("put the file at ")[2].removesuffix(" by hand."))
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ def test_repository_of_the_hub_says_itself_how_its_net_is_fed(hub):
 
 def test_repository_of_the_hub_that_is_another_net_is_refused(hub):
     (hub / "config.json").write_text(json.dumps({"architecture": "vit"}))
-    with pytest.raises(zoo.InputError, match="timm's architecture 'vit', not of resnet50v1"):
+    with pytest.raises(zoo.InputError, match="timm's architecture 'vit', not that of resnet50v1"):
         zoo.create_model("resnet50v1", weights="hf://timm/net.mine")
     with pytest.raises(zoo.InputError, match=r"config\.json of hf://timm/none cannot be downloaded"):
         zoo.create_model("resnet50v1", weights="hf://timm/none")

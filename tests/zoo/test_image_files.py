@@ -43,7 +43,7 @@ def test_transparent_pixels_are_white_whatever_colour_they_hide(tmp_path):
 
 def test_pixels_of_no_known_range_are_refused(tmp_path):
     Image.fromarray(np.ones((4, 4), "float32")).save(tmp_path / "float.tif")
-    with pytest.raises(zoo.InputError, match="floating-point numbers of no known range"):
+    with pytest.raises(zoo.InputError, match="floating-point numbers of unknown range"):
         read_image(tmp_path / "float.tif", height=4, width=4, channels=1)
 
 
@@ -60,5 +60,5 @@ def test_damaged_image_is_named(suffix, kept, tmp_path):
 def test_missing_image_and_odd_channel_count_are_named(tmp_path):
     with pytest.raises(zoo.InputError, match="there is no such file"):
         read_image(tmp_path / "none.png", height=4, width=4, channels=3)
-    with pytest.raises(zoo.InputError, match=r"1 \(grey\) or 3 \(RGB\) channels, not 2"):
+    with pytest.raises(zoo.InputError, match=r"1 \(grayscale\) or 3 \(RGB\) channels, not 2"):
         read_image(tmp_path / "none.png", height=4, width=4, channels=2)

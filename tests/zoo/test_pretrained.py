@@ -136,7 +136,7 @@ def test_another_size_takes_all_but_the_dense_layers_that_depend_on_it(tmp_path,
     ("change", "message"),
     [
         (lambda t: t.pop("stage2_block1_conv1_norm/beta"), "stage2_block1_conv1_norm/beta is missing in the file"),
-        (lambda t: t.update({"more/kernel": np.zeros(3, "f4")}), "in the file only 1: more/kernel"),
+        (lambda t: t.update({"more/kernel": np.zeros(3, "f4")}), "only in the file 1: more/kernel"),
         (
             lambda t: t.update({"stem_conv/kernel": np.zeros((3, 3, 3, 8), "f4")}),
             r"kernel is \(3, 3, 3, 8\) in the file",
@@ -166,7 +166,7 @@ def test_same_shapes_in_another_architecture_are_refused(suffix, tmp_path):
     """v1 steps in another convolution than v1.5, and PyTorch pads otherwise; the weights do not show it."""
     save = zoo.save_model if suffix == ".keras" else zoo.save_weights
     v1 = save(zoo.create_model("resnet50v1", input_shape=(32, 32, 3), **NARROW), tmp_path / f"v1{suffix}")
-    with pytest.raises(zoo.InputError, match="holds the weights of resnet50v1, not of resnet50"):
+    with pytest.raises(zoo.InputError, match="contains the weights of resnet50v1, not of resnet50"):
         zoo.create_model("resnet50", input_shape=(32, 32, 3), weights=v1, **NARROW)
     torch = {"padding": "symmetric", "input_shape": (32, 32, 3)}
     padded = save(zoo.create_model("mobilenet_v2_035", **torch), tmp_path / f"padded{suffix}")
@@ -230,7 +230,7 @@ def test_weights_that_cannot_be_meant_say_what_there_is(weights, message):
 
 def test_layout_that_no_card_knows_is_named(tmp_path):
     (tmp_path / "w.h5").write_bytes(b"")
-    with pytest.raises(zoo.InputError, match="of lenet5 no weights in the layout of keras are known"):
+    with pytest.raises(zoo.InputError, match="lenet5 has no published weights in the layout of keras"):
         zoo.create_model("lenet5", weights=tmp_path / "w.h5")
 
 
@@ -260,7 +260,7 @@ def test_pickle_is_never_executed(tmp_path, monkeypatch):
         raise pickle.UnpicklingError("Unsupported class")
 
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(load=load, __spec__=ModuleSpec("torch", None)))
-    with pytest.raises(zoo.InputError, match="holds more than tensors, or is damaged; nothing in it was executed"):
+    with pytest.raises(zoo.InputError, match="contains more than tensors, or is damaged; nothing in it was executed"):
         zoo.create_model("resnet50", weights=f"a1_in1k={path}")
     assert asked["weights_only"] is True
 
@@ -282,9 +282,9 @@ def test_weights_that_ship_are_small():
 def test_file_of_pytorchs_says_what_it_takes_to_read_it(tmp_path, monkeypatch):
     monkeypatch.setattr("pocketzoo.zoo.pretrained.tensor_files.find_spec", lambda name: None)
     (tmp_path / "net.pth").write_bytes(b"pickle")
-    with pytest.raises(zoo.InputError, match=r"reading \.pth takes PyTorch \(pip install torch\)"):
+    with pytest.raises(zoo.InputError, match=r"reading \.pth needs PyTorch \(pip install torch\)"):
         zoo.create_model("resnet50", weights=tmp_path / "net.pth")
-    with pytest.raises(zoo.InputError, match=r"reading \.pth takes PyTorch"):
+    with pytest.raises(zoo.InputError, match=r"reading \.pth needs PyTorch"):
         zoo.create_model("vgg16", weights="IMAGENET1K_V1")  # before half a gigabyte is downloaded
 
 

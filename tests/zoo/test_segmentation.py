@@ -97,7 +97,7 @@ def test_every_step_joins_the_backbones_deepest_map_of_its_stride(name):
 def test_decoder_on_a_backbone_wants_one_width_for_each_halving():
     maps = {2: keras.Input((8, 8, 3)), 8: keras.Input((2, 2, 3))}
     assert unet_on_backbone(maps, widths=(4, 4, 4)).shape == (None, 16, 16, 4)
-    with pytest.raises(ValueError, match="widths has 2 entries; from stride 8 to 1"):
+    with pytest.raises(ValueError, match="widths has 2 entries; give one for each factor of 2 in the stride 8"):
         unet_on_backbone(maps, widths=(4, 4))
 
 

@@ -40,7 +40,7 @@ def test_weights_of_one_size_load_at_another(name, randomize_batch_norm, pixels,
 
 def test_weights_of_another_pyramid_are_refused(tmp_path):
     file = zoo.save_model(narrow_model("spp_zf5"), tmp_path / "small.keras")
-    with pytest.raises(zoo.InputError, match="does not hold the weights of spp_zf5"):
+    with pytest.raises(zoo.InputError, match="does not contain the weights of spp_zf5"):
         narrow_model("spp_zf5", weights=file, bins=(4, 2, 1))
 
 
@@ -56,10 +56,10 @@ def test_pyramid_stands_on_the_map_of_the_stride_that_was_asked_for():
     maps = {stride: keras.Input((64 // stride, 64 // stride, 3)) for stride in (4, 8, 16)}
     assert on_backbone(maps) is maps[16]
     assert on_backbone(maps, stride=8) is maps[8]
-    with pytest.raises(ValueError, match=r"stride is 32; the backbone has maps of the strides \[4, 8, 16\]"):
+    with pytest.raises(ValueError, match=r"stride is 32; the backbone has feature maps of strides \[4, 8, 16\]"):
         on_backbone(maps, stride=32)
 
 
 def test_pyramid_too_fine_for_the_map_says_so():
-    with pytest.raises(zoo.InputError, match=r"the map is \(6, 6\), too small for 7 bins"):
+    with pytest.raises(zoo.InputError, match=r"the feature map is \(6, 6\), too small for 7 bins"):
         narrow_model("spp_zf5", bins=(7,))

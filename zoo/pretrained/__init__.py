@@ -1,1 +1,1 @@
-"""Published weights: from a name or a file to the weights of a model."""
+"""Pretrained weights: download, file formats, and conversion to the layers of the zoo."""

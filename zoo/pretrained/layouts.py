@@ -1,4 +1,4 @@
-"""What the publishers' layouts have in common: pairs of their tensors and our weights."""
+"""Code that all layouts share: pairs of published tensors and weights of the zoo's models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,37 +11,38 @@ from .anatomy import Part, Shape
 
 @dataclass(frozen=True)
 class Pair:
-    """A publisher's tensor and the weight of ours that it is."""
+    """A published tensor and the weight of the model that it corresponds to."""
 
     ours: str
-    """`layer/variable`."""
+    """Name of the weight, `layer/variable`."""
     tensor: np.ndarray
-    """On our axes."""
+    """Values, with axes in Keras' order."""
     absorbed: bool = False
-    """Whether it is a bias that our convolution lacks, and `ours` the mean of the BatchNorm that makes it idle."""
+    """Whether it is a bias that the model's convolution lacks, to be subtracted from `ours`, the moving mean of the
+    BatchNorm after it."""
 
 
-def some(names: Sequence[str], most: int = 8) -> str:
-    """How many, and the first of them."""
+def abbreviate(names: Sequence[str], most: int = 8) -> str:
+    """Return the number of `names` and the first `most` of them, for messages."""
     if not names:
         return "none"
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{len(names)}: {', '.join(names[:most])}{rest}"
 
 
-def heirs(parts: dict[str, Part]) -> dict[str | None, str]:
-    """The BatchNorm that follows a layer, by the layer's name."""
+def following_batch_norms(parts: dict[str, Part]) -> dict[str | None, str]:
+    """Return the name of the BatchNorm that directly follows a layer, by the layer's name."""
     return {part.follows: part.name for part in parts.values() if part.is_norm}
 
 
 def is_depthwise(part: Part) -> bool:
-    """Whether it is a depthwise convolution, whose kernel has the channels on another axis."""
+    """Return whether the layer is a depthwise convolution, whose kernel has the channels on another axis."""
     return isinstance(part.layer, keras.layers.DepthwiseConv2D)
 
 
-def width(part: Part) -> Shape:
-    """One number for each output channel."""
+def bias_shape(part: Part) -> Shape:
+    """Return the shape of a bias of the layer: one value per output channel."""
     if is_depthwise(part):
-        _, _, inputs, times = part.shapes["kernel"]
-        return (inputs * times,)
+        _, _, inputs, multiplier = part.shapes["kernel"]
+        return (inputs * multiplier,)
     return (part.layer.weights[0].shape[-1],)

@@ -1,4 +1,4 @@
-"""Weights in our own names, and what a file of ours says of the net that they are of."""
+"""The zoo's own weight files: `.safetensors` with a description of the model in the metadata."""
 
 import json
 from pathlib import Path
@@ -13,28 +13,28 @@ from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
 from ...layers import Head, PixelNormalization
 from .anatomy import named_weights
-from .layouts import some
+from .layouts import abbreviate
 
 KEY = "pocketzoo"
-"""Of the metadata in a safetensors file."""
+"""Metadata key in a safetensors file."""
 NOT_ARCHITECTURE = {"name", "trainable", "dtype", "stochastic_depth", "rate", "seed"}
-"""Arguments of a layer that do not change what it answers."""
+"""Arguments of a layer that do not change its outputs at inference."""
 
 
 class HeadFacts(BaseModel):
-    """What a head answers."""
+    """Task, number of classes and labels of a head."""
 
     task: str
     classes: int | None = None
     labels: tuple[str, ...] | None = None
 
     def is_kept_as(self, other: "HeadFacts") -> bool:
-        """Whether a head that is to be as `other` can take this one's weights; what a file does not say is no bar."""
+        """Return whether the head `other` can use this head's weights; unknown fields of this head match any value."""
         return self.task == other.task and self.classes in (None, other.classes) and self.labels in (None, other.labels)
 
 
 def heads_of(model: keras.Model) -> dict[str, HeadFacts]:
-    """The heads of a model, by layer."""
+    """Return the heads of a model by layer name."""
     return {
         layer.name: HeadFacts(task=layer.TASK, classes=getattr(layer, "classes", None), labels=layer.labels)
         for layer in model.layers
@@ -43,18 +43,18 @@ def heads_of(model: keras.Model) -> dict[str, HeadFacts]:
 
 
 class Description(BaseModel):
-    """What a model is made of."""
+    """Name, heads and layer arguments of a model."""
 
     model: str
-    """Its name."""
+    """Name of the model."""
     heads: dict[str, HeadFacts]
-    """By layer, `head` or `head_NAME`."""
+    """Heads by layer name, `head` or `head_NAME`."""
     layers: dict[str, dict[str, Any]]
-    """Arguments by layer, of all but heads, that decide what it answers besides the weights."""
+    """Arguments by layer name that affect the outputs, without those of heads."""
 
     @classmethod
     def of(cls, model: keras.Model) -> "Description":
-        """Of a model of the zoo."""
+        """Describe a model of the zoo."""
         layers = {
             layer.name: {key: value for key, value in layer.get_config().items() if key not in NOT_ARCHITECTURE}
             for layer in model.layers
@@ -63,27 +63,27 @@ class Description(BaseModel):
         return cls(
             model=model.name,
             heads=heads_of(model),
-            layers=json.loads(json.dumps(layers)),  # as a file gives them back
+            layers=json.loads(json.dumps(layers)),  # as they are when read from a file
         )
 
     def differences(self, other: "Description", layers: set[str]) -> list[str]:
-        """Arguments of the `layers` that both have and that are not the same."""
-        found: dict[str, list[str]] = {}
+        """Describe the arguments that differ in those of `layers` that both models have."""
+        differing: dict[str, list[str]] = {}
         for name in sorted(self.layers.keys() & other.layers.keys() & layers):
             mine, theirs = self.layers[name], other.layers[name]
             for key in sorted(mine.keys() & theirs.keys()):
                 if mine[key] != theirs[key]:
-                    what = f"{key} is {mine[key]!r} in the file and {theirs[key]!r} in the model"
-                    found.setdefault(what, []).append(name)
-        remedy = "give create_model the arguments that it was made with"
-        return [f"{what} (layers {some(names, 2)}; {remedy})" for what, names in found.items()]
+                    difference = f"{key} is {mine[key]!r} in the file and {theirs[key]!r} in the model"
+                    differing.setdefault(difference, []).append(name)
+        remedy = "call create_model with the arguments that the saved model was created with"
+        return [f"{difference} (layers {abbreviate(names, 2)}; {remedy})" for difference, names in differing.items()]
 
 
 def save_weights(model: keras.Model, path: str | Path) -> Path:
-    """Writes the weights of a model of the zoo as one `.safetensors` file, and returns its path.
+    """Save the weights of a model of the zoo as one `.safetensors` file and return its path.
 
-    Tensors are called `layer/variable`, such as `stem_conv/kernel`; the metadata says what net they are of.
-    `create_model(name, weights=path)` reads it.
+    Tensors are named `layer/variable`, such as `stem_conv/kernel`; the metadata describes the model.
+    `create_model(name, weights=path)` loads the file.
 
     Raises:
         InputError: `path` does not end in `.safetensors`.
@@ -98,7 +98,11 @@ def save_weights(model: keras.Model, path: str | Path) -> Path:
 
 
 def read_description(path: Path) -> Description | None:
-    """What a `.safetensors` file says of its net; None where another tool wrote it."""
+    """Return the description in a `.safetensors` file; None if another tool wrote the file.
+
+    Raises:
+        InputError: The description is invalid.
+    """
     with safe_open(path, "numpy") as file:
         text = (file.metadata() or {}).get(KEY)
     try:

@@ -1,4 +1,4 @@
-"""The state dicts of timm and torchvision: PyTorch's names and axes."""
+"""State dicts of timm and torchvision: PyTorch's tensor names and axis order."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,15 +11,15 @@ from ...core.errors import InputError
 from ..cards import ModelCard
 from . import timm_names, torchvision_names
 from .anatomy import Part, Shape
-from .layouts import Pair, heirs, is_depthwise, some, width
+from .layouts import Pair, abbreviate, bias_shape, following_batch_norms, is_depthwise
 from .tensor_files import Tensors
 
 NAMES = {"timm": timm_names, "torchvision": torchvision_names}
-"""Modules with `NAMES`, by builder a function from our layer's name to the publisher's, and `PASSED_OVER`, by builder
-how the names of tensors begin that are no part of what answers, such as those of auxiliary heads."""
+"""Modules with `NAMES`, a function from our layer names to the publisher's for each builder, and `IGNORED_PREFIXES`,
+name prefixes of tensors that are not used at inference, such as those of auxiliary heads, for each builder."""
 
 OLD_NAMES = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-"""As torchvision's files of DenseNet still spell what its nets call `denselayer1.norm1` today."""
+"""Names in torchvision's DenseNet files, `norm.1` where the current model has `denselayer1.norm1`."""
 
 VARIABLES = {
     "kernel": "weight",
@@ -29,30 +29,33 @@ VARIABLES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-"""PyTorch's names by Keras'."""
+"""Variable names in PyTorch, by their names in Keras."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A tensor that a state dict has, or may have, for our model."""
+    """A tensor that a state dict must or may contain for the model."""
 
     shapes: tuple[Shape, ...]
-    """That it may have, the usual one first."""
+    """Possible shapes, the usual one first."""
     ours: str
+    """Name of the weight, `layer/variable`."""
     convert: Callable[[np.ndarray], np.ndarray] = np.asarray
+    """Conversion to Keras' axis order."""
     absorbed: bool = False
+    """As in `Pair`."""
 
 
 def expected_tensors(parts: dict[str, Part], layout: str, card: ModelCard) -> dict[str, Slot]:
-    """The tensors of a state dict by name; those that are `absorbed` may be missing."""
+    """Return the tensors of a state dict by name; those that are `absorbed` may be missing."""
     name_of = NAMES[layout].NAMES[card.builder]
-    norms = heirs(parts)
-    of_parts = (_slots(part, name_of(part.name, card), norms.get(part.name)) for part in parts.values())
-    return dict(chain.from_iterable(of_parts))
+    norms = following_batch_norms(parts)
+    slots = (_slots(part, name_of(part.name, card), norms.get(part.name)) for part in parts.values())
+    return dict(chain.from_iterable(slots))
 
 
 def classes_in(tensors: Tensors, layout: str, card: ModelCard) -> int | None:
-    """Of how many classes the head is that a state dict holds; None where it has no such head."""
+    """Return the number of classes of the head in a state dict; None if there is no such head."""
     names = NAMES[layout].NAMES
     if card.builder not in names:
         return None
@@ -61,70 +64,70 @@ def classes_in(tensors: Tensors, layout: str, card: ModelCard) -> int | None:
 
 
 def pairs(tensors: Tensors, parts: dict[str, Part], layout: str, card: ModelCard) -> list[Pair]:
-    """Every tensor of the state dict with the weight of the model that it is.
+    """Match every tensor in the state dict with a weight of the model.
 
     Raises:
-        InputError: A tensor is missing, left over, or of another shape; all such are listed.
+        InputError: Tensors are missing, superfluous, or have another shape; the message lists them.
     """
     if card.builder not in NAMES[layout].NAMES:
         raise InputError(f"{layout} has no {card.name}.")
-    no_part = NAMES[layout].PASSED_OVER.get(card.builder, ())
+    ignored = NAMES[layout].IGNORED_PREFIXES.get(card.builder, ())
     tensors = {
         OLD_NAMES.sub(r"\1\2", name): tensor
         for name, tensor in tensors.items()
-        if not name.endswith("num_batches_tracked") and not any(map(name.startswith, no_part))
+        if not name.endswith("num_batches_tracked") and not name.startswith(ignored)
     }
     slots = expected_tensors(parts, layout, card)
     missing = [name for name, slot in slots.items() if not slot.absorbed and name not in tensors]
     extra = [name for name in tensors if name not in slots]
     if missing or extra:
-        raise InputError(f"missing in the file {some(missing)}; in the file only {some(extra)}.")
-    other = [
-        f"{name} is {tensor.shape}, wanted {slots[name].shapes[0]}"
+        raise InputError(f"missing in the file {abbreviate(missing)}; only in the file {abbreviate(extra)}.")
+    different = [
+        f"{name} is {tensor.shape}, expected {slots[name].shapes[0]}"
         for name, tensor in tensors.items()
         if tensor.shape not in slots[name].shapes
     ]
-    if other:
-        raise InputError(f"of another shape {some(other)}.")
-    found = [(slots[name], tensor) for name, tensor in tensors.items()]
-    return [Pair(slot.ours, slot.convert(tensor), slot.absorbed) for slot, tensor in found]
+    if different:
+        raise InputError(f"different shapes {abbreviate(different)}.")
+    matches = [(slots[name], tensor) for name, tensor in tensors.items()]
+    return [Pair(slot.ours, slot.convert(tensor), slot.absorbed) for slot, tensor in matches]
 
 
 def _slots(part: Part, theirs: str, norm: str | None) -> Iterator[tuple[str, Slot]]:
     for name, shape in part.shapes.items():
         ours = f"{part.name}/{name}"
         if name == "kernel":
-            yield f"{theirs}.weight", Slot(_kernel_shapes(part), ours, lambda kernel: _on_our_axes(part, kernel))
+            yield f"{theirs}.weight", Slot(_kernel_shapes(part), ours, lambda kernel: _to_keras_axes(part, kernel))
         else:
             yield f"{theirs}.{VARIABLES[name]}", Slot((shape,), ours)
     if norm and "bias" not in part.shapes and not part.is_norm:
-        yield f"{theirs}.bias", Slot((width(part),), f"{norm}/moving_mean", absorbed=True)
+        yield f"{theirs}.bias", Slot((bias_shape(part),), f"{norm}/moving_mean", absorbed=True)
 
 
 def _kernel_shapes(part: Part) -> tuple[Shape, ...]:
     shape = part.shapes["kernel"]
     if is_depthwise(part):
-        height, width_, inputs, times = shape
-        return ((inputs * times, 1, height, width_),)
+        height, width, inputs, multiplier = shape
+        return ((inputs * multiplier, 1, height, width),)
     if len(shape) == 4:
-        height, width_, inputs, outputs = shape
-        convolution = (outputs, inputs, height, width_)
-        return (convolution, (outputs, inputs)) if (height, width_) == (1, 1) else (convolution,)
+        height, width, inputs, outputs = shape
+        convolution = (outputs, inputs, height, width)
+        return (convolution, (outputs, inputs)) if (height, width) == (1, 1) else (convolution,)
     inputs, outputs = shape
     shapes = (outputs, inputs), (outputs, inputs, 1, 1)
     if part.flattened is None:
         return shapes
-    height, width_, channels = part.flattened
-    return (*shapes, (outputs, channels, height, width_))
+    height, width, channels = part.flattened
+    return (*shapes, (outputs, channels, height, width))
 
 
-def _on_our_axes(part: Part, kernel: np.ndarray) -> np.ndarray:
+def _to_keras_axes(part: Part, kernel: np.ndarray) -> np.ndarray:
     shape = part.shapes["kernel"]
     if is_depthwise(part):
         return kernel.transpose(2, 3, 0, 1).reshape(shape)
     if part.flattened and kernel.ndim == 2:  # PyTorch flattens channels first
-        height, width_, channels = part.flattened
-        kernel = kernel.reshape(-1, channels, height, width_)
+        height, width, channels = part.flattened
+        kernel = kernel.reshape(-1, channels, height, width)
     if kernel.ndim == 2:
         kernel = kernel[:, :, None, None]
     return kernel.transpose(2, 3, 1, 0).reshape(shape)

@@ -1,4 +1,4 @@
-"""A publisher's tensors to our weights, the same function exactly."""
+"""Exact conversion of published tensors to the weights of the zoo's models."""
 
 from dataclasses import dataclass
 
@@ -14,16 +14,16 @@ from .tensor_files import Tensors
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a net was fed: `(pixels - mean) * scale` with pixels 0..255, one number for each channel of the file."""
+    """Normalization in training: `(pixels - mean) * scale` with pixels 0..255, one value per channel of the file."""
 
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     bgr: bool = False
-    """Whether the file's channels are blue, green, red."""
+    """Whether the channels are ordered blue, green, red."""
 
     @classmethod
     def of(cls, mean: tuple[float, ...], deviation: tuple[float, ...]) -> "Pixels":
-        """From the mean and deviation of pixels 0..1, as PyTorch states them."""
+        """Create from the mean and standard deviation of pixels 0..1, as PyTorch defines them."""
         return cls(tuple(255 * value for value in mean), tuple(1 / (255 * value) for value in deviation))
 
 
@@ -34,28 +34,28 @@ PIXELS = {
     "imagenet": Pixels.of((0.485, 0.456, 0.406), IMAGENET_DEVIATION),
     "caffe": Pixels((103.939, 116.779, 123.68), (1.0,) * 3, bgr=True),
 }
-"""By the names that cards use."""
+"""Normalizations by their names on cards."""
 
 
 def convert(
     tensors: Tensors, layout: str, card: ModelCard, model: keras.Model, *, pixels: Pixels | None, epsilon: float | None
 ) -> Tensors:
-    """The tensors of a file as weights of `model`, by `layer/variable`.
+    """Convert the tensors of a file to weights of `model`, by `layer/variable`.
 
     Args:
-        tensors: All that the file holds.
-        layout: Whose names they have.
-        card: Of `model`.
-        model: Of the file's very architecture: no tensor is left over, and no weight.
-        pixels: What the net was fed; None where the file says so itself.
-        epsilon: Of the file's BatchNorms, if not the model's.
+        tensors: All tensors in the file.
+        layout: Naming and axis order of the tensors, a `Layout` of cards.
+        card: Card of `model`.
+        model: A model of the same architecture as the file.
+        pixels: Normalization in training; None if it is stored in the file.
+        epsilon: Epsilon of the BatchNorm layers in the file, if it differs from the model's.
 
     Raises:
-        InputError: A tensor is missing, left over, or of another shape.
+        InputError: A tensor is missing, superfluous, or has another shape.
     """
     tensors = dict(tensors)
     if pixels is None:
-        pixels = _own_pixels(tensors)
+        pixels = _stored_normalization(tensors)
     parts = anatomy(model)
     if layout == "keras":
         pairs = keras_layout.pairs(tensors, parts)
@@ -63,7 +63,7 @@ def convert(
         pairs = torch_layout.pairs(tensors, parts, layout, card)
     weights = {pair.ours: pair.tensor for pair in pairs if not pair.absorbed}
     for pair in pairs:
-        if pair.absorbed:  # BatchNorm takes its mean from what a convolution gives, bias and all
+        if pair.absorbed:  # a bias before BatchNorm is equivalent to a lower moving mean
             weights[pair.ours] = weights[pair.ours] - pair.tensor
     if epsilon is not None:
         for part in filter(lambda part: part.is_norm, parts.values()):
@@ -79,11 +79,11 @@ def convert(
     }
 
 
-def _own_pixels(tensors: Tensors) -> Pixels:
-    """What Keras' EfficientNet does to pixels, by the layer that it begins with: `Normalization` of pixels 0..1.
+def _stored_normalization(tensors: Tensors) -> Pixels:
+    """Remove and return the normalization of Keras' EfficientNet, whose first layer normalizes pixels 0..1.
 
-    In Keras' own files for ImageNet deviations stand where variances should; keras.applications makes up for it behind
-    the layer (tensorflow/tensorflow#49930).
+    In Keras' own ImageNet files this layer stores standard deviations instead of variances; keras.applications corrects
+    for that after the layer (tensorflow/tensorflow#49930).
     """
     names = list(tensors)[:3]
     if [tensors[name].size for name in names] != [3, 3, 1]:

@@ -1,4 +1,4 @@
-"""What `weights=` means: a tag on the card, a repository on the hub, or a file."""
+"""Resolution of `weights=`: a tag on the card, a repository on the Hugging Face Hub, or a file."""
 
 import json
 from collections.abc import Sequence
@@ -14,66 +14,68 @@ from .tensor_files import STATE_DICTS, check_readable
 from .weight_conversion import PIXELS, Pixels
 
 FOLDER = Path(__file__).parent.parent
-"""Of the package's own weights and lists of labels."""
+"""Folder that contains the weights and label lists of the package."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that were asked for, and all that must be known to use them."""
+    """A source of weights, with everything that is needed to use them."""
 
     name: str
-    """As messages call them."""
+    """Name in messages."""
     path: Path
     layout: str
+    """Naming and axis order of the tensors, a `Layout` of cards."""
     card: ModelCard
-    """Of the net that they are of: the model's own, or its backbone's."""
+    """Card of the architecture that the weights belong to: the model's or its backbone's."""
     pixels: Pixels | None = None
-    """What the net was fed; None where the file says so itself."""
+    """Normalization in training; None if it is stored in the file."""
     epsilon: float | None = None
-    """Of the file's BatchNorms, if not the model's."""
+    """Epsilon of the BatchNorm layers in the file, if it differs from the model's."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Of the builder, that these weights need."""
+    """Arguments of the builder that these weights need."""
     task: str | None = "classification"
-    """What the head answers that the file holds; None where that cannot be told."""
+    """Task of the head in the file; None if unknown."""
     classes: int | None = None
-    """Of that head; None for as many as the card says."""
+    """Number of classes of the head in the file; None for the card's."""
     labels: tuple[str, ...] | None = None
+    """Names of the classes; None if unknown."""
 
 
 def find_weights(cards: Sequence[ModelCard], weights: str | Path) -> list[Weights]:
-    """What `weights` may be; several only for a file that does not tell which publisher's it is.
+    """Return the candidates for `weights`: several only for a file that does not identify its publisher.
 
     Args:
-        cards: The model's own, and after it that of its backbone if it has one.
-        weights: `"imagenet"`, a tag on one of the cards, `hf://owner/repository`, a path, or `TAG=PATH` for the file of
-            a tag that was downloaded by hand.
+        cards: The model's card, followed by that of its backbone if it has one.
+        weights: `"imagenet"`, a tag on one of the cards, `hf://owner/repository`, a path, or `TAG=PATH` for a tag's
+            file that was downloaded manually.
 
     Raises:
-        InputError: There is no such tag or file, it cannot be downloaded, or it is another architecture's.
+        InputError: There is no such tag or file, it cannot be downloaded, or it belongs to another architecture.
     """
     text = str(weights)
     if text.startswith("hf://"):
-        return [_on_the_hub(cards, text)]
-    tag, by_hand, path = text.partition("=")
+        return [_from_hub(cards, text)]
+    tag, equals, path = text.partition("=")
     for card in cards:
         if tag in _tags(card):
             entry = _tags(card)[tag]
-            return [_of_entry(card, tag, entry, Path(path) if by_hand else _file_of(entry))]
-    if Path(text).suffix in (".keras", ".h5", *STATE_DICTS) and not (by_hand and not Path(text).exists()):
-        return _in_a_file(cards, Path(text))
+            return [_from_card(card, tag, entry, Path(path) if equals else _file_of(entry))]
+    if Path(text).suffix in (".keras", ".h5", *STATE_DICTS) and not (equals and not Path(text).exists()):
+        return _from_file(cards, Path(text))
     tags = [tag for card in cards for tag in _tags(card)]
     files = "a .keras, .weights.h5, .h5, .safetensors or .pth file"
-    raise unknown(f"weights for {cards[0].name}", tag if by_hand else text, [*tags, files])
+    raise unknown(f"weights for {cards[0].name}", tag if equals else text, [*tags, files])
 
 
 @cache
-def labels_called(name: str | None) -> tuple[str, ...] | None:
-    """The list of classes of that name, in the order of the outputs."""
-    return None if name is None else tuple((FOLDER / "labels" / f"{name}.txt").read_text(encoding="utf-8").splitlines())
+def read_labels(name: str) -> tuple[str, ...]:
+    """Return the label list `name` in `zoo/labels/`, in the order of the outputs."""
+    return tuple((FOLDER / "labels" / f"{name}.txt").read_text(encoding="utf-8").splitlines())
 
 
 def _tags(card: ModelCard) -> dict[str, Pretrained]:
-    """The card's weights by tag, and by `"imagenet"` the first with ImageNet's classes."""
+    """Return the card's weights by tag, with `"imagenet"` for the first with ImageNet's classes."""
     imagenet = [entry for entry in card.pretrained.values() if entry.labels == "imagenet"]
     return dict(card.pretrained) | ({"imagenet": imagenet[0]} if imagenet else {})
 
@@ -86,9 +88,9 @@ def _file_of(entry: Pretrained) -> Path:
     return fetch(entry.source, entry.hash)
 
 
-def _of_entry(card: ModelCard, tag: str, entry: Pretrained, path: Path) -> Weights:
+def _from_card(card: ModelCard, tag: str, entry: Pretrained, path: Path) -> Weights:
     pixels = None if entry.pixels == "file" else PIXELS[entry.pixels]
-    labels = labels_called(entry.labels)
+    labels = None if entry.labels is None else read_labels(entry.labels)
     return Weights(
         f"{card.name}'s weights {tag!r} ({path})",
         path,
@@ -97,36 +99,36 @@ def _of_entry(card: ModelCard, tag: str, entry: Pretrained, path: Path) -> Weigh
         pixels,
         entry.epsilon,
         entry.arguments,
-        classes=labels and len(labels),
+        classes=None if labels is None else len(labels),
         labels=labels,
     )
 
 
-def _in_a_file(cards: Sequence[ModelCard], path: Path) -> list[Weights]:
-    """A file in our names, or in those of any publisher whose weights are on a card."""
-    own = [Weights(str(path), path, "pocketzoo", card, task=None) for card in cards]
+def _from_file(cards: Sequence[ModelCard], path: Path) -> list[Weights]:
+    """Return the candidates for a file: the zoo's own format, or the layout of any weights on the cards."""
+    native = [Weights(str(path), path, "pocketzoo", card, task=None) for card in cards]
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
-        return own[:1]
+        return native[:1]
     layouts = ("keras",) if path.suffix == ".h5" else ("timm", "torchvision")
-    foreign = [
-        _of_entry(card, tag, entry, path)
+    published = [
+        _from_card(card, tag, entry, path)
         for card in cards
         for tag, entry in card.pretrained.items()
         if entry.layout in layouts
     ]
     if path.suffix == ".safetensors":
-        return [*own, *foreign]
-    if not foreign:
-        raise InputError(f"{path}: of {cards[0].name} no weights in the layout of {' or '.join(layouts)} are known.")
-    return foreign
+        return [*native, *published]
+    if not published:
+        raise InputError(f"{path}: {cards[0].name} has no published weights in the layout of {' or '.join(layouts)}.")
+    return published
 
 
-def _on_the_hub(cards: Sequence[ModelCard], source: str) -> Weights:
-    """A repository in timm's form: `model.safetensors`, and `config.json` that says what it is."""
+def _from_hub(cards: Sequence[ModelCard], source: str) -> Weights:
+    """Return the weights in a timm repository, which has `model.safetensors` and a `config.json` that describes it."""
     for card in cards:
         for tag, entry in card.pretrained.items():
             if entry.source == source:
-                return _of_entry(card, tag, entry, _file_of(entry))
+                return _from_card(card, tag, entry, _file_of(entry))
     config = json.loads(fetch(source, filename="config.json").read_text())
     architecture = config.get("architecture")
     for card in cards:
@@ -135,8 +137,8 @@ def _on_the_hub(cards: Sequence[ModelCard], source: str) -> Weights:
                 preprocessing = config.get("pretrained_cfg", config)
                 classes = config.get("num_classes", preprocessing.get("num_classes"))
                 labels = config.get("label_names")
-                if labels is None and classes == 1000 and source.endswith("in1k"):  # so timm calls ImageNet-1K
-                    labels = labels_called("imagenet")
+                if labels is None and classes == 1000 and source.endswith("in1k"):  # timm's suffix for ImageNet-1K
+                    labels = read_labels("imagenet")
                 return Weights(
                     source,
                     fetch(source),
@@ -146,7 +148,7 @@ def _on_the_hub(cards: Sequence[ModelCard], source: str) -> Weights:
                     entry.epsilon,
                     entry.arguments,
                     classes=classes,
-                    labels=labels and tuple(labels),
+                    labels=tuple(labels) if labels else None,
                 )
     names = " or ".join(card.name for card in cards)
-    raise InputError(f"{source} is of timm's architecture {architecture!r}, not of {names}.")
+    raise InputError(f"{source} has timm's architecture {architecture!r}, not that of {names}.")
