@@ -1,6 +1,5 @@
-import pocketzoo.core.errors as _errors
-
 from .cards import Endpoint as Endpoint
+from .cards import InputError as InputError
 from .cards import ModelCard as ModelCard
 from .creation import create_model as create_model
 from .endpoints import feature_extractor as feature_extractor
@@ -18,5 +17,3 @@ from .registry import list_models as list_models
 from .registry import model_card as model_card
 from .saving import load_model as load_model
 from .saving import save_model as save_model
-
-InputError = _errors.InputError

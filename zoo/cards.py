@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from ..core.errors import InputError, describe
+from ..core.errors import InputError as InputError  # public in `zoo`, whose lazy names are in its own modules
+from ..core.errors import describe
 
 CARDS = Path(__file__).parent / "cards"
 Layout = Literal["keras", "timm", "torchvision", "pocketzoo"]
