@@ -4,5 +4,5 @@ import pytest
 
 @pytest.fixture
 def x():
-    """A map of normal noise."""
+    """A feature map of Gaussian noise."""
     return np.random.default_rng(0).normal(size=(2, 7, 5, 3)).astype("float32")

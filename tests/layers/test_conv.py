@@ -33,7 +33,7 @@ def test_conv_norm_act_is_convolution_normalization_relu(x, arguments):
 
 
 @pytest.mark.parametrize("arguments", [{"strides": 2}, {"dilation_rate": 2}, {}])
-def test_symmetric_padding_is_as_many_zeros_as_the_kernel_reaches_beyond_its_centre(x, arguments):
+def test_symmetric_padding_is_half_the_dilated_kernel_size(x, arguments):
     layer = randomized(layers.ConvNormAct(4, 3, padding="symmetric", **arguments), x)
     zeros = layers.ConvNormAct(4, 3, padding=arguments.get("dilation_rate", 1), **arguments)
     zeros.build(x.shape)
@@ -43,18 +43,18 @@ def test_symmetric_padding_is_as_many_zeros_as_the_kernel_reaches_beyond_its_cen
 
 
 @pytest.mark.parametrize(("kernel_size", "shape"), [((1, 7), (2, 9, 1, 4)), ((3, 3), (2, 7, 5, 4))])
-def test_zeros_stand_around_an_oblong_kernel_too(x, kernel_size, shape):
+def test_zero_padding_with_a_non_square_kernel(x, kernel_size, shape):
     assert layers.ConvNormAct(4, kernel_size, padding=1)(x[:, :, :5]).shape == shape
 
 
-def test_groups_are_convolved_apart():
+def test_groups_are_convolved_separately():
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 4)).astype("float32")
     layer = randomized(layers.ConvNormAct(6, 3, groups=2), x)
     np.testing.assert_allclose(layer(x), conv_norm(x, layer), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_is_what_its_name_says(x, name):
+def test_activation_matches_its_name(x, name):
     layer = layers.ConvNormAct(4, 1, norm=None, activation=name)
     layer.build(x.shape)
     linear = 3 * convolve(x, layer.conv.kernel.numpy())
@@ -62,7 +62,7 @@ def test_activation_is_what_its_name_says(x, name):
     np.testing.assert_allclose(layer(x), ACTIVATIONS[name](linear), rtol=1e-4, atol=1e-5)
 
 
-def test_prelu_has_one_slope_a_channel(x):
+def test_prelu_has_one_slope_per_channel(x):
     layer = randomized(layers.ConvNormAct(4, 1, norm=None, activation="prelu"), x)
     linear = convolve(x, layer.conv.kernel.numpy()) + layer.conv.bias.numpy()
     slopes = layer.act.alpha.numpy()
@@ -73,7 +73,7 @@ def test_prelu_has_one_slope_a_channel(x):
 @pytest.mark.parametrize(
     ("norm", "axes"), [("layer", (3,)), ("instance", (1, 2)), ({"name": "group", "groups": 1}, (1, 2, 3))]
 )
-def test_normalization_takes_its_statistics_over_its_axes(x, norm, axes):
+def test_normalization_computes_statistics_over_its_axes(x, norm, axes):
     layer = layers.ConvNormAct(4, 1, norm=norm, activation=None)
     layer.build(x.shape)
     linear = convolve(x, layer.conv.kernel.numpy())
@@ -81,7 +81,7 @@ def test_normalization_takes_its_statistics_over_its_axes(x, norm, axes):
     np.testing.assert_allclose(layer(x), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_convolution_has_a_bias_only_where_nothing_normalizes_it():
+def test_convolution_has_a_bias_only_without_normalization():
     for norm, expected in (("batch", 0), (None, 1)):
         layer = layers.ConvNormAct(4, 3, norm=norm)
         layer.build((None, 8, 8, 3))
@@ -89,7 +89,7 @@ def test_convolution_has_a_bias_only_where_nothing_normalizes_it():
 
 
 @pytest.mark.parametrize("strides", [1, 2])
-def test_depthwise_convolves_every_channel_alone(x, strides):
+def test_depthwise_convolves_every_channel_separately(x, strides):
     layer = randomized(layers.DepthwiseConvNormAct(3, strides=strides, padding=1), x)
     plain = depthwise(x, layer.conv.kernel.numpy(), strides, padding=1)
     np.testing.assert_allclose(layer(x), np.maximum(normalize(plain, layer.normalization), 0), rtol=1e-4, atol=1e-5)
@@ -109,7 +109,7 @@ def test_norm_act_normalizes_then_activates(x):
     np.testing.assert_allclose(layer(x), np.maximum(normalize(x, layer.normalization), 0), rtol=1e-4, atol=1e-5)
 
 
-def test_depthwise_kernels_start_with_a_variance_of_two_over_their_taps():
+def test_depthwise_kernels_are_initialized_with_variance_two_over_kernel_area():
     layer = layers.DepthwiseConvNormAct(3)
     keras.utils.set_random_seed(0)
     layer.build((None, 8, 8, 512))
@@ -126,6 +126,6 @@ def test_depthwise_kernels_start_with_a_variance_of_two_over_their_taps():
         (lambda: layers.ConvNormAct(5, 3, groups=2), "groups"),
     ],
 )
-def test_impossible_arguments_say_what_is_allowed(make, message):
+def test_invalid_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -1,4 +1,4 @@
-"""What every layer must do; a new layer joins by its lines in `support.layer_cases`."""
+"""Conformance of every layer; a new layer is added to `support.layer_cases`."""
 
 import json
 
@@ -19,9 +19,9 @@ def test_keras_layer_test(layer_class, arguments, input_shape, output_shape, tra
         input_shape=input_shape,
         expected_output_shape=output_shape,
         expected_num_trainable_weights=trainable,
-        # A head's answers stay float32 whatever the policy, which Keras' check of dtypes does not expect.
+        # The outputs of a head are float32 under any policy, which Keras' dtype check does not expect.
         run_mixed_precision_check=not issubclass(layer_class, layers.Head),
-        # Keras' check trains from a generator, out of which TensorFlow takes no list of inputs.
+        # Keras' check trains from a generator, and TensorFlow does not accept lists of inputs from one.
         run_training_check=not isinstance(input_shape, list),
         supports_masking=None,
     )
@@ -36,9 +36,9 @@ def test_config_rebuilds_the_layer_with_every_argument(layer_class, arguments, i
 
 
 @pytest.mark.parametrize(("layer_class", "arguments", "input_shape", "output_shape", "trainable"), CASES)
-def test_parts_are_named_after_their_layer(layer_class, arguments, input_shape, output_shape, trainable):
+def test_sublayers_are_named_after_their_layer(layer_class, arguments, input_shape, output_shape, trainable):
     layer = layer_class(**arguments, name="stage3_block2")
-    layer.build(input_shape)  # which makes some
+    layer.build(input_shape)  # creates some sublayers
     parts = list(layer._flatten_layers(include_self=False))
     assert all(part.name.startswith("stage3_block2_") for part in parts)
     assert len({part.name for part in parts}) == len(parts)

@@ -1,4 +1,4 @@
-"""Inception modules, Inception-ResNet and Xception blocks against formulas in NumPy."""
+"""Inception modules, Inception-ResNet and Xception blocks compared with formulas in NumPy."""
 
 import json
 
@@ -23,14 +23,14 @@ def identity(x: np.ndarray) -> np.ndarray:
 
 
 def average(x: np.ndarray, size: int) -> np.ndarray:
-    """The mean of what lies within the map, stride 1."""
+    """Average pooling with stride 1 that does not count padding."""
     inside = np.ones_like(x)
     total, count = (windows(pad(values, size, 1, "same"), size).sum(axis=(3, 4)) for values in (x, inside))
     return total / count
 
 
 def square_branches(x: np.ndarray, block: keras.layers.Layer) -> np.ndarray:
-    """What the branches of SQUARE give."""
+    """Output of the branches of SQUARE."""
     (one,), (reduce, three), (_, after_pool), _ = block.chains()
     parts = [
         conv_norm(x, one),
@@ -42,7 +42,7 @@ def square_branches(x: np.ndarray, block: keras.layers.Layer) -> np.ndarray:
 
 
 def separable(x: np.ndarray, unit: layers.SeparableConvNormAct) -> np.ndarray:
-    """What a separable convolution with BatchNorm and no activation does at inference."""
+    """Separable convolution with BatchNorm and no activation at inference."""
     inner = depthwise(x, unit.depthwise.conv.kernel.numpy())
     return normalize(convolve(inner, unit.pointwise.conv.kernel.numpy()), unit.pointwise.normalization)
 
@@ -52,13 +52,13 @@ def test_module_concatenates_its_branches(x):
     np.testing.assert_allclose(module(x), square_branches(x, module), rtol=1e-4, atol=1e-5)
 
 
-def test_average_of_a_module_counts_zeros_where_they_are_asked_for(x):
+def test_average_pooling_counts_explicit_zero_padding(x):
     module = randomized(layers.InceptionModule([[average_pool(3, padding=1), conv(2, 1)]]), x)
     mean = windows(pad(x, 3, 1, 1), 3).mean(axis=(3, 4))
     np.testing.assert_allclose(module(x), conv_norm(mean, module.chains()[0][1]), rtol=1e-4, atol=1e-5)
 
 
-def test_reduction_steps_in_every_branch(x):
+def test_reduction_has_a_stride_in_every_branch(x):
     step = {"strides": 2, "padding": "valid"}
     module = randomized(layers.InceptionModule([[conv(4, 3, **step)], [max_pool_step(3, **step)]]), x)
     expected = [conv_norm(x, module.chains()[0][0]), max_pool(x, 3, 2)]
@@ -74,13 +74,13 @@ def test_split_is_a_module_within_a_branch(x):
     np.testing.assert_allclose(module(x), np.concatenate(expected, axis=-1), rtol=1e-4, atol=1e-5)
 
 
-def test_oblong_kernels_are_height_by_width(x):
+def test_non_square_kernels_are_height_by_width(x):
     module = layers.InceptionModule([[conv(2, (1, 7)), conv(2, (5, 1))]])
     module.build(x.shape)
     assert [unit.conv.kernel.shape[:2] for unit in module.chains()[0]] == [(1, 7), (5, 1)]
 
 
-def test_parts_are_called_after_branch_and_step():
+def test_sublayers_are_named_after_branch_and_step():
     module = layers.InceptionModule([[average_pool(3), conv(2, 1), split([conv(2, 3)])]], name="stage1_block2")
     assert [part.name for part in module.chains()[0]] == [
         "stage1_block2_branch1_pool1",
@@ -90,7 +90,7 @@ def test_parts_are_called_after_branch_and_step():
     assert module.chains()[0][2].chains()[0][0].name == "stage1_block2_branch1_split3_branch1_conv1"
 
 
-def test_branches_go_through_json_and_can_be_rebuilt_narrower(x):
+def test_branches_survive_json_and_can_be_rebuilt_narrower(x):
     module = layers.InceptionModule([[conv(4, (1, 7))], [conv(4, 1), split([conv(6, 3)], [conv(2, 1)])]])
     config = json.loads(json.dumps(module.get_config()))
     assert layers.InceptionModule.from_config(config).get_config() == module.get_config()
@@ -137,6 +137,6 @@ def test_xception_entry_block_pools_and_projects_the_raw_input(x):
         (lambda: layers.XceptionBlock([4])(np.ones((1, 4, 4, 3))), "use 'projection'"),
     ],
 )
-def test_impossible_arguments_say_what_is_allowed(make, message):
+def test_invalid_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -47,13 +47,13 @@ def test_inverted_residual_of_mobilenet_v2(x):
     np.testing.assert_allclose(block(x), x + conv_norm(inner, block.project, identity), rtol=1e-4, atol=1e-5)
 
 
-def test_inverted_residual_without_expansion_starts_at_the_depthwise_convolution(x):
+def test_inverted_residual_without_expansion_begins_with_the_depthwise_convolution(x):
     block = randomized(layers.InvertedResidual(4), x)
     inner = depthwise_norm(x, block.depthwise, relu6)
     np.testing.assert_allclose(block(x), conv_norm(inner, block.project, identity), rtol=1e-4, atol=1e-5)
 
 
-def test_inverted_residual_of_mobilenet_v3_gates_after_the_depthwise_activation(x):
+def test_inverted_residual_of_mobilenet_v3_has_squeeze_excite_after_the_depthwise_activation(x):
     block = layers.InvertedResidual(
         5,
         expanded_filters=8,
@@ -88,7 +88,7 @@ def test_stochastic_depth_keeps_the_shortcut(x):
     assert not (block(x, training=False).numpy() == x).reshape(len(x), -1).all(axis=1).any()
 
 
-def test_fire_module_lays_both_expansions_side_by_side(x):
+def test_fire_module_concatenates_both_expansions(x):
     fire = randomized(layers.FireModule(2, 3, 4), x)
 
     def conv(x, unit):
@@ -108,7 +108,7 @@ def test_fire_module_lays_both_expansions_side_by_side(x):
         (lambda x: layers.InvertedResidual(3, stochastic_depth=0.1), "without a shortcut it must be 0"),
     ],
 )
-def test_impossible_arguments_say_what_is_wrong(x, make, message):
+def test_invalid_arguments_are_refused(x, make, message):
     with pytest.raises(ValueError, match=message):
         make(x)
 
@@ -116,13 +116,13 @@ def test_impossible_arguments_say_what_is_wrong(x, make, message):
 @pytest.mark.parametrize(
     ("channels", "rounded"), [(1.0, 8), (11.9, 16), (12, 16), (19, 24), (19.9, 24), (20.1, 24), (33, 32), (44.8, 48)]
 )
-def test_widths_are_multiples_of_8_and_lose_at_most_a_tenth(channels, rounded):
+def test_make_divisible_removes_at_most_a_tenth(channels, rounded):
     assert make_divisible(channels) == rounded
 
 
 @pytest.mark.parametrize("size", [21, 34, 41, 46])
-def test_squeezenet_pools_what_hangs_over_the_edge(size, pixels):
-    """As torchvision's `ceil_mode`: the last window is cut off at the edge."""
+def test_squeezenet_pooling_extends_past_the_edge(size, pixels):
+    """As torchvision's `ceil_mode`: the last window is truncated at the edge."""
     images = pixels(1, size, size + 3, 3)
     fixed = zoo.create_model("squeezenet1_0", input_shape=images.shape[1:])
     maps = zoo.feature_extractor(fixed)(images)
@@ -138,7 +138,7 @@ def test_squeezenet_pools_what_hangs_over_the_edge(size, pixels):
 
 
 def ceil_max_pool(x: np.ndarray) -> np.ndarray:
-    """The greatest of every 3x3 window at a step of 2 that begins inside the map and reaches past what came before."""
+    """3x3 max pooling with stride 2 over all windows that begin inside the map and cover a new pixel."""
     rows, columns = (-(-(side - 3) // 2) + 1 for side in x.shape[1:3])
     return np.array(
         [[x[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((1, 2)) for j in range(columns)] for i in range(rows)]

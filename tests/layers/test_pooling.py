@@ -1,4 +1,4 @@
-"""Poolings and local response normalisation against their formulas."""
+"""Pooling and local response normalization compared with their formulas."""
 
 import keras
 import numpy as np
@@ -12,21 +12,21 @@ from pocketzoo import layers, zoo
 @pytest.mark.parametrize(
     "arguments", [{}, {"depth_radius": 1, "bias": 0.7, "alpha": 0.3, "beta": 0.5}, {"depth_radius": 4, "alpha": 0.2}]
 )
-def test_local_response_normalization_is_tensorflows(x, arguments):
+def test_local_response_normalization_matches_tensorflow(x, arguments):
     x = np.concatenate([x, 2 * x], axis=-1)
     usual = {"depth_radius": 2, "bias": 2.0, "alpha": 1e-4, "beta": 0.75}
     expected = tf.nn.local_response_normalization(x, **usual | arguments)
     np.testing.assert_allclose(layers.LocalResponseNormalization(**arguments)(x), expected, rtol=1e-5)
 
 
-def test_local_response_normalization_of_raw_pixels_fits_into_float16():
+def test_local_response_normalization_of_raw_pixels_is_finite_in_float16():
     pixels = np.full((1, 2, 2, 8), 255.0, "float32")
     output = layers.LocalResponseNormalization(dtype="mixed_float16")(pixels)
     np.testing.assert_allclose(output, tf.nn.local_response_normalization(pixels, 2, 2.0, 1e-4, 0.75), rtol=5e-3)
 
 
 @pytest.mark.parametrize(("argument", "value"), [("depth_radius", 0), ("bias", 0.0)])
-def test_local_response_normalization_refuses(argument, value):
+def test_local_response_normalization_refuses_invalid_arguments(argument, value):
     with pytest.raises(ValueError, match=f"{argument} is {value}"):
         layers.LocalResponseNormalization(**{argument: value})
 
@@ -41,7 +41,7 @@ def test_l2_pool_is_the_root_of_the_mean_square(x):
     np.testing.assert_allclose(layers.L2Pool2D(3, strides=2)(x), expected, rtol=1e-5)
 
 
-def test_l2_pool_does_not_count_what_stands_around_the_map(x):
+def test_l2_pool_does_not_count_padding(x):
     output = layers.L2Pool2D(2, padding="same")(x)
     assert output.shape == (2, 4, 3, 3)
     np.testing.assert_allclose(output[:, -1, -1], np.abs(x[:, -1, -1]), rtol=1e-5)
@@ -59,7 +59,7 @@ def test_l2_pool_has_a_finite_gradient_at_zero(policy):
 
 
 def pyramid(x: np.ndarray, bins: list[int]) -> np.ndarray:
-    """The maxima by slicing: `n` windows of one size that start `floor(side / n)` apart, the last up to the end."""
+    """Maxima by slicing: `n` windows of equal size with stride `floor(side / n)`, the last up to the edge."""
     levels = []
     for n in bins:
         height, width = x.shape[1] // n, x.shape[2] // n
@@ -72,7 +72,7 @@ def pyramid(x: np.ndarray, bins: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(6, 6), (13, 13), (10, 10), (7, 17), (24, 11)])
-def test_pyramid_is_that_of_numpy(size):
+def test_pyramid_matches_numpy(size):
     x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
     output = layers.SpatialPyramidPooling2D()(x)
     assert output.shape == (2, 3 * 50)
@@ -80,8 +80,8 @@ def test_pyramid_is_that_of_numpy(size):
 
 
 @pytest.mark.parametrize(("side", "n"), [(13, 3), (13, 2), (13, 1), (10, 3), (10, 2), (13, 6)])
-def test_windows_are_the_papers_where_it_gives_as_many_bins(side, n):
-    """Section 2.3: window `ceil(a / n)`, step `floor(a / n)`; on 13 and 10 places in the paper."""
+def test_windows_match_the_paper_where_it_gives_the_same_number_of_bins(side, n):
+    """Section 2.3: window `ceil(a / n)`, stride `floor(a / n)`; with 13 and 10 pixels in the paper."""
     layer = layers.SpatialPyramidPooling2D([n])
     layer.build((None, side, side, 1))
     (pool,) = layer.pools
@@ -92,11 +92,11 @@ def test_windows_are_the_papers_where_it_gives_as_many_bins(side, n):
 def test_pyramid_covers_the_map_where_the_papers_windows_do_not():
     x = np.zeros((1, 11, 11, 1), "float32")
     x[0, -1, -1, 0] = 1
-    # 6 windows of ceil(11 / 6) = 2 places, 1 apart, would end at the seventh place.
+    # 6 windows of ceil(11 / 6) = 2 pixels with stride 1 would end at the seventh pixel.
     assert layers.SpatialPyramidPooling2D([6])(x).numpy().reshape(6, 6)[-1, -1] == 1
 
 
-def test_pyramid_is_one_pooling_a_level_once_written_out_flat():
+def test_flattened_pyramid_has_one_pooling_layer_per_level():
     image = keras.Input((13, 9, 2))
     flat = zoo.flatten_model(keras.Model(image, layers.SpatialPyramidPooling2D(name="pyramid")(image)))
     kinds = [type(layer).__name__ for layer in flat.layers]
@@ -104,7 +104,7 @@ def test_pyramid_is_one_pooling_a_level_once_written_out_flat():
 
 
 @pytest.mark.parametrize("shape", [(None, None, None, 3), (1, 5, 9, 3)])
-def test_pyramid_names_the_map_that_it_cannot_take(shape):
+def test_pyramid_refuses_a_feature_map_that_is_too_small(shape):
     with pytest.raises(
         ValueError, match="fixed height and width" if shape[1] is None else r"\(5, 9\), too small for 6"
     ):
@@ -114,18 +114,18 @@ def test_pyramid_names_the_map_that_it_cannot_take(shape):
 
 
 @pytest.mark.parametrize("value", [300.0, 6e4])
-def test_root_mean_square_of_great_values_fits_into_float16(value):
+def test_l2_pool_of_large_values_is_finite_in_float16(value):
     x = np.full((1, 4, 4, 2), value, "float16")
     np.testing.assert_allclose(layers.L2Pool2D(2, dtype="mixed_float16")(x), x[:, :2, :2], rtol=1e-3)
 
 
 @pytest.mark.parametrize(("value", "alpha"), [(300.0, 1.0), (3e4, 1e-4)])
-def test_local_response_of_great_values_is_the_same_in_float16(value, alpha):
+def test_local_response_of_large_values_matches_in_float16(value, alpha):
     x = np.full((1, 2, 2, 8), value, "float16")
     half = layers.LocalResponseNormalization(alpha=alpha, dtype="mixed_float16")(x)
     np.testing.assert_allclose(half, layers.LocalResponseNormalization(alpha=alpha)(x.astype("float32")), rtol=1e-3)
 
 
-def test_local_response_takes_no_negative_weight():
+def test_local_response_refuses_a_negative_weight():
     with pytest.raises(ValueError, match=r"alpha is -1\.0; it must be 0 or more"):
         layers.LocalResponseNormalization(alpha=-1.0)

@@ -28,7 +28,7 @@ def test_padded_shortcut_subsamples_and_adds_zero_channels(x):
 
 
 @pytest.mark.parametrize("stride_at", [1, 2])
-def test_bottleneck_steps_where_it_is_told(x, stride_at):
+def test_bottleneck_has_its_stride_at_the_requested_convolution(x, stride_at):
     block = randomized(
         layers.Bottleneck(6, 4, strides=2, stride_at=stride_at, groups=2, padding=1, shortcut="projection"), x
     )
@@ -56,7 +56,7 @@ def test_projection_of_a_pre_activation_block_starts_at_the_activated_input(x):
     np.testing.assert_allclose(block(x), residual + shortcut, rtol=1e-4, atol=1e-4)
 
 
-def test_stochastic_depth_leaves_whole_branches_out_in_training_only(x):
+def test_stochastic_depth_drops_whole_branches_only_in_training(x):
     keras.utils.set_random_seed(0)
     x = np.repeat(np.abs(x), 20, axis=0)
     block = randomized(layers.ResidualBlock(3, 4, stochastic_depth=0.5, norm="layer"), x)
@@ -67,7 +67,7 @@ def test_stochastic_depth_leaves_whole_branches_out_in_training_only(x):
     assert 0.2 < left_out.mean() < 0.8
 
 
-def test_squeeze_excite_weighs_channels_by_their_means(x):
+def test_squeeze_excite_weights_channels_by_their_means(x):
     layer = randomized(layers.SqueezeExcite(3, 2), x)
     reduce, expand = layer.reduce.conv, layer.expand.conv
     hidden = relu(x.mean((1, 2)) @ reduce.kernel.numpy()[0, 0] + reduce.bias.numpy())
@@ -75,7 +75,7 @@ def test_squeeze_excite_weighs_channels_by_their_means(x):
     np.testing.assert_allclose(layer(x), x * weights[:, None, None], rtol=1e-4, atol=1e-5)
 
 
-def test_cbam_weighs_channels_then_places(x):
+def test_cbam_weights_channels_then_pixels(x):
     layer = randomized(layers.CBAM(3, 2, kernel_size=3), x)
     reduce, expand = layer.channels.reduce.conv, layer.channels.expand.conv
 
@@ -89,13 +89,13 @@ def test_cbam_weighs_channels_then_places(x):
     np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_norm_of_a_block_is_that_of_its_attention():
+def test_attention_has_the_norm_of_its_block():
     norm = {"name": "batch", "epsilon": 1e-5}
     block = layers.ResidualBlock(3, 4, attention="cbam", squeeze_filters=2, norm=norm)
     assert block.residual_layers[-1].places.conv.normalization.epsilon == 1e-5
 
 
-def test_dense_block_keeps_all_that_came_before(x):
+def test_dense_block_concatenates_all_earlier_outputs(x):
     block = randomized(layers.DenseBlock([2, 3], [4, 5]), x)
     expected = x
     for pre, conv1, conv2 in zip(block.pres, block.convs1, block.convs2, strict=True):
@@ -122,6 +122,6 @@ def test_transition_halves_the_map(x):
         (lambda x: layers.DenseBlock([2], [4, 4]), "1 growths, 2 bottlenecks"),
     ],
 )
-def test_impossible_arguments_say_what_is_allowed(x, make, message):
+def test_invalid_arguments_are_refused(x, make, message):
     with pytest.raises(ValueError, match=message):
         make(x)

@@ -1,4 +1,4 @@
-"""ASPP and the steps of a decoder against their formulas."""
+"""ASPP and decoder blocks compared with their formulas."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ def relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
-def enlarge(x: np.ndarray) -> np.ndarray:
-    """Twice the size, bilinear with half-pixel centres: a quarter of the one neighbour, three quarters of the other."""
+def upsample(x: np.ndarray) -> np.ndarray:
+    """2x bilinear upsampling with half-pixel centers: 1/4 of one neighbor plus 3/4 of the other."""
     for axis in (1, 2):
         x = np.moveaxis(x, axis, 0)
         before = np.concatenate([x[:1], x[:-1]])
@@ -26,13 +26,13 @@ def test_aspp_is_the_papers_concatenation_and_projection(x):
     layer = randomized(layers.ASPP(4, [2, 3, 5], 6, [1, 2], dropout=0.5), x)
     branches = [conv_norm(x, branch) for branch in layer.branches]
     pooled = conv_norm(x.mean(axis=(1, 2), keepdims=True), layer.pooled)
-    pooled = np.broadcast_to(pooled, (*x.shape[:3], 6))  # what enlarging a map of one place gives
+    pooled = np.broadcast_to(pooled, (*x.shape[:3], 6))  # upsampling of a single pixel
     kernel = np.concatenate([layer.project.conv.kernel, layer.project_pooled.conv.kernel], axis=2)
     expected = relu(normalize(convolve(np.concatenate([*branches, pooled], axis=-1), kernel), layer.after[0]))
     np.testing.assert_allclose(layer(x), expected, rtol=1e-4)
 
 
-def test_aspp_drops_in_training_only(x):
+def test_aspp_has_dropout_only_in_training(x):
     layer = randomized(layers.ASPP(4, [2, 3], 6, [2], dropout=0.5, activation="sigmoid"), x)
     assert np.mean(layer(x, training=True).numpy() == 0) > 0.25
     assert np.mean(layer(x, training=False).numpy() == 0) == 0
@@ -46,7 +46,7 @@ def test_aspp_without_norm_has_one_bias_for_each_convolution(x):
 
 
 @pytest.mark.parametrize("arguments", [([2, 3], [1, 2]), ([2], [])])
-def test_aspp_wants_a_width_for_each_branch(arguments):
+def test_aspp_needs_a_width_for_each_branch(arguments):
     widths, rates = arguments
     with pytest.raises(ValueError, match=f"{len(widths)} branch_filters for {len(rates)} rates"):
         layers.ASPP(4, widths, 6, rates)
@@ -64,43 +64,43 @@ def built(layer: layers.UpBlock, *maps: np.ndarray) -> layers.UpBlock:
     return layer
 
 
-def test_step_of_the_paper_is_that_of_numpy():
+def test_up_block_of_the_paper_matches_numpy():
     deep, skip = random_maps((2, 4, 5, 6), (2, 12, 13, 3))
     layer = built(layers.UpBlock(4, 5, up_filters=3, padding="valid", norm=None), deep, skip)
     (transpose,) = layer.enlarge
     x = np.einsum("nhwi,abci->nhawbc", deep, transpose.kernel.numpy()).reshape(2, 8, 10, 3) + transpose.bias.numpy()
-    x = np.concatenate([x, skip[:, 2:10, 1:11]], axis=-1)  # one line more is cut at the right than at the left
+    x = np.concatenate([x, skip[:, 2:10, 1:11]], axis=-1)  # one more column is cropped on the right than on the left
     for unit in (layer.conv1, layer.conv2):
         x = relu(convolve(x, unit.conv.kernel.numpy(), padding="valid") + unit.conv.bias.numpy())
     np.testing.assert_allclose(layer([deep, skip]), x, rtol=1e-4, atol=1e-4)
 
 
-def test_resizing_step_is_that_of_numpy():
+def test_resizing_up_block_matches_numpy():
     deep, skip = random_maps((2, 4, 5, 6), (2, 7, 11, 3))
     layer = built(layers.UpBlock(4, 5, up="resize", up_filters=3), deep, skip)
-    x = conv_norm(enlarge(deep), layer.enlarge[1])
+    x = conv_norm(upsample(deep), layer.enlarge[1])
     x = np.pad(x[:, :7], [(0, 0), (0, 0), (0, 1), (0, 0)])  # a row too many, a column too few
     x = conv_norm(conv_norm(np.concatenate([x, skip], axis=-1), layer.conv1), layer.conv2)
     assert x.shape == (2, 7, 11, 4)
     np.testing.assert_allclose(layer([deep, skip]), x, rtol=1e-4, atol=1e-4)
 
 
-def test_step_without_a_skip_only_enlarges():
+def test_up_block_without_a_skip_only_upsamples():
     (deep,) = random_maps((2, 4, 5, 6))
     layer = built(layers.UpBlock(4, 5, up="resize"), deep)
-    expected = conv_norm(conv_norm(enlarge(deep), layer.conv1), layer.conv2)
+    expected = conv_norm(conv_norm(upsample(deep), layer.conv1), layer.conv2)
     np.testing.assert_allclose(layer(deep), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_shape_is_known_before_the_step_is_built(padding):
+def test_output_shape_is_known_before_the_up_block_is_built(padding):
     shapes = [(2, 4, 5, 6), (2, 9, 9, 3)]
     layer = layers.UpBlock(4, 5, up_filters=3, padding=padding)
     announced = layer.compute_output_shape(shapes)
     assert announced == layer(random_maps(*shapes)).shape
 
 
-def test_step_takes_open_sizes_if_its_convolutions_are_padded():
+def test_up_block_accepts_variable_sizes_if_its_convolutions_are_padded():
     shapes = [(None, None, None, 6), (None, None, None, 3)]
     layer = layers.UpBlock(4, 5, up="resize")
     layer.build(shapes)
@@ -118,6 +118,6 @@ def test_step_takes_open_sizes_if_its_convolutions_are_padded():
         ({"up": "resize", "padding": 1}, "padding is 1; allowed are"),
     ],
 )
-def test_step_refuses(arguments, message):
+def test_up_block_refuses_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         layers.UpBlock(4, 5, **arguments)

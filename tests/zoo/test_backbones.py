@@ -1,4 +1,4 @@
-"""Decoders and pyramids stand on any backbone of the zoo, by its endpoints."""
+"""Decoders and pyramids on any backbone of the zoo."""
 
 import math
 
@@ -18,7 +18,7 @@ UNPADDED = ("alexnet", "inception_resnet_v2", "inception_v3", "inception_v4", "l
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_unet_stands_on_any_padded_backbone(name):
+def test_unet_accepts_any_padded_backbone(name):
     card = zoo.model_card(name)
     stride = max(endpoint.stride for endpoint in card.endpoints.values())
     size = stride * math.ceil(max(32, card.smallest_input) / stride)
@@ -40,19 +40,19 @@ def narrow_backbone(card: zoo.ModelCard) -> dict:
     return {key: value for key, value in NARROW.get(card.builder, {}).items() if key != "hidden"}
 
 
-def test_answers_cover_an_image_of_odd_size():
+def test_output_covers_an_image_of_odd_size():
     model = zoo.create_model("unet_resnet34", input_shape=(45, 33, 3), backbone_arguments={"widths": (8, 8, 8, 8)})
     assert model.output_shape[1:3] == (45, 33)
 
 
-def test_answers_of_an_open_size_have_the_stride_of_the_backbone_that_is_there(pixels):
+def test_output_of_variable_size_has_the_stride_of_the_chosen_backbone(pixels):
     arguments = {"input_shape": (None, None, 3), "filters": 8, "classes": 2}
     for backbone in ("resnet50", "mobilenet_v2"):
         model = zoo.create_model("deeplab_v3_resnet50", backbone=backbone, **arguments)
         assert model(pixels(1, 64, 96, 3)).shape == (1, 64, 96, 2)
 
 
-def test_features_of_an_exchanged_backbone_are_those_of_its_own_card():
+def test_endpoints_of_a_replaced_backbone_are_those_on_its_own_card():
     model = zoo.create_model("unet_resnet34", backbone="mobilenet_v2", input_shape=(64, 64, 3))
     assert model.name == "unet_resnet34_on_mobilenet_v2"
     maps = zoo.feature_extractor(model).output
@@ -67,14 +67,14 @@ def test_features_of_an_exchanged_backbone_are_those_of_its_own_card():
     assert zoo.replace_head(model, "embedding").output_shape == (None, 16)
 
 
-def test_maps_join_by_the_strides_that_the_arguments_give():
+def test_skip_connections_match_measured_strides():
     model = zoo.create_model(
         "unet_resnet34", backbone_arguments={"output_stride": 16}, widths=(8, 8, 8, 8), input_shape=(64, 64, 3)
     )
     assert [zoo.feature_extractor(model).output[f"decoder{n}"].shape[1] for n in (1, 2, 3, 4)] == [8, 16, 32, 64]
 
 
-def test_spatial_pyramid_stands_on_another_backbone():
+def test_spatial_pyramid_accepts_another_backbone():
     model = zoo.create_model("spp_resnet18", backbone="mobilenet_v2", input_shape=(192, 192, 3), classes=4)
     assert model.output_shape == (None, 4)
 
@@ -91,7 +91,7 @@ def test_spatial_pyramid_stands_on_another_backbone():
         ("deeplab_v3_resnet50", {"backbone_arguments": {"output_stride": 12}}, "allowed are 8, 16 and 32"),
     ],
 )
-def test_what_cannot_stand_says_what_is_allowed(name, arguments, message):
+def test_invalid_backbone_is_refused(name, arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         zoo.create_model(name, **arguments)
 
@@ -104,6 +104,6 @@ def test_what_cannot_stand_says_what_is_allowed(name, arguments, message):
         (zoo.flatten_model, None, "resnet20 has none of its card's endpoints"),
     ],
 )
-def test_endpoints_that_are_not_there_are_named(make, endpoints, message):
+def test_unknown_endpoint_is_refused(make, endpoints, message):
     with pytest.raises(zoo.InputError, match=message):
         zoo.feature_extractor(make(zoo.create_model("resnet20")), endpoints)

@@ -1,6 +1,6 @@
-"""What every model of the zoo must do. A new card is tested by existing.
+"""Conformance of every model in the zoo. A new card is tested automatically.
 
-At the card's smallest input and, where the builder's widths can be set (`support.cards.NARROW`), narrow.
+Models have the card's smallest input and, if the builder has a width argument (`support.cards.NARROW`), few channels.
 """
 
 import subprocess
@@ -26,18 +26,18 @@ from pocketzoo.export.validation.comparison import Reference, relative_differenc
 
 @dataclass(frozen=True)
 class Case:
-    """One model with what its tests share. Tests must not change it."""
+    """A model with what its tests share. Tests must not modify it."""
 
     name: str
     model: keras.Model
     flat: keras.Model
     images: np.ndarray
-    answers: np.ndarray
+    outputs: np.ndarray
 
 
 @pytest.fixture(scope="module", params=all_cards_by_kind())
 def case(request, randomize_batch_norm, pixels):
-    """Each model with BatchNorm as in a trained one."""
+    """Each model with random BatchNorm statistics, as in a trained model."""
     keras.backend.clear_session()
     return make_case(request.param, randomize_batch_norm, pixels)
 
@@ -46,23 +46,23 @@ def make_case(name, randomize_batch_norm, pixels) -> Case:
     keras.utils.set_random_seed(0)
     model = randomize_batch_norm(narrow_model(name))
     images = pixels(8, *smallest_shape(name))
-    return Case(name, model, zoo.flatten_model(model), images, answer(model, images))
+    return Case(name, model, zoo.flatten_model(model), images, predict(model, images))
 
 
-def answer(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return keras.ops.convert_to_numpy(model(images, training=False))
 
 
-def test_takes_another_size_channel_count_and_number_of_classes(case, pixels):
+def test_accepts_other_input_size_channels_and_classes(case, pixels):
     size = zoo.model_card(case.name).smallest_input + 5
     model = narrow_model(case.name, classes=3, input_shape=(size, size + 2, 2))
-    probabilities = answer(model, pixels(2, size, size + 2, 2))
+    probabilities = predict(model, pixels(2, size, size + 2, 2))
     assert probabilities.shape[0] == 2
     assert probabilities.shape[-1] == 3
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
 
 
-def test_takes_any_size_where_the_card_says_so(case, pixels):
+def test_accepts_any_size_if_the_card_allows_it(case, pixels):
     card = zoo.model_card(case.name)
     shape = (None, None, card.input_shape[2])
     if not card.variable_size:
@@ -71,15 +71,15 @@ def test_takes_any_size_where_the_card_says_so(case, pixels):
         return
     model = narrow_model(case.name, input_shape=shape)
     for size in (card.smallest_input, 2 * card.smallest_input):
-        answers = answer(model, pixels(1, size, size, shape[2]))
-        assert (answers.shape[0], answers.shape[-1]) == (1, card.classes)
+        outputs = predict(model, pixels(1, size, size, shape[2]))
+        assert (outputs.shape[0], outputs.shape[-1]) == (1, card.classes)
 
 
-def test_flat_form_is_equal_to_the_bit(case):
-    assert np.abs(answer(case.flat, case.images) - case.answers).max() == 0.0
+def test_flattened_model_is_bit_identical(case):
+    assert np.abs(predict(case.flat, case.images) - case.outputs).max() == 0.0
 
 
-def test_flat_form_shares_the_weights(case):
+def test_flattened_model_shares_the_weights(case):
     flat = {id(weight) for weight in case.flat.weights}
     normalization = {id(weight) for weight in case.model.get_layer("pixels").weights}
     assert flat == {id(weight) for weight in case.model.weights} - normalization
@@ -87,7 +87,7 @@ def test_flat_form_shares_the_weights(case):
 
 def test_every_trainable_weight_gets_a_gradient(case, pixels):
     images = pixels(16, *case.images.shape[1:], seed=1)
-    direction = np.random.default_rng(0).normal(size=(16, *case.answers.shape[1:])).astype("float32")
+    direction = np.random.default_rng(0).normal(size=(16, *case.outputs.shape[1:])).astype("float32")
     moving = [weight.numpy().copy() for weight in case.model.non_trainable_weights]
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(case.model(images, training=True) * direction)
@@ -102,12 +102,12 @@ def test_every_trainable_weight_gets_a_gradient(case, pixels):
     assert without == []
 
 
-def test_one_image_is_answered_as_in_a_batch(case):
-    alone = np.concatenate([answer(case.model, image[None]) for image in case.images[:2]])
-    assert relative_difference(alone, case.answers[:2]) < 1e-4
+def test_output_does_not_depend_on_the_rest_of_the_batch(case):
+    alone = np.concatenate([predict(case.model, image[None]) for image in case.images[:2]])
+    assert relative_difference(alone, case.outputs[:2]) < 1e-4
 
 
-def test_feature_maps_can_be_read_at_every_endpoint(case):
+def test_feature_extractor_outputs_every_endpoint(case):
     features = zoo.feature_extractor(case.model)(case.images[:1])
     for name, endpoint in zoo.model_card(case.name).endpoints.items():
         assert 0 < features[name].shape[1] <= -(-case.images.shape[1] // endpoint.stride)
@@ -115,7 +115,7 @@ def test_feature_maps_can_be_read_at_every_endpoint(case):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_reduced_precision_gives_finite_float32_answers(case, policy):
+def test_mixed_precision_outputs_finite_float32(case, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -123,15 +123,15 @@ def test_reduced_precision_gives_finite_float32_answers(case, policy):
     finally:
         keras.config.set_dtype_policy(before)
     assert model.get_layer("head").compute_dtype == policy.removeprefix("mixed_")
-    # Fresh statistics normalise nothing: a hundred additions one on another then leave float16's range.
+    # Initial statistics do not normalize: the sum of a hundred residuals would exceed the range of float16.
     model.set_weights(case.model.get_weights())
-    answers = model(case.images[:2], training=False)
-    assert answers.dtype == "float32"
-    assert np.isfinite(answers.numpy()).all()
+    outputs = model(case.images[:2], training=False)
+    assert outputs.dtype == "float32"
+    assert np.isfinite(outputs.numpy()).all()
 
 
-def test_tflite_and_onnx_answer_as_keras(case, tmp_path):
-    reference = Reference(Samples(case.images, None), "noise", case.answers)
+def test_tflite_and_onnx_outputs_match_keras(case, tmp_path):
+    reference = Reference(Samples(case.images, None), "noise", case.outputs)
     form = ExportGraph.from_model(case.model)
     formats = [FORMATS["tflite-fp32"], FORMATS["onnx-fp32"]]
     for file, kind in write_artifacts(form, formats, None, tmp_path):
@@ -142,7 +142,7 @@ def test_tflite_and_onnx_answer_as_keras(case, tmp_path):
         assert findings(file) == []
 
 
-READ_IN_FRESH_PROCESSES = """
+READ_IN_NEW_PROCESSES = """
 import os, sys, traceback
 import keras
 import numpy as np
@@ -151,10 +151,10 @@ import numpy as np
 def read(folder, builders):
     images = np.load(f"{folder}/images.npy")
     np.save(f"{folder}/flat.npy", keras.saving.load_model(f"{folder}/flat.keras")(images, training=False))
-    assert not any(module.startswith("pocketzoo") for module in sys.modules)  # the flat form does not need the package
+    assert not any(module.startswith("pocketzoo") for module in sys.modules)  # the flattened model needs no package
     from pocketzoo.zoo import load_model
     np.save(f"{folder}/model.npy", load_model(f"{folder}/model.keras")(images, training=False))
-    assert not set(builders) & set(sys.modules)  # nor does a model need what built it
+    assert not set(builders) & set(sys.modules)  # nor does a model need its builder
 
 
 for line in sys.stdin:
@@ -171,14 +171,14 @@ for line in sys.stdin:
 
 
 @pytest.fixture(scope="module")
-def read_in_a_fresh_process():
-    """Has a process that knows nothing of the package read `model.keras` and `flat.keras` of a folder.
+def read_in_new_process():
+    """Function that loads `model.keras` and `flat.keras` of a folder in a process without the package.
 
-    The processes are forks of one that has imported Keras, and started no thread: that is paid for once.
+    The processes are forks of one that has imported Keras but started no thread, so Keras is imported only once.
     """
     families = {zoo.model_card(name).builder.split(":")[0] for name in zoo.list_models()}
     builders = [f"pocketzoo.zoo.{module}" for module in (*families, "creation", "feature_builder")]
-    command = [sys.executable, "-c", READ_IN_FRESH_PROCESSES, *builders]
+    command = [sys.executable, "-c", READ_IN_NEW_PROCESSES, *builders]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/") as parent:
 
         def read(folder: Path) -> None:
@@ -190,10 +190,10 @@ def read_in_a_fresh_process():
         parent.stdin.close()
 
 
-def test_saved_model_answers_the_same_in_a_fresh_process(case, tmp_path, read_in_a_fresh_process):
+def test_saved_model_has_the_same_outputs_in_a_new_process(case, tmp_path, read_in_new_process):
     zoo.save_model(case.model, tmp_path / "model.keras")
     zoo.save_model(case.flat, tmp_path / "flat.keras")
     np.save(tmp_path / "images.npy", case.images)
-    read_in_a_fresh_process(tmp_path)
+    read_in_new_process(tmp_path)
     for form in ("model", "flat"):
-        assert np.abs(np.load(tmp_path / f"{form}.npy") - case.answers).max() == 0.0
+        assert np.abs(np.load(tmp_path / f"{form}.npy") - case.outputs).max() == 0.0

@@ -13,11 +13,11 @@ def trainable(model: keras.Model) -> int:
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-def test_projection_shortcuts_are_an_override():
+def test_shortcut_type_can_be_overridden():
     assert trainable(zoo.create_model("resnet20", shortcut="projection")) == 272_474
 
 
-def test_labels_set_the_number_of_classes_and_stay_with_the_model(tmp_path):
+def test_labels_set_the_number_of_classes_and_are_saved(tmp_path):
     model = zoo.create_model("lenet5", labels=["cat", "dog"])
     assert model.output_shape == (None, 2)
     reloaded = zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))
@@ -25,7 +25,7 @@ def test_labels_set_the_number_of_classes_and_stay_with_the_model(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
-def test_weights_come_from_a_local_file(suffix, tmp_path, pixels):
+def test_weights_load_from_a_local_file(suffix, tmp_path, pixels):
     source = zoo.create_model("lenet5")
     path = tmp_path / f"lenet{suffix}"
     source.save(path) if suffix == ".keras" else source.save_weights(path)
@@ -45,7 +45,7 @@ def test_weights_of_another_architecture_are_refused(name, arguments, tmp_path):
         zoo.create_model("resnet20", weights=path)
 
 
-def test_state_of_an_optimizer_in_the_file_is_no_weight(tmp_path):
+def test_optimizer_state_in_the_file_is_ignored(tmp_path):
     source = zoo.create_model("lenet5")
     source.compile("adam", "mse")
     source.optimizer.build(source.trainable_variables)
@@ -107,14 +107,14 @@ def test_damaged_weights_are_refused(name, suffix, message, tmp_path):
         ("lenet5", {"weights": "missing.keras"}, "there is no such file"),
     ],
 )
-def test_what_cannot_be_made_says_what_is_allowed(name, arguments, message):
+def test_invalid_argument_is_refused(name, arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         zoo.create_model(name, **arguments)
 
 
 @settings(max_examples=8, deadline=None)
 @given(height=st.integers(8, 70), width=st.integers(8, 70), channels=st.integers(1, 5), classes=st.integers(2, 20))
-def test_resnet_maps_have_the_sizes_that_its_strides_give(height, width, channels, classes):
+def test_resnet_feature_map_sizes_follow_from_its_strides(height, width, channels, classes):
     model = zoo.create_model("resnet20", input_shape=(height, width, channels), classes=classes)
     assert model.output_shape == (None, classes)
     for name, output in zoo.feature_extractor(model).output.items():
@@ -124,7 +124,7 @@ def test_resnet_maps_have_the_sizes_that_its_strides_give(height, width, channel
 
 @settings(max_examples=15, deadline=None)
 @given(height=st.integers(1, 70), width=st.integers(1, 70))
-def test_lenet_takes_every_size_from_its_smallest_up(height, width):
+def test_lenet_accepts_every_size_above_its_minimum(height, width):
     if min(height, width) < 16:
         with pytest.raises(zoo.InputError, match="smallest"):
             zoo.create_model("lenet5", input_shape=(height, width, 1))
@@ -138,7 +138,7 @@ def test_dropout_of_any_model_can_be_set():
     assert (vgg.get_layer("dense2_drop").rate, vgg.get_layer("head").dropout) == (0.1, 0.1)
 
 
-def test_channels_first_is_refused_in_one_sentence():
+def test_channels_first_is_refused():
     keras.config.set_image_data_format("channels_first")
     try:
         with pytest.raises(zoo.InputError, match="image_data_format is 'channels_first'"):
@@ -147,7 +147,7 @@ def test_channels_first_is_refused_in_one_sentence():
         keras.config.set_image_data_format("channels_last")
 
 
-def test_long_lists_of_names_are_cut_short():
+def test_long_list_of_allowed_values_is_truncated():
     with pytest.raises(zoo.InputError) as error:
         zoo.model_card("ResNet20")
     assert "did you mean resnet20" in str(error.value)

@@ -1,4 +1,4 @@
-"""Weights from the network, served here on the loopback: whole, once, and the right ones."""
+"""Download of weights from a server on the loopback interface: complete, once, and verified."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ CONTENT = bytes(range(256)) * 4096
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves a folder, takes ranges, keeps the requests, and breaks off after `most` bytes if told to."""
+    """Server of a folder that supports ranges, records requests, and stops after `most` bytes if set."""
 
     def __init__(self, folder: Path):
         super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
@@ -37,15 +37,15 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
-        wanted = self.headers.get("Range")
-        self.server.requests.append((self.path, wanted))
+        byte_range = self.headers.get("Range")
+        self.server.requests.append((self.path, byte_range))
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
             return
         content = path.read_bytes()
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        self.send_response(206 if wanted else 200)
+        start = int(byte_range.removeprefix("bytes=").rstrip("-")) if byte_range else 0
+        self.send_response(206 if byte_range else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start : self.server.most])
@@ -80,30 +80,30 @@ def test_file_is_downloaded_once(server, published):
     assert len(server.requests) == 1
 
 
-def test_broken_download_goes_on_where_it_was(server):
+def test_interrupted_download_is_resumed(server):
     server.most = 300_000
     with pytest.raises(zoo.InputError, match="cannot be downloaded"):
         fetch(server.address("w.h5"), sha256(CONTENT))
     assert [path.name for path in cache_folder().rglob("w.h5*") if path.suffix != ".lock"] == ["w.h5.part"]
     server.most = None
     assert fetch(server.address("w.h5"), sha256(CONTENT)).read_bytes() == CONTENT
-    assert [wanted for _, wanted in server.requests] == [None, "bytes=262144-"]  # whole chunks
+    assert [byte_range for _, byte_range in server.requests] == [None, "bytes=262144-"]  # whole chunks
 
 
-def test_other_file_than_the_published_is_not_kept(server):
+def test_file_with_wrong_published_hash_is_deleted(server):
     with pytest.raises(zoo.InputError, match=r"is not the expected one: its md5 is"):
         fetch(server.address("w.h5"), "md5:" + "0" * 32)
     assert [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
 
-def test_file_in_the_cache_that_was_altered_is_refused(server):
+def test_modified_file_in_the_cache_is_refused(server):
     path = fetch(server.address("w.h5"), sha256(CONTENT))
     path.write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(zoo.InputError, match=r"was published\. Remove .*w\.h5 to download it again"):
         fetch(server.address("w.h5"), sha256(CONTENT))
 
 
-def test_file_without_a_published_hash_is_refused_once_it_changes(server):
+def test_file_without_published_hash_is_refused_after_it_changes(server):
     path = fetch(server.address("w.h5"))
     path.unlink()
     (server.folder / "w.h5").write_bytes(CONTENT + b"more")
@@ -112,23 +112,23 @@ def test_file_without_a_published_hash_is_refused_once_it_changes(server):
 
 
 @pytest.mark.parametrize("published", [sha256(CONTENT), None])
-def test_offline_says_where_to_put_the_file_by_hand(server, published, monkeypatch):
+def test_offline_error_states_where_to_save_the_file(server, published, monkeypatch):
     monkeypatch.setenv("POCKETZOO_OFFLINE", "1")
     with pytest.raises(zoo.InputError, match=r"--offline\) is set. Or save the file as .*w\.h5 manually") as refused:
         fetch(server.address("w.h5"), published)
-    place = Path(str(refused.value).partition("put the file at ")[2].removesuffix(" by hand."))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(CONTENT)
-    assert fetch(server.address("w.h5"), published) == place
+    path = Path(str(refused.value).partition("save the file as ")[2].removesuffix(" manually."))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT)
+    assert fetch(server.address("w.h5"), published) == path
     assert server.requests == []
 
 
-def test_address_that_nobody_serves_is_named(server):
+def test_missing_url_is_reported(server):
     with pytest.raises(zoo.InputError, match=r"none\.h5 cannot be downloaded: 404"):
         fetch(server.address("none.h5"))
 
 
-def test_many_first_uses_at_once_are_all_recorded(server):
+def test_concurrent_first_uses_are_all_recorded(server):
     addresses = [server.address(f"{number}.h5") for number in range(8)]
     for number in range(8):
         (server.folder / f"{number}.h5").write_bytes(CONTENT[:1000])
@@ -137,7 +137,7 @@ def test_many_first_uses_at_once_are_all_recorded(server):
     assert json.loads((cache_folder() / "first-use.json").read_text()).keys() == set(addresses)
 
 
-def test_cache_that_cannot_be_written_is_named(server, tmp_path, monkeypatch):
+def test_unwritable_cache_is_reported(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("POCKETZOO_CACHE", str(tmp_path / "file"))
     with pytest.raises(zoo.InputError, match="cannot be written: Not a directory"):
@@ -162,7 +162,7 @@ def tagged(server, monkeypatch, randomize_batch_norm):
     return model
 
 
-def test_model_by_tag_downloads_and_answers(tagged, pixels):
+def test_model_with_tag_downloads_its_weights(tagged, pixels):
     model = zoo.create_model("resnet20", weights="served")
     assert model.get_layer("head").labels == list("0123456789")
     images = pixels(2, 32, 32, 3)
@@ -176,7 +176,7 @@ def test_tag_of_another_architecture_is_unknown(tagged):
 
 @pytest.fixture
 def hub(server, monkeypatch):
-    """A repository `timm/net.mine` as the hub answers for it: the commit and a hash in the headers of every file."""
+    """A repository `timm/net.mine` as the hub serves it: the commit and a hash in the headers of every file."""
 
     def do_head(handler):
         path = Path(handler.translate_path(handler.path))
@@ -196,7 +196,7 @@ def hub(server, monkeypatch):
     return folder
 
 
-def test_repository_of_the_hub_says_itself_how_its_net_is_fed(hub):
+def test_hub_repository_defines_its_own_normalization(hub):
     _, shapes = peers.read_state_dict(peers.STATE_DICTS / "timm-mobilenetv2_050.txt")
     tensors = {name: peers.drawn_tensor(name, shape, 2.0) for name, shape in shapes.items()}
     tensors |= {
@@ -215,7 +215,7 @@ def test_repository_of_the_hub_says_itself_how_its_net_is_fed(hub):
     )
 
 
-def test_repository_of_the_hub_that_is_another_net_is_refused(hub):
+def test_hub_repository_of_another_architecture_is_refused(hub):
     (hub / "config.json").write_text(json.dumps({"architecture": "vit"}))
     with pytest.raises(zoo.InputError, match="timm's architecture 'vit', not that of resnet50v1"):
         zoo.create_model("resnet50v1", weights="hf://timm/net.mine")

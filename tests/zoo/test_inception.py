@@ -1,4 +1,4 @@
-"""GoogLeNet's count in its original form, and its auxiliary heads."""
+"""GoogLeNet's original parameter count, and its auxiliary heads."""
 
 import math
 
@@ -11,16 +11,16 @@ from pocketzoo import zoo
 
 @pytest.fixture
 def narrow():
-    """A GoogLeNet of a sixteenth of its channels."""
+    """GoogLeNet with 1/16 of its channels."""
     return zoo.create_model("inception_v1", classes=3, labels=list("abc"), input_shape=(65, 70, 3), width=1 / 16)
 
 
-def test_googlenet_with_biases_has_the_parameters_of_caffes():
+def test_googlenet_with_biases_has_as_many_parameters_as_in_caffe():
     weights = zoo.create_model("inception_v1", norm=None).trainable_weights
     assert sum(math.prod(weight.shape) for weight in weights) == 6_998_552  # bvlc_googlenet without auxiliary heads
 
 
-def test_auxiliary_heads_answer_beside_the_head(narrow, pixels):
+def test_auxiliary_heads_are_additional_outputs(narrow, pixels):
     training = zoo.with_auxiliary_heads(narrow)
     images = pixels(2, 65, 70, 3)
     answers = training(images, training=False)
@@ -32,7 +32,7 @@ def test_auxiliary_heads_answer_beside_the_head(narrow, pixels):
     assert training.get_layer("auxiliary1").labels == ["a", "b", "c"]
 
 
-def test_auxiliary_heads_have_the_papers_parts():
+def test_auxiliary_heads_have_the_layers_of_the_paper():
     training = zoo.with_auxiliary_heads(zoo.create_model("inception_v1"))
     shapes = {layer.name: layer.output.shape[1:] for layer in training.layers}
     for name, channels in (("auxiliary1", 512), ("auxiliary2", 528)):
@@ -42,7 +42,7 @@ def test_auxiliary_heads_have_the_papers_parts():
         assert training.get_layer(name).dropout == 0.7
 
 
-def test_training_with_auxiliary_heads_trains_the_model_itself(narrow, pixels):
+def test_training_with_auxiliary_heads_updates_the_original_model(narrow, pixels):
     training = zoo.with_auxiliary_heads(narrow)
     before = [weight.numpy().copy() for weight in narrow.trainable_weights]
     training.compile(
@@ -66,7 +66,7 @@ def test_training_with_auxiliary_heads_trains_the_model_itself(narrow, pixels):
         ({"name": "inception_v1", "input_shape": (None, None, 3)}, "fixed height and width"),
     ],
 )
-def test_models_that_cannot_take_auxiliary_heads_are_refused(arguments, message):
+def test_auxiliary_heads_for_other_models_are_refused(arguments, message):
     overrides = {} if arguments["name"] == "lenet5" else {"width": 1 / 16}
     with pytest.raises(zoo.InputError, match=message):
         zoo.with_auxiliary_heads(zoo.create_model(**arguments, **overrides))

@@ -1,4 +1,4 @@
-"""Files in the layout of Keras 1 and 2: written by Keras 2's own nets and writer, read into ours, the same answers."""
+"""Weight files of Keras 1 and 2, written by Keras 2's own models: the zoo's models have the same outputs with them."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from pocketzoo import zoo
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# By our name: their class and its arguments, the module with its `preprocess_input`, a size that shows paddings.
+# By name in the zoo: Keras' class and its arguments, the module of its `preprocess_input`, a size that reveals padding.
 PEERS = {
     "densenet121": ("DenseNet121", {}, "densenet", 64),
     "densenet169": ("DenseNet169", {}, "densenet", 64),
@@ -41,7 +41,7 @@ PEERS = {
     "resnet50v2": ("ResNet50V2", {}, "resnet_v2", 70),
     "resnet101v2": ("ResNet101V2", {}, "resnet_v2", 70),
     "resnet152v2": ("ResNet152V2", {}, "resnet_v2", 70),
-    "vgg16": ("VGG16", {}, "vgg16", 224),  # its dense layers fit no other size
+    "vgg16": ("VGG16", {}, "vgg16", 224),  # its dense layers require this size
     "vgg19": ("VGG19", {}, "vgg19", 224),
     "xception": ("Xception", {}, "xception", 75),
 }
@@ -66,13 +66,13 @@ every_peer = pytest.mark.parametrize(
 )
 
 
-def test_every_model_that_keras_has_weights_for_is_tested():
+def test_every_model_with_keras_weights_is_tested():
     keras_has = {name for name in zoo.list_models() if "keras" in zoo.model_card(name).pretrained}
     assert keras_has == PEERS.keys()
 
 
 @every_peer
-def test_cards_state_what_keras_itself_downloads(name, monkeypatch):
+def test_urls_and_hashes_on_cards_are_those_of_keras(name, monkeypatch):
     def get_file(file_name, address, file_hash=None, **_):
         raise ConnectionRefusedError(address, file_hash and f"md5:{file_hash}")
 
@@ -85,19 +85,19 @@ def test_cards_state_what_keras_itself_downloads(name, monkeypatch):
 
 
 @every_peer
-def test_a_file_that_keras_wrote_gives_keras_answers(name, tmp_path, pixels):
+def test_file_from_keras_gives_the_outputs_of_keras(name, tmp_path, pixels):
     peer, module, shape = peer_of(name)
     randomize(peer, module.preprocess_input(pixels(16, *shape, seed=1)))
     peer.save_weights(tmp_path / "peer.h5")
     images = pixels(2, *shape)
     expected = peer(module.preprocess_input(images.copy()), training=False).numpy()
-    del peer  # VGG's takes half a gigabyte
+    del peer  # VGG needs half a gigabyte
     ours = zoo.create_model(name, weights=tmp_path / "peer.h5", input_shape=shape)
     assert np.abs(ours(images, training=False).numpy() - expected).max() < 1e-4 * np.ptp(expected)
 
 
 def peer_of(name: str):
-    """Keras 2's net, fresh, with its module and the shape of its images."""
+    """Create Keras 2's model, and return it with its module and input shape."""
     net, arguments, module, size = PEERS[name]
     shape = (size, size, 3)
     tf_keras.utils.set_random_seed(0)
@@ -136,8 +136,8 @@ def normalize(layer: tf_keras.layers.Normalization, mean, variance) -> None:
     layer.finalize_state()
 
 
-def test_efficientnets_imagenet_deviations_are_no_variances(tmp_path, pixels):
-    # Keras' own files have deviations in the place of variances, and keras.applications makes up for it.
+def test_efficientnet_imagenet_deviations_are_not_variances(tmp_path, pixels):
+    # Keras' own files store standard deviations instead of variances, and keras.applications corrects for it.
     peer, _, shape = peer_of("efficientnet_b0")
     (layer,) = (layer for layer in peer.layers if isinstance(layer, tf_keras.layers.Normalization))
     normalize(layer, IMAGENET_MEAN, IMAGENET_DEVIATION)
@@ -150,7 +150,7 @@ def test_efficientnets_imagenet_deviations_are_no_variances(tmp_path, pixels):
 
 @pytest.fixture(scope="module")
 def mobilenet_file(tmp_path_factory):
-    """Weights of the narrowest net there is, and the net."""
+    """Weights of the smallest MobileNet, and the model."""
     peer, _, shape = peer_of("mobilenet_v1_025")
     randomize(peer, np.random.default_rng(1).uniform(-1, 1, (16, *shape)).astype("float32"))
     path = tmp_path_factory.mktemp("keras") / "mobilenet.h5"
@@ -162,8 +162,8 @@ def loaded(path: Path) -> list[np.ndarray]:
     return zoo.create_model("mobilenet_v1_025", weights=path).get_weights()
 
 
-def test_names_in_a_file_do_not_matter(mobilenet_file, tmp_path):
-    # MobileNetV2's official files have other names than its code, and those of Inception count on from what was before.
+def test_layer_names_in_a_file_are_ignored(mobilenet_file, tmp_path):
+    # Names in MobileNetV2's official files differ from its code, and those of Inception continue earlier numbers.
     path, peer = mobilenet_file
     renamed = tf_keras.models.clone_model(peer, clone_function=lambda layer: called(layer, f"mobl_{layer.name}_95"))
     renamed.set_weights(peer.get_weights())
@@ -176,7 +176,7 @@ def called(layer: tf_keras.layers.Layer, name: str) -> tf_keras.layers.Layer:
     return type(layer).from_config(layer.get_config() | {"name": name})
 
 
-def test_a_whole_model_in_the_old_layout_gives_its_weights(mobilenet_file, tmp_path):
+def test_weights_load_from_a_legacy_file_with_a_whole_model(mobilenet_file, tmp_path):
     path, peer = mobilenet_file
     peer.save(tmp_path / "model.h5")
     for ours, expected in zip(loaded(tmp_path / "model.h5"), loaded(path), strict=True):
@@ -184,12 +184,12 @@ def test_a_whole_model_in_the_old_layout_gives_its_weights(mobilenet_file, tmp_p
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_050", "mobilenet_v2_035", "efficientnet_b0"])
-def test_a_file_of_another_net_is_refused_with_both_sides(name, mobilenet_file):
+def test_file_of_another_architecture_is_refused_with_both_sides(name, mobilenet_file):
     with pytest.raises(zoo.InputError, match=rf"mobilenet\.h5.*{name}"):
         zoo.create_model(name, weights=mobilenet_file[0])
 
 
-def test_layers_too_few_or_too_many_are_refused_by_name(mobilenet_file, tmp_path):
+def test_missing_and_superfluous_layers_are_refused_by_name(mobilenet_file, tmp_path):
     for change, said in [(lambda names: names[:-4], "head_dense/kernel"), (lambda names: [*names, "extra"], "extra")]:
         path = tmp_path / "changed.h5"
         path.write_bytes(mobilenet_file[0].read_bytes())
@@ -202,7 +202,7 @@ def test_layers_too_few_or_too_many_are_refused_by_name(mobilenet_file, tmp_path
             loaded(path)
 
 
-def test_a_damaged_file_is_refused(mobilenet_file, tmp_path):
+def test_damaged_file_is_refused(mobilenet_file, tmp_path):
     path = tmp_path / "damaged.h5"
     path.write_bytes(mobilenet_file[0].read_bytes()[:100_000])
     with pytest.raises(zoo.InputError, match=r"damaged\.h5"):

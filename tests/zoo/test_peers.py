@@ -1,4 +1,4 @@
-"""Our nets against those of `keras.applications`: the same windows, and with the same weights the same maps."""
+"""Comparison with `keras.applications`: the same windows, and with the same weights the same feature maps."""
 
 import math
 import re
@@ -53,7 +53,7 @@ PEERS = {
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PEERS])
-def test_windows_and_parameters_are_those_of_the_peers_model(name):
+def test_windows_and_parameters_match_the_peer_model(name):
     keras.backend.clear_session()
     ours, peer = zoo.create_model(name), PEERS[name](weights=None)
     assert windows(ours) == windows(peer)
@@ -65,7 +65,7 @@ def test_windows_and_parameters_are_those_of_the_peers_model(name):
     assert count(peer.trainable_weights) - count(ours.trainable_weights) == idle
 
 
-# One of each kind, at a size that shows paddings; what ours holds after its first layer is -1..1.
+# One model of each family, at a size that reveals padding differences; the zoo's first layer outputs -1..1.
 SAME_NUMBERS = {
     "densenet121": 64,
     "efficientnet_b0": 64,
@@ -85,8 +85,8 @@ THEIR_PIXELS |= {name: lambda x: (x + 1) * 127.5 for name in SAME_NUMBERS if nam
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SAME_NUMBERS])
-def test_with_the_peers_weights_the_last_map_is_the_same(name, pixels):
-    """Holds what the windows do not show: order, paddings, epsilons, activations."""
+def test_last_feature_map_matches_the_peer_with_its_weights(name, pixels):
+    """Compares what the windows do not show: order, padding, epsilon, activations."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     shape = (SAME_NUMBERS[name], SAME_NUMBERS[name], 3)
@@ -102,7 +102,7 @@ def test_with_the_peers_weights_the_last_map_is_the_same(name, pixels):
 
 
 def copy_weights(peer: keras.Model, flat: keras.Model, *, by_name: bool) -> None:
-    """Random weights into the peer, and the same into ours, layer by layer in order, or by name."""
+    """Assign the same random weights to the peer and the flattened model, layer by layer in order, or by name."""
     random = np.random.default_rng(0)
     ours = iter(layer for layer in flat.layers if layer.trainable_weights)
     for layer in (layer for layer in peer.layers if layer.trainable_weights):
@@ -121,13 +121,13 @@ def of_a_norm(random: np.random.Generator, weight) -> np.ndarray:
 
 
 def parts(layer: keras.layers.Layer) -> list[list[np.ndarray]]:
-    """The layer's weights; of a separable convolution those of its two convolutions."""
+    """Return the layer's weights; for a separable convolution those of its two convolutions."""
     weights = layer.get_weights()
     return [[weight] for weight in weights] if isinstance(layer, keras.layers.SeparableConv2D) else [weights]
 
 
 def resnet_name(theirs: str) -> str:
-    """Our name of a layer of Keras' ResNets."""
+    """Map the name of a layer in Keras' ResNets to the zoo's."""
     ends = {"conv1_conv": "stem_conv", "conv1_bn": "stem_norm", "post_bn": "final_norm"}
     if theirs in ends:
         return ends[theirs]
@@ -141,7 +141,7 @@ def count(weights) -> int:
 
 
 def windows(model: keras.Model) -> Counter:
-    """How often there is each (kernel shape, strides, dilation, groups); a dense layer is a 1x1 convolution."""
+    """Count each (kernel shape, strides, dilation, groups); a dense layer counts as a 1x1 convolution."""
     found = []
     for layer in zoo.flatten_model(model).layers:
         if isinstance(layer, keras.layers.Dense):

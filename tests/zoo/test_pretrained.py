@@ -1,4 +1,4 @@
-"""Weights into models: strictly, and adapted where something else is asked for."""
+"""Strict loading of weights, with adaptation to other heads, input sizes and channels."""
 
 import pickle
 import sys
@@ -20,7 +20,7 @@ NARROW = {"widths": (8, 8, 16, 16), "stem_width": 8}
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, randomize_batch_norm):
-    """A small net as somebody trained it, and the file that they saved."""
+    """A small model as after training, and its saved file."""
     keras.utils.set_random_seed(0)
     model = randomize_batch_norm(zoo.create_model("resnet20", labels=["cat", "dog", "fox"]))
     return model, zoo.save_model(model, tmp_path_factory.mktemp("trained") / "mine.keras")
@@ -30,7 +30,7 @@ def tensors_of(model: keras.Model) -> dict[str, np.ndarray]:
     return {name: weight.numpy() for name, weight in named_weights(model).items()}
 
 
-def test_saved_model_brings_its_classes_and_labels(trained, pixels):
+def test_saved_model_keeps_its_classes_and_labels(trained, pixels):
     model, path = trained
     again = zoo.create_model("resnet20", weights=path)
     assert again.get_layer("head").labels == ["cat", "dog", "fox"]
@@ -38,7 +38,7 @@ def test_saved_model_brings_its_classes_and_labels(trained, pixels):
     np.testing.assert_array_equal(again(images), model(images))
 
 
-def test_safetensors_of_our_names_load(trained, tmp_path, pixels):
+def test_native_safetensors_load(trained, tmp_path, pixels):
     model, _ = trained
     save_file(tensors_of(model), tmp_path / "mine.safetensors")
     again = zoo.create_model("resnet20", weights=tmp_path / "mine.safetensors", classes=3)
@@ -51,18 +51,18 @@ def test_safetensors_of_our_names_load(trained, tmp_path, pixels):
     [{"classes": 5}, {"labels": ["bee", "ant", "fly"]}, {"head": "multi_label", "classes": 3}],
     ids=["another count", "other labels", "another kind"],
 )
-def test_another_head_stays_fresh_and_the_log_says_so(trained, arguments, caplog):
+def test_different_head_is_initialized_and_logged(trained, arguments, caplog):
     model, path = trained
     other = zoo.create_model("resnet20", weights=path, **arguments)
-    assert "resnet20: fresh, not from" in caplog.text
-    assert caplog.text.strip().endswith("are the layers head")
+    assert "resnet20: randomly initialized, not from" in caplog.text
+    assert caplog.text.strip().endswith(": layers head")
     ours, theirs = tensors_of(other), tensors_of(model)
     for name in theirs:
         same = np.array_equal(ours[name], theirs[name])
         assert same != (name == "head_dense/kernel") or name == "head_dense/bias"
 
 
-def test_embedding_takes_all_but_the_head_and_has_nothing_fresh(trained, caplog):
+def test_embedding_loads_everything_but_the_head(trained, caplog):
     model, path = trained
     ours, theirs = tensors_of(zoo.create_model("resnet20", weights=path, head="embedding")), tensors_of(model)
     assert theirs.keys() - ours.keys() == {"head_dense/kernel", "head_dense/bias"}
@@ -70,7 +70,7 @@ def test_embedding_takes_all_but_the_head_and_has_nothing_fresh(trained, caplog)
     assert caplog.text == ""
 
 
-def test_encoder_of_a_segmentation_net_takes_its_backbones_weights(tmp_path, caplog, randomize_batch_norm):
+def test_segmentation_encoder_loads_backbone_weights(tmp_path, caplog, randomize_batch_norm):
     backbone = randomize_batch_norm(zoo.create_model("resnet34", input_shape=(64, 64, 3), **NARROW))
     path = zoo.save_model(backbone, tmp_path / "backbone.keras")
     unet = zoo.create_model(
@@ -80,12 +80,12 @@ def test_encoder_of_a_segmentation_net_takes_its_backbones_weights(tmp_path, cap
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs if name in ours)
     encoder = {name for name in theirs if not name.startswith("head")}
     assert encoder <= ours.keys()
-    assert "fresh" in caplog.text
+    assert "randomly initialized" in caplog.text
     assert caplog.text.strip().endswith(", head")
     assert "stage" not in caplog.text
 
 
-def test_deeper_encoder_than_the_weights_is_refused(tmp_path):
+def test_weights_of_a_shallower_encoder_are_refused(tmp_path):
     backbone = zoo.create_model("resnet34", input_shape=(64, 64, 3), **NARROW)
     path = zoo.save_model(backbone, tmp_path / "backbone.keras")
     deeper = NARROW | {"blocks": [3, 4, 7, 3]}
@@ -94,7 +94,7 @@ def test_deeper_encoder_than_the_weights_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
-def test_grey_images_are_answered_as_in_colour_where_channels_are_treated_alike(trained, suffix, tmp_path, pixels):
+def test_grayscale_output_equals_color_output_with_equal_normalization(trained, suffix, tmp_path, pixels):
     model, path = trained
     if suffix == ".safetensors":
         path = zoo.save_weights(model, tmp_path / "mine.safetensors")
@@ -104,7 +104,7 @@ def test_grey_images_are_answered_as_in_colour_where_channels_are_treated_alike(
     np.testing.assert_allclose(grey(images), model(np.repeat(images, 3, axis=-1)), atol=1e-6)
 
 
-def test_grey_images_are_answered_as_in_colour_where_every_channel_has_its_own_mean(trained, tmp_path, pixels):
+def test_grayscale_output_equals_color_output_with_a_mean_per_channel(trained, tmp_path, pixels):
     tensors = tensors_of(trained[0])
     tensors["pixels/mean"], tensors["pixels/scale"] = np.float32([124, 116, 104]), np.float32([0.017, 0.018, 0.02])
     save_file(tensors, tmp_path / "w.safetensors")
@@ -115,7 +115,7 @@ def test_grey_images_are_answered_as_in_colour_where_every_channel_has_its_own_m
     np.testing.assert_allclose(zoo.flatten_model(grey)(images), grey(images), atol=1e-6)
 
 
-def test_more_bands_take_the_colours_kernels_in_turn(trained, tmp_path):
+def test_additional_channels_repeat_the_first_kernel(trained, tmp_path):
     model, _ = trained
     path = zoo.save_weights(model, tmp_path / "mine.safetensors")
     five = named_weights(zoo.create_model("resnet20", weights=path, input_shape=(32, 32, 5)))[
@@ -125,11 +125,11 @@ def test_more_bands_take_the_colours_kernels_in_turn(trained, tmp_path):
     np.testing.assert_allclose(five, kernel[:, :, [0, 1, 2, 0, 1]] * 0.6, rtol=1e-6)
 
 
-def test_another_size_takes_all_but_the_dense_layers_that_depend_on_it(tmp_path, caplog):
+def test_another_input_size_initializes_only_dense_layers_that_depend_on_it(tmp_path, caplog):
     narrow = {"widths": (4, 4, 8, 8, 8), "hidden": (16, 12)}
     path = zoo.save_model(zoo.create_model("vgg11", input_shape=(64, 64, 3), **narrow), tmp_path / "v.keras")
     zoo.create_model("vgg11", weights=path, input_shape=(96, 96, 3), **narrow)
-    assert "are the layers dense1" in caplog.text
+    assert ": layers dense1" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_another_size_takes_all_but_the_dense_layers_that_depend_on_it(tmp_path,
     ],
     ids=["missing", "left over", "shape", "NaN", "integers"],
 )
-def test_file_that_is_not_whole_is_refused(trained, change, message, tmp_path):
+def test_file_with_wrong_tensors_is_refused(trained, change, message, tmp_path):
     tensors = tensors_of(trained[0])
     change(tensors)
     save_file(tensors, tmp_path / "w.safetensors")
@@ -154,7 +154,7 @@ def test_file_that_is_not_whole_is_refused(trained, change, message, tmp_path):
         zoo.create_model("resnet20", weights=tmp_path / "w.safetensors", classes=3)
 
 
-def test_file_that_is_cut_short_is_refused(trained, tmp_path):
+def test_truncated_weights_are_refused(trained, tmp_path):
     path = zoo.save_weights(trained[0], tmp_path / "cut.safetensors")
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(zoo.InputError, match="cannot be read as weights"):
@@ -163,7 +163,7 @@ def test_file_that_is_cut_short_is_refused(trained, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".keras", ".safetensors"])
 def test_same_shapes_in_another_architecture_are_refused(suffix, tmp_path):
-    """v1 steps in another convolution than v1.5, and PyTorch pads otherwise; the weights do not show it."""
+    """v1 has its stride in another convolution than v1.5, and PyTorch pads differently; weights do not show it."""
     save = zoo.save_model if suffix == ".keras" else zoo.save_weights
     v1 = save(zoo.create_model("resnet50v1", input_shape=(32, 32, 3), **NARROW), tmp_path / f"v1{suffix}")
     with pytest.raises(zoo.InputError, match="contains the weights of resnet50v1, not of resnet50"):
@@ -176,7 +176,7 @@ def test_same_shapes_in_another_architecture_are_refused(suffix, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["dense1", "head_dense"])
-def test_layer_that_the_file_lacks_is_never_left_to_chance(missing, tmp_path):
+def test_layer_missing_in_the_file_is_refused(missing, tmp_path):
     tensors = tensors_of(zoo.create_model("lenet5"))
     save_file({name: t for name, t in tensors.items() if not name.startswith(missing)}, tmp_path / "w.safetensors")
     with pytest.raises(zoo.InputError, match=f"{missing}/kernel is missing in the file"):
@@ -192,7 +192,7 @@ def test_saved_model_with_nan_is_refused(tmp_path):
             zoo.create_model("lenet5", weights=path)
 
 
-def test_of_several_heads_those_that_answer_the_same_are_kept(tmp_path, caplog):
+def test_matching_heads_are_loaded(tmp_path, caplog):
     heads, classes = {"a": "classification", "b": "multi_label"}, {"a": 3, "b": 3}
     model = zoo.create_model("resnet20", blocks=1, head=heads, classes=classes)
     path = zoo.save_model(model, tmp_path / "several.keras")
@@ -201,10 +201,10 @@ def test_of_several_heads_those_that_answer_the_same_are_kept(tmp_path, caplog):
     ours, theirs = tensors_of(other), tensors_of(model)
     np.testing.assert_array_equal(ours["head_a_dense/kernel"], theirs["head_a_dense/kernel"])
     assert not np.array_equal(ours["head_b_dense/kernel"], theirs["head_b_dense/kernel"])
-    assert caplog.text.strip().endswith("are the layers head_b")
+    assert caplog.text.strip().endswith(": layers head_b")
 
 
-def test_net_of_pytorchs_that_was_trained_for_other_classes_brings_them(tmp_path):
+def test_number_of_classes_comes_from_a_pytorch_file(tmp_path):
     _, shapes = peers.read_state_dict(peers.STATE_DICTS / "timm-mobilenetv2_050.txt")
     tensors = {name: peers.drawn_tensor(name, shape, 2.0) for name, shape in shapes.items()}
     tensors |= {name: tensors[name][:5] for name in ("classifier.weight", "classifier.bias")}
@@ -223,23 +223,23 @@ def test_net_of_pytorchs_that_was_trained_for_other_classes_brings_them(tmp_path
         ("digits", "unknown weights for resnet50 'digits'"),
     ],
 )
-def test_weights_that_cannot_be_meant_say_what_there_is(weights, message):
+def test_unknown_weights_list_the_alternatives(weights, message):
     with pytest.raises(zoo.InputError, match=message):
         zoo.create_model("resnet50", weights=weights)
 
 
-def test_layout_that_no_card_knows_is_named(tmp_path):
+def test_layout_without_published_weights_is_refused(tmp_path):
     (tmp_path / "w.h5").write_bytes(b"")
     with pytest.raises(zoo.InputError, match="lenet5 has no published weights in the layout of keras"):
         zoo.create_model("lenet5", weights=tmp_path / "w.h5")
 
 
-def test_number_of_classes_comes_from_the_file_where_it_says_nothing_of_itself(trained, tmp_path):
+def test_number_of_classes_comes_from_a_file_without_description(trained, tmp_path):
     save_file(tensors_of(trained[0]), tmp_path / "w.safetensors")
     assert zoo.create_model("resnet20", weights=tmp_path / "w.safetensors").output_shape == (None, 3)
 
 
-def test_weights_are_saved_with_what_they_are_of(trained, tmp_path, pixels):
+def test_weights_are_saved_with_a_description(trained, tmp_path, pixels):
     model, _ = trained
     again = zoo.create_model("resnet20", weights=zoo.save_weights(model, tmp_path / "mine.safetensors"))
     assert again.get_layer("head").labels == ["cat", "dog", "fox"]
@@ -250,7 +250,7 @@ def test_weights_are_saved_with_what_they_are_of(trained, tmp_path, pixels):
 
 
 def test_pickle_is_never_executed(tmp_path, monkeypatch):
-    """PyTorch's reader takes tensors only; it is replaced by what it does with anything else."""
+    """PyTorch's loader accepts only tensors; it is replaced by its reaction to anything else."""
     path = tmp_path / "net.pth"
     path.write_bytes(b"pickle")
     asked = {}
@@ -266,20 +266,20 @@ def test_pickle_is_never_executed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [name for name in zoo.list_models() if "digits" in zoo.model_card(name).pretrained])
-def test_weights_that_ship_are_as_good_as_the_card_says(name):
+def test_shipped_weights_have_the_accuracy_on_the_card(name):
     model = zoo.create_model(name, weights="digits")
     data = training.load_data("digits", image_size=model.input_shape[1:3], channels=model.input_shape[3])
     stated = zoo.model_card(name).pretrained["digits"].top1
     assert training.evaluate(model, data).accuracy == pytest.approx(stated / 100, abs=0.003)  # one image of 360
 
 
-def test_weights_that_ship_are_small():
+def test_shipped_weights_are_small():
     shipped = list((Path(zoo.__file__).parent / "weights").iterdir())
     assert len(shipped) == 2
     assert sum(path.stat().st_size for path in shipped) < 2e6
 
 
-def test_file_of_pytorchs_says_what_it_takes_to_read_it(tmp_path, monkeypatch):
+def test_pytorch_file_without_pytorch_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pocketzoo.zoo.pretrained.tensor_files.find_spec", lambda name: None)
     (tmp_path / "net.pth").write_bytes(b"pickle")
     with pytest.raises(zoo.InputError, match=r"reading \.pth needs PyTorch \(pip install torch\)"):
@@ -288,7 +288,7 @@ def test_file_of_pytorchs_says_what_it_takes_to_read_it(tmp_path, monkeypatch):
         zoo.create_model("vgg16", weights="IMAGENET1K_V1")  # before half a gigabyte is downloaded
 
 
-def test_unknown_tag_lists_those_there_are():
+def test_unknown_tag_lists_the_available_tags():
     with pytest.raises(zoo.InputError, match="unknown weights for resnet50v1 'imagenet1k': did you mean imagenet"):
         zoo.create_model("resnet50v1", weights="imagenet1k")
     with pytest.raises(zoo.InputError, match="unknown weights for resnet50v1 'a1_in1k': there are keras, imagenet"):

@@ -1,4 +1,4 @@
-"""The cards against the models at full width and what was published."""
+"""Cards compared with the models at full width and with published figures."""
 
 import math
 
@@ -42,23 +42,23 @@ PUBLISHED = {
     "squeezenet1_1": 1_235_496,
     "unet": 31_030_658,
 }
-"""Parameters, trainable or in all, as others count them for 1000 classes; cards whose counts differ explain it."""
+"""Trainable or total parameters for 1000 classes as published; cards with different counts explain why."""
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_parameters_are_on_the_card(name):
+def test_parameters_on_the_card_are_those_published(name):
     card = zoo.model_card(name)
     assert PUBLISHED[name] in (card.trainable_parameters, card.parameters)
 
 
 @pytest.fixture(scope="module", params=all_cards())
 def model(request):
-    """Each model as its card has it, at full width and for its default input."""
+    """Each model as on its card, at full width and with its default input."""
     keras.backend.clear_session()
     return zoo.create_model(request.param)
 
 
-def test_parameters_are_as_on_the_card(model):
+def test_parameters_match_the_card(model):
     card = zoo.model_card(model.name)
     normalization = [
         weight for layer in model.layers if isinstance(layer, PixelNormalization) for weight in layer.weights
@@ -68,25 +68,25 @@ def test_parameters_are_as_on_the_card(model):
     assert count(model.weights) - count(normalization) - count(seeds) == card.parameters
 
 
-def test_multiply_adds_are_as_on_the_card_and_in_the_paper(model):
+def test_multiply_adds_match_the_card_and_the_paper(model):
     card = zoo.model_card(model.name)
     assert zoo.count_macs(model) == card.multiply_adds
     if card.published_multiply_adds:
         assert card.multiply_adds == pytest.approx(card.published_multiply_adds.value, rel=0.03)
 
 
-def test_endpoints_are_as_on_the_card(model):
+def test_endpoints_match_the_card(model):
     card = zoo.model_card(model.name)
     maps = zoo.feature_extractor(model).output
     assert maps.keys() == card.endpoints.keys()
     for name, endpoint in card.endpoints.items():
         height = maps[name].shape[1]
         assert maps[name].shape[3] == endpoint.channels
-        # The card's stride is the nominal one; unpadded convolutions cut the border besides.
+        # The card's stride is nominal; unpadded convolutions also crop the border.
         assert card.input_shape[0] / (2 * endpoint.stride) < height <= math.ceil(card.input_shape[0] / endpoint.stride)
 
 
-def test_last_endpoint_is_what_the_head_or_the_neck_takes(model):
+def test_last_endpoint_is_the_input_of_the_head_or_neck(model):
     card = zoo.model_card(model.name)
     last = list(card.endpoints.values())[-1]
     if card.neck is None:
@@ -96,7 +96,7 @@ def test_last_endpoint_is_what_the_head_or_the_neck_takes(model):
         assert FeatureBuilder(card).feature_map(image, image)._keras_history.operation.name == last.layer
 
 
-def test_flat_form_is_stock_keras_with_a_name_for_every_layer(model):
+def test_flattened_model_has_only_uniquely_named_stock_layers(model):
     flat = zoo.flatten_model(model)
     assert {type(layer).__module__.split(".")[0] for layer in flat.layers} == {"keras"}
     assert len({layer.name for layer in flat.layers}) == len(flat.layers)

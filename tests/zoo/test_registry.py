@@ -6,7 +6,7 @@ from pocketzoo import zoo
 from pocketzoo.zoo.cards import CARDS, load_cards
 
 
-def test_list_models_takes_wildcards():
+def test_list_models_accepts_wildcards():
     assert zoo.list_models("lenet?") == ["lenet5"]
     assert zoo.list_models("vgg1[69]") == ["vgg16", "vgg19"]
     assert zoo.list_models("nothing*") == []
@@ -31,24 +31,24 @@ def test_list_models_filters_by_task_and_weights():
 
 
 @given(st.floats(1e4, 2e8), st.floats(1e5, 2e11))
-def test_list_models_keeps_to_its_bounds(max_params, max_macs):
+def test_list_models_filters_by_parameters_and_macs(max_params, max_macs):
     chosen = zoo.list_models(max_params=max_params, max_macs=max_macs)
     for name in zoo.list_models():
         card = zoo.model_card(name)
         assert (name in chosen) == (card.parameters <= max_params and card.multiply_adds <= max_macs)
 
 
-def test_unknown_model_names_the_nearest():
+def test_unknown_model_suggests_the_nearest():
     with pytest.raises(zoo.InputError, match=r"unknown model 'lenet': did you mean lenet5"):
         zoo.model_card("lenet")
 
 
-def test_fields_of_cards_cannot_be_changed():
+def test_cards_are_immutable():
     with pytest.raises(ValueError, match="frozen"):
         zoo.model_card("lenet5").classes = 3
 
 
-def test_what_is_done_to_a_card_stays_with_who_did_it():
+def test_modified_copy_does_not_change_the_card():
     zoo.model_card("resnet18").arguments["blocks"].append(1)
     assert zoo.model_card("resnet18").arguments["blocks"] == [2, 2, 2, 2]
 
@@ -71,13 +71,13 @@ LENET = (CARDS / "lenet.toml").read_text()
         (LENET.replace("stride = 4", "strides = 4"), "endpoints.stage2.stride: Field required"),
     ],
 )
-def test_card_that_is_wrong_names_file_model_and_field(text, message, tmp_path):
+def test_invalid_card_is_reported_with_file_model_and_field(text, message, tmp_path):
     (tmp_path / "broken.toml").write_text(text)
     with pytest.raises(zoo.InputError, match=message):
         load_cards(tmp_path)
 
 
-def test_two_cards_of_one_name_are_refused(tmp_path):
+def test_duplicate_model_name_is_refused(tmp_path):
     (tmp_path / "a.toml").write_text(LENET)
     (tmp_path / "b.toml").write_text(LENET)
     with pytest.raises(zoo.InputError, match=r"b\.toml: the model name 'lenet5' is already taken"):
@@ -85,7 +85,7 @@ def test_two_cards_of_one_name_are_refused(tmp_path):
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_a_model_or_one_clear_sentence(name):
+def test_any_text_is_a_model_name_or_an_input_error(name):
     if name in zoo.list_models():
         assert zoo.model_card(name).name == name
     else:

@@ -17,12 +17,12 @@ def saved(tmp_path_factory):
     return zoo.save_model(zoo.create_model("lenet5"), tmp_path_factory.mktemp("saved") / "lenet5.keras")
 
 
-def test_saved_model_answers_the_same(tmp_path, pixels):
+def test_saved_model_has_the_same_outputs(tmp_path, pixels):
     model, images = zoo.create_model("lenet5"), pixels(2, 32, 32, 1)
     np.testing.assert_array_equal(zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))(images), model(images))
 
 
-def test_frozen_block_is_frozen_throughout_when_loaded(tmp_path):
+def test_frozen_block_stays_frozen_when_loaded(tmp_path):
     model = zoo.create_model("resnet20")
     model.get_layer("stage2_block1").trainable = False
     loaded = zoo.load_model(zoo.save_model(model, tmp_path / "m.keras"))
@@ -42,8 +42,8 @@ def test_frozen_parts_of_a_block_stay_frozen_when_loaded(tmp_path):
     assert [w.path for w in loaded.non_trainable_weights] == [w.path for w in model.non_trainable_weights]
 
 
-def test_names_of_the_tensors_in_a_file_stay_what_they_are(saved):
-    """Files that people have must go on loading: a change here takes a new major version."""
+def test_tensor_names_in_a_file_are_stable(saved):
+    """Existing files must continue to load: a change here requires a new major version."""
     with zipfile.ZipFile(saved) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
         names = []
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
@@ -58,14 +58,14 @@ def test_name_must_end_in_keras(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04 not a zip either"])
-def test_file_that_is_no_model_is_refused(content, tmp_path):
+def test_file_without_a_model_is_refused(content, tmp_path):
     path = tmp_path / "model.keras"
     path.write_bytes(content)
     with pytest.raises(zoo.InputError, match=r"model\.keras is not a \.keras model file"):
         zoo.load_model(path)
 
 
-def test_missing_file_is_named(tmp_path):
+def test_missing_file_is_refused(tmp_path):
     with pytest.raises(zoo.InputError, match="there is no such file"):
         zoo.load_model(tmp_path / "none.keras")
 
@@ -87,7 +87,7 @@ def test_file_with_a_lambda_is_refused(tmp_path):
         zoo.load_model(path)
 
 
-def test_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path):
+def test_failed_write_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
 

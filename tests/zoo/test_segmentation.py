@@ -1,4 +1,4 @@
-"""U-Nets and DeepLab: the papers' sizes, odd and open sizes, and what they stand on."""
+"""U-Net and DeepLab: sizes in the papers, odd and variable sizes, and backbones."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ def height(model: keras.Model, layer: str) -> int:
     return model.get_layer(layer).output.shape[1]
 
 
-def test_unpadded_unet_has_the_maps_of_the_papers_figure():
+def test_unpadded_unet_has_the_feature_map_sizes_of_the_paper():
     model = zoo.create_model("unet", **NARROW)
     down = [height(model, f"stage{stage}_conv{conv}") for stage in range(1, 6) for conv in (1, 2)]
     assert down == [570, 568, 282, 280, 138, 136, 66, 64, 30, 28]
@@ -26,18 +26,18 @@ def test_unpadded_unet_has_the_maps_of_the_papers_figure():
 
 
 @pytest.mark.parametrize("size", [188, 204, 572, 700])
-def test_unpadded_unet_cuts_92_pixels_off_every_side(size):
+def test_unpadded_unet_crops_92_pixels_on_every_side(size):
     features = unet(keras.Input((size, size + 16, 1)), **NARROW)
     assert features.shape[1:3] == (size - 184, size + 16 - 184)
 
 
-def test_unpadded_unet_takes_sizes_that_its_poolings_do_not_divide():
+def test_unpadded_unet_accepts_sizes_not_divisible_by_its_pooling():
     assert unet(keras.Input((201, 195, 1)), **NARROW).shape[1:3] == (4, 4)
     with pytest.raises(ValueError, match="padding='valid' needs a fixed height and width"):
         unet(keras.Input((None, None, 1)), **NARROW)
 
 
-def test_unet_drops_at_the_end_of_the_contracting_path_only():
+def test_unet_has_dropout_only_in_the_last_encoder_stages():
     drops = [
         layer.name for layer in zoo.create_model("unet", **NARROW).layers if isinstance(layer, keras.layers.Dropout)
     ]
@@ -48,7 +48,7 @@ def test_unet_drops_at_the_end_of_the_contracting_path_only():
 
 @pytest.mark.parametrize("arguments", [{}, {"up": "transpose"}, {"norm": None}, {"norm": "group"}])
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (37, 50)])
-def test_padded_unet_scores_every_pixel_of_every_size(arguments, size, pixels):
+def test_padded_unet_preserves_every_size(arguments, size, pixels):
     if arguments.get("norm") == "group":
         arguments = {"norm": {"name": "group", "groups": 2}}
     model = zoo.create_model("unet_same", input_shape=(*size, 3), classes=4, **NARROW, **arguments)
@@ -61,13 +61,13 @@ def test_padded_unet_scores_every_pixel_of_every_size(arguments, size, pixels):
 @pytest.mark.parametrize("size", [(33, 63), (47, 50)])
 def test_decoder_on_a_backbone_covers_odd_sizes(name, size):
     (decoder,) = [layer for layer in narrow_model(name, input_shape=(*size, 3)).layers if layer.name == "decoder5"]
-    # Without a skip at stride 1 the last map has twice the size of the one of stride 2, a line more than an odd image.
+    # Without a skip at stride 1 the last map has twice the size of that of stride 2, one pixel more than an odd image.
     expected = size if name == "unet_vgg16" else tuple(side + side % 2 for side in size)
     assert decoder.output.shape[1:3] == expected
 
 
 @pytest.mark.parametrize("name", PADDED)
-def test_open_sizes_answer_as_fixed_ones(name, randomize_batch_norm, pixels):
+def test_outputs_of_variable_size_match_those_of_fixed_size(name, randomize_batch_norm, pixels):
     stride = 16 if name == "unet_same" else 32
     size = (2 * stride, 3 * stride)
     fixed = randomize_batch_norm(narrow_model(name, input_shape=(*size, 3)))
@@ -81,7 +81,7 @@ def test_open_sizes_answer_as_fixed_ones(name, randomize_batch_norm, pixels):
 
 
 @pytest.mark.parametrize("name", ON_BACKBONE)
-def test_every_step_joins_the_backbones_deepest_map_of_its_stride(name):
+def test_decoder_blocks_concatenate_the_deepest_feature_map_of_their_stride(name):
     model = narrow_model(name)
     endpoints = zoo.model_card(name).endpoints
     maps = {at.stride: at.layer for key, at in endpoints.items() if not key.startswith("decoder")}
@@ -94,14 +94,14 @@ def test_every_step_joins_the_backbones_deepest_map_of_its_stride(name):
             assert not isinstance(joined, list)
 
 
-def test_decoder_on_a_backbone_wants_one_width_for_each_halving():
+def test_decoder_on_a_backbone_needs_one_width_per_factor_of_2():
     maps = {2: keras.Input((8, 8, 3)), 8: keras.Input((2, 2, 3))}
     assert unet_on_backbone(maps, widths=(4, 4, 4)).shape == (None, 16, 16, 4)
     with pytest.raises(ValueError, match="widths has 2 entries; give one for each factor of 2 in the stride 8"):
         unet_on_backbone(maps, widths=(4, 4))
 
 
-def test_deeplab_dilates_the_last_stage_instead_of_stepping():
+def test_deeplab_dilates_the_last_stage_instead_of_striding():
     model = narrow_model("deeplab_v3_resnet50", input_shape=(64, 64, 3))
     assert height(model, "stage3_block6") == height(model, "stage4_block3") == height(model, "aspp_refine") == 4
     rates = {name: model.get_layer(name).conv2.dilation_rate for name in ("stage3_block6", "stage4_block1")}
@@ -114,17 +114,17 @@ def test_deeplab_at_output_stride_8_dilates_two_stages():
     model = zoo.create_model("deeplab_v3_resnet50", input_shape=(64, 64, 3), backbone_arguments=arguments, filters=8)
     assert height(model, "aspp_refine") == 8
     blocks = ("stage2_block4", "stage3_block6", "stage4_block1", "stage4_block2", "stage4_block3")
-    # 2 and 4 times by stage, and the last stage's blocks 1, 2 and 4 times besides: the paper's multi-grid.
+    # Dilation 2 and 4 by stage, multiplied by 1, 2 and 4 in the blocks of the last stage: the paper's multi-grid.
     assert [model.get_layer(block).conv2.dilation_rate for block in blocks] == [1, 2, 4, 8, 16]
     assert model.output_shape == (None, 64, 64, 21)
 
 
-def test_deeplab_stands_on_a_backbone_that_names_its_own_last_layer():
+def test_deeplab_accepts_a_backbone_with_its_own_last_layer_name():
     model = zoo.create_model("deeplab_v3_resnet50", backbone="mobilenet_v2", input_shape=(65, 97, 3), filters=8)
     assert model.output_shape == (None, 65, 97, 21)
 
 
-def test_unet_learns_to_tell_a_square_from_its_ground():
+def test_unet_learns_to_segment_a_square():
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
     images = random.uniform(0, 80, (32, 24, 24, 1)).astype("float32")

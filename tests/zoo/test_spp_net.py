@@ -1,4 +1,4 @@
-"""SPP-net: the paper's maps, and one set of weights for every size."""
+"""SPP-net: feature map sizes of the paper, and one set of weights for every input size."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from pocketzoo import zoo
 from pocketzoo.zoo.spp_net import on_backbone
 
 
-def test_zf5_has_the_maps_of_the_papers_table():
+def test_zf5_has_the_feature_map_sizes_of_the_paper():
     model = zoo.create_model("spp_zf5", widths=(4, 4, 4, 4, 4), hidden=(8,))
     names = ["stage1_conv", "stage1_pool", "stage2_conv", "stage2_pool", "stage3_conv", "stage4_conv", "stage5_conv"]
     assert [model.get_layer(name).output.shape[1] for name in names] == [110, 55, 27, 13, 13, 13, 13]
@@ -52,7 +52,7 @@ def test_local_response_normalization_is_an_option_without_weights(name):
     assert added == {"stage1_lrn", "stage2_lrn"}
 
 
-def test_pyramid_stands_on_the_map_of_the_stride_that_was_asked_for():
+def test_pyramid_takes_the_feature_map_of_the_requested_stride():
     maps = {stride: keras.Input((64 // stride, 64 // stride, 3)) for stride in (4, 8, 16)}
     assert on_backbone(maps) is maps[16]
     assert on_backbone(maps, stride=8) is maps[8]
@@ -60,6 +60,6 @@ def test_pyramid_stands_on_the_map_of_the_stride_that_was_asked_for():
         on_backbone(maps, stride=32)
 
 
-def test_pyramid_too_fine_for_the_map_says_so():
+def test_pyramid_with_too_many_bins_is_refused():
     with pytest.raises(zoo.InputError, match=r"the feature map is \(6, 6\), too small for 7 bins"):
         narrow_model("spp_zf5", bins=(7,))

@@ -1,4 +1,4 @@
-"""State dicts of timm's and torchvision's nets in ours: the same answers as PyTorch gave, and a place for every tensor.
+"""State dicts of timm and torchvision: the zoo's models have PyTorch's outputs with them, and use every tensor.
 
 What PyTorch answered, and what tensors its nets have, stands in `tests/peers`.
 """
@@ -20,7 +20,7 @@ from pocketzoo.zoo.pretrained.weight_conversion import PIXELS, convert
 
 ANSWERS = json.loads(peers.ANSWERS.read_text())
 LISTS = {peer: path for path in peers.STATE_DICTS.glob("*.txt") for peer in peers.read_state_dict(path)[0]}
-"""By peer, the file with the list of its tensors."""
+"""Files with the list of tensors, by peer."""
 PIXEL_WEIGHTS = {"pixels/mean", "pixels/scale"}
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -30,13 +30,13 @@ def peer_of(case: str) -> str:
 
 
 def peer_of_entry(name: str, tag: str) -> str:
-    """Such as `timm/tf_efficientnet_b0` or `torchvision/efficientnet_b0`."""
+    """Return the peer's name, such as `timm/tf_efficientnet_b0` or `torchvision/efficientnet_b0`."""
     entry = zoo.model_card(name).pretrained[tag]
     return f"torchvision/{name}" if entry.layout == "torchvision" else peer_of(entry.source.removeprefix("hf://"))
 
 
 def entries() -> list:
-    """Model and tag of the cards' entries; of those that differ in nothing but the file's numbers one."""
+    """Return model and tag of the entries on cards; one of those that differ only in the values in the file."""
     found = {}
     for name in zoo.list_models(pretrained=True):
         for tag, entry in zoo.model_card(name).pretrained.items():
@@ -48,22 +48,22 @@ def entries() -> list:
 
 
 @pytest.mark.parametrize("case", peers.CASES)
-def test_with_the_peers_weights_the_answers_are_the_peers(case, tmp_path):
+def test_outputs_match_the_peer_with_its_weights(case, tmp_path):
     name, size, gain = peers.CASES[case]
     file = write_state_dict(case, gain, tmp_path)
     model = zoo.create_model(name, weights=f"{tag_of(case)}={file}", input_shape=(size, size, 3))
-    assert_answers(model, case, size)
+    assert_outputs_match(model, case, size)
 
 
 @pytest.mark.parametrize("case", ["timm/resnet18.tv_in1k", "torchvision/mobilenet_v3_small.IMAGENET1K_V1"])
-def test_of_a_file_of_ones_own_the_names_tell_whose_net_it_is(case, tmp_path):
+def test_layout_of_a_local_file_is_inferred_from_tensor_names(case, tmp_path):
     name, size, gain = peers.CASES[case]
     file = write_state_dict(case, gain, tmp_path)
-    assert_answers(zoo.create_model(name, weights=file, input_shape=(size, size, 3)), case, size)
+    assert_outputs_match(zoo.create_model(name, weights=file, input_shape=(size, size, 3)), case, size)
 
 
 @pytest.mark.parametrize("case", peers.NARROW_CASES)
-def test_vggs_dense_layers_see_the_map_as_the_peers_do(case):
+def test_vgg_dense_layers_flatten_as_in_the_peer(case):
     name, size, gain = peers.NARROW_CASES[case]
     layout, card = case.split("/")[0], zoo.model_card(name)
     model = zoo.create_model(name, widths=peers.VGG_WIDTHS, hidden=peers.VGG_HIDDEN)
@@ -71,11 +71,11 @@ def test_vggs_dense_layers_see_the_map_as_the_peers_do(case):
     converted = convert(tensors, layout, card, model, pixels=PIXELS["imagenet"], epsilon=None)
     for key, weight in named_weights(model).items():
         weight.assign(converted[key])
-    assert_answers(model, case, size)
+    assert_outputs_match(model, case, size)
 
 
 @pytest.mark.parametrize(("name", "tag"), entries())
-def test_entries_have_their_peers_tensors_epsilon_and_padding(name, tag):
+def test_card_entries_match_tensors_epsilon_and_padding_of_the_peer(name, tag):
     entry, peer = zoo.model_card(name).pretrained[tag], peer_of_entry(name, tag)
     facts, shapes = peers.read_state_dict(LISTS[peer])
     model = zoo.create_model(name, **entry.arguments)
@@ -87,7 +87,7 @@ def test_entries_have_their_peers_tensors_epsilon_and_padding(name, tag):
     assert padding(model) == facts[peer]["padding"]
 
 
-def test_torchvisions_auxiliary_head_is_passed_over():
+def test_auxiliary_head_of_torchvision_is_ignored():
     _, shapes = peers.read_state_dict(LISTS["torchvision/inception_v3"])
     assert any(name.startswith("AuxLogits.") for name in shapes)
     arguments = zoo.model_card("inception_v3").pretrained["tv_in1k"].arguments
@@ -97,7 +97,7 @@ def test_torchvisions_auxiliary_head_is_passed_over():
         assert {pair.ours.partition("/")[0] for pair in found} == parts.keys()
 
 
-def test_densenets_tensors_are_known_by_the_names_in_torchvisions_files_too():
+def test_densenet_loads_the_old_names_in_torchvision_files():
     _, shapes = peers.read_state_dict(LISTS["torchvision/densenet121"])
     old = {re.sub(r"(denselayer\d+\.[a-z]+)(\d)", r"\1.\2", name): shape for name, shape in shapes.items()}
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
@@ -107,7 +107,7 @@ def test_densenets_tensors_are_known_by_the_names_in_torchvisions_files_too():
 
 
 def tag_of(case: str) -> str:
-    """The tag, on our card, of the weights that a case is run with."""
+    """Return the tag, on the zoo's card, of the weights of a case."""
     peer, tag = case.split(".")
     if peer.startswith("torchvision/"):
         return tag
@@ -127,18 +127,18 @@ def write_state_dict(case: str, gain: float, folder):
 
 
 def hollow_tensors(shapes: dict[str, peers.Shape]) -> dict[str, np.ndarray]:
-    """Zeros that take no memory."""
+    """Return zeros that need no memory."""
     return {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
 
 
 def padding(model: keras.Model) -> str:
-    """How the convolutions are padded that step."""
+    """Return the padding of the convolutions with a stride."""
     convolutions = [layer for layer in zoo.flatten_model(model).layers if isinstance(layer, CONVOLUTIONS)]
     steps = [layer for layer in convolutions if max(layer.strides) > 1 and max(layer.kernel_size) > 1]
     return "same" if any(layer.padding == "same" for layer in steps) else "symmetric"
 
 
-def assert_answers(model: keras.Model, case: str, size: int) -> None:
+def assert_outputs_match(model: keras.Model, case: str, size: int) -> None:
     expected = np.array(ANSWERS[case])
     probabilities = model(peers.images(size), training=False).numpy()[:, : peers.CLASSES]
     assert np.abs(np.log(probabilities) - expected).max() < 1e-4 * np.ptp(expected)
