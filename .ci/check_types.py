@@ -19,7 +19,7 @@ def main() -> int:
     """Print errors per folder; return 1 if a folder has more than recorded, 2 if mypy itself fails."""
     recorded: dict[str, int] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pocketzoo"]["type-errors"]
     run = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
-    if run.returncode not in (0, 1):
+    if run.returncode and not ERROR.search(run.stdout):
         print(run.stdout, run.stderr, sep="")
         return 2
     by_folder = defaultdict(list)
