@@ -141,7 +141,7 @@ def test_another_input_size_initializes_only_dense_layers_that_depend_on_it(tmp_
             lambda t: t.update({"stem_conv/kernel": np.zeros((3, 3, 3, 8), "f4")}),
             r"kernel is \(3, 3, 3, 8\) in the file",
         ),
-        (lambda t: t["stem_conv/kernel"].fill(np.nan), "432 of the 432 numbers of tensor stem_conv/kernel are NaN"),
+        (lambda t: t["stem_conv/kernel"].fill(np.nan), "432 of the 432 values of tensor stem_conv/kernel are NaN"),
         (lambda t: t.update({"stem_conv/kernel": np.zeros((3, 3, 3, 16), "i4")}), "is of int32"),
     ],
     ids=["missing", "left over", "shape", "NaN", "integers"],
