@@ -59,7 +59,7 @@ def test_training_with_auxiliary_heads_updates_the_original_model(narrow, pixels
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "lenet5"}, "lenet5 cannot take auxiliary heads"),
+        ({"name": "lenet5"}, "lenet5 cannot have auxiliary heads"),
         ({"name": "inception_v1", "head": "embedding"}, "with one head"),
         ({"name": "inception_v1", "head": {"a": "classification", "b": "regression"}}, "with one head"),
         ({"name": "inception_v1", "input_shape": (64, 65, 3)}, r"takes \(64, 65\): auxiliary heads need .* 65 pixels"),
