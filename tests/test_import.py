@@ -96,6 +96,6 @@ def test_mypy_resolves_names_in_a_checkout(tmp_path):
     ], output
     assert revealed[5].startswith("def (model: keras.src.models.model.Model, data: ")
     assert revealed[6].startswith("def (model: keras.src.models.model.Model, out_dir: ")
-    assert [line for line in lines if "error" in line] == [
+    assert [line for line in lines if line.startswith("error")] == [
         'error: Module has no attribute "create_modle"; maybe "create_model"?  [attr-defined]'
     ]

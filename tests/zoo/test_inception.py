@@ -62,7 +62,7 @@ def test_training_with_auxiliary_heads_updates_the_original_model(narrow, pixels
         ({"name": "lenet5"}, "lenet5 cannot have auxiliary heads"),
         ({"name": "inception_v1", "head": "embedding"}, "with one head"),
         ({"name": "inception_v1", "head": {"a": "classification", "b": "regression"}}, "with one head"),
-        ({"name": "inception_v1", "input_shape": (64, 65, 3)}, r"takes \(64, 65\): auxiliary heads need .* 65 pixels"),
+        ({"name": "inception_v1", "input_shape": (64, 65, 3)}, r"is \(64, 65\): auxiliary heads need .* 65 pixels"),
         ({"name": "inception_v1", "input_shape": (None, None, 3)}, "fixed height and width"),
     ],
 )
