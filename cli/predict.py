@@ -1,4 +1,4 @@
-"""`pocketzoo predict`: what a model sees in pictures. Imports TensorFlow for Keras models only."""
+"""`pocketzoo predict`: predictions for image files. Imports TensorFlow for Keras models only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,6 @@ from .tensorflow_import import import_tensorflow
 if TYPE_CHECKING:
     from ..export import Artifact, Prediction
 
-FIELDS = {"segmentation": "share", "regression": "value"}
-"""What the figure of an answer is, where it is no probability."""
-MOST_CLASSES = 256
-PALETTE = [
-    channel for index in range(MOST_CLASSES) for channel in (index * 67 % 256, index * 131 % 256, index * 197 % 256)
-]
-"""A colour for each class, far from those of its neighbours; the first is black."""
-
 
 def predict(
     model: Annotated[
@@ -36,72 +28,60 @@ def predict(
         typer.Option(help="For a name: which weights, as `pocketzoo info NAME` lists them; the first if none."),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(help="Of a segmentation: a folder for its masks, PNG with a colour for each class.")
+        Path | None, typer.Option(help="Folder for the masks of a segmentation: PNG with a color for each class.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask about images an exported artifact, a saved model, or one of the zoo by name."""
+    """Predict with an exported artifact, a saved model, or a model of the zoo by name."""
     from ..export.prediction import predict as predict_images
+    from ..tasks import get_task
     from ..zoo.image_files import read_image
 
-    opened = _opened(model, weights)
-    pictures = [None] * len(images) if masks is None else _pictures(masks, images)
-    height, width, channels = opened.input.image_shape
-    told = []
-    for path, picture in zip(images, pictures, strict=True):  # one by one: each may have a size of its own
-        prediction = predict_images(opened, read_image(path, height=height, width=width, channels=channels))
-        told.append((path, _told(prediction, top)))
-        if picture is not None:
-            _write_mask(picture, prediction)
-    field = FIELDS.get(prediction.task, "probability")
+    artifact = _open(model, weights)
+    mask_files = [None] * len(images) if masks is None else _mask_files(masks, images)
+    height, width, channels = artifact.input.image_shape
+    rows: list[tuple[Path, list[tuple[str, float]]]] = []
+    for path, mask_file in zip(images, mask_files, strict=True):  # one by one: with an open size, sizes may differ
+        prediction = predict_images(artifact, read_image(path, height=height, width=width, channels=channels))
+        rows.append((path, prediction.rows(top)[0]))
+        if mask_file is not None:
+            _write_mask(mask_file, prediction)
+    task = get_task(prediction.task)
     if as_json:
-        named = [
-            {"image": str(path), "top": [{"label": label, field: figure} for label, figure in answer]}
-            for path, answer in told
-        ]
-        console.show_json(named)
+        console.show_json(
+            [
+                {"image": str(path), "top": [{"label": label, task.figure_name: figure} for label, figure in of_image]}
+                for path, of_image in rows
+            ]
+        )
         return
-    rows = [
-        (path, label, f"{figure:.6g}" if field == "value" else f"{figure:.2%}")
-        for path, answer in told
-        for label, figure in answer
-    ]
-    console.show_table(("image", "label", field), rows)
+    cells = [(path, label, task.format_figure(figure)) for path, of_image in rows for label, figure in of_image]
+    console.show_table(("image", "label", task.figure_name), cells)
 
 
-def _told(prediction: "Prediction", top: int) -> list[tuple[str, float]]:
-    """What is shown of one image."""
-    if prediction.task == "segmentation":
-        return prediction.shares()[0][:top]
-    return prediction.values()[0] if prediction.task == "regression" else prediction.top(top)[0]
-
-
-def _pictures(folder: Path, images: Sequence[Path]) -> list[Path]:
-    """Where the mask of each image is put, under its name."""
+def _mask_files(folder: Path, images: Sequence[Path]) -> list[Path]:
+    """Path of the mask of each image, under the name of the image."""
     names = [path.stem for path in images]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise InputError(f"two images are called {twice!r}; their masks would have the same name.")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate:
+        raise InputError(f"two images are called {duplicate!r}; their masks would have the same name.")
     return [folder / f"{name}.png" for name in names]
 
 
 def _write_mask(path: Path, prediction: "Prediction") -> None:
-    """A PNG whose values are the indices of the classes, each of which has a colour."""
-    from PIL import Image
-
+    """Write the predicted mask as a PNG of class indices, with a color for each class."""
     from ..core.atomic_files import atomic_path
+    from ..tasks import get_task
 
-    (mask,) = prediction.masks
-    if len(prediction.labels) > MOST_CLASSES:
-        raise InputError(f"there are {len(prediction.labels)} classes; a mask in PNG holds {MOST_CLASSES} at most.")
-    picture = Image.fromarray(mask.astype("uint8"))
-    picture.putpalette(PALETTE)
+    picture = get_task(prediction.task).picture(prediction.probabilities[0])
+    if picture is None:
+        raise InputError(f"the outputs of a {prediction.task} are not masks.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG")
 
 
-def _opened(model: str, weights: str | None) -> "Artifact":
+def _open(model: str, weights: str | None) -> "Artifact":
     from ..export.loading import load_artifact
 
     path = Path(model)

@@ -17,7 +17,7 @@ from .formats import Format
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .targets import formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
-from .validation.comparison import Reference
+from .validation.reference import Reference
 from .validation.runner import ConvertedArtifact, certify_artifact, run_checks
 from .validation.thresholds import check_thresholds
 
@@ -164,10 +164,10 @@ def _select_formats(
 
 
 def _validation_context(skipped: dict[str, str], reference: Reference) -> ValidationContext:
-    evaluated = reference.samples if reference.origin == "evaluation images" else None
+    evaluated, score = reference.samples if reference.origin == "evaluation images" else None, reference.score
     return ValidationContext(
         skipped=skipped,
-        evaluation=evaluated and evaluated.record(keras_accuracy=reference.accuracy, keras_figures=reference.figures),
+        evaluation=evaluated and evaluated.record(keras_accuracy=score.accuracy, keras_figures=score.figures),
         proven_on=reference.origin,
         host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -84,7 +85,12 @@ def select_rows(array: Rows, rows: np.ndarray) -> RowView:
     return RowView(array.array, array.rows[rows]) if isinstance(array, RowView) else RowView(array, rows)
 
 
-def batch_slices(count: int, row_bytes: int, *, batch_bytes: int = 2**26, most: int | None = None) -> Iterator[slice]:
-    """Split `count` rows into batches of about `batch_bytes`, at least one row each and at most `most`."""
-    size = max(1, min(batch_bytes // max(row_bytes, 1), most or count))
+def row_bytes(array: Rows) -> int:
+    """Size of a row in bytes."""
+    return array.dtype.itemsize * prod(array.shape[1:])
+
+
+def batch_slices(count: int, bytes_per_row: int, batch_bytes: int = 2**26) -> Iterator[slice]:
+    """Split `count` rows into batches of about `batch_bytes`, and at least one row."""
+    size = max(1, batch_bytes // max(bytes_per_row, 1))
     return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -1,4 +1,4 @@
-"""Asking an artifact what is in a picture. Imports no TensorFlow, unless a Keras model is asked."""
+"""Predictions of an artifact or a model for images. Imports no TensorFlow, except for Keras models."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import InputError
+from ..tasks.registry import DEFAULT_TASK, get_task
 from .artifact.artifact import Artifact
 from .loading import to_artifact
 
@@ -15,71 +16,82 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Answers to a number of images."""
+    """Outputs for a number of images."""
 
     probabilities: np.ndarray
-    """Float32 of shape `(count, classes)`; what other tasks than classification answer instead stands here too."""
+    """Float32 `(count, classes)`; for tasks other than classification, their outputs."""
     labels: tuple[str, ...]
-    """Names of the classes."""
-    task: str = "classification"
-    """What the answers are."""
+    """Names of the classes or other outputs."""
+    task: str = DEFAULT_TASK
+    """Name of the task."""
 
-    def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
-        """For every image the `k` most probable classes, the most probable first, each as (label, probability).
+    def rows(self, top: int | None = None) -> list[list[tuple[str, float]]]:
+        """What to show for each image, each row as (label, figure), in the order of the task.
+
+        Args:
+            top: Number of rows, where they have an order by importance; None for all.
 
         Raises:
-            InputError: The answers are not probabilities of what an image shows, as those of a regression are not.
+            InputError: Outputs of the task are not shown as rows.
         """
-        if self.task not in ("classification", "multi_label"):
-            raise InputError(f"the answers of a {self.task} are not classes of an image; read `probabilities` instead.")
-        order = np.argsort(-self.probabilities, axis=-1, kind="stable")[:, :k]
-        return [
-            [(self.labels[i], float(row[i])) for i in best] for row, best in zip(self.probabilities, order, strict=True)
-        ]
+        task = get_task(self.task)
+        if task.figure_name is None:
+            raise InputError(f"the outputs of a {self.task} have no labels to show; read `probabilities` instead.")
+        return [task.predictions(output, self.labels, top) for output in self.probabilities]
+
+    def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
+        """The `k` most probable classes of each image, the most probable first, each as (label, probability).
+
+        Raises:
+            InputError: The outputs are not probabilities of classes of the image.
+        """
+        self._check_figure("probability", "not classes of an image; read `probabilities` instead")
+        return self.rows(k)
 
     @property
     def masks(self) -> np.ndarray:
-        """Of a segmentation: the index of the most probable class at each place, `(count, height, width)`.
+        """The most probable class of each pixel, `(count, height, width)`.
 
         Raises:
-            InputError: The answers are no maps.
+            InputError: The outputs are not maps of classes.
         """
-        if self.task != "segmentation":
-            raise InputError(f"the answers of a {self.task} are no masks.")
-        return self.probabilities.argmax(axis=-1)
+        masks = get_task(self.task).mask(self.probabilities)
+        if masks is None:
+            raise InputError(f"the outputs of a {self.task} are not masks.")
+        return masks
 
     def shares(self) -> list[list[tuple[str, float]]]:
-        """Of a segmentation: for every image the classes in it, the largest first, each as (label, share of places).
+        """The classes in each mask, the largest first, each as (label, share of the pixels).
 
         Raises:
-            InputError: The answers are no maps.
+            InputError: The outputs are not maps of classes.
         """
-        counts = [np.bincount(mask.ravel(), minlength=len(self.labels)) for mask in self.masks]
-        return [
-            [(self.labels[i], float(row[i] / row.sum())) for i in np.argsort(-row, kind="stable") if row[i]]
-            for row in counts
-        ]
+        self._check_figure("share", "not masks")
+        return self.rows()
 
     def values(self) -> list[list[tuple[str, float]]]:
-        """Of a regression: for every image all numbers, each as (name, number).
+        """All values of each image, each as (name, value).
 
         Raises:
-            InputError: The answers are no numbers.
+            InputError: The outputs are not values.
         """
-        if self.task != "regression":
-            raise InputError(f"the answers of a {self.task} are no numbers.")
-        return [list(zip(self.labels, map(float, row), strict=True)) for row in self.probabilities]
+        self._check_figure("value", "not values")
+        return self.rows()
+
+    def _check_figure(self, figure: str, otherwise: str) -> None:
+        if get_task(self.task).figure_name != figure:
+            raise InputError(f"the outputs of a {self.task} are {otherwise}.")
 
 
 def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> Prediction:
-    """Asks about images an artifact from `load_artifact`, or a Keras model.
+    """Run an artifact from `load_artifact`, or a Keras model, on images.
 
     Args:
-        artifact_or_model: What to ask.
+        artifact_or_model: The artifact or model.
         images: Raw pixels 0..255, `(count, height, width, channels)` or one image `(height, width, channels)`.
 
     Raises:
-        InputError: The images are not of the size that the artifact takes, or there are none.
+        InputError: The size of the images does not match the input, or there are none.
     """
     artifact = to_artifact(artifact_or_model)
     images = np.asarray(images)
@@ -87,7 +99,6 @@ def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> 
     if not len(images) or not artifact.input.accepts(images.shape[1:]):
         shape = artifact.input.image_shape
         raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{shape}).")
-    probabilities = artifact.run(images)
-    names = artifact.metadata.labels if artifact.metadata else map(str, range(probabilities.shape[-1]))
-    task = artifact.metadata.task if artifact.metadata else "classification"
-    return Prediction(probabilities, tuple(names), task)
+    outputs = artifact.run(images)
+    names = artifact.metadata.labels if artifact.metadata else map(str, range(outputs.shape[-1]))
+    return Prediction(outputs, tuple(names), artifact.metadata.task if artifact.metadata else DEFAULT_TASK)

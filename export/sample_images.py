@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError
+from ..tasks.registry import DEFAULT_TASK, get_task
+from ..tasks.task import Task
 from .artifact.metadata import ImagesRecord, Metadata
 from .artifact.tensors import matches_shape
 from .large_arrays import Rows, batch_slices, select_rows, store_rows
-from .validation.measures import MEASURES
 
 CALIBRATION_IMAGES = 200
 SEED = 0
 """Seed for subsampling."""
+LABEL_BYTES = 8
+"""Size of a value of labels, at most."""
 MIN_CORRELATION = 0.1
 """Smallest correlation of neighboring pixels in real images."""
 
@@ -28,9 +31,8 @@ class Samples:
 
     images: Rows
     """`(count, height, width, channels)`; may be memory-mapped."""
-    labels: np.ndarray | None
-    """Class indices `(count,)`, or by task: 0 or 1 `(count, labels)`, numbers `(count, outputs)`, class indices
-    `(count, height, width)`."""
+    labels: Rows | None
+    """Targets in the form of the task, such as class indices `(count,)`; may be memory-mapped."""
     source: str = "array"
     """Origin: the name of a dataset and its split, or `array`."""
     seed: int | None = None
@@ -48,7 +50,7 @@ class Samples:
         shape: tuple[int, int, int],
         classes: int | None,
         most: int | None = None,
-        task: str = "classification",
+        task: str = DEFAULT_TASK,
     ) -> "Samples":
         """Validate images, a pair (images, labels), or a split of a dataset.
 
@@ -74,8 +76,8 @@ class Samples:
             images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
             images = _as_array(images, what)
         count, labels = len(images), None if classes is None else labels
-        labels = None if labels is None else _checked_labels(labels, count, classes, what, task)
-        rows = _subsample(count, labels, most)
+        labels = None if labels is None else _store_labels(labels, count, what, get_task(task), classes)
+        rows = _subsample(count, labels if get_task(task).one_class_per_image else None, most)
         if is_split:
             images = store_rows(_read_batches(images, rows, what, shape))
         else:
@@ -87,7 +89,7 @@ class Samples:
 
     def select(self, rows: np.ndarray) -> "Samples":
         """The images at these indices, and their labels."""
-        labels = None if self.labels is None else self.labels[rows]
+        labels = None if self.labels is None else select_rows(self.labels, rows)
         return Samples(select_rows(self.images, rows), labels, self.source, self.seed)
 
     def without(self, other: "Samples") -> "Samples":
@@ -134,7 +136,7 @@ class Samples:
 
 def evaluation_samples(source: Any, metadata: Metadata) -> Samples:
     """Validate evaluation images for a model; raises InputError where they cannot be used."""
-    outputs = len(metadata.labels) if metadata.task in MEASURES else None
+    outputs = len(metadata.labels) if get_task(metadata.task).has_targets else None
     samples = Samples.from_source(source, "evaluation", metadata.image_shape, outputs, task=metadata.task)
     if not samples.vary():
         raise InputError("evaluation has only one distinct image; outputs that do not vary prove nothing.")
@@ -143,8 +145,10 @@ def evaluation_samples(source: Any, metadata: Metadata) -> Samples:
 
 def calibration_samples(source: Any, evaluation: Samples | None, metadata: Metadata) -> Samples:
     """Subsample and validate calibration images for a model; raises InputError where they cannot be used."""
-    classes = len(metadata.labels) if metadata.task == "classification" else None
-    samples = Samples.from_source(source, "calibration", metadata.image_shape, classes, most=CALIBRATION_IMAGES)
+    classes = len(metadata.labels) if get_task(metadata.task).one_class_per_image else None
+    samples = Samples.from_source(
+        source, "calibration", metadata.image_shape, classes, most=CALIBRATION_IMAGES, task=metadata.task
+    )
     samples.check_not_noise("calibration")
     if evaluation is not None:
         samples = samples.without(evaluation)
@@ -158,8 +162,8 @@ def _image_hash(image: np.ndarray) -> bytes:
 
 
 def _subsample(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarray:
-    """Indices of at most `most` of `count` images, balanced over the classes where `labels` are classes."""
-    classes = np.zeros(count, int) if labels is None or labels.ndim > 1 else labels
+    """Indices of at most `most` of `count` images, balanced over the classes in `labels` where they are known."""
+    classes = np.zeros(count, int) if labels is None else labels
     random, rank_in_class = np.random.default_rng(SEED), np.zeros(count, int)
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)
@@ -201,29 +205,13 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
         raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")
 
 
-def _checked_labels(labels: Any, count: int, classes: int, what: str, task: str) -> np.ndarray:
-    labels = np.asarray(labels[np.arange(count)] if hasattr(labels, "files") else labels)  # masks may lie in files
-    if task == "classification" and labels.shape == (count, 1):  # as keras.datasets has them
-        labels = labels[:, 0]
-    if task == "regression" and classes == 1 and labels.shape == (count,):
-        labels = labels[:, None]
-    # Maps need not be as large as the images; that they are as large as the answers is seen when there are any.
-    expected = {"classification": (), "segmentation": (None, None)}.get(task, (classes,))
-    if not matches_shape(labels.shape, (count, *expected)):
-        each = {"classification": "one", "segmentation": "a map"}.get(task, f"{classes}")
-        raise InputError(f"{what} has labels of shape {labels.shape} for {count} images; give {each} for each.")
-    allowed, right = _values(labels, classes, task)
-    if not right:
-        values = f"from {labels.min()} to {labels.max()}" if labels.dtype.kind in "uif" else f"of type {labels.dtype}"
-        raise InputError(f"{what} has labels {values}; the model's are {allowed}.")
-    return labels
-
-
-def _values(labels: np.ndarray, classes: int, task: str) -> tuple[str, bool]:
-    """What labels may be, and whether they are."""
-    if task == "regression":
-        return "finite numbers", labels.dtype.kind in "uif" and bool(np.isfinite(labels).all())
-    if task == "multi_label":
-        return "0 or 1", labels.dtype.kind in "buif" and bool(np.isin(labels, (0, 1)).all())
-    whole = labels.dtype.kind in "ui" and bool(((labels >= 0) & (labels < classes)).all())
-    return f"integers from 0 to {classes - 1}", whole
+def _store_labels(labels: Any, count: int, what: str, task: Task, num_outputs: int) -> np.ndarray:
+    """Validate labels in batches: masks may be in files, and need not fit in memory."""
+    labels = labels if hasattr(labels, "shape") else np.asarray(labels)
+    if len(labels.shape) == 0 or len(labels) != count:
+        raise InputError(f"{what} has {count} images, but labels of shape {labels.shape}; give one for each image.")
+    batches = batch_slices(count, LABEL_BYTES * prod(labels.shape[1:]))
+    return store_rows(
+        task.check_targets(labels[np.arange(batch.start, batch.stop)], f"the labels of {what}", num_outputs=num_outputs)
+        for batch in batches
+    )

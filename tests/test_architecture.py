@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -13,6 +15,14 @@ def test_imports_go_one_way():
     # In a process of its own: it sets logging up anew, which silences the loggers that there are.
     command = Path(sys.executable).with_name("lint-imports")
     subprocess.run([command, "--no-cache"], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("folder", ["core", "layers", "tasks", "zoo", "export", "cli"])
+def test_modules_do_not_import_each_other_in_cycles(folder):
+    graph = grimp.build_graph("pocketzoo", cache_dir=None)
+    modules = {f"pocketzoo.{folder}", *graph.find_descendants(f"pocketzoo.{folder}")}
+    imports = {module: graph.find_modules_directly_imported_by(module) & modules for module in modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which lists the modules
 
 
 @pytest.mark.parametrize(

@@ -3,25 +3,16 @@
 import io
 import zipfile
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from ai_edge_litert import schema_py_generated as tflite
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ...core.errors import InputError, describe
+from ...tasks.registry import DEFAULT_TASK, get_task
 from ..tflite_schema.flatbuffer import pack_model, unpack_model
 
 KEY = "pocketzoo"
-
-
-ANSWERS = {
-    "classification": "probabilities",
-    "multi_label": "probabilities",
-    "regression": "values",
-    "segmentation": "mask",
-    "embedding": "embedding",
-}
-"""What the output of an artifact is called, by its task."""
 
 
 class Record(BaseModel):
@@ -67,8 +58,8 @@ class Metadata(Record):
     """The input and output format of an artifact, and its origin."""
 
     model: str
-    task: Literal["classification", "multi_label", "regression", "segmentation", "embedding"] = "classification"
-    """The task, which defines the meaning of the output."""
+    task: Annotated[str, AfterValidator(lambda name: get_task(name).name)] = DEFAULT_TASK
+    """Name of the task, which defines the meaning of the output."""
     labels: tuple[str, ...]
     """Names of the classes or other outputs, in order."""
     image_shape: tuple[int | None, int | None, int]
@@ -87,8 +78,8 @@ class Metadata(Record):
 
     @property
     def output_name(self) -> str:
-        """What the output is called."""
-        return ANSWERS[self.task]
+        """Name of the output in artifacts."""
+        return get_task(self.task).output_name
 
 
 def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ...core.errors import InputError
 from ...core.keras_private import source_operation, trace_without_xla
 from ...layers import Head, PixelNormalization
+from ...tasks.registry import recognize_task
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.flat import flatten_model
 from ...zoo.signature import check_single_output, image_shape
@@ -131,7 +132,7 @@ def model_metadata(model: keras.Model) -> Metadata:
     classes = model.output_shape[-1]
     return Metadata(
         model=model.name,
-        task=last.TASK if isinstance(last, Head) else _likely_task(model.outputs[0], last),
+        task=last.TASK if isinstance(last, Head) else recognize_task(model.output_shape, _activation(last)),
         labels=tuple(labels or map(str, range(classes))),
         image_shape=model.input_shape[1:],
         mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels else None,
@@ -158,10 +159,7 @@ def _export_shape(
     return shape
 
 
-def _likely_task(output: keras.KerasTensor, last: keras.Operation) -> str:
-    """Of an answer that comes from no head of the zoo."""
-    if len(output.shape) == 4:
-        return "segmentation"
-    if getattr(last, "activation", None) is keras.activations.sigmoid:
-        return "multi_label"
-    return "classification" if output.shape[-1] > 1 else "regression"
+def _activation(operation: keras.Operation) -> str | None:
+    """Keras' name of the activation of a layer; None if it has none."""
+    activation = getattr(operation, "activation", None)
+    return None if activation is None else activation.__name__

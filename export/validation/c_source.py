@@ -1,9 +1,10 @@
-"""An int8 TFLite file as C++ source, for microcontrollers that have no file system."""
+"""An int8 TFLite file as C++ source, for microcontrollers without a file system."""
 
 import re
 from pathlib import Path
 from string import Template
 
+from ...tasks.registry import get_task
 from ..artifact.artifact import Artifact
 from ..artifact.metadata import Metadata
 from ..tflite_schema.nodes import tflite_nodes
@@ -23,7 +24,7 @@ namespace $namespace {
 extern const unsigned char kModel[];  // the TFLite file, aligned to 16 bytes
 constexpr std::size_t kModelBytes = $bytes;
 
-// Images are rows of pixels, each of $channels channel(s) of 0 to 255; normalisation is in the model.
+// Images are rows of pixels with $channels channel(s), 0 to 255; normalization is inside the model.
 constexpr int kHeight = $height;
 constexpr int kWidth = $width;
 constexpr int kChannels = $channels;
@@ -37,16 +38,16 @@ constexpr int kOutputZeroPoint = $output_zero_point;
 constexpr int kLabelCount = $label_count;
 extern const char* const kLabels[kLabelCount];
 
-// A channel of a pixel as the model's input takes it.
+// Converts a pixel value to the model's input.
 inline std::int8_t Quantize(float pixel) {
   const float value = std::round(pixel / kInputScale) + kInputZeroPoint;
   return static_cast<std::int8_t>(value < -128.0f ? -128.0f : value > 127.0f ? 127.0f : value);
 }
 
-// A value of the model's output as a real number.
+// Converts a value of the model's output to a real number.
 inline float Dequantize(std::int8_t value) { return (value - kOutputZeroPoint) * kOutputScale; }
 
-// Registers the operators that the model has, and no others; `Resolver` is tflite::MicroMutableOpResolver<kOperators>.
+// Registers only the operators of the model; `Resolver` is tflite::MicroMutableOpResolver<kOperators>.
 constexpr int kOperators = $operators;
 template <typename Resolver>
 void AddOperators(Resolver& resolver) {
@@ -75,7 +76,7 @@ $labels
 """)
 
 MAIN = Template("""\
-// An example: runs $model on one image and prints the answer. Build it with TensorFlow Lite Micro and $stem.cc.
+// An example: runs $model on one image and prints its prediction. Build it with TensorFlow Lite Micro and $stem.cc.
 #include <cstdio>
 
 #include "$stem.h"
@@ -88,7 +89,7 @@ namespace model = $namespace;
 $arena
 alignas(16) static std::uint8_t arena[kArenaBytes];
 
-// Put the camera's pixels in place of grey.
+// Replace this gray by the camera's pixels.
 static float Pixel(int row, int column, int channel) {
   (void)row, (void)column, (void)channel;
   return 128.0f;
@@ -111,38 +112,38 @@ int main() {
   if (interpreter.Invoke() != kTfLiteOk) return 1;
 
   const std::int8_t* output = interpreter.output(0)->data.int8;
-$answer
+$print_output
   return 0;
 }
 """)
 
-LIKELIEST = """\
+PRINT_LIKELIEST = """\
   int best = 0;
   for (int i = 1; i < model::kOutputs; ++i) {
     if (output[i] > output[best]) best = i;
   }
   std::printf("%s: %d %%\\n", model::kLabels[best], static_cast<int>(100 * model::Dequantize(output[best])));"""
-EVERY = """\
+PRINT_ALL = """\
   for (int i = 0; i < model::kOutputs; ++i) {
     std::printf("%s: %d / 1000\\n", model::kLabels[i % model::kLabelCount],
                 static_cast<int>(1000 * model::Dequantize(output[i])));
   }"""
 
 ARENA = Template("""\
-// The least that it took where pointers have 64 bits; where they have 32 it is less.
+// Measured with 64-bit pointers; it is less with 32-bit pointers.
 constexpr std::size_t kArenaBytes = $bytes;""")
 NO_ARENA = """\
-#error "Say how much memory the tensors may take; TensorFlow Lite Micro was not there to measure it."
+#error "Set the size of the arena; TensorFlow Lite Micro was not installed to measure it."
 constexpr std::size_t kArenaBytes = 0;"""
 
 
 def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | None) -> tuple[Path, ...]:
-    """Writes a header, the source of the model's bytes, and an example `main`, beside the TFLite file.
+    """Write a header, the source of the model's bytes, and an example `main`, beside the TFLite file.
 
     Args:
         artifact: The int8 TFLite file, opened.
-        metadata: What it says of itself.
-        arena_bytes: Memory for its tensors, in the example; None where it is not known.
+        metadata: Its metadata.
+        arena_bytes: Size of the arena in the example; None where it is not known.
     """
     path = artifact.path
     values = _values(artifact, metadata) | {
@@ -155,7 +156,7 @@ def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | No
 
 
 def _values(artifact: Artifact, metadata: Metadata) -> dict[str, object]:
-    """What the templates have places for."""
+    """The fields of the templates."""
     content = artifact.path.read_bytes()
     namespace = c_name(artifact.path.stem)
     accepted = operator_list("tflite_micro").operators
@@ -183,28 +184,28 @@ def _values(artifact: Artifact, metadata: Metadata) -> dict[str, object]:
         "labels": "\n".join(f"    {c_string(label)}," for label in metadata.labels),
         "operators": len(added),
         "add_operators": "\n".join(f"  resolver.{name}();" for name in added),
-        "array": _rows(content),
-        "answer": LIKELIEST if metadata.task == "classification" else EVERY,
+        "array": _array_rows(content),
+        "print_output": PRINT_LIKELIEST if get_task(metadata.task).one_decision_per_image else PRINT_ALL,
     }
 
 
-def _rows(content: bytes) -> str:
+def _array_rows(content: bytes) -> str:
     rows = (content[start : start + 16] for start in range(0, len(content), 16))
     return "\n".join(f"    {', '.join(f'0x{byte:02x}' for byte in row)}," for row in rows)
 
 
 def c_name(text: str) -> str:
-    """`text` as an identifier."""
+    """Convert `text` to an identifier."""
     name = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")
     return name if name[:1].isalpha() else f"model_{name}"
 
 
 def c_float(value: float) -> str:
-    """The float32 nearest to `value` as a literal, exactly."""
+    """Write the float32 nearest to `value` as an exact literal."""
     return f"{value:.9e}f"
 
 
 def c_string(text: str) -> str:
-    """`text` in UTF-8 as a string literal; what is not plain ASCII is escaped, and so is what could end it."""
+    """Write `text` in UTF-8 as a string literal; quotes and all but printable ASCII are escaped."""
     plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}" for byte in text.encode())
     return f'"{"".join(plain)}"'

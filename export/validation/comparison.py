@@ -1,7 +1,8 @@
-"""The proof that an artifact answers as the Keras model does: measured on the real runtime, on real images."""
+"""Comparison of an artifact's outputs with those of the Keras model: on the real runtime, with real images."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import partial
+from hashlib import blake2b
 from typing import Literal
 
 import numpy as np
@@ -9,226 +10,240 @@ import numpy as np
 from ..artifact.artifact import Artifact
 from ..artifact.manifest import Check, Gate
 from ..formats import FORMATS, Format
-from ..large_arrays import select_rows
 from ..latency import quick_benchmark, time_first_run
-from ..sample_images import Samples
-from .measures import MEASURES, accuracy
+from .reference import Reference, score_of
 from .sample_size import too_few_on_average, too_few_to_agree, too_few_to_lose
 
-
-@dataclass(frozen=True)
-class Reference:
-    """What the Keras model answers, to which every artifact is held."""
-
-    samples: Samples
-    """The images; with labels where accuracy can be measured."""
-    origin: Literal["evaluation images", "calibration images", "noise"]
-    """Noise shows that two graphs are the same, not that quantisation is harmless."""
-    outputs: np.ndarray
-    """The model's answers, float32 of shape `(count, classes)`, or `(count, height, width, classes)`."""
-    task: str = "classification"
-    """What the answers are."""
-
-    def at_most(self, count: int) -> "Reference":
-        """The same with at most `count` of the images, spread evenly."""
-        if len(self.samples) <= count:
-            return self
-        return self._of(np.linspace(0, len(self.samples) - 1, count).round().astype(int))
-
-    def mixed(self) -> "Reference":
-        """The same in an order by chance, always the same one: images may come class by class, and the first few are
-        then of one kind."""
-        return self._of(np.random.default_rng(0).permutation(len(self.samples)))
-
-    def first(self, count: int) -> "Reference":
-        """The same with the first `count` images alone, for runtimes that take seconds for one."""
-        return self._of(np.arange(count))
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.samples)
-
-    def _of(self, chosen: np.ndarray) -> "Reference":
-        """The same with the images of these indices."""
-        return replace(self, samples=self.samples.select(chosen), outputs=select_rows(self.outputs, chosen))
-
-    @property
-    def accuracy(self) -> float | None:
-        """Of the Keras model, 0..1; None where what is right is not known, or no class."""
-        return _accuracy(self.outputs, self)
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """What is measured of the Keras model on other tasks, by name; empty where what is right is not known."""
-        return _figures(self.outputs, self)
-
-
-LEAST_IMAGES, SECONDS = 10, 200
-"""So many images are run at least, and further ones for about so long."""
+MIN_IMAGES, SECONDS = 10, 200
+"""At least so many images are run, and more for about so many seconds."""
 
 
 def validate_artifact(
     name: str,
     version: str,
     artifact: Artifact,
-    kind: Format,
+    fmt: Format,
     reference: Reference,
     *,
     seconds: float = SECONDS,
     timed: bool = True,
 ) -> Check:
-    """Runs `artifact` over the images of `reference` and holds what it answers against the bars of `kind`.
+    """Run `artifact` on the images of `reference`, and compare its outputs with the thresholds of `fmt`.
 
-    Where one image takes long, fewer are run, spread evenly over all; the check's `images` says how many then.
+    Where one image takes long, fewer are run, spread evenly over all; `images` among the facts is their number.
 
     Args:
-        name: Of the runtime.
-        version: Of the runtime.
-        artifact: Opened in it.
-        kind: Says which bars apply.
-        reference: Images and the Keras model's answers.
-        seconds: For all images together.
-        timed: Whether nothing else is at work, so that the check tells what an image takes.
+        name: Name of the runtime.
+        version: Version of the runtime.
+        artifact: The artifact, opened in the runtime.
+        fmt: Its format, with the thresholds.
+        reference: Images and the outputs of Keras.
+        seconds: Time for all images.
+        timed: Whether to measure latency, which needs an otherwise idle machine.
     """
     median_ms = quick_benchmark(artifact).median_ms if timed else None
-    chosen = reference.at_most(max(LEAST_IMAGES, int(1000 * seconds / (median_ms or time_first_run(artifact)))))
-    check = judge(name, version, artifact.run(chosen.samples.images), kind, chosen, median_ms=median_ms)
-    if len(chosen.samples) == len(reference.samples):
+    selected = reference.at_most(max(MIN_IMAGES, int(1000 * seconds / (median_ms or time_first_run(artifact)))))
+    check = compare_artifact(artifact, selected).check(name, version, fmt, median_ms)
+    if len(selected) == len(reference):
         return check
-    return check.model_copy(update={"facts": check.facts | {"images": len(chosen.samples)}})
+    return check.model_copy(update={"facts": check.facts | {"images": len(selected)}})
 
 
-def judge(
-    name: str, version: str, outputs: np.ndarray, kind: Format, reference: Reference, *, median_ms: float | None = None
-) -> Check:
-    """Holds answers that were got elsewhere, in another process say, against the bars of `kind`.
+def compare_artifact(artifact: Artifact, reference: Reference) -> "Comparison":
+    """Run `artifact` on all images of `reference`, batch by batch."""
+    comparison = Comparison(reference)
+    for batch in reference.batches():
+        comparison.add(artifact.run(reference.samples.images[batch]))
+    return comparison
+
+
+def compare_outputs(
+    outputs: np.ndarray, reference: Reference, to_real: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> "Comparison":
+    """Compare outputs that were computed elsewhere, such as in a subprocess, batch by batch.
 
     Args:
-        name: Of the runtime.
-        version: Of the runtime.
-        outputs: What it answered to the images of `reference`, as `Artifact.run` gives it.
-        kind: Says which bars apply.
-        reference: Images and the Keras model's answers.
-        median_ms: What one image took there, if that says anything of where it will run.
+        outputs: One row per image of `reference`; may be memory-mapped.
+        reference: Images and the outputs of Keras.
+        to_real: Conversion of a batch to float32 outputs, as of `Artifact.run`.
     """
-    reference = replace(reference, outputs=np.asarray(reference.outputs))
-    equal = None if reference.origin == "noise" else _equal_answers(outputs, reference.outputs, reference.task)
-    gates = (
-        Gate.measured("finite share", float(np.isfinite(outputs).mean()), ">=", 1.0),
-        Gate.measured("distinct answers", len({answer.tobytes() for answer in outputs}), ">=", min(2, len(outputs))),
-        _gate("relative difference", relative_difference(outputs, reference.outputs), "<=", kind),
-        _agreement_gate(equal, kind, reference),
-        _loss_gate(outputs, kind, reference),
-    )
-    return Check(
-        name=name,
-        version=version,
-        gates=tuple(gate for gate in gates if gate is not None),
-        accuracy=_accuracy(outputs, reference),
-        agreement=None if equal is None else float(equal.mean()),
-        psnr_db=_psnr(outputs, reference.outputs),
-        flip_rate=_flip_rate(outputs, reference),
-        median_ms=median_ms,
-        facts=_figures(outputs, reference),
-    )
+    comparison = Comparison(reference)
+    for batch in reference.batches():
+        comparison.add(to_real(outputs[batch]))
+    return comparison
+
+
+class Comparison:
+    """Statistics of an artifact's outputs, accumulated over batches, so that no outputs are kept.
+
+    Args:
+        reference: Images and the outputs of Keras. The comparison may end before the last image.
+    """
+
+    def __init__(self, reference: Reference):
+        self.reference, self.task = reference, reference.task
+        self.images = 0
+        self.difference = Difference()
+        self._values = self._finite = 0
+        self._digests: set[bytes] = set()
+        self._equal_decisions: list[np.ndarray] = []
+        self._decisions_per_image = 0
+        self._artifact_metric, self._keras_metric = reference.accumulator(), reference.accumulator()
+
+    def add(self, outputs: np.ndarray) -> None:
+        """Compare the outputs for the next images, `(count, ...)` in the order of the reference."""
+        batch = slice(self.images, self.images + len(outputs))
+        expected = self.reference.outputs[batch]
+        self.images += len(outputs)
+        self.difference.add(outputs, expected)
+        self._values += outputs.size
+        self._finite += int(np.isfinite(outputs).sum())
+        self._digests.update(blake2b(np.ascontiguousarray(output), digest_size=16).digest() for output in outputs)
+        equal = self.task.equal_decisions(outputs, expected)
+        if equal is not None and self.reference.origin != "noise":
+            by_image = equal.reshape(len(equal), -1)
+            self._equal_decisions.append(by_image.sum(axis=1))
+            self._decisions_per_image = by_image.shape[1]
+        if self._artifact_metric is not None:
+            labels = self.reference.samples.labels[batch]
+            self._artifact_metric.add(labels, outputs)
+            self._keras_metric.add(labels, expected)
+
+    def check(self, name: str, version: str, fmt: Format, median_ms: float | None = None) -> Check:
+        """Compare the statistics with the thresholds of a format.
+
+        Args:
+            name: Name of the runtime.
+            version: Version of the runtime.
+            fmt: The format.
+            median_ms: Latency of one image in milliseconds, where it is meaningful for the target.
+        """
+        gates = (
+            Gate.measured("finite share", self._finite / self._values, ">=", 1.0),
+            Gate.measured("distinct outputs", len(self._digests), ">=", min(2, self.images)),
+            _gate("relative difference", self.difference.relative, "<=", fmt),
+            self._agreement_gate(fmt),
+            self._loss_gate(fmt),
+        )
+        score = score_of(self.task, self._artifact_metric)
+        return Check(
+            name=name,
+            version=version,
+            gates=tuple(gate for gate in gates if gate is not None),
+            accuracy=score.accuracy,
+            agreement=self._agreement,
+            psnr_db=self.difference.psnr_db,
+            flip_rate=self._flip_rate,
+            median_ms=median_ms,
+            facts=score.figures,
+        )
+
+    @property
+    def _agreement(self) -> float | None:
+        """Share of the decisions that are equal; None on noise, and where outputs decide nothing."""
+        if not self._equal_decisions:
+            return None
+        return float(np.concatenate(self._equal_decisions).sum() / (self.images * self._decisions_per_image))
+
+    @property
+    def _flip_rate(self) -> float | None:
+        """Share of the images that only one of Keras and the artifact decides correctly."""
+        if self._artifact_metric is None or not self.task.one_decision_per_image:
+            return None
+        return float(np.mean(self._artifact_metric.scores != self._keras_metric.scores))
+
+    def _agreement_gate(self, fmt: Format) -> Gate | None:
+        share = self._agreement
+        if share is None:
+            real = self.reference.origin != "noise"
+            reason = f"a {self.task.name} predicts no classes, or only one" if real else "no real images were given"
+        elif not fmt.approximate:
+            reason = None
+        elif self.task.one_decision_per_image:
+            reason = too_few_to_agree(share, self.images, fmt.agreement)
+        else:
+            by_image = np.concatenate(self._equal_decisions) / self._decisions_per_image
+            reason = too_few_on_average(lambda: by_image, self.images, ">=", fmt.agreement)
+        return _gate("agreement", share, ">=", fmt, reason)
+
+    def _loss_gate(self, fmt: Format) -> Gate | None:
+        """Gate on the loss in the task's metric; None for a task without one."""
+        if self.task.loss_name is None:
+            return None
+        gate = partial(_gate, self.task.loss_name, operator="<=", fmt=fmt)
+        if self._artifact_metric is None:
+            return gate(figure=None, reason="no labeled evaluation images were given")
+        loss = self._artifact_metric.loss_against(self._keras_metric)
+        losses = partial(self._artifact_metric.losses_against, self._keras_metric)
+        threshold = getattr(fmt, self.task.threshold_field)
+        if loss is None:
+            reason = "the targets do not vary"
+        elif not fmt.approximate:
+            reason = None
+        elif self.task.one_decision_per_image:
+            reason = too_few_to_lose(losses(), threshold)
+        else:
+            reason = too_few_on_average(losses, self.images, "<=", threshold)
+        return gate(figure=loss, reason=reason)
+
+
+class Difference:
+    """Accumulated difference between two sets of outputs, and the variation of the second."""
+
+    def __init__(self) -> None:
+        self._images = self._values = 0
+        self._squared_error = self._peak = 0.0
+        self._origin: np.ndarray | None = None
+        self._offset_sum: np.ndarray | float = 0.0
+        self._squared_offsets = 0.0
+
+    def add(self, outputs: np.ndarray, reference: np.ndarray) -> None:
+        """Add a batch of outputs, both `(count, ...)`."""
+        reference = reference.astype("float64")
+        self._images += len(reference)
+        self._values += reference.size
+        self._squared_error += float(np.sum((outputs - reference) ** 2))
+        self._peak = max(self._peak, float(np.abs(reference).max()))
+        # Variances from offsets to the first image: outputs may vary by 1e-9 of their values.
+        self._origin = reference[0].copy() if self._origin is None else self._origin
+        reference -= self._origin
+        self._offset_sum = self._offset_sum + reference.sum(axis=0)
+        self._squared_offsets += float(np.sum(reference**2))
+
+    @property
+    def relative(self) -> float:
+        """Root-mean-square difference, relative to the root-mean-square variation of the reference over the images.
+
+        Relative to the variation and not to the values: an untrained model has nearly the same outputs for every image,
+        and any threshold on the plain difference would let a wrong artifact pass. Infinite without any variation.
+        """
+        variation = self._squared_offsets - float(np.sum(np.square(self._offset_sum))) / self._images
+        return float(np.sqrt(self._squared_error / variation)) if variation > 0 else float("inf")
+
+    @property
+    def psnr_db(self) -> float | None:
+        """`10 log10(peak^2 / mean squared error)`; None where the error is zero or not finite."""
+        error = self._squared_error / self._values
+        return float(10 * np.log10(self._peak**2 / error)) if np.isfinite(error) and error > 0 else None
 
 
 def relative_difference(outputs: np.ndarray, reference: np.ndarray) -> float:
-    """Root-mean-square difference over the root-mean-square variation of `reference` from image to image.
-
-    Relative to the variation and not to the values: a fresh net answers nearly the same to every image, and any bar on
-    the plain difference would let a wrong artifact pass. Infinite where the reference does not vary at all.
-    """
-    reference = reference.astype("float64")
-    variation = np.sqrt(np.mean((reference - reference.mean(axis=0)) ** 2))
-    difference = np.sqrt(np.mean((outputs - reference) ** 2))
-    return float(difference / variation) if variation > 0 else float("inf")
-
-
-def _psnr(outputs: np.ndarray, reference: np.ndarray) -> float | None:
-    """`10 log10(peak^2 / mean squared error)`; None where there is no error, or no number."""
-    reference = reference.astype("float64")
-    error = float(np.mean((outputs - reference) ** 2))
-    return float(10 * np.log10(np.max(np.abs(reference)) ** 2 / error)) if np.isfinite(error) and error > 0 else None
-
-
-def _flip_rate(outputs: np.ndarray, reference: Reference) -> float | None:
-    """Of the images with one class."""
-    labels = reference.samples.labels
-    if labels is None or reference.task != "classification":
-        return None
-    return float(np.mean((outputs.argmax(-1) == labels) != (reference.outputs.argmax(-1) == labels)))
-
-
-def _accuracy(outputs: np.ndarray, reference: Reference) -> float | None:
-    known = reference.task == "classification" and reference.samples.labels is not None
-    return accuracy(outputs, reference.samples.labels) if known else None
-
-
-def _figures(outputs: np.ndarray, reference: Reference) -> dict[str, float]:
-    if reference.task not in MEASURES or reference.task == "classification" or reference.samples.labels is None:
-        return {}
-    measure = MEASURES[reference.task]
-    return {measure.name: measure.of(outputs, reference.samples.labels)}
-
-
-def _equal_answers(outputs: np.ndarray, reference: np.ndarray, task: str) -> np.ndarray | None:
-    """Which answers are equal, by image: the likeliest classes, the classes that are there; None where there are none,
-    or but one."""
-    if task == "multi_label":
-        return (outputs > 0.5) == (reference > 0.5)
-    if task in ("classification", "segmentation") and reference.shape[-1] > 1:
-        return outputs.argmax(-1) == reference.argmax(-1)
-    return None
-
-
-def _agreement_gate(equal: np.ndarray | None, kind: Format, reference: Reference) -> Gate | None:
-    if equal is None:
-        real = reference.origin != "noise"
-        reason = f"{reference.task} answers no classes, or but one" if real else "no real images were given"
-        return _gate("agreement", None, ">=", kind, reason)
-    share, images = float(equal.mean()), len(equal)
-    if not kind.approximate:
-        reason = None
-    elif reference.task == "classification":
-        reason = too_few_to_agree(share, images, kind.agreement)
-    else:
-        by_image = equal.reshape(images, -1)
-        reason = too_few_on_average(partial(by_image.mean, axis=1), images, ">=", kind.agreement)
-    return _gate("agreement", share, ">=", kind, reason)
-
-
-def _loss_gate(outputs: np.ndarray, kind: Format, reference: Reference) -> Gate | None:
-    """For what is lost of the task's own measure; an embedding has none."""
-    if reference.task not in MEASURES:
-        return None
-    measure, labels = MEASURES[reference.task], reference.samples.labels
-    if labels is None:
-        return _gate(measure.loss_name, None, "<=", kind, "no labelled evaluation images were given")
-    answers = (outputs, reference.outputs)
-    loss = measure.loss(*answers, labels)
-    if loss is None:
-        reason = "the true numbers do not vary"
-    elif not kind.approximate:
-        reason = None
-    elif reference.task == "classification":
-        reason = too_few_to_lose(measure.losses(*answers, labels), kind.accuracy_drop)
-    else:
-        losses = partial(measure.losses, *answers, labels)
-        reason = too_few_on_average(losses, len(labels), "<=", getattr(kind, measure.bar))
-    return _gate(measure.loss_name, loss, "<=", kind, reason)
+    """`Difference.relative` of whole arrays."""
+    difference = Difference()
+    difference.add(outputs, reference)
+    return difference.relative
 
 
 def _gate(
-    name: str, figure: float | None, operator: Literal[">=", "<="], kind: Format, reason: str | None = None
+    name: str, figure: float | None, operator: Literal[">=", "<="], fmt: Format, reason: str | None = None
 ) -> Gate | None:
-    """Skipped where there is a `reason`; None where the format has no such bar."""
+    """Gate with the threshold of a format, skipped for a `reason`; None where the format has no threshold."""
     field = name.lower().replace(" ", "_")
-    bar, default = (getattr(of, field) for of in (kind, FORMATS.get(kind.name, kind)))
-    if bar is None:
+    threshold, default = (getattr(each, field) for each in (fmt, FORMATS.get(fmt.name, fmt)))
+    if threshold is None:
         return None
     if reason is None:
-        gate = Gate.measured(name, figure, operator, bar)
+        gate = Gate.measured(name, figure, operator, threshold)
     else:
-        gate = Gate(name=name, status="skipped", figure=figure, operator=operator, bar=bar, reason=reason)
-    return gate.model_copy(update={"default_bar": None if bar == default else default})
+        gate = Gate(name=name, status="skipped", figure=figure, operator=operator, bar=threshold, reason=reason)
+    return gate.model_copy(update={"default_bar": None if threshold == default else default})

@@ -7,12 +7,13 @@ import keras
 import numpy as np
 
 from ...core.errors import InputError
+from ...tasks.registry import get_task
 from ...zoo.fingerprint import weights_sha256
 from ..artifact.metadata import Metadata
 from ..artifact.tensors import concrete_shape
 from ..large_arrays import Rows, store_rows
 from ..sample_images import Samples
-from .comparison import Reference
+from .reference import Reference
 
 NOISE_IMAGES = 16
 KERAS_BATCH = 32
@@ -53,14 +54,8 @@ class KerasReference:
                 f"{self.model.name} has the same output for each of {len(outputs)} {origin}; artifacts cannot be "
                 "compared with it."
             )
-        if (
-            metadata.task == "segmentation"
-            and samples.labels is not None
-            and outputs.shape[:-1] != samples.labels.shape
-        ):
-            raise InputError(
-                f"the model outputs maps of {outputs.shape[1:-1]}, the masks are {samples.labels.shape[1:]}."
-            )
+        if samples.labels is not None:
+            _check_label_shape(samples.labels, outputs, metadata.task)
         return Reference(samples, origin, outputs, metadata.task)
 
     def _predict(self, images: Rows) -> Iterator[np.ndarray]:
@@ -71,3 +66,10 @@ class KerasReference:
         for start in range(0, len(images), chunk):
             pixels = np.asarray(images[start : start + chunk])
             yield self.model.predict(pixels, batch_size=min(chunk, KERAS_BATCH), verbose=0)
+
+
+def _check_label_shape(labels: Rows, outputs: np.ndarray, task: str) -> None:
+    """Raise InputError where labels are maps of another size than the outputs, which only their computation shows."""
+    expected = tuple(get_task(task).target_shape(outputs.shape[-1], outputs.shape[1:-1]))
+    if labels.shape[1:] != expected:
+        raise InputError(f"evaluation has labels of shape {labels.shape[1:]}; the model's outputs need {expected}.")

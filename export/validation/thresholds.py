@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 
 from ...core.errors import InputError, unknown
+from ...tasks.registry import get_task
 from ..targets import TARGETS
 from .checks.check_registry import CHECKS
-from .measures import MEASURES
 
 SHARES = ("agreement",)
 """Thresholds between 0 and 1."""
@@ -20,7 +20,8 @@ def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequen
     Raises:
         InputError: A name is unknown for this task, a value is out of range, or no check of `targets` applies it.
     """
-    loss = (MEASURES[task].bar,) if task in MEASURES else ()
+    threshold_field = get_task(task).threshold_field
+    loss = () if threshold_field is None else (threshold_field,)
     allowed = ("relative_difference", *SHARES, *loss, *CHECK_THRESHOLDS)
     validated = {}
     for given_name, value in thresholds.items():

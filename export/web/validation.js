@@ -1,19 +1,19 @@
-// Put to the page when it is proven: runs images through it and sends the answers to the server that both came from.
+// Added to the page when it is validated: runs images and posts the outputs to the server.
 const {count, least, seconds} = Object.fromEntries(new URLSearchParams(location.search));
 const post = (path, body) => fetch(path, {method: "POST", body});
 
 try {
   const engine = document.querySelector("input[name=engine]:checked").id;
-  if (location.hash !== `#${engine}`) throw new Error(`the page has chosen ${engine}`);
+  if (location.hash !== `#${engine}`) throw new Error(`the page selected ${engine}`);
   const end = performance.now() + 1000 * seconds;
   const milliseconds = [];
   for (let index = 0; index < count; index++) {
     if (index >= least && performance.now() > end) break;
     const pixels = new Float32Array(await (await fetch(`pixels/${index}`)).arrayBuffer());
     const start = performance.now();
-    const answer = await window.pocketzoo.run(pixels);
+    const output = await window.pocketzoo.run(pixels);
     milliseconds.push(performance.now() - start);
-    await post("answer", answer);
+    await post("output", output);
   }
   const adapter = location.hash.endsWith("webgpu") && await navigator.gpu.requestAdapter();
   const facts = adapter ? {gpu: `${adapter.info.vendor} ${adapter.info.architecture}`} : {};

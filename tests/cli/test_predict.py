@@ -65,7 +65,7 @@ def test_other_answers_are_not_read_as_what_they_are_not():
     prediction = export.Prediction(np.ones((1, 2), "float32"), ("a", "b"), "regression")
     with pytest.raises(zoo.InputError, match="regression are not classes"):
         prediction.top()
-    with pytest.raises(zoo.InputError, match="regression are no masks"):
+    with pytest.raises(zoo.InputError, match="regression are not masks"):
         prediction.shares()
-    with pytest.raises(zoo.InputError, match="multi_label are no numbers"):
+    with pytest.raises(zoo.InputError, match="multi_label are not values"):
         export.Prediction(np.ones((1, 2), "float32"), ("a", "b"), "multi_label").values()

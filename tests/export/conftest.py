@@ -3,7 +3,7 @@ import pytest
 
 from pocketzoo import export, zoo
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.comparison import Reference
+from pocketzoo.export.validation.reference import Reference
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def test_checks_that_cannot_run_are_skipped_with_a_reason(trained, tmp_path):
     skipped = {gate.name: gate.reason for _, gate in dynamic.located_gates if gate.status == "skipped"}
     assert skipped == {
         "agreement": "no real images were given",
-        "accuracy drop": "no labelled evaluation images were given",
+        "accuracy drop": "no labeled evaluation images were given",
     }
 
 
@@ -228,9 +228,12 @@ def test_bars_and_steps_are_told(trained, digits, tmp_path):
         ({"targets": ["edge"], "calibration": np.zeros((4, 8, 8, 1))}, r"the model takes \(count, 32, 32, 1\)"),
         ({"evaluation": np.zeros((0, 32, 32, 1))}, "evaluation has shape"),
         ({"evaluation": np.full((2, 32, 32, 1), 300.0)}, "values from 300.0 to 300.0; pixels go from 0 to 255"),
-        ({"evaluation": (np.zeros((2, 32, 32, 1)), [1])}, r"labels of shape \(1,\) for 2 images"),
-        ({"evaluation": (np.zeros((2, 32, 32, 1)), [1, 10])}, "from 1 to 10; the model's are integers from 0 to 9"),
-        ({"evaluation": (np.zeros((2, 32, 32, 1)), ["0", "1"])}, "the model's are integers from 0 to 9"),
+        ({"evaluation": (np.zeros((2, 32, 32, 1)), [1])}, r"2 images, but labels of shape \(1,\)"),
+        (
+            {"evaluation": (np.zeros((2, 32, 32, 1)), [1, 10])},
+            "labels of evaluation have the class 10; classes go from 0 to 9",
+        ),
+        ({"evaluation": (np.zeros((2, 32, 32, 1)), ["0", "1"])}, "a classification of 10 takes whole numbers"),
         ({"evaluation": np.zeros((2, 32, 32, 1))}, "only one distinct image; outputs that do not vary prove nothing"),
         ({"evaluation": "digits"}, "it takes images"),
         ({"calibration": np.full((1, 32, 32, 1), 9.0)}, "lenet5 has the same output for each of 1 calibration images"),

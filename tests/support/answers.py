@@ -7,7 +7,8 @@ import numpy as np
 from pocketzoo.export.artifact.artifact import Artifact
 from pocketzoo.export.artifact.tensors import TensorInfo
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.comparison import Reference, validate_artifact
+from pocketzoo.export.validation.comparison import validate_artifact
+from pocketzoo.export.validation.reference import Reference
 
 
 class Answers(Artifact):

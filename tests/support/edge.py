@@ -11,7 +11,7 @@ from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks.artifact_check import Subject
-from pocketzoo.export.validation.comparison import Reference
+from pocketzoo.export.validation.reference import Reference
 
 
 def net(*layers, shape=(8, 8, 4), classes=4):

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
 from ...formats import Format
-from ..comparison import Reference
+from ..reference import Reference
 
 
 @dataclass(frozen=True)

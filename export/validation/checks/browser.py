@@ -2,16 +2,17 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...artifact.manifest import Check, Gate
 from ...runtimes.browser import NO_GPU, SOFTWARE_GPU, BrowserError, browser_version, find_browser, open_page
-from ..comparison import judge
+from ..comparison import Comparison
 from .artifact_check import ArtifactCheck, Requirement, Subject
 from .web_page import INSTALL, PACKAGES, PAGE, render_page
 
@@ -37,24 +38,29 @@ def validate_page(title: str, engine: str, flags: tuple[str, ...], subject: Subj
     browser, packages = find_browser(), find_packages()
     version = browser_version(browser)
     subject = replace(subject, reference=subject.reference.mixed())
-    reference = subject.reference
-    count = len(reference.samples)
+    comparison, count = Comparison(subject.reference), len(subject.reference)
     least = MIN_IMAGES if flags == SOFTWARE_GPU else count  # on the CPU, thresholds on shares of many images apply
     query = f"count={count}&least={least}&seconds={SECONDS}"
     try:
-        *outputs, end = open_page(browser, f"{PAGE}?{query}#{engine}", partial(_serve, subject, packages), flags)
-        result = json.loads(end)
+        bodies = open_page(browser, f"{PAGE}?{query}#{engine}", partial(_serve, subject, packages), flags)
+        result = _compare(bodies, comparison)
     except BrowserError as error:
         result = {"error": str(error)}
     if "error" in result:
         gate = Gate.measured("ran", 0, ">=", 1, result["error"])
         return Check(name=title, version=version, gates=(gate,))
-    outputs = np.stack([np.frombuffer(output, "<f4") for output in outputs])
-    reference = reference.first(len(outputs))
-    outputs = outputs.reshape(reference.outputs.shape)
-    median = float(np.median(result["milliseconds"]))
-    check = judge(title, version, outputs, subject.format, reference, median_ms=median)
-    return check.model_copy(update={"facts": check.facts | {"images": len(outputs)} | result["facts"]})
+    check = comparison.check(title, version, subject.format, float(np.median(result["milliseconds"])))
+    return check.model_copy(update={"facts": check.facts | {"images": comparison.images} | result["facts"]})
+
+
+def _compare(bodies: Iterator[bytes], comparison: Comparison) -> dict[str, Any]:
+    """Compare the posted outputs one by one; returns the results that are posted at the end."""
+    shape = comparison.reference.outputs.shape[1:]
+    body = next(bodies)
+    for following in bodies:
+        comparison.add(np.frombuffer(body, "<f4").reshape(1, *shape))
+        body = following
+    return json.loads(body)
 
 
 def _serve(subject: Subject, packages: Path, path: str) -> bytes | Path | None:

@@ -6,7 +6,7 @@ from ...artifact.manifest import Check, Gate
 from ...runtimes.browser import find_browser
 from ...runtimes.litert_gpu import GpuError, NoGpuError, run_on_gpu
 from ...tflite_schema.operator_support import operator_list, summarize
-from ..comparison import judge
+from ..comparison import compare_outputs
 from .artifact_check import ArtifactCheck, Requirement, Subject, operator_gate
 
 TITLE = "LiteRT on the GPU"
@@ -24,8 +24,8 @@ def validate_on_gpu(subject: Subject) -> Check:
         return Check(name=TITLE, version=release, skipped=reason, gates=(refused,))
     except GpuError as error:
         return Check(name=TITLE, version=release, gates=(refused, _acceleration_gate(0, str(error))))
-    evaluated = reference.first(len(run.outputs))
-    check = judge(TITLE, release, run.outputs, subject.format, evaluated, median_ms=run.median_ms)
+    comparison = compare_outputs(run.outputs, reference.first(len(run.outputs)))
+    check = comparison.check(TITLE, release, subject.format, run.median_ms)
     gates = (refused, _acceleration_gate(int(run.fully_accelerated)), *check.gates)
     facts = check.facts | {"images": len(run.outputs), "device": run.device}
     return check.model_copy(update={"gates": gates, "facts": facts})

@@ -9,7 +9,7 @@ from ...artifact.metadata import append_labels
 from ...graph_rewrites.rewrite_registry import rewrite_graph
 from ...loading import open_with
 from ...runtimes.litert import open_tflite
-from ..comparison import judge
+from ..comparison import compare_artifact
 from .artifact_check import Subject
 
 
@@ -28,5 +28,5 @@ def validate_rewritten(content: bytes, subject: Subject) -> Check:
     with TemporaryDirectory() as folder:
         path = Path(folder, subject.path.name)
         path.write_bytes(content)
-        outputs = open_with(open_tflite, path).run(subject.reference.samples.images)
-    return judge(name, version("ai-edge-litert"), outputs, subject.format, subject.reference)
+        comparison = compare_artifact(open_with(open_tflite, path), subject.reference)
+    return comparison.check(name, version("ai-edge-litert"), subject.format)

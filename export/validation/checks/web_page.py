@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+from ....tasks.registry import get_task
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
 from ...formats import FORMATS
@@ -27,7 +28,7 @@ def write_page(subject: Subject) -> Check:
     """Write the page for the artifacts that are beside it now."""
     folder = subject.path.parent
     (folder / PAGE).write_text(render_page(folder, subject.metadata), encoding="utf-8")
-    gate = Gate.measured("joined at once", largest_concatenation(subject.path), "<=", MAX_CONCATENATED)
+    gate = Gate.measured("concatenation inputs", largest_concatenation(subject.path), "<=", MAX_CONCATENATED)
     return Check(name=TITLE, gates=(gate,), facts={"without a CDN": INSTALL}, files=(PAGE,))
 
 
@@ -40,7 +41,8 @@ def render_page(folder: Path, metadata: Metadata) -> str:
     """
     names = [f"{metadata.model}{FORMATS[name].file_ending}" for name in SHOWN]
     files = [{"name": name, "bytes": (folder / name).stat().st_size} for name in names if (folder / name).exists()]
-    bundle = metadata.model_dump(mode="json", include={"model", "task", "labels", "image_shape"}) | {"files": files}
+    bundle = metadata.model_dump(mode="json", include={"model", "task", "labels", "image_shape"})
+    bundle |= {"figure": get_task(metadata.task).figure_name, "files": files}
     fields = {
         "title": html.escape(metadata.model),
         "bundle": json.dumps(bundle).replace("<", "\\u003c"),  # a label could otherwise close the surrounding script

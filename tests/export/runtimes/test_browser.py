@@ -17,7 +17,7 @@ from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks import browser, web_page
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.check_registry import run_check
-from pocketzoo.export.validation.comparison import Reference
+from pocketzoo.export.validation.reference import Reference
 from pocketzoo.zoo.image_files import read_image
 
 WEB_CHECKS = {
@@ -131,7 +131,7 @@ def test_page_that_runs_another_engine_than_was_asked_for_proves_nothing(subject
     """Without the file of an engine it takes the first that it has one for."""
     (tmp_path / subject.path.name).write_bytes(subject.path.read_bytes())
     (gate,) = run_check("web-litert-wasm", replace(subject, path=tmp_path / subject.path.name)).gates
-    assert (gate.name, gate.status, gate.reason) == ("ran", "failed", "the page has chosen onnx-wasm")
+    assert (gate.name, gate.status, gate.reason) == ("ran", "failed", "the page selected onnx-wasm")
 
 
 @needs_chromium
@@ -178,7 +178,7 @@ const camera = document.getElementById("camera");
 camera.click();
 while (!document.getElementById("timing").textContent.includes("last 3")) await new Promise(requestAnimationFrame);
 camera.click();
-const seen = document.querySelectorAll("#answer li").length;
+const seen = document.querySelectorAll("#output li").length;
 await fetch("end", {method: "POST", body: JSON.stringify({seen, offers: camera.textContent})});
 </script>"""
 

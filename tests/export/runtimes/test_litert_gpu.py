@@ -10,7 +10,7 @@ from pocketzoo.export.runtimes.litert_gpu import GpuError, run_on_gpu
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.litert_gpu import REFUSED, validate_on_gpu
-from pocketzoo.export.validation.comparison import Reference
+from pocketzoo.export.validation.reference import Reference
 
 FP16 = FORMATS["tflite-fp16"]
 
@@ -86,5 +86,8 @@ def test_fewer_images_keep_their_labels_and_answers(pixels):
     images, labels, outputs = pixels(5, 2, 2, 1), np.arange(5), np.eye(5, dtype="float32")
     few = Reference(Samples(images, labels), "evaluation images", outputs).first(3)
     assert np.array_equal(few.samples.images, images[:3])
-    assert (few.samples.labels.tolist(), np.asarray(few.outputs).tolist()) == ([0, 1, 2], outputs[:3].tolist())
-    assert few.accuracy == 1
+    assert (np.asarray(few.samples.labels).tolist(), np.asarray(few.outputs).tolist()) == (
+        [0, 1, 2],
+        outputs[:3].tolist(),
+    )
+    assert few.score.accuracy == 1

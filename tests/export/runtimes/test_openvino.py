@@ -10,7 +10,7 @@ from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks import artifact_check
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.check_registry import run_check
-from pocketzoo.export.validation.comparison import Reference
+from pocketzoo.export.validation.reference import Reference
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from support.answers import Answers, gate, of_task
 from pocketzoo import export, zoo
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.comparison import Reference, relative_difference, validate_artifact
+from pocketzoo.export.validation.comparison import relative_difference, validate_artifact
+from pocketzoo.export.validation.reference import Reference
 from pocketzoo.export.validation.thresholds import check_thresholds
 from pocketzoo.training import ImageSplit
 
@@ -28,7 +29,7 @@ def test_reference_that_never_varies_proves_nothing():
 def test_fewer_images_are_run_where_one_takes_long(reference):
     class Numbered(Answers):
         def run(self, images):
-            return self.outputs[np.asarray(images)[:, 0, 0, 0].astype(int)]
+            return self.outputs[images[:, 0, 0, 0].astype(int)]
 
     images = np.arange(200.0)[:, None, None, None] * np.ones((2, 2, 1))
     numbered = replace(reference, samples=Samples(images, reference.samples.labels))
@@ -56,7 +57,7 @@ def test_each_gate_catches_what_it_is_for(reference):
     swapped[:10] = swapped[:10, ::-1]  # 5 % of the answers
     broken = np.where(np.arange(4) == 0, np.nan, outputs)
     assert "finite share" in failed(broken, reference, "tflite-fp32")
-    assert "distinct answers" in failed(np.repeat(outputs[:1], 200, axis=0), reference, "tflite-int8")
+    assert "distinct outputs" in failed(np.repeat(outputs[:1], 200, axis=0), reference, "tflite-int8")
     assert failed(outputs + 1e-3 * np.array([1, -1, 1, -1]), reference, "onnx-fp32")[0] == "relative difference"
     assert failed(swapped, reference, "onnx-int8") == ["agreement", "accuracy drop"]
     assert "relative difference" in failed(np.roll(outputs, 1, axis=0), reference, "tflite-dynamic")
@@ -120,7 +121,7 @@ def test_agreement_says_nothing_where_there_is_but_one_class(random, shape):
     task = "classification" if len(shape) == 2 else "segmentation"
     agreement = gate(1 - outputs, of_task(task, outputs, None), FORMATS["tflite-int8"], "agreement")
     assert (agreement.status, agreement.figure) == ("skipped", None)
-    assert agreement.reason.endswith("no classes, or but one")
+    assert agreement.reason.endswith("no classes, or only one")
 
 
 def test_mean_iou_may_fall_by_one_point(random):
@@ -155,7 +156,7 @@ def test_error_of_numbers_may_rise_by_a_share_of_how_much_they_vary(random):
             figure = gate(labels + (error + rise) * deviation, reference, FORMATS["onnx-int8"], "MAE rise")
             assert (figure.status, figure.figure) == (status, pytest.approx(rise))
     constant = of_task("regression", labels, np.ones_like(labels))
-    assert gate(labels, constant, FORMATS["onnx-int8"], "MAE rise").reason == "the true numbers do not vary"
+    assert gate(labels, constant, FORMATS["onnx-int8"], "MAE rise").reason == "the targets do not vary"
 
 
 @pytest.mark.parametrize("shape", [(None, None, 3), (16, 24, 3)])
@@ -163,7 +164,7 @@ def test_masks_need_not_be_as_large_as_the_images(random, shape):
     images, masks = random.integers(0, 256, (3, 16, 24, 3)), random.integers(0, 2, (3, 8, 12))
     taken = Samples.from_source((images, masks), "evaluation", shape, classes=2, task="segmentation")
     assert np.array_equal(taken.labels, masks)
-    with pytest.raises(zoo.InputError, match=r"labels of shape \(3, 8\) for 3 images; give a map for each"):
+    with pytest.raises(zoo.InputError, match=r"of the shape \(3, 8\); a segmentation of 2 takes"):
         Samples.from_source((images, masks[..., 0]), "evaluation", shape, classes=2, task="segmentation")
 
 

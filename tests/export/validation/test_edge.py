@@ -110,8 +110,8 @@ def test_source_gives_the_bytes_of_the_artifact_back(edge, checks):
 
 @needs_compiler
 def test_wrong_byte_in_the_source_is_found(tmp_path, monkeypatch):
-    whole = c_source._rows
-    monkeypatch.setattr(c_source, "_rows", lambda content: whole(bytes([content[0] ^ 1]) + content[1:]))
+    whole = c_source._array_rows
+    monkeypatch.setattr(c_source, "_array_rows", lambda content: whole(bytes([content[0] ^ 1]) + content[1:]))
     check = c_source_check.compile_source(subject_of(net(), tmp_path))
     assert list(failed(check)) == ["bytes as in the file"]
 
