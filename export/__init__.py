@@ -1,4 +1,4 @@
-"""From a `keras.Model` to artifacts that are proven on the runtimes they are for."""
+"""From a `keras.Model` to artifacts that are validated on their target runtimes."""
 
 import lazy_loader
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ class Format:
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "Format":
         """Replace the thresholds that the format has; others are ignored."""
-        return replace(
-            self, **{name: value for name, value in thresholds.items() if getattr(self, name, None) is not None}
-        )
+        own: dict[str, Any] = {
+            name: value for name, value in thresholds.items() if getattr(self, name, None) is not None
+        }
+        return replace(self, **own)
 
     @property
     def file_ending(self) -> str:
@@ -51,7 +52,7 @@ class Format:
         return f"-{self.name.partition('-')[2]}{self.suffix}"
 
 
-INT8_THRESHOLDS = {
+INT8_THRESHOLDS: dict[str, Any] = {
     "relative_difference": 0.5,
     "agreement": 0.98,
     "accuracy_drop": 0.01,

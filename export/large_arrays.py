@@ -29,7 +29,7 @@ def store_rows(batches: Iterable[np.ndarray]) -> np.ndarray:
         for batch in batches:
             count, shape, dtype = count + len(batch), batch.shape[1:], batch.dtype
             try:
-                file.write(np.ascontiguousarray(batch))  # not through the mapping, where a full disk is a crash
+                file.write(np.ascontiguousarray(batch).data)  # not through the mapping, where a full disk is a crash
                 file.flush()
             except OSError as error:
                 raise InputError(f"{tempfile.gettempdir()} cannot hold temporary files: {error.strerror}.") from error

@@ -47,7 +47,7 @@ class Samples:
         cls,
         source: Any,
         what: str,
-        shape: tuple[int, int, int],
+        shape: tuple[int | None, int | None, int],
         classes: int | None,
         most: int | None = None,
         task: str = DEFAULT_TASK,
@@ -178,7 +178,7 @@ def _as_array(images: Any, what: str) -> np.ndarray:
         raise InputError(f"{what} has images of several shapes; give them one size.") from error
 
 
-def _read_batches(images: Any, rows: np.ndarray, what: str, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+def _read_batches(images: Any, rows: np.ndarray, what: str, shape: tuple[int | None, ...]) -> Iterator[np.ndarray]:
     """Read and validate the images of a split at `rows`."""
     for batch in batch_slices(len(rows), 4 * prod(images.shape)):
         pixels = images.take(rows[batch])
@@ -187,12 +187,12 @@ def _read_batches(images: Any, rows: np.ndarray, what: str, shape: tuple[int, in
         yield pixels
 
 
-def _batches(images: np.ndarray, what: str, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+def _batches(images: np.ndarray, what: str, shape: tuple[int | None, ...]) -> Iterator[np.ndarray]:
     _check_shape(images, len(images), what, shape)
     return (images[batch] for batch in batch_slices(len(images), images[0].nbytes))
 
 
-def _check_shape(images: np.ndarray, count: int, what: str, shape: tuple[int, int, int]) -> None:
+def _check_shape(images: np.ndarray, count: int, what: str, shape: tuple[int | None, ...]) -> None:
     if images.dtype.kind not in "uif":
         raise InputError(f"{what} has type {images.dtype}; it takes images, (images, labels) or a split.")
     if images.ndim != 4 or not count or not matches_shape(images.shape[1:], shape):
@@ -205,7 +205,7 @@ def _check_pixels(images: np.ndarray, what: str) -> None:
         raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")
 
 
-def _store_labels(labels: Any, count: int, what: str, task: Task, num_outputs: int) -> np.ndarray:
+def _store_labels(labels: Any, count: int, what: str, task: Task, num_outputs: int | None) -> np.ndarray:
     """Validate labels in batches: masks may be in files, and need not fit in memory."""
     labels = labels if hasattr(labels, "shape") else np.asarray(labels)
     if len(labels.shape) == 0 or len(labels) != count:

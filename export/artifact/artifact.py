@@ -35,5 +35,8 @@ class Artifact:
             Float32 outputs `(count, outputs)`, or maps `(count, height, width, outputs)`.
         """
         return np.concatenate(
-            [self.output.to_real(self.invoke(self.input.from_real(np.float32(image)[None]))) for image in images]
+            [
+                self.output.to_real(self.invoke(self.input.from_real(np.asarray(image, "float32")[None])))
+                for image in images
+            ]
         )

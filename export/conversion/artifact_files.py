@@ -6,6 +6,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from ...core.errors import InputError
 from ..formats import Format
@@ -13,6 +14,9 @@ from ..sample_images import Samples
 from ..tflite_schema.layer_names import match_layers
 from .export_graph import ExportGraph
 from .tflite.tflite_files import TFLiteFiles
+
+if TYPE_CHECKING:
+    from .onnx.onnx_files import OnnxFiles
 
 
 def write_artifacts(
@@ -53,7 +57,7 @@ def write_artifacts(
                 yield path, fmt
 
 
-def _onnx_files(graph: ExportGraph, calibration: Samples | None, keep_float: Sequence[str], work: Path):
+def _onnx_files(graph: ExportGraph, calibration: Samples | None, keep_float: Sequence[str], work: Path) -> "OnnxFiles":
     from .onnx.onnx_files import OnnxFiles
 
     return OnnxFiles(graph, calibration, keep_float, work)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..large_arrays import Rows
 from ..tflite_schema.layer_names import layers_of
 
 IMAGES = 4
@@ -16,14 +17,16 @@ REPORTED = 10
 class IntermediateTensors(Protocol):
     """A graph whose intermediate tensors can be read, under names that contain their source layers."""
 
-    names: Collection[str]
+    @property
+    def names(self) -> Collection[str]:
+        """Names of the tensors."""
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Real values of every tensor by name, for a float32 image `(height, width, channels)`."""
 
 
 def noisiest_layers(
-    float_graph: IntermediateTensors, integer_graph: IntermediateTensors, images: np.ndarray
+    float_graph: IntermediateTensors, integer_graph: IntermediateTensors, images: Rows
 ) -> dict[str, float]:
     """The layers most affected by quantization: signal-to-noise ratio in decibels, the lowest first.
 
@@ -37,7 +40,7 @@ def noisiest_layers(
     """
     names = [name for name in integer_graph.names if name in float_graph.names]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for image in np.float32(images[:IMAGES]):
+    for image in np.asarray(images[:IMAGES], "float32"):
         expected, actual = float_graph.run(image), integer_graph.run(image)
         for name in names:
             difference = expected[name] - actual[name]

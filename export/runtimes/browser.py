@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
+from typing import Any
 from urllib.parse import unquote
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -70,7 +71,7 @@ def open_page(browser: str, address: str, serve: Server, flags: tuple[str, ...])
             yield body
 
 
-def _next_message(messages: Queue[tuple[str, bytes]], process: subprocess.Popen) -> tuple[str, bytes]:
+def _next_message(messages: Queue[tuple[str, bytes]], process: subprocess.Popen[bytes]) -> tuple[str, bytes]:
     end = time.monotonic() + MAX_SILENCE
     while time.monotonic() < end:
         try:
@@ -95,7 +96,7 @@ def serving(serve: Server, messages: Queue[tuple[str, bytes]]) -> Iterator[str]:
 
 
 @contextmanager
-def _browsing(browser: str, address: str, flags: tuple[str, ...]) -> Iterator[subprocess.Popen]:
+def _browsing(browser: str, address: str, flags: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a browser with its own profile on a page during the block."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [browser, *FLAGS, *flags, f"--user-data-dir={profile}", address]
@@ -112,7 +113,7 @@ def _browsing(browser: str, address: str, flags: tuple[str, ...]) -> Iterator[su
 
 
 class _Server(ThreadingHTTPServer):
-    def handle_error(self, *request) -> None:
+    def handle_error(self, *request: Any) -> None:
         """Report all errors except connections that the browser dropped when it exited."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(*request)
@@ -122,7 +123,7 @@ class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # one connection for all requests
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript", ".wasm": "application/wasm"}
 
-    def __init__(self, serve: Server, messages: Queue[tuple[str, bytes]], *connection):
+    def __init__(self, serve: Server, messages: Queue[tuple[str, bytes]], *connection: Any):
         self.serve, self.messages = serve, messages
         super().__init__(*connection)
 
@@ -146,5 +147,5 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, *_) -> None:
+    def log_message(self, *_: Any) -> None:
         """Log nothing."""

@@ -1,6 +1,7 @@
 """LiteRT on the CPU."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def open_untrusted_tflite(path: Path, content: bytes, *, threads: int = 1) -> Ar
     return open_tflite(path, content, threads=threads)
 
 
-def tensor_info(details: dict) -> TensorInfo:
+def tensor_info(details: dict[str, Any]) -> TensorInfo:
     """Convert the details of a tensor that an interpreter reports."""
     scale, zero_point = details["quantization"]
     quantization = (scale, zero_point) if scale else (None, None)

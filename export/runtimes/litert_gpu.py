@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+
+from ..large_arrays import Rows
 
 NO_GPU = "Failed to initialize WebGPU environment"
 """Log message of LiteRT where there is no GPU."""
@@ -50,7 +51,7 @@ class GpuRun:
     """Name of the GPU."""
 
 
-def run_on_gpu(path: Path, images: Sequence[np.ndarray]) -> GpuRun:
+def run_on_gpu(path: Path, images: Rows) -> GpuRun:
     """Run a TFLite file with float input and output on the GPU, or on Chromium's software GPU where there is none.
 
     Args:
@@ -82,22 +83,29 @@ def run_on_gpu(path: Path, images: Sequence[np.ndarray]) -> GpuRun:
     )
 
 
-def _save_images(path: Path, images: Sequence[np.ndarray]) -> None:
+def _save_images(path: Path, images: Rows) -> None:
     """Write images one by one as an `.npy` array, so that they need not fit in memory."""
     first = np.asarray(images[0])
     header = {"descr": np.lib.format.dtype_to_descr(first.dtype), "fortran_order": False}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header | {"shape": (len(images), *first.shape)})
         for image in images:
-            file.write(np.ascontiguousarray(image))
+            file.write(np.ascontiguousarray(image).data)
 
 
 def _start(path: Path, folder: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     # -P: nothing is imported from the current folder.
-    command = [sys.executable, "-P", "-m", __name__, path, folder]
-    options = {"capture_output": True, "text": True, "errors": "replace", "timeout": MAX_SECONDS}
+    command = [sys.executable, "-P", "-m", __name__, str(path), folder]
     try:
-        return subprocess.run(command, env=os.environ | environment, check=False, **options)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=MAX_SECONDS,
+            env=os.environ | environment,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
         raise GpuError(f"it did not finish within {MAX_SECONDS} s") from error
 
@@ -120,10 +128,11 @@ def _run(path: str, folder: str) -> None:
     ((_, output),) = model.get_output_tensor_details(signature).items()
     (source,), (sink,) = model.create_input_buffers(0), model.create_output_buffers(0)
     shape = tuple(map(int, output["shape"]))
-    milliseconds, end = [], time.perf_counter() + SECONDS
+    milliseconds: list[float] = []
+    end = time.perf_counter() + SECONDS
     with Path(folder, "outputs.bin").open("wb") as file:
         for image in np.load(Path(folder, "images.npy"), mmap_mode="r"):
-            pixels = np.float32(image)[None]
+            pixels = np.asarray(image, "float32")[None]
             start = time.perf_counter()
             if start > end and len(milliseconds) >= MIN_IMAGES:
                 break
@@ -131,7 +140,7 @@ def _run(path: str, folder: str) -> None:
             model.run_by_index(0, [source], [sink])
             values = sink.read(int(np.prod(shape)), np.float32)
             milliseconds.append((time.perf_counter() - start) * 1000)
-            file.write(np.ascontiguousarray(values))
+            file.write(np.ascontiguousarray(values).data)
     results = {
         "fully_accelerated": bool(model.is_fully_accelerated()),
         "shape": (len(milliseconds) * shape[0], *shape[1:]),

@@ -18,8 +18,9 @@ def run_command(name: str, command: Sequence[str | Path]) -> subprocess.Complete
     Raises:
         RuntimeError: It did not finish in time.
     """
-    options = {"capture_output": True, "text": True, "errors": "replace", "timeout": MAX_SECONDS}
     try:
-        return subprocess.run(command, check=False, **options)
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=MAX_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"{name} did not finish within {MAX_SECONDS} s") from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def _run_subprocess(*arguments: str) -> str:
     return done.stdout
 
 
-def _error_message(done: subprocess.CompletedProcess) -> str:
+def _error_message(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode < 0:
         return f"an assertion failed in it (signal {-done.returncode})"
     lines = [line for line in done.stderr.splitlines() if line and not line.startswith((" ", "Traceback"))]
@@ -88,7 +89,7 @@ def _error_message(done: subprocess.CompletedProcess) -> str:
     return next(reversed(causes or lines), f"it exited with code {done.returncode}")
 
 
-def _load(folder: str, arena_bytes: int):
+def _load(folder: str, arena_bytes: int) -> Any:
     from tflite_micro import runtime
 
     return runtime.Interpreter.from_file(str(Path(folder, "model.tflite")), arena_size=arena_bytes)

@@ -98,7 +98,7 @@ class Comparison:
         self.difference.add(outputs, expected)
         self._values += outputs.size
         self._finite += int(np.isfinite(outputs).sum())
-        self._digests.update(blake2b(np.ascontiguousarray(output), digest_size=16).digest() for output in outputs)
+        self._digests.update(blake2b(np.ascontiguousarray(output).data, digest_size=16).digest() for output in outputs)
         equal = self.task.equal_decisions(outputs, expected)
         if equal is not None and self.reference.origin != "noise":
             by_image = equal.reshape(len(equal), -1)

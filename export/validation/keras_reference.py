@@ -13,7 +13,7 @@ from ..artifact.metadata import Metadata
 from ..artifact.tensors import concrete_shape
 from ..large_arrays import Rows, store_rows
 from ..sample_images import Samples
-from .reference import Reference
+from .reference import Origin, Reference
 
 NOISE_IMAGES = 16
 KERAS_BATCH = 32
@@ -41,6 +41,7 @@ class KerasReference:
         Raises:
             InputError: The outputs cannot be used for a comparison.
         """
+        origin: Origin
         if evaluation is not None:
             samples, origin = evaluation, "evaluation images"
         elif calibration is not None:

@@ -7,11 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from ...tasks.accumulator import Accumulator
 from ...tasks.registry import DEFAULT_TASK, get_task
-from ...tasks.task import Accumulator, Task
+from ...tasks.task import Task
 from ..large_arrays import Rows, batch_slices, row_bytes, select_rows
 from ..sample_images import Samples
 
+Origin = Literal["evaluation images", "calibration images", "noise"]
 BATCH_BYTES = 2**24
 """Memory for the images and outputs of a batch; statistics need a multiple of it."""
 
@@ -32,7 +34,7 @@ class Reference:
 
     samples: Samples
     """The images; with labels, the task's metric is measured."""
-    origin: Literal["evaluation images", "calibration images", "noise"]
+    origin: Origin
     """Noise shows that two graphs are equal, but not that quantization does no harm."""
     outputs: Rows
     """Float32 `(count, outputs)` or `(count, height, width, classes)`; may be memory-mapped."""
@@ -78,7 +80,7 @@ class Reference:
     def score(self) -> Score:
         """The metric of the Keras model."""
         accumulator = self.accumulator()
-        if accumulator is not None:
+        if accumulator is not None and self.samples.labels is not None:
             for batch in self.batches():
                 accumulator.add(self.samples.labels[batch], self.outputs[batch])
         return score_of(self.task, accumulator)
@@ -88,4 +90,6 @@ def score_of(task: Task, accumulator: Accumulator | None) -> Score:
     """The accumulated metric; empty without labels."""
     if accumulator is None:
         return Score()
-    return Score(accumulator.score) if task.one_decision_per_image else Score(None, {task.metric: accumulator.score})
+    return (
+        Score(accumulator.score) if task.one_decision_per_image else Score(None, {str(task.metric): accumulator.score})
+    )

@@ -60,7 +60,7 @@ def run_checks(
         planned: list[tuple[ConvertedArtifact, dict[str, Callable[[], Check]]]] = []
         for artifact in artifacts:
             names = checks_of(artifact.subject.format, targets)
-            calls = {name: partial(run_check, name, artifact.subject) for name in names}
+            calls: dict[str, Callable[[], Check]] = {name: partial(run_check, name, artifact.subject) for name in names}
             calls |= {name: background.submit(calls[name]).result for name in names if not CHECKS[name].timed}
             planned.append((artifact, calls))
         results: dict[tuple[int, str], Check] = {}

@@ -23,7 +23,7 @@ def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequen
     threshold_field = get_task(task).threshold_field
     loss = () if threshold_field is None else (threshold_field,)
     allowed = ("relative_difference", *SHARES, *loss, *CHECK_THRESHOLDS)
-    validated = {}
+    validated: dict[str, float] = {}
     for given_name, value in thresholds.items():
         name = given_name.strip().lower().replace(" ", "_")
         if name not in allowed:

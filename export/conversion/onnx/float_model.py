@@ -1,6 +1,5 @@
 """The export graph as ONNX models in float32 and float16."""
 
-import numpy as np
 import onnx
 import onnxslim
 import tf2onnx
@@ -12,9 +11,8 @@ from ....core.tf2onnx_private import optimize_in_place
 from ...artifact.metadata import KEY, Metadata
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
-from .flatten_order import fold_flattening
+from .graph_fixes import fold_flattening, keep_zero_padding_before_max_pooling, without_computed_biases
 from .onnx_nodes import name_by_constants
-from .zero_padding import keep_zero_padding_before_max_pooling
 
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
 
@@ -44,7 +42,7 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
             inputs_as_nchw=[image.name],
             outputs_as_nchw=[output.name for output in outputs if len(output.shape) == 4],
         )
-        model = onnxslim.slim(_without_computed_biases(model))
+        model = onnxslim.slim(without_computed_biases(model))
     model = fold_flattening(model)
     keep_zero_padding_before_max_pooling(model.graph)
     model.graph.name = graph.metadata.model
@@ -81,24 +79,3 @@ def _name_open_sizes(graph: onnx.GraphProto) -> None:
     for output in graph.output:
         if not output.type.tensor_type.shape.dim[0].dim_value:
             output.type.tensor_type.shape.dim[0].dim_param = "N"
-
-
-def _without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replace biases of convolutions that are not constant by additions.
-
-    TensorFlow fuses the addition of two 1x1 maps as a bias; onnxslim and quantization expect biases to be constants.
-    """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    for node in nodes:
-        model.graph.node.append(node)
-        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in constants:
-            name, conv = node.output[0], model.graph.node[-1]
-            bias = conv.input.pop()
-            conv.output[0] = f"{name}_unbiased"
-            axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{name}_axes")
-            model.graph.initializer.append(axes)
-            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
-            model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
-    return model

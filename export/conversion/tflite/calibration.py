@@ -3,11 +3,12 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
+from ...large_arrays import Rows
 from ...tflite_schema.flatbuffer import pack_model, unpack_model
 from .intermediate_tensors import TFLiteIntermediates
 
 
-def with_ranges(content: bytes, images: np.ndarray) -> bytes:
+def with_ranges(content: bytes, images: Rows) -> bytes:
     """Return the file with the minimum and the maximum of each float tensor over the images.
 
     TensorFlow's own calibrator reads the inputs of an operation after it has run, when an addition with a ReLU has

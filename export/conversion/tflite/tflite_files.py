@@ -140,7 +140,7 @@ class TFLiteFiles:
             converter.target_spec.supported_ops = [OPS_SETS[bits]]
         if self.graph.activation_bits is None:
             images = self.calibration.images
-            converter.representative_dataset = lambda: ([np.float32(image)[None]] for image in images)
+            converter.representative_dataset = lambda: ([np.asarray(image, "float32")[None]] for image in images)
         else:  # without images, which the converter requires with OPS_SETS[8]
             # Dense kernels were trained with one scale each.
             quantize_dense_per_tensor(converter)

@@ -1,1 +1,1 @@
-"""What an artifact is put to: runtimes, compilers, lists of operators. Each is a function from `Subject` to `Check`."""
+"""The checks of an artifact: one file for each runtime, compiler or operator list."""

@@ -18,7 +18,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def missing_requirement(name: str) -> str | None:
     """How to install what the check of that name lacks on this machine; None if nothing is missing."""
     requirement = CHECKS[name].missing
-    return requirement and requirement.install
+    return None if requirement is None else requirement.install
 
 
 def run_check(name: str, subject: Subject) -> Check:

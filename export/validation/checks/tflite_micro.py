@@ -46,7 +46,7 @@ def validate_in_micro(subject: Subject) -> Check:
 
 def _input_tensors(artifact: Artifact, reference: Reference) -> np.ndarray:
     """Quantized images: an integer per value, where a float takes four times the memory."""
-    images = (np.float32(image)[None] for image in reference.samples.images)
+    images = (np.asarray(image, "float32")[None] for image in reference.samples.images)
     return np.concatenate([artifact.input.from_real(image) for image in images])
 
 

@@ -10,8 +10,8 @@ from support.graph_quality import findings
 
 from pocketzoo import export, zoo
 from pocketzoo.export.conversion.export_graph import ExportGraph
-from pocketzoo.export.conversion.onnx.flatten_order import fold_flattening
 from pocketzoo.export.conversion.onnx.float_model import to_onnx
+from pocketzoo.export.conversion.onnx.graph_fixes import fold_flattening
 
 
 def answers(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:

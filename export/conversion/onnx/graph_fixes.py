@@ -1,4 +1,4 @@
-"""Flattening in ONNX: the order of flattened maps, moved into the kernel of the dense layer that follows."""
+"""Corrections of converted ONNX graphs, for what converters and optimizers get wrong or leave slow."""
 
 from collections import Counter
 
@@ -7,6 +7,58 @@ import onnx
 from onnx import numpy_helper
 
 CHANNELS_LAST = [0, 2, 3, 1]
+MINUS_ZERO = "minus_zero"
+"""Name of the constant."""
+
+
+def without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replace biases of convolutions that are not constant by additions.
+
+    TensorFlow fuses the addition of two 1x1 maps as a bias; onnxslim and quantization expect biases to be constants.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.append(node)
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in constants:
+            name, conv = node.output[0], model.graph.node[-1]
+            bias = conv.input.pop()
+            conv.output[0] = f"{name}_unbiased"
+            axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{name}_axes")
+            model.graph.initializer.append(axes)
+            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
+            model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
+    return model
+
+
+def keep_zero_padding_before_max_pooling(graph: onnx.GraphProto) -> None:
+    """Pad with -0.0 instead of 0.0 before max pooling of values that may be negative.
+
+    ONNX Runtime (1.31) fuses a `Pad` with the bits of 0.0 into a `MaxPool`, whose padding is minus infinity (PadFusion,
+    pull request 18136), so that windows of negative values lose their zero.
+    """
+    producers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    pads = [producers.get(node.input[0]) for node in graph.node if node.op_type == "MaxPool"]
+    for pad in pads:
+        if pad is None or pad.op_type != "Pad" or not _pads_zeros(pad, constants) or _is_nonnegative(pad, producers):
+            continue
+        if MINUS_ZERO not in constants:
+            graph.initializer.append(numpy_helper.from_array(np.array(-0.0, "float32"), MINUS_ZERO))
+            constants[MINUS_ZERO] = np.array(-0.0)
+        pad.input[:] = [*pad.input[:2], MINUS_ZERO]
+
+
+def _pads_zeros(pad: onnx.NodeProto, constants: dict[str, np.ndarray]) -> bool:
+    modes = [attribute.s for attribute in pad.attribute if attribute.name == "mode"]
+    value = constants.get(pad.input[2]) if len(pad.input) > 2 and pad.input[2] else np.array(0.0)
+    return modes in ([], [b"constant"]) and value is not None and not value.any()
+
+
+def _is_nonnegative(pad: onnx.NodeProto, producers: dict[str, onnx.NodeProto]) -> bool:
+    producer = producers.get(pad.input[0])
+    return producer is not None and producer.op_type == "Relu"
 
 
 def fold_flattening(model: onnx.ModelProto) -> onnx.ModelProto:
