@@ -23,7 +23,7 @@ def manifest(bundle):
 
 @pytest.fixture
 def reference():
-    """Answers of 4 classes to 200 images, all of them right."""
+    """Outputs of 4 classes for 200 images, all correct."""
     outputs = np.random.default_rng(0).dirichlet(np.ones(4), size=200).astype("float32")
     return Reference(Samples(np.zeros((200, 2, 2, 1)), outputs.argmax(-1)), "evaluation images", outputs)
 

@@ -54,7 +54,7 @@ def test_manifest_says_where_it_came_from(manifest, digits, trained):
     assert manifest.model.mean == (127.5,)
 
 
-def test_figures_are_what_the_artifacts_answer(bundle, manifest, digits, trained):
+def test_figures_are_those_of_the_artifacts_outputs(bundle, manifest, digits, trained):
     images, labels = digits.test.arrays()
     keras_classes = trained.predict(images, verbose=0).argmax(axis=-1)
     for record in manifest.artifacts:
@@ -63,7 +63,7 @@ def test_figures_are_what_the_artifacts_answer(bundle, manifest, digits, trained
         assert record.checks[0].agreement == np.mean(classes == keras_classes)
 
 
-def test_gates_of_quantized_artifacts_have_the_bars_of_the_contract(manifest):
+def test_gates_have_the_thresholds_of_their_format(manifest):
     for record in manifest.artifacts:
         bars = {gate.name: gate.requirement for _, gate in record.located_gates}
         assert all(gate.status == "passed" for _, gate in record.located_gates)
@@ -87,14 +87,14 @@ def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
         assert report.count(f"| {record.file} |") == rows
 
 
-def test_report_has_how_far_the_answers_are_off_and_its_tables_hold_any_text(bundle, manifest):
+def test_report_shows_deviations_and_escapes_text_in_tables(bundle, manifest):
     report = (bundle / "report.md").read_text()
     check = manifest.artifacts[0].checks[0]
     assert f"| {check.psnr_db:.1f} | {check.flip_rate:.2%} |" in report
     assert _markdown_table(["a"], [["two\nlines | one bar"]])[-1] == "| two lines \\| one bar |"
 
 
-def test_exporting_changes_no_weight_not_even_batch_norm_statistics(randomize_batch_norm, tmp_path, pixels):
+def test_export_changes_no_weights_or_batch_norm_statistics(randomize_batch_norm, tmp_path, pixels):
     model = randomize_batch_norm(zoo.create_model("resnet20", blocks=1, input_shape=(16, 16, 3)))
     before = model.get_weights()
     form, calibration = ExportGraph.from_model(model), Samples(pixels(12, 16, 16, 3), None)
@@ -115,7 +115,7 @@ def test_checks_that_cannot_run_are_skipped_with_a_reason(trained, tmp_path):
     }
 
 
-def test_calibration_leaves_out_evaluation_images(trained, digits, tmp_path):
+def test_calibration_excludes_evaluation_images(trained, digits, tmp_path):
     images, labels = digits.train.arrays()
     manifest = export.export_model(
         trained,
@@ -129,8 +129,8 @@ def test_calibration_leaves_out_evaluation_images(trained, digits, tmp_path):
         export.export_model(trained, tmp_path / "no", targets="edge", calibration=digits.test, evaluation=digits.test)
 
 
-def test_wrong_artifact_fails_its_proof_and_leaves_no_bundle(trained, digits, tmp_path, monkeypatch):
-    """A converter that gets a bias wrong must be found out."""
+def test_wrong_artifact_fails_validation_and_leaves_no_bundle(trained, digits, tmp_path, monkeypatch):
+    """A converter that writes a wrong bias must be detected."""
 
     class WithAnotherBias(TFLiteFiles):
         def content(self, format_name):
@@ -150,7 +150,7 @@ def test_wrong_artifact_fails_its_proof_and_leaves_no_bundle(trained, digits, tm
     assert not export.Manifest.load(tmp_path / "out.failed" / "manifest.json").passed
 
 
-def test_model_that_exporting_has_changed_fails(trained, tmp_path, monkeypatch):
+def test_model_changed_by_its_export_fails(trained, tmp_path, monkeypatch):
     whole = TFLiteFiles.content
 
     def changing(files, format_name):
@@ -164,13 +164,13 @@ def test_model_that_exporting_has_changed_fails(trained, tmp_path, monkeypatch):
 
 
 def test_artifact_too_small_for_its_weights_fails(trained, digits, tmp_path, monkeypatch):
-    """A converter can drop the weights and raise nothing."""
+    """A converter can drop weights without an error."""
     monkeypatch.setattr(ExportGraph, "kernel_weights", 100_000)
     with pytest.raises(export.ProofError, match=r"lenet5-fp32\.onnx: bytes is \d+, must be >= 400000"):
         export.export_model(trained, tmp_path / "out", targets=["openvino"], evaluation=digits.test)
 
 
-def test_file_that_its_runtime_does_not_take_is_the_converters_failure(trained, tmp_path, monkeypatch):
+def test_file_rejected_by_its_runtime_is_a_conversion_error(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "pocketzoo.export.conversion.tflite.tflite_files.TFLiteFiles.content", lambda *_: b"    TFL3" + bytes(100)
     )
@@ -181,7 +181,7 @@ def test_file_that_its_runtime_does_not_take_is_the_converters_failure(trained, 
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, FileNotFoundError])
-def test_runtime_that_raises_fails_its_artifact_and_leaves_what_it_said(kind, trained, tmp_path, monkeypatch):
+def test_runtime_that_raises_fails_its_artifact_and_leaves_a_log(kind, trained, tmp_path, monkeypatch):
     def raising(subject):
         raise kind("EP Error: no kernel image\nis available")
 
@@ -192,7 +192,7 @@ def test_runtime_that_raises_fails_its_artifact_and_leaves_what_it_said(kind, tr
     assert "is available" in (tmp_path / "out.failed" / "lenet5-fp16-onnxruntime-tensorrt.log").read_text()
 
 
-def test_bars_and_steps_are_told(trained, digits, tmp_path):
+def test_thresholds_and_steps_are_reported(trained, digits, tmp_path):
     steps, images = [], digits.train.images.take(np.arange(60))
     manifest = export.export_model(
         trained,
@@ -243,13 +243,13 @@ def test_bars_and_steps_are_told(trained, digits, tmp_path):
         ({"input_size": (0, 32)}, r"input_size is \(0, 32\); it takes"),
     ],
 )
-def test_what_cannot_be_exported_says_why_and_writes_nothing(trained, tmp_path, arguments, message):
+def test_invalid_arguments_are_explained_and_nothing_is_written(trained, tmp_path, arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         export.export_model(trained, tmp_path / "out", **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_model_that_takes_no_images_is_refused(tmp_path):
+def test_model_without_image_input_is_refused(tmp_path):
     with pytest.raises(zoo.InputError, match="the model is 'lenet5'; give a keras"):
         export.export_model("lenet5", tmp_path / "out")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])

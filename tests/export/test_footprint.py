@@ -27,7 +27,7 @@ def test_models_are_timed_in_turn():
         side_by_side({}, runs=1, rounds=2)
 
 
-def test_zeros_are_seen_in_what_is_downloaded_and_nowhere_else(trained):
+def test_sparsity_reduces_the_download_size_only(trained):
     sparse = keras.models.clone_model(trained)
     sparse.set_weights([np.where(np.abs(w) < np.quantile(np.abs(w), 0.9), 0, w) for w in trained.get_weights()])
     models = {"dense": trained, "sparse": sparse}
@@ -47,13 +47,13 @@ def test_zeros_are_seen_in_what_is_downloaded_and_nowhere_else(trained):
     assert all(cost.median_ms > 0 for cost in (*dense.artifacts.values(), *sparse.artifacts.values()))
 
 
-def test_integers_are_measured_without_anybody_giving_images(trained):
+def test_quantized_costs_are_measured_without_calibration_images(trained):
     formats = {"float": [FORMATS["tflite-fp32"]], "int8": [FORMATS["tflite-int8"]]}
     costs = artifact_costs({"float": trained, "int8": trained}, formats)
     assert costs["int8"]["tflite-int8"].size.bytes < 0.5 * costs["float"]["tflite-fp32"].size.bytes
 
 
-def test_file_without_its_zeros_answers_as_with_them(trained, digits, tmp_path):
+def test_sparse_file_has_the_same_outputs(trained, digits, tmp_path):
     trained.set_weights([np.where(np.abs(w) < np.quantile(np.abs(w), 0.9), 0, w) for w in trained.get_weights()])
     images = digits.test.images.take(np.arange(20))
     whole, sparse = (

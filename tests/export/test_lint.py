@@ -17,7 +17,7 @@ def net(*middle, name="net"):
     return keras.Model(image, keras.layers.Dense(4, activation="softmax")(x), name=name)
 
 
-def test_layers_that_are_refused_are_named_with_the_fix():
+def test_unsupported_layers_are_named_with_the_fix():
     model = net(keras.layers.UpSampling2D(2, name="nearest"), keras.layers.Activation("selu", name="selu"))
     before = model.get_weights()
     report = lint(model, "edge-mcu")
@@ -30,33 +30,33 @@ def test_layers_that_are_refused_are_named_with_the_fix():
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
-def test_layers_of_a_loaded_model_are_named_alike(tmp_path):
-    """Keras numbers the layers of what it traces once more."""
+def test_layers_of_a_loaded_model_have_the_same_names(tmp_path):
+    """Keras adds a number to layer names when it traces a model again."""
     model = net(keras.layers.UpSampling2D(2, name="up_1"), name="net_1")
     model.save(tmp_path / "net.keras")
     report = lint(keras.saving.load_model(tmp_path / "net.keras"), "mobile-gpu")
     assert {one.layers for one in report.objections} == {("up_1",)}
 
 
-def test_softmax_within_a_net_is_named_by_its_layer():
+def test_inner_softmax_is_named_by_its_layer():
     (objection,) = lint(net(keras.layers.Softmax(name="shares")), "edge-tpu").objections
     assert objection.layers == ("shares",)
     assert "pixels, 1 at most" in objection.reason
 
 
-def test_vela_says_what_it_would_leave_to_the_cpu():
+def test_operators_that_vela_leaves_to_the_cpu_are_listed():
     report = lint(net(keras.layers.UpSampling2D((4, 8), interpolation="bilinear", name="uneven")), "edge-ethos-u55")
     assert report.asked == "Vela"
     assert [(one.layers, one.operator) for one in report.objections] == [(("uneven",), "RESIZE_BILINEAR")]
     assert report.facts["sram_bytes"] > 0
 
 
-def test_what_a_composite_does_between_its_layers_is_told_by_the_next():
+def test_operator_between_layers_of_a_composite_is_located_by_the_next():
     objections = lint(net(layers.L2Pool2D(name="pool")), "edge-tpu").objections
     assert (objections[0].layers, objections[0].operator) == (("before pool_mean",), "SQUARE")
 
 
-def test_layers_that_an_export_gives_another_form_are_not_objected_to():
+def test_layers_that_the_export_rewrites_are_accepted():
     grouped = keras.layers.Conv2D(4, 3, groups=2, name="grouped")
     report = lint(net(grouped, keras.layers.Activation("hard_swish", name="swish")), "edge-tpu")
     assert report.objections == ()
@@ -65,7 +65,7 @@ def test_layers_that_an_export_gives_another_form_are_not_objected_to():
 @pytest.mark.parametrize(
     ("target", "fact"), [("edge-mcu", "arena_bytes"), ("edge-ethos-u85", "cycles"), ("edge-tpu", "bytes")]
 )
-def test_nothing_is_refused_of_a_plain_net(target, fact):
+def test_plain_model_has_no_objections(target, fact):
     report = lint(net(), target)
     assert report.objections == ()
     assert report.facts[fact] > 0
@@ -78,24 +78,24 @@ def test_nothing_is_refused_of_a_plain_net(target, fact):
         (keras.layers.ReLU(threshold=1, name="act"), "GREATER"),
     ],
 )
-def test_operator_that_is_on_the_list_and_does_not_run_is_told(middle, operator):
+def test_listed_operator_that_does_not_run_is_reported(middle, operator):
     keras.utils.set_random_seed(0)  # GREATER runs on some scales of what it compares
     (objection,) = lint(net(middle), "edge-mcu").objections
     assert (objection.layers, objection.operator) == (("act",), operator)
 
 
-def test_softmax_over_many_classes_is_not_held_against_a_net_before_its_training():
+def test_softmax_over_many_classes_is_accepted_before_training():
     image = keras.Input((8, 8, 4))
     answer = keras.layers.Dense(1000, activation="softmax", kernel_initializer="zeros")(keras.layers.Flatten()(image))
     assert lint(keras.Model(image, answer), "edge-mcu").objections == ()
 
 
-def test_operator_that_the_converter_dies_of_is_told_before_it_does():
+def test_operator_that_crashes_the_converter_is_reported_before():
     (objection,) = lint(net(keras.layers.Activation("mish", name="mish")), "edge-mcu").objections
     assert (objection.layers, objection.operator) == (("mish",), "LOG")
 
 
-def test_model_that_was_trained_for_integers_is_asked_as_these():
+def test_quantization_aware_model_is_linted_in_integers():
     model = quantized_model(zoo.create_model("lenet5"), 8)
     model(np.random.default_rng(0).integers(0, 256, (8, *model.input_shape[1:])).astype("float32"), training=True)
     report = lint(model, "edge-mcu")
@@ -103,7 +103,7 @@ def test_model_that_was_trained_for_integers_is_asked_as_these():
     assert report.facts["arena_bytes"] > 0
 
 
-def test_targets_that_nothing_is_known_of_are_told_from_the_others():
+def test_targets_without_operator_list_are_distinguished_from_unknown_ones():
     assert {"edge-mcu", "edge-tpu", "mobile-gpu"} <= set(lint_targets()) < set(TARGETS)
     with pytest.raises(zoo.InputError, match=r"gpu has no operator list; .* mobile-gpu, edge-mcu"):
         lint(net(), "gpu")

@@ -1,4 +1,4 @@
-"""The small half of the matrix of models and targets: narrow nets, on the targets that take no minutes."""
+"""A small part of the matrix of models and targets: narrow models on fast targets."""
 
 import importlib.util
 from pathlib import Path
@@ -30,7 +30,7 @@ def loaded():
 
 
 def fitted(matrix, name):
-    keras.utils.set_random_seed(0)  # of 50 images, narrow nets of other seeds are right on 45 to 49
+    keras.utils.set_random_seed(0)  # with other seeds, narrow models are correct on 45 to 49 of 50 images
     model = narrow_model(name)
     images = matrix.some_images(model)
     matrix.as_if_trained(model, *images["fitting"])
@@ -38,11 +38,11 @@ def fitted(matrix, name):
 
 
 @pytest.mark.parametrize("name", ["lenet5", "mobilenet_v2"])
-def test_last_layer_makes_a_net_that_was_never_trained_answer_right(name, matrix):
+def test_fitted_last_layer_makes_an_untrained_model_accurate(name, matrix):
     assert share_right(*fitted(matrix, name)) > 0.9
 
 
-def test_net_whose_last_layer_reads_too_few_maps_is_trained(matrix):
+def test_model_whose_last_layer_has_too_few_inputs_is_trained(matrix):
     keras.utils.set_random_seed(0)
     image = keras.Input((72, 72, 3))
     maps = keras.layers.Conv2D(16, 3, padding="same", use_bias=False)(keras.layers.Rescaling(1 / 255)(image))
@@ -62,7 +62,7 @@ SMALL = [("lenet5", "int16x8"), ("resnet20", "gpu"), ("unet", "openvino")]
 
 
 def whole():
-    """Every model on every target, some of which take minutes."""
+    """Every model on every target; some take minutes."""
     pairs = ((name, target) for name in zoo.list_models() for target in TARGETS)
     return [pytest.param(*pair, marks=pytest.mark.every_card) for pair in pairs if pair not in SMALL]
 

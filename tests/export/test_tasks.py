@@ -1,4 +1,4 @@
-"""Models that answer something else than one class are exported and proven too, and say what they answer."""
+"""Export and validation of models for every task."""
 
 import keras
 import numpy as np
@@ -27,14 +27,14 @@ FIGURES = {
     "regression": ("mean absolute error", "mae"),
     "segmentation": ("mean IoU", "mean_iou"),
 }
-"""What is measured, and the field of the evaluation by which training knows it."""
+"""Metric of the manifest, and the field of the same metric in training's evaluation."""
 
 
 @pytest.fixture(scope="module", params=TASKS)
 def exported(request, pixels, tmp_path_factory):
-    """A net of every task, exported with real evaluation images and read back."""
+    """A model for every task, exported with real evaluation images and read back."""
     keras.utils.set_random_seed(0)
-    shallow = {"blocks": 1, "input_shape": (32, 32, 3)}  # a deep net that was never trained is too rough for fp16
+    shallow = {"blocks": 1, "input_shape": (32, 32, 3)}  # deep untrained models are too ill-conditioned for fp16
     model = zoo.create_model("resnet20", head=request.param, labels=TASKS[request.param], **shallow)
     images = pixels(12, 32, 32, 3)
     evaluation = (images, RIGHT[request.param](np.random.default_rng(0)))
@@ -44,21 +44,21 @@ def exported(request, pixels, tmp_path_factory):
     return request.param, model, manifest, images
 
 
-def test_labels_and_task_travel_into_the_manifest(exported):
+def test_manifest_has_labels_and_task(exported):
     task, _, manifest, _ = exported
     assert manifest.model.task == task
     if TASKS[task]:
         assert list(manifest.model.labels) == TASKS[task]
 
 
-def test_agreement_is_measured_where_answers_are_classes(exported):
+def test_agreement_is_measured_where_outputs_are_classes(exported):
     task, _, manifest, _ = exported
     record = manifest.artifacts[0]
     assert (record.checks[0].agreement is None) == (task in ("regression", "embedding"))
     assert (record.checks[0].accuracy is None) == (task != "classification")
 
 
-def test_what_the_task_is_evaluated_by_is_measured_as_training_measures_it(exported):
+def test_metric_of_the_task_equals_that_of_training(exported):
     task, model, manifest, images = exported
     record = next(record for record in manifest.artifacts if record.format == "onnx-fp32")
     if task not in FIGURES:
@@ -71,7 +71,7 @@ def test_what_the_task_is_evaluated_by_is_measured_as_training_measures_it(expor
     assert record.checks[0].facts == {name: pytest.approx(getattr(evaluation, field), rel=1e-3)}
 
 
-def test_answers_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):
+def test_outputs_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):
     task, model, _, images = exported
     export.export_model(model, tmp_path / "bundle", targets=["gpu"])
     artifact = export.load_artifact(tmp_path / "bundle" / "resnet20-fp32.onnx")
@@ -84,7 +84,7 @@ def test_answers_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):
             prediction.top(1)
 
 
-def test_answers_by_name_are_refused_even_if_they_are_one(tmp_path):
+def test_named_outputs_are_refused_even_if_there_is_one(tmp_path):
     model = zoo.create_model("lenet5", head={"digit": "classification"}, input_shape=(32, 32, 1))
     with pytest.raises(zoo.InputError, match="lenet5 has several outputs, digit; expected is a single one"):
         export.export_model(model, tmp_path / "bundle")
@@ -99,8 +99,8 @@ def test_answers_by_name_are_refused_even_if_they_are_one(tmp_path):
         ([keras.layers.Conv2D(2, 1, activation="softmax")], "segmentation"),
     ],
 )
-def test_task_of_a_model_without_a_head_of_the_zoo_is_told_by_its_answer(last, task):
-    """One number was a classification of one class, on which every artifact agrees."""
+def test_task_of_a_foreign_model_is_inferred_from_its_output(last, task):
+    """A single number is not a classification of one class, on which every artifact agrees."""
     metadata = model_metadata(keras.Sequential([keras.Input((4, 4, 1)), *last]))
     assert metadata.task == task
     assert len(metadata.labels) == last[-1].output.shape[-1]

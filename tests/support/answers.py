@@ -1,4 +1,4 @@
-"""Answers that were made up, put to the proof."""
+"""Artifacts with given outputs, and their validation."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pocketzoo.export.validation.reference import Reference
 
 
 class Answers(Artifact):
-    """An artifact with made-up answers."""
+    """An artifact with given outputs."""
 
     def __init__(self, outputs):
         tensor = TensorInfo("x", (1, 2, 2, 1), "float32")

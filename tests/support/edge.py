@@ -1,4 +1,4 @@
-"""Small nets for the edge, and what a check is given of them."""
+"""Small models for edge targets, as subjects of checks."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pocketzoo.export.validation.reference import Reference
 
 
 def net(*layers, shape=(8, 8, 4), classes=4):
-    """Small, with `layers` in its middle."""
+    """A small model with `layers` in its middle."""
     keras.utils.set_random_seed(0)
     image = keras.Input(shape)
     x = keras.layers.Conv2D(4, 3, name="first")(image)
@@ -26,7 +26,7 @@ def net(*layers, shape=(8, 8, 4), classes=4):
 
 
 def subject_of(model, folder, bars=None, kind="tflite-int8", pixels=None):
-    """As the export makes it; the artifact stands for the Keras model, since what is asked is another question."""
+    """As in an export, but with the outputs of the artifact as the reference, since they are not what is tested."""
     form = ExportGraph.from_model(model)
     images = np.random.default_rng(0).integers(0, 256, (4, *form.metadata.image_shape)) if pixels is None else pixels
     path = Path(folder, f"net{FORMATS[kind].file_ending}")

@@ -1,4 +1,4 @@
-"""What a converter leaves in a graph that a runtime then computes for nothing, or refuses. Empty lists are wanted."""
+"""Superfluous or unsupported nodes that a converter leaves in a graph."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,12 +13,12 @@ from pocketzoo.export.tflite_schema.nodes import OPERATOR_NAMES
 LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 TFLITE_LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 FUSING = (*TFLITE_LINEAR, "ADD", "SUB", "MUL")
-"""What takes an activation into itself."""
+"""Operators that can fuse an activation."""
 OF_DYNAMIC_SHAPES = ("SHAPE", "PACK")
 
 
 def findings(path: Path) -> list[str]:
-    """What is amiss in an artifact, each thing as a short text."""
+    """Problems of an artifact, each as a short text."""
     return _of_tflite(path.read_bytes()) if path.suffix == ".tflite" else _of_onnx(onnx.load(path))
 
 

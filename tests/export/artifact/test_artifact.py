@@ -30,7 +30,7 @@ FILES = [
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_artifact_knows_its_labels_and_its_pixels(file, bundle, digits):
+def test_metadata_has_labels_and_pixel_format(file, bundle, digits):
     artifact = export.load_artifact(bundle / file)
     assert (artifact.input.name, artifact.output.name) == ("image", "probabilities")
     assert artifact.input.shape == ((1, 1, 32, 32) if file.endswith("onnx") else (1, 32, 32, 1))
@@ -39,15 +39,15 @@ def test_artifact_knows_its_labels_and_its_pixels(file, bundle, digits):
     assert artifact.metadata.pixel_range == (0.0, 255.0)
 
 
-def test_edge_artifact_is_int8_at_both_ends(bundle):
+def test_edge_artifact_has_int8_input_and_output(bundle):
     artifact = export.load_artifact(bundle / "lenet5-int8.tflite")
     assert (artifact.input.dtype, artifact.output.dtype) == ("int8", "int8")
-    # Raw pixels go straight in: one step is one grey level.
+    # Raw pixels are the input: one step is one gray level.
     assert artifact.input.scale == pytest.approx(1, abs=0.02)
     assert artifact.input.zero_point == -128
 
 
-def test_server_artifact_takes_pixels_as_bytes(bundle, digits):
+def test_server_artifact_has_uint8_input(bundle, digits):
     artifact = export.load_artifact(bundle / "lenet5-int8.onnx")
     assert (artifact.input.dtype, artifact.input.scale, artifact.input.zero_point) == ("uint8", 1, 0)
     image = digits.test.images.take(np.arange(1))
@@ -57,7 +57,7 @@ def test_server_artifact_takes_pixels_as_bytes(bundle, digits):
     np.testing.assert_array_equal(artifact.run(image + 0.4), answer)
 
 
-def test_int8_artifacts_hold_integers_only_where_they_should(bundle):
+def test_int8_artifacts_have_integer_tensors_throughout(bundle):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(bundle / "lenet5-int8.tflite"))
@@ -88,12 +88,12 @@ def test_labels_are_where_the_tools_of_each_format_look(bundle, digits):
     assert json.loads(properties["pocketzoo"])["labels"] == list(digits.labels)
 
 
-def test_label_of_two_lines_is_one_line_of_the_labels():
+def test_label_with_a_line_break_is_one_line():
     with zipfile.ZipFile(io.BytesIO(append_labels(b"", ["two\nlines", "", "Käse"]))) as archive:
         assert archive.read("labels.txt").decode().split("\n") == ["two lines", "", "Käse"]
 
 
-def test_predict_names_the_classes_most_probable_first(bundle, digits, trained):
+def test_predict_returns_the_most_probable_classes_first(bundle, digits, trained):
     images = digits.test.arrays()[0]
     prediction = export.predict(export.load_artifact(bundle / "lenet5-fp32.onnx"), images[:5])
     np.testing.assert_allclose(prediction.probabilities, trained.predict(images[:5], verbose=0), atol=1e-5)
@@ -112,7 +112,7 @@ def test_images_of_another_shape_are_refused(bundle):
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(-300, 300, width=32), min_size=1, max_size=20), st.floats(0.001, 2), st.integers(-128, 127))
-def test_quantizing_is_off_by_half_a_step_at_most_within_the_range(values, scale, zero_point):
+def test_quantization_error_is_at_most_half_a_step(values, scale, zero_point):
     tensor = TensorInfo("x", (len(values),), "int8", scale, zero_point)
     values = np.array(values, "float32")
     low, high = (np.array([-128, 127]) - zero_point) * scale
@@ -133,21 +133,21 @@ def test_truncated_artifact_is_refused(file, share, bundle, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 @pytest.mark.parametrize("content", [b"", b"no model at all", b"\x00" * 5000, b"\x1c\x00\x00\x00TFL3" + b"\xff" * 500])
-def test_file_that_is_no_model_is_refused(suffix, content, tmp_path):
+def test_file_that_is_not_a_model_is_refused(suffix, content, tmp_path):
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content)
     with pytest.raises(zoo.InputError, match=f"model{suffix} cannot be opened as a model"):
         export.load_artifact(path)
 
 
-def test_missing_file_and_other_kinds_are_named(tmp_path):
+def test_missing_files_and_other_formats_are_named(tmp_path):
     with pytest.raises(zoo.InputError, match="cannot be read: No such file"):
         export.load_artifact(tmp_path / "none.tflite")
     with pytest.raises(zoo.InputError, match=r"must end in \.tflite, \.onnx or \.keras"):
         export.load_artifact(tmp_path / "model.pb")
 
 
-def test_artifact_of_another_tool_runs_without_labels(bundle, tmp_path):
+def test_foreign_file_runs_without_labels(bundle, tmp_path):
     model = onnx.load(bundle / "lenet5-fp32.onnx")
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
@@ -172,7 +172,7 @@ def test_no_images_are_refused(bundle):
         export.predict(export.load_artifact(bundle / "lenet5-fp32.onnx"), np.zeros((0, 32, 32, 1)))
 
 
-def test_figures_that_are_no_numbers_are_read_as_they_were_written(manifest):
+def test_figures_that_are_not_finite_survive_json(manifest):
     told = manifest.model.model_copy(update={"mean": (float("nan"),), "scale": (float("inf"),)})
     read = Metadata.model_validate_json(told.model_dump_json())
     assert np.isnan(read.mean[0])
@@ -180,7 +180,7 @@ def test_figures_that_are_no_numbers_are_read_as_they_were_written(manifest):
 
 
 @pytest.mark.parametrize("file", ["lenet5-fp32.tflite", "lenet5-fp32.onnx", "lenet5.keras"])
-def test_artifacts_and_models_are_opened_asked_timed_and_evaluated_alike(file, bundle, trained_file, trained, digits):
+def test_artifacts_and_models_have_the_same_interface(file, bundle, trained_file, trained, digits):
     artifact = export.load_artifact(trained_file if file.endswith("keras") else bundle / file)
     images = digits.test.images.take(np.arange(8))
     prediction = export.predict(artifact, images)
@@ -193,7 +193,7 @@ def test_artifacts_and_models_are_opened_asked_timed_and_evaluated_alike(file, b
     assert evaluation.per_class.keys() == expected.per_class.keys()
 
 
-def test_artifact_is_evaluated_on_data_that_it_fits_only(bundle, digits, tmp_path):
+def test_artifact_is_evaluated_only_on_matching_data(bundle, digits, tmp_path):
     artifact = export.load_artifact(bundle / "lenet5-fp32.onnx")
     with pytest.raises(zoo.InputError, match=r"takes images of \(32, 32, 1\); the data has \(16, 16, 1\)"):
         training.evaluate(artifact, training.load_data("digits", image_size=16))
@@ -230,10 +230,10 @@ print(*sorted({distributions[name][0] for name in sys.modules if name in distrib
 """
 RUNTIME = "ai-edge-litert annotated-types flatbuffers lazy-loader numpy onnxruntime pydantic pydantic_core \
 typing-inspection typing_extensions"
-"""All the distributions that opening and asking take; setuptools is in every process, by a `.pth` file of its own."""
+"""All distributions that loading and predicting need; setuptools is loaded in every process by its own `.pth` file."""
 
 
-def test_opening_and_asking_takes_the_runtimes_and_no_tensorflow(bundle, tmp_path):
+def test_loading_and_predicting_needs_no_tensorflow(bundle, tmp_path):
     files = [shutil.copy(bundle / name, tmp_path) for name in ("lenet5-int8.tflite", "lenet5-int8.onnx")]
     command = [sys.executable, "-c", WITHOUT_TENSORFLOW, *files]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/")

@@ -1,4 +1,4 @@
-"""A bundle's directory is finished or not there, and nobody else's files are touched."""
+"""The directory of a bundle is complete or absent, and other files are never touched."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def test_current_directory_can_be_the_bundle(trained, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_directory_that_is_no_bundle_is_never_overwritten(trained, tmp_path):
+def test_directory_that_is_not_a_bundle_is_never_overwritten(trained, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(zoo.InputError, match="it is no bundle, so it is not overwritten"):
         export.export_model(trained, tmp_path, overwrite=True)
@@ -59,7 +59,7 @@ def test_directory_that_is_no_bundle_is_never_overwritten(trained, tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
-def test_directory_that_another_export_writes_is_left_to_it(trained, digits, tmp_path):
+def test_directory_of_another_running_export_is_refused(trained, digits, tmp_path):
     with finished_directory(tmp_path / "out", overwrite=False) as folder:
         (folder / "file").write_text("")
         with pytest.raises(zoo.InputError, match="out is being written by another export"):
@@ -67,7 +67,7 @@ def test_directory_that_another_export_writes_is_left_to_it(trained, digits, tmp
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "file"]
 
 
-def test_converter_that_fails_leaves_what_it_said(trained, tmp_path, monkeypatch):
+def test_failed_converter_leaves_its_output(trained, tmp_path, monkeypatch):
     def failing(self):
         os.write(2, b"loc(fused): 'tfl.conv_2d' op is beyond me\n")
         raise RuntimeError("Could not translate MLIR to FlatBuffer.")
@@ -81,12 +81,12 @@ def test_converter_that_fails_leaves_what_it_said(trained, tmp_path, monkeypatch
     assert "op is beyond me" in log
     assert "tflite_files" in log
     monkeypatch.undo()
-    export.export_model(trained, tmp_path / "out", targets=["mobile-gpu"])  # and once it does not, that is gone
+    export.export_model(trained, tmp_path / "out", targets=["mobile-gpu"])  # a later success removes it
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_disk_without_room_leaves_nothing_behind(trained_file, tmp_path):
-    """A limit on the size of files stands for the full disk: the same error out of the same call."""
+def test_full_disk_leaves_nothing_behind(trained_file, tmp_path):
+    """A limit on file sizes simulates a full disk: the same error from the same call."""
     out = tmp_path / "out"
     command = [sys.executable, "-c", EXPORT_WITH_LITTLE_ROOM, str(trained_file), str(out)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | {"TMPDIR": "/tmp"})

@@ -1,4 +1,4 @@
-"""What was proven of an artifact stands in its own file."""
+"""The validation results of an artifact are embedded in its file."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ each_file = pytest.mark.parametrize("file", FILES)
 
 
 @each_file
-def test_artifact_carries_what_the_manifest_says_of_it(file, bundle, manifest):
+def test_certificate_equals_the_manifest_record(file, bundle, manifest):
     record = next(record for record in manifest.artifacts if record.file == file)
     certificate = export.load_artifact(bundle / file).certificate
     for name in ("targets", "input", "output", "operators", "gates", "checks"):
@@ -29,13 +29,13 @@ def test_artifact_carries_what_the_manifest_says_of_it(file, bundle, manifest):
 
 
 @each_file
-def test_what_was_proven_is_the_beginning_of_the_file(file, bundle):
+def test_validated_model_is_the_beginning_of_the_file(file, bundle):
     content = (bundle / file).read_bytes()
     certificate = export.load_artifact(bundle / file).certificate
     model = content[: certificate.model_bytes]
     assert hashlib.sha256(model).hexdigest() == certificate.model_sha256
     assert certificate.holds(bundle / file)
-    bare = bundle.parent / f"bare-{file}"  # and it is a model without what follows
+    bare = bundle.parent / f"bare-{file}"  # it is also a model without the certificate
     bare.write_bytes(model + labels_of(content) if file.endswith("tflite") else model)
     artifact = export.load_artifact(bare)
     assert artifact.certificate is None
@@ -43,7 +43,7 @@ def test_what_was_proven_is_the_beginning_of_the_file(file, bundle):
 
 
 def labels_of(content):
-    """A zip with the labels alone."""
+    """A zip that contains only the labels."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(file, "w") as other:
         other.writestr("labels.txt", archive.read("labels.txt"))
@@ -51,7 +51,7 @@ def labels_of(content):
 
 
 @each_file
-def test_model_that_was_changed_since_then_is_told(file, bundle, tmp_path):
+def test_changed_model_is_detected(file, bundle, tmp_path):
     content = bytearray((bundle / file).read_bytes())
     place = content.index(weights(bundle / file))
     content[place] ^= 1
@@ -59,8 +59,8 @@ def test_model_that_was_changed_since_then_is_told(file, bundle, tmp_path):
     assert not export.load_artifact(tmp_path / file).certificate.holds(tmp_path / file)
 
 
-def test_what_is_added_to_an_onnx_file_changes_its_model(bundle, tmp_path):
-    """Pieces of a protocol buffer are merged: another node would be one more of the same graph."""
+def test_fields_appended_to_an_onnx_file_are_detected(bundle, tmp_path):
+    """Pieces of a protocol buffer are merged: a further node would be added to the graph."""
     path = tmp_path / "model.onnx"
     content = (bundle / "lenet5-fp32.onnx").read_bytes()
     certificate = export.load_artifact(bundle / "lenet5-fp32.onnx").certificate
@@ -78,7 +78,7 @@ def test_what_is_added_to_an_onnx_file_changes_its_model(bundle, tmp_path):
 
 
 def weights(path):
-    """Of the largest kernel, as they stand in the file."""
+    """Bytes of the largest kernel in the file."""
     if path.suffix == ".onnx":
         tensors = onnx.load(path).graph.initializer
         return max((onnx.numpy_helper.to_array(tensor).tobytes() for tensor in tensors), key=len)
@@ -86,7 +86,7 @@ def weights(path):
     return max((bytes(buffer.data) for buffer in buffers if buffer.data is not None), key=len)
 
 
-def test_file_that_was_never_proven_has_no_certificate(trained_file):
+def test_file_that_was_not_validated_has_no_certificate(trained_file):
     content = to_tflite(export_form(trained_file), "tflite-fp32", None)
     assert certificate_in_tflite(content) is None
 

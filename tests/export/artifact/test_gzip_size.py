@@ -9,7 +9,7 @@ from pocketzoo.export.artifact import gzip_size
 
 
 @given(st.binary(max_size=100))
-def test_members_are_one_gzip_file_of_the_content(content):
+def test_members_form_one_gzip_file(content):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gzip_size, "PIECE", 16)
         members = gzip_size.gzip_members(content)

@@ -11,8 +11,8 @@ from pocketzoo.export.tflite_schema.flatbuffer import unpack_model
 from pocketzoo.layers import ResidualBlock
 
 
-def test_ranges_are_those_of_the_values_in_residual_blocks_too():
-    """Where LiteRT writes the sum of an addition with a ReLU over what it adds."""
+def test_ranges_are_correct_in_residual_blocks():
+    """LiteRT overwrites an input of an addition with a fused ReLU by its sum."""
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 3))
     maps = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(image)
@@ -31,7 +31,7 @@ def test_ranges_are_those_of_the_values_in_residual_blocks_too():
 
 
 def kept_by_built_in_kernels(content, images):
-    """The values of every tensor for all images, as LiteRT keeps them itself, without XNNPACK."""
+    """Values of every tensor for all images, preserved by LiteRT itself without XNNPACK."""
     interpreter = Interpreter(
         model_content=content,
         experimental_preserve_all_tensors=True,

@@ -1,4 +1,4 @@
-"""What is particular to ONNX: channels first, half precision, graphics cards, files of other tools."""
+"""ONNX: NCHW layout, half precision, GPUs, files of other tools."""
 
 import keras
 import numpy as np
@@ -15,14 +15,14 @@ from pocketzoo.export.conversion.onnx.graph_fixes import fold_flattening
 
 
 def answers(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
-    """Of images with their channels last."""
+    """Outputs for NHWC images."""
     session = onnxruntime.InferenceSession(model.SerializeToString())
     return np.concatenate([session.run(None, {"image": image.transpose(2, 0, 1)[None]})[0] for image in images])
 
 
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory, pixels):
-    """A net that answers maps, exported."""
+    """An exported segmentation model."""
     keras.utils.set_random_seed(0)
     model = zoo.create_model("resnet20", blocks=1, input_shape=(24, 20, 3), head="segmentation", labels=["a", "b"])
     out = tmp_path_factory.mktemp("maps") / "out"
@@ -31,7 +31,7 @@ def mapped(tmp_path_factory, pixels):
 
 
 @pytest.mark.parametrize("kind", ["fp32", "fp16"])
-def test_graph_has_channels_first_and_is_asked_with_channels_last(kind, mapped):
+def test_graph_is_nchw_and_artifact_runs_nhwc(kind, mapped):
     model, out, images = mapped
     artifact = export.load_artifact(out / f"resnet20-{kind}.onnx")
     assert (artifact.input.shape, artifact.output.shape) == ((1, 3, 24, 20), (1, 2, 24, 20))
@@ -48,10 +48,10 @@ def test_half_precision_is_in_the_weights_and_the_arithmetic(mapped):
     kernels = [tensor for tensor in graph.initializer if len(tensor.dims) > 1]
     assert {tensor.data_type for tensor in kernels} == {TensorProto.FLOAT16}
     casts = [node for node in graph.node if node.op_type == "Cast"]
-    assert len(casts) == 2  # where the image comes in and where the answer goes out
+    assert len(casts) == 2  # at the input and at the output
 
 
-def test_what_needs_a_graphics_card_is_skipped_with_the_reason(mapped):
+def test_gpu_checks_are_skipped_with_the_reason(mapped):
     _, out, _ = mapped
     for record in export.Manifest.load(out / "manifest.json").artifacts:
         checks = {check.name: check for check in record.checks}
@@ -71,11 +71,11 @@ def test_integers_for_tensorrt_are_symmetric_and_leave_biases_in_floats(bundle):
     steps = [
         tensors[node.input[1]].size for node in pairs if tensors.get(node.input[0], np.zeros(0)).shape[2:] == (5, 5)
     ]
-    assert steps == [6, 16]  # each channel of a convolution has its own
+    assert steps == [6, 16]  # one per channel of a convolution
 
 
 def net_of(*flattened: tuple[int, int, int]) -> keras.Model:
-    """Maps of several sizes, flattened, joined and put to a dense layer."""
+    """Maps of several sizes, flattened and concatenated before a dense layer."""
     image = keras.Input((12, 10, 3))
     vectors = []
     for number, (filters, height, width) in enumerate(flattened):
@@ -86,8 +86,8 @@ def net_of(*flattened: tuple[int, int, int]) -> keras.Model:
 
 
 @pytest.mark.parametrize(("activation", "pads"), [("linear", ["-0.0"]), ("relu", ["0.0"])])
-def test_zeros_around_a_map_of_negative_numbers_are_its_maxima(activation, pads, pixels):
-    """Of which ONNX Runtime is kept from making margins that are not; where nothing is negative, it may."""
+def test_zero_padding_before_max_pooling_keeps_its_zeros(activation, pads, pixels):
+    """ONNX Runtime must not fuse the padding, except where no value is negative."""
     image = keras.Input((9, 8, 3))
     x = keras.layers.Conv2D(4, 3, activation=activation, bias_initializer=keras.initializers.Constant(-9))(image)
     x = keras.layers.MaxPooling2D(3, strides=2)(keras.layers.ZeroPadding2D(1)(x))
@@ -110,7 +110,7 @@ def test_flattened_maps_are_not_transposed(flattened, pixels):
 
 
 def transposed_and_dense(*, shared: bool) -> onnx.ModelProto:
-    """A map that is transposed, flattened, and put to a dense layer; `shared` also gives the vector away."""
+    """A map that is transposed and flattened before a dense layer; with `shared`, the vector has another consumer."""
     make, kernel = onnx.helper.make_node, np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
     nodes = [
         make("Transpose", ["image"], ["last"], perm=[0, 2, 3, 1]),
@@ -152,7 +152,7 @@ def test_vector_that_is_used_elsewhere_keeps_its_order(shared):
         ([1, 3, 8, 3], "NHWC"),
     ],
 )
-def test_layout_of_another_tools_file_is_seen_in_its_shape(shape, layout, tmp_path):
+def test_layout_of_a_foreign_file_is_inferred_from_its_shape(shape, layout, tmp_path):
     tensor = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Relu", ["x"], ["y"])],

@@ -1,4 +1,4 @@
-"""Models that take images of any size, exported as such, or for one size; and any number of images at once."""
+"""Models with open input sizes, exported with open or fixed sizes; and open batch sizes."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 
 SIZES = [(48, 64), (37, 51), (50, 43)]
-"""Most are divided by no stride, which is where roundings of sizes go wrong."""
+"""Most are not divisible by the strides, where rounding of sizes can go wrong."""
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def open_bundle(tmp_path_factory):
     return model, out
 
 
-def test_layer_that_needs_a_known_size_is_told_before_anything_is_converted(tmp_path):
+def test_layer_that_needs_a_fixed_size_is_reported_before_conversion(tmp_path):
     model = narrow_model("unet_same", input_shape=(None, None, 3))
     with pytest.raises(zoo.InputError, match="unet_same has a layer that needs a fixed map size"):
         export.export_model(model, tmp_path / "out", targets="gpu")
@@ -33,7 +33,7 @@ def test_layer_that_needs_a_known_size_is_told_before_anything_is_converted(tmp_
 
 
 @pytest.mark.parametrize(("file", "tolerance"), [("fp32.onnx", 1e-5), ("fp16.onnx", 5e-3), ("fp16.tflite", 5e-3)])
-def test_artifact_answers_as_keras_at_every_size(file, tolerance, open_bundle, pixels):
+def test_artifact_matches_keras_at_every_size(file, tolerance, open_bundle, pixels):
     model, out = open_bundle
     artifact = export.load_artifact(out / f"{model.name}-{file}")
     assert artifact.input.image_shape == (None, None, 3)
@@ -48,7 +48,7 @@ def test_artifact_answers_as_keras_at_every_size(file, tolerance, open_bundle, p
         export.predict(artifact, pixels(2, 48, 64, 1))
 
 
-def test_integers_take_a_fixed_size_which_can_be_given(tmp_path, digits):
+def test_quantized_formats_need_a_fixed_size_which_can_be_set(tmp_path, digits):
     model = zoo.create_model("resnet20", blocks=1, input_shape=(None, None, 1))
     images = digits.train.images.take(np.arange(20))
     with pytest.raises(zoo.InputError, match=r"leaves its size open.*--input-size"):
@@ -65,7 +65,7 @@ def test_size_of_a_model_that_has_one_cannot_be_changed(trained, tmp_path):
         export.export_model(trained, tmp_path / "out", targets="gpu", input_size=(64, 64))
 
 
-def test_any_number_of_images_goes_in_at_once(trained, pixels, tmp_path):
+def test_open_batch_accepts_any_number_of_images(trained, pixels, tmp_path):
     manifest = export.export_model(trained, tmp_path / "out", targets="gpu", batch="N")
     assert {record.input.shape for record in manifest.artifacts} == {(None, 1, 32, 32)}
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "lenet5-fp32.onnx"))

@@ -1,4 +1,4 @@
-"""Integers by calibration: which images are taken, which layers suffer, which stay in floats."""
+"""Quantization by calibration: the images, the layers most affected, and those kept in floating point."""
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ INTEGERS = [FORMATS[name] for name in ("tflite-int8", "tflite-int16x8", "onnx-in
 
 
 def net_with_even_bias(kind: str) -> keras.Model:
-    """One layer whose channels have kernels of very different size, and the same bias throughout."""
+    """One layer whose channels have kernels of very different magnitude, and equal biases."""
     image = keras.Input((8, 8, 3))
     x = keras.layers.Rescaling(1 / 255, name="pixels")(image)
     if kind == "convolution":
@@ -38,8 +38,8 @@ def net_with_even_bias(kind: str) -> keras.Model:
 
 
 @pytest.mark.parametrize("kind", ["convolution", "dense"])
-def test_bias_that_is_the_same_throughout_has_each_channels_own_step(kind, pixels, tmp_path):
-    """Of models that were trained for integers the TFLite converter gives all of them the first channel's."""
+def test_uniform_bias_has_the_scale_of_each_channel(kind, pixels, tmp_path):
+    """The TFLite converter gives all channels of a quantization-aware model the scale of the first."""
     keras.utils.set_random_seed(0)
     model, images = net_with_even_bias(kind), pixels(16, 8, 8, 3)
     expected = model.predict(images, verbose=0)
@@ -49,8 +49,8 @@ def test_bias_that_is_the_same_throughout_has_each_channels_own_step(kind, pixel
 
 
 @pytest.mark.parametrize("activation", ["selu", "mish", "softplus"])
-def test_values_without_end_are_refused_in_integers(activation, pixels):
-    """Of their exponential, which overflows, the TFLite converter of TensorFlow 2.21 ends the process."""
+def test_infinite_values_cannot_be_quantized(activation, pixels):
+    """Their exponential overflows, which crashes the TFLite converter of TensorFlow 2.21."""
     image = keras.Input((8, 8, 3))
     x = keras.layers.Activation(activation, name="bend")(keras.layers.Conv2D(4, 3, name="conv")(image))
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x)), name="bent")
@@ -60,8 +60,8 @@ def test_values_without_end_are_refused_in_integers(activation, pixels):
 
 
 @pytest.mark.parametrize(("kind", "atol"), [("tflite-fp32", 1e-5), ("tflite-int8", 0.02)])
-def test_colours_are_normalised_by_one_convolution(kind, atol, pixels, tmp_path):
-    """For a factor and an offset by channel LiteRT has no quick kernel."""
+def test_color_normalization_is_one_convolution(kind, atol, pixels, tmp_path):
+    """LiteRT has no fast kernel for a scale and an offset per channel."""
     image = keras.Input((8, 8, 3))
     colours = PixelNormalization(mean=(124, 116, 104), scale=(1 / 58, 1 / 57, 1 / 57), name="pixels")(image)
     answer = keras.layers.Conv2D(4, 3, padding="same", name="conv")(colours)
@@ -73,8 +73,8 @@ def test_colours_are_normalised_by_one_convolution(kind, atol, pixels, tmp_path)
     np.testing.assert_allclose(load_artifact(path).run(images), expected, atol=atol * np.ptp(expected))
 
 
-def test_hard_swish_is_computed_with_16_bit_activations_too(pixels, tmp_path):
-    """The converter makes one operator of it, and then does not take that."""
+def test_hard_swish_runs_with_16_bit_activations(pixels, tmp_path):
+    """The converter fuses it to one operator, which it then rejects."""
     image = keras.Input((8, 8, 3))
     x = keras.layers.Rescaling(1 / 64, offset=-2)(image)
     model = keras.Model(image, keras.layers.Activation("hard_swish")(keras.layers.Conv2D(4, 3)(x)), name="swish")
@@ -87,7 +87,7 @@ def test_hard_swish_is_computed_with_16_bit_activations_too(pixels, tmp_path):
 
 @pytest.fixture(scope="module")
 def kept(trained_file, digits, tmp_path_factory):
-    """A bundle whose head is left in floats."""
+    """A bundle whose head stays in floating point."""
     out = tmp_path_factory.mktemp("kept") / "out"
     images = digits.train.images.take(np.arange(40))
     targets = ["edge-mcu", "server-int8"]
@@ -95,7 +95,7 @@ def kept(trained_file, digits, tmp_path_factory):
     return out
 
 
-def test_layers_that_are_to_stay_in_floats_do(kept):
+def test_layers_to_keep_in_floating_point_stay_so(kept):
     interpreter = Interpreter(str(kept / "lenet5-int8.tflite"))
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     types: dict[bool, set[str]] = {True: set(), False: set()}
@@ -103,7 +103,7 @@ def test_layers_that_are_to_stay_in_floats_do(kept):
         if operator["op_name"] not in ("QUANTIZE", "DEQUANTIZE"):
             output = tensors[operator["outputs"][0]]
             layers = layers_of(output["name"])
-            in_head = not layers or "head_dense" in layers  # the answer has no layer's name
+            in_head = not layers or "head_dense" in layers  # the output tensor does not have its layer's name
             types[in_head].add(np.dtype(output["dtype"]).name)
     assert types == {True: {"float32"}, False: {"int8"}}
     for file in ("lenet5-int8.onnx", "lenet5-int8-tensorrt.onnx"):
@@ -114,8 +114,8 @@ def test_layers_that_are_to_stay_in_floats_do(kept):
         assert [name for name in fed if "stage1_conv_conv" in name and "DequantizeLinear" in fed[name]]
 
 
-def test_convolution_with_a_normalisation_folded_into_it_stays_in_floats_in_onnx_too(pixels, tmp_path):
-    """The converter calls it by the normalisation, or by a number."""
+def test_convolution_with_folded_batch_norm_stays_float_in_onnx(pixels, tmp_path):
+    """The converter names it after the normalization, or by a number."""
     form = ExportGraph.from_model(zoo.create_model("resnet20", blocks=1, input_shape=(16, 16, 3)))
     how = {"calibration": Samples(pixels(4, 16, 16, 3), None), "keep_float": ["stem_conv"]}
     ((path, _),) = write_artifacts(form, [FORMATS["onnx-int8"]], folder=tmp_path, **how)
@@ -124,7 +124,7 @@ def test_convolution_with_a_normalisation_folded_into_it_stays_in_floats_in_onnx
     assert [set(layers_of(node.name)) for node in in_floats] == [{"stem_conv", "stem_norm"}]
 
 
-def test_pixels_are_bytes_in_onnx_even_where_the_first_layer_stays_in_floats(pixels, tmp_path):
+def test_onnx_input_is_uint8_even_if_the_first_layer_stays_float(pixels, tmp_path):
     keras.utils.set_random_seed(0)
     model, images = net_with_even_bias("convolution"), pixels(16, 8, 8, 3)
     how = {"calibration": Samples(images, None), "keep_float": ["pixels"]}
@@ -134,7 +134,7 @@ def test_pixels_are_bytes_in_onnx_even_where_the_first_layer_stays_in_floats(pix
     np.testing.assert_allclose(artifact.run(images), expected, atol=4 * np.ptp(expected) / 255)
 
 
-def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bundle):
+def test_metadata_names_calibration_images_and_float_layers(kept, bundle):
     manifest = export.Manifest.load(kept / "manifest.json")
     for record in manifest.artifacts:
         making = load_artifact(kept / record.file).metadata.making
@@ -145,7 +145,7 @@ def test_artifact_says_which_images_and_which_layers_it_was_made_with(kept, bund
     assert load_artifact(bundle / "lenet5-fp32.tflite").metadata.making.calibration is None
 
 
-def test_report_names_the_layers_that_suffer_most(bundle, manifest, kept):
+def test_report_names_the_layers_most_affected_by_quantization(bundle, manifest, kept):
     noise = {record.format: record.noise_db for record in manifest.artifacts if record.noise_db}
     assert set(noise) == {"tflite-int8", "tflite-int8-float", "onnx-int8", "onnx-int8-tensorrt"}
     whole = noise["tflite-int8"]
@@ -158,11 +158,11 @@ def test_report_names_the_layers_that_suffer_most(bundle, manifest, kept):
         for record in export.Manifest.load(kept / "manifest.json").artifacts
         if record.format == "tflite-int8"
     )
-    # What is computed in floats adds no noise of its own, so it has at least that of what comes in.
-    assert floating.get("head_dense", np.inf) > whole["head_dense"]  # of ten that are named
+    # Float layers add no noise of their own to that of their inputs.
+    assert floating.get("head_dense", np.inf) > whole["head_dense"]  # among the ten that are listed
 
 
-def test_pattern_that_fits_no_layer_is_refused(trained, digits, tmp_path):
+def test_pattern_that_matches_no_layer_is_refused(trained, digits, tmp_path):
     with pytest.raises(zoo.InputError, match=r"unknown layer 'head_dence': did you mean head_dense"):
         export.export_model(
             trained, tmp_path / "out", targets="edge", calibration=digits.train, keep_float=["head_dence"]
@@ -170,7 +170,7 @@ def test_pattern_that_fits_no_layer_is_refused(trained, digits, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sixteen_bits_leave_no_layer_out(trained, digits, tmp_path):
+def test_keep_float_is_refused_with_16_bit_activations(trained, digits, tmp_path):
     how = {"targets": "int16x8", "calibration": digits.train, "keep_float": ["head_dense"]}
     with pytest.raises(zoo.InputError, match="keep_float is for int8; tflite-int16x8 cannot keep layers in"):
         export.export_model(trained, tmp_path / "out", **how)
@@ -186,7 +186,7 @@ def test_sixteen_bits_leave_no_layer_out(trained, digits, tmp_path):
         ("Identity", []),
     ],
 )
-def test_names_of_tensors_tell_their_layers(name, layers):
+def test_layers_are_read_from_tensor_names(name, layers):
     assert layers_of(name) == layers
 
 
@@ -197,7 +197,7 @@ def test_patterns_are_those_of_a_shell():
 
 
 def scenes(random: np.random.Generator, count: int, size: int) -> np.ndarray:
-    """Patches of one grey, with noise on them, as of a camera."""
+    """Gray patches with camera noise."""
     patches = random.integers(0, 200, (count, 5, 5, 1)).repeat(-(-size // 5), axis=1).repeat(-(-size // 5), axis=2)
     return (patches[:, :size, :size] + random.normal(0, 10, (count, size, size, 1))).clip(0, 255)
 
@@ -210,7 +210,7 @@ def scenes(random: np.random.Generator, count: int, size: int) -> np.ndarray:
     contrast=st.floats(0.1, 1),
     kind=st.sampled_from(["uniform", "normal", "binary"]),
 )
-def test_noise_is_told_from_images(seed, count, size, contrast, kind):
+def test_noise_is_distinguished_from_images(seed, count, size, contrast, kind):
     random = np.random.default_rng(seed)
     shape = (count, size, size, 1)
     noise = {
@@ -223,12 +223,12 @@ def test_noise_is_told_from_images(seed, count, size, contrast, kind):
     Samples(contrast * scenes(random, count, size), None).check_not_noise("calibration")
 
 
-def test_digits_blank_pages_and_patterns_are_no_noise(digits):
+def test_digits_blank_pages_and_patterns_are_not_noise(digits):
     Samples(digits.train.images.take(np.arange(20)), None).check_not_noise("calibration")
     Samples(np.full((3, 8, 8, 3), 255.0), None).check_not_noise("calibration")
     Samples(255.0 * np.indices((3, 8, 8, 1)).sum(axis=0) % 2, None).check_not_noise("calibration")
 
 
-def test_bundle_is_not_calibrated_with_noise(trained, pixels, tmp_path):
+def test_calibration_with_noise_is_refused(trained, pixels, tmp_path):
     with pytest.raises(zoo.InputError, match="give real images"):
         export.export_model(trained, tmp_path / "out", targets="edge", calibration=pixels(20, 32, 32, 1))

@@ -1,4 +1,4 @@
-"""Layers that a runtime of small devices refuses run there in other operators, which do the same."""
+"""Operators that an NPU does not support are rewritten to equivalent ones."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 12, 4))
 
 
 def net(*middle):
-    """A convolution and `middle`, whose map is the answer."""
+    """A convolution followed by `middle`, whose map is the output."""
     keras.utils.set_random_seed(0)
     image = keras.Input((8, 12, 4))
     x = keras.layers.Rescaling(1 / 64, -2, name="pixels")(image)
@@ -37,7 +37,7 @@ def integers(model, keep_float=()):
 
 
 def answers(content, folder):
-    """What LiteRT's own kernels make of `IMAGES`, and the step of the grid on which they are."""
+    """Outputs of LiteRT's built-in kernels for `IMAGES`, and their scale."""
     (folder / "net.tflite").write_bytes(content)
     artifact = open_with(lambda *file: open_tflite(*file, xnnpack=False), folder / "net.tflite")
     return artifact.run(IMAGES), artifact.output.scale
@@ -89,7 +89,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("runtime", "middle", "change", "steps"), CASES.values(), ids=CASES)
-def test_form_is_the_same_function_in_other_operators(runtime, middle, change, steps, tmp_path):
+def test_rewritten_graph_computes_the_same_function(runtime, middle, change, steps, tmp_path):
     model = net(*middle)
     content = integers(model)
     fitted = rewrite_graph(content, runtime)
@@ -104,7 +104,7 @@ def test_form_is_the_same_function_in_other_operators(runtime, middle, change, s
 
 
 @pytest.mark.parametrize("runtime", ["ethos_u55_u65", "ethos_u85", "edge_tpu"])
-def test_what_the_runtime_takes_is_left_as_it_is(runtime):
+def test_supported_operators_are_not_rewritten(runtime):
     content = integers(net(keras.layers.UpSampling2D(2, interpolation="bilinear"), keras.layers.ReLU()))
     assert rewrite_graph(content, runtime) is content
 
@@ -118,18 +118,18 @@ def test_what_the_runtime_takes_is_left_as_it_is(runtime):
     ],
     ids=["enlarging by 4 and 8", "enlarging by 3", "softmax of eight"],
 )
-def test_what_nothing_stands_for_is_left_to_be_refused(runtime, layer):
+def test_operators_without_replacement_are_not_rewritten(runtime, layer):
     content = integers(net(layer))
     assert rewrite_graph(content, runtime) is content
 
 
-def test_layers_that_are_kept_in_floats_are_left_as_they_are():
+def test_float_layers_are_not_rewritten():
     grouped = keras.layers.Conv2D(12, 3, groups=4, name="grouped")
     content = integers(net(grouped, keras.layers.Conv2D(4, 1, name="last")), keep_float=["grouped"])
     assert rewrite_graph(content, "edge_tpu") is content
 
 
-def test_kernel_that_was_split_is_not_kept_whole():
+def test_split_kernel_is_removed_from_the_file():
     grouped = keras.layers.Conv2D(64, 3, groups=2, name="grouped")
     fitted = rewrite_graph(integers(net(keras.layers.Conv2D(64, 1), grouped)), "edge_tpu")
     model = tflite.Model.GetRootAsModel(fitted, 0)
@@ -139,7 +139,7 @@ def test_kernel_that_was_split_is_not_kept_whole():
 
 
 def test_large_map_of_a_segmentation_runs_on_the_npu():
-    """By itself Vela leaves its softmax to the CPU, and on Ethos-U55 the enlarging."""
+    """Without the rewrite, Vela leaves the softmax to the CPU, and on Ethos-U55 the upsampling."""
     enlarged = keras.layers.UpSampling2D(32, interpolation="bilinear", name="enlarged")
     content = integers(net(enlarged, keras.layers.Softmax(name="softmax")))
     left = vela.compile_for(vela.ACCELERATORS["Ethos-U55"], content).on_cpu
@@ -148,7 +148,7 @@ def test_large_map_of_a_segmentation_runs_on_the_npu():
         assert vela.compile_for(accelerator, rewrite_graph(content, accelerator.operators)).on_cpu == []
 
 
-def test_softmax_of_rows_longer_than_a_strip_is_cut_into_rows():
+def test_softmax_with_long_rows_is_split_into_rows():
     image = keras.Input((2, 1500, 1))
     model = keras.Model(image, keras.layers.Softmax()(keras.layers.Conv2D(3, 1)(image)))
     wide = np.random.default_rng(0).integers(0, 256, (2, 2, 1500, 1))

@@ -42,7 +42,7 @@ def subject(bundle, manifest, pixels):
 
 
 @pytest.mark.parametrize("name", WEB_CHECKS)
-def test_page_answers_in_a_browser_as_keras_does(manifest, name):
+def test_page_in_a_browser_matches_keras(manifest, name):
     record = next(record for record in manifest.artifacts if record.format == WEB_CHECKS[name])
     check = next(check for check in record.checks if check.name == name)
     if check.skipped:
@@ -62,7 +62,7 @@ def test_page_knows_the_model_and_the_files_beside_it(bundle, manifest, digits):
     sizes = {record.file: record.bytes for record in manifest.artifacts if "web" in record.targets}
     told_sizes = {file["name"]: file["bytes"] for file in told["files"]}
     assert told_sizes.keys() == sizes.keys()
-    # What was proven is put into the files later, the page's own proof among it: some kB that its MB do not show.
+    # Certificates are added to the files later: some kB, which the page does not show.
     assert all(0 <= sizes[name] - told_sizes[name] < 8000 for name in sizes)
     assert "1.30.0" in page
 
@@ -88,7 +88,7 @@ def test_eight_inputs_of_one_concatenation_are_too_many(tmp_path, subject, kind,
     assert (check.status, check.gates[0].figure, check.files) == (status, parts, ("index.html",))
 
 
-def test_int8_artifact_for_browsers_takes_and_gives_floats(bundle):
+def test_int8_artifact_for_browsers_has_float_input_and_output(bundle):
     floats = export.load_artifact(bundle / "lenet5-int8-float.tflite")
     integers = export.load_artifact(bundle / "lenet5-int8.tflite")
     assert (floats.input.dtype, floats.output.dtype) == ("float32", "float32")
@@ -96,7 +96,7 @@ def test_int8_artifact_for_browsers_takes_and_gives_floats(bundle):
     assert np.array_equal(floats.run(images), integers.run(images))
 
 
-def test_without_chromium_or_packages_it_is_skipped_with_the_line_that_installs_them(subject, tmp_path, monkeypatch):
+def test_missing_chromium_or_packages_are_skipped_with_the_install_command(subject, tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETZOO_NODE_MODULES", str(tmp_path))
     monkeypatch.setattr(browser, "find_browser", lambda: "chromium")
     check = run_check("web-onnx-wasm", subject)
@@ -106,7 +106,7 @@ def test_without_chromium_or_packages_it_is_skipped_with_the_line_that_installs_
     assert "apt install chromium" in run_check("web-onnx-wasm", subject).skipped
 
 
-def test_packages_of_other_versions_than_the_page_is_written_for_do_not_prove_it(tmp_path, monkeypatch):
+def test_packages_of_other_versions_are_not_used(tmp_path, monkeypatch):
     for name, version in web_page.PACKAGES.items():
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "package.json").write_text(json.dumps({"version": version}))
@@ -116,8 +116,8 @@ def test_packages_of_other_versions_than_the_page_is_written_for_do_not_prove_it
     assert browser.find_packages() is None
 
 
-def test_program_that_is_no_browser_is_not_taken_for_one(tmp_path, monkeypatch):
-    """Such as Ubuntu's, which says that Chromium comes as a snap."""
+def test_program_that_does_not_start_is_not_a_browser(tmp_path, monkeypatch):
+    """Ubuntu's script of that name only recommends a snap."""
     stub = tmp_path / "chromium"
     stub.write_text("#!/bin/sh\necho 'snap install chromium' >&2; exit 1")
     stub.chmod(0o755)
@@ -127,8 +127,8 @@ def test_program_that_is_no_browser_is_not_taken_for_one(tmp_path, monkeypatch):
 
 @needs_chromium
 @needs_packages
-def test_page_that_runs_another_engine_than_was_asked_for_proves_nothing(subject, tmp_path):
-    """Without the file of an engine it takes the first that it has one for."""
+def test_page_that_runs_another_engine_fails(subject, tmp_path):
+    """Without the file of an engine, the page selects the first that has one."""
     (tmp_path / subject.path.name).write_bytes(subject.path.read_bytes())
     (gate,) = run_check("web-litert-wasm", replace(subject, path=tmp_path / subject.path.name)).gates
     assert (gate.name, gate.status, gate.reason) == ("ran", "failed", "the page selected onnx-wasm")
@@ -136,7 +136,7 @@ def test_page_that_runs_another_engine_than_was_asked_for_proves_nothing(subject
 
 @needs_chromium
 @needs_packages
-def test_what_the_page_cannot_open_fails_with_what_it_said(subject, tmp_path):
+def test_file_that_the_page_cannot_open_fails_with_its_error(subject, tmp_path):
     (tmp_path / subject.path.name).write_bytes(subject.path.read_bytes()[:1000])
     broken = Subject(tmp_path / subject.path.name, subject.format, subject.metadata, subject.reference)
     check = run_check("web-onnx-wasm", broken)
@@ -156,13 +156,13 @@ await fetch("end", {method: "POST", body: "end"});
 
 @needs_chromium
 @pytest.mark.parametrize("channels", [1, 3])
-def test_page_reads_pictures_as_predict_does(tmp_path, manifest, channels):
-    """Larger, smaller, longer, and with transparency; JPEG is left out, of which each decoder makes its own."""
+def test_page_reads_images_as_predict_does(tmp_path, manifest, channels):
+    """Larger, smaller, elongated and transparent images; not JPEG, whose decoders differ."""
     draw = np.random.default_rng(0)
     sizes = {"large.png": (150, 90, 3), "small.png": (9, 13, 3), "long.png": (16, 200, 3), "clear.png": (60, 60, 4)}
     for name, size in sizes.items():
         Image.fromarray(draw.integers(0, 256, size).astype("uint8")).save(tmp_path / name)
-    (tmp_path / "lenet5-fp32.onnx").write_bytes(b"")  # the page chooses one of its files; this one cannot be opened
+    (tmp_path / "lenet5-fp32.onnx").write_bytes(b"")  # the page selects one of its files, which cannot be opened
     metadata = manifest.model.model_copy(update={"image_shape": (24, 40, channels)})
     text = web_page.render_page(tmp_path, metadata) + PIXELS_OF.replace("NAMES", json.dumps(list(sizes)))
     served = {"page.html": text.encode()}
@@ -185,7 +185,7 @@ await fetch("end", {method: "POST", body: JSON.stringify({seen, offers: camera.t
 
 @needs_chromium
 @needs_packages
-def test_page_answers_what_the_camera_shows_until_it_is_stopped(bundle):
+def test_page_predicts_on_the_camera_until_it_is_stopped(bundle):
     text = ((bundle / "index.html").read_text() + WATCH).encode()
     packages = browser.find_packages()
 
@@ -198,7 +198,7 @@ def test_page_answers_what_the_camera_shows_until_it_is_stopped(bundle):
     assert json.loads(told) == {"seen": 5, "offers": "Use the camera"}
 
 
-def test_browser_that_ends_is_told_from_a_page_that_answers():
+def test_browser_that_exits_raises():
     with pytest.raises(BrowserError, match="the browser exited with code 1"):
         next(open_page("/bin/false", "page.html", lambda path: None, ()))
 

@@ -1,4 +1,4 @@
-"""Files that are damaged, or made to do harm, end in words."""
+"""Damaged and malicious files are refused with a message."""
 
 import io
 import json
@@ -22,7 +22,7 @@ def fuzz(files, count):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_damaged_files_are_refused_or_answer_and_run_nothing(bundle, trained_file):
+def test_damaged_files_are_refused_or_run_without_harm(bundle, trained_file):
     files = [bundle / "lenet5-int8.tflite", bundle / "lenet5-int8.onnx", trained_file, bundle / "manifest.json"]
     done = fuzz(files, 100)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -39,7 +39,7 @@ def test_two_thousand_damaged_files_are_refused_or_answer_and_run_nothing():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_file_that_ends_litert_does_not_end_the_process_that_opens_it(bundle, tmp_path):
+def test_file_that_crashes_litert_does_not_crash_this_process(bundle, tmp_path):
     content = (bundle / "lenet5-int8.tflite").read_bytes()
     model = unpack_model(content)
     codes = [code.builtinCode for code in model.operatorCodes]
@@ -107,7 +107,7 @@ def test_saved_model_that_asks_for_code_is_refused(what, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b"[1, 2]", b'{"schema_version": 1}', b"[" * 100_000])
-def test_file_that_is_no_manifest_is_refused(content, tmp_path):
+def test_file_that_is_not_a_manifest_is_refused(content, tmp_path):
     path = tmp_path / "manifest.json"
     path.write_bytes(content)
     with pytest.raises(zoo.InputError, match=r"manifest\.json is not a bundle's manifest"):

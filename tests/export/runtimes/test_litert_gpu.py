@@ -38,8 +38,8 @@ def test_float16_artifact_runs_wholly_on_the_gpu(manifest):
     assert check.facts["device"] != "unknown"
 
 
-def test_operator_that_the_delegate_refuses_is_named(tmp_path, pixels):
-    """Nearest up-sampling as Keras has it becomes a tile of five axes."""
+def test_operator_that_the_gpu_delegate_refuses_is_named(tmp_path, pixels):
+    """Keras' nearest-neighbor upsampling becomes a tile of five axes."""
     image = keras.Input((8, 8, 3))
     halves = keras.layers.UpSampling2D(2, name="enlarge")(keras.layers.Conv2D(4, 3, strides=2)(image))
     answer = keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(halves))
@@ -52,7 +52,7 @@ def test_operator_that_the_delegate_refuses_is_named(tmp_path, pixels):
         assert "TILE: Tensor dimensions must be less than 5" in gates_of(check)["fully accelerated"].reason
 
 
-def test_without_a_gpu_it_is_skipped_and_the_operators_are_still_looked_at(trained, tmp_path, pixels, monkeypatch):
+def test_without_a_gpu_the_operator_list_is_still_checked(trained, tmp_path, pixels, monkeypatch):
     monkeypatch.setattr("pocketzoo.export.runtimes.litert_gpu.SWIFTSHADER", ())
     for name in ("VK_ICD_FILENAMES", "VK_DRIVER_FILES"):  # so that Vulkan finds no real one either
         monkeypatch.setenv(name, str(tmp_path / "none.json"))
@@ -62,13 +62,13 @@ def test_without_a_gpu_it_is_skipped_and_the_operators_are_still_looked_at(train
     assert list(gates_of(check)) == [REFUSED]
 
 
-def test_model_of_which_the_process_dies_is_an_error_of_that_model(tmp_path, pixels):
+def test_model_that_crashes_the_subprocess_raises(tmp_path, pixels):
     (tmp_path / "broken.tflite").write_bytes(b"    TFL3" + bytes(100))
     with pytest.raises(GpuError, match="Failed to build flatbuffer model"):
         run_on_gpu(tmp_path / "broken.tflite", pixels(2, 8, 8, 3))
 
 
-def test_driver_that_hangs_is_given_up(tmp_path, pixels, monkeypatch):
+def test_driver_that_hangs_is_stopped(tmp_path, pixels, monkeypatch):
     monkeypatch.setattr("pocketzoo.export.runtimes.litert_gpu.MAX_SECONDS", 0.01)
     with pytest.raises(GpuError, match=r"it did not finish within 0\.01 s"):
         run_on_gpu(tmp_path / "net.tflite", pixels(2, 8, 8, 3))
@@ -82,7 +82,7 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path, pixels, monkeypat
     assert not (tmp_path / "harm").exists()
 
 
-def test_fewer_images_keep_their_labels_and_answers(pixels):
+def test_selected_images_keep_their_labels_and_outputs(pixels):
     images, labels, outputs = pixels(5, 2, 2, 1), np.arange(5), np.eye(5, dtype="float32")
     few = Reference(Samples(images, labels), "evaluation images", outputs).first(3)
     assert np.array_equal(few.samples.images, images[:3])

@@ -21,7 +21,7 @@ def subject(bundle, manifest, digits, trained):
     return Subject(bundle / "lenet5-fp32.onnx", FORMATS["onnx-fp32"], manifest.model, reference)
 
 
-def test_model_in_openvinos_own_form_is_in_the_bundle_and_answers_as_keras_does(bundle, manifest, subject):
+def test_openvino_files_are_in_the_bundle_and_match_keras(bundle, manifest, subject):
     record = next(record for record in manifest.artifacts if "openvino" in record.targets)
     made = next(made for made in record.checks if made.name == "OpenVINO")
     assert made.status == "passed"
@@ -33,7 +33,7 @@ def test_model_in_openvinos_own_form_is_in_the_bundle_and_answers_as_keras_does(
     assert artifact.metadata == export.load_artifact(bundle / "lenet5-fp32.onnx").metadata
 
 
-def test_maps_come_out_with_their_channels_last(tmp_path, pixels):
+def test_maps_are_returned_in_nhwc(tmp_path, pixels):
     keras.utils.set_random_seed(0)
     model = zoo.create_model("resnet20", blocks=1, input_shape=(16, 24, 3), head="segmentation", classes=3)
     export.export_model(model, tmp_path / "out", targets=["openvino"])
@@ -42,7 +42,7 @@ def test_maps_come_out_with_their_channels_last(tmp_path, pixels):
     assert np.abs(answers - model.predict(images, verbose=0)).max() < 1e-4
 
 
-def test_weights_cut_short_are_refused(bundle, tmp_path):
+def test_truncated_weights_are_refused(bundle, tmp_path):
     onnx_file = tmp_path / "lenet5-fp32.onnx"
     onnx_file.write_bytes((bundle / onnx_file.name).read_bytes())
     xml = write_ir(onnx_file)
@@ -52,7 +52,7 @@ def test_weights_cut_short_are_refused(bundle, tmp_path):
         open_with(open_ir, xml)
 
 
-def test_without_openvino_the_check_is_skipped_with_the_line_that_installs_it(subject, monkeypatch):
+def test_missing_openvino_is_skipped_with_the_install_command(subject, monkeypatch):
     monkeypatch.setattr(artifact_check, "find_spec", lambda name: None)
     made = run_check("openvino", subject)
     assert (made.status, made.gates, made.files) == ("skipped", (), ())

@@ -14,15 +14,15 @@ from pocketzoo.export.validation.thresholds import check_thresholds
 from pocketzoo.training import ImageSplit
 
 
-def test_difference_is_relative_to_how_much_the_answers_vary():
+def test_difference_is_relative_to_the_variation_of_the_outputs():
     reference = np.random.default_rng(0).normal(size=(50, 4))
     assert relative_difference(reference, reference) == 0
     assert relative_difference(reference + 0.1 * reference.std(axis=0), reference) == pytest.approx(0.1, rel=0.01)
-    # The same absolute error, on answers that hardly vary: an absolute bar would let it pass.
+    # The same absolute error on outputs that hardly vary: it would pass an absolute threshold.
     assert relative_difference(reference * 1e-9 + 1e-7, reference * 1e-9) > 10
 
 
-def test_reference_that_never_varies_proves_nothing():
+def test_reference_without_variation_proves_nothing():
     assert relative_difference(np.ones((5, 3)), np.ones((5, 3))) == float("inf")
 
 
@@ -46,15 +46,15 @@ def failed(outputs, reference, kind):
     return [gate.name for gate in check.gates if gate.status == "failed"]
 
 
-def test_equal_answers_pass_every_gate(reference):
+def test_equal_outputs_pass_every_gate(reference):
     for kind in FORMATS:
         assert failed(reference.outputs, reference, kind) == []
 
 
-def test_each_gate_catches_what_it_is_for(reference):
+def test_each_gate_detects_its_error(reference):
     outputs = reference.outputs
     swapped = outputs.copy()
-    swapped[:10] = swapped[:10, ::-1]  # 5 % of the answers
+    swapped[:10] = swapped[:10, ::-1]  # 5 % of the outputs
     broken = np.where(np.arange(4) == 0, np.nan, outputs)
     assert "finite share" in failed(broken, reference, "tflite-fp32")
     assert "distinct outputs" in failed(np.repeat(outputs[:1], 200, axis=0), reference, "tflite-int8")
@@ -63,9 +63,9 @@ def test_each_gate_catches_what_it_is_for(reference):
     assert "relative difference" in failed(np.roll(outputs, 1, axis=0), reference, "tflite-dynamic")
 
 
-def test_bar_that_was_set_is_judged_by_and_shown_as_set(reference):
+def test_user_set_threshold_applies_and_is_shown_as_such(reference):
     outputs = reference.outputs.copy()
-    outputs[:8] = outputs[:8, ::-1]  # 4 % of the answers
+    outputs[:8] = outputs[:8, ::-1]  # 4 % of the outputs
     kind = FORMATS["onnx-int8"]
     assert gate(outputs, reference, kind, "agreement").requirement == ">= 0.98"
     agreement = gate(outputs, reference, kind.with_thresholds({"agreement": 0.95}), "agreement")
@@ -85,19 +85,19 @@ def test_bar_that_was_set_is_judged_by_and_shown_as_set(reference):
         ({"accuracy_drop": float("nan")}, "accuracy_drop is nan"),
     ],
 )
-def test_bar_that_cannot_be_is_named(bars, message):
+def test_invalid_threshold_is_named(bars, message):
     with pytest.raises(zoo.InputError, match=message):
         check_thresholds(bars, "classification", ["mobile-cpu"])
 
 
-def test_bar_that_would_hold_nothing_on_the_targets_is_refused():
+def test_threshold_without_effect_on_the_targets_is_refused():
     bars = {"agreement": 0.9, "arena_bytes": 64_000}
     check_thresholds(bars, "classification", ["gpu", "edge-mcu"])
     with pytest.raises(zoo.InputError, match="the bar arena_bytes is for edge-mcu, and has no effect on gpu, web"):
         check_thresholds(bars, "classification", ["gpu", "web"])
 
 
-def test_names_of_bars_may_be_written_as_the_gates_are_called():
+def test_threshold_names_may_be_those_of_gates():
     assert check_thresholds({"accuracy drop": 0.02, "Agreement": 1}, "classification", ["gpu"]) == {
         "accuracy_drop": 0.02,
         "agreement": 1.0,
@@ -105,7 +105,7 @@ def test_names_of_bars_may_be_written_as_the_gates_are_called():
     assert check_thresholds({"MAE rise": 0.02}, "regression", ["gpu"]) == {"mae_rise": 0.02}
 
 
-def test_images_that_come_class_by_class_are_mixed_before_the_first_are_taken(reference):
+def test_images_sorted_by_class_are_shuffled_before_the_first_are_used(reference):
     order = np.argsort(reference.samples.labels, kind="stable")
     labels = reference.samples.labels[order]
     by_class = Reference(Samples(reference.samples.images, labels), "evaluation images", reference.outputs[order])
@@ -116,7 +116,7 @@ def test_images_that_come_class_by_class_are_mixed_before_the_first_are_taken(re
 
 
 @pytest.mark.parametrize("shape", [(50, 1), (50, 8, 8, 1)])
-def test_agreement_says_nothing_where_there_is_but_one_class(random, shape):
+def test_agreement_is_skipped_for_a_single_class(random, shape):
     outputs = random.uniform(size=shape)
     task = "classification" if len(shape) == 2 else "segmentation"
     agreement = gate(1 - outputs, of_task(task, outputs, None), FORMATS["tflite-int8"], "agreement")
@@ -129,7 +129,7 @@ def test_mean_iou_may_fall_by_one_point(random):
     sure = np.eye(3, dtype="float32")[labels]
     reference = of_task("segmentation", sure, labels)
     wrong = sure.copy()
-    wrong[:, 0, :1] = np.roll(wrong[:, 0, :1], 1, axis=-1)  # one place of 64: an IoU of 63 / 65 for every class
+    wrong[:, 0, :1] = np.roll(wrong[:, 0, :1], 1, axis=-1)  # one pixel of 64: an IoU of 63 / 65 for every class
     kind = FORMATS["onnx-int8"]
     assert gate(sure, reference, kind, "mean IoU drop").status == "passed"
     drop = gate(wrong, reference, kind, "mean IoU drop")
@@ -137,7 +137,7 @@ def test_mean_iou_may_fall_by_one_point(random):
     assert drop.figure == pytest.approx(2 / 65, rel=0.02)
 
 
-def test_labels_that_several_images_have_are_counted_one_by_one(random):
+def test_multiple_labels_are_counted_one_by_one(random):
     labels = random.integers(0, 2, (50, 4))
     reference = of_task("multi_label", labels.astype("float32"), labels)
     wrong = reference.outputs.copy()
@@ -146,8 +146,8 @@ def test_labels_that_several_images_have_are_counted_one_by_one(random):
     assert (drop.status, drop.figure) == ("failed", pytest.approx(4 / 200))
 
 
-def test_error_of_numbers_may_rise_by_a_share_of_how_much_they_vary(random):
-    """Whatever the unit, and however small the error of the model is."""
+def test_mae_may_rise_by_a_share_of_the_variation(random):
+    """Independent of the unit and of the error of the model."""
     labels = random.normal(size=(500, 2)) * [1, 1000] + [5, 5000]
     deviation = np.abs(labels - np.median(labels, axis=0)).mean(axis=0)
     for error in (0, 0.5):
@@ -168,7 +168,7 @@ def test_masks_need_not_be_as_large_as_the_images(random, shape):
         Samples.from_source((images, masks[..., 0]), "evaluation", shape, classes=2, task="segmentation")
 
 
-def test_one_number_an_image_may_stand_without_an_axis_of_its_own():
+def test_one_value_per_image_needs_no_axis():
     taken = Samples.from_source(
         (np.zeros((3, 8, 8, 3)), [0.5, 1, 2]), "evaluation", (8, 8, 3), classes=1, task="regression"
     )
@@ -176,7 +176,7 @@ def test_one_number_an_image_may_stand_without_an_axis_of_its_own():
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1]), (7, [3, 2, 2]), (50, [23, 22, 5]), (500, [100, 50, 5])])
-def test_calibration_is_spread_evenly_over_the_classes(most, expected):
+def test_calibration_is_balanced_over_the_classes(most, expected):
     labels = np.repeat([0, 1, 2], [100, 50, 5])
     images = np.zeros((155, 2, 2, 1))
     chosen = Samples.from_source((images, labels), "calibration", (2, 2, 1), classes=3, most=most).labels
@@ -184,7 +184,7 @@ def test_calibration_is_spread_evenly_over_the_classes(most, expected):
 
 
 class Unread:
-    """Images that are made when they are taken."""
+    """Images that are computed when they are read."""
 
     shape = (8, 8, 1)
 
@@ -197,13 +197,13 @@ class Unread:
 
 
 @pytest.mark.parametrize("classes", [None, 4])
-def test_calibration_is_drawn_from_all_images_and_the_same_each_time(classes):
+def test_calibration_is_subsampled_deterministically_from_all_images(classes):
     split = ImageSplit(Unread(), np.repeat(np.arange(4), 2500), "photos, train")
     first, second = (Samples.from_source(split, "calibration", (8, 8, 1), classes, most=200) for _ in range(2))
     assert (first.record().source, first.record().seed, len(first)) == ("photos, train", 0, 200)
     assert first.sha256 == second.sha256
     assert len(split.images.taken) == 200  # no other image is decoded
-    assert (split.images.taken % 2500).mean() == pytest.approx(1250, abs=250)  # from all over each class
+    assert (split.images.taken % 2500).mean() == pytest.approx(1250, abs=250)  # from the whole range of each class
 
 
 def test_latency_is_measured_on_artifacts_and_models(bundle, trained):

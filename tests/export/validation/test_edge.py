@@ -1,4 +1,4 @@
-"""Microcontrollers, Ethos-U and the Edge TPU: each tool is run for real."""
+"""Microcontrollers, Ethos-U and the Edge TPU, with the real tools."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no
 
 @pytest.fixture(scope="module")
 def edge(trained_file, digits, tmp_path_factory):
-    """A bundle of the trained LeNet-5 for everything at the edge."""
+    """A bundle of the trained LeNet-5 for all edge targets."""
     out = tmp_path_factory.mktemp("edge") / "out"
     export.export_model(
         zoo.load_model(trained_file),
@@ -68,7 +68,7 @@ def test_micro_runs_the_artifact_in_the_smallest_arena(edge, checks, digits):
 
 
 @needs_micro
-def test_micro_names_the_operator_that_it_has_no_kernel_for(tmp_path):
+def test_micro_reports_the_operator_without_kernel(tmp_path):
     subject = subject_of(net(keras.layers.UpSampling2D(2, name="nearest")), tmp_path)
     assert re.fullmatch(
         r"TILE \(nearest\): .*TILE.*", failed(tflite_micro.validate_in_micro(subject))["operators refused"]
@@ -76,8 +76,8 @@ def test_micro_names_the_operator_that_it_has_no_kernel_for(tmp_path):
 
 
 @needs_micro
-def test_micro_names_the_operator_in_which_an_assertion_fails(tmp_path):
-    """Its softmax gives up where more than 512 classes are about as likely; it takes the process with it."""
+def test_micro_reports_the_operator_with_a_failed_assertion(tmp_path):
+    """Its softmax aborts the process where more than 512 classes have similar probabilities."""
     model = net(classes=1000)
     model.get_layer("last").kernel.assign(model.get_layer("last").kernel * 1e-4)
     reason = failed(tflite_micro.validate_in_micro(subject_of(model, tmp_path)))["operators refused"]
@@ -94,7 +94,7 @@ def test_arena_above_the_budget_fails(tmp_path):
 
 
 @needs_compiler
-def test_source_gives_the_bytes_of_the_artifact_back(edge, checks):
+def test_c_source_contains_the_bytes_of_the_artifact(edge, checks):
     check = checks["C++ source"]
     assert check.status == "passed"
     assert check.files == ("lenet5-int8.h", "lenet5-int8.cc", "lenet5-int8_main.cc")
@@ -131,8 +131,8 @@ def test_labels_of_any_kind_reach_the_source(tmp_path):
 
 
 @needs_compiler
-def test_compiler_says_what_it_is_and_what_it_does_not_compile(tmp_path, monkeypatch):
-    """Clang knows no `-dumpfullversion`, and is what `g++` means on a Mac."""
+def test_compiler_version_and_errors_are_reported(tmp_path, monkeypatch):
+    """Clang, which is `g++` on macOS, has no `-dumpfullversion`."""
     fussy = tmp_path / "fussy"
     fussy.write_text('#!/bin/sh\n[ $1 = --version ] && echo fussy 1.2 || { echo "main.cc:1: error: no" >&2; exit 1; }')
     fussy.chmod(0o755)
@@ -159,7 +159,7 @@ STUBS = {
           TfLiteStatus AllocateTensors(); TfLiteStatus Invoke();
           TfLiteTensor* input(std::size_t); TfLiteTensor* output(std::size_t); }; }""",
 }
-"""What the example takes of TensorFlow Lite Micro's headers."""
+"""The parts of TensorFlow Lite Micro's headers that the example uses."""
 
 
 @needs_compiler
@@ -172,7 +172,7 @@ def test_example_compiles(edge, tmp_path):
 
 
 @given(st.text())
-def test_strings_and_names_are_what_they_stand_for(text):
+def test_string_literals_and_identifiers_are_valid(text):
     literal = c_source.c_string(text)
     octals = re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), literal[1:-1].encode("ascii"))
     assert octals == text.encode()
@@ -185,7 +185,7 @@ def test_constants_are_exact(value):
 
 
 @pytest.mark.parametrize("npu", vela.ACCELERATORS)
-def test_vela_leaves_nothing_to_the_cpu(edge, checks, npu):
+def test_vela_compiles_all_operators_for_the_npu(edge, checks, npu):
     check = checks[f"Vela for {npu}"]
     assert check.status == "passed"
     assert {node.operator for node in tflite_nodes((edge / check.files[0]).read_bytes())} == {vela.NPU}
@@ -201,7 +201,7 @@ def test_vela_leaves_nothing_to_the_cpu(edge, checks, npu):
         pytest.param("c-source", "g++", marks=needs_compiler),
     ],
 )
-def test_tool_that_does_not_end_fails(name, tool, tmp_path, monkeypatch):
+def test_tool_that_hangs_fails(name, tool, tmp_path, monkeypatch):
     subject = subject_of(net(), tmp_path)
     monkeypatch.setattr(c_source_check, "_arena_bytes", lambda _: None)  # another tool
     monkeypatch.setattr(subprocesses, "MAX_SECONDS", 0.01)
@@ -209,7 +209,7 @@ def test_tool_that_does_not_end_fails(name, tool, tmp_path, monkeypatch):
     assert failed(check) == {"ran": f"{tool} did not finish within 0.01 s"}
 
 
-def test_edge_tpu_is_asked_by_its_list_only(checks):
+def test_edge_tpu_is_not_compiled(checks):
     assert checks["Edge TPU"].status == "skipped"
     assert "not compiled: run edgetpu_compiler on lenet5-int8.tflite" in checks["Edge TPU"].skipped
     assert checks["Edge TPU"].files == ()
@@ -223,7 +223,7 @@ def test_edge_tpu_is_asked_by_its_list_only(checks):
         ("c-source", "there is no g++"),
     ],
 )
-def test_missing_tools_are_told_and_nothing_passes(check, install, tmp_path, monkeypatch):
+def test_missing_tools_are_reported_and_nothing_passes(check, install, tmp_path, monkeypatch):
     monkeypatch.setattr(artifact_check, "find_spec", lambda _: None)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     result = run_check(check, subject_of(net(), tmp_path))
@@ -233,18 +233,18 @@ def test_missing_tools_are_told_and_nothing_passes(check, install, tmp_path, mon
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_lists_name_operators_that_there_are_and_their_source(name):
+def test_operator_lists_name_existing_operators_and_their_source(name):
     operators = operator_support.operator_list(name)
     assert set(operators.operators) <= set(OPERATOR_NAMES.values())
     assert operators.source
 
 
-def test_fixes_are_for_operators_that_there_are():
+def test_fixes_are_for_existing_operators():
     assert set(operator_support._fixes()) <= set(OPERATOR_NAMES.values())
 
 
 @needs_micro
-def test_list_of_micro_is_what_its_release_has():
+def test_list_of_micro_matches_its_release():
     import tflite_micro as installed
 
     (library,) = Path(installed.__file__).parent.rglob("_runtime.so")
@@ -254,7 +254,7 @@ def test_list_of_micro_is_what_its_release_has():
     assert len({rule.added_by for rule in rules.values()}) == len(rules)
 
 
-def test_lists_of_ethos_u_are_what_its_release_says(tmp_path):
+def test_lists_of_ethos_u_match_the_release_of_vela(tmp_path):
     command = [sys.executable, "-m", "ethosu.vela", "--supported-ops-report"]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
     report = (tmp_path / "SUPPORTED_OPS.md").read_text()
@@ -273,6 +273,6 @@ def test_gpu_delegate_refuses_tensors_of_five_axes(tmp_path):
     assert "bilinear" in next(refusal.fix for refusal in refused if refusal.node.operator == "TILE")
 
 
-def test_smallest_arena_of_nonsense_is_refused():
+def test_smallest_arena_of_an_invalid_file_is_refused():
     with pytest.raises(RefusedError):
         smallest_arena(b"no model at all, but long enough to be looked at")

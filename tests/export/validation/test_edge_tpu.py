@@ -1,4 +1,4 @@
-"""The Edge TPU, which is asked by its list of operators: its compiler is not to be had."""
+"""The Edge TPU, by its operator list: its compiler is not available."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from pocketzoo.export.tflite_schema.nodes import tflite_nodes
 from pocketzoo.export.validation.checks import edge_tpu
 
 
-def test_what_is_not_on_the_list_is_refused_with_the_fix(tmp_path):
+def test_operator_not_on_the_list_is_refused_with_the_fix(tmp_path):
     check = edge_tpu.check_operators(subject_of(net(keras.layers.LeakyReLU(name="leaky")), tmp_path))
     assert check.status == "failed"
     assert failed(check) == {
@@ -19,7 +19,7 @@ def test_what_is_not_on_the_list_is_refused_with_the_fix(tmp_path):
     }
 
 
-def test_edge_tpu_is_given_another_form_of_what_it_refuses_and_that_is_proven(tmp_path):
+def test_graph_rewritten_for_the_edge_tpu_is_written_and_validated(tmp_path):
     dark = np.random.default_rng(0).integers(0, np.array([2, 4, 8, 16])[:, None, None, None], (4, 8, 8, 4))
     subject = subject_of(net(keras.layers.Activation("hard_swish", name="swish")), tmp_path, pixels=dark)
     check = edge_tpu.check_operators(subject)
@@ -35,7 +35,7 @@ def test_edge_tpu_is_given_another_form_of_what_it_refuses_and_that_is_proven(tm
 
 
 def segmenting(*after):
-    """Four classes at each of 64 places, and what follows them."""
+    """Four classes at each of 64 pixels, and further layers."""
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, padding="same", name="logits")(image)
     for layer in (keras.layers.Softmax(name="probabilities"), *after):
@@ -43,19 +43,19 @@ def segmenting(*after):
     return keras.Model(image, x, name="net")
 
 
-def test_softmax_that_ends_a_segmentation_is_left_to_the_processor(tmp_path):
+def test_final_softmax_of_a_segmentation_runs_on_the_cpu(tmp_path):
     check = edge_tpu.check_operators(subject_of(segmenting(), tmp_path))
     assert failed(check) == {}
     assert check.facts["on the processor"] == "SOFTMAX"
 
 
-def test_softmax_further_up_is_refused(tmp_path):
+def test_inner_softmax_is_refused(tmp_path):
     check = edge_tpu.check_operators(subject_of(segmenting(keras.layers.MaxPool2D()), tmp_path))
     assert "64 pixels, 1 at most" in failed(check)["operators refused"]
     assert "on the processor" not in check.facts
 
 
-def test_lint_counts_what_is_left_to_the_processor():
+def test_lint_counts_operators_on_the_cpu():
     model = zoo.create_model("unet_same", widths=(4, 8, 8, 16, 16), input_shape=(16, 16, 3))
     report = lint(model, "edge-tpu")
     assert report.objections == ()

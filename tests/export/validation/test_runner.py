@@ -19,7 +19,7 @@ def steps_and_manifest(trained_file, digits, tmp_path_factory):
     return steps, export.export_model(zoo.load_model(trained_file), folder, **how)
 
 
-def test_nothing_is_timed_before_all_files_are_made(steps_and_manifest):
+def test_timed_checks_run_after_all_conversions(steps_and_manifest):
     steps, _ = steps_and_manifest
     made = [step.startswith("Converting") for step in steps]
     assert made == sorted(made, reverse=True)
@@ -28,7 +28,7 @@ def test_nothing_is_timed_before_all_files_are_made(steps_and_manifest):
     assert timed == sorted(timed)
 
 
-def test_own_runtime_comes_first_and_alone_tells_a_time(steps_and_manifest):
+def test_own_runtime_comes_first_and_is_timed_alone(steps_and_manifest):
     _, manifest = steps_and_manifest
     for record in manifest.artifacts:
         timed, untimed = record.checks[:2]
@@ -38,13 +38,13 @@ def test_own_runtime_comes_first_and_alone_tells_a_time(steps_and_manifest):
         assert untimed.gates
 
 
-def test_what_has_not_begun_is_dropped_where_a_conversion_fails(monkeypatch):
+def test_pending_checks_are_dropped_where_a_conversion_fails(monkeypatch):
     asked, failed = [], Event()
 
     def run_check(name, subject):
         asked.append(subject.path.name)
         failed.wait(10)
-        time.sleep(0.5)  # so that the rest can be dropped meanwhile
+        time.sleep(0.5)  # so that the others can be dropped
 
     def artifacts():
         try:

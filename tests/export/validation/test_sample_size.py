@@ -1,4 +1,4 @@
-"""What few images can show, and what they cannot."""
+"""What a small number of images can show."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ def few(reference, images):
     return Reference(Samples(reference.samples.images[:images], None), "calibration images", reference.outputs[:images])
 
 
-def test_few_images_that_all_agree_show_nothing_about_a_quantised_artifact(reference):
+def test_few_images_that_all_agree_prove_nothing_about_a_quantized_artifact(reference):
     outputs, kind = reference.outputs, FORMATS["tflite-int8"]
     agreement = gate(outputs[:20], few(reference, 20), kind, "agreement")
     assert (agreement.status, agreement.figure) == ("skipped", 1.0)
     assert agreement.reason == ("20 images are too few to show 0.98: all agree, 95 % interval 0.83 to 1; give 50")
     assert gate(outputs[:49], few(reference, 49), kind, "agreement").status == "skipped"
     assert gate(outputs[:50], few(reference, 50), kind, "agreement").status == "passed"
-    # A float artifact is the same function: one image that differs says so, and the difference of the answers does.
+    # A float artifact is the same function: a single image that differs shows an error.
     assert gate(outputs[:20], few(reference, 20), FORMATS["tflite-fp32"], "agreement").status == "passed"
 
 
@@ -53,12 +53,12 @@ def test_few_images_show_nothing_about_a_loss_of_accuracy(reference, images, los
         assert drop.reason.endswith("give 100")
 
 
-def test_few_maps_show_what_holds_for_each_of_them_alone(random):
+def test_few_maps_suffice_if_each_meets_the_threshold(random):
     labels = random.integers(0, 3, (20, 8, 8))
     sure = np.eye(3, dtype="float32")[labels]
     reference, kind = of_task("segmentation", sure, labels), FORMATS["tflite-int8"]
     one, some, many = sure.copy(), sure.copy(), sure.copy()
-    one[:, 0, 0], one[::2, 0, 0] = np.roll(sure[:, 0, 0], 1, axis=-1), sure[::2, 0, 0]  # a place in every other map
+    one[:, 0, 0], one[::2, 0, 0] = np.roll(sure[:, 0, 0], 1, axis=-1), sure[::2, 0, 0]  # one pixel in every other map
     some[0, :2] = np.roll(sure[0, :2], 1, axis=-1)
     many[:10, :2] = np.roll(sure[:10, :2], 1, axis=-1)
     statuses = [gate(outputs, reference, kind, "agreement").status for outputs in (sure, one, some, many)]
@@ -72,7 +72,7 @@ def test_few_maps_show_what_holds_for_each_of_them_alone(random):
 
 
 def test_few_numbers_seldom_pass_by_chance(random):
-    """The error of all images rises by 0.012; of 20 of them it is below the bar of 0.01 in every third draw."""
+    """The error of all images rises by 0.012; that of 20 images is below the threshold of 0.01 in every third draw."""
     statuses, below = [], 0
     for _ in range(200):
         labels = random.normal(size=(20, 1))
@@ -86,7 +86,7 @@ def test_few_numbers_seldom_pass_by_chance(random):
 
 
 @pytest.mark.parametrize("task", [name for name in task_names() if get_task(name).has_targets])
-def test_losses_of_the_images_come_to_the_loss_of_all(random, task):
+def test_mean_loss_of_the_images_is_the_total_loss(random, task):
     classes = random.integers(0, 2, (40, 6, 6))
     maps = {"segmentation": np.eye(2)[classes], "classification": np.eye(2)[classes[:, 0, 0]]}
     right = maps.get(task, classes[:, 0].astype(float))

@@ -15,7 +15,7 @@ from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.layers import InvertedResidual, SpatialAttention
 
 
-def test_vela_names_what_it_leaves_to_the_cpu(tmp_path):
+def test_vela_reports_operators_on_the_cpu(tmp_path):
     subject = subject_of(net(keras.layers.UpSampling2D((4, 8), interpolation="bilinear", name="uneven")), tmp_path)
     check = vela.compile_and_validate("Ethos-U55", subject)
     assert failed(check) == {
@@ -28,7 +28,7 @@ def test_vela_names_what_it_leaves_to_the_cpu(tmp_path):
     assert "<= 1 (set; 0 by default)" in {gate.requirement for gate in tolerated.gates}
 
 
-def test_attention_to_places_runs_on_the_npu_and_is_proven_in_that_form(tmp_path):
+def test_spatial_attention_is_rewritten_for_the_npu_and_validated(tmp_path):
     """Vela leaves means over the channels to the CPU."""
     check = vela.compile_and_validate("Ethos-U55", subject_of(net(SpatialAttention(name="attention")), tmp_path))
     gates = {gate.name: gate for gate in check.gates}
@@ -36,7 +36,7 @@ def test_attention_to_places_runs_on_the_npu_and_is_proven_in_that_form(tmp_path
     assert gates["finite share"].status == "passed"
 
 
-def test_what_vela_does_not_compile_fails_with_its_last_words(tmp_path, monkeypatch):
+def test_file_that_vela_cannot_compile_fails_with_its_error(tmp_path, monkeypatch):
     nowhere = dataclasses.replace(vela.ACCELERATORS["Ethos-U85"], system="Nowhere")
     monkeypatch.setitem(vela.ACCELERATORS, "Ethos-U85", nowhere)
     check = vela.compile_and_validate("Ethos-U85", subject_of(net(), tmp_path))
@@ -45,8 +45,8 @@ def test_what_vela_does_not_compile_fails_with_its_last_words(tmp_path, monkeypa
     assert check.files == ()
 
 
-def test_chains_that_find_no_room_are_taken_apart():
-    """Some blocks of EfficientNet-B7, of which Vela plans chains that take 397 kB of 393."""
+def test_chaining_is_disabled_where_chains_do_not_fit():
+    """Blocks of EfficientNet-B7, for which Vela plans chains that need 397 kB of 393."""
     keras.utils.set_random_seed(0)
     image = keras.Input((19, 19, 3))
     maps = keras.layers.Conv2D(80, 1)(image)
