@@ -1,10 +1,10 @@
 """Writes docs/matrix.md: every model of the zoo on every target, measured.
 
 python docs/make_matrix.py                            # hours on 2 cores; `make matrix`
-python docs/make_matrix.py --cards lenet5 resnet20    # these, and what was measured before
+python docs/make_matrix.py --cards lenet5 resnet20    # these, and all earlier measurements
 
-What was measured of a model is kept in docs/matrix/, and not measured again: the command can be stopped and started as
-one likes. Remove a file there to have its model measured anew.
+The measurements of each model are kept in docs/matrix/ and not repeated, so that the command can be interrupted. Remove
+a file there to measure its model again.
 """
 
 import os
@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
-from untrained import Images, as_if_trained, some_images
+from untrained import Images, fit_last_layer, synthetic_images
 
 from pocketzoo import export, zoo
 from pocketzoo.core.atomic_files import atomic_path
@@ -38,32 +38,32 @@ FACTS = {
     "inferences_per_second": lambda rate: f"NPU {1000 / rate:.3g} ms",
     "sram_bytes": lambda count: f"SRAM {count / 1e3:.4g} kB",
 }
-"""What targets say of an artifact that is shown, and how."""
-MOST = 5e9
-"""Multiply-adds of one image. Larger models are measured at half the height and width, or a quarter: with activations
-of 16 bits, or in TensorFlow Lite Micro, whose kernels are made to be small, one image would take them from five seconds
+"""Facts of checks that are shown, and their format."""
+MAX_MULTIPLY_ADDS = 5e9
+"""Multiply-adds of one image, above which models are measured at half the height and width, or a quarter: with 16-bit
+activations, or in TensorFlow Lite Micro, whose kernels are optimized for size, one image would take from five seconds
 to minutes."""
 
 Cell = dict[str, Any]
-"""`artifacts`, each with its figures, or `reason`: why there are none."""
+"""`artifacts`, each with its figures, or the `reason` why there are none."""
 
 
 def main() -> None:
-    """Measures what is missing, and writes the page."""
+    """Measure what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cheapest_first = sorted(zoo.list_models(), key=lambda name: zoo.model_card(name).multiply_adds)
     parser.add_argument("--cards", nargs="*", default=cheapest_first)
-    # A process for each, since TensorFlow keeps memory of every model that it has converted.
+    # A process for each model, since TensorFlow does not free the memory of its conversions.
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
         for _ in pool.map(measure_card, parser.parse_args().cards):
             pass
     with atomic_path(PAGE) as temporary:
-        temporary.write_text(page({name: cells for name in zoo.list_models() if (cells := kept_cells(name))}))
+        temporary.write_text(render_page({name: cells for name in zoo.list_models() if (cells := kept_cells(name))}))
     print(PAGE)
 
 
 def measure_card(name: str) -> None:
-    """Measures the cells of a card that are not kept yet."""
+    """Measure the cells of a card that have not been measured."""
     cells = kept_cells(name)
     missing = [target for target in TARGETS if target not in cells]
     if not missing:
@@ -71,40 +71,40 @@ def measure_card(name: str) -> None:
     start = time.perf_counter()
     keras.utils.set_random_seed(0)
     model = zoo.create_model(name, input_shape=measured_shape(name))
-    images = some_images(model)
-    as_if_trained(model, *images["fitting"])
-    for target, measured in measured_cells(model, missing, images):
+    images = synthetic_images(model)
+    fit_last_layer(model, *images["fitting"])
+    for target, measured in measure_cells(model, missing, images):
         cells[target] = measured
-        print(f"{name} on {target}: {shown(measured)}", flush=True)
+        print(f"{name} on {target}: {format_cell(measured)}", flush=True)
     print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
     with atomic_path(card_file(name)) as temporary:
         temporary.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
 
 
 def measured_shape(name: str) -> tuple[int, int, int]:
-    """The card's own shape, or the half of it, or the quarter and so on, in multiples of 4."""
+    """The default input shape of the card, or a half, a quarter and so on of it, in multiples of 4."""
     card = zoo.model_card(name)
     height, width, channels = card.input_shape
     multiply_adds = card.multiply_adds
-    while multiply_adds > MOST:
+    while multiply_adds > MAX_MULTIPLY_ADDS:
         height, width = (max(card.smallest_input, side // 8 * 4) for side in (height, width))
         multiply_adds /= 4
     return height, width, channels
 
 
 def card_file(name: str) -> Path:
-    """Where the cells of a card are kept."""
+    """The file with the measured cells of a card."""
     return KEPT / f"{name}.json"
 
 
 def kept_cells(name: str) -> dict[str, Cell]:
-    """By target."""
+    """The measured cells of a card by target."""
     file = card_file(name)
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def measured_cells(model: keras.Model, targets: Sequence[str], images: Images) -> Iterator[tuple[str, Cell]]:
-    """What each target makes of a model. All share their artifacts; where these cannot be made, each has its own."""
+def measure_cells(model: keras.Model, targets: Sequence[str], images: Images) -> Iterator[tuple[str, Cell]]:
+    """Measure a model on each target. They share artifacts; if one cannot be exported, each target is tried alone."""
     try:
         manifest = exported(model, targets, images)
     except (zoo.InputError, export.ConversionError) as error:
@@ -112,7 +112,7 @@ def measured_cells(model: keras.Model, targets: Sequence[str], images: Images) -
             yield targets[0], {"reason": str(error).partition(" The converter's output")[0]}
             return
         for target in targets:
-            yield from measured_cells(model, [target], images)
+            yield from measure_cells(model, [target], images)
         return
     for target in targets:
         records = [record for record in manifest.artifacts if target in record.targets]
@@ -121,7 +121,7 @@ def measured_cells(model: keras.Model, targets: Sequence[str], images: Images) -
 
 
 def exported(model: keras.Model, targets: Sequence[str], images: Images) -> export.Manifest:
-    """What was measured of the artifacts for `targets`, whether or not they pass."""
+    """Export a model for `targets`; returns the manifest whether or not the artifacts pass."""
     given = {name: images[name] for name in ("calibration", "evaluation")}
     with TemporaryDirectory() as folder:
         out = Path(folder, "bundle")
@@ -132,12 +132,12 @@ def exported(model: keras.Model, targets: Sequence[str], images: Images) -> expo
 
 
 def figures(record: ArtifactRecord, target: str, targets: Sequence[str]) -> dict[str, Any]:
-    """Of one artifact, in the first runtime of `target`; what failed and what could not run, in any of its own.
+    """Figures of an artifact in the first runtime of `target`, with failed and skipped checks of all its runtimes.
 
     Args:
-        record: Of the artifact.
+        record: The record of the artifact.
         target: One of `targets`.
-        targets: For which it was made: its checks are theirs.
+        targets: The targets of the export, which determine its checks.
     """
     names = checks_of(FORMATS[record.format], targets)
     checks = dict(zip(names, record.checks, strict=True))
@@ -156,10 +156,10 @@ def figures(record: ArtifactRecord, target: str, targets: Sequence[str]) -> dict
     }
 
 
-def page(cells: dict[str, dict[str, Cell]]) -> str:
-    """The page as Markdown."""
+def render_page(cells: dict[str, dict[str, Cell]]) -> str:
+    """Render the page as Markdown."""
     header = ["model", *TARGETS]
-    rows = [[titled(name), *(shown(of.get(target)) for target in TARGETS)] for name, of in cells.items()]
+    rows = [[titled(name), *(format_cell(of.get(target)) for target in TARGETS)] for name, of in cells.items()]
     absent = Counter(check for entry in entries(cells) for check in entry["not run"])
     counted = ", ".join(f"{check} ({count} artifacts)" for check, count in sorted(absent.items()))
     table = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
@@ -170,7 +170,7 @@ def page(cells: dict[str, dict[str, Cell]]) -> str:
 
 
 def titled(name: str) -> str:
-    """The name, with the size if it is not the card's."""
+    """The name, with the measured size if it is not the default."""
     height, width, _ = shape = measured_shape(name)
     return f"`{name}`" if shape == zoo.model_card(name).input_shape else f"`{name}` at {height}x{width}"
 
@@ -180,8 +180,8 @@ def entries(cells: dict[str, dict[str, Cell]]) -> Iterable[dict[str, Any]]:
     return (entry for of in cells.values() for cell in of.values() for entry in cell.get("artifacts", ()))
 
 
-def shown(cell: Cell | None) -> str:
-    """Such as `int8 25.9 MB 99 % 9.7 ms`, a line for each artifact, or why there is none."""
+def format_cell(cell: Cell | None) -> str:
+    """Format a cell, such as `int8 25.9 MB 99 % 9.7 ms`, a line per artifact, or the reason why there is none."""
     if cell is None:
         return "not measured"
     if "reason" in cell:
@@ -192,25 +192,25 @@ def shown(cell: Cell | None) -> str:
         milliseconds = "" if entry["ms"] is None else f" {entry['ms']:.3g} ms"
         failed = f" **failed: {'; '.join(entry['failed'])}**" if entry["failed"] else ""
         facts = "".join(f" {show(entry['facts'][name])}" for name, show in FACTS.items() if name in entry["facts"])
-        kind = entry["format"].partition("-")[2]
-        lines.append(f"{kind} {entry['bytes'] / 1e6:.3g} MB{agreement}{milliseconds}{facts}{failed}")
+        name = entry["format"].partition("-")[2]
+        lines.append(f"{name} {entry['bytes'] / 1e6:.3g} MB{agreement}{milliseconds}{facts}{failed}")
     lines += [f"no {name}: {reason}" for name, reason in cell["skipped"].items()]
     return "<br>".join(lines)
 
 
 HEAD = f"""# Every model on every target
 
-Made by `make matrix`; do not edit. Each model has its default width, and its default size where no other stands
-with it (those of more than {MOST / 1e9:.0f} billion multiply-adds have half of it, or a quarter). An artifact stands
-with its size, the share of 50 pictures, or of their places, on which it agrees with Keras, and the median milliseconds
-of one image on one thread of an x86 server, in the first runtime of its target, beside other work of the machine; and
-what TensorFlow Lite Micro needs for its arena, and what Vela estimates for the NPU. All that a target puts an artifact
-to must pass, by the bars of every export; what fails is in bold. C++ source is made of what is no larger than 16 MB;
-other checks that were not run lack their card or compiler here.
+Generated by `make matrix`; do not edit. Each model has its default width, and its default input size unless another one
+is stated (models with more than {MAX_MULTIPLY_ADDS / 1e9:.0f} billion multiply-adds have a half or a quarter of it).
+For each artifact, the table shows its size, the share of 50 images, or of their pixels, on which it agrees with Keras,
+and the median latency of one image in milliseconds on one thread of a shared x86 server, in the first runtime of its
+target; and the arena that TensorFlow Lite Micro needs, and Vela's estimates for the NPU. All checks of a target must
+pass, with the default thresholds; failures are in bold. C++ source is written for models up to 16 MB; other checks that
+did not run lack their GPU or compiler on this machine.
 
-No weights are downloaded: a model has random ones, and a last layer solved for what the others make of pictures of
-coloured squares, so that its answers are right and an artifact that errs is found out; U-Nets whose last layer
-reads too little for that are trained on them. What integers cost a trained net is told by exporting it.
+No weights are downloaded: models have random weights and a last layer that is fitted to images of colored squares, so
+that their outputs are accurate and errors of an artifact are detected; U-Nets whose last layer has too few inputs for
+that are trained on them. Export a trained model to measure what quantization costs it.
 """
 
 

@@ -36,7 +36,7 @@ class Prediction:
         """
         task = get_task(self.task)
         if task.figure_name is None:
-            raise InputError(f"the outputs of a {self.task} have no labels to show; read `probabilities` instead.")
+            raise InputError(f"{self.task} outputs have no labels to show; read `probabilities` instead.")
         return [task.predictions(output, self.labels, top) for output in self.probabilities]
 
     def top(self, k: int = 5) -> list[list[tuple[str, float]]]:

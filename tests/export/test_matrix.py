@@ -32,8 +32,8 @@ def loaded():
 def fitted(matrix, name):
     keras.utils.set_random_seed(0)  # with other seeds, narrow models are correct on 45 to 49 of 50 images
     model = narrow_model(name)
-    images = matrix.some_images(model)
-    matrix.as_if_trained(model, *images["fitting"])
+    images = matrix.synthetic_images(model)
+    matrix.fit_last_layer(model, *images["fitting"])
     return model, images
 
 
@@ -48,8 +48,8 @@ def test_model_whose_last_layer_has_too_few_inputs_is_trained(matrix):
     maps = keras.layers.Conv2D(16, 3, padding="same", use_bias=False)(keras.layers.Rescaling(1 / 255)(image))
     maps = keras.layers.Activation("relu")(keras.layers.BatchNormalization()(maps))
     model = keras.Model(image, SegmentationHead(3)(keras.layers.Conv2D(1, 1)(maps)))
-    images = matrix.some_images(model)
-    matrix.as_if_trained(model, *images["fitting"])
+    images = matrix.synthetic_images(model)
+    matrix.fit_last_layer(model, *images["fitting"])
     assert share_right(model, images) > 0.9
 
 
@@ -70,7 +70,7 @@ def whole():
 @pytest.mark.parametrize(("name", "target"), [*SMALL, *whole()])
 def test_model_passes_on_target(name, target, matrix):
     model, images = fitted(matrix, name)
-    ((_, cell),) = matrix.measured_cells(model, [target], images)
+    ((_, cell),) = matrix.measure_cells(model, [target], images)
     assert "reason" not in cell, cell["reason"]
     assert [entry["failed"] for entry in cell["artifacts"]] == [[]] * len(cell["artifacts"])
 
@@ -85,7 +85,7 @@ def test_page_shows_figures_reasons_and_what_failed(matrix):
             "web": {"reason": "it does not go there"},
         }
     }
-    page = matrix.page(cells)
+    page = matrix.render_page(cells)
     line = "fp32 2.5 MB 99.5% 1.25 ms arena 14.29 kB"
     assert f"{line}<br>{line} **failed: agreement is 0.5" in page
     assert "| none: it does not go there |" in page
