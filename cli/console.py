@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..core.output_capture import STANDARD_ERROR, duplicate_descriptor
+
 NUMERIC = re.compile(r"-|-?\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
 
 
@@ -46,7 +48,11 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     # The spinner writes to a descriptor of its own, because it keeps turning while converters' output is discarded.
-    with os.fdopen(os.dup(2), "w") as own:
+    descriptor = duplicate_descriptor(STANDARD_ERROR)
+    if descriptor is None:
+        yield lambda text: None
+        return
+    with os.fdopen(descriptor, "w") as own:
         columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
         console = Console(file=own)
         with Progress(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
+from ..core.output_capture import STANDARD_ERROR, duplicate_descriptor
 from . import (
     advise,
     benchmark,
@@ -96,9 +97,9 @@ def main() -> None:
 
     Exits with 0, with 2 for a mistake by the user, with 1 for any other failure, or with 130 if interrupted.
     """
-    if not faulthandler.is_enabled():
+    if not faulthandler.is_enabled() and (stderr := duplicate_descriptor(STANDARD_ERROR)) is not None:
         # Prints the stack if a converter aborts the process, to a copy of the descriptor, as stderr may be redirected.
-        faulthandler.enable(os.dup(2))
+        faulthandler.enable(stderr)
     if not os.environ.get("POCKETZOO_VERBOSE"):
         warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code
     try:

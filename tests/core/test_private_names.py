@@ -237,23 +237,24 @@ def converter_returns_floats_that_it_does_not_quantize():
 def file_with_ranges_is_quantized():
     from ai_edge_litert import schema_py_generated as schema
 
-    from pocketzoo.export.tflite_schema.flatbuffer import packed, unpacked
+    from pocketzoo.export.tflite_schema.flatbuffer import pack_model, unpack_model
 
     converter = int8_converter()
     tensorflow_private.skip_quantization(converter)
-    model = unpacked(converter.convert())
+    model = unpack_model(converter.convert())
     for tensor in model.subgraphs[0].tensors:
         if tensor.type == schema.TensorType.FLOAT32:
             tensor.quantization = schema.QuantizationParametersT()
             tensor.quantization.min, tensor.quantization.max = [-2.0], [2.0]
+    ranged = pack_model(model)
     for end in (tf.int8, tf.float32):
-        content = tensorflow_private.quantize_tflite(packed(model), input_type=end, output_type=end, float_tensors=[])
+        content = tensorflow_private.quantize_tflite(ranged, input_type=end, output_type=end, float_tensors=[])
         tensors = tensors_of(content)
         assert np.int8 in {tensor["dtype"] for tensor in tensors}
         assert tensors[0]["dtype"] == end.as_numpy_dtype
     names = [tensor.name.decode() for tensor in model.subgraphs[0].tensors]
     content = tensorflow_private.quantize_tflite(
-        packed(model), input_type=tf.float32, output_type=tf.float32, float_tensors=names
+        ranged, input_type=tf.float32, output_type=tf.float32, float_tensors=names
     )
     assert {tensor["dtype"] for tensor in tensors_of(content)} == {np.float32}
 

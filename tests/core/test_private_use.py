@@ -17,14 +17,6 @@ PRIVATE_MODULE = re.compile(
 )
 OF_PYTHON = {"_exit", "_replace", "_asdict", "_fields"}
 """Names with an underscore that Python documents."""
-NOT_YET = {
-    "training/compression/nodes.py": {"keras.src.ops.node", "keras.src.ops.node.Node", "flat._nodes_by_depth"},
-    "training/compression/channels/apply/equivalence.py": {"keras.src.ops.node", "keras.src.ops.node.Node"},
-    "training/compression/channels/graph/channel_graph.py": {"self.inputs[0]._keras_history"},
-    "training/compression/channels/graph/rule_table.py": {"keras.src.ops."},
-    "training/compression/weights/xnnpack_rules.py": {"keras.src.ops.node", "keras.src.ops.node.Node"},
-}
-"""Modules that still use private names, until `core/flat_graph.py` replaces what they do."""
 
 
 def is_self(node: ast.expr) -> bool:
@@ -92,11 +84,7 @@ def process_patches(tree: ast.AST) -> Iterator[str]:
 
 
 def test_private_names_of_other_packages_are_used_in_core_alone():
-    uses = {
-        path: set(private_uses(tree)) - NOT_YET.get(path, set())
-        for path, tree in TREES.items()
-        if not path.endswith("_private.py")
-    }
+    uses = {path: set(private_uses(tree)) for path, tree in TREES.items() if not path.endswith("_private.py")}
     assert {path: names for path, names in uses.items() if names} == {}
 
 

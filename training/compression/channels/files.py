@@ -1,7 +1,8 @@
 """The files of a run that removes channels: the plans, the run of each step, the result and a picture."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ class PruneFiles:
     resumed: bool
 
     @classmethod
+    @contextmanager
     def open(
         cls,
         path: str | Path | None,
@@ -45,14 +47,15 @@ class PruneFiles:
         *,
         resume: bool,
         overwrite: bool,
-    ) -> "PruneFiles":
-        """Create the directory of a new run, or return to that of an interrupted one.
+    ) -> Iterator["PruneFiles"]:
+        """Yield the files of a new run, or of an interrupted one, whose directory is locked during the block.
 
         Raises:
             InputError: The directory has other files, or another run, or cannot be written.
         """
         if path is None:
-            return cls(None, False)
+            yield cls(None, False)
+            return
         files = cls(Path(path), resume)
         made_from = {
             **settings,
@@ -60,8 +63,9 @@ class PruneFiles:
             "model": weights_sha256(model),
             "images": None if data is None else data.fingerprint(),
         }
-        files._directory.open(made_from, resume=resume, overwrite=overwrite)
-        return files
+        with files._directory.lock():
+            files._directory.open(made_from, resume=resume, overwrite=overwrite)
+            yield files
 
     @property
     def _directory(self) -> WorkDirectory:

@@ -132,33 +132,33 @@ def prune_channels(
     selection = {"criterion": criterion, "scope": scope, "round_to": round_to}
     limits = [plan] if plan else step_limits(model, budget, steps, measure)
     settings = {"plan": plan.kept} if plan else selection | {"budget": budget, "steps": steps}
-    files = PruneFiles.open(run_dir, model, data, recipe, settings, resume=resume, overwrite=overwrite)
-    small, total_plan, before, history = model, None, {}, []
-    for number, limit in enumerate(limits, start=1):
-        planner = partial(plan_within, small, data, limit, measure=measure, seed=recipe.seed, **selection)
-        removal = remove_channels(small, files.plan(number, (lambda: plan) if plan else planner))
-        small, metrics = removal.model, None
-        if data is not None:
-            recalibrate(small, data)
-            run = {"run_dir": files.run(number), "resume": files.was_begun(number), "verbose": verbose}
-            metrics = _train(small, model if teacher == "parent" else teacher, data, recipe, run).metrics
-        before = before or {name: width for name, (width, _) in removal.widths.items()}
-        after = {name: width for name, (_, width) in removal.widths.items()}
-        total_plan = removal.plan if total_plan is None else compose(total_plan, removal.plan)
-        history.append(Step("plan" if plan else str(limit), Size.of(small), removal.difference, after, metrics))
-    result = PruneResult(
-        model=small,
-        plan=total_plan,
-        before=Size.of(model),
-        after=Size.of(small),
-        widths={name: (width, after[name]) for name, width in before.items()},
-        history=history,
-        form=removal.form,
-        frozen=removal.frozen,
-        run_dir=files.path,
-    )
-    files.finish(result)
-    return result
+    with PruneFiles.open(run_dir, model, data, recipe, settings, resume=resume, overwrite=overwrite) as files:
+        small, total_plan, before, history = model, None, {}, []
+        for number, limit in enumerate(limits, start=1):
+            planner = partial(plan_within, small, data, limit, measure=measure, seed=recipe.seed, **selection)
+            removal = remove_channels(small, files.plan(number, (lambda: plan) if plan else planner))
+            small, metrics = removal.model, None
+            if data is not None:
+                recalibrate(small, data)
+                run = {"run_dir": files.run(number), "resume": files.was_begun(number), "verbose": verbose}
+                metrics = _train(small, model if teacher == "parent" else teacher, data, recipe, run).metrics
+            before = before or {name: width for name, (width, _) in removal.widths.items()}
+            after = {name: width for name, (_, width) in removal.widths.items()}
+            total_plan = removal.plan if total_plan is None else compose(total_plan, removal.plan)
+            history.append(Step("plan" if plan else str(limit), Size.of(small), removal.difference, after, metrics))
+        result = PruneResult(
+            model=small,
+            plan=total_plan,
+            before=Size.of(model),
+            after=Size.of(small),
+            widths={name: (width, after[name]) for name, width in before.items()},
+            history=history,
+            form=removal.form,
+            frozen=removal.frozen,
+            run_dir=files.path,
+        )
+        files.finish(result)
+        return result
 
 
 def _check(data: ImageData | None, steps: int, recipe: Recipe | None, run_dir: str | Path | None, resume: bool) -> None:

@@ -13,6 +13,7 @@ from pocketzoo.training.compression.channels.apply.recalibration import recalibr
 from pocketzoo.training.compression.channels.apply.removal import remove_channels
 from pocketzoo.training.compression.channels.choose.group_lasso import GroupLasso
 from pocketzoo.training.compression.channels.choose.importance import CRITERIA, DATA_CRITERIA, training_images
+from pocketzoo.training.compression.channels.files import PruneFiles
 from pocketzoo.training.compression.channels.plan import ChannelPlan
 from pocketzoo.training.data.images import ArrayImages
 from pocketzoo.zoo.layer_table import count_macs
@@ -149,6 +150,15 @@ def test_interrupted_run_resumes_to_the_same_result(tiny, small_digits, tmp_path
     assert all(
         np.array_equal(a, b) for a, b in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True)
     )
+
+
+def test_run_directory_of_another_process_is_refused(tiny, tmp_path):
+    run = tmp_path / "run"
+    with (
+        PruneFiles.open(run, tiny, None, training.Recipe(), {}, resume=False, overwrite=False),
+        pytest.raises(zoo.InputError, match="run is in use by another process"),
+    ):
+        training.prune_channels(tiny, run_dir=run)
 
 
 def test_recalibrated_statistics_are_those_of_the_training_images(tiny, small_digits):
