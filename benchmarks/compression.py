@@ -261,10 +261,9 @@ channels are removed in 4 steps, each step is followed by 2 of these epochs, and
 networks are trained from scratch, for as many epochs as the fine-tuning, or for those of the parent in addition, and
 have the smallest widths with at least as many multiply-adds as what they are compared with. Weights are pruned where
 `training.prune` does so by default, so not in the first and the last layer. Quantization-aware training takes 6
-epochs. Each figure is the mean over
-{seeds} seeds (of split, initial weights and order) with a 95 % Student interval; the change is that of each
-seed from its own parent. Accuracy is on the test split of 360 images, where one image is 0.28 points: in Keras
-for float models, in LiteRT for integer ones.
+epochs. Each figure is the mean over {seeds} seeds (of split, initial weights and order) with a 95 % Student interval;
+the change is that of each seed from its own parent. Accuracy is on the test split of 360 images, where one image is
+0.28 points: in Keras for float models, in LiteRT for integer ones.
 
 | | times fewer multiply-adds | zeros of all weights | TFLite kB, gzipped | accuracy | change in points |
 |---|---:|---:|---:|---:|---:|
