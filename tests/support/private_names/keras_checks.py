@@ -1,0 +1,110 @@
+"""Checks of the private names of Keras."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pocketzoo.core import keras_private
+from support.private_names.checks import check_of
+
+
+def two_layers() -> keras.Model:
+    inner = keras.Sequential([keras.layers.Conv2D(2, 3, name="conv"), keras.layers.ReLU(name="relu")], name="inner")
+    image = keras.Input((8, 8, 1))
+    return keras.Model(image, keras.layers.Flatten(name="flatten")(inner(image)))
+
+
+def applied(optimizer: keras.optimizers.Optimizer) -> tuple[keras.optimizers.Optimizer, list[keras.Variable]]:
+    """An optimizer after one batch, and its variables, whose gradients were 1."""
+    variables = [keras.Variable([1.0], name="kernel"), keras.Variable([2.0], name="bias")]
+    optimizer.build(variables)
+    optimizer.apply([keras.ops.ones_like(variable) for variable in variables])
+    return optimizer, variables
+
+
+@check_of("Layer._flatten_layers")
+def layers_are_listed_from_the_outside_in():
+    model = two_layers()
+    names = [layer.name for layer in keras_private.all_layers(model)]
+    assert {"inner", "conv", "relu", "flatten"} <= set(names)
+    assert names.index("inner") < names.index("conv")
+    assert len(names) == len(set(names))
+    assert keras_private.all_layers(model, include_self=True)[0] is model
+
+
+@check_of("KerasTensor._keras_history")
+def source_of_an_output_is_its_layer():
+    model = two_layers()
+    assert keras_private.source_operation(model.output) is model.get_layer("flatten")
+
+
+@check_of("Optimizer._iterations")
+def batches_are_counted_where_gradients_are_accumulated():
+    optimizer, variables = applied(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2))
+    assert keras_private.batches_seen(optimizer) == 1
+    assert int(optimizer.iterations) == 0
+    optimizer.apply([keras.ops.ones_like(variable) for variable in variables])
+    assert keras_private.batches_seen(optimizer) == 2
+
+
+@check_of("Optimizer._trainable_variables")
+def optimized_variables_are_those_it_was_built_with():
+    optimizer, variables = applied(keras.optimizers.SGD(0.1))
+    assert [id(one) for one in keras_private.optimized_variables(optimizer)] == [id(one) for one in variables]
+
+
+@check_of("Optimizer._model_variables_moving_average")
+def moving_averages_follow_the_variables():
+    optimizer, _ = applied(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
+    averages = [float(average[0]) for average in keras_private.moving_averages(optimizer)]
+    np.testing.assert_allclose(averages, [0.9, 1.9], rtol=1e-6)  # after the first step an average is its variable
+
+
+@check_of("Optimizer._learning_rate")
+def schedule_of_an_optimizer_can_be_read():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    assert keras_private.learning_rate_schedule(keras.optimizers.SGD(schedule)) is schedule
+
+
+@check_of("Optimizer._var_key")
+def variables_have_different_keys():
+    optimizer, variables = applied(keras.optimizers.SGD(0.1))
+    assert len({keras_private.variable_key(optimizer, one) for one in variables}) == 2
+
+
+@check_of("Optimizer._use_weight_decay")
+def excluded_variables_have_no_weight_decay():
+    optimizer, (kernel, bias) = keras.optimizers.SGD(0.1), [keras.Variable([1.0]), keras.Variable([2.0])]
+    optimizer.exclude_from_weight_decay([bias])
+    optimizer.build([kernel, bias])
+    assert keras_private.has_weight_decay(optimizer, kernel)
+    assert not keras_private.has_weight_decay(optimizer, bias)
+
+
+def operations_of(function: tf.types.experimental.GenericFunction) -> set[str]:
+    graph = function.get_concrete_function().graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+@check_of("keras.src.backend.tensorflow.nn.tf")
+def grouped_convolution_is_traced_without_a_call():
+    convolve = keras.layers.Conv2D(4, 3, groups=2)
+    convolve.build((1, 8, 8, 4))
+
+    def trace() -> set[str]:
+        return operations_of(tf.function(lambda image: convolve(image), [tf.TensorSpec((1, 8, 8, 4))], autograph=False))
+
+    calls = {"PartitionedCall", "StatefulPartitionedCall"}
+    assert calls & trace(), "Keras no longer needs the patch: remove it"
+    with keras_private.trace_without_xla():
+        assert not calls & trace()
+    assert calls & trace()
+
+
+@check_of("keras.src.backend.tensorflow.nn.hard_sigmoid")
+def hard_swish_is_traced_with_another_hard_sigmoid():
+    values = tf.constant([-4.0, -1.0, 0.0, 2.0, 5.0])
+    with keras_private.replace_hard_sigmoid(lambda x: x * 0 + 10):
+        np.testing.assert_array_equal(keras.activations.hard_sigmoid(values), [10] * 5)
+        np.testing.assert_array_equal(keras.activations.hard_swish(values), 10 * values)
+    np.testing.assert_allclose(keras.activations.hard_sigmoid(values), [0, 1 / 3, 0.5, 5 / 6, 1], rtol=1e-6)
