@@ -1,6 +1,7 @@
 """Output layer of a flattened model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -21,14 +22,14 @@ class Answer(Head):
     Input and output have the same shape, `(batch, ..., outputs)`.
     """
 
-    def __init__(self, task: str, activation: str, *, labels: Sequence[str] | None = None, **kwargs):
+    def __init__(self, task: str, activation: str, *, labels: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.TASK = self.task = task
         self.activation = activation
         self.labels = None if labels is None else [str(label) for label in labels]
         self.act = self.sublayer(keras.layers.Activation, "act", activation, dtype="float32")
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Builds the activation.
 
         Raises:

@@ -33,19 +33,19 @@ class Head(CompositeLayer):
             raise ValueError(f"{self.name}: {len(labels)} labels for {outputs} classes; give one label for each class.")
         self.labels = None if labels is None else [str(label) for label in labels]
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Builds the layers for a feature map (rank 4) or a vector (rank 2)."""
         build_chain(self.chain(len(input_shape)), input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Computes the outputs."""
         return call_chain(self.chain(len(inputs.shape)), inputs, training)
 
-    def compute_output_spec(self, inputs, training=None):
+    def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         """Outputs in float32."""
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Shape of the outputs."""
         return chain_output_shape(self.chain(len(input_shape)), input_shape)
 
@@ -65,8 +65,8 @@ class VectorHead(Head):
         labels: Sequence[str] | None = None,
         dropout: float = 0.0,
         score_map: bool = False,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.keep_labels(labels, classes)
         self.classes = classes
@@ -179,8 +179,8 @@ class SegmentationHead(Head):
         labels: Sequence[str] | None = None,
         strides: int = 1,
         crop: tuple[int, int] = (0, 0),
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.keep_labels(labels, classes)
         self.classes = classes

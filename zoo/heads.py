@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import index
+from typing import Any
 
 import keras
 
@@ -49,13 +50,18 @@ def plan_heads(
         return _plan(card, card.task if head is None else head, classes, labels)
     if not head:
         raise InputError(f"{card.name}: head is an empty dict; it takes one entry for each output.")
-    for argument, value in (("classes", classes), ("labels", labels)):
-        if value is not None and not isinstance(value, Mapping):
-            raise InputError(f"{card.name}: {argument} is {value!r}; with several heads it is a dict by head.")
-        for name in value or ():
-            if name not in head:
-                raise unknown(f"head in {argument} of {card.name}", name, head)
-    return {name: _plan(card, task, (classes or {}).get(name), (labels or {}).get(name)) for name, task in head.items()}
+    counts, names = _by_head(card, head, "classes", classes), _by_head(card, head, "labels", labels)
+    return {name: _plan(card, task, counts.get(name), names.get(name)) for name, task in head.items()}
+
+
+def _by_head(card: ModelCard, head: Mapping[str, str], argument: str, values: Any) -> Mapping[str, Any]:
+    """Return an argument by head, empty if it is None."""
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError(f"{card.name}: {argument} is {values!r}; with several heads it is a dict by head.")
+    for name in values or ():
+        if name not in head:
+            raise unknown(f"head in {argument} of {card.name}", name, head)
+    return values or {}
 
 
 def attach_heads(image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ...core.errors import InputError
 from ..recipe.augmentation import Augmentation
@@ -44,10 +45,8 @@ def write_contact_sheet(
         _tiled(sheet).save(unfinished, format="png")
 
 
-def _tiled(images: np.ndarray):
+def _tiled(images: np.ndarray) -> Image.Image:
     """Return one picture of images `(rows, columns, height, width, channels)`, separated by white lines."""
-    from PIL import Image
-
     framed = np.pad(images, [(0, 0), (0, 0), (0, 4), (0, 4), (0, 0)], constant_values=255)
     rows, columns, height, width, channels = framed.shape
     picture = framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)

@@ -7,6 +7,7 @@ photos.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -60,7 +61,7 @@ def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int)
     if min(sides) < SMALLEST:
         raise InputError(f"digit-scenes take {SMALLEST} pixels a side or more, not {sides[0]}x{sides[1]}.")
 
-    def chosen(by_target: dict):
+    def chosen(by_target: dict[str, Any]) -> Any:
         return by_target if targets == "all" else by_target[targets]
 
     splits = []

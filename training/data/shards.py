@@ -8,7 +8,7 @@ of an image, under the keys that are usual in TensorFlow; those of several outpu
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import tensorflow as tf
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
@@ -51,7 +51,7 @@ class ShardIndex(BaseModel):
     """Number of images by name of the file."""
 
     @model_validator(mode="after")
-    def _is_whole(self):
+    def _is_complete(self) -> Self:
         if by_name(self.task).keys() != by_name(self.labels).keys():
             raise ValueError("task and labels are of different outputs")
         for name in self.shards:
@@ -99,7 +99,7 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
         raise InputError(f"shard_mb is {shard_mb}; it takes megabytes, more than 0.")
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; shards are written into an empty folder.")
-    counts = {}
+    counts: dict[str, int] = {}
     for name in SPLITS:
         counts |= _write_split(name, getattr(data, name), folder, shard_mb * 1e6)
     index = ShardIndex(task=data.task, labels=data.labels, shards=counts)
