@@ -23,7 +23,7 @@ class Head(CompositeLayer):
         """Layers in order for features of that rank: 4 for a map, 2 for a vector."""
         raise NotImplementedError
 
-    def keep_labels(self, labels: Sequence[str] | None, outputs: int) -> None:
+    def keep_labels(self, labels: Sequence[str] | None, outputs: int | None) -> None:
         """Sets the names of the outputs.
 
         Raises:

@@ -128,8 +128,10 @@ def _targets(data: ImageData) -> Target | dict[str, Target]:
     parts = [getattr(data, name).labels for name in SPLITS]
 
     def joined(task: str, labels: tuple[str, ...], *rows: Any) -> Target:
-        # The pixels of masks are counted already; the masks are not needed any more.
-        return Target(task, labels, np.zeros(0) if get_task(task).class_unit == "pixels" else np.concatenate(rows))
+        # The pixels of masks are counted already, and targets in files are not needed for anything else.
+        in_memory = all(isinstance(part, np.ndarray) for part in rows)
+        keep = in_memory and get_task(task).class_unit != "pixels"
+        return Target(task, labels, np.concatenate(rows) if keep else np.zeros(0))
 
     return map_outputs(joined, data.task, data.labels, *parts)
 
