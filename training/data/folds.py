@@ -103,8 +103,12 @@ class JoinedTargets:
     def __init__(self, parts: Sequence[Targets], rows: np.ndarray):
         self._parts = parts
         self._rows = rows
-        self.dtype = parts[0].dtype
         self.shape = (len(rows), *parts[0].shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of training."""
+        return self._parts[0].dtype
 
     def __len__(self) -> int:
         """Return the number of targets."""

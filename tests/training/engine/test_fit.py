@@ -231,7 +231,7 @@ def test_full_disk_is_an_input_error_and_leaves_no_partial_files(few_digits, tmp
     ("arguments", "message"),
     [
         ({"classes": 3}, "has 3 classes, but digits has 10"),
-        ({"labels": list("9876543210")}, r"answers \['9', .*, but digits has \['0'"),
+        ({"labels": list("9876543210")}, r"has the classes \['9', .*, but digits has \['0'"),
         ({"input_shape": (32, 32, 3)}, r"takes images of \(32, 32, 3\)"),
         ({"input_shape": (28, 28, 1)}, r"takes images of \(28, 28, 1\)"),
     ],
