@@ -10,7 +10,7 @@ from pocketzoo import training, zoo
 from pocketzoo.tasks import Regression, register_task, registry, task_names
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("core", "layers", "zoo", "training")
+FOLDERS = ("core", "layers", "zoo", "training", "export", "cli")
 OTHER_MEANINGS = {
     "training/data/digit_scenes.py",  # declares which targets the scenes have
     "training/recipe/augmentation.py",  # a policy is called "segmentation"
