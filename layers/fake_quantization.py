@@ -5,10 +5,13 @@ Jacob et al.: Quantization and Training of Neural Networks for Efficient Integer
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 from keras.quantizers import fake_quant_with_min_max_vars
+
+from .composite import Shape
 
 SMALLEST_RANGE = 1e-2
 """Smallest range of activations that are all 0 or nearly so. XNNPACK's kernels corrupt memory if the scale of the input
@@ -32,7 +35,9 @@ class FakeQuantize(keras.layers.Layer):
     Input and output have the same shape, of any rank.
     """
 
-    def __init__(self, *, bits: int = 8, limits: Sequence[float] | None = None, momentum: float = 0.99, **kwargs):
+    def __init__(
+        self, *, bits: int = 8, limits: Sequence[float] | None = None, momentum: float = 0.99, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if bits not in (8, 16):
             raise ValueError(f"{self.name}: bits is {bits!r}; allowed are 8 and 16.")
@@ -42,7 +47,7 @@ class FakeQuantize(keras.layers.Layer):
         self.limits = None if limits is None else [float(limit) for limit in limits]
         self.momentum = momentum
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create the range, the number of batches observed, and whether the range is frozen."""
         low, high = self._grid_ends(*(self.limits or (-1.0, 1.0)))
         self.minimum = self._scalar("minimum", low)
@@ -56,13 +61,13 @@ class FakeQuantize(keras.layers.Layer):
             name=name, shape=(), initializer=initial, dtype="float32", trainable=False, autocast=False
         )
 
-    def _grid_ends(self, low, high):
+    def _grid_ends(self, low: Any, high: Any) -> tuple[Any, Any]:
         if self.bits == 8:
             return low, high
         high = ops.maximum(-low, high) if ops.is_tensor(low) else max(-low, high)
         return -high, high
 
-    def call(self, inputs, training=None, observe=True):
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None, observe: bool = True) -> keras.KerasTensor:
         """Return the rounded tensor.
 
         Args:
@@ -77,7 +82,7 @@ class FakeQuantize(keras.layers.Layer):
             inputs, self.minimum.value, self.maximum.value, num_bits=self.bits, narrow_range=self.bits == 16
         )
 
-    def _follow(self, values) -> None:
+    def _follow(self, values: keras.KerasTensor) -> None:
         low = ops.minimum(ops.min(values), 0.0)
         high = ops.maximum(ops.max(values), SMALLEST_RANGE)
         low, high = self._grid_ends(low, high)
@@ -90,16 +95,16 @@ class FakeQuantize(keras.layers.Layer):
         """Keep the current range in all further training."""
         self.frozen.assign(1.0)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the input."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; the current range is in the weights."""
         return super().get_config() | {"bits": self.bits, "limits": self.limits, "momentum": self.momentum}
 
 
-def int8_grid(kernel, shared: Sequence[int]):
+def int8_grid(kernel: keras.KerasTensor, shared: Sequence[int]) -> keras.KerasTensor:
     """Return `kernel` rounded to int8 as TFLite stores weights: 127 steps from 0 to the largest magnitude on each side.
 
     0 stays 0. The gradient is passed straight through.

@@ -4,7 +4,8 @@ Each has the arguments and weights of the Keras layer it is named after, and rep
 `as_stock` returns the Keras layer with the rounded kernel.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -12,12 +13,19 @@ from keras import ops
 from ..core.layer_traits import LAYERS
 from .fake_quantization import int8_grid
 
+if TYPE_CHECKING:
+    _LayerMethods = keras.Layer
+else:
+    _LayerMethods = object
 
-class KernelOnGrid:
+
+class KernelOnGrid(_LayerMethods):
     """Mixin before a Keras layer that has a `kernel`: the layer computes with the kernel rounded to int8."""
 
     STOCK: type[keras.layers.Layer]
     kernel: keras.Variable
+    bias: keras.Variable | None
+    activation: Callable[[Any], Any] | None
 
     @property
     def output_axes(self) -> tuple[int, ...]:
@@ -30,11 +38,11 @@ class KernelOnGrid:
         scaled = self.output_axes if LAYERS[self.STOCK].int8_scales == "per_channel" else ()
         return tuple(axis for axis in range(len(self.kernel.shape)) if axis not in scaled)
 
-    def rounded(self, kernel: Any):
+    def rounded(self, kernel: Any) -> keras.KerasTensor:
         """Return the kernel rounded to int8."""
         return int8_grid(kernel, self.shared_axes)
 
-    def with_bias_and_activation(self, outputs):
+    def with_bias_and_activation(self, outputs: keras.KerasTensor) -> keras.KerasTensor:
         """Return `outputs` (channels last) with the layer's bias and activation, as Keras layers apply them."""
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
@@ -55,7 +63,7 @@ class QuantizedConv2D(KernelOnGrid, keras.layers.Conv2D):
 
     STOCK = keras.layers.Conv2D
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: keras.KerasTensor, kernel: Any) -> keras.KerasTensor:
         """Return the convolution without bias and activation."""
         return super().convolution_op(inputs, self.rounded(kernel))
 
@@ -66,7 +74,7 @@ class QuantizedConv2DTranspose(KernelOnGrid, keras.layers.Conv2DTranspose):
 
     STOCK = keras.layers.Conv2DTranspose
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Return the upsampled map."""
         outputs = ops.conv_transpose(
             inputs,
@@ -86,7 +94,7 @@ class QuantizedDepthwiseConv2D(KernelOnGrid, keras.layers.DepthwiseConv2D):
 
     STOCK = keras.layers.DepthwiseConv2D
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Return the map, each channel convolved by itself."""
         outputs = ops.depthwise_conv(
             inputs,
@@ -105,6 +113,6 @@ class QuantizedDense(KernelOnGrid, keras.layers.Dense):
 
     STOCK = keras.layers.Dense
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
         """Return the matrix product with bias and activation."""
         return self.with_bias_and_activation(ops.matmul(inputs, self.rounded(self.kernel)))

@@ -1,5 +1,7 @@
 """The flat form: the same model written out in stock Keras layers."""
 
+from typing import Any
+
 import keras
 
 from ..core.errors import InputError
@@ -61,7 +63,7 @@ def _is_conversion(operation: keras.Operation) -> bool:
     return operation.input.dtype == operation.output.dtype
 
 
-def _inline(layer: keras.layers.Layer, *args, **kwargs):
+def _inline(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
     if _is_conversion(layer):  # applied by nested models to their inputs
         return args[0]
     # `call` on symbolic tensors records the parts, where `__call__` would record the composite as one opaque node.
