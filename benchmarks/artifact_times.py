@@ -1,8 +1,9 @@
-"""Times one artifact in a process of its own, on two threads: `python benchmarks/artifact_times.py FILE`.
+"""Measures the latency of one artifact on two threads: `python benchmarks/artifact_times.py FILE`.
 
-Prints the milliseconds of each run as JSON: fifty, or of slow ones as many as a second holds, five at the least. Any
-maker's file does; open sides of its image are 1, and further inputs are fed ones (Keras' ONNX of EfficientNet asks for
-two constants of its normalisation). Nothing is imported but the runtime, so that a process is ready within a second.
+Prints the milliseconds of each run as JSON: 50 runs, or for slow artifacts as many as fit in a second, but at least
+five. The file may come from any tool; open sizes are set to 1, and further inputs to ones (Keras' ONNX file of
+EfficientNet has two inputs for constants of its normalization). Only the runtime is imported, so that a process starts
+within a second.
 """
 
 import json
@@ -14,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 WARM_UP, THREADS = 3, 2
-FEWEST, MOST, SECONDS = 5, 50, 1.0
-"""Runs, and for how long after the fewest."""
+MIN_RUNS, MAX_RUNS, SECONDS = 5, 50, 1.0
+"""Number of runs, and time for those after the first `MIN_RUNS`."""
 
 
 def tflite_call(path: Path) -> Callable[[], object]:
@@ -23,7 +24,7 @@ def tflite_call(path: Path) -> Callable[[], object]:
 
     interpreter = Interpreter(str(path), num_threads=THREADS)
     interpreter.allocate_tensors()
-    (entry,), answer = interpreter.get_input_details(), interpreter.get_output_details()[0]["index"]
+    (entry,), output = interpreter.get_input_details(), interpreter.get_output_details()[0]["index"]
     scale, zero_point = entry["quantization"]
     image = pixels(entry["shape"])
     if np.issubdtype(entry["dtype"], np.integer):
@@ -34,7 +35,7 @@ def tflite_call(path: Path) -> Callable[[], object]:
     def call() -> object:
         interpreter.set_tensor(entry["index"], image)
         interpreter.invoke()
-        return interpreter.get_tensor(answer)
+        return interpreter.get_tensor(output)
 
     return call
 
@@ -47,13 +48,13 @@ def onnx_call(path: Path) -> Callable[[], object]:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     entry, *constants = session.get_inputs()
     image = pixels([side if isinstance(side, int) else 1 for side in entry.shape])
-    fed = {entry.name: image.astype("uint8" if entry.type == "tensor(uint8)" else "float32")}
-    fed |= {constant.name: np.ones(constant.shape, "float32") for constant in constants}
-    return lambda: session.run(None, fed)
+    inputs = {entry.name: image.astype("uint8" if entry.type == "tensor(uint8)" else "float32")}
+    inputs |= {constant.name: np.ones(constant.shape, "float32") for constant in constants}
+    return lambda: session.run(None, inputs)
 
 
 def pixels(shape: list[int]) -> np.ndarray:
-    """Noise, 0..255."""
+    """Random pixels, 0..255."""
     return np.random.default_rng(0).uniform(0, 255, shape)
 
 
@@ -67,7 +68,7 @@ def main() -> None:
     path = Path(sys.argv[1])
     call = tflite_call(path) if path.suffix == ".tflite" else onnx_call(path)
     first = min(milliseconds(call) for _ in range(WARM_UP))
-    runs = max(FEWEST, min(MOST, int(1000 * SECONDS / first)))
+    runs = max(MIN_RUNS, min(MAX_RUNS, int(1000 * SECONDS / first)))
     print(json.dumps([milliseconds(call) for _ in range(runs)]))
 
 

@@ -1,15 +1,15 @@
-"""How fast are our artifacts? Against what other exporters make of the same architectures, in turn, in one run.
+"""Latency of our artifacts, compared with those of other exporters for the same architectures, measured in turn.
 
-    python benchmarks/export_peers.py                        # six nets; some 30 minutes on 2 cores
+    python benchmarks/export_peers.py                        # six models; about 30 minutes on 2 cores
     python benchmarks/export_peers.py --nets "MobileNet V2"
 
-Peers are Keras' own `model.export` of the net in `keras.applications` to TFLite (float, and int8 by its converter's
-arguments) and to ONNX; tf2onnx as it comes, and ONNX Runtime's `quantize_static` as it comes on top of it; and, where
-PyTorch and torchvision are installed, PyTorch's export. There is no U-Net among them: theirs is ours, in stock layers.
-All have random weights, which cost the same, one image and two threads. Each file is timed in ten processes of its own,
-all files in turn, 50 runs in each process (of slow nets five). What else the machine does, and where a process has its
-memory, only ever adds time, 20 % here and more: so a file's figure is the median of the runs in a process that only a
-quarter of them beat. Beside the ratio of ours to theirs stand the quartiles of that of each turn, for the noise.
+Peers are Keras' own `model.export` of the model in `keras.applications` to TFLite (float, and int8 by arguments of its
+converter) and to ONNX; tf2onnx with default settings, also followed by ONNX Runtime's `quantize_static` with default
+settings; and, where PyTorch and torchvision are installed, PyTorch's export. None has a U-Net: theirs is ours in stock
+layers. All have random weights, one image and two threads. Each file is timed in ten subprocesses, all files in turn,
+with 50 runs in each (five for slow models). Other load on the machine and the placement of memory only add time, often
+more than 20 %, so the figure of a file is the lower quartile of the medians of its processes. The quartiles of the
+ratio in each turn, beside the ratio of ours to theirs, show the noise.
 """
 
 import os
@@ -44,17 +44,17 @@ from pocketzoo.export.sample_images import Samples
 
 TURNS = 10
 UNDISTURBED = 25
-"""Percentile of the processes, the quickest first."""
+"""Percentile of the processes by latency."""
 UNET_SHAPE = (284, 284, 1)
-"""A quarter of the paper's 572x572, which takes seconds a run."""
+"""A quarter of the paper's 572x572, which takes seconds per run."""
 TIMER = Path(__file__).with_name("artifact_times.py")
-BAR = 1.03
-"""Most of a peer's time that ours may take."""
+MAX_RATIO = 1.03
+"""Largest allowed ratio of our latency to that of a peer."""
 CALIBRATION_IMAGES = 8
 
 
 class Net(NamedTuple):
-    """One architecture, as each has it."""
+    """One architecture in each library."""
 
     ours: Callable[[], keras.Model]
     keras: Callable[[], keras.Model]
@@ -86,7 +86,7 @@ NETS = {
     "U-Net": Net(our_unet, keras_unet, None),
 }
 Files = Iterator[tuple[str, str, Path]]
-"""Kind of artifact (such as `ONNX int8`), who made it, and where it is."""
+"""Format (such as `ONNX int8`), exporter and path."""
 
 
 def our_files(net: Net, folder: Path) -> Files:
@@ -143,7 +143,7 @@ def torch_files(net: Net, folder: Path) -> Files:
 
 
 class Calibration(quantization.CalibrationDataReader):
-    """What `quantize_static` asks for."""
+    """Calibration images for `quantize_static`."""
 
     def __init__(self, noise: np.ndarray):
         self._images = iter(noise)
@@ -173,23 +173,22 @@ def make_files(title: str, maker: str, folder: Path) -> list[tuple[str, str, Pat
 
 
 def all_files(title: str, folder: Path) -> Files:
-    """Each maker in a process of its own: TensorFlow keeps memory of all that it has converted, and some want more than
-    there is."""
+    """Run each exporter in a subprocess: TensorFlow does not free the memory of conversions, and some exhaust it."""
     for maker in MAKERS:
         try:
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 yield from pool.submit(make_files, title, maker, folder).result()
         except BrokenProcessPool:
-            print(f"{title:16} {maker}: the process was ended before it was done, as it is when it is out of memory")
+            print(f"{title:16} {maker}: the process was killed, probably for lack of memory")
 
 
 def times_in_turn(paths: list[Path]) -> np.ndarray:
-    """Milliseconds `(files, turns)`, each the median of a process."""
+    """Latencies in milliseconds `(files, turns)`, each the median of a process."""
     return np.array([[milliseconds(path) for path in paths] for _ in range(TURNS)]).T
 
 
 def milliseconds(path: Path) -> float:
-    """The median of the runs in a process."""
+    """Median latency of the runs in one process."""
     done = subprocess.run([sys.executable, TIMER, path], check=True, capture_output=True, text=True)
     return float(np.median(json.loads(done.stdout)))
 
@@ -205,14 +204,14 @@ def measure(title: str, folder: Path) -> None:
         if maker != "ours":
             ratio = np.percentile(own, UNDISTURBED) / figure
             low, high = np.percentile(own / peer, [25, 75])
-            line += f"  {ratio:6.3f}   {low:.3f} to {high:.3f}   {'ok' if ratio <= BAR else 'over'}"
+            line += f"  {ratio:6.3f}   {low:.3f} to {high:.3f}   {'ok' if ratio <= MAX_RATIO else 'over'}"
         print(line, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="*", choices=NETS, default=list(NETS))
-    print(f"{'net':16} {'artifact':12} {'made by':8} {'MB':>8} {'ms':>9}  ours/theirs, quartiles, bar {BAR}")
+    print(f"{'net':16} {'artifact':12} {'exporter':8} {'MB':>8} {'ms':>9}  ours/theirs, quartiles, limit {MAX_RATIO}")
     for title in parser.parse_args().nets:
         with TemporaryDirectory() as folder:
             measure(title, Path(folder))

@@ -1,13 +1,13 @@
-"""How long ResNet-50 takes to all its files, beside Keras' own `model.export`, and how much memory.
+"""Export time and memory of ResNet-50 in all formats, compared with Keras' own `model.export`.
 
-    python benchmarks/export_time.py             # bars: 60 s on two cores, 4 GB
-    python benchmarks/export_time.py --images 8  # fewer to calibrate with
-    python benchmarks/export_time.py --proven    # export_model as a whole, in place of the files alone
+    python benchmarks/export_time.py             # limits: 60 s on two cores, 4 GB
+    python benchmarks/export_time.py --images 8  # fewer calibration images
+    python benchmarks/export_time.py --proven    # all of export_model, with validation, instead of conversion alone
 
-Ours are four TFLite and four ONNX files: float32, float16, dynamic and int8, for the CPU and for TensorRT. Keras makes
-two, both float32. The weights are fresh and the images are drawn patches: neither time nor memory hang on them, but no
-proof holds on such weights. To prove the files takes time of its own, of which the images, the runtimes that are there
-and the machine decide; with --proven each artifact is put to all of them with 16 images.
+pocketzoo writes four TFLite and four ONNX files: float32, float16, dynamic and int8, for the CPU and for TensorRT.
+Keras writes two, both float32. Weights and images are random: neither time nor memory depend on them, but artifacts of
+such weights fail validation. The time of validation depends on the images, the installed runtimes and the machine; with
+--proven, each artifact is validated in all of them with 16 images.
 """
 
 import os
@@ -33,35 +33,35 @@ from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.targets import formats_of, targets_of
 
 TARGETS = ("mobile", "gpu", "server")
-SECONDS_BAR, GIGABYTES_BAR = 60.0, 4.0
-EVALUATED = 16
+MAX_SECONDS, MAX_GIGABYTES = 60.0, 4.0
+EVALUATION_IMAGES = 16
 
 
 def patches(count: int) -> np.ndarray:
-    """Images of raw pixels, in squares of one colour."""
-    colours = np.random.default_rng(0).integers(0, 256, (count, 14, 14, 3))
-    return colours.repeat(16, axis=1).repeat(16, axis=2).astype("float32")
+    """Images of raw pixels: squares of uniform color."""
+    colors = np.random.default_rng(0).integers(0, 256, (count, 14, 14, 3))
+    return colors.repeat(16, axis=1).repeat(16, axis=2).astype("float32")
 
 
 def gigabytes() -> float:
-    """The most memory that this process has held so far."""
+    """Peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def ours(images: np.ndarray, folder: Path) -> float:
-    """Seconds for the files of all targets, each printed with its own."""
+    """Time for the files of all targets in seconds; prints that of each."""
     model = zoo.create_model("resnet50")
     start = last = perf_counter()
     formats = formats_of(targets_of(TARGETS))
-    for path, kind in write_artifacts(ExportGraph.from_model(model), formats, Samples(images, None), folder):
+    for path, fmt in write_artifacts(ExportGraph.from_model(model), formats, Samples(images, None), folder):
         now = perf_counter()
-        print(f"  {kind.name:20} {now - last:6.1f} s {path.stat().st_size / 1e6:7.1f} MB")
+        print(f"  {fmt.name:20} {now - last:6.1f} s {path.stat().st_size / 1e6:7.1f} MB")
         last = now
     return last - start
 
 
 def set_statistics(model: keras.Model, images: np.ndarray) -> None:
-    """Gives every BatchNorm the statistics of `images`: a fresh net answers the same to all, which is refused."""
+    """Set BatchNorm statistics to those of `images`: an untrained model has equal outputs for all, which is refused."""
     flat = zoo.flatten_model(model)
     for layer in flat.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -69,15 +69,19 @@ def set_statistics(model: keras.Model, images: np.ndarray) -> None:
     flat(images, training=True)
 
 
-def proven(images: np.ndarray, folder: Path) -> float:
-    """Seconds for the whole of an export, each step printed with its own."""
+def validated_export(images: np.ndarray, folder: Path) -> float:
+    """Time for a complete export in seconds; prints that of each step."""
     model = zoo.create_model("resnet50")
     set_statistics(model, images[:4])
     steps = [("Preparing", perf_counter())]
-    told = {"calibration": images, "evaluation": patches(EVALUATED + len(images))[len(images) :]}
+    images_of = {"calibration": images, "evaluation": patches(EVALUATION_IMAGES + len(images))[len(images) :]}
     with suppress(export.ProofError):
         export.export_model(
-            model, folder / "out", targets=TARGETS, **told, progress=lambda step: steps.append((step, perf_counter()))
+            model,
+            folder / "out",
+            targets=TARGETS,
+            **images_of,
+            progress=lambda step: steps.append((step, perf_counter())),
         )
     steps.append(("", perf_counter()))
     for (step, start), (_, end) in pairwise(steps):
@@ -86,7 +90,7 @@ def proven(images: np.ndarray, folder: Path) -> float:
 
 
 def keras_export(folder: Path) -> float:
-    """Seconds that Keras takes for its two files."""
+    """Time for the two files of Keras in seconds."""
     model = zoo.create_model("resnet50")
     model(np.zeros((1, 224, 224, 3), "float32"), training=False)
     start = last = perf_counter()
@@ -101,14 +105,14 @@ def keras_export(folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=32, help="to calibrate with")
+    parser.add_argument("--images", type=int, default=32, help="number of calibration images")
     parser.add_argument("--proven", action="store_true", help="measure export_model")
     arguments = parser.parse_args()
     images = patches(arguments.images)
     with TemporaryDirectory() as folder:
-        seconds = (proven if arguments.proven else ours)(images, Path(folder))
-        print(f"ours, eight files: {seconds:.1f} s (bar {SECONDS_BAR:.0f})")
-        print(f"memory at most: {gigabytes():.2f} GB (bar {GIGABYTES_BAR:.0f})")
+        seconds = (validated_export if arguments.proven else ours)(images, Path(folder))
+        print(f"ours, eight files: {seconds:.1f} s (limit {MAX_SECONDS:.0f})")
+        print(f"peak memory: {gigabytes():.2f} GB (limit {MAX_GIGABYTES:.0f})")
         print(f"Keras, two files: {keras_export(Path(folder)):.1f} s")
 
 

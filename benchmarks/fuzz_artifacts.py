@@ -1,11 +1,11 @@
-"""Damaged and hostile files through everything that opens files: an error in words, never a crash, never foreign code.
+"""Opens damaged and malicious files: each must raise an InputError or run, without a crash or foreign code.
 
 python benchmarks/fuzz_artifacts.py                        # 2,000 files, half an hour on 2 cores
-python benchmarks/fuzz_artifacts.py --files 100 a.tflite b.onnx c.keras manifest.json     # changes of these
+python benchmarks/fuzz_artifacts.py --files 100 a.tflite b.onnx c.keras manifest.json     # variants of these
 
-Half of the changes are of bytes, half of what the bytes mean: a shape, a type, an index, an operator, a field of a
-config. Each file is opened and asked in a fork of this process, where an audit hook watches for what no model file has
-any business to do: starting processes, unpickling, talking to the network. What was found wrong is kept in build/fuzz/.
+Half of the changes are in bytes, half in their meaning: a shape, a type, an index, an operator, a field of a config.
+Each file is opened and run in a fork of this process, where an audit hook detects what no model file may do: starting
+processes, unpickling, connecting to the network. Files that cause an error are kept in build/fuzz/.
 """
 
 import os
@@ -32,7 +32,7 @@ import flatbuffers
 import keras
 import numpy as np
 import onnx
-import onnxruntime  # noqa: F401 - what the forks need is imported once, here
+import onnxruntime  # noqa: F401 - imported once for all forks
 from ai_edge_litert import interpreter as _interpreter  # noqa: F401
 from ai_edge_litert import schema_py_generated as tflite
 
@@ -45,11 +45,11 @@ SECONDS = 60
 NUMBERS = (0, 1, -1, 2, 3, 7, 127, 1000, 65537, 2**31 - 1, -(2**31))
 FOREIGN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "pickle.find_class", "socket.connect", "ctypes.dlopen")
 RAN_CODE = 99
-"""Exit code of a fork that was caught at one of these."""
+"""Exit code of a fork that triggered one of these events."""
 
 
 def change_bytes(content: bytes, draw: random.Random) -> bytes:
-    """Flips, overwrites, removes, inserts or repeats a few of them."""
+    """Flip, overwrite, remove, insert or repeat a few bytes."""
     data = bytearray(content)
     for _ in range(draw.choice((1, 1, 2, 4, 16))):
         at, length = draw.randrange(len(data)), draw.randrange(1, 64)
@@ -69,7 +69,7 @@ def change_bytes(content: bytes, draw: random.Random) -> bytes:
 
 
 def change_tflite(content: bytes, draw: random.Random) -> bytes:
-    """Changes what the graph says; the file stays a whole one, with its labels."""
+    """Change the graph; the file stays complete, with its labels."""
     model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
     graph = model.subgraphs[0]
     for _ in range(draw.choice((1, 1, 2, 3))):
@@ -104,14 +104,14 @@ def _numbers(options: object) -> list[tuple[str, int]]:
 
 
 def _changed(numbers: Sequence[int], number: int, draw: random.Random) -> list[int]:
-    """With one of them another, one less, or one more."""
+    """Change, remove or add one number."""
     numbers = [int(old) for old in numbers]
     at = draw.randrange(len(numbers) + 1)
     return [*numbers[:at], *([] if draw.random() < 0.2 else [number]), *numbers[at + 1 :]]
 
 
 def change_onnx(content: bytes, draw: random.Random) -> bytes:
-    """Changes what the graph says; it stays valid protobuf."""
+    """Change the graph; it stays valid protobuf."""
     model = onnx.load_from_string(content)
     graph = model.graph
     names = [name for node in graph.node for name in node.output]
@@ -138,7 +138,7 @@ def change_onnx(content: bytes, draw: random.Random) -> bytes:
 
 
 def change_json(content: bytes, draw: random.Random) -> bytes:
-    """Puts other values, or pieces of the text itself, in places of it."""
+    """Replace parts of the text by other values or by pieces of itself."""
     text = json.loads(content)
     places = list(_places(text))
     for _ in range(draw.choice((1, 1, 2, 4))):
@@ -157,7 +157,7 @@ def _places(text: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def change_keras(content: bytes, draw: random.Random) -> bytes:
-    """Changes the config, or bytes of the weights; the zip stays whole."""
+    """Change the config, or bytes of the weights; the zip stays valid."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     name, change = draw.choice((("config.json", change_json), ("model.weights.h5", change_bytes)))
@@ -181,13 +181,13 @@ KINDS: dict[str, tuple[Callable[[bytes, random.Random], bytes], Callable[[Path],
     ".keras": (change_keras, ask),
     ".json": (change_json, export.Manifest.load),
 }
-"""By suffix: how what is in it is changed, and what is then done with it."""
+"""By suffix: how the content is changed, and how the file is used."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("originals", nargs="*", type=Path, help="what to change; files of a small net if none")
-    parser.add_argument("--files", type=int, default=2000, help="how many to try")
+    parser.add_argument("originals", nargs="*", type=Path, help="files to change; by default those of a small model")
+    parser.add_argument("--files", type=int, default=2000, help="number of files")
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
         originals = arguments.originals or small_files(Path(folder))
@@ -202,8 +202,8 @@ def main() -> None:
 
 
 def small_files(folder: Path) -> list[Path]:
-    """Every kind of file, of a net that has more structure than weights, so that the changes hit structure."""
-    # In another process: this one is to be forked, so TensorFlow must not have started its threads here.
+    """Files of all formats, of a model with more structure than weights, so that changes hit the structure."""
+    # In a subprocess: this process is forked, so TensorFlow must not have started threads in it.
     maker = multiprocessing.get_context("spawn").Process(target=export_small_net, args=(folder,))
     maker.start()
     maker.join()
@@ -215,13 +215,13 @@ def export_small_net(folder: Path) -> None:
     net = zoo.create_model("resnet20", blocks=1, widths=(4, 6, 8), input_shape=(16, 16, 3), classes=4)
     images = training.load_data("digits", image_size=16, channels=3).train.images.take(np.arange(8))
     targets = ["mobile-cpu", "gpu", "server-int8"]
-    bars = {"agreement": 0, "relative_difference": 10}  # it was never trained: int8 may answer as it likes
+    bars = {"agreement": 0, "relative_difference": 10}  # it is untrained: the outputs of int8 do not matter
     export.export_model(net, folder / "bundle", targets=targets, calibration=images, bars=bars)
     zoo.save_model(net, folder / "net.keras")
 
 
 def outcome_of(original: Path, number: int, folder: Path) -> str:
-    """`answered`, `refused`, or what went wrong, with the file kept."""
+    """`answered`, `refused in words`, or the error, after which the file is kept."""
     draw = random.Random(number)
     change, use = KINDS[original.suffix]
     path = folder / f"{original.stem}-{number}{original.suffix}"
@@ -240,7 +240,7 @@ OUTCOMES = {0: "answered", 2: "refused in words"}
 
 
 def in_a_fork(use: Callable[[Path], object], path: Path) -> int:
-    """Exit status: 0 or 2 if all is well, 1 for an error of another kind, negative if a signal ended it."""
+    """Exit status: 0 or 2 if all is well, 1 for another error, negative if a signal ended the process."""
     child = os.fork()
     if not child:
         signal.alarm(SECONDS)

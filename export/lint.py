@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .conversion.export_graph import ExportGraph
 
-NPUS = {"edge-ethos-u55": "Ethos-U55", "edge-ethos-u65": "Ethos-U65", "edge-ethos-u85": "Ethos-U85"}
 INT8 = "tflite-int8"
 NOISE_IMAGES = 2
 
@@ -97,11 +96,13 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     if refusals:
         return report(source, _objections(refusals, content, graph), {})
     facts = {"bytes": len(content), "operators_on_processor": len(supported.left_to_processor(content))}
-    if target == "edge-mcu" and tflite_micro.REQUIREMENT.is_met():
+    checks = TARGETS[target].checks[INT8]
+    if tflite_micro.NAME in checks and tflite_micro.REQUIREMENT.is_met():
         refusals, measured = _lint_with_micro(content, graph)
         return report(tflite_micro.TITLE, _objections(refusals, content, graph), facts | measured)
-    if target in NPUS and vela.REQUIREMENT.is_met():
-        compiled = vela.compile_for(vela.ACCELERATORS[NPUS[target]], content)
+    npu = next((npu for npu in vela.ACCELERATORS if vela.check_name(npu) in checks), None)
+    if npu and vela.REQUIREMENT.is_met():
+        compiled = vela.compile_for(vela.ACCELERATORS[npu], content)
         on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
         return report("Vela", _objections(on_cpu, content, graph), facts | compiled.figures)
     return report(source, (), facts)

@@ -15,7 +15,7 @@ from ..comparison import compare_outputs
 from ..reference import Reference
 from .artifact_check import ArtifactCheck, Subject, budget_gates, requires_module
 
-TITLE = "TensorFlow Lite Micro"
+NAME, TITLE = "tflite-micro", "TensorFlow Lite Micro"
 REQUIREMENT = requires_module("tflite_micro", "tflite-micro", "edge")
 MAX_IMAGES, MIN_IMAGES = 200, 8
 SECONDS = 20
@@ -88,4 +88,4 @@ def _truncate(content: bytes, count: int) -> bytes:
     return pack_model(model)
 
 
-CHECKS = (ArtifactCheck("tflite-micro", TITLE, validate_in_micro, (REQUIREMENT,), thresholds=("arena_bytes",)),)
+CHECKS = (ArtifactCheck(NAME, TITLE, validate_in_micro, (REQUIREMENT,), thresholds=("arena_bytes",)),)

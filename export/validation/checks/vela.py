@@ -154,14 +154,20 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
     return next((line for line in reversed(lines) if line.strip()), f"Vela exited with code {done.returncode}")
 
 
+def check_name(npu: str) -> str:
+    """Name of the check for an NPU, such as `vela-u55`."""
+    return f"vela-{npu.partition('-')[2].lower()}"
+
+
 def _title(npu: str) -> str:
     return f"Vela for {npu}"
 
 
 def _check(npu: str) -> ArtifactCheck:
     run: Callable[[Subject], Check] = partial(compile_and_validate, npu)
-    name = f"vela-{npu.partition('-')[2].lower()}"
-    return ArtifactCheck(name, _title(npu), run, (REQUIREMENT,), thresholds=("sram_bytes", "operators_on_cpu"))
+    return ArtifactCheck(
+        check_name(npu), _title(npu), run, (REQUIREMENT,), thresholds=("sram_bytes", "operators_on_cpu")
+    )
 
 
 CHECKS = tuple(map(_check, ACCELERATORS))
