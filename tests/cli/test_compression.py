@@ -46,7 +46,7 @@ def test_student_is_distilled_and_compared_with_its_teacher(pocketzoo, trained_f
     assert student["test"]["accuracy"] == kept.accuracy
     assert teacher["footprint"]["artifacts"]["tflite-fp32"]["median_ms"] > 0
     _, _, err = pocketzoo("distill", run / "best.keras", trained_file, "--data", table, "--run-dir", run, "--weight", 2)
-    assert "weight is 2.0; it takes 0 to 1" in err
+    assert "weight is 2.0; it must be 0 to 1" in err
 
 
 def test_endpoints_on_the_command_line():
