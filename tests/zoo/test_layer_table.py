@@ -16,6 +16,7 @@ HAND_COUNTED = [
     pytest.param(layers.Dense(8), 10 * 12 * 4 * 8, id="dense-on-a-map"),
     pytest.param(layers.MaxPooling2D(2), 0, id="pooling"),
     pytest.param(layers.BatchNormalization(), 0, id="norm"),
+    pytest.param(layers.LayerNormalization(axis=[1, 2, 3]), 0, id="norm-over-positions"),
 ]
 
 

@@ -106,6 +106,13 @@ def test_operation_with_per_channel_constants_is_frozen():
     assert graph.frozen == {"Multiply of one": "Multiply is of a type that has no rule"}
 
 
+def test_pointwise_operation_passes_channels_on():
+    image = keras.Input((8, 8, 3))
+    graph = ChannelGraph(classifier(keras.ops.abs(conv(4, "one")(image)), image))
+    assert not is_frozen(graph, "one")
+    assert graph.frozen == {}
+
+
 @pytest.mark.parametrize(
     "mixer",
     [layers.LayerNormalization(), layers.GroupNormalization(2), layers.Softmax(), CBAM(4, 2, name="cbam")],
