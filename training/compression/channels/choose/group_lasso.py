@@ -6,6 +6,7 @@ Wen, Wu, Wang, Chen, Li: Learning Structured Sparsity in Deep Neural Networks (a
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -86,7 +87,7 @@ class GroupLasso:
             np.add.at(sizes, groups[groups >= 0], math.prod(kernel.shape) // kernel.shape[axis])
         self._roots = np.sqrt(sizes).astype("float32")
 
-    def __call__(self):
+    def __call__(self) -> Any:
         """Return the sum of the norms; its gradient is finite where all of a unit is zero."""
         squares = [
             ops.sum(ops.square(kernel), axis=[other for other in range(len(kernel.shape)) if other != axis])

@@ -1,6 +1,7 @@
 """Importance criteria: how much each unit contributes."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -135,7 +136,7 @@ def _from_gradients(
     yield from ((producer.labels, total) for producer, total in zip(producers, sums, strict=True))
 
 
-def _gradient_function(model: keras.Model, kernels: list[keras.Variable]) -> Callable:
+def _gradient_function(model: keras.Model, kernels: list[keras.Variable]) -> Callable[[Any, Any], list[Any]]:
     """Return the function from images and targets to the gradients of the task's loss, in inference mode."""
     losses = keras.tree.flatten(objectives(model)["loss"])
 
@@ -151,6 +152,6 @@ def _gradient_function(model: keras.Model, kernels: list[keras.Variable]) -> Cal
     return gradients
 
 
-def training_images(data: ImageData) -> Iterator:
+def training_images(data: ImageData) -> Iterator[Any]:
     """Return batches of training images drawn from all of them, with their targets, not augmented."""
     return iter(evaluation_batches(data.train.drawn(BATCHES * BATCH_SIZE), BATCH_SIZE))

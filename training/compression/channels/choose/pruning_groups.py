@@ -67,7 +67,7 @@ def _convolution_groups(graph: ChannelGraph) -> dict[int, list[tuple[int, int]]]
 
 def _rows(units: list[int], groups: dict[int, list[tuple[int, int]]]) -> np.ndarray | None:
     """Return the units, one row per set of convolution groups; None if the groups would not lose equally many."""
-    rows: dict[tuple, list[int]] = defaultdict(list)
+    rows: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
     for unit in units:
         rows[tuple(sorted(groups.get(unit, ())))].append(unit)
     if len({len(row) for row in rows.values()}) > 1:

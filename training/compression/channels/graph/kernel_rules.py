@@ -1,8 +1,11 @@
 """Rules of layers with kernels: all but depthwise ones compute new channels."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
+from .....core.flat_graph import Node
 from .....core.layer_traits import traits_of
 from .channel_graph import ChannelGraph, Labels
 from .layer_rules import MIXING_ACTIVATIONS, LayerRule, MixingRule, activation_name, values_of
@@ -11,7 +14,7 @@ from .layer_rules import MIXING_ACTIVATIONS, LayerRule, MixingRule, activation_n
 class KernelRule(LayerRule):
     """Rule of convolutions and dense layers: each computes new channels."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return new labels."""
         layer, (labels,) = node.operation, inputs
         made = graph.produce(layer, getattr(layer, traits_of(layer).width))
@@ -30,7 +33,7 @@ class KernelRule(LayerRule):
             graph.group(labels, groups)
             graph.group(made, groups)
 
-    def config_changes(self, node, kept_in, kept_out):
+    def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
         """Return the number of output channels."""
         return {traits_of(node.operation).width: int(kept_out.sum())}
 
@@ -54,7 +57,7 @@ class KernelRule(LayerRule):
 class ConvolutionRule(KernelRule):
     """Rule of plain and grouped convolutions."""
 
-    def response(self, layer, constants):
+    def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
         """Return the sum over the window, group by group."""
         taps = values_of(layer.kernel).sum(axis=(0, 1))
         parts = np.split(taps, layer.groups, axis=1)
@@ -65,7 +68,7 @@ class ConvolutionRule(KernelRule):
 class TransposedConvolutionRule(KernelRule):
     """Rule of transposed convolutions."""
 
-    def response(self, layer, constants):
+    def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
         """Return None: neighboring positions see different parts of the kernel."""
         return None
 
@@ -73,7 +76,7 @@ class TransposedConvolutionRule(KernelRule):
 class DepthwiseRule(KernelRule):
     """Rule of depthwise convolutions: each input channel becomes `depth_multiplier` output channels."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input, repeated."""
         layer = node.operation
         if activation_name(layer) in MIXING_ACTIVATIONS:
@@ -83,11 +86,11 @@ class DepthwiseRule(KernelRule):
         graph.label_axis(layer.bias, 0, made)
         return made
 
-    def config_changes(self, node, kept_in, kept_out):
+    def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
         """Return nothing: the width follows the input."""
         return {}
 
-    def response(self, layer, constants):
+    def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
         """Return the sum over the window, each channel by itself."""
         return (constants[:, None] * values_of(layer.kernel).sum(axis=(0, 1))).ravel()
 
@@ -95,13 +98,13 @@ class DepthwiseRule(KernelRule):
 class SeparableRule(KernelRule):
     """Rule of `SeparableConv2D`, a depthwise and a pointwise kernel in one layer."""
 
-    def label_kernels(self, graph, layer, labels, made):
+    def label_kernels(self, graph: ChannelGraph, layer: keras.Layer, labels: Labels, made: Labels) -> None:
         """Record both: the pointwise one runs over the input channels times the depth multiplier."""
         graph.label_axis(layer.depthwise_kernel, -2, labels)
         graph.label_axis(layer.pointwise_kernel, -2, np.repeat(labels, layer.depth_multiplier))
         graph.label_axis(layer.pointwise_kernel, -1, made)
 
-    def response(self, layer, constants):
+    def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
         """Return that of one kernel after the other."""
         filtered = (constants[:, None] * values_of(layer.depthwise_kernel).sum(axis=(0, 1))).ravel()
         return filtered @ values_of(layer.pointwise_kernel)[0, 0]

@@ -46,15 +46,15 @@ class MixingRule(LayerRule):
 class PassingRule(LayerRule):
     """Rule of layers that act on positions, not channels: pooling, upsampling, dropout."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input."""
         return inputs[0]
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the same constants."""
         return inputs[0]
 
-    def is_additive(self, node):
+    def is_additive(self, node: Node) -> bool:
         """Return True."""
         return True
 
@@ -62,20 +62,20 @@ class PassingRule(LayerRule):
 class PaddingRule(PassingRule):
     """Rule of zero padding; configured as channels-first, it pads the channels of our channels-last tensors."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input between new ones."""
         before, after = self.added(node)
         return np.concatenate([graph.new_labels(before), inputs[0], graph.new_labels(after)])
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the same constants between zeros."""
         return np.pad(inputs[0], self.added(node))
 
-    def is_additive(self, node):
+    def is_additive(self, node: Node) -> bool:
         """Return False: it is not at the border."""
         return False
 
-    def config_changes(self, node, kept_in, kept_out):
+    def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
         """Return as much padding as is kept on each side."""
         before, after = self.added(node)
         if not before + after:
@@ -91,16 +91,16 @@ class PaddingRule(PassingRule):
 class CroppingRule(PassingRule):
     """Rule of cropping; configured as channels-first, it crops the channels of our channels-last tensors."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the remaining labels."""
         return self.propagate(node, inputs)
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the remaining constants."""
         before, after = self.removed(node)
         return inputs[0][before : len(inputs[0]) - after]
 
-    def config_changes(self, node, kept_in, kept_out):
+    def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
         """Return how many of the cropped channels are still there on each side."""
         before, after = self.removed(node)
         if not before + after:
@@ -116,18 +116,18 @@ class CroppingRule(PassingRule):
 class ReshapingRule(PassingRule):
     """Rule of layers that turn a map into a vector, position by position, or back."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input, repeated; they are frozen if input rows do not fit into output rows."""
         length = node.outputs[0].shape[-1]
         if length is None or length % len(inputs[0]):
             return MixingRule().trace(graph, node, inputs)
         return self.propagate(node, inputs)
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the same constants, repeated."""
         return np.tile(inputs[0], max(1, node.outputs[0].shape[-1] // len(inputs[0])))
 
-    def config_changes(self, node, kept_in, kept_out):
+    def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
         """Return the new length of the last axis."""
         if isinstance(node.operation, layers.Flatten):
             return {}
@@ -137,7 +137,7 @@ class ReshapingRule(PassingRule):
 class PointwiseRule(LayerRule):
     """Rule of activations, which act on each number by itself, or on each channel."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input; slopes of a PReLU run over them."""
         layer = node.operation
         if activation_name(layer) in MIXING_ACTIVATIONS or isinstance(layer, layers.Softmax):
@@ -146,11 +146,11 @@ class PointwiseRule(LayerRule):
             graph.label_axis(layer.alpha, -1, inputs[0])
         return inputs[0]
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the activation of the constants."""
         return _apply_to_constants(node, inputs)
 
-    def is_additive(self, node):
+    def is_additive(self, node: Node) -> bool:
         """Return whether it is the identity."""
         return isinstance(node.operation, layers.Activation) and activation_name(node.operation) == "linear"
 
@@ -158,7 +158,7 @@ class PointwiseRule(LayerRule):
 class ScalingRule(PointwiseRule):
     """Rule of `Rescaling`: with one scale or offset per channel, all channels are kept."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input."""
         if np.size(node.operation.scale) > 1 or np.size(node.operation.offset) > 1:
             return PerChannelConfigRule().trace(graph, node, inputs)
@@ -177,7 +177,7 @@ class JoiningRule(LayerRule):
     def __init__(self, *, is_additive: bool = False):
         self._is_additive = is_additive
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the first input, coupled with those of the others."""
         channels = node.outputs[0].shape[-1]
         whole = [labels for labels in inputs if len(labels) == channels]
@@ -187,11 +187,11 @@ class JoiningRule(LayerRule):
             graph.couple(whole[0], labels)
         return whole[0]
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the constants, joined."""
         return _apply_to_constants(node, inputs)
 
-    def is_additive(self, node):
+    def is_additive(self, node: Node) -> bool:
         """Return whether it is a sum or difference of maps of the same width."""
         return self._is_additive and len({tensor.shape[-1] for tensor in node.inputs}) == 1
 
@@ -199,15 +199,15 @@ class JoiningRule(LayerRule):
 class ConcatenationRule(LayerRule):
     """Rule of concatenation along channels or along positions."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of all inputs, or of the first, coupled with those of the others."""
         return np.concatenate(inputs) if self._is_along_channels(node) else JoiningRule().trace(graph, node, inputs)
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the constants of all inputs; along positions, they would differ between positions."""
         return np.concatenate(inputs) if self._is_along_channels(node) else np.zeros_like(inputs[0])
 
-    def is_additive(self, node):
+    def is_additive(self, node: Node) -> bool:
         """Return whether channels are concatenated."""
         return self._is_along_channels(node)
 
@@ -218,7 +218,7 @@ class ConcatenationRule(LayerRule):
 class NormalizationRule(LayerRule):
     """Rule of normalization of each channel by itself."""
 
-    def trace(self, graph, node, inputs):
+    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input; all weights run over them."""
         layer = node.operation
         axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
@@ -229,12 +229,12 @@ class NormalizationRule(LayerRule):
             graph.label_axis(weight, 0, inputs[0])
         return inputs[0]
 
-    def propagate(self, node, inputs):
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the shift: a channel that does not vary is normalized to zero."""
         beta = node.operation.beta
         return np.zeros_like(inputs[0]) if beta is None else keras.ops.convert_to_numpy(beta)
 
-    def config_changes(self, node, kept_in, kept_out):
+    def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
         """Return as many groups as there are channels."""
         return {"groups": -1} if isinstance(node.operation, layers.GroupNormalization) else {}
 
