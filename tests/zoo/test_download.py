@@ -16,8 +16,8 @@ from support import peers
 from pocketzoo import zoo
 from pocketzoo.zoo import registry
 from pocketzoo.zoo.cards import Pretrained
-from pocketzoo.zoo.pretrained.anatomy import named_weights
 from pocketzoo.zoo.pretrained.download import cache_folder, fetch
+from pocketzoo.zoo.pretrained.weighted_layers import named_weights
 
 CONTENT = bytes(range(256)) * 4096
 

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from support import peers
 
 from pocketzoo import training, zoo
-from pocketzoo.zoo.pretrained.anatomy import named_weights
+from pocketzoo.zoo.pretrained.weighted_layers import named_weights
 
 NARROW = {"widths": (8, 8, 16, 16), "stem_width": 8}
 

@@ -14,9 +14,9 @@ from support import peers
 from support.cards import first_of_its_kind
 
 from pocketzoo import zoo
-from pocketzoo.zoo.pretrained.anatomy import anatomy, named_weights
 from pocketzoo.zoo.pretrained.torch_layout import pairs
 from pocketzoo.zoo.pretrained.weight_conversion import PIXELS, convert
+from pocketzoo.zoo.pretrained.weighted_layers import named_weights, weighted_layers
 
 ANSWERS = json.loads(peers.ANSWERS.read_text())
 LISTS = {peer: path for path in peers.STATE_DICTS.glob("*.txt") for peer in peers.read_state_dict(path)[0]}
@@ -79,7 +79,7 @@ def test_card_entries_match_tensors_epsilon_and_padding_of_the_peer(name, tag):
     entry, peer = zoo.model_card(name).pretrained[tag], peer_of_entry(name, tag)
     facts, shapes = peers.read_state_dict(LISTS[peer])
     model = zoo.create_model(name, **entry.arguments)
-    parts = anatomy(model)
+    parts = weighted_layers(model)
     found = pairs(hollow_tensors(shapes), parts, entry.layout, zoo.model_card(name))
     assert {pair.ours for pair in found if not pair.absorbed} == named_weights(model).keys() - PIXEL_WEIGHTS
     epsilons = {part.layer.epsilon for part in parts.values() if part.is_norm} or {None}
@@ -91,7 +91,7 @@ def test_auxiliary_head_of_torchvision_is_ignored():
     _, shapes = peers.read_state_dict(LISTS["torchvision/inception_v3"])
     assert any(name.startswith("AuxLogits.") for name in shapes)
     arguments = zoo.model_card("inception_v3").pretrained["tv_in1k"].arguments
-    parts = anatomy(zoo.create_model("inception_v3", **arguments))
+    parts = weighted_layers(zoo.create_model("inception_v3", **arguments))
     for layout in ("timm", "torchvision"):
         found = pairs(hollow_tensors(shapes), parts, layout, zoo.model_card("inception_v3"))
         assert {pair.ours.partition("/")[0] for pair in found} == parts.keys()
@@ -101,7 +101,7 @@ def test_densenet_loads_the_old_names_in_torchvision_files():
     _, shapes = peers.read_state_dict(LISTS["torchvision/densenet121"])
     old = {re.sub(r"(denselayer\d+\.[a-z]+)(\d)", r"\1.\2", name): shape for name, shape in shapes.items()}
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
-    parts = anatomy(zoo.create_model("densenet121"))
+    parts = weighted_layers(zoo.create_model("densenet121"))
     found = pairs(hollow_tensors(old), parts, "torchvision", zoo.model_card("densenet121"))
     assert {pair.ours.partition("/")[0] for pair in found} == parts.keys()
 

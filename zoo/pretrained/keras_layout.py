@@ -15,12 +15,12 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from ...core.errors import InputError
-from .anatomy import Part, Shape
 from .layouts import Pair, abbreviate, bias_shape, following_batch_norms
 from .tensor_files import Tensors
+from .weighted_layers import Shape, WeightedLayer
 
 
-def pairs(tensors: Tensors, parts: dict[str, Part]) -> list[Pair]:
+def pairs(tensors: Tensors, parts: dict[str, WeightedLayer]) -> list[Pair]:
     """Match every tensor in the file with a weight of the model.
 
     Raises:
@@ -56,7 +56,7 @@ class _Target(NamedTuple):
     absorbed: bool
 
 
-def _targets(part: Part, norm: str | None, count: int) -> list[_Target]:
+def _targets(part: WeightedLayer, norm: str | None, count: int) -> list[_Target]:
     """Return a layer's weights in order, and a bias that BatchNorm absorbs if the file has `count`, one more."""
     targets = [_Target(f"{part.name}/{name}", shape, False) for name, shape in part.shapes.items()]
     if norm and not part.is_norm and count > len(targets):

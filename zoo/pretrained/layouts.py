@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from .anatomy import Part, Shape
+from .weighted_layers import Shape, WeightedLayer
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ def abbreviate(names: Sequence[str], most: int = 8) -> str:
     return f"{len(names)}: {', '.join(names[:most])}{rest}"
 
 
-def following_batch_norms(parts: dict[str, Part]) -> dict[str | None, str]:
+def following_batch_norms(parts: dict[str, WeightedLayer]) -> dict[str | None, str]:
     """Return the name of the BatchNorm that directly follows a layer, by the layer's name."""
     return {part.follows: part.name for part in parts.values() if part.is_norm}
 
 
-def is_depthwise(part: Part) -> bool:
+def is_depthwise(part: WeightedLayer) -> bool:
     """Return whether the layer is a depthwise convolution, whose kernel has the channels on another axis."""
     return isinstance(part.layer, keras.layers.DepthwiseConv2D)
 
 
-def bias_shape(part: Part) -> Shape:
+def bias_shape(part: WeightedLayer) -> Shape:
     """Return the shape of a bias of the layer: one value per output channel."""
     if is_depthwise(part):
         _, _, inputs, multiplier = part.shapes["kernel"]

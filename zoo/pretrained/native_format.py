@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
 from ...layers import Head, PixelNormalization
-from .anatomy import named_weights
 from .layouts import abbreviate
+from .weighted_layers import named_weights
 
 KEY = "pocketzoo"
 """Metadata key in a safetensors file."""

@@ -10,9 +10,9 @@ import numpy as np
 from ...core.errors import InputError
 from ..cards import ModelCard
 from . import timm_names, torchvision_names
-from .anatomy import Part, Shape
 from .layouts import Pair, abbreviate, bias_shape, following_batch_norms, is_depthwise
 from .tensor_files import Tensors
+from .weighted_layers import Shape, WeightedLayer
 
 NAMES = {"timm": timm_names, "torchvision": torchvision_names}
 """Modules with `NAMES`, a function from our layer names to the publisher's for each builder, and `IGNORED_PREFIXES`,
@@ -46,7 +46,7 @@ class Slot:
     """As in `Pair`."""
 
 
-def expected_tensors(parts: dict[str, Part], layout: str, card: ModelCard) -> dict[str, Slot]:
+def expected_tensors(parts: dict[str, WeightedLayer], layout: str, card: ModelCard) -> dict[str, Slot]:
     """Return the tensors of a state dict by name; those that are `absorbed` may be missing."""
     name_of = NAMES[layout].NAMES[card.builder]
     norms = following_batch_norms(parts)
@@ -63,7 +63,7 @@ def classes_in(tensors: Tensors, layout: str, card: ModelCard) -> int | None:
     return None if head is None else head.shape[0]
 
 
-def pairs(tensors: Tensors, parts: dict[str, Part], layout: str, card: ModelCard) -> list[Pair]:
+def pairs(tensors: Tensors, parts: dict[str, WeightedLayer], layout: str, card: ModelCard) -> list[Pair]:
     """Match every tensor in the state dict with a weight of the model.
 
     Raises:
@@ -93,7 +93,7 @@ def pairs(tensors: Tensors, parts: dict[str, Part], layout: str, card: ModelCard
     return [Pair(slot.ours, slot.convert(tensor), slot.absorbed) for slot, tensor in matches]
 
 
-def _slots(part: Part, theirs: str, norm: str | None) -> Iterator[tuple[str, Slot]]:
+def _slots(part: WeightedLayer, theirs: str, norm: str | None) -> Iterator[tuple[str, Slot]]:
     for name, shape in part.shapes.items():
         ours = f"{part.name}/{name}"
         if name == "kernel":
@@ -104,7 +104,7 @@ def _slots(part: Part, theirs: str, norm: str | None) -> Iterator[tuple[str, Slo
         yield f"{theirs}.bias", Slot((bias_shape(part),), f"{norm}/moving_mean", absorbed=True)
 
 
-def _kernel_shapes(part: Part) -> tuple[Shape, ...]:
+def _kernel_shapes(part: WeightedLayer) -> tuple[Shape, ...]:
     shape = part.shapes["kernel"]
     if is_depthwise(part):
         height, width, inputs, multiplier = shape
@@ -121,7 +121,7 @@ def _kernel_shapes(part: Part) -> tuple[Shape, ...]:
     return (*shapes, (outputs, channels, height, width))
 
 
-def _to_keras_axes(part: Part, kernel: np.ndarray) -> np.ndarray:
+def _to_keras_axes(part: WeightedLayer, kernel: np.ndarray) -> np.ndarray:
     shape = part.shapes["kernel"]
     if is_depthwise(part):
         return kernel.transpose(2, 3, 0, 1).reshape(shape)

@@ -8,8 +8,8 @@ import numpy as np
 from ...core.errors import InputError
 from ..cards import ModelCard
 from . import keras_layout, torch_layout
-from .anatomy import anatomy
 from .tensor_files import Tensors
+from .weighted_layers import weighted_layers
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def convert(
     tensors = dict(tensors)
     if pixels is None:
         pixels = _stored_normalization(tensors)
-    parts = anatomy(model)
+    parts = weighted_layers(model)
     if layout == "keras":
         pairs = keras_layout.pairs(tensors, parts)
     else:

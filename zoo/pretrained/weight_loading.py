@@ -13,12 +13,12 @@ from ..cards import ModelCard
 from ..registry import ON, card_of
 from ..saving import load_model
 from . import torch_layout
-from .anatomy import anatomy, named_weights
 from .layouts import abbreviate
 from .native_format import Description, HeadFacts, heads_of, read_description
 from .tensor_files import Tensors, checked, read_tensors
 from .weight_conversion import convert
 from .weight_sources import Weights, find_weights
+from .weighted_layers import named_weights, weighted_layers
 
 log = logging.getLogger("pocketzoo")
 
@@ -190,7 +190,7 @@ def _with_channels(loaded: Loaded, model: keras.Model) -> Tensors:
     channels = named_weights(model)["pixels/mean"].shape[0]
     if channels == loaded.channels:
         return loaded.tensors
-    first = f"{next(iter(anatomy(model)))}/kernel"
+    first = f"{next(iter(weighted_layers(model)))}/kernel"
     if first not in loaded.tensors:
         return loaded.tensors  # another architecture; the caller reports it
     kernel = loaded.tensors[first]

@@ -1,4 +1,4 @@
-"""What a model's weights are: the layers that have some, and what surrounds them."""
+"""The layers of a model that have weights, and what surrounds them."""
 
 import math
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class WeightedLayer:
     """A layer of the flat form that has weights."""
 
     name: str
     layer: keras.layers.Layer
     follows: str | None
-    """Name of the layer with weights whose output it takes straight away."""
+    """Name of the layer with weights whose output is its direct input."""
     flattened: Shape | None = None
-    """Of a dense layer: height, width and channels of the map that was flattened for it."""
+    """Height, width and channels of the map that was flattened for a dense layer."""
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Shapes by the weights' names, such as `kernel`."""
+        """Shapes by the names of the weights, such as `kernel`."""
         return {weight.name: tuple(weight.shape) for weight in self.layer.weights}
 
     @property
@@ -33,20 +33,20 @@ class Part:
         return isinstance(self.layer, keras.layers.BatchNormalization)
 
 
-def anatomy(model: keras.Model) -> dict[str, Part]:
-    """The parts of `model` by name, in the order of its flat form's layers, without its pixel normalization."""
+def weighted_layers(model: keras.Model) -> dict[str, WeightedLayer]:
+    """Return the layers with weights by name, in the order of the flat form, without the pixel normalization."""
     graph = FlatGraph(flatten_model(model))
-    parts: dict[str, Part] = {}
+    found: dict[str, WeightedLayer] = {}
     flat_maps: list[Shape] = []
     for node in graph.nodes:
         layer = node.operation
         if node.is_layer and layer.weights:
             before = graph.producer(node.inputs[0]).operation
             follows = before.name if getattr(before, "weights", None) else None
-            parts.setdefault(layer.name, Part(layer.name, layer, follows, _flattened(layer, flat_maps)))
+            found.setdefault(layer.name, WeightedLayer(layer.name, layer, follows, _flattened(layer, flat_maps)))
         elif isinstance(layer, keras.layers.Flatten):
             flat_maps.append(tuple(node.inputs[0].shape[1:]))
-    return {layer.name: parts[layer.name] for layer in graph.model.layers if layer.name in parts}
+    return {layer.name: found[layer.name] for layer in graph.model.layers if layer.name in found}
 
 
 def _flattened(layer: keras.layers.Layer, maps: list[Shape]) -> Shape | None:
@@ -56,5 +56,5 @@ def _flattened(layer: keras.layers.Layer, maps: list[Shape]) -> Shape | None:
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
-    """All weights as `layer/variable`, such as `stem_conv/kernel`: names that are unique in the model, and stable."""
+    """Return all weights by `layer/variable`, such as `stem_conv/kernel`: unique names that do not change."""
     return {"/".join(weight.path.split("/")[-2:]): weight for weight in model.weights}
