@@ -106,7 +106,7 @@ def draw_export(figures: dict) -> str:
         parts.append(line(28, y + 13, width - 28, y + 13))
     caption = (
         f"ResNet-20 on {figures['images']} test images of handwritten digits; Keras: {figures['keras_accuracy']:.2%}. "
-        f"ms: one image, one thread, {figures['processor']}; RAM: arena; NPU ms: Vela's estimate."
+        f"ms: one image, one thread of a shared {figures['processor']}; RAM: arena; NPU ms: Vela's estimate."
     )
     parts.append(text(28, height - 26, caption, 12.5, fill=GRAY))
     return svg(width, height, parts)
