@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from ..core.encoded_images import displayed_size, open_image
 from ..core.errors import InputError
 from .accumulator import Accumulator
 from .bootstrap import intervals
@@ -21,6 +19,7 @@ from .task import HeadConfig, Labels, Table, Task, Upsampling, Warp
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
+    from PIL import Image
 
     from ..layers import SegmentationHead
 
@@ -76,6 +75,10 @@ class Segmentation(Task):
 
     def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
         """Return the class indices in a mask file, rotated as its EXIF tag says, int32 `(height, width)`."""
+        from PIL import ImageOps  # Pillow is not needed to run an artifact
+
+        from ..core.encoded_images import open_image
+
         with open_image(encoded, name) as image:
             if image.mode not in MASK_MODES:
                 raise InputError(f"{name} has colors ({image.mode}); a mask has one number a pixel, the class index.")
@@ -83,6 +86,8 @@ class Segmentation(Task):
 
     def check_file(self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None) -> None:
         """Raises InputError where a mask has not the size of its readable image, or other classes."""
+        from ..core.encoded_images import displayed_size
+
         height, width = displayed_size(image)
         if target.shape != (height, width):
             size = f"{target.shape[1]}x{target.shape[0]}"
@@ -93,6 +98,8 @@ class Segmentation(Task):
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
         """Return the nearest pixels: there is nothing between two classes."""
+        from PIL import Image
+
         return np.asarray(Image.fromarray(target).resize((width, height), Image.Resampling.NEAREST))
 
     def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
@@ -148,10 +155,12 @@ class Segmentation(Task):
         """Return the most probable class of each pixel."""
         return outputs.argmax(axis=-1)
 
-    def picture(self, output: np.ndarray) -> Image.Image:
+    def picture(self, output: np.ndarray) -> "Image.Image":
         """Return a mask whose values are class indices, with a color for each class."""
         if output.shape[-1] > MOST_CLASSES:
             raise InputError(f"there are {output.shape[-1]} classes; a mask in PNG holds {MOST_CLASSES} at most.")
+        from PIL import Image
+
         picture = Image.fromarray(self.mask(output).astype("uint8"))
         picture.putpalette(PALETTE)
         return picture

@@ -81,7 +81,7 @@ def _serve(subject: Subject, packages: Path, path: str) -> bytes | Path | None:
 REQUIREMENTS = (
     Requirement("Chromium", "apt install chromium", lambda: find_browser() is not None),
     Requirement(
-        "the page's packages in node_modules, or in POCKETZOO_NODE_MODULES,",
+        "node_modules with the packages of the page (or POCKETZOO_NODE_MODULES)",
         INSTALL,
         lambda: find_packages() is not None,
     ),
