@@ -58,7 +58,7 @@ def test_regression_tells_its_numbers(pocketzoo, picture, tmp_path):
 def test_masks_of_a_classification_are_refused(pocketzoo, picture, tmp_path):
     path = zoo.save_model(zoo.create_model("resnet20"), tmp_path / "net.keras")
     code, _, error = pocketzoo("predict", path, picture, "--masks", tmp_path / "masks")
-    assert (code, error) == (2, "Error: the answers of a classification are no masks.\n")
+    assert (code, error) == (2, "Error: the outputs of a classification are not masks.\n")
 
 
 def test_other_answers_are_not_read_as_what_they_are_not():
