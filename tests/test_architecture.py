@@ -17,11 +17,9 @@ def test_imports_go_one_way():
     subprocess.run([command, "--no-cache"], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("folder", ["core", "layers", "tasks", "zoo", "export", "cli"])
-def test_modules_do_not_import_each_other_in_cycles(folder):
+def test_modules_do_not_import_each_other_in_cycles():
     graph = grimp.build_graph("pocketzoo", cache_dir=None)
-    modules = {f"pocketzoo.{folder}", *graph.find_descendants(f"pocketzoo.{folder}")}
-    imports = {module: graph.find_modules_directly_imported_by(module) & modules for module in modules}
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     TopologicalSorter(imports).prepare()  # raises CycleError, which lists the modules
 
 

@@ -2,8 +2,8 @@ from .compression.channels.apply.removal import plan_channels as plan_channels
 from .compression.channels.apply.removal import remove_channels as remove_channels
 from .compression.channels.choose.group_lasso import shrink_channels as shrink_channels
 from .compression.channels.plan import ChannelPlan as ChannelPlan
-from .compression.channels.prune_channels import PruneResult as PruneResult
 from .compression.channels.prune_channels import prune_channels as prune_channels
+from .compression.channels.prune_result import PruneResult as PruneResult
 from .compression.clustering.cluster import cluster as cluster
 from .compression.distillation import distill as distill
 from .compression.pipeline.advice import CompressionAdvice as CompressionAdvice

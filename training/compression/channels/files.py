@@ -18,7 +18,7 @@ from ...recipe.recipe import Recipe
 from .plan import ChannelPlan
 
 if TYPE_CHECKING:
-    from .prune_channels import PruneResult
+    from .prune_result import PruneResult
 
 SETTINGS = "pocketzoo-channels.json"
 RESULTS = ("plan.json", "result.json", "best.keras", "widths.png", "step[0-9]*")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .prune_channels import PruneResult
+    from .prune_result import PruneResult
 
 
 def stage_widths(widths: Mapping[str, int]) -> dict[str, int]:

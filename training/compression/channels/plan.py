@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ....core.atomic_files import atomic_path
 from ....core.errors import InputError, describe, unknown
-from .graph.channel_graph import FROZEN, ChannelGraph
+from .graph.channel_graph import ChannelGraph
+from .graph.labels import FROZEN
 
 
 class ChannelPlan(BaseModel):

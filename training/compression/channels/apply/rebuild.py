@@ -9,7 +9,8 @@ import numpy as np
 from .....core.keras_private import all_layers
 from .....layers import CompositeLayer
 from .....zoo.flat import without_optimizer
-from ..graph.channel_graph import ChannelAxis, ChannelGraph
+from ..graph.channel_graph import ChannelGraph
+from ..graph.labels import ChannelAxis
 from ..graph.rule_table import rule_of
 from .bias_compensation import Compensation
 

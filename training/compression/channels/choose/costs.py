@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 
 from .....core.errors import InputError
 from .....core.layer_traits import kernel_positions, traits_of
-from ..graph.channel_graph import ChannelAxis, ChannelGraph
+from ..graph.channel_graph import ChannelGraph
+from ..graph.labels import ChannelAxis
 
 BYTES = 4
 """Bytes of a weight in float32."""

@@ -13,7 +13,8 @@ from .....core.layer_traits import main_kernel, traits_of
 from ....data.images import ImageData
 from ....data.pipeline import evaluation_batches
 from ....engine.objectives import objectives
-from ..graph.channel_graph import ChannelGraph, Labels
+from ..graph.channel_graph import ChannelGraph
+from ..graph.labels import Labels
 from ..graph.layer_rules import values_of
 
 Score = tuple[Labels, np.ndarray]

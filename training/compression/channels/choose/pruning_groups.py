@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph.channel_graph import FROZEN, ChannelGraph
+from ..graph.channel_graph import ChannelGraph
+from ..graph.labels import FROZEN
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import numpy as np
 
 from .....core.flat_graph import Node
 from .....core.layer_traits import traits_of
-from .channel_graph import ChannelGraph, Labels
+from .labels import ChannelLabels, Labels
 from .layer_rules import MIXING_ACTIVATIONS, LayerRule, MixingRule, activation_name, values_of
 
 
 class KernelRule(LayerRule):
     """Rule of convolutions and dense layers: each computes new channels."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return new labels."""
         layer, (labels,) = node.operation, inputs
         made = graph.produce(layer, getattr(layer, traits_of(layer).width))
@@ -24,7 +24,7 @@ class KernelRule(LayerRule):
             graph.freeze(made, graph.name_of(node), f"{activation_name(layer)} mixes its channels")
         return made
 
-    def label_kernels(self, graph: ChannelGraph, layer: keras.Layer, labels: Labels, made: Labels) -> None:
+    def label_kernels(self, graph: ChannelLabels, layer: keras.Layer, labels: Labels, made: Labels) -> None:
         """Record in `graph` the channel axes of the kernels."""
         kernel, groups = traits_of(layer).main_kernel, getattr(layer, "groups", 1)
         graph.label_axis(kernel.of(layer), kernel.input_axis, labels, groups=groups)
@@ -76,7 +76,7 @@ class TransposedConvolutionRule(KernelRule):
 class DepthwiseRule(KernelRule):
     """Rule of depthwise convolutions: each input channel becomes `depth_multiplier` output channels."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input, repeated."""
         layer = node.operation
         if activation_name(layer) in MIXING_ACTIVATIONS:
@@ -98,7 +98,7 @@ class DepthwiseRule(KernelRule):
 class SeparableRule(KernelRule):
     """Rule of `SeparableConv2D`, a depthwise and a pointwise kernel in one layer."""
 
-    def label_kernels(self, graph: ChannelGraph, layer: keras.Layer, labels: Labels, made: Labels) -> None:
+    def label_kernels(self, graph: ChannelLabels, layer: keras.Layer, labels: Labels, made: Labels) -> None:
         """Record both: the pointwise one runs over the input channels times the depth multiplier."""
         graph.label_axis(layer.depthwise_kernel, -2, labels)
         graph.label_axis(layer.pointwise_kernel, -2, np.repeat(labels, layer.depth_multiplier))

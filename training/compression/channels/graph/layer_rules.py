@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 
 from .....core.flat_graph import Node
-from .channel_graph import ChannelGraph, Labels, frozen_labels
+from .labels import ChannelLabels, Labels, frozen_labels
 
 MIXING_ACTIVATIONS = ("softmax", "log_softmax", "sparsemax", "glu")
 """Activations whose output for one channel depends on the others."""
@@ -18,7 +18,7 @@ class LayerRule:
 
     reason = "is of a type that has no rule"
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the first output; record couplings and channel axes of weights in `graph`."""
         for labels in inputs:
             graph.freeze(labels, graph.name_of(node), f"{type(node.operation).__name__} {self.reason}")
@@ -46,7 +46,7 @@ class MixingRule(LayerRule):
 class PassingRule(LayerRule):
     """Rule of layers that act on positions, not channels: pooling, upsampling, dropout."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input."""
         return inputs[0]
 
@@ -62,7 +62,7 @@ class PassingRule(LayerRule):
 class PaddingRule(PassingRule):
     """Rule of zero padding; configured as channels-first, it pads the channels of our channels-last tensors."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input between new ones."""
         before, after = self.added(node)
         return np.concatenate([graph.new_labels(before), inputs[0], graph.new_labels(after)])
@@ -91,7 +91,7 @@ class PaddingRule(PassingRule):
 class CroppingRule(PassingRule):
     """Rule of cropping; configured as channels-first, it crops the channels of our channels-last tensors."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the remaining labels."""
         return self.propagate(node, inputs)
 
@@ -116,7 +116,7 @@ class CroppingRule(PassingRule):
 class ReshapingRule(PassingRule):
     """Rule of layers that turn a map into a vector, position by position, or back."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input, repeated; they are frozen if input rows do not fit into output rows."""
         length = node.outputs[0].shape[-1]
         if length is None or length % len(inputs[0]):
@@ -137,7 +137,7 @@ class ReshapingRule(PassingRule):
 class PointwiseRule(LayerRule):
     """Rule of activations, which act on each number by itself, or on each channel."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input; slopes of a PReLU run over them."""
         layer = node.operation
         if activation_name(layer) in MIXING_ACTIVATIONS or isinstance(layer, layers.Softmax):
@@ -158,7 +158,7 @@ class PointwiseRule(LayerRule):
 class ScalingRule(PointwiseRule):
     """Rule of `Rescaling`: with one scale or offset per channel, all channels are kept."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input."""
         if np.size(node.operation.scale) > 1 or np.size(node.operation.offset) > 1:
             return PerChannelConfigRule().trace(graph, node, inputs)
@@ -177,7 +177,7 @@ class JoiningRule(LayerRule):
     def __init__(self, *, is_additive: bool = False):
         self._is_additive = is_additive
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the first input, coupled with those of the others."""
         channels = node.outputs[0].shape[-1]
         whole = [labels for labels in inputs if len(labels) == channels]
@@ -199,7 +199,7 @@ class JoiningRule(LayerRule):
 class ConcatenationRule(LayerRule):
     """Rule of concatenation along channels or along positions."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of all inputs, or of the first, coupled with those of the others."""
         return np.concatenate(inputs) if self._is_along_channels(node) else JoiningRule().trace(graph, node, inputs)
 
@@ -218,7 +218,7 @@ class ConcatenationRule(LayerRule):
 class NormalizationRule(LayerRule):
     """Rule of normalization of each channel by itself."""
 
-    def trace(self, graph: ChannelGraph, node: Node, inputs: list[Labels]) -> Labels:
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input; all weights run over them."""
         layer = node.operation
         axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]

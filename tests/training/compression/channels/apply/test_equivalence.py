@@ -18,7 +18,8 @@ from pocketzoo.training.compression.channels.apply.removal import plan_channels,
 from pocketzoo.training.compression.channels.choose.channel_selection import ChannelSelection
 from pocketzoo.training.compression.channels.choose.importance import unit_importance
 from pocketzoo.training.compression.channels.choose.pruning_groups import pruning_groups
-from pocketzoo.training.compression.channels.graph.channel_graph import ChannelAxis, ChannelGraph
+from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
+from pocketzoo.training.compression.channels.graph.labels import ChannelAxis
 from pocketzoo.training.compression.channels.plan import plan_of, units_kept
 
 

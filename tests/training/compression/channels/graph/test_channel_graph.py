@@ -12,7 +12,8 @@ from pocketzoo.training.compression.channels.choose.channel_selection import Cha
 from pocketzoo.training.compression.channels.choose.costs import Costs
 from pocketzoo.training.compression.channels.choose.importance import unit_importance
 from pocketzoo.training.compression.channels.choose.pruning_groups import pruning_groups
-from pocketzoo.training.compression.channels.graph.channel_graph import FROZEN, ChannelGraph
+from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
+from pocketzoo.training.compression.channels.graph.labels import FROZEN
 from pocketzoo.training.compression.channels.plan import plan_of
 
 
