@@ -4,17 +4,27 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types wheel docs site matrix weights benchmark
+# Every worker needs up to 3 GB and keeps one core busy; the tests of a file share what they make, so they stay together.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+# Importing the other files takes as long as their tests.
+FAST_FILES = $(shell grep -rlE '^pytestmark = pytest.mark.fast$$' tests)
+
+.PHONY: demo test test-fast test-all lint types wheel docs site matrix weights benchmark
 
 demo: $(VENV)/installed
 	$(BIN)/pocketzoo quickstart
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# A minute on 2 cores, for the inner loop: the files that are marked `fast`, without their slow tests.
+test-fast: $(VENV)/installed-test
+	$(PYTEST) -m "fast and not slow and not every_card" $(FAST_FILES)
 
 # Also the models that differ from a cheaper one in nothing but numbers.
 test-all: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "every_card or not every_card"
+	$(PYTEST) -m "every_card or not every_card"
 
 lint: types site
 	$(BIN)/ruff check .
