@@ -22,10 +22,11 @@ FAST_SECONDS = 3
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items):
-    """All tests of a file run on one worker, unless they are marked otherwise, so that what they share is made once."""
+    """The tests of a file run on one worker, so that what they share is made once; marked groups split a long file."""
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
+        file, mark = str(item.path.relative_to(item.config.rootpath)), item.get_closest_marker("xdist_group")
+        group = f"{file}:{mark.args[0]}" if mark else file
+        item.add_marker(pytest.mark.xdist_group(group), append=False)
     items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
 
 

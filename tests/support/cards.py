@@ -63,7 +63,7 @@ def _kind(card: zoo.ModelCard) -> tuple:
 
 
 def all_cards() -> list:
-    """Every model; all the tests of one go to one worker, so that what they share is made once."""
+    """Every model; all the tests of one run on one worker, so that what they share is made once."""
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in zoo.list_models()]
 
 
