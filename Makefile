@@ -4,9 +4,9 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# Every worker needs up to 3 GB and keeps one core busy; the tests of a file share what they make, so they stay together.
+# A worker needs up to 3 GB and computes in one thread; the tests of a file share what they make, so they stay together.
 WORKERS ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST = TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 # Importing the other files takes as long as their tests.
 FAST_FILES = $(shell grep -rlE '^pytestmark = pytest.mark.fast$$' tests)
 

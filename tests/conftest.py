@@ -13,7 +13,6 @@ import pytest
 
 from pocketzoo import training, zoo
 
-
 LONGEST_FILES = ("test_tutorials.py", "test_commands.py", "test_killed_runs.py")
 """Files that keep one worker busy for a minute or more; they run first, so that no worker ends up with one alone."""
 FAST_SECONDS = 3

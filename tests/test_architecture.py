@@ -9,6 +9,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 
 
 def test_imports_go_one_way():
@@ -35,3 +36,10 @@ def test_modules_do_not_import_each_other_in_cycles():
 def test_heavy_libraries_wait_until_they_are_needed(statement, forbidden):
     check = f"{statement}\nimport sys\nfound = set({forbidden}) & set(sys.modules)\nassert not found, found"
     subprocess.run([sys.executable, "-c", check], check=True, cwd="/")
+
+
+def test_every_folder_of_tests_has_fast_ones():
+    """`make test-fast` says something about every part; the tutorials in `docs` are slow by nature."""
+    files = {file: file.relative_to(TESTS).parts[0] for file in TESTS.rglob("test_*.py") if file.parent != TESTS}
+    fast = {folder for file, folder in files.items() if "\npytestmark = pytest.mark.fast\n" in file.read_text()}
+    assert set(files.values()) - fast == {"docs"}

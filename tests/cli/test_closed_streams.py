@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.fast
+
 LIST = "from pocketzoo.cli.main import main; main()"
 SPINNER = """
 import os

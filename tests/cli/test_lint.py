@@ -1,6 +1,9 @@
 import json
 
 import keras
+import pytest
+
+pytestmark = pytest.mark.fast
 
 
 def refused_model(tmp_path):

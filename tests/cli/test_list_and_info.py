@@ -3,7 +3,11 @@
 import json
 import re
 
+import pytest
+
 from pocketzoo import zoo
+
+pytestmark = pytest.mark.fast
 
 
 def test_list_shows_the_models_that_match(pocketzoo):

@@ -6,6 +6,8 @@ import yaml
 from pocketzoo import training, zoo
 from pocketzoo.cli.inputs import read_recipe
 
+pytestmark = pytest.mark.fast
+
 
 def test_recipe_is_printed_with_its_reasons_and_can_be_read_again(pocketzoo, tmp_path):
     code, out, _ = pocketzoo("recipe", "resnet50")

@@ -5,6 +5,8 @@ import pytest
 
 from pocketzoo.core.atomic_files import atomic_directory, atomic_path
 
+pytestmark = pytest.mark.fast
+
 
 def test_file_appears_when_the_block_ends(tmp_path):
     path = tmp_path / "new" / "weights.tar.gz"

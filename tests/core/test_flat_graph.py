@@ -11,6 +11,8 @@ from pocketzoo import zoo
 from pocketzoo.core.flat_graph import FlatGraph, Node, retrace
 from pocketzoo.layers import CBAM, ConvNormAct
 
+pytestmark = pytest.mark.fast
+
 
 def dense(units: int, name: str) -> layers.Dense:
     return layers.Dense(units, name=name)

@@ -19,6 +19,8 @@ from pocketzoo.training.compression.quantization.kernels import QUANTIZED_LAYERS
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
 from pocketzoo.training.compression.weights.layer_selection import prunable_layers
 
+pytestmark = pytest.mark.fast
+
 SIDE, CHANNELS = 12, 4
 INSTANCES = {
     layers.Conv2D: lambda: layers.Conv2D(6, 3, groups=2),

@@ -11,6 +11,8 @@ import pytest
 
 from pocketzoo.core.output_capture import suppress_output
 
+pytestmark = pytest.mark.fast
+
 ONE_BLOCK = """
 import os, sys
 from pocketzoo.core.output_capture import suppress_output

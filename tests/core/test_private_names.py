@@ -28,6 +28,8 @@ from pocketzoo.core import (
 )
 from pocketzoo.core.private_names import PrivateName
 
+pytestmark = pytest.mark.fast
+
 MODULES = (keras_private, tensorflow_private, tfmot_private, tf2onnx_private, onnxruntime_private)
 NAMES = [name for module in MODULES for name in module.NAMES]
 

@@ -10,6 +10,8 @@ import pytest
 from pocketzoo.core.output_capture import suppress_output
 from pocketzoo.core.process_patches import replace_attribute, set_environment
 
+pytestmark = pytest.mark.fast
+
 VARIABLE = "POCKETZOO_TEST_OF_PATCHES"
 
 

@@ -8,6 +8,8 @@ import pytest
 from pocketzoo.core.errors import InputError
 from pocketzoo.core.work_directory import LOCK, WorkDirectory
 
+pytestmark = pytest.mark.fast
+
 SETTINGS = {"recipe": {"epochs": 3, "layers": [1, 2]}, "images": "a1b2"}
 
 

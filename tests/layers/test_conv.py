@@ -5,6 +5,8 @@ from support.reference import conv_norm, convolve, depthwise, normalize, randomi
 
 from pocketzoo import layers
 
+pytestmark = pytest.mark.fast
+
 ACTIVATIONS = {
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),

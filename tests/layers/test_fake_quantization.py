@@ -11,6 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pocketzoo import layers
 from pocketzoo.layers.fake_quantization import int8_grid
 
+pytestmark = pytest.mark.fast
+
 numbers = st.floats(-1e3, 1e3, width=32)
 few_numbers = arrays("float32", array_shapes(max_dims=3, max_side=5), elements=numbers)
 KERNELS = [

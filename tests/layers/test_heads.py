@@ -5,6 +5,8 @@ from support.reference import convolve, randomized, sigmoid
 
 from pocketzoo import layers
 
+pytestmark = pytest.mark.fast
+
 
 def softmax(x: np.ndarray) -> np.ndarray:
     exponentials = np.exp(x - x.max(axis=-1, keepdims=True))

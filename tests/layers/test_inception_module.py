@@ -11,6 +11,8 @@ from pocketzoo import layers
 from pocketzoo.layers.inception_module import average_pool, conv, scale_branches, split
 from pocketzoo.layers.inception_module import max_pool as max_pool_step
 
+pytestmark = pytest.mark.fast
+
 SQUARE = [[conv(2, 1)], [conv(4, 1), conv(3, 3)], [average_pool(3), conv(2, 1)], [max_pool_step(3)]]
 
 

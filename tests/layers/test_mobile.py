@@ -6,6 +6,8 @@ from support.reference import conv_norm, convolve, depthwise, normalize, randomi
 from pocketzoo import layers, zoo
 from pocketzoo.zoo.mobilenet_v2 import make_divisible
 
+pytestmark = pytest.mark.fast
+
 
 def identity(x: np.ndarray) -> np.ndarray:
     return x

@@ -4,6 +4,8 @@ import pytest
 
 from pocketzoo import layers
 
+pytestmark = pytest.mark.fast
+
 
 def test_pixel_normalization_subtracts_the_mean_then_scales(x):
     layer = layers.PixelNormalization(mean=[1.0, 2.0, 3.0], scale=[0.5, 0.25, 2.0])

@@ -8,6 +8,8 @@ from support.reference import pad, windows
 
 from pocketzoo import layers, zoo
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize(
     "arguments", [{}, {"depth_radius": 1, "bias": 0.7, "alpha": 0.3, "beta": 0.5}, {"depth_radius": 4, "alpha": 0.2}]

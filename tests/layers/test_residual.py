@@ -5,6 +5,8 @@ from support.reference import conv_norm, convolve, normalize, randomized, sigmoi
 
 from pocketzoo import layers
 
+pytestmark = pytest.mark.fast
+
 
 def identity(x: np.ndarray) -> np.ndarray:
     return x

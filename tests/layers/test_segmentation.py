@@ -6,6 +6,8 @@ from support.reference import conv_norm, convolve, normalize, randomized
 
 from pocketzoo import layers
 
+pytestmark = pytest.mark.fast
+
 
 def relu(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)

@@ -10,6 +10,8 @@ from pocketzoo import training
 from pocketzoo.tasks.bootstrap import intervals, mean_of, share_interval
 from pocketzoo.tasks.ranking import weighted_mean_average_precision
 
+pytestmark = pytest.mark.fast
+
 
 def test_interval_of_an_accuracy_is_that_of_the_binomial_distribution():
     right = np.arange(500) < 400

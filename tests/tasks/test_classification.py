@@ -9,6 +9,8 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_sco
 from pocketzoo import training
 from pocketzoo.tasks.calibration import BINS, calibration_error, reliability
 
+pytestmark = pytest.mark.fast
+
 
 def answers_to(truth, classes, seed=0):
     scores = np.random.default_rng(seed).random((len(truth), classes)) + 0.4 * np.eye(classes)[truth]

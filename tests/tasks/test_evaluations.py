@@ -7,6 +7,8 @@ import pytest
 from pocketzoo import training
 from pocketzoo.tasks.segmentation import PixelAccumulator
 
+pytestmark = pytest.mark.fast
+
 
 def test_multi_label_figures_are_those_counted_by_hand():
     truth = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]], "float32")

@@ -12,6 +12,8 @@ from pocketzoo import layers, zoo
 from pocketzoo.tasks import get_task, recognize_task, register_task, task_names
 from pocketzoo.tasks.task import HeadConfig
 
+pytestmark = pytest.mark.fast
+
 LABELS = ("cat", "dog", "hen")
 IMAGES, SIDES = 12, (4, 6)
 TARGETS = {

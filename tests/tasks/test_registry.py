@@ -9,6 +9,8 @@ import pytest
 from pocketzoo import training, zoo
 from pocketzoo.tasks import Regression, register_task, registry, task_names
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("core", "layers", "zoo", "training", "export", "cli")
 OTHER_MEANINGS = {
@@ -83,6 +85,7 @@ def counting(monkeypatch):
     register_task(Counting())
 
 
+@pytest.mark.slow
 def test_new_task_takes_one_class_and_one_entry(counting, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 1), "uint8")
     data = training.from_arrays(images, np.arange(40), task="counting", labels=["eggs"])

@@ -4,6 +4,8 @@ import pytest
 from pocketzoo import training, zoo
 from pocketzoo.training.data.images import ArrayImages
 
+pytestmark = pytest.mark.fast
+
 SHALLOW = {"blocks": 1, "input_shape": (32, 32, 1)}
 
 

@@ -6,6 +6,8 @@ from pocketzoo import training, zoo
 from pocketzoo.tasks import get_task
 from pocketzoo.training.recipe.preset_recipes import FOLDER
 
+pytestmark = pytest.mark.fast
+
 
 @given(
     st.builds(

@@ -4,6 +4,8 @@ import pytest
 
 from pocketzoo import layers, zoo
 
+pytestmark = pytest.mark.fast
+
 
 def test_layer_applied_twice_stays_one_layer(pixels):
     conv = layers.ConvNormAct(3, 3, name="twice")

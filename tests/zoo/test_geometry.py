@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from pocketzoo import zoo
 
+pytestmark = pytest.mark.fast
+
 small = st.integers(1, 4)
 
 

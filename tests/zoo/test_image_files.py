@@ -5,6 +5,8 @@ from PIL import Image
 from pocketzoo import zoo
 from pocketzoo.zoo.image_files import read_image
 
+pytestmark = pytest.mark.fast
+
 
 def write(path, mode: str, size=(20, 10)):
     Image.fromarray(np.full((size[1], size[0], 4), 200, "uint8"), "RGBA").convert(mode).save(path)

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from pocketzoo import zoo
 from pocketzoo.zoo.cards import CARDS, load_cards
 
+pytestmark = pytest.mark.fast
+
 
 def test_list_models_accepts_wildcards():
     assert zoo.list_models("lenet?") == ["lenet5"]

@@ -12,6 +12,8 @@ from pocketzoo.export.artifact.certificate import ENTRY, PROPERTY, certificate_i
 from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.export.tflite_schema.flatbuffer import unpack_model
 
+pytestmark = pytest.mark.fast
+
 FILES = ["lenet5-fp32.tflite", "lenet5-int8.tflite", "lenet5-fp32.onnx", "lenet5-int8.onnx"]
 each_file = pytest.mark.parametrize("file", FILES)
 

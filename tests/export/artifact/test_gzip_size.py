@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from pocketzoo.export.artifact import gzip_size
 
+pytestmark = pytest.mark.fast
+
 
 @given(st.binary(max_size=100))
 def test_members_form_one_gzip_file(content):

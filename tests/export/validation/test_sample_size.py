@@ -9,6 +9,8 @@ from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.reference import Reference
 from pocketzoo.tasks import get_task, task_names
 
+pytestmark = pytest.mark.fast
+
 
 def few(reference, images):
     return Reference(Samples(reference.samples.images[:images], None), "calibration images", reference.outputs[:images])

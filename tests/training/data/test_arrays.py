@@ -6,6 +6,8 @@ from hypothesis.extra import numpy as arrays
 
 from pocketzoo import training, zoo
 
+pytestmark = pytest.mark.fast
+
 COUNT = 30
 
 

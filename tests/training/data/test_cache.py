@@ -11,6 +11,8 @@ from pocketzoo.training.data.cache import CachedImages
 from pocketzoo.training.data.images import ArrayImages
 from pocketzoo.training.data.pipeline import training_batches
 
+pytestmark = pytest.mark.fast
+
 
 class Decoded(ArrayImages):
     """Counts how often each image is taken."""

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from pocketzoo import training, zoo
 from pocketzoo.training.data.splitting import split_stratified
 
+pytestmark = pytest.mark.fast
+
 
 def test_digits_are_grey_images_of_32_pixels_in_the_full_range(digits):
     images, labels = digits.train.arrays()

@@ -6,6 +6,8 @@ from PIL import Image
 
 from pocketzoo import training, zoo
 
+pytestmark = pytest.mark.fast
+
 
 def write_classes(root, names, images=6, first=0):
     """Class folders of small images, each a shade of its own."""

@@ -6,6 +6,8 @@ from PIL import Image, features
 
 from pocketzoo import training
 
+pytestmark = pytest.mark.fast
+
 HEIGHT, WIDTH = 6, 8
 
 

@@ -7,6 +7,8 @@ from pocketzoo.tasks import get_task
 from pocketzoo.training.data.file_targets import FileTargets
 from pocketzoo.training.data.files import Paths
 
+pytestmark = pytest.mark.fast
+
 COUNT = 12
 
 
