@@ -13,8 +13,19 @@ import pytest
 
 from pocketzoo import training, zoo
 
-LONGEST_FILES = ("test_tutorials.py", "test_commands.py", "test_killed_runs.py")
-"""Files that keep one worker busy for a minute or more; they run first, so that no worker ends up with one alone."""
+LONGEST_FILES = (
+    "test_tutorials.py",
+    "test_keras_weights.py",
+    "test_torch_weights.py",
+    "test_every_model.py",
+    "test_fine_tuning_runs.py",
+    "test_pruning_callback.py",
+    "test_commands.py",
+    "test_prune_channels.py",
+    "test_every_layer.py",
+    "test_killed_runs.py",
+)
+"""Files that keep a worker busy for half a minute or more; they run first, so that no worker ends up with one alone."""
 FAST_SECONDS = 3
 """CPU time of a test marked `fast`. All of them together take 60 s on 2 cores, imports included."""
 
