@@ -157,7 +157,8 @@ def run_job(
             metrics["phases"] = [
                 phase.summary | {"epochs": epochs} for phase, epochs in zip(job.phases, lengths, strict=True)
             ]
-        run.finish(history, metrics)
+        if run_dir is not None:
+            run.finish(history, metrics)
     return RunResult(model, history.epochs, metrics, None if run_dir is None else path)
 
 
