@@ -24,11 +24,13 @@ def export(
         str | None,
         typer.Option(help="Dataset, as for `pocketzoo train`; its train split calibrates, its test split validates."),
     ] = None,
-    bar: Annotated[
+    threshold: Annotated[
         list[str] | None,
         typer.Option(
+            "--threshold",
+            "--bar",
             help="Change a threshold, such as agreement=0.95 or accuracy_drop=0.02, or set a budget, "
-            "arena_bytes=256000; repeatable. The manifest records the changes."
+            "arena_bytes=256000; repeatable. The manifest records the changes.",
         ),
     ] = None,
     keep_float: Annotated[
@@ -45,7 +47,7 @@ def export(
     """Convert a model, validate every artifact in its runtime, and write the bundle."""
     names = [name.strip() for name in targets.split(",") if name.strip()]
     targets_of(names)  # a misspelled target fails before TensorFlow takes seconds to load
-    thresholds = dict(_threshold(text) for text in bar or ())
+    thresholds = dict(_threshold(text) for text in threshold or ())
     from ..export.artifact.bundle_directory import check_free
 
     check_free(out, overwrite=overwrite)
@@ -63,7 +65,7 @@ def export(
             targets=names,
             calibration=images and images.train,
             evaluation=images and images.test,
-            bars=thresholds,
+            thresholds=thresholds,
             input_size=_size(input_size),
             batch=_batch(batch),
             keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),
@@ -82,7 +84,7 @@ def _threshold(text: str) -> tuple[str, float]:
     try:
         return name, float(value)
     except ValueError:
-        raise InputError(f"--bar {text!r} is not of the form name=number.") from None
+        raise InputError(f"--threshold {text!r} is not of the form name=number.") from None
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

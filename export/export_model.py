@@ -36,12 +36,13 @@ def export_model(
     targets: Sequence[str] = ("mobile",),
     calibration: Any = None,
     evaluation: Any = None,
-    bars: Mapping[str, float] | None = None,
+    thresholds: Mapping[str, float] | None = None,
     keep_float: str | Sequence[str] = (),
     input_size: tuple[int, int] | None = None,
     batch: Literal[1, "N"] = 1,
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    bars: Mapping[str, float] | None = None,
 ) -> Manifest:
     """Export `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
 
@@ -60,7 +61,7 @@ def export_model(
             forms. The labels depend on the task: class indices, `(count, labels)` of 0 or 1, numbers
             `(count, outputs)`, or masks `(count, height, width)`. Without them, artifacts are compared with Keras on
             the calibration images, and without these on noise; gates that cannot be measured then are skipped.
-        bars: Thresholds that replace those of all exported formats, including float formats: `{"agreement": 0.95,
+        thresholds: Replace those of all exported formats, including float formats: `{"agreement": 0.95,
             "accuracy_drop": 0.02}`, or `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and
             memory budgets, which have no default: `arena_bytes`, `sram_bytes`. The manifest records them.
         keep_float: Names of layers that int8 leaves in floating point, or patterns such as `head_*`; the report lists
@@ -70,6 +71,7 @@ def export_model(
         batch: 1, or "N" for any number of images at once, which only float ONNX supports.
         overwrite: Replace an existing bundle.
         progress: Called with a line on the next step.
+        bars: Former name of `thresholds`.
 
     Raises:
         InputError: An argument cannot be used, or another process is writing to `out_dir`.
@@ -85,7 +87,9 @@ def export_model(
     graph = _export_graph(model, formats, input_size, batch)
     keras_reference = KerasReference(model)
     metadata = graph.metadata
-    thresholds = check_thresholds(bars or {}, metadata.task, targets)
+    if thresholds is not None and bars is not None:
+        raise InputError("thresholds and bars are two names of one argument; give thresholds only.")
+    thresholds = check_thresholds(thresholds or bars or {}, metadata.task, targets)
     evaluation = None if evaluation is None else evaluation_samples(evaluation, metadata)
     calibration = None if calibration is None else calibration_samples(calibration, evaluation, metadata)
     formats, skipped = _select_formats(formats, targets, graph, calibration)

@@ -27,10 +27,11 @@ def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequen
     for given_name, value in thresholds.items():
         name = given_name.strip().lower().replace(" ", "_")
         if name not in allowed:
-            raise unknown(f"bar for a {task}", given_name, allowed)
+            raise unknown(f"threshold for a {task}", given_name, allowed)
         highest = 1 if name in SHARES else float("inf")
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= highest:
-            raise InputError(f"the bar {name} is {value!r}; it takes a number from 0{' to 1' if highest == 1 else ''}.")
+            limits = "from 0 to 1" if highest == 1 else "from 0"
+            raise InputError(f"the threshold {name} is {value!r}; it takes a number {limits}.")
         validated[name] = float(value)
     for name in validated:
         _check_applied(name, targets)
@@ -43,4 +44,4 @@ def _check_applied(name: str, targets: Sequence[str]) -> None:
         return
     able = [name for name, target in TARGETS.items() if applying & target.all_checks]
     if not set(able) & set(targets):
-        raise InputError(f"the bar {name} is for {' or '.join(able)}, and has no effect on {', '.join(targets)}.")
+        raise InputError(f"the threshold {name} is for {' or '.join(able)}, and has no effect on {', '.join(targets)}.")

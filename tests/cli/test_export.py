@@ -23,9 +23,9 @@ def exported(trained_file, digits, tmp_path_factory):
 
 def test_thresholds_are_set_on_the_command_line(pocketzoo, trained_file, tmp_path):
     out = tmp_path / "out"
-    bars = ["--bar", "agreement=0.9", "--bar", "accuracy_drop=0.05"]
+    thresholds = ["--threshold", "agreement=0.9", "--bar", "accuracy_drop=0.05"]
     code, printed, err = pocketzoo(
-        "export", trained_file, "--out", out, "--targets", "int16x8", "--data", "digits", *bars, "--json"
+        "export", trained_file, "--out", out, "--targets", "int16x8", "--data", "digits", *thresholds, "--json"
     )
     assert code == 0, err
     gates = {gate["name"]: gate for gate in json.loads(printed)["artifacts"][0]["checks"][0]["gates"]}
@@ -33,12 +33,12 @@ def test_thresholds_are_set_on_the_command_line(pocketzoo, trained_file, tmp_pat
         (0.9, 0.98),
         (0.05, 0.01),
     ]
-    for bar, message in [
+    for threshold, message in [
         ("agreement", "is not of the form name=number"),
         ("agremeent=1", "did you mean agreement"),
-        ("arena_bytes=9", "the bar arena_bytes is for edge-mcu"),
+        ("arena_bytes=9", "the threshold arena_bytes is for edge-mcu"),
     ]:
-        code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "no", "--bar", bar)
+        code, _, err = pocketzoo("export", trained_file, "--out", tmp_path / "no", "--threshold", threshold)
         assert code == 2
         assert message in err
 

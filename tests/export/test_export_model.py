@@ -200,7 +200,7 @@ def test_thresholds_and_steps_are_reported(trained, digits, tmp_path):
         targets=["int16x8"],
         calibration=images[:8],
         evaluation=images[8:],
-        bars={"agreement": 0.9, "accuracy drop": 0.03},
+        thresholds={"agreement": 0.9, "accuracy drop": 0.03},
         progress=steps.append,
     )
     assert steps == ["Converting to tflite-int16x8", "Validating lenet5-int16x8.tflite: litert"]
@@ -211,8 +211,10 @@ def test_thresholds_and_steps_are_reported(trained, digits, tmp_path):
     report = (tmp_path / "out" / "report.md").read_text()
     assert "| >= 0.9 (set; 0.98 by default) |" in report
     assert "| passed with user-set thresholds" in report
-    with pytest.raises(zoo.InputError, match="unknown bar for a classification 'agree'"):
-        export.export_model(trained, tmp_path / "no", bars={"agree": 1})
+    with pytest.raises(zoo.InputError, match="unknown threshold for a classification 'agree'"):
+        export.export_model(trained, tmp_path / "no", bars={"agree": 1})  # the former name
+    with pytest.raises(zoo.InputError, match="thresholds and bars are two names of one argument"):
+        export.export_model(trained, tmp_path / "no", thresholds={"agreement": 1}, bars={"agreement": 1})
 
 
 @pytest.mark.parametrize(

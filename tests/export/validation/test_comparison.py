@@ -75,9 +75,9 @@ def test_user_set_threshold_applies_and_is_shown_as_such(reference):
 
 
 @pytest.mark.parametrize(
-    ("bars", "message"),
+    ("thresholds", "message"),
     [
-        ({"agrement": 0.9}, "unknown bar for a classification 'agrement': did you mean agreement"),
+        ({"agrement": 0.9}, "unknown threshold for a classification 'agrement': did you mean agreement"),
         ({"mean_iou_drop": 0.1}, "there are relative_difference, agreement, accuracy_drop, arena_bytes, sram_bytes"),
         ({"agreement": 1.5}, "agreement is 1.5; it takes a number from 0 to 1"),
         ({"accuracy drop": -0.1}, "accuracy_drop is -0.1; it takes a number from 0"),
@@ -85,16 +85,16 @@ def test_user_set_threshold_applies_and_is_shown_as_such(reference):
         ({"accuracy_drop": float("nan")}, "accuracy_drop is nan"),
     ],
 )
-def test_invalid_threshold_is_named(bars, message):
+def test_invalid_threshold_is_named(thresholds, message):
     with pytest.raises(zoo.InputError, match=message):
-        check_thresholds(bars, "classification", ["mobile-cpu"])
+        check_thresholds(thresholds, "classification", ["mobile-cpu"])
 
 
 def test_threshold_without_effect_on_the_targets_is_refused():
-    bars = {"agreement": 0.9, "arena_bytes": 64_000}
-    check_thresholds(bars, "classification", ["gpu", "edge-mcu"])
-    with pytest.raises(zoo.InputError, match="the bar arena_bytes is for edge-mcu, and has no effect on gpu, web"):
-        check_thresholds(bars, "classification", ["gpu", "web"])
+    thresholds = {"agreement": 0.9, "arena_bytes": 64_000}
+    check_thresholds(thresholds, "classification", ["gpu", "edge-mcu"])
+    with pytest.raises(zoo.InputError, match="threshold arena_bytes is for edge-mcu, and has no effect on gpu, web"):
+        check_thresholds(thresholds, "classification", ["gpu", "web"])
 
 
 def test_threshold_names_may_be_those_of_gates():
