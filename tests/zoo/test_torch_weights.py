@@ -76,6 +76,7 @@ def test_vgg_dense_layers_flatten_as_in_the_peer(case):
 
 @pytest.mark.parametrize(("name", "tag"), entries())
 def test_card_entries_match_tensors_epsilon_and_padding_of_the_peer(name, tag):
+    keras.backend.clear_session()  # four of VGG's models took 2.1 GB
     entry, peer = zoo.model_card(name).pretrained[tag], peer_of_entry(name, tag)
     facts, shapes = peers.read_state_dict(LISTS[peer])
     model = zoo.create_model(name, **entry.arguments)
