@@ -4,6 +4,7 @@ import ctypes
 import gc
 import os
 import sys
+import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -27,7 +28,7 @@ LONGEST_FILES = (
 )
 """Files that keep a worker busy for half a minute or more; they run first, so that no worker ends up with one alone."""
 FAST_SECONDS = 3
-"""CPU time of a test marked `fast`. All of them together take 60 s on 2 cores, imports included."""
+"""Most CPU time of a test marked `fast`. All of them together take 60 s on 2 cores, imports included."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
@@ -48,12 +49,12 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Fail a test marked `fast` that is not, so that `make test-fast` stays fast."""
+    """Warn of a test marked `fast` that is not; it does not fail, since its time depends on the machine."""
     start = sum(os.times()[:4])  # this process and its children
     result = yield
     seconds = sum(os.times()[:4]) - start
     if item.get_closest_marker("fast") and seconds > FAST_SECONDS:
-        pytest.fail(f"marked `fast`, and took {seconds:.1f} s of CPU time; at most {FAST_SECONDS} s are allowed")
+        warnings.warn(f"{item.nodeid} is marked `fast` and took {seconds:.1f} s of CPU time", stacklevel=1)
     return result
 
 
