@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .errors import InputError
 
@@ -24,6 +24,8 @@ def open_image(encoded: bytes, name: object) -> Iterator[Image.Image]:
             yield image
     except InputError:
         raise
+    except UnidentifiedImageError as error:  # whose text shows the buffer in memory
+        raise InputError(f"{name} cannot be read as an image: it is in no image format that Pillow reads.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
         raise InputError(f"{name} cannot be read as an image: {error}.") from error
 

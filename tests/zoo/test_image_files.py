@@ -49,6 +49,12 @@ def test_floating_point_pixels_are_refused(tmp_path):
         read_image(tmp_path / "float.tif", height=4, width=4, channels=1)
 
 
+def test_file_that_is_no_image_is_refused_in_words(tmp_path):
+    (tmp_path / "notes.png").write_text("no image")
+    with pytest.raises(zoo.InputError, match=r"notes\.png cannot be read as an image: it is in no image format that"):
+        read_image(tmp_path / "notes.png", height=4, width=4, channels=3)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("kept", [0, 0.1, 0.5])
 def test_damaged_image_is_refused(suffix, kept, tmp_path):
