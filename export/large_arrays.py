@@ -3,9 +3,10 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import IOBase, RawIOBase
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -25,18 +26,25 @@ def store_rows(batches: Iterable[np.ndarray]) -> np.ndarray:
     """
     shape: tuple[int, ...] = ()
     count, dtype = 0, np.dtype("float32")
-    with tempfile.TemporaryFile() as file:
+    # Unbuffered: after a failed write, a buffer would be written once more on closing and raise another error.
+    with tempfile.TemporaryFile(buffering=0) as file:
         for batch in batches:
             count, shape, dtype = count + len(batch), batch.shape[1:], batch.dtype
             try:
-                file.write(np.ascontiguousarray(batch).data)  # not through the mapping, where a full disk is a crash
-                file.flush()
+                _write_all(file, batch)  # not through the mapping, where a full disk is a crash
             except OSError as error:
                 raise InputError(f"{tempfile.gettempdir()} cannot hold temporary files: {error.strerror}.") from error
         return map_rows(file, dtype, (count, *shape))
 
 
-def map_rows(file: BinaryIO | Path, dtype: np.dtype | str, shape: tuple[int, ...]) -> np.ndarray:
+def _write_all(file: RawIOBase, batch: np.ndarray) -> None:
+    """Write the values; a system writes 2 GB at once at most."""
+    remaining = memoryview(np.ascontiguousarray(batch).reshape(-1).view("uint8"))
+    while remaining:
+        remaining = remaining[file.write(remaining) or 0 :]
+
+
+def map_rows(file: IOBase | Path, dtype: np.dtype | str, shape: tuple[int, ...]) -> np.ndarray:
     """Map a file of raw values as a read-only array."""
     return np.asarray(np.memmap(file, dtype, "r", shape=shape))
 

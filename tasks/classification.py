@@ -177,6 +177,7 @@ class Evaluation(BaseEvaluation):
         """Return the evaluation of class indices `(count,)` and probabilities `(count, classes)`."""
         from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+        _check_probabilities(outputs)
         classes = np.arange(len(labels))
         parts = [slice(start, start + ROWS) for start in range(0, len(targets), ROWS)]
         columns = zip(*(_columns(targets[part], outputs[part]) for part in parts), strict=True)
@@ -242,6 +243,14 @@ class ClassAccumulator(VectorAccumulator):
         """1 for images whose most probable class is correct, else 0."""
         correct = (outputs.argmax(axis=-1) == targets for targets, outputs in self.batches)
         return np.concatenate(list(correct)).astype("int64")
+
+
+def _check_probabilities(outputs: np.ndarray) -> None:
+    if outputs.size and outputs.min() < 0:
+        raise InputError(
+            f"the outputs of a classification go from {outputs.min():.3g} to {outputs.max():.3g}; they must be "
+            "probabilities from 0 to 1, so end the model with a softmax."
+        )
 
 
 def log_probabilities(probabilities: Any) -> Any:

@@ -52,8 +52,14 @@ def list_models(
 
 
 def backbones() -> list[str]:
-    """Return the names of the models that can be a backbone: classifiers without a backbone of their own."""
-    return [name for name in list_models(task="classification") if _cards()[name].backbone is None]
+    """Return the names of the models that can be a backbone: those of vectors, without a backbone of their own."""
+    from ..tasks.registry import get_task  # takes NumPy, which lists of names do without
+
+    return [
+        name
+        for name in list_models()
+        if _cards()[name].backbone is None and not get_task(_cards()[name].task).covers_image
+    ]
 
 
 def card_of(model_name: str) -> ModelCard:

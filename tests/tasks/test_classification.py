@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score, top_k_accuracy_score
 
-from pocketzoo import training
+from pocketzoo import training, zoo
 from pocketzoo.tasks.calibration import BINS, calibration_error, reliability
 
 pytestmark = pytest.mark.fast
@@ -29,6 +29,12 @@ def test_figures_are_scikit_learns():
     assert evaluation.macro_recall == pytest.approx(recall_score(truth, predicted, average="macro"))
     assert evaluation.macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"))
     assert evaluation.roc_auc == pytest.approx(roc_auc_score(truth, answers, multi_class="ovr"))
+
+
+def test_logits_are_not_evaluated_as_probabilities():
+    truth, logits = np.array([0, 1, 2]), np.array([[3, -2, 1], [-4, 2, 0], [0, 1, 5]], "float32")
+    with pytest.raises(zoo.InputError, match="go from -4 to 5; they must be probabilities from 0 to 1"):
+        training.Evaluation.of(truth, logits, list("abc"))
 
 
 def test_five_classes_have_no_top_five():

@@ -1,5 +1,7 @@
 """Validation keeps neither images nor outputs in memory."""
 
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -84,3 +86,21 @@ def test_stored_rows_are_those_that_were_written():
     assert (view.shape, view.dtype, len(view)) == ((2, 3), "int32", 2)
     assert np.array_equal(view, [[6, 7, 8], [0, 1, 2]])
     assert [row.tolist() for row in view] == [[6, 7, 8], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("columns", [3, 10_000], ids=["within a buffer", "beyond a buffer"])
+def test_full_disk_is_an_input_error_whatever_the_size_of_a_row(columns):
+    check = f"""
+import resource, signal
+import numpy as np
+from pocketzoo import zoo
+from pocketzoo.export.large_arrays import store_rows
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store_rows(np.ones((1, {columns}), "float32") for _ in range(10_000))
+except zoo.InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert "cannot hold temporary files: File too large" in done.stdout
