@@ -39,7 +39,7 @@ def store_rows(batches: Iterable[np.ndarray]) -> np.ndarray:
 
 def _write_all(file: RawIOBase, batch: np.ndarray) -> None:
     """Write the values; a system writes 2 GB at once at most."""
-    remaining = memoryview(np.ascontiguousarray(batch).reshape(-1).view("uint8"))
+    remaining = np.ascontiguousarray(batch).reshape(-1).view("uint8").data
     while remaining:
         remaining = remaining[file.write(remaining) or 0 :]
 
