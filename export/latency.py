@@ -35,6 +35,8 @@ class Latency:
         median, p90 = np.percentile(milliseconds, [50, 90])
         return cls(float(median), float(p90), float(min(milliseconds)), len(milliseconds))
 
+    of = from_runs  # the former name
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values for JSON."""
         return asdict(self)
