@@ -29,7 +29,9 @@ class Section(BaseModel):
         names = [name for name in type(self).model_fields if name == "name" or name in self.model_fields_set]
         return {name: _explicit(getattr(self, name)) for name in names}
 
-    given = explicit_fields  # the former name
+    def given(self) -> dict[str, Any]:
+        """Return `explicit_fields()`; the former name."""
+        return self.explicit_fields()
 
 
 def read_yaml_fields(path: str | Path, kind: str) -> dict[str, Any]:
