@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import pytest
+from support.images import random_pixels
 
 from pocketzoo import training, zoo
 
@@ -123,8 +124,4 @@ def randomize_batch_norm():
 @pytest.fixture(scope="session")
 def pixels():
     """Random raw pixels of a shape (count, height, width, channels)."""
-
-    def make(*shape: int, seed: int = 0) -> np.ndarray:
-        return np.random.default_rng(seed).integers(0, 256, shape).astype("float32")
-
-    return make
+    return random_pixels

@@ -57,7 +57,7 @@ def load_pretrained(cards: Sequence[ModelCard], weights: str | Path, build: Call
     Args:
         cards: The model's card, followed by that of its backbone if it has one.
         weights: As in `create_model`, but not a `.weights.h5` file.
-        build: Builds the model that the weights belong to, with random initialization.
+        build: Builds the model that the weights belong to; only names, shapes and arguments of its layers are read.
 
     Raises:
         InputError: The weights cannot be found or read, or belong to another architecture: both sides are listed.
@@ -77,7 +77,9 @@ def load_pretrained(cards: Sequence[ModelCard], weights: str | Path, build: Call
     matches, problems = [], []
     for source in published:
         try:
-            matches.append(Loaded(source, _converted(source, tensors, build(source))))
+            with keras.StatelessScope(initialize_variables=False):  # its values, 0.5 GB of VGG, are not needed
+                model = build(source)
+            matches.append(Loaded(source, _converted(source, tensors, model)))
         except InputError as error:
             problems.append(f"as {source.name} of layout {source.layout}: {error}")
     if not matches:
