@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from .evaluation import BaseEvaluation
+from .evaluation import BaseEvaluation, VectorEvaluation
 
 
 class Accumulator(ABC):
@@ -56,6 +56,9 @@ class Accumulator(ABC):
 class VectorAccumulator(Accumulator):
     """Keeps one vector for each image, in the dtype of the outputs: metrics that rank images need all of them."""
 
+    evaluation_class: ClassVar[type[VectorEvaluation]]
+    """Class of the evaluation."""
+
     def __init__(self, labels: Sequence[str]):
         super().__init__(labels)
         self._targets: list[np.ndarray] = []
@@ -65,6 +68,10 @@ class VectorAccumulator(Accumulator):
         """Adds a batch."""
         self._targets.append(np.asarray(targets))
         self._outputs.append(np.asarray(outputs))
+
+    def evaluation(self) -> VectorEvaluation:
+        """Return the evaluation of all batches."""
+        return self.evaluation_class.of(self.targets, self.outputs, self.labels)
 
     @property
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -10,8 +10,8 @@ from ..core.errors import InputError
 from .accumulator import VectorAccumulator
 from .bootstrap import share_interval
 from .calibration import calibration_error, reliability
-from .evaluation import BaseEvaluation, Row, confusion_table, mean_of_known, rows_by_name
-from .plots import plot_captioned, plot_confusion, plot_reliability
+from .evaluation import Row, VectorEvaluation, confusion_table, mean_of_known, rows_by_name
+from .plots import plot_confusion, plot_reliability
 from .ranking import area_under_roc
 from .table_values import parse_label
 from .task import HeadConfig, Labels, Table, Task, Upsampling
@@ -111,17 +111,13 @@ class Classification(Task):
         """Return the accumulator of an `Evaluation`."""
         return ClassAccumulator(labels)
 
-    def plot_examples(
-        self,
-        images: np.ndarray,
-        targets: np.ndarray,
-        outputs: np.ndarray,
-        labels: Sequence[str],
-        names: Sequence[str],
-    ) -> "Figure":
-        """Captions with the predicted class, and the true one where it differs."""
-        captions = [_caption(*pair, labels) for pair in zip(targets, outputs, strict=True)]
-        return plot_captioned(images, captions, names)
+    def caption(self, target: np.ndarray, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:
+        """Return the predicted class, and the true one if it differs."""
+        truth, predicted = int(target), int(output.argmax())
+        caption = f"{labels[predicted]}: {output[predicted]:.1%}"
+        if predicted == truth:
+            return caption, False
+        return f"{caption}\nis {labels[truth]}: {output[truth]:.1%}", True
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a vector of two or more, not from a sigmoid."""
@@ -139,7 +135,7 @@ class Classification(Task):
 
 
 @dataclass(frozen=True)
-class Evaluation(BaseEvaluation):
+class Evaluation(VectorEvaluation):
     """Metrics of a classifier on one split; `loss` is the mean cross-entropy, in nats."""
 
     SUMMARY: ClassVar = {
@@ -223,9 +219,7 @@ class Evaluation(BaseEvaluation):
 class ClassAccumulator(VectorAccumulator):
     """Accumulates an `Evaluation`; the ROC AUC ranks all images, so probabilities are kept, in float32."""
 
-    def evaluation(self) -> Evaluation:
-        """Return the evaluation of all batches."""
-        return Evaluation.of(self.targets, self.outputs, self.labels)
+    evaluation_class = Evaluation
 
     def errors(self) -> np.ndarray:
         """Return the highest probability of a wrong class minus the true one: 1 at worst, below 0 if correct."""
@@ -288,11 +282,3 @@ def _correct(targets: Any, outputs: Any) -> Any:
 
     indices = ops.argmax(targets, axis=-1) if len(targets.shape) == len(outputs.shape) else targets
     return ops.cast(ops.equal(ops.cast(indices, "int32"), ops.cast(ops.argmax(outputs, axis=-1), "int32")), "float32")
-
-
-def _caption(target: int, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:
-    predicted = int(output.argmax())
-    caption = f"{labels[predicted]}: {output[predicted]:.1%}"
-    if predicted == target:
-        return caption, False
-    return f"{caption}\nis {labels[target]}: {output[target]:.1%}", True

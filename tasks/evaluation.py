@@ -1,8 +1,9 @@
 """Base class of the evaluations of all tasks, and the shared parts of their metrics."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -52,6 +53,15 @@ class BaseEvaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain numbers, for JSON."""
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+
+
+class VectorEvaluation(BaseEvaluation):
+    """Metrics of outputs that are one vector for each image."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, targets: np.ndarray, outputs: np.ndarray, labels: Sequence[str]) -> Self:
+        """Return the metrics of all images; arrays with one row for each, and names of the classes or values."""
 
 
 def mean_of_known(values: Iterable[float | None]) -> float | None:

@@ -10,15 +10,13 @@ from ..core.errors import InputError
 from .accumulator import VectorAccumulator
 from .bootstrap import intervals
 from .classification import log_probabilities, top_probabilities
-from .evaluation import EPSILON, BaseEvaluation, Row, mean_of_known, rows_by_name
-from .plots import plot_captioned
+from .evaluation import EPSILON, Row, VectorEvaluation, mean_of_known, rows_by_name
 from .ranking import area_under_roc, average_precision, weighted_mean_average_precision
 from .table_values import parse_labels
 from .task import HeadConfig, Labels, Table, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras
-    from matplotlib.figure import Figure
 
     from ..layers import MultiLabelHead
 
@@ -98,17 +96,11 @@ class MultiLabel(Task):
         """Return the accumulator of a `MultiLabelEvaluation`."""
         return LabelAccumulator(labels)
 
-    def plot_examples(
-        self,
-        images: np.ndarray,
-        targets: np.ndarray,
-        outputs: np.ndarray,
-        labels: Sequence[str],
-        names: Sequence[str],
-    ) -> "Figure":
-        """Captions with the three labels that are farthest off."""
-        captions = [_caption(*pair, labels) for pair in zip(targets, outputs, strict=True)]
-        return plot_captioned(images, captions, names)
+    def caption(self, target: np.ndarray, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:
+        """Return the three labels that are farthest off."""
+        farthest = np.argsort(-np.abs(output - target), kind="stable")[:MOST_CAPTIONED]
+        lines = [f"{labels[i]}: {output[i]:.1%}, is {'present' if target[i] else 'absent'}" for i in farthest]
+        return "\n".join(lines), bool(((output > THRESHOLD) != (target == 1)).any())
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a vector from a sigmoid."""
@@ -124,7 +116,7 @@ class MultiLabel(Task):
 
 
 @dataclass(frozen=True)
-class MultiLabelEvaluation(BaseEvaluation):
+class MultiLabelEvaluation(VectorEvaluation):
     """Metrics of a multi-label model on one split; `loss` is the mean binary cross-entropy of a label, in nats.
 
     A label is predicted at a probability above 0.5.
@@ -194,9 +186,7 @@ class MultiLabelEvaluation(BaseEvaluation):
 class LabelAccumulator(VectorAccumulator):
     """Accumulates a `MultiLabelEvaluation`; average precision ranks all images, so probabilities are kept."""
 
-    def evaluation(self) -> MultiLabelEvaluation:
-        """Return the evaluation of all batches."""
-        return MultiLabelEvaluation.of(self.targets, self.outputs, self.labels)
+    evaluation_class = MultiLabelEvaluation
 
     def errors(self) -> np.ndarray:
         """Return the mean cross-entropy of the labels."""
@@ -227,9 +217,3 @@ def _correct(targets: Any, outputs: Any) -> Any:
     from keras import ops
 
     return ops.mean(ops.cast(ops.equal(targets > THRESHOLD, outputs > THRESHOLD), "float32"), axis=-1)
-
-
-def _caption(target: np.ndarray, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:
-    farthest = np.argsort(-np.abs(output - target), kind="stable")[:MOST_CAPTIONED]
-    lines = [f"{labels[i]}: {output[i]:.1%}, is {'present' if target[i] else 'absent'}" for i in farthest]
-    return "\n".join(lines), bool(((output > THRESHOLD) != (target == 1)).any())

@@ -8,14 +8,12 @@ import numpy as np
 
 from .accumulator import VectorAccumulator
 from .bootstrap import intervals, mean_of
-from .evaluation import BaseEvaluation, Row, mean_of_known
-from .plots import plot_captioned
+from .evaluation import Row, VectorEvaluation, mean_of_known
 from .table_values import parse_number
 from .task import HeadConfig, Labels, Table, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras
-    from matplotlib.figure import Figure
 
     from ..layers import RegressionHead
 
@@ -78,17 +76,10 @@ class Regression(Task):
         """Return the accumulator of a `RegressionEvaluation`."""
         return ValueAccumulator(labels)
 
-    def plot_examples(
-        self,
-        images: np.ndarray,
-        targets: np.ndarray,
-        outputs: np.ndarray,
-        labels: Sequence[str],
-        names: Sequence[str],
-    ) -> "Figure":
-        """Captions with the three values that are farthest off."""
-        captions = [(_caption(*pair, labels), False) for pair in zip(targets, outputs, strict=True)]
-        return plot_captioned(images, captions, names)
+    def caption(self, target: np.ndarray, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:
+        """Return the three values that are farthest off; a number is not right or wrong."""
+        farthest = np.argsort(-np.abs(output - target), kind="stable")[:MOST_CAPTIONED]
+        return "\n".join(f"{labels[i]}: {output[i]:.4g}, is {target[i]:.4g}" for i in farthest), False
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a single number, not from a sigmoid."""
@@ -104,7 +95,7 @@ class Regression(Task):
 
 
 @dataclass(frozen=True)
-class RegressionEvaluation(BaseEvaluation):
+class RegressionEvaluation(VectorEvaluation):
     """Metrics of a regression on one split; `loss` is the mean squared error of a value."""
 
     SUMMARY: ClassVar = {
@@ -152,9 +143,7 @@ class RegressionEvaluation(BaseEvaluation):
 class ValueAccumulator(VectorAccumulator):
     """Accumulates a `RegressionEvaluation`; keeps the few numbers of each image."""
 
-    def evaluation(self) -> RegressionEvaluation:
-        """Return the evaluation of all batches."""
-        return RegressionEvaluation.of(self.targets, self.outputs, self.labels)
+    evaluation_class = RegressionEvaluation
 
     def errors(self) -> np.ndarray:
         """Return the mean absolute error in units of each value's standard deviation."""
@@ -194,8 +183,3 @@ class ValueAccumulator(VectorAccumulator):
             return np.empty(0)
         rise = self.absolute_errors - reference.absolute_errors
         return (rise[:, varies] / deviation[varies]).mean(axis=1)
-
-
-def _caption(target: np.ndarray, output: np.ndarray, labels: Sequence[str]) -> str:
-    farthest = np.argsort(-np.abs(output - target), kind="stable")[:MOST_CAPTIONED]
-    return "\n".join(f"{labels[i]}: {output[i]:.4g}, is {target[i]:.4g}" for i in farthest)

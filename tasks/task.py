@@ -29,6 +29,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .accumulator import Accumulator
+from .plots import plot_captioned
 
 if TYPE_CHECKING:
     import keras
@@ -271,6 +272,14 @@ class Task(ABC):
             outputs: Outputs for these images.
             labels: Names of the classes, labels or values.
             names: File or number of each image.
+        """
+        captions = [self.caption(*pair, labels) for pair in zip(targets, outputs, strict=True)]
+        return plot_captioned(images, captions, names)
+
+    def caption(self, target: np.ndarray, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:
+        """Return the text above one image in `plot_examples`, and whether the prediction is wrong.
+
+        Not called for tasks that draw something else than a captioned image.
         """
         raise NotImplementedError
 
