@@ -58,7 +58,7 @@ class GradientReport:
     def largest_error(self) -> float | None:
         """The largest relative error; None if some weight or input could not be compared at all."""
         errors = [check.relative_error for check in self.checks.values() if check.relative_error is not None]
-        return max(errors) if len(errors) == len(self.checks) else None
+        return float(np.max(errors)) if len(errors) == len(self.checks) else None  # unlike max, it propagates NaN
 
 
 def check_gradients(
@@ -192,7 +192,7 @@ def _rounding_error(function: _LossFunction, random: np.random.Generator) -> flo
             for sign in (1, -1)
         )
         errors.append(abs(ahead - 2 * here + behind))
-    return max(errors)
+    return float(np.max(errors))
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class _Differences:
     def relative_error(self, analytical: np.ndarray, numerical: np.ndarray) -> float:
         """Return ||a - n|| / (||a|| + ||n||), where the rounding error is subtracted from the difference."""
         rounding = self.noise / self.step * len(numerical) ** 0.5
-        difference = max(0.0, float(np.linalg.norm(analytical - numerical)) - rounding)
+        difference = float(np.maximum(0.0, np.linalg.norm(analytical - numerical) - rounding))
         return difference / float(np.linalg.norm(analytical) + np.linalg.norm(numerical)) if difference else 0.0
 
 

@@ -67,6 +67,11 @@ def test_wrong_gradient_is_located(name, argument, factor):
     assert check_gradients(Scaled(), IMAGES).largest_error < 1e-6
 
 
+@pytest.mark.parametrize("argument", ["of_input", "of_weight"])
+def test_gradient_that_is_no_number_is_an_error(argument):
+    assert np.isnan(check_gradients(Scaled(**{argument: float("nan")}), IMAGES).largest_error)
+
+
 def test_kinks_are_counted_and_are_not_errors():
     images = IMAGES.copy()
     images[0] = 0.0  # where ReLU has no derivative

@@ -173,6 +173,36 @@ def test_recalibrated_statistics_are_those_of_the_training_images(tiny, small_di
     assert stem.normalization.momentum == tiny.get_layer("stage1_conv").normalization.momentum
 
 
+@pytest.mark.parametrize(
+    "noise",
+    [
+        layers.Dropout(0.5),
+        layers.SpatialDropout2D(0.5),
+        layers.GaussianDropout(0.5),
+        layers.GaussianNoise(1.0),
+        layers.AlphaDropout(0.5),
+        layers.RandomBrightness(0.5),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_statistics_are_recalibrated_without_noise(noise, small_digits):
+    def recalibrated(*before):
+        keras.utils.set_random_seed(0)
+        stack = [keras.Input((16, 16, 1)), *before, layers.Conv2D(2, 3, name="conv"), layers.BatchNormalization()]
+        model = keras.Sequential([*stack, layers.GlobalAveragePooling2D(), ClassificationHead(10)])
+        model.get_layer("conv").set_weights([np.full((3, 3, 1, 2), 0.1), np.zeros(2)])
+        recalibrate(model, small_digits)
+        return model.layers[len(before) + 1]
+
+    quiet, noisy = recalibrated(), recalibrated(noise)
+    np.testing.assert_allclose(noisy.moving_mean, quiet.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(noisy.moving_variance, quiet.moving_variance, rtol=1e-4)
+    assert noisy.momentum == quiet.momentum == 0.99
+    before = np.array(noisy.moving_mean)
+    noisy(np.ones((1, 2, 2, 2), "float32"), training=False)  # as before, it only learns in training
+    assert np.array_equal(before, noisy.moving_mean)
+
+
 def test_group_lasso_makes_channels_small(tiny, small_digits):
     plain, shrunk = (keras.models.clone_model(tiny) for _ in range(2))
     for model in (plain, shrunk):

@@ -58,7 +58,8 @@ def check_equivalence(graph: ChannelGraph, keep: np.ndarray, compensation: Compe
         values = _run_masked(graph, keep, compensation, images)
         outputs = keras.Model(flat.inputs, _before_activations(flat))(images, training=False)
     masked = [values[tensor] for tensor in _before_activations(graph.flat)]
-    difference = max(map(_difference, masked, keras.tree.flatten(outputs)))
+    # Not `max`, which drops a NaN that is not the first of its arguments.
+    difference = float(np.max([_difference(*pair) for pair in zip(masked, keras.tree.flatten(outputs), strict=True)]))
     if not difference <= TOLERANCE:
         raise EquivalenceError(
             f"{graph.model.name}: the rebuilt model differs by {difference:.1e} from the original with those channels "

@@ -118,3 +118,17 @@ def test_check_detects_swapped_channels_of_untrained_norms():
     graph.axes[id(model.layers[2].gamma)] = [ChannelAxis(0, gamma[0].labels[::-1])]
     with pytest.raises(EquivalenceError, match="differs by"):
         check_equivalence_with_perturbed_norms(graph, keep, rebuilt)
+
+
+def test_check_detects_a_later_output_that_is_no_number():
+    image = keras.Input((6, 6, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(16, 3, name="conv")(image))
+    model = keras.Model(image, [layers.Dense(3, name="first")(x), layers.Dense(3, name="second")(x)])
+    graph = ChannelGraph(model)
+    keep = units_kept(graph, plan_channels(model, budget="params:0.6", round_to=1))
+    compensation = compensate(graph, keep)
+    rebuilt = rebuild(graph, keep, compensation).model
+    bias = rebuilt.get_layer("second").bias
+    bias.assign(bias * np.nan)
+    with pytest.raises(EquivalenceError, match="differs by nan"):
+        check_equivalence(graph, keep, compensation, rebuilt)
