@@ -162,13 +162,22 @@ def _image_hash(image: np.ndarray) -> bytes:
 
 
 def _subsample(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarray:
-    """Indices of at most `most` of `count` images, balanced over the classes in `labels` where they are known."""
-    classes = np.zeros(count, int) if labels is None else labels
+    """Indices of at most `most` of `count` images, balanced over the classes in `labels` where they are known.
+
+    Images are taken in rounds, one of each class. Where the last round is too large, as with more classes than images,
+    its classes are spread evenly: neighbors are often alike, such as breeds of dogs.
+    """
+    if most is None or most >= count:
+        return np.arange(count)
+    classes = np.zeros(count, int) if labels is None else np.asarray(labels)
     random, rank_in_class = np.random.default_rng(SEED), np.zeros(count, int)
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)
         rank_in_class[members] = random.permutation(len(members))
-    return np.sort(np.argsort(rank_in_class, kind="stable")[:most])
+    last = np.sort(rank_in_class)[most - 1]
+    whole, part = np.flatnonzero(rank_in_class < last), np.flatnonzero(rank_in_class == last)
+    part, wanted = part[np.argsort(classes[part], kind="stable")], most - len(whole)
+    return np.sort(np.concatenate([whole, part[np.arange(wanted) * len(part) // wanted]]))
 
 
 def _as_array(images: Any, what: str) -> np.ndarray:

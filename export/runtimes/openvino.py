@@ -42,7 +42,7 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
     # Where the CPU has bfloat16 units, it would otherwise compute in bfloat16.
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(model, "CPU", settings)
-    check_signature([tuple(port.shape) for port in compiled.inputs], len(compiled.outputs))
+    check_signature([_shape(port) for port in compiled.inputs], len(compiled.outputs))
     request = compiled.create_infer_request()
 
     def invoke(tensor: np.ndarray) -> np.ndarray:
@@ -56,4 +56,9 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
 
 
 def _tensor_info(port, layout: str) -> TensorInfo:
-    return TensorInfo(port.any_name, tuple(port.shape), port.element_type.to_dtype().name, layout=layout)
+    return TensorInfo(port.any_name, _shape(port), port.element_type.to_dtype().name, layout=layout)
+
+
+def _shape(port) -> tuple[int | None, ...]:
+    """The shape of a tensor; `port.shape` raises where a size is open."""
+    return tuple(side.get_length() if side.is_static else None for side in port.partial_shape)

@@ -50,6 +50,12 @@ class KerasReference:
             noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *concrete_shape(metadata.image_shape)))
             samples, origin = Samples(noise, None), "noise"
         outputs = store_rows(self._predict(samples.images))
+        broken = [row for row, output in enumerate(outputs) if not np.isfinite(output).all()]
+        if broken:
+            raise InputError(
+                f"{self.model.name} has outputs that are no finite numbers for {len(broken)} of {len(outputs)} {origin}, "
+                f"first for number {broken[0]}; mend the model before its export."
+            )
         if all(np.array_equal(output, outputs[0]) for output in outputs):
             raise InputError(
                 f"{self.model.name} has the same output for each of {len(outputs)} {origin}; artifacts cannot be "

@@ -42,6 +42,21 @@ def test_maps_are_returned_in_nhwc(tmp_path, pixels):
     assert np.abs(answers - model.predict(images, verbose=0)).max() < 1e-4
 
 
+@pytest.mark.parametrize("open_", ["size", "batch"])
+def test_sizes_may_be_open(tmp_path, pixels, open_):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3) if open_ == "size" else (12, 16, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", padding="same")(keras.layers.Rescaling(1 / 255)(image))
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalMaxPooling2D()(x)))
+    how = {"batch": "N"} if open_ == "batch" else {}
+    images = pixels(12, 12, 16, 3)
+    manifest = export.export_model(model, tmp_path / "out", targets=["openvino"], evaluation=images, **how)
+    assert [check.status for check in manifest.artifacts[0].checks if "OpenVINO" in check.name] == ["passed"]
+    artifact = open_with(open_ir, next((tmp_path / "out").glob("*.xml")))
+    assert artifact.input.shape == ((None, 3, 12, 16) if open_ == "batch" else (1, 3, None, None))
+    assert np.abs(artifact.run(images) - model.predict(images, verbose=0)).max() < 1e-5
+
+
 def test_truncated_weights_are_refused(bundle, tmp_path):
     onnx_file = tmp_path / "lenet5-fp32.onnx"
     onnx_file.write_bytes((bundle / onnx_file.name).read_bytes())

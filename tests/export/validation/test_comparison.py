@@ -1,8 +1,11 @@
 import time
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import booleans, integers, lists
 from support.answers import Answers, gate, of_task
 
 from pocketzoo import export, zoo
@@ -183,6 +186,21 @@ def test_calibration_is_balanced_over_the_classes(most, expected):
     assert np.bincount(chosen).tolist() == expected
 
 
+@settings(max_examples=50, deadline=None)
+@given(per_class=lists(integers(1, 8), min_size=1, max_size=400), most=integers(1, 60), shuffled=booleans())
+def test_calibration_is_spread_over_all_classes(per_class, most, shuffled):
+    labels = np.repeat(np.arange(len(per_class)), per_class)
+    labels = np.random.default_rng(1).permutation(labels) if shuffled else labels
+    images = np.zeros((len(labels), 2, 2, 1), "uint8")
+    chosen = Samples.from_source((images, labels), "calibration", (2, 2, 1), classes=len(per_class), most=most).labels
+    counts = np.bincount(chosen, minlength=len(per_class))
+    assert counts.sum() == min(most, len(labels))
+    assert all(counts[counts < per_class] >= counts.max() - 1)
+    if most < len(per_class):
+        gaps = np.diff(np.concatenate([[-1], np.flatnonzero(counts), [len(per_class)]]))
+        assert gaps.max() <= np.ceil(len(per_class) / most) + 1
+
+
 class Unread:
     """Images that are computed when they are read."""
 
@@ -213,3 +231,13 @@ def test_latency_is_measured_on_artifacts_and_models(bundle, trained):
         assert latency.to_dict()["runs"] == 5
     with pytest.raises(zoo.InputError, match="runs is 0"):
         export.benchmark(trained, runs=0)
+
+
+def test_model_whose_outputs_are_no_numbers_is_refused(tmp_path):
+    image = keras.Input((4, 4, 1))
+    shallow = keras.layers.Lambda(lambda x: keras.ops.log(x - 10))(keras.layers.Flatten()(image))
+    model = keras.Model(image, shallow, name="shallow")
+    pixels = np.random.default_rng(0).uniform(20, 255, (12, 4, 4, 1))
+    pixels[7, 0, 0] = 5
+    with pytest.raises(zoo.InputError, match="for 1 of 12 evaluation images, first for number 7"):
+        export.export_model(model, tmp_path / "out", targets=["gpu"], evaluation=pixels)
