@@ -25,6 +25,7 @@ NAMES = tuple(
         "Optimizer._learning_rate": "the schedule 'plateau'",
         "Optimizer._var_key": "learning rates that differ between weights",
         "Optimizer._use_weight_decay": "weight decay",
+        "TFOptimizer._all_reduce_sum_gradients": "releasing the memory of a model after its training",
         "keras.src.backend.tensorflow.nn.tf": "ONNX and TFLite files of grouped convolutions and GELU",
         "keras.src.backend.tensorflow.nn.hard_sigmoid": "tflite-int16x8 files of models with hard-swish",
     }.items()
@@ -71,6 +72,24 @@ def variable_key(optimizer: Optimizer, variable: keras.Variable) -> Hashable:
 def has_weight_decay(optimizer: Optimizer, variable: keras.Variable) -> bool:
     """Whether a variable was not excluded by `exclude_from_weight_decay`."""
     return bool(optimizer._use_weight_decay(variable))
+
+
+def keep_gradients_of_one_replica(optimizer: Optimizer) -> None:
+    """Let an optimizer use gradients as they are where there is a single replica, whose sum over replicas they are.
+
+    TensorFlow's sum over replicas has a gradient of its own, which it registers for the process each time the sum is
+    traced: it would keep each traced training step, with the weights and the state of the optimizer.
+    """
+    import tensorflow as tf
+
+    sum_over_replicas = optimizer._all_reduce_sum_gradients
+
+    def reduce(gradients: Any) -> Any:
+        return (
+            list(gradients) if tf.distribute.get_strategy().num_replicas_in_sync == 1 else sum_over_replicas(gradients)
+        )
+
+    optimizer._all_reduce_sum_gradients = reduce
 
 
 @contextmanager

@@ -65,7 +65,9 @@ def mixable(name: str, task_name: str, targets: Targets) -> Callable[[tf.Tensor]
 
 def _draw_beta(alpha: float, stream: RandomStream) -> tf.Tensor:
     """Return a number from Beta(alpha, alpha) for each image, by the inverse of the distribution function."""
-    quantiles = tf.numpy_function(partial(betaincinv, alpha, alpha), [stream.uniform(0.0, 1.0)], tf.float64)
+    quantiles = tf.numpy_function(
+        betaincinv, [*[tf.constant(alpha, tf.float64)] * 2, stream.uniform(0.0, 1.0)], tf.float64
+    )
     return tf.ensure_shape(quantiles, (None,))
 
 

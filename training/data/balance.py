@@ -45,12 +45,13 @@ def weigher(split: ImageSplit, options: Data) -> Callable[[Any], Any] | None:
     name, counts = _classes(split, f"class_weights {options.class_weights!r}", also_pixels=True)
     weights = np.zeros(len(counts))
     weights[counts > 0] = WEIGHTS[options.class_weights](counts[counts > 0])
+    tasks = split.tasks  # the function outlives the split where a graph is kept
     table = tf.constant(weights * counts.sum() / (weights * counts).sum(), tf.float32)
 
     def weigh(targets: Any) -> Any:
         classes = by_name(targets)[name]
         weight = tf.gather(table, classes) if classes.dtype.is_integer else tf.linalg.matvec(classes, table)
-        return map_outputs(lambda task, _: _broadcastable(weight, get_task(task)), split.tasks, targets)
+        return map_outputs(lambda task, _: _broadcastable(weight, get_task(task)), tasks, targets)
 
     return weigh
 

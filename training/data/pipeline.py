@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ...core.outputs import map_outputs
+from ...core.outputs import by_name, map_outputs
 from ..augmentation.augmenter import make_augmenter
 from ..augmentation.mixing import mixable, mixing
 from ..recipe.recipe import Recipe
@@ -16,6 +16,10 @@ from .balance import chosen_images, images_per_epoch, weigher
 from .cache import cached
 from .feature_maps import FeatureMaps
 from .images import ArrayImages, Images, ImageSplit, Targets
+from .stream_functions import called_weakly, owning
+
+Reader = Callable[[np.ndarray], list[np.ndarray]]
+"""From the rows of a batch to its arrays."""
 
 
 def steps_per_epoch(split: ImageSplit, recipe: Recipe) -> int:
@@ -45,30 +49,32 @@ def training_batches(
         InputError: The recipe balances classes or mixes targets, which these targets do not support.
     """
     count = images_per_epoch(split, recipe.data)
+    read = _reader(_decoded_images(split, recipe), split.labels)
+    choose = partial(_choose_rows, split, recipe)
+    rows_of = _rows_of_epoch(split, recipe, called_weakly(choose))
 
     @tf.autograph.experimental.do_not_convert
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[recipe.seed, tf.cast(epoch, tf.int32)])
-        shown = (order, tf.gather(_rows_of_epoch(split, recipe, epoch), order))
+        shown = (order, tf.gather(rows_of(epoch), order))
         batches = tf.data.Dataset.from_tensor_slices(shown).batch(recipe.batch_size)
         rest = batches.skip(tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0))
         return rest.map(lambda positions, rows: (epoch, positions, rows))
 
     batches = tf.data.Dataset.range(first_epoch, recipe.epochs).flat_map(batches_of)
-    return batches.map(_loader(split, recipe), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = batches.map(_loader(split, recipe, read), num_parallel_calls=tf.data.AUTOTUNE)
+    return owning(batches.prefetch(tf.data.AUTOTUNE), read, choose)
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
     """Return the batches of float32 pixels and targets, in the order of the split."""
+    read = _reader(split.images, split.labels)
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
-
-    def load(rows: tf.Tensor) -> tuple[Any, Any]:
-        return _inputs(split.images, rows), map_outputs(partial(_rows, rows), split.labels)
-
-    return indices.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = indices.map(_tensors(split, read), num_parallel_calls=tf.data.AUTOTUNE)
+    return owning(batches.prefetch(tf.data.AUTOTUNE), read)
 
 
-def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
+def _loader(split: ImageSplit, recipe: Recipe, read: Reader) -> Callable[..., tuple]:
     """Return a function from an epoch, positions in it and the rows of the images there to a batch.
 
     An image's random numbers depend on its position: one that is shown twice in an epoch is augmented in two ways.
@@ -78,12 +84,11 @@ def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
     augment, weigh = make_augmenter(augmentation, split.tasks), weigher(split, recipe.data)
     mixers = mixing(augmentation)
     to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda *_: tf.identity, split.tasks, split.labels)
-    decoded = isinstance(split.images, ArrayImages | FeatureMaps)
-    images = split.images if decoded else cached(split.images, recipe.data.cache)
+    tensors = _tensors(split, read)
 
     @tf.autograph.experimental.do_not_convert
     def load(epoch: tf.Tensor, positions: tf.Tensor, rows: tf.Tensor) -> tuple:
-        inputs, targets = _inputs(images, rows), map_outputs(partial(_rows, rows), split.labels)
+        inputs, targets = tensors(rows)
         targets = map_outputs(lambda function, rows: function(rows), to_mix, targets)
         if augment is not None:
             epoch_seeds = tf.fill(tf.shape(positions), (recipe.seed << 32) + epoch)
@@ -94,26 +99,51 @@ def _loader(split: ImageSplit, recipe: Recipe) -> Callable[..., tuple]:
     return load
 
 
-def _rows_of_epoch(split: ImageSplit, recipe: Recipe, epoch: tf.Tensor) -> tf.Tensor:
+def _rows_of_epoch(split: ImageSplit, recipe: Recipe, choose: Callable[..., Any]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a function from an epoch to the rows of the images that it shows, in any order."""
+    count = images_per_epoch(split, recipe.data)
     if recipe.data.sampling == "none":
-        return tf.range(len(split), dtype=tf.int64)
-
-    def chosen(epoch: np.ndarray) -> np.ndarray:
-        return chosen_images(split, recipe.data, seed=recipe.seed, epoch=int(epoch))
-
-    return tf.ensure_shape(tf.numpy_function(chosen, [epoch], tf.int64), (images_per_epoch(split, recipe.data),))
+        return lambda epoch: tf.range(count, dtype=tf.int64)
+    return lambda epoch: tf.ensure_shape(tf.numpy_function(choose, [epoch], tf.int64), (count,))
 
 
-def _rows(rows: tf.Tensor, targets: Targets) -> tf.Tensor:
-    if isinstance(targets, np.ndarray):
-        return tf.gather(targets, rows)
-    read = tf.numpy_function(targets.__getitem__, [rows], tf.as_dtype(targets.dtype))
-    return tf.ensure_shape(read, (None, *targets.shape[1:]))
+def _choose_rows(split: ImageSplit, recipe: Recipe, epoch: np.ndarray) -> np.ndarray:
+    return chosen_images(split, recipe.data, seed=recipe.seed, epoch=int(epoch))
 
 
-def _inputs(images: Images | FeatureMaps, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
-    if isinstance(images, FeatureMaps):
-        maps = tf.numpy_function(images.take, [rows], images.dtypes)
-        return tuple(tf.ensure_shape(map_, (None, *shape)) for map_, shape in zip(maps, images.shapes, strict=True))
-    pixels = tf.ensure_shape(tf.numpy_function(images.take, [rows], tf.uint8), (None, *images.shape))
-    return tf.cast(pixels, tf.float32)
+def _decoded_images(split: ImageSplit, recipe: Recipe) -> Images | FeatureMaps:
+    """Return the images, cached where they have to be decoded."""
+    is_decoded = isinstance(split.images, ArrayImages | FeatureMaps)
+    return split.images if is_decoded else cached(split.images, recipe.data.cache)
+
+
+def _reader(images: Images | FeatureMaps, labels: Targets | dict[str, Targets]) -> Reader:
+    """Return a function from rows to arrays: the inputs, then the targets of each output."""
+
+    def read(rows: np.ndarray) -> list[np.ndarray]:
+        inputs = images.take(rows)
+        parts = inputs if isinstance(inputs, list) else [inputs]
+        return [*parts, *(targets[rows] for targets in by_name(labels).values())]
+
+    return read
+
+
+def _tensors(split: ImageSplit, read: Reader) -> Callable[[tf.Tensor], tuple[Any, Any]]:
+    """Return a function from rows to float32 inputs and the targets; no data becomes part of a graph."""
+    from_features, names = isinstance(split.images, FeatureMaps), list(by_name(split.labels))
+    inputs = (
+        zip(split.images.dtypes, split.images.shapes, strict=True) if from_features else [("uint8", split.images.shape)]
+    )
+    targets = [(targets.dtype, targets.shape[1:]) for targets in by_name(split.labels).values()]
+    dtypes, shapes = zip(*inputs, *targets, strict=True)
+    has_names, read_weakly = isinstance(split.labels, dict), called_weakly(read)
+
+    @tf.autograph.experimental.do_not_convert
+    def tensors(rows: tf.Tensor) -> tuple[Any, Any]:
+        arrays = tf.numpy_function(read_weakly, [rows], [tf.as_dtype(dtype) for dtype in dtypes])
+        arrays = [tf.ensure_shape(array, (None, *shape)) for array, shape in zip(arrays, shapes, strict=True)]
+        *inputs, targets = *arrays[: -len(names)], arrays[-len(names) :]
+        images = tuple(inputs) if from_features else tf.cast(inputs[0], tf.float32)
+        return images, dict(zip(names, targets, strict=True)) if has_names else targets[0]
+
+    return tensors

@@ -1,5 +1,6 @@
 """Training a model on a dataset by a recipe, resumable after a crash."""
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ def run_job(
     check_fit_together(model, data)
     check_trainable(data, job.recipe)
     adopt_labels(model, data)
+    gc.collect()  # an earlier run's optimizer and traced steps, which hold all weights in reference cycles
     settings = job.settings | {"model": model.name, "source": data.source, "fingerprint": data.fingerprint()}
     with _directory(run_dir) as path:
         run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)

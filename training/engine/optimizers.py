@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 from keras import ops
 
-from ...core.keras_private import has_weight_decay, optimized_variables, variable_key
+from ...core.keras_private import (
+    has_weight_decay,
+    keep_gradients_of_one_replica,
+    optimized_variables,
+    variable_key,
+)
 from ..recipe.recipe import Recipe
 from .schedules import make_schedule
 
@@ -72,6 +77,7 @@ def make_optimizer(
         l1=recipe.l1,
         l2=recipe.l2,
     )
+    keep_gradients_of_one_replica(optimizer)
     return optimizer
 
 

@@ -1,5 +1,9 @@
 """Checks of the private names of Keras."""
 
+import gc
+import weakref
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -79,6 +83,28 @@ def excluded_variables_have_no_weight_decay():
     optimizer.build([kernel, bias])
     assert keras_private.has_weight_decay(optimizer, kernel)
     assert not keras_private.has_weight_decay(optimizer, bias)
+
+
+def traced_step(prepare: Callable[[keras.optimizers.Optimizer], None]) -> weakref.ref:
+    """The graph of a step, which nothing but TensorFlow refers to."""
+    optimizer, variable = keras.optimizers.SGD(0.1), keras.Variable([1.0])
+    prepare(optimizer)
+    optimizer.build([variable])
+    step = tf.function(lambda gradient: optimizer.apply([gradient]), [tf.TensorSpec((1,))], autograph=False)
+    return weakref.ref(step.get_concrete_function().graph)
+
+
+@check_of("TFOptimizer._all_reduce_sum_gradients")
+def traced_step_is_released():
+    kept, released = traced_step(lambda optimizer: None), traced_step(keras_private.keep_gradients_of_one_replica)
+    gc.collect()
+    assert kept() is not None, "TensorFlow no longer needs the patch: remove it"
+    assert released() is None
+    optimizer, variables = keras.optimizers.SGD(0.1), [keras.Variable([1.0])]
+    keras_private.keep_gradients_of_one_replica(optimizer)
+    optimizer.build(variables)
+    optimizer.apply([tf.constant([2.0])])
+    np.testing.assert_allclose(variables[0], [0.8])
 
 
 def operations_of(function: tf.types.experimental.GenericFunction) -> set[str]:

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -138,3 +141,28 @@ def test_evaluation_keeps_the_order(few_digits):
     got = batches(evaluation_batches(few_digits.test, 16))
     np.testing.assert_array_equal(np.concatenate([batch[0] for batch in got]), images)
     np.testing.assert_array_equal(np.concatenate([batch[1] for batch in got]), labels)
+
+
+def test_no_targets_become_part_of_a_graph():
+    """Three GiB of masks that take no memory; TensorFlow refuses a constant of more than two."""
+    masks = np.broadcast_to(np.arange(768, dtype="int32")[:, None, None], (768, 1024, 1024))
+    images = np.zeros((768, 8, 8, 3), "uint8")
+    _, seen = next(iter(evaluation_batches(training.ImageSplit(ArrayImages(images), masks), 2)))
+    np.testing.assert_array_equal(seen[:, 5, 7], [0, 1])
+
+
+@pytest.mark.parametrize("sampling", ["none", "over"])
+def test_what_a_stream_reads_is_released_with_it(few_digits, recipe, sampling):
+    images, labels = few_digits.train.arrays()
+    images = ArrayImages(images)
+    split = training.ImageSplit(images, labels)
+    stream = training_batches(split, recipe.changed(data={"sampling": sampling}))
+    first, rest = next(iter(stream)), iter(stream.take(2))
+    reference = weakref.ref(images)
+    del images, split, stream
+    gc.collect()
+    np.testing.assert_array_equal(first[1], next(rest)[1])
+    assert reference() is not None
+    del rest
+    gc.collect()
+    assert reference() is None
