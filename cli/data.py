@@ -51,6 +51,8 @@ def data(
 def _show(survey: "Survey") -> None:
     counts = ", ".join(f"{count:,} {split}" for split, count in survey.images.items())
     print(f"{survey.source}: {sum(survey.images.values()):,} images ({counts})\n")
+    if survey.interpretation:
+        print(f"{survey.interpretation}\n")
     if isinstance(survey.task, dict):
         for output, task in survey.task.items():
             _show_labels(f"{output} ({task})", survey.labels[output], survey.imbalance[output])

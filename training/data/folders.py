@@ -1,45 +1,115 @@
-"""Folders of images: one subfolder for each class, in train, validation and test folders or not."""
+"""Folders of images: which arrangement they have, and their contents."""
 
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
-from ...core.errors import InputError
+from ...core.errors import InputError, unknown
 from .files import Paths
+from .folder_files import describe_other_files, has_images, image_files, sub_folders
+from .folder_names import parse_folder_name, split_names
 from .listing import Listing, Target
-from .splitting import SPLIT_NAMES
+from .mask_folders import HOW_TO_STATE, find_mask_folders, find_unnamed_pair, list_masks
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"}
-"""Suffixes of images, readable here or not; other files in a class folder are ignored."""
+Layout = Literal["classes", "splits", "masks"]
+"""`classes`: each subfolder is a class. `splits`: each is a split with class folders, or each is a class with folders of
+the splits. `masks`: images and their masks, as `mask_folders` describes."""
+MASK_AFFIX = re.compile(
+    r"[_\-. ](mask|masks|seg|segmentation|label|labels|gt|annotation|annotated)([_\-. ]?\d+)?$", re.I
+)
+"""End of the name of a mask in the folder of its image."""
 
 
-def list_folder(folder: Path) -> Listing:
-    """Return the images of class folders: `folder/CLASS/*.jpg`, or `folder/SPLIT/CLASS/*.jpg` if already split.
+def check_layout(layout: str | None) -> None:
+    """Raise InputError where it is no layout."""
+    if layout not in (None, *get_args(Layout)):
+        raise unknown("layout", layout, get_args(Layout))
 
-    Splits are named train, val (or valid, validation) and test.
+
+def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
+    """Return the images of a folder and their classes or masks, and say in `interpretation` how it was read.
+
+    Names of splits and of folders of masks are recognized in any case and common variants. A single folder in another
+    one, as archives have it, is looked into.
+
+    Args:
+        folder: The folder.
+        layout: What its subfolders are; None recognizes it.
 
     Raises:
-        InputError: There are fewer than two classes, a class without images, or no train beside other splits.
+        InputError: It is ambiguous what the subfolders are; there are fewer than two classes, no images, or no train
+            beside other splits.
     """
-    by_split = _split_folders(folder) or {"train": folder}
-    classes = {split: _sub_folders(part) for split, part in by_split.items()}
-    for split, found in classes.items():
-        if len(found) < 2:
-            raise InputError(
-                f"{by_split[split]} has {len(found)} class folders; it takes one folder of images for each of 2 or "
-                "more classes."
-            )
-    names = tuple(sorted({entry.name for found in classes.values() for entry in found}))
-    index = {name: number for number, name in enumerate(names)}
-    rows = [
-        (path, index[entry.name], split)
-        for split, found in classes.items()
-        for entry in found
-        for path in _image_files(entry)
-    ]
+    check_layout(layout)
+    folder = _unwrapped(folder)
+    if layout == "masks":
+        return list_masks(folder, _stated_mask_folders(folder))
+    if layout is None:
+        if found := find_mask_folders(folder):
+            return list_masks(folder, found)
+        _refuse_unnamed_masks(folder)
+    if layout == "classes":
+        return _list_classes(folder, {"train": {entry.name: entry for entry in sub_folders(folder)}}, "not split")
+    splits = _split_folders(folder)
+    if splits:
+        inside = {split: _unwrapped(part, as_split=True) for split, part in splits.items()}
+        for part in inside.values() if layout is None else ():
+            _refuse_unnamed_masks(part)
+        classes = {split: {entry.name: entry for entry in sub_folders(part)} for split, part in inside.items()}
+        for split, found in classes.items():
+            if len(found) < 2:
+                raise InputError(
+                    f"{inside[split]} has {len(found)} class folders; it takes one folder of images for each of 2 or "
+                    f"more classes. If {', '.join(part.name for part in splits.values())} are classes themselves, set "
+                    "layout='classes' (--layout classes)."
+                )
+        described = ", ".join(f"{split} in {part.relative_to(folder)}" for split, part in inside.items())
+        return _list_classes(folder, classes, described)
+    by_class = _splits_in_classes(folder)
+    if by_class:
+        return _list_classes(folder, by_class, "each class with folders of the splits")
+    if layout == "splits":
+        names = ", ".join(entry.name for entry in sub_folders(folder)) or "no folders"
+        raise InputError(f"{folder} has {names}, of which none is named after a split, such as train, val and test.")
+    _refuse_nested_classes(folder)
+    return _list_classes(folder, {"train": {entry.name: entry for entry in sub_folders(folder)}}, "not split")
+
+
+def _list_classes(folder: Path, classes: dict[str, dict[str, Path]], described: str) -> Listing:
+    """Return the images in `classes`, which has the folder of each class by its name and by split."""
+    found = {split: sorted(of_split) for split, of_split in classes.items()}
+    names = sorted({name for of_split in found.values() for name in of_split})
+    if len(names) < 2:
+        raise InputError(
+            f"{folder} has {len(names)} class folders; it takes one folder of images for each of 2 or more classes."
+        )
+    rows: list[tuple[Path, int, str]] = []
+    empty: dict[str, str] = {}
+    for split, of_split in found.items():
+        for name in of_split:
+            images = image_files(classes[split][name])
+            rows += [(path, names.index(name), split) for path in images]
+            if not images:
+                entry = classes[split][name]
+                empty[str(entry)] = (
+                    f"{entry} has no images{describe_other_files(entry)}; every class folder takes some."
+                )
+    if not rows:
+        raise InputError(next(iter(empty.values())))
     images, labels, splits = zip(*rows, strict=True)
-    target = Target("classification", names, np.array(labels, "int32"))
-    return Listing(str(folder), Paths(images), target, np.array(splits))
+    target = Target("classification", tuple(map(_printable, names)), np.array(labels, "int32"))
+    shown = ", ".join(target.labels[:10]) + (", ..." if len(names) > 10 else "")
+    text = f"{folder} is read as a classification: {len(names)} class folders ({shown}); {described}."
+    return Listing(str(folder), Paths(images), target, np.array(splits), interpretation=text, empty=empty)
+
+
+def _printable(name: str) -> str:
+    """Return the name of a class as valid Unicode: files of models, unlike file systems, take nothing else."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:
@@ -47,30 +117,107 @@ def _split_folders(folder: Path) -> dict[str, Path]:
 
     A class may be named "train": it is a split only beside another split, or alone.
     """
-    folders = _sub_folders(folder)
-    splits = [entry for entry in folders if entry.name.lower() in SPLIT_NAMES]
-    by_split = {SPLIT_NAMES[entry.name.lower()]: entry for entry in splits}
+    folders = [entry for entry in sub_folders(folder) if not _is_unlabeled(entry)]
+    splits = split_names(entry.name for entry in folders)
+    by_split = {split: folder / name for name, split in splits.items()}
     if not splits or (len(splits) < len(folders) and ("train" not in by_split or len(by_split) == 1)):
         return {}
+    as_classes = "; if they are classes, set layout='classes' (--layout classes)."
     if "train" not in by_split:
-        raise InputError(f"{folder} has no train folder beside {', '.join(entry.name for entry in splits)}.")
+        raise InputError(f"{folder} has no train folder beside {', '.join(splits)}{as_classes}")
     if len(splits) < len(folders):
-        others = ", ".join(entry.name for entry in folders if entry not in splits)
-        raise InputError(f"{folder} has {others} beside the folders of the splits; move that elsewhere.")
+        others = ", ".join(entry.name for entry in folders if entry.name not in splits)
+        raise InputError(f"{folder} has {others} beside the folders of the splits; move that elsewhere{as_classes}")
     if len(by_split) < len(splits):
-        names = ", ".join(entry.name for entry in splits)
-        raise InputError(f"{folder} has two folders for one split, {names}.")
+        raise InputError(f"{folder} has two folders for one split, {', '.join(splits)}{as_classes}")
     return by_split
 
 
-def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+def _is_unlabeled(folder: Path) -> bool:
+    """Return whether a folder such as `seg_pred` has images without classes, which is left out beside splits."""
+    return parse_folder_name(folder.name).unlabeled and not any(map(sub_folders, sub_folders(folder)))
 
 
-def _image_files(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    # Hidden files and folders are the system's: macOS' "._photo.jpg", ".ipynb_checkpoints", ".thumbnails".
-    images = sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts))
-    if not images:
-        raise InputError(f"{folder} has no images; every class folder takes some.")
-    return images
+def _refuse_nested_classes(folder: Path) -> None:
+    """Raise InputError where subfolders that would be classes may be splits of unknown names: they hold classes."""
+    nested: dict[Path, set[str]] = {}
+    for entry in sub_folders(folder):
+        inside = {part.name for part in sub_folders(entry) if image_files(part)}
+        if len(inside) < 2 or has_images(entry):
+            continue
+        other = next((known for known, names in nested.items() if len(names & inside) > 1), None)
+        if other is not None or split_names([entry.name]):
+            both = entry.name if other is None else f"{other.name} and {entry.name}"
+            raise InputError(
+                f"{folder}: it is ambiguous whether {both} are classes or splits, because they have the folders "
+                f"{', '.join(sorted(inside)[:5])}. Name folders of splits train, val and test, and leave nothing else "
+                "beside them; or set layout='classes' (--layout classes) to read each as one class."
+            )
+        nested[entry] = inside
+
+
+def _splits_in_classes(folder: Path) -> dict[str, dict[str, Path]]:
+    """Return the folder of each class by split where every class folder has folders of the splits; else empty."""
+    folders = sub_folders(folder)
+    inside = {entry.name: {} if has_images(entry) else _split_folders(entry) for entry in folders}
+    split = [name for name, parts in inside.items() if len(parts) > 1]
+    if not split:
+        return {}
+    if len(split) < len(folders):
+        others = ", ".join(name for name in inside if name not in split)
+        raise InputError(
+            f"{folder}: {split[0]} has folders of splits and {others} has none; give every class the same, or set "
+            "layout='classes' (--layout classes) to read all images in a folder as one class."
+        )
+    splits = {part for parts in inside.values() for part in parts}
+    return {part: {name: parts[part] for name, parts in inside.items() if part in parts} for part in splits}
+
+
+def _unwrapped(folder: Path, *, as_split: bool = False) -> Path:
+    """Return the only folder in a folder that has nothing else, down to one that has more: `archive/dataset/...`.
+
+    Args:
+        folder: The folder.
+        as_split: Whether it is of a split, in which a single folder may be a class.
+    """
+    inside = sub_folders(folder)
+    if len(inside) != 1 or has_images(folder) or not sub_folders(inside[0]):
+        return folder
+    if as_split and parse_folder_name(inside[0].name).rest not in ("", parse_folder_name(folder.name).rest):
+        return folder
+    return _unwrapped(inside[0], as_split=as_split)
+
+
+def _stated_mask_folders(folder: Path) -> dict:
+    found = find_mask_folders(folder)
+    unnamed = None if found else find_unnamed_pair(folder)
+    if not found and unnamed is None:
+        names = ", ".join(entry.name for entry in sub_folders(folder)) or "no folders"
+        raise InputError(
+            f"{folder} has {names}; name the folder of the images 'images' and that of their masks 'masks', in each "
+            "split if there are splits."
+        )
+    return found or {"": unnamed}
+
+
+def _refuse_unnamed_masks(folder: Path) -> None:
+    """Raise InputError where the subfolders seem to be images and masks, or have masks beside the images."""
+    pair = find_unnamed_pair(folder)
+    if pair is not None:
+        raise InputError(
+            f"{folder}: the files in {pair.masks.name} seem to be masks of those in {pair.images.name}, which have the "
+            f"same names and sizes; {HOW_TO_STATE}."
+        )
+    for entry in sub_folders(folder):
+        masks = _masks_beside_images([path.stem for path in image_files(entry)])
+        if masks:
+            raise InputError(
+                f"{entry} has what seem to be masks beside their images, such as {masks[0]!r}; move them elsewhere, "
+                "list images and masks in a CSV file, or set layout='classes' (--layout classes) to read them as images "
+                "of the class."
+            )
+
+
+def _masks_beside_images(stems: Sequence[str]) -> list[str]:
+    known = set(stems)
+    return [stem for stem in stems if MASK_AFFIX.search(stem) and MASK_AFFIX.sub("", stem) in known]

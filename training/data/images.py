@@ -121,6 +121,8 @@ class ImageData:
     """Files that could not be used, where the caller asked to skip them."""
     task: str | dict[str, str] = "classification"
     """Name of the task, or a dict of them for several outputs."""
+    interpretation: str = ""
+    """How a folder was read: one sentence; empty for sources whose form states what they are."""
 
     def __post_init__(self) -> None:
         """Sets the source and the task of each split."""

@@ -50,7 +50,9 @@ class Inspection:
     splits: np.ndarray
     """Split of each image: `"train"`, `"validation"` or `"test"`."""
     unreadable: dict[str, str]
-    """What is wrong with the other images, by name."""
+    """What is wrong with the other images and with empty class folders, by name."""
+    interpretation: str = ""
+    """How a folder was read: one sentence."""
 
 
 def inspect_listing(listing: Listing, *, seed: int) -> Inspection:
@@ -59,7 +61,7 @@ def inspect_listing(listing: Listing, *, seed: int) -> Inspection:
     Raises:
         InputError: None of them can be read.
     """
-    errors: dict[str, str] = {lost.name: str(lost.error) for lost in listing.lost}
+    errors: dict[str, str] = {lost.name: str(lost.error) for lost in listing.lost} | listing.empty
 
     def inspect(row: int) -> ImageStatistics | None:
         try:
@@ -86,7 +88,9 @@ def inspect_listing(listing: Listing, *, seed: int) -> Inspection:
     splits = np.empty(len(kept), object)
     for name, in_split in rows.items():
         splits[in_split] = name
-    return Inspection(listing.source, kept, usable.targets, splits, dict(sorted(errors.items())))
+    return Inspection(
+        listing.source, kept, usable.targets, splits, dict(sorted(errors.items())), listing.interpretation
+    )
 
 
 def _inspect_file(listing: Listing, row: int) -> ImageStatistics:
@@ -109,7 +113,8 @@ def inspect_data(data: ImageData) -> Inspection:
         split = getattr(data, name)
         images += for_each(partial(_inspect_row, split), range(len(split)), f"Reading {name}")
     splits = np.repeat(np.array(SPLITS, object), [len(getattr(data, name)) for name in SPLITS])
-    return Inspection(data.source, images, _targets(data), splits, dict.fromkeys(data.skipped, "It was skipped."))
+    skipped = dict.fromkeys(data.skipped, "It was skipped.")
+    return Inspection(data.source, images, _targets(data), splits, skipped, data.interpretation)
 
 
 def _inspect_row(split: ImageSplit, row: int) -> ImageStatistics:

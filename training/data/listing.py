@@ -1,6 +1,6 @@
 """Contents of a data source: images, their targets, and the split of each."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -83,6 +83,10 @@ class Listing:
     """Split of each image, `"train"`, `"validation"` or `"test"`; a missing one of the last two is taken from train."""
     lost: tuple[Lost, ...] = ()
     """Images that could not even be listed."""
+    interpretation: str = ""
+    """How the source was read, where its form does not state it: one sentence."""
+    empty: dict[str, str] = field(default_factory=dict)
+    """What is wrong with class folders that have no images, by path."""
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -28,6 +28,8 @@ def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: On
     Raises:
         InputError: A file cannot be used and is not to be skipped, an image is in two splits, or a class has too few.
     """
+    if listing.empty:
+        raise InputError(next(iter(listing.empty.values())))
     contents, bad = read_all(listing, shape)
     lost = (*listing.lost, *bad.values())
     if lost and on_unreadable == "raise":
@@ -50,6 +52,7 @@ def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: On
         *map(split, parts),
         skipped=tuple(image.name for image in lost),
         task=map_outputs(lambda target: target.task, usable.targets),
+        interpretation=listing.interpretation,
     )
 
 

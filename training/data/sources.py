@@ -7,7 +7,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...zoo.image_files import MODES
-from .folders import list_folder
+from .folders import Layout, check_layout, list_folder
 from .images import ImageData
 from .listing import Listing
 from .reading import OnUnreadable, read_listing
@@ -21,6 +21,7 @@ def load_data(
     channels: int | None = None,
     seed: int = 0,
     on_unreadable: OnUnreadable = "raise",
+    layout: Layout | None = None,
 ) -> ImageData:
     """Loads a dataset, and splits it if it is not split yet: 70 % train, 10 % validation, 20 % test, by class.
 
@@ -30,8 +31,10 @@ def load_data(
             - `"digits"`: scikit-learn's 1,797 handwritten digits, 8x8;
             - `"digit-scenes"`: several of these digits on photographs, with masks for a segmentation;
               `"digit-scenes:multi_label"`, `"digit-scenes:count"` and `"digit-scenes:all"` have other targets;
-            - a folder with one subfolder of images for each class, or with train, val (or valid, validation) and test
-              folders of these: that split is kept; a missing val takes 10 % of the train images, a missing test 20 %;
+            - a folder with one subfolder of images for each class, or with train, val and test folders of these, in
+              common variants of these names: that split is kept; a missing val takes 10 % of the train images, a
+              missing test 20 %. Or with images and masks, as `pocketzoo.training.data.mask_folders` describes.
+              `interpretation` says how a folder was read;
             - a CSV file with the path of each image and its class, labels, numbers or mask, and optionally its split:
               `pocketzoo.training.data.tables` describes its columns;
             - a folder of TFRecord shards from `pocketzoo shards`;
@@ -42,15 +45,18 @@ def load_data(
         seed: Seed for the split.
         on_unreadable: Whether an image that cannot be read, or a mask that does not belong to its image, is an error or
             is skipped (and listed in `skipped`).
+        layout: What the subfolders of a folder are, where that is ambiguous or recognized wrongly: `"classes"`,
+            `"splits"` (with class folders), or `"masks"` (images and their masks).
 
     Raises:
         InputError: There is no such source, or it has no images, a single class, a class without images, an unreadable
-            image, or the same image in two splits.
+            image, or the same image in two splits; or it is ambiguous what the folders are.
     """
     if on_unreadable not in ("raise", "skip"):
         raise InputError(f"on_unreadable is {on_unreadable!r}; allowed are 'raise' and 'skip'.")
     if channels not in (None, *MODES):
         raise InputError(f"channels is {channels}; allowed are 1 (gray) and 3 (RGB).")
+    _check_layout_applies(source, layout)
     if source == "digits":
         from .digits import digits  # imports scikit-learn
 
@@ -63,15 +69,16 @@ def load_data(
             targets or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
         )
     shape = (*_sides(224 if image_size is None else image_size), channels or 3)
-    return read_listing(list_source(source), shape, seed=seed, on_unreadable=on_unreadable)
+    return read_listing(list_source(source, layout), shape, seed=seed, on_unreadable=on_unreadable)
 
 
-def list_source(source: str | Path) -> Listing:
+def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
     """Return the contents of a folder, table, shards or tensorflow-datasets, before any image is decoded.
 
     Raises:
-        InputError: There is no such source, or it is invalid.
+        InputError: There is no such source, it is invalid, or it is no folder that a layout may be stated for.
     """
+    _check_layout_applies(source, layout)
     name, _, dataset = str(source).partition(":")
     if name == "tfds":
         from .tfds import list_tfds  # imports TensorFlow
@@ -83,12 +90,18 @@ def list_source(source: str | Path) -> Listing:
 
         return list_shards(path)
     if path.is_dir():
-        return list_folder(path)
+        return list_folder(path, layout)
     if path.is_file() and path.suffix.lower() == ".csv":
         return list_table(path)
     raise InputError(
         f"data {str(source)!r} is neither 'digits' nor a folder, a .csv file, 'digit-scenes' or 'tfds:NAME'."
     )
+
+
+def _check_layout_applies(source: str | Path, layout: Layout | None) -> None:
+    check_layout(layout)
+    if layout is not None and (not Path(source).is_dir() or (Path(source) / "shards.json").is_file()):
+        raise InputError(f"layout is {layout!r}, but {str(source)!r} is no folder of images.")
 
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from .folders import Layout
 from .images import ImageData
 from .inspection import Inspection, inspect_data, inspect_listing
 from .listing import Target
@@ -43,7 +44,9 @@ class Survey:
     duplicates: tuple[tuple[str, ...], ...]
     """Images with the same content, each with its split: `"train: photos/cat/1.jpg"`."""
     unreadable: dict[str, str]
-    """What is wrong with each file that cannot be used, by name."""
+    """What is wrong with each file or class folder that cannot be used, by name."""
+    interpretation: str = ""
+    """How a folder was read: one sentence; empty for sources whose form states what they are."""
 
     @property
     def leaked(self) -> tuple[tuple[str, ...], ...]:
@@ -55,19 +58,23 @@ class Survey:
         return asdict(self)
 
 
-def survey(data: str | Path | ImageData, *, seed: int = 0) -> Survey:
+def survey(data: str | Path | ImageData, *, seed: int = 0, layout: Layout | None = None) -> Survey:
     """Return the statistics of all images of a source. Unreadable images are listed and do not end the survey.
 
     Args:
         data: A source, as in `load_data`, or a loaded dataset.
         seed: Seed for the splits that the source does not have.
+        layout: What the subfolders of a folder are, as in `load_data`.
 
     Raises:
         InputError: There is no such source, it is invalid, or none of its images can be read.
     """
     if not isinstance(data, ImageData) and str(data).partition(":")[0] in BUILT_IN:
-        data = load_data(data, seed=seed)
-    found = inspect_data(data) if isinstance(data, ImageData) else inspect_listing(list_source(data), seed=seed)
+        data = load_data(data, seed=seed, layout=layout)
+    if isinstance(data, ImageData):
+        found = inspect_data(data)
+    else:
+        found = inspect_listing(list_source(data, layout), seed=seed)
     targets = by_name(found.targets)
     labels = {output: _labels(found, output, target) for output, target in targets.items()}
     imbalance = {output: _imbalance(labels[output], target) for output, target in targets.items()}
@@ -84,6 +91,7 @@ def survey(data: str | Path | ImageData, *, seed: int = 0) -> Survey:
         deviation=deviation,
         duplicates=_duplicates(found),
         unreadable=found.unreadable,
+        interpretation=found.interpretation,
     )
 
 

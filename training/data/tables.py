@@ -3,7 +3,7 @@
 The first row names the columns, in any order. White space around values is ignored.
 
 - `image`: the path, relative to the table.
-- `split`: train, val (or valid, validation) or test. Optional.
+- `split`: train, val (or valid, validation) or test, in any case. Optional.
 - `label`: the image's class, for a classification.
 - `labels`: the image's labels, for a multi-label classification, as in `cat;sofa`; empty for none of them.
 - `mask`: the path of an image whose pixels are class indices, for a segmentation. A file `labels.txt` beside the table
@@ -25,6 +25,7 @@ from ...core.errors import InputError, unknown
 from ...tasks.registry import get_task, task_names
 from ...tasks.table_values import parse_path
 from .files import Paths
+from .folder_names import split_of_name
 from .listing import Listing, Target
 from .splitting import SPLIT_NAMES
 
@@ -128,6 +129,7 @@ def _target(table: Table, columns: dict[str, str]) -> Target:
 
 
 def _split(value: str) -> str:
-    if value.lower() not in SPLIT_NAMES:
+    split = split_of_name(value)
+    if split is None:
         raise unknown("split", value, SPLIT_NAMES)
-    return SPLIT_NAMES[value.lower()]
+    return split

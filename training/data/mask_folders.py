@@ -1,0 +1,229 @@
+"""Folders of images beside folders of their masks, in the arrangements of common segmentation datasets.
+
+`images/` beside `masks/`; these in folders of the splits (`train/images`, `train/masks`), or around them
+(`images/train`, `masks/train`, as in ADE20K and Cityscapes); `train/` beside `trainannot/`, as in CamVid; and
+`JPEGImages/` beside `SegmentationClass/`, as in Pascal VOC. A mask has the name of its image, or differs from it by
+what is common to all images and to all masks: `a_mask.png` belongs to `a.jpg`.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from os.path import commonprefix
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ...core.errors import InputError
+from ...tasks.segmentation import read_class_names
+from .files import Paths
+from .folder_files import describe_other_files, image_files, sub_folders
+from .folder_names import FolderName, parse_folder_name, split_names, split_of_name
+from .listing import Listing, Lost, Target
+
+LABEL_FILES = ("labels.txt", "classes.txt", "codes.txt")
+"""Files beside the folders that name the classes, one a line."""
+SAMPLED = 5
+"""Pairs of files that are opened to see whether one folder holds masks."""
+MOST_COLORS = 64
+"""Colors of an image that may be a mask; a photo has more."""
+HOW_TO_STATE = "set layout='masks' (--layout masks) if they are images and their masks, layout='classes' if classes"
+
+
+@dataclass(frozen=True)
+class MaskFolders:
+    """Where the images of a split and their masks are."""
+
+    images: Path
+    masks: Path
+
+
+def find_mask_folders(folder: Path) -> dict[str, MaskFolders]:
+    """Return the folders of images and masks by split, `""` where there are no splits; empty if there are none.
+
+    Only names are considered.
+
+    Raises:
+        InputError: Several folders may hold the images or the masks.
+    """
+    names = {entry: parse_folder_name(entry.name) for entry in sub_folders(folder)}
+    found: dict[str, MaskFolders] = {}
+    for split in sorted({meaning.split or "" for meaning in names.values()}):
+        of_split = {entry: meaning for entry, meaning in names.items() if (meaning.split or "") == split}
+        plain = [entry for entry, meaning in of_split.items() if split and meaning == FolderName(split)]
+        masks = _only([entry for entry, meaning in of_split.items() if meaning.kind == "masks"], names)
+        images = _only([entry for entry, meaning in of_split.items() if meaning.kind == "images"] or plain, names)
+        if images and masks:
+            found[split] = MaskFolders(images, masks)
+    if found.keys() == {""}:
+        return _inner_splits(found[""]) or found
+    if found:
+        found.pop("", None)
+        return found
+    splits = split_names(entry.name for entry in names)
+    inside = {split: find_mask_folders(folder / name) for name, split in splits.items()}
+    return {split: pair[""] for split, pair in inside.items() if pair.keys() == {""}}
+
+
+def _only(folders: list[Path], names: dict[Path, FolderName]) -> Path | None:
+    """Return the folder that has images and the fewest words that mean nothing: `SegmentationClass`, not `...Object`."""
+    folders = [entry for entry in folders if image_files(entry)] if len(folders) > 1 else folders
+    if not folders:
+        return None
+    fewest = min(len(names[entry].rest) for entry in folders)
+    best = [entry for entry in folders if len(names[entry].rest) == fewest]
+    if len(best) > 1:
+        raise InputError(
+            f"{best[0].parent} has {' and '.join(entry.name for entry in best)}, which may both hold the same half of "
+            "images and masks; move one of them elsewhere, or list the files in a CSV file."
+        )
+    return best[0]
+
+
+def _inner_splits(pair: MaskFolders) -> dict[str, MaskFolders]:
+    """Return the folders of splits inside both folders; empty if these are not split."""
+    images, masks = (
+        {split: part / name for name, split in split_names(entry.name for entry in sub_folders(part)).items()}
+        for part in (pair.images, pair.masks)
+    )
+    return {split: MaskFolders(images[split], masks[split]) for split in images if split in masks}
+
+
+def find_unnamed_pair(folder: Path) -> MaskFolders | None:
+    """Return two subfolders of which one holds masks of the images in the other, whatever they are called.
+
+    They have files of the same names and sizes, and those of one folder have few colors, or another suffix.
+    """
+    folders = sub_folders(folder)
+    if len(folders) > 4:
+        return None
+    files = {entry: {path.stem: path for path in image_files(entry)} for entry in folders}
+    for first, second in combinations(folders, 2):
+        shared = sorted(files[first].keys() & files[second].keys())
+        if not shared or 2 * len(shared) < min(len(files[first]), len(files[second])):
+            continue
+        sample = [(files[first][stem], files[second][stem]) for stem in shared[:: -(-len(shared) // SAMPLED)]]
+        ordered = _images_first(sample)
+        if ordered is not None:
+            return MaskFolders(first, second) if ordered else MaskFolders(second, first)
+    return None
+
+
+def _images_first(pairs: Sequence[tuple[Path, Path]]) -> bool | None:
+    """Return whether the first or the second file of each pair is the image; None if none is the other's mask."""
+    try:
+        sides = [[_size_and_colors(path) for path in pair] for pair in pairs]
+    except (OSError, SyntaxError, ValueError):
+        return None
+    if any(first[0] != second[0] for first, second in sides):
+        return None
+    first, second = (np.median([pair[side][1] for pair in sides]) for side in (0, 1))
+    if min(first, second) <= MOST_COLORS and 4 * min(first, second) <= max(first, second):
+        return bool(first > second)
+    suffixes = [{pair[side].suffix.lower() for pair in pairs} for side in (0, 1)]
+    return None if suffixes[0] & suffixes[1] else ".png" not in suffixes[0]
+
+
+def _size_and_colors(path: Path) -> tuple[tuple[int, int], int]:
+    with Image.open(path) as image:
+        middle = image.crop((image.width // 4, image.height // 4, image.width, image.height))
+        pixels = np.asarray(middle).reshape(middle.width * middle.height, -1)
+        return image.size, len(np.unique(pixels, axis=0))
+
+
+def list_masks(folder: Path, found: dict[str, MaskFolders]) -> Listing:
+    """Return the images in `found` and their masks.
+
+    Class names are in a `labels.txt` (or `classes.txt`, `codes.txt`) in the folder; without it the classes are the
+    values that the masks have.
+
+    Raises:
+        InputError: No image has a mask, or an image has several.
+    """
+    found = {split or "train": pair for split, pair in found.items()}
+    rows: list[tuple[Path, Path, str]] = []
+    lost: list[Lost] = []
+    for split, pair in found.items():
+        pairs, missing = _paired(pair)
+        rows += [(image, mask, split) for image, mask in pairs]
+        lost += [Lost(str(path), split, InputError(reason)) for path, reason in missing.items()]
+    lists = _voc_lists(folder) if len(found) == 1 else {}
+    if lists:
+        rows = [(image, mask, lists[image.stem]) for image, mask, _ in rows if image.stem in lists]
+        lost = [missing for missing in lost if Path(missing.name).stem in lists]
+    images, masks, splits = zip(*rows, strict=True)
+    names = next((folder / name for name in LABEL_FILES if (folder / name).is_file()), None)
+    target = Target("segmentation", read_class_names(names) if names else None, Paths(masks))
+    return Listing(
+        str(folder), Paths(images), target, np.array(splits), tuple(lost), _interpretation(folder, found, lists)
+    )
+
+
+def _interpretation(folder: Path, found: dict[str, MaskFolders], lists: dict[str, str]) -> str:
+    places = [
+        f"{pair.images.relative_to(folder)} with masks in {pair.masks.relative_to(folder)}"
+        + (f" ({split})" if len(found) > 1 else "")
+        for split, pair in found.items()
+    ]
+    by = "; splits from ImageSets/Segmentation" if lists else "" if len(found) > 1 else "; not split"
+    used = [part for pair in found.values() for part in (pair.images, pair.masks)]
+    unused = [entry for entry in sub_folders(folder) if not any(part.is_relative_to(entry) for part in used)]
+    left_out = ", ".join(entry.name for entry in unused if image_files(entry))
+    by += f"; {left_out} is left out" if left_out else ""
+    return f"{folder} is read as a segmentation: images in {', '.join(places)}{by}."
+
+
+def _paired(pair: MaskFolders) -> tuple[list[tuple[Path, Path]], dict[Path, str]]:
+    """Return each image with its mask, and what is wrong with the files that have no partner."""
+    images, masks = image_files(pair.images), image_files(pair.masks)
+    if not images or not masks:
+        empty = pair.masks if images else pair.images
+        raise InputError(f"{empty} has no images{describe_other_files(empty)}; {HOW_TO_STATE}.")
+    of_images, of_masks = max(
+        (
+            (_keys(images, pair.images, whole_path, strip), _keys(masks, pair.masks, whole_path, strip))
+            for strip in (False, True)
+            for whole_path in (True, False)
+        ),
+        key=lambda keys: len(set(keys[0]) & set(keys[1])),
+    )
+    by_key: dict[str, Path] = {}
+    for key, path in zip(of_masks, masks, strict=True):
+        if by_key.setdefault(key, path) is not path and key in of_images:
+            raise InputError(
+                f"{by_key[key]} and {path} may both be the mask of {key!r}; move one of them elsewhere, or list the "
+                "files in a CSV file."
+            )
+    pairs = [(path, by_key[key]) for key, path in zip(of_images, images, strict=True) if key in by_key]
+    if not pairs:
+        raise InputError(
+            f"{pair.images} and {pair.masks} have no file names in common, so the masks of the images are unknown; "
+            f"{HOW_TO_STATE}, or list the files in a CSV file."
+        )
+    with_mask, with_image = ({path for pair in pairs for path in [pair[side]]} for side in (0, 1))
+    missing = {path: f"{path} has no mask in {pair.masks}." for path in images if path not in with_mask}
+    return pairs, missing | {
+        path: f"{path} is the mask of no image in {pair.images}." for path in masks if path not in with_image
+    }
+
+
+def _keys(files: list[Path], folder: Path, whole_path: bool, strip: bool) -> list[str]:
+    """Return what identifies each file: its path in the folder or its name, without suffix and common affixes."""
+    stems = [path.stem for path in files]
+    if strip and len(stems) > 1:
+        start = len(re.sub(r"[^\W_]+$", "", commonprefix(stems)))
+        ends = commonprefix([stem[start:][::-1] for stem in stems])[::-1]
+        end = len(re.sub(r"^[^\W_]+", "", ends))
+        stems = [stem[start : len(stem) - end] for stem in stems]
+    if not whole_path:
+        return stems
+    return [str(path.parent.relative_to(folder) / stem) for path, stem in zip(files, stems, strict=True)]
+
+
+def _voc_lists(folder: Path) -> dict[str, str]:
+    """Return the split of each image that Pascal VOC's lists name, by its name without suffix; empty without lists."""
+    lists = sorted((folder / "ImageSets" / "Segmentation").glob("*.txt"))
+    splits = {path: split_of_name(path.stem) for path in lists if path.stem != "trainval"}
+    return {name: split for path, split in splits.items() if split for name in path.read_text(encoding="utf-8").split()}
