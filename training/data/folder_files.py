@@ -5,38 +5,11 @@ from pathlib import Path
 
 from .folder_names import is_hidden
 
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".png",
-        ".apng",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".bmp",
-        ".dib",
-        ".webp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".avif",
-        ".avifs",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".dds",
-        ".tga",
-        ".ico",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".jxl",
-    ]
-)
+IMAGE_SUFFIXES = {
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif"),
+    *(".avifs", ".heic", ".heif", ".hif", ".dds", ".tga", ".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
+    *(".jpx", ".jxl"),
+}
 """Suffixes of images, readable here or not; other files in a class folder are ignored."""
 
 

@@ -12,15 +12,13 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training", "trn", "trainval"), "train"),
-    **dict.fromkeys(
-        ("val", "valid", "validate", "validating", "validation", "dev", "devel", "development")
-        + ("eval", "evaluation"),
-        "validation",
-    ),
-    **dict.fromkeys(("test", "testing", "tst", "holdout"), "test"),
-}
+SPLIT_WORDS = (
+    dict.fromkeys(_words("train training trn trainval"), "train")
+    | dict.fromkeys(
+        _words("val valid validate validating validation dev devel development eval evaluation"), "validation"
+    )
+    | dict.fromkeys(_words("test testing tst holdout"), "test")
+)
 """Split by the words that name it."""
 IMAGE_WORDS = _words(
     "image images img imgs photo photos picture pictures pic pics rgb input inputs original originals raw frame frames "

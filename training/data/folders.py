@@ -16,8 +16,8 @@ from .listing import Listing, Target
 from .mask_folders import HOW_TO_STATE, find_mask_folders, find_unnamed_pair, list_masks
 
 Layout = Literal["classes", "splits", "masks"]
-"""`classes`: each subfolder is a class. `splits`: each is a split with class folders, or each is a class with folders of
-the splits. `masks`: images and their masks, as `mask_folders` describes."""
+"""`classes`: each subfolder is a class. `splits`: each is a split with class folders, or each is a class with folders
+of the splits. `masks`: images and their masks, as `mask_folders` describes."""
 MASK_AFFIX = re.compile(
     r"[_\-. ](mask|masks|seg|segmentation|label|labels|gt|annotation|annotated)([_\-. ]?\d+)?$", re.I
 )
@@ -213,8 +213,8 @@ def _refuse_unnamed_masks(folder: Path) -> None:
         if masks:
             raise InputError(
                 f"{entry} has what seem to be masks beside their images, such as {masks[0]!r}; move them elsewhere, "
-                "list images and masks in a CSV file, or set layout='classes' (--layout classes) to read them as images "
-                "of the class."
+                "list images and masks in a CSV file, or set layout='classes' (--layout classes) to read all of them "
+                "as images of the class."
             )
 
 

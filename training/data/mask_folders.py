@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +67,7 @@ def find_mask_folders(folder: Path) -> dict[str, MaskFolders]:
 
 
 def _only(folders: list[Path], names: dict[Path, FolderName]) -> Path | None:
-    """Return the folder that has images and the fewest words that mean nothing: `SegmentationClass`, not `...Object`."""
+    """Return the folder that has images and the fewest unknown words: `SegmentationClass`, not `SegmentationObject`."""
     folders = [entry for entry in folders if image_files(entry)] if len(folders) > 1 else folders
     if not folders:
         return None
@@ -213,13 +212,17 @@ def _keys(files: list[Path], folder: Path, whole_path: bool, strip: bool) -> lis
     """Return what identifies each file: its path in the folder or its name, without suffix and common affixes."""
     stems = [path.stem for path in files]
     if strip and len(stems) > 1:
-        start = len(re.sub(r"[^\W_]+$", "", commonprefix(stems)))
-        ends = commonprefix([stem[start:][::-1] for stem in stems])[::-1]
-        end = len(re.sub(r"^[^\W_]+", "", ends))
+        start = len(re.sub(r"[^\W_]+$", "", _common_start(stems)))
+        end = len(re.sub(r"^[^\W_]+", "", _common_start([stem[start:][::-1] for stem in stems])[::-1]))
         stems = [stem[start : len(stem) - end] for stem in stems]
     if not whole_path:
         return stems
     return [str(path.parent.relative_to(folder) / stem) for path, stem in zip(files, stems, strict=True)]
+
+
+def _common_start(texts: list[str]) -> str:
+    first, last = min(texts), max(texts)
+    return first[: next((n for n, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), len(first))]
 
 
 def _voc_lists(folder: Path) -> dict[str, str]:

@@ -71,10 +71,8 @@ def survey(data: str | Path | ImageData, *, seed: int = 0, layout: Layout | None
     """
     if not isinstance(data, ImageData) and str(data).partition(":")[0] in BUILT_IN:
         data = load_data(data, seed=seed, layout=layout)
-    if isinstance(data, ImageData):
-        found = inspect_data(data)
-    else:
-        found = inspect_listing(list_source(data, layout), seed=seed)
+    is_read = isinstance(data, ImageData)
+    found = inspect_data(data) if is_read else inspect_listing(list_source(data, layout), seed=seed)
     targets = by_name(found.targets)
     labels = {output: _labels(found, output, target) for output, target in targets.items()}
     imbalance = {output: _imbalance(labels[output], target) for output, target in targets.items()}
