@@ -32,11 +32,13 @@ class Classification(Task):
     """Probabilities `(batch, classes)` that sum to 1; targets are class indices, int32 `(count,)`."""
 
     name = "classification"
+    activation = "softmax"
+    keras_losses = ("sparse_categorical_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy")
     min_outputs = 2
     too_few_outputs = SINGLE_CLASS
     target_dtype = "int32"
     target_kinds = "iu"
-    target_form = "whole numbers (count,)"
+    target_form = "whole numbers (count,), or one-hot rows (count, classes)"
     class_indices = True
     column = "label"
     feature_key = "class/label"
@@ -64,7 +66,7 @@ class Classification(Task):
         return ()
 
     def _with_axes(self, targets: np.ndarray) -> np.ndarray:
-        return targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets  # as in keras.datasets
+        return class_indices(targets) if targets.ndim == 2 else targets
 
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels, np.ndarray]:
         """Return the classes in alphabetical order."""
@@ -120,8 +122,8 @@ class Classification(Task):
         return f"{caption}\nis {labels[truth]}: {output[truth]:.1%}", True
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Return whether it is a vector of two or more, not from a sigmoid."""
-        return len(output_shape) != 4 and output_shape[-1] != 1 and activation != "sigmoid"
+        """Return whether it is a vector of two or more from a softmax."""
+        return len(output_shape) == 2 and output_shape[-1] != 1 and activation == "softmax"
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
         """Return whether the most probable classes are equal; None for a single class."""
@@ -245,6 +247,14 @@ def _check_probabilities(outputs: np.ndarray) -> None:
             f"the outputs of a classification go from {outputs.min():.3g} to {outputs.max():.3g}; they must be "
             "probabilities from 0 to 1, so end the model with a softmax."
         )
+
+
+def class_indices(targets: np.ndarray) -> np.ndarray:
+    """Return targets without their last axis if it has one index, as in `keras.datasets`, or is one-hot."""
+    if targets.shape[-1] == 1:
+        return targets[..., 0]
+    one_hot = targets.dtype.kind in "iufb" and np.isin(targets, (0, 1)).all() and (targets.sum(axis=-1) == 1).all()
+    return targets.argmax(axis=-1) if one_hot else targets
 
 
 def log_probabilities(probabilities: Any) -> Any:

@@ -30,6 +30,8 @@ class MultiLabel(Task):
     """Independent probabilities `(batch, labels)`; targets are 0 or 1, float32 `(count, labels)`."""
 
     name = "multi_label"
+    activation = "sigmoid"
+    keras_losses = ("binary_crossentropy", "binary_focal_crossentropy")
     target_kinds = "iufb"
     target_form = "0 and 1, (count, labels)"
     column = "labels"
@@ -49,6 +51,9 @@ class MultiLabel(Task):
         return MultiLabelHead(
             config.num_outputs, labels=config.labels, dropout=config.dropout, score_map=config.score_map, name=name
         )
+
+    def _with_axes(self, targets: np.ndarray) -> np.ndarray:
+        return targets[:, np.newaxis] if targets.ndim == 1 else targets  # of a single label
 
     def _check_values(self, targets: np.ndarray, what: str, num_outputs: int | None) -> None:
         if not np.isin(targets, (0, 1)).all():
@@ -104,7 +109,7 @@ class MultiLabel(Task):
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a vector from a sigmoid."""
-        return len(output_shape) != 4 and activation == "sigmoid"
+        return len(output_shape) == 2 and activation == "sigmoid"
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Return whether both predict each label, or neither does."""

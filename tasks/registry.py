@@ -7,12 +7,13 @@ from ..core.errors import InputError, unknown
 from .classification import Classification
 from .embedding import Embedding
 from .multi_label import MultiLabel
+from .raw import Raw
 from .regression import Regression
 from .segmentation import Segmentation
 from .task import Task
 
 _TASKS: dict[str, Task] = {
-    task.name: task for task in (Classification(), MultiLabel(), Regression(), Segmentation(), Embedding())
+    task.name: task for task in (Classification(), MultiLabel(), Regression(), Segmentation(), Embedding(), Raw())
 }
 DEFAULT_TASK = Classification.name
 """Task of a vector `(batch, classes)` about which nothing else is known."""
@@ -50,12 +51,22 @@ def task_of_targets(targets: Any) -> str:
     return next((task.name for task in _TASKS.values() if task.has_form(targets)), DEFAULT_TASK)
 
 
+def task_of_loss(name: str | None, rank: int) -> str | None:
+    """Return the task of an output by Keras' name of the loss it was compiled with; None if the loss shows none.
+
+    Args:
+        name: Such as `"categorical_crossentropy"`.
+        rank: Number of axes of the output, with that of the batch.
+    """
+    tasks = (task for task in _TASKS.values() if task.covers_image == (rank == 4))
+    return next((task.name for task in tasks if name in task.keras_losses), None)
+
+
 def recognize_task(output_shape: Sequence[int | None], activation: str | None) -> str:
-    """Return the task of an output from no head of the zoo, by its form; `DEFAULT_TASK` if no task recognizes it.
+    """Return the task of an output from no head of the zoo, by its form.
 
     Args:
         output_shape: Shape with the batch axis, such as `(None, 10)`.
-        activation: Keras' name of the last layer's activation, such as `"softmax"`; None if there is none.
+        activation: Keras' name of the last activation, such as `"softmax"`; None if there is none.
     """
-    matches = (task.name for task in _TASKS.values() if task.recognizes(output_shape, activation))
-    return next(matches, DEFAULT_TASK)
+    return next(task.name for task in _TASKS.values() if task.recognizes(output_shape, activation))

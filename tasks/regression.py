@@ -25,6 +25,7 @@ class Regression(Task):
     """Unbounded numbers `(batch, values)`; targets are float32 `(count, values)`, in the data's own units."""
 
     name = "regression"
+    keras_losses = ("mean_squared_error", "mean_absolute_error", "huber_loss", "huber", "log_cosh")
     target_form = "finite numbers (count,) or (count, values)"
     feature_key = "numbers"
     losses = ("mse", "mae", "huber")
@@ -82,8 +83,9 @@ class Regression(Task):
         return "\n".join(f"{labels[i]}: {output[i]:.4g}, is {target[i]:.4g}" for i in farthest), False
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Return whether it is a single number, not from a sigmoid."""
-        return len(output_shape) != 4 and output_shape[-1] == 1 and activation != "sigmoid"
+        """Return whether it is a vector of numbers that are no probabilities."""
+        probabilities = activation == "sigmoid" or (activation == "softmax" and output_shape[-1] != 1)
+        return len(output_shape) == 2 and not probabilities
 
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
         """Return all values."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import InputError
 from .accumulator import Accumulator
 from .bootstrap import intervals
-from .classification import SINGLE_CLASS, log_probabilities
+from .classification import SINGLE_CLASS, class_indices, log_probabilities
 from .evaluation import EPSILON, BaseEvaluation, Row, confusion_table
 from .plots import plot_confusion, plot_masks
 from .table_values import parse_path
@@ -38,12 +38,14 @@ class Segmentation(Task):
     `(count, height, width)`."""
 
     name = "segmentation"
+    activation = "softmax"
+    keras_losses = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy", "dice")
     min_outputs = 2
     too_few_outputs = SINGLE_CLASS
     covers_image = True
     target_dtype = "int32"
-    target_kinds = "iu"
-    target_form = "whole numbers (count, height, width)"
+    target_kinds = "iub"
+    target_form = "whole numbers (count, height, width), or one-hot maps (count, height, width, classes)"
     class_indices = True
     column = "mask"
     in_files = True
@@ -65,6 +67,9 @@ class Segmentation(Task):
     def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return `(height, width)`: one index for each pixel."""
         return tuple(sides)
+
+    def _with_axes(self, targets: np.ndarray) -> np.ndarray:
+        return class_indices(targets) if targets.ndim == 4 else targets
 
     def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels | None, list[Path]]:
         """Return the paths of mask files, and the classes in the `labels.txt` beside the table, if there is one."""
@@ -136,8 +141,8 @@ class Segmentation(Task):
         return plot_masks(images, targets, self.mask(outputs), labels, names)
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Return whether it is a map."""
-        return len(output_shape) == 4
+        """Return whether it is a map from a softmax, or from the sigmoid of a single class."""
+        return len(output_shape) == 4 and activation == ("sigmoid" if output_shape[-1] == 1 else "softmax")
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
         """Return whether the most probable classes of each pixel are equal; None for a single class."""

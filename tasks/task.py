@@ -29,6 +29,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .accumulator import Accumulator
+from .logits import sigmoid, softmax
 from .plots import plot_captioned
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Task(ABC):
     """Name in `create_model(head=...)`, in data, recipes, files and manifests, and `TASK` of the head layer."""
 
     # Head
+    has_head: ClassVar[bool] = True
+    """Whether there is a head layer of the task, which `create_model` accepts."""
     min_outputs: ClassVar[int | None] = 1
     """Smallest number of classes, labels or values; None where outputs are not named and their number is fixed."""
     too_few_outputs: ClassVar[str] = ""
@@ -92,6 +95,32 @@ class Task(ABC):
             name: Name of the layer.
             upsampling: Measures the upsampling that makes the features cover the image; costs a second.
         """
+
+    # Outputs of other models
+    activation: ClassVar[Literal["softmax", "sigmoid"] | None] = None
+    """What makes outputs of the task from logits; None where there are no logits. A softmax may be replaced by the
+    sigmoid of a single output, the probability of the second of two classes."""
+
+    keras_losses: ClassVar[tuple[str, ...]] = ()
+    """Names of the losses of Keras that show that a model compiled with them has this task."""
+
+    def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
+        """Return whether an output from no head of the zoo has this task's form; arguments as in `recognize_task`."""
+        return False
+
+    def decode_outputs(self, outputs: np.ndarray, *, from_logits: bool = False) -> np.ndarray:
+        """Return the outputs of any model in the form of the task, such as one probability for each class.
+
+        Args:
+            outputs: Float, `(..., outputs)`.
+            from_logits: Whether they are logits.
+        """
+        if self.activation is None:
+            return outputs
+        single = self.activation == "softmax" and outputs.shape[-1] == 1
+        if from_logits:
+            outputs = sigmoid(outputs) if single else {"softmax": softmax, "sigmoid": sigmoid}[self.activation](outputs)
+        return np.concatenate([1 - outputs, outputs], axis=-1) if single else outputs
 
     # Targets
     has_targets: ClassVar[bool] = True
@@ -295,10 +324,6 @@ class Task(ABC):
     def threshold_field(self) -> str | None:
         """Name of the threshold of `loss_name`: a field of `export.formats.Format`."""
         return None if self.loss_name is None else self.loss_name.lower().replace(" ", "_")
-
-    def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
-        """Return whether an output from no head of the zoo has this task's form; arguments as in `recognize_task`."""
-        return False
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
         """Return which decisions two models share, bool `(images, decisions)`; None where outputs decide nothing."""

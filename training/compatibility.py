@@ -7,6 +7,8 @@ from ..core.errors import InputError
 from ..core.outputs import by_name, map_outputs
 from ..layers import Head
 from ..tasks.registry import get_task
+from ..zoo.contract import OutputContract, contract_of
+from ..zoo.decoded_form import decoded_form
 from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
@@ -29,8 +31,8 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
             f"{model.name} has {_described(tasks)}, but {data.source} has {_described(data.task)}; {REMEDY}."
         )
 
-    def check(labels: tuple[str, ...], output: keras.KerasTensor, head: Head | None) -> None:
-        classes = output.shape[-1]
+    def check(labels: tuple[str, ...], output: OutputContract, head: Head | None) -> None:
+        classes = output.size
         if classes != len(labels):
             raise InputError(f"{model.name} has {classes} classes, but {data.source} has {len(labels)}; {REMEDY}.")
         if head is not None and head.labels not in (None, list(labels)):
@@ -38,7 +40,7 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
                 f"{model.name} has the classes {head.labels}, but {data.source} has {list(labels)}; {REMEDY}."
             )
 
-    map_outputs(check, data.labels, model.output, heads_of(model))
+    map_outputs(check, data.labels, contract_of(model).outputs, heads_of(model))
     check_split(model, data.train)
     check_split(model, data.validation)
 
@@ -47,7 +49,9 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
     """Raises InputError where images or targets of `split` do not have the form that `model` needs."""
     _check_images(model, split)
     tasks, targets = by_name(tasks_of(model)), by_name(split.labels)
-    shapes = by_name(model.compute_output_shape((None, *split.images.shape)))
+    decoded = decoded_form(model)
+    shapes = decoded.compute_output_shape((None, *split.images.shape))
+    shapes = shapes if isinstance(decoded.output, dict) else {"": shapes[0] if isinstance(shapes, list) else shapes}
     if tasks.keys() != targets.keys():
         raise InputError(f"{model.name} has the outputs {_names(tasks)}, but the data has {_names(targets)}.")
     for name, task_name in tasks.items():

@@ -1,55 +1,40 @@
-"""Tasks of a model, by the heads that its outputs come from."""
+"""Heads and tasks of a model's outputs."""
 
 import keras
 
 from ..core.errors import InputError
-from ..core.keras_private import source_operation
-from ..core.outputs import map_outputs
+from ..core.outputs import by_name, map_outputs
 from ..layers import Head
-from ..tasks.registry import DEFAULT_TASK, get_task
+from ..tasks.registry import get_task
+from ..zoo.contract import contract_of
+from ..zoo.decoded_form import decoded_form
+from ..zoo.output_form import head_of
 
 
 def heads_of(model: keras.Model) -> Head | dict[str, Head | None] | None:
-    """Return the head that each output comes from; None for an output of another layer.
-
-    Raises:
-        InputError: `model` is a `keras.Sequential`, whose outputs have no names.
-    """
-    if isinstance(model, keras.Sequential):
-        raise InputError(
-            f"{model.name} is a Sequential model; use its functional form, keras.Model(model.inputs, model.outputs[0])."
-        )
-
-    def head_of(output: keras.KerasTensor) -> Head | None:
-        operation = source_operation(output)
-        return operation if isinstance(operation, Head) else None
-
-    return map_outputs(head_of, model.output)
+    """Return the head that each output comes from; None for an output of another layer."""
+    contract = contract_of(model)
+    if not isinstance(contract.outputs, dict):
+        return head_of(model.outputs[0])
+    named = model.output if isinstance(model.output, dict) else dict(zip(contract.outputs, model.outputs, strict=True))
+    return map_outputs(head_of, named)
 
 
 def tasks_of(model: keras.Model) -> str | dict[str, str]:
     """Return the task of each output, by the names that `zoo.create_model` accepts for `head`.
 
-    A vector `(batch, classes)` from no head of the zoo is a classification.
-
     Raises:
-        InputError: The outputs have no names, or one has no targets, or comes from no head and is not a vector.
+        InputError: One has no targets, or cannot be inferred.
     """
-    heads = heads_of(model)
-    if isinstance(model.output, list):
-        raise InputError(
-            f"{model.name} has {len(model.output)} outputs without names; use one output, or a dict by name."
-        )
+    tasks = contract_of(model).tasks
+    for name, task in by_name(tasks).items():
+        if not get_task(task).has_targets:
+            output = f"the output {name!r}" if name else "the output"
+            raise InputError(f"{model.name}: {output} is a {task}, which has no targets to train or evaluate it with.")
+    return tasks
 
-    def task_of(output: keras.KerasTensor, head: Head | None) -> str:
-        if head is None and len(output.shape) != 2:
-            raise InputError(
-                f"{model.name} has an output of shape {tuple(output.shape)} from no head of the zoo; training and "
-                "evaluation take an output of a head, or (batch, classes)."
-            )
-        name = DEFAULT_TASK if head is None else head.TASK
-        if not get_task(name).has_targets:
-            raise InputError(f"{model.name} outputs an {name}, which has no targets to train or evaluate it with.")
-        return name
 
-    return map_outputs(task_of, model.output, heads)
+def decoded_outputs(model: keras.Model) -> keras.KerasTensor | dict[str, keras.KerasTensor]:
+    """Return the outputs of a model in the form of their tasks, by name if there are several."""
+    decoded = decoded_form(model)
+    return decoded.output if isinstance(decoded.output, dict) else decoded.outputs[0]

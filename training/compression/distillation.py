@@ -16,6 +16,7 @@ from keras.distillation import FeatureDistillation, LogitsDistillation
 from ...core.errors import InputError
 from ...core.outputs import by_name
 from ...tasks.registry import get_task
+from ...zoo.decoded_form import decoded_form
 from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256
 from ..compatibility import check_fit_together
@@ -151,7 +152,8 @@ def distillation_loss(
         tasks: Task of the output, or of each output by name.
         temperature: Temperature that softens the probabilities.
     """
-    teacher_with_maps = keras.Model(teacher.input, (teacher.output, maps))
+    decoded = decoded_form(teacher)
+    teacher_with_maps = keras.Model(decoded.input, (decoded.output, maps))
     # With its default name, "kl_divergence", Keras would compute the divergence of the logits themselves.
     softened = LogitsDistillation(temperature, keras.losses.KLDivergence())
     squared, attention = FeatureDistillation("mse"), FeatureDistillation(attention_distance)

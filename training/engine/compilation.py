@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 import keras
 
 from ...core.keras_private import all_layers
+from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ..recipe.recipe import Recipe
 from .objectives import objectives
@@ -48,7 +49,7 @@ def compile_for_training(
         steps: Batches per epoch.
         build_network: Returns a network that shares the layers of `model`.
     """
-    network = build_network(model)
+    network = build_network(decoded_form(model))
     compile_network(network, model, recipe, steps, [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)])
     return network
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
+from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ..compatibility import check_fit_together, check_trainable
 from ..data.images import ImageData
@@ -92,7 +93,7 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
     long_enough = recipe.changed(epochs=math.ceil(STEPS / steps), steps_per_execution=1)
     with training_settings(model, recipe), _restore_variables(model):
         reinitialize_kernels(model, recipe)
-        network = without_optimizer(model)
+        network = without_optimizer(decoded_form(model))
         compile_network(network, model, long_enough, steps, [ParameterGroup(HIGHEST, model.trainable_variables)])
         rise = keras.optimizers.schedules.ExponentialDecay(LOWEST, STEPS - 1, HIGHEST / LOWEST)
         unwrap_optimizer(network.optimizer).learning_rate = rise

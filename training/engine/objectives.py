@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from ...zoo.contract import contract_of
 from ..model_outputs import tasks_of
 from ..recipe.loss import Loss
 from .losses import make_loss
@@ -22,7 +23,7 @@ def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None) ->
     0.5), `mae` of a regression (mean absolute error), `mean_iou` of a segmentation.
 
     Args:
-        model: Model with heads of the zoo, or one vector `(batch, classes)`.
+        model: The model, whose contract says what its outputs are; the network that is compiled is its decoded form.
         loss: Loss of every output, one or a list to be summed; by default the task's.
 
     Raises:
@@ -34,7 +35,7 @@ def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None) ->
     return {
         "loss": map_outputs(lambda task: make_loss(loss or _default_loss(task), get_task(task).class_indices), tasks),
         "metrics": map_outputs(
-            lambda task, output: get_task(task).training_metrics(output.shape[-1]), tasks, model.output
+            lambda output: get_task(output.task_name).training_metrics(output.size), contract_of(model).outputs
         ),
     }
 

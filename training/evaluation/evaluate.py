@@ -7,7 +7,6 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import map_outputs
-from ...layers import Head
 from ...tasks.accumulator import Accumulator
 from ...tasks.classification import Evaluation as Evaluation
 from ...tasks.evaluation import BaseEvaluation
@@ -15,10 +14,11 @@ from ...tasks.multi_label import MultiLabelEvaluation as MultiLabelEvaluation
 from ...tasks.registry import get_task
 from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
+from ...zoo.contract import contract_of
 from ..compatibility import check_fit_together, check_split
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
-from ..model_outputs import heads_of, tasks_of
+from ..model_outputs import tasks_of
 from .artifacts import describe_artifact
 from .predictor import Artifact, Predictor
 
@@ -83,10 +83,6 @@ def _describe_model(model: keras.Model, data: ImageData | ImageSplit) -> tuple[A
     if isinstance(data, ImageData):
         check_fit_together(model, data)
     check_split(model, split_of(data))
-    labels = data.labels if isinstance(data, ImageData) else map_outputs(_labels, model.output, heads_of(model))
+    outputs = contract_of(model).outputs
+    labels = data.labels if isinstance(data, ImageData) else map_outputs(lambda output: list(output.names), outputs)
     return tasks_of(model), labels
-
-
-def _labels(output: keras.KerasTensor, head: Head | None) -> list[str]:
-    """Return the head's labels, or the indices of the outputs."""
-    return (head and head.labels) or [str(index) for index in range(output.shape[-1])]

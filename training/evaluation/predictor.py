@@ -9,6 +9,7 @@ import numpy as np
 
 from ...core.errors import InputError, unknown
 from ...core.outputs import by_name, map_outputs
+from ...zoo.decoded_form import decoded_form
 from ..augmentation.test_time import VIEWS
 
 
@@ -42,7 +43,7 @@ class Predictor:
             raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
         is_keras = isinstance(model, keras.Model)
         self._name = model.name if is_keras else str(model.path)
-        self._predict = model.predict_on_batch if is_keras else model.run
+        self._predict = decoded_form(model).predict_on_batch if is_keras else model.run
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
     def __call__(self, images: np.ndarray) -> Any:

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from ...core.errors import InputError
+from ...zoo.contract import contract_of
+from ...zoo.decoded_form import decoded_form, with_decoded_outputs, with_raw_pixels
 from ...zoo.flat import without_optimizer
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
@@ -120,19 +122,19 @@ class FineTuningPhase:
         The network is the whole model, or only its trainable layers, which take features: computed from the images in
         each step, or once for all epochs and cached in `folder`.
         """
-        split = split_at_frozen(self.model)
+        split, contract = split_at_frozen(self.model), contract_of(self.model)
         if not split.trunk.weights:
-            yield self._with_penalty(without_optimizer(self.model)), self.data
+            yield self._with_penalty(without_optimizer(decoded_form(self.model))), self.data
             return
+        trunk = with_raw_pixels(split.trunk, contract)
         size = feature_bytes(split.trunk, self.data.train) + feature_bytes(split.trunk, self.data.validation)
         if transformations(self.recipe.augmentation) or size > LARGEST_CACHE:
-            yield self._with_penalty(split.whole()), self.data
+            whole = with_decoded_outputs(with_raw_pixels(split.whole(), contract), contract)
+            yield self._with_penalty(whole), self.data
             return
         quiet = not self.verbose
-        with cached_features(
-            split.trunk, self.data, folder, batch_size=self.recipe.batch_size, quiet=quiet
-        ) as features:
-            yield self._with_penalty(split.tail), features
+        with cached_features(trunk, self.data, folder, batch_size=self.recipe.batch_size, quiet=quiet) as features:
+            yield self._with_penalty(with_decoded_outputs(split.tail, contract)), features
 
     def _with_penalty(self, network: keras.Model) -> keras.Model:
         starts = [(variable, start) for variable, start in self.starts if variable.trainable]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import bisect
 
 from ....core.errors import InputError
+from ....zoo.decoded_form import decoded_form
 from ....zoo.flat import without_optimizer
 from ...compatibility import check_fit_together
 from ...data.images import ImageData
@@ -93,7 +94,7 @@ def sensitivity(
     names = list(select_layers(model, settings))
     kernels = kernels_of(model, names)
     split = data.validation.drawn(images)
-    network = without_optimizer(model)
+    network = without_optimizer(decoded_form(model))
     network.compile(**objectives(model))
 
     def measure() -> dict[str, float]:

@@ -1,0 +1,53 @@
+"""The decoded form of a model: raw pixels in, outputs in the form of their tasks out."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from ..core.outputs import by_name, map_outputs
+from .contract import Contract, OutputContract, contract_of
+from .pixel_range import RAW
+
+
+def decoded_form(model: keras.Model) -> keras.Model:
+    """Return `model` as a function of raw pixels 0..255 to the outputs of its tasks, with the same layers.
+
+    The model itself, if it is one already, as all models of the zoo are.
+    """
+    contract = contract_of(model)
+    return with_decoded_outputs(with_raw_pixels(model, contract), contract)
+
+
+def with_raw_pixels(network: keras.Model, contract: Contract) -> keras.Model:
+    """Return a network that takes raw pixels, of one that takes images in the range of the contract."""
+    if contract.pixels == RAW:
+        return network
+    low, high = contract.pixels
+    image = keras.Input(network.inputs[0].shape[1:], name="raw_pixels")
+    scaled = keras.layers.Rescaling((high - low) / 255, low, dtype="float32", name="scaled_pixels")(image)
+    return keras.Model(image, network(scaled), name=network.name)
+
+
+def with_decoded_outputs(network: keras.Model, contract: Contract) -> keras.Model:
+    """Return a network that ends in outputs of the tasks, of one that ends in the outputs of the contract."""
+    network_outputs = network.output if isinstance(network.output, dict) else network.outputs
+    if isinstance(network_outputs, list) and not isinstance(contract.outputs, dict):
+        network_outputs = network_outputs[0]
+    elif isinstance(network_outputs, list):
+        network_outputs = dict(zip(contract.outputs, network_outputs, strict=True))
+    decoded = map_outputs(_decode, network_outputs, contract.outputs)
+    same = all(new is old for new, old in zip(by_name(decoded).values(), network.outputs, strict=True))
+    if same and isinstance(network.output, dict) == isinstance(contract.outputs, dict):
+        return network
+    return keras.Model(network.inputs[0] if len(network.inputs) == 1 else network.input, decoded, name=network.name)
+
+
+def _decode(output: keras.KerasTensor, contract: OutputContract) -> Any:
+    """Return the output in the form of its task, as `Task.decode_outputs` does in NumPy."""
+    activation = contract.task.activation
+    is_single = activation == "softmax" and output.shape[-1] == 1
+    if contract.from_logits:
+        activation = "sigmoid" if is_single else activation
+        output = keras.layers.Activation(activation, dtype="float32")(output)
+    return ops.concatenate([1 - output, output], axis=-1) if is_single else output

@@ -1,0 +1,110 @@
+"""What the last layers of a model, and the loss it was compiled with, say about its outputs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from ..core.errors import InputError
+from ..core.flat_graph import FlatGraph
+from ..core.keras_private import source_operation
+from ..layers import Head
+from ..tasks.task import Task
+from .flat import without_optimizer
+
+UNCHANGED = {
+    *("Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "ExpandDims", "Cropping2D", "ZeroPadding2D"),
+    *("Dropout", "SpatialDropout2D", "GaussianNoise", "Identity", "Cast", "ConvertToTensor"),
+}
+"""Classes of layers and operations that do not change what their values mean."""
+OPERATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "LogSoftmax": "log_softmax"}
+"""Activation by class of the layer or operation that applies it."""
+
+
+def head_of(output: keras.KerasTensor) -> Head | None:
+    """Return the head of the zoo that an output comes from; None for an output of another layer."""
+    operation = source_operation(output)
+    return operation if isinstance(operation, Head) else None
+
+
+def activations_of(model: keras.Model) -> list[str | None]:
+    """Return Keras' name of the activation of each output, in order, such as `"softmax"` or `"linear"`.
+
+    None where the last layer has no activation of its own. Nested models are looked into, and layers that only move
+    values are skipped.
+
+    Args:
+        model: A functional or Sequential model.
+    """
+    graph = FlatGraph(without_optimizer(model))
+    return [_activation(graph, output) for output in graph.outputs]
+
+
+def _activation(graph: FlatGraph, tensor: keras.KerasTensor) -> str | None:
+    node = graph.producer(tensor)
+    operation, kind = node.operation, type(node.operation).__name__
+    if isinstance(operation, keras.Model) and operation.outputs:
+        nested = FlatGraph(without_optimizer(operation))
+        position = next(index for index, output in enumerate(node.outputs) if output is tensor)
+        return _activation(nested, nested.outputs[position])
+    if isinstance(operation, Head):
+        return _activation_name(operation.chain(len(node.inputs[0].shape))[-1])
+    if kind in OPERATIONS:
+        return OPERATIONS[kind]
+    name = _activation_name(operation)
+    passes = kind in UNCHANGED or (kind == "Activation" and name == "linear")
+    return _activation(graph, node.inputs[0]) if passes and node.inputs else name
+
+
+def _activation_name(operation: Any) -> str | None:
+    activation = getattr(operation, "activation", None)
+    return getattr(activation, "__name__", None) if callable(activation) else None
+
+
+def compiled_losses(model: keras.Model) -> list[Any]:
+    """Return the loss that a model was compiled with for each output, in order; None where there is none."""
+    loss, names = getattr(model, "loss", None), model.output_names
+    if isinstance(loss, Mapping):
+        return [loss.get(name) for name in names]
+    if isinstance(loss, list | tuple):
+        return list(loss) if len(loss) == len(names) else [None] * len(names)
+    return [loss if len(names) == 1 else None] * len(names)
+
+
+def loss_name(loss: Any) -> str | None:
+    """Return Keras' name of a loss, such as `"categorical_crossentropy"`, from that name, a function or an object."""
+    try:
+        loss = keras.losses.get(loss) if isinstance(loss, str) else loss
+    except ValueError:  # registered by the user, elsewhere
+        return None
+    return getattr(loss, "name", None) or getattr(loss, "__name__", None)
+
+
+def loss_takes_logits(loss: Any) -> bool | None:
+    """Return the `from_logits` of a loss of Keras; None where it has none."""
+    if isinstance(loss, str) and loss_name(loss) is not None:
+        return False if "crossentropy" in loss else None
+    return loss.get_config().get("from_logits") if isinstance(loss, keras.losses.Loss) else None
+
+
+def check_form(name: str, task: Task, activation: str | None, size: int | None, *, from_logits: bool) -> None:
+    """Raise InputError where an output cannot be what is stated or inferred.
+
+    Args:
+        name: Model and output, for messages.
+        task: Task of the output.
+        activation: As `activations_of` returns it.
+        size: Length of the last axis.
+        from_logits: Whether the output is said to be logits.
+    """
+    wanted, is_single = task.activation, size == 1 and task.activation == "softmax"
+    if from_logits and (wanted is None or activation in ("softmax", "sigmoid")):
+        reason = f"it is a {task.name}, which has no logits" if wanted is None else f"it ends in a {activation}"
+        raise InputError(f"from_logits is True for {name}, but {reason}; leave from_logits out.")
+    if is_single and activation == "softmax":
+        raise InputError(f"{name} is a softmax over a single output, which is always 1; use a sigmoid, or two outputs.")
+    if wanted and activation in {"softmax", "sigmoid"} - {"sigmoid" if is_single else wanted}:
+        raise InputError(
+            f"{name} is to be a {task.name}, which has a {wanted}, but it ends in a {activation}; change the "
+            "activation, or state another task."
+        )

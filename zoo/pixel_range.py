@@ -1,0 +1,117 @@
+"""The range of pixel values that a model expects."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.flat_graph import FlatGraph, Node
+from ..layers import PixelNormalization
+from .flat import without_optimizer
+
+Range = tuple[float, float]
+"""Lowest and highest value."""
+RAW: Range = (0.0, 255.0)
+"""Raw pixels."""
+LARGEST_RAW_SCALE = 1 / 8
+"""A model that multiplies its input by less takes 0..255: 0..1 would shrink to an eighth of itself."""
+SMALLEST_UNIT_SCALE = 1.5
+"""A model that multiplies its input by more takes 0..1: 0..255 would become 0..382 and more."""
+SMALLEST_RAW_OFFSET = 8.0
+"""A model that subtracts more, such as the mean color of ImageNet, takes 0..255."""
+SKIPPED = (keras.layers.ZeroPadding2D, keras.layers.Resizing, keras.layers.CenterCrop, keras.layers.Identity)
+"""Layers that leave the range of pixels as it is; so do the random ones of augmentation."""
+
+
+def parse_range(pixels: Any) -> Range:
+    """Return the range that a user states: two numbers, or text such as `"0..1"` and `"-1..1"`.
+
+    Raises:
+        InputError: It is neither, or the first number is not the lower one.
+    """
+    try:
+        low, high = map(float, pixels.split("..") if isinstance(pixels, str) else pixels)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise InputError(
+            f"pixels is {pixels!r}; it takes the range of values that the model expects, lower one first, such as "
+            "'0..255', '0..1' or (-1, 1)."
+        )
+    return low, high
+
+
+def infer_range(model: keras.Model, image: keras.KerasTensor) -> Range | None:
+    """Return the range that the first layers of a model show: those that shift and scale an input image.
+
+    Args:
+        model: A functional or Sequential model.
+        image: One of its inputs.
+
+    Returns:
+        None where no layer scales the image, or not so that its range is evident.
+    """
+    graph = FlatGraph(without_optimizer(model))
+    position = next(index for index, tensor in enumerate(model.inputs) if tensor is image)
+    scale, offset = _normalization(graph, graph.inputs[position], np.ones(1), np.zeros(1))
+    if (scale == 1).all() and (offset == 0).all():
+        return None
+    if np.abs(scale).max() <= LARGEST_RAW_SCALE or np.abs(offset / scale).min() >= SMALLEST_RAW_OFFSET:
+        return RAW
+    return (0.0, 1.0) if np.abs(scale).min() >= SMALLEST_UNIT_SCALE else None
+
+
+def _normalization(
+    graph: FlatGraph, tensor: keras.KerasTensor, scale: np.ndarray, offset: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `scale` and `offset`, by channel, after all layers that follow `tensor` and only shift and scale it."""
+    node = graph.only_consumer(tensor)
+    if node is None:
+        return scale, offset
+    if isinstance(node.operation, keras.Model) and node.operation.inputs:
+        nested = FlatGraph(without_optimizer(node.operation))
+        return _normalization(nested, nested.inputs[node.inputs.index(tensor)], scale, offset)
+    step = _affine(node)
+    if step is None or len(node.outputs) != 1:
+        return scale, offset
+    factor, shift = (np.asarray(value, "float64").reshape(-1) for value in step)
+    return _normalization(graph, node.outputs[0], scale * factor, offset * factor + shift)
+
+
+def _affine(node: Node) -> tuple[Any, Any] | None:
+    """Return factor and shift of a layer or operation that does nothing but multiply and add constants, else None."""
+    operation, kind = node.operation, type(node.operation).__name__
+    if isinstance(operation, PixelNormalization):
+        return tuple(map(keras.ops.convert_to_numpy, operation.scale_and_offset()))
+    if isinstance(operation, keras.layers.Rescaling):
+        return operation.scale, operation.offset
+    if isinstance(operation, keras.layers.Normalization) and operation.mean is not None:
+        mean, deviation = (
+            keras.ops.convert_to_numpy(value) for value in (operation.mean, keras.ops.sqrt(operation.variance))
+        )
+        return 1 / np.maximum(deviation, keras.config.epsilon()), -mean / np.maximum(deviation, keras.config.epsilon())
+    if isinstance(operation, SKIPPED) or kind.startswith("Random") or kind in ("Cast", "ConvertToTensor"):
+        return 1.0, 0.0
+    constant = _constant_of(node)
+    return None if constant is None else _OPERATIONS[kind](constant) if kind in _OPERATIONS else None
+
+
+_OPERATIONS: Mapping[str, Any] = {
+    "Add": lambda constant: (1.0, constant),
+    "Subtract": lambda constant: (1.0, -constant),
+    "Multiply": lambda constant: (constant, 0.0),
+    "Divide": lambda constant: (1 / constant, 0.0),
+    "TrueDivide": lambda constant: (1 / constant, 0.0),
+}
+"""Factor and shift of an operation between an image and a constant, by the name of its class."""
+
+
+def _constant_of(node: Node) -> np.ndarray | None:
+    """Return the second argument of an operation with two, if it is a number or one for each channel."""
+    if len(node.args) != 2 or len(node.inputs) != 1 or node.inputs[0] is not node.args[0]:
+        return None
+    values = np.asarray(keras.ops.convert_to_numpy(node.args[1]), "float64")
+    return values if values.size in (1, node.inputs[0].shape[-1]) else None
