@@ -14,7 +14,7 @@ from .artifact.errors import ProofError
 from .artifact.manifest import Gate, Manifest, ValidationContext
 from .artifact.report import write_report
 from .formats import Format
-from .sample_images import Samples, calibration_samples, evaluation_samples
+from .sample_images import Samples, calibration_samples, evaluation_samples, likely_task, range_of
 from .targets import formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
 from .validation.reference import Reference
@@ -24,6 +24,7 @@ from .validation.thresholds import check_thresholds
 if TYPE_CHECKING:
     import keras
 
+    from ..zoo.contract import Flags, LabelNames, PixelRange, TaskNames
     from .conversion.export_graph import ExportGraph
 
 TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim", "onnxruntime", "ai-edge-litert", "numpy", "pocketzoo")
@@ -43,6 +44,10 @@ def export_model(
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     bars: Mapping[str, float] | None = None,
+    task: "TaskNames | None" = None,
+    labels: "LabelNames | None" = None,
+    pixels: "PixelRange | None" = None,
+    from_logits: "Flags | None" = None,
 ) -> Manifest:
     """Export `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
 
@@ -53,10 +58,11 @@ def export_model(
         model: A model with one image input and one output. It is not changed.
         out_dir: Directory of the bundle.
         targets: Names from `list_targets()`.
-        calibration: Training images that determine activation ranges for int8: an array of raw pixels 0..255,
-            `(count, height, width, channels)`, a pair (images, labels), or a split such as `data.train`. 200 are used,
-            balanced over the classes; images that are also in `evaluation` are excluded. A quantization-aware model
-            has its own ranges and needs none; it is exported in integers only.
+        calibration: Training images that determine activation ranges for int8: an array `(count, height, width,
+            channels)`, where whole numbers are raw pixels 0..255 and floats are values that the model expects; a pair
+            (images, labels); or a split such as `data.train`. 200 are used, balanced over the classes; images that are
+            also in `evaluation` are excluded. A quantization-aware model has its own ranges and needs none; it is
+            exported in integers only.
         evaluation: Images, preferably with labels, that were not used for training, such as `data.test`, in the same
             forms. The labels depend on the task: class indices, `(count, labels)` of 0 or 1, numbers
             `(count, outputs)`, or masks `(count, height, width)`. Without them, artifacts are compared with Keras on
@@ -72,18 +78,37 @@ def export_model(
         overwrite: Replace an existing bundle.
         progress: Called with a line on the next step.
         bars: Former name of `thresholds`.
+        task: Task of a model without a head of the zoo: `"classification"`, `"multi_label"`, `"regression"`,
+            `"segmentation"`, `"embedding"`, or `"raw"` for any other numbers, which are only compared. If None, that of
+            the data, of the loss the model was compiled with, or of its last activation.
+        labels: Names of its classes, labels or values; their indices if None.
+        pixels: Range of pixel values that it expects, such as `"0..1"` or `(-1, 1)`. If None, the range that its first
+            layers show, or that of float images, else 0..255.
+        from_logits: Whether its outputs are logits; artifacts then output logits, too, and predictions of them are
+            probabilities. What is inferred is printed once, and recorded in the manifest.
 
     Raises:
         InputError: An argument cannot be used, or another process is writing to `out_dir`.
         ConversionError: A converter failed. Its output is saved in `<out_dir>.failed.log`.
         ProofError: An artifact failed its validation. The bundle is kept as `<out_dir>.failed` for inspection.
     """
+    from ..zoo.contract import state_contract
     from .conversion.artifact_files import write_artifacts
     from .validation.keras_reference import KerasReference
 
     check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
+    state_contract(
+        model,
+        task=task,
+        labels=labels,
+        pixels=pixels,
+        from_logits=from_logits,
+        known_tasks=getattr(evaluation, "task", None),
+        likely_tasks=likely_task(evaluation),
+        likely_range=range_of(evaluation) or range_of(calibration),
+    )
     graph = _export_graph(model, formats, input_size, batch)
     keras_reference = KerasReference(model)
     metadata = graph.metadata

@@ -110,5 +110,7 @@ def _with_clear_errors(path: Path, invoke: Callable[[np.ndarray], np.ndarray]) -
 def _check_labels(artifact: Artifact) -> None:
     """Raise InputError where the number of labels and outputs differ."""
     shape = artifact.output.image_shape if len(artifact.output.shape) == 4 else artifact.output.shape
-    if artifact.metadata and shape[-1] not in (None, len(artifact.metadata.labels)):
+    if artifact.metadata is None or not artifact.metadata.labels or shape[-1] is None:
+        return
+    if artifact.metadata.decode(np.zeros((1, shape[-1]), "float32")).shape[-1] != len(artifact.metadata.labels):
         raise InputError(f"it has {len(artifact.metadata.labels)} labels for {shape[-1]} outputs.")

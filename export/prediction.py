@@ -9,6 +9,7 @@ from ..core.errors import InputError
 from ..tasks.registry import DEFAULT_TASK, get_task
 from .artifact.artifact import Artifact
 from .loading import to_artifact
+from .sample_images import check_pixels
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +20,7 @@ class Prediction:
     """Outputs for a number of images."""
 
     probabilities: np.ndarray
-    """Float32 `(count, classes)`; for tasks other than classification, their outputs."""
+    """Float32 `(count, classes)`, also of a model that outputs logits; for other tasks than classification, outputs."""
     labels: tuple[str, ...]
     """Names of the classes or other outputs."""
     task: str = DEFAULT_TASK
@@ -88,7 +89,8 @@ def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> 
 
     Args:
         artifact_or_model: The artifact or model.
-        images: Raw pixels 0..255, `(count, height, width, channels)` or one image `(height, width, channels)`.
+        images: `(count, height, width, channels)` or one image `(height, width, channels)`: whole numbers are raw
+            pixels 0..255, floats are values in the range that the model expects, for models of the zoo 0..255, too.
 
     Raises:
         InputError: The size of the images does not match the input, or there are none.
@@ -99,6 +101,7 @@ def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> 
     if not len(images) or not artifact.input.accepts(images.shape[1:]):
         shape = artifact.input.image_shape
         raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{shape}).")
-    outputs = artifact.run(images)
+    check_pixels(images, "images", artifact.pixel_range)
+    outputs = artifact.decode(artifact.run(images))
     names = artifact.metadata.labels if artifact.metadata else map(str, range(outputs.shape[-1]))
     return Prediction(outputs, tuple(names), artifact.metadata.task if artifact.metadata else DEFAULT_TASK)

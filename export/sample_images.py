@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError
-from ..tasks.registry import DEFAULT_TASK, get_task
+from ..tasks.registry import DEFAULT_TASK, get_task, task_of_labels
 from ..tasks.task import Task
 from .artifact.metadata import ImagesRecord, Metadata
-from .artifact.tensors import matches_shape
+from .artifact.tensors import RAW, matches_shape, to_range
 from .large_arrays import Rows, batch_slices, select_rows, store_rows
 
 CALIBRATION_IMAGES = 200
@@ -51,6 +51,7 @@ class Samples:
         classes: int | None,
         most: int | None = None,
         task: str = DEFAULT_TASK,
+        limits: tuple[float, float] = RAW,
     ) -> "Samples":
         """Validate images, a pair (images, labels), or a split of a dataset.
 
@@ -63,6 +64,7 @@ class Samples:
             classes: Number of classes, labels or values; None ignores labels.
             most: Largest number of images, subsampled with `SEED`, balanced over the classes where they are known.
             task: The task of the labels.
+            limits: Lowest and highest value that the model expects; whole numbers are raw pixels and scaled to it.
 
         Raises:
             InputError: It is something else, is empty, or its images or labels are invalid.
@@ -79,11 +81,14 @@ class Samples:
         labels = None if labels is None else _store_labels(labels, count, what, get_task(task), classes)
         rows = _subsample(count, labels if get_task(task).one_class_per_image else None, most)
         if is_split:
-            images = store_rows(_read_batches(images, rows, what, shape))
+            images = store_rows(_read_batches(images, rows, what, shape, limits))
         else:
             images = images if len(rows) == count else images[rows]
             for batch in _batches(images, what, shape):
-                _check_pixels(batch, what)
+                check_pixels(batch, what, limits)
+            if images.dtype.kind in "ui" and limits != RAW:
+                batches = batch_slices(len(images), 4 * images[0].size)
+                images = store_rows(to_range(images[batch], limits) for batch in batches)
         labels = None if labels is None else labels[rows]
         return cls(images, labels, getattr(source, "source", None) or "array", SEED if len(rows) < count else None)
 
@@ -137,7 +142,9 @@ class Samples:
 def evaluation_samples(source: Any, metadata: Metadata) -> Samples:
     """Validate evaluation images for a model; raises InputError where they cannot be used."""
     outputs = len(metadata.labels) if get_task(metadata.task).has_targets else None
-    samples = Samples.from_source(source, "evaluation", metadata.image_shape, outputs, task=metadata.task)
+    samples = Samples.from_source(
+        source, "evaluation", metadata.image_shape, outputs, task=metadata.task, limits=metadata.pixel_range
+    )
     if not samples.vary():
         raise InputError("evaluation has only one distinct image; outputs that do not vary prove nothing.")
     return samples
@@ -147,7 +154,13 @@ def calibration_samples(source: Any, evaluation: Samples | None, metadata: Metad
     """Subsample and validate calibration images for a model; raises InputError where they cannot be used."""
     classes = len(metadata.labels) if get_task(metadata.task).one_class_per_image else None
     samples = Samples.from_source(
-        source, "calibration", metadata.image_shape, classes, most=CALIBRATION_IMAGES, task=metadata.task
+        source,
+        "calibration",
+        metadata.image_shape,
+        classes,
+        most=CALIBRATION_IMAGES,
+        task=metadata.task,
+        limits=metadata.pixel_range,
     )
     samples.check_not_noise("calibration")
     if evaluation is not None:
@@ -187,13 +200,15 @@ def _as_array(images: Any, what: str) -> np.ndarray:
         raise InputError(f"{what} has images of several shapes; give them one size.") from error
 
 
-def _read_batches(images: Any, rows: np.ndarray, what: str, shape: tuple[int | None, ...]) -> Iterator[np.ndarray]:
+def _read_batches(
+    images: Any, rows: np.ndarray, what: str, shape: tuple[int | None, ...], limits: tuple[float, float]
+) -> Iterator[np.ndarray]:
     """Read and validate the images of a split at `rows`."""
     for batch in batch_slices(len(rows), 4 * prod(images.shape)):
         pixels = images.take(rows[batch])
         _check_shape(pixels, len(rows), what, shape)
-        _check_pixels(pixels, what)
-        yield pixels
+        check_pixels(pixels, what, limits)
+        yield to_range(pixels, limits)
 
 
 def _batches(images: np.ndarray, what: str, shape: tuple[int | None, ...]) -> Iterator[np.ndarray]:
@@ -209,9 +224,59 @@ def _check_shape(images: np.ndarray, count: int, what: str, shape: tuple[int | N
         raise InputError(f"{what} has shape {actual}; the model takes (count, {', '.join(map(str, shape))}).")
 
 
-def _check_pixels(images: np.ndarray, what: str) -> None:
-    if not np.isfinite(images).all() or images.min() < 0 or images.max() > 255:
-        raise InputError(f"{what} has values from {images.min()} to {images.max()}; pixels go from 0 to 255.")
+def check_pixels(images: np.ndarray, what: str, limits: tuple[float, float]) -> None:
+    """Raise InputError where images are neither raw pixels in whole numbers nor floats in the range of the model.
+
+    Args:
+        images: Any number of images.
+        what: What messages call them, in the plural or as an argument.
+        limits: Lowest and highest value that the model expects.
+    """
+    if images.dtype.kind not in "uif":
+        raise InputError(f"{what} has type {images.dtype}; it takes images, (images, labels) or a split.")
+    lowest, highest = float(images.min()), float(images.max())
+    low, high = limits if images.dtype.kind == "f" else RAW
+    tolerance = (high - low) * 1e-3 if images.dtype.kind == "f" and limits != RAW else 0.0
+    if not np.isfinite(images).all() or lowest < low - tolerance or highest > high + tolerance:
+        remedy = "" if limits != RAW else "; state the range that the model expects with pixels, if it is another"
+        raise InputError(
+            f"{what} has values from {lowest:g} to {highest:g}; pixels go from {low:g} to {high:g}{remedy}."
+        )
+    if limits == RAW and images.dtype.kind == "f" and _is_unit(images):
+        raise InputError(
+            f"{what} has fractions from {lowest:g} to {highest:g}, but the model takes pixels from 0 to 255; multiply "
+            "by 255, or state pixels='0..1' for a model that expects such values."
+        )
+
+
+def likely_task(source: Any) -> str | None:
+    """Return the task that labels in arrays show, for an output that could have several; None without labels.
+
+    Args:
+        source: As in `Samples.from_source`.
+    """
+    if not isinstance(source, tuple) or len(source) != 2:
+        return None
+    return task_of_labels(np.asarray(source[1]))
+
+
+def range_of(source: Any) -> tuple[float, float] | None:
+    """Return the range that float images show: 0..1, or -1..1; None for others.
+
+    Args:
+        source: As in `Samples.from_source`.
+    """
+    images = source[0] if isinstance(source, tuple) and len(source) == 2 else source
+    if not isinstance(images, np.ndarray) or images.dtype.kind != "f" or not images.size:
+        return None
+    if images.min() < 0 and images.min() >= -1 and images.max() <= 1:
+        return (-1.0, 1.0)
+    return (0.0, 1.0) if _is_unit(images) else None
+
+
+def _is_unit(images: np.ndarray) -> bool:
+    """Whether values are fractions from 0 to 1: raw pixels that are this dark would be whole numbers."""
+    return bool(images.min() >= 0 and images.max() <= 1 and (images != np.round(images)).any())
 
 
 def _store_labels(labels: Any, count: int, what: str, task: Task, num_outputs: int | None) -> np.ndarray:

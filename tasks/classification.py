@@ -121,6 +121,10 @@ class Classification(Task):
             return caption, False
         return f"{caption}\nis {labels[truth]}: {output[truth]:.1%}", True
 
+    def suggested_by(self, labels: np.ndarray) -> bool:
+        """Return whether they are whole numbers or one-hot rows."""
+        return labels.ndim in (1, 2) and class_indices(labels.reshape(len(labels), -1)).ndim == 1 and is_whole(labels)
+
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a vector of two or more from a softmax."""
         return len(output_shape) == 2 and output_shape[-1] != 1 and activation == "softmax"
@@ -255,6 +259,11 @@ def class_indices(targets: np.ndarray) -> np.ndarray:
         return targets[..., 0]
     one_hot = targets.dtype.kind in "iufb" and np.isin(targets, (0, 1)).all() and (targets.sum(axis=-1) == 1).all()
     return targets.argmax(axis=-1) if one_hot else targets
+
+
+def is_whole(targets: np.ndarray) -> bool:
+    """Return whether targets can be class indices or one-hot: integers, or floats of nothing but 0 and 1."""
+    return targets.dtype.kind in "iub" or (targets.ndim > 1 and bool(np.isin(targets, (0, 1)).all()))
 
 
 def log_probabilities(probabilities: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from ..core.errors import InputError
 from .accumulator import VectorAccumulator
 from .bootstrap import intervals
-from .classification import log_probabilities, top_probabilities
+from .classification import class_indices, is_whole, log_probabilities, top_probabilities
 from .evaluation import EPSILON, Row, VectorEvaluation, mean_of_known, rows_by_name
 from .ranking import area_under_roc, average_precision, weighted_mean_average_precision
 from .table_values import parse_labels
@@ -106,6 +106,10 @@ class MultiLabel(Task):
         farthest = np.argsort(-np.abs(output - target), kind="stable")[:MOST_CAPTIONED]
         lines = [f"{labels[i]}: {output[i]:.1%}, is {'present' if target[i] else 'absent'}" for i in farthest]
         return "\n".join(lines), bool(((output > THRESHOLD) != (target == 1)).any())
+
+    def suggested_by(self, labels: np.ndarray) -> bool:
+        """Return whether they are rows of 0 and 1 that are not one-hot."""
+        return labels.ndim == 2 and is_whole(labels) and class_indices(labels).ndim == 2
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a vector from a sigmoid."""

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import InputError, unknown
 from .classification import Classification
 from .embedding import Embedding
@@ -49,6 +51,11 @@ def register_task(task: Task) -> None:
 def task_of_targets(targets: Any) -> str:
     """Return the task of validated targets whose task is not stated, by their form."""
     return next((task.name for task in _TASKS.values() if task.has_form(targets)), DEFAULT_TASK)
+
+
+def task_of_labels(labels: np.ndarray) -> str | None:
+    """Return the task of labels as users have them, by their dtype and form; None for labels of no task."""
+    return next((task.name for task in _TASKS.values() if task.suggested_by(labels)), None)
 
 
 def task_of_loss(name: str | None, rank: int) -> str | None:

@@ -82,6 +82,10 @@ class Regression(Task):
         farthest = np.argsort(-np.abs(output - target), kind="stable")[:MOST_CAPTIONED]
         return "\n".join(f"{labels[i]}: {output[i]:.4g}, is {target[i]:.4g}" for i in farthest), False
 
+    def suggested_by(self, labels: np.ndarray) -> bool:
+        """Return whether they are fractions."""
+        return labels.dtype.kind == "f" and labels.ndim in (1, 2) and not np.isin(labels, (0, 1)).all()
+
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a vector of numbers that are no probabilities."""
         probabilities = activation == "sigmoid" or (activation == "softmax" and output_shape[-1] != 1)

@@ -140,6 +140,10 @@ class Segmentation(Task):
         """Return the image, mask and predicted mask side by side."""
         return plot_masks(images, targets, self.mask(outputs), labels, names)
 
+    def suggested_by(self, labels: np.ndarray) -> bool:
+        """Return whether they are maps of whole numbers."""
+        return labels.dtype.kind in "iub" and labels.ndim in (3, 4)
+
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a map from a softmax, or from the sigmoid of a single class."""
         return len(output_shape) == 4 and activation == ("sigmoid" if output_shape[-1] == 1 else "softmax")

@@ -101,6 +101,10 @@ class Task(ABC):
     """What makes outputs of the task from logits; None where there are no logits. A softmax may be replaced by the
     sigmoid of a single output, the probability of the second of two classes."""
 
+    def suggested_by(self, labels: np.ndarray) -> bool:
+        """Return whether labels are more likely of this task than of any other, `(count, ...)`."""
+        return False
+
     keras_losses: ClassVar[tuple[str, ...]] = ()
     """Names of the losses of Keras that show that a model compiled with them has this task."""
 

@@ -7,7 +7,15 @@ from ..core.errors import InputError
 from ..core.outputs import by_name, map_outputs
 from ..layers import Head
 from ..tasks.registry import get_task
-from ..zoo.contract import OutputContract, contract_of
+from ..zoo.contract import (
+    Flags,
+    LabelNames,
+    OutputContract,
+    PixelRange,
+    TaskNames,
+    contract_of,
+    state_contract,
+)
 from ..zoo.decoded_form import decoded_form
 from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing
@@ -20,6 +28,33 @@ REMEDY = (
     "create_model(..., head=data.task, labels=data.labels), or zoo.replace_head(model, data.task, labels=data.labels), "
     "makes a model for this data, and so does `pocketzoo fine-tune`"
 )
+
+
+def describe_model(
+    model: keras.Model,
+    data: ImageData | ImageSplit,
+    *,
+    task: TaskNames | None,
+    labels: LabelNames | None,
+    pixels: PixelRange | None,
+    from_logits: Flags | None,
+    verbose: bool,
+) -> None:
+    """State or infer what the inputs and outputs of `model` mean, with tasks and labels of `data` where none are given.
+
+    Arguments and errors are those of `zoo.contract.state_contract`.
+    """
+    is_data = isinstance(data, ImageData)
+    state_contract(
+        model,
+        task=task,
+        labels=labels,
+        pixels=pixels,
+        from_logits=from_logits,
+        known_tasks=data.task if is_data else data.tasks,
+        known_labels=data.labels if is_data else None,
+        report=verbose,
+    )
 
 
 def check_fit_together(model: keras.Model, data: ImageData) -> None:

@@ -20,6 +20,13 @@ from ..tasks.task import Task
 from .output_form import activations_of, check_form, compiled_losses, head_of, loss_name, loss_takes_logits
 from .pixel_range import RAW, Range, infer_range, parse_range
 
+TaskNames = str | Mapping[str, str]
+"""Name of the task of the only output, or a dict by name of the output; so are the next two."""
+LabelNames = Sequence[str] | Mapping[str, Sequence[str]]
+Flags = bool | Mapping[str, bool]
+PixelRange = str | Sequence[float]
+"""Lowest and highest value, or text such as `"0..1"`."""
+
 
 @dataclass(frozen=True)
 class OutputContract:
@@ -45,7 +52,7 @@ class OutputContract:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the classes, labels or values; their indices where they have none."""
-        return self.labels or tuple(map(str, range(self.size or 0)))
+        return self.labels or tuple(map(str, range(self.size or 0 if self.task.has_head else 0)))
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,13 @@ class Contract:
         """Whether nothing is inferred."""
         return not self.inferred and not any(output.inferred for output in by_name(self.outputs).values())
 
+    def settings(self) -> dict[str, Any]:
+        """Return what a run records: pixel range and logits, where they are not those of the zoo."""
+        logits = [name for name, output in by_name(self.outputs).items() if output.from_logits]
+        return ({} if self.pixels == RAW else {"pixels": list(self.pixels)}) | (
+            {"from_logits": logits} if logits else {}
+        )
+
     def describe(self, model: str) -> str:
         """Describe in one line what was inferred for a model of that name, and how to state it."""
         found = [
@@ -89,12 +103,14 @@ class Contract:
 def state_contract(
     model: keras.Model,
     *,
-    task: str | Mapping[str, str] | None = None,
-    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
-    pixels: str | Sequence[float] | None = None,
-    from_logits: bool | Mapping[str, bool] | None = None,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
     known_tasks: Any = None,
     known_labels: Any = None,
+    likely_tasks: Any = None,
+    likely_range: Range | None = None,
     report: bool = True,
 ) -> Contract:
     """Return what the inputs and outputs of a model mean: as stated, as its layers say, or inferred.
@@ -110,6 +126,8 @@ def state_contract(
         from_logits: Whether the model outputs logits; a dict for several outputs.
         known_tasks: Task of the targets it is used with, which applies where `task` is not given; a dict for several.
         known_labels: Labels of these targets.
+        likely_tasks: Task of an output that neither a statement nor its activation tells; a dict for several.
+        likely_range: Range of an input that no layer scales.
         report: Whether to print what is inferred.
 
     Raises:
@@ -123,6 +141,8 @@ def state_contract(
         "from_logits": from_logits,
         "known_tasks": known_tasks,
         "known_labels": known_labels,
+        "likely_tasks": likely_tasks,
+        "likely_range": likely_range,
     }
     before = _MEMORY.get(model)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
@@ -163,6 +183,8 @@ def _resolve(
     from_logits: Any = None,
     known_tasks: Any = None,
     known_labels: Any = None,
+    likely_tasks: Any = None,
+    likely_range: Range | None = None,
 ) -> Contract:
     outputs = _outputs_by_name(model)
     stated = {
@@ -173,7 +195,7 @@ def _resolve(
     tensors = by_name(outputs)
     is_foreign = any(head_of(tensor) is None for tensor in tensors.values())
     activations = activations_of(model) if is_foreign else [None] * len(tensors)
-    known = {"task": known_tasks, "labels": known_labels}
+    known = {"task": known_tasks, "labels": known_labels, "likely task": likely_tasks}
     found = {
         name: _output_contract(
             f"{model.name}'s output {name!r}" if name else model.name,
@@ -185,7 +207,7 @@ def _resolve(
         )
         for (name, tensor), activation, loss in zip(tensors.items(), activations, compiled_losses(model), strict=True)
     }
-    return Contract(found if isinstance(outputs, dict) else found[""], *_pixel_range(model, pixels))
+    return Contract(found if isinstance(outputs, dict) else found[""], *_pixel_range(model, pixels, likely_range))
 
 
 def _outputs_by_name(model: keras.Model) -> Any:
@@ -232,12 +254,15 @@ def _output_contract(
         task, from_logits, inferred = get_task(head.TASK), False, ()
     else:
         evident = stated["task"] or known["task"] or task_of_loss(loss_name(loss), len(tensor.shape))
-        task = get_task(evident or recognize_task(tensor.shape, activation))
+        likely = None if activation in ("softmax", "sigmoid") else known["likely task"]
+        task = get_task(evident or likely or recognize_task(tensor.shape, activation))
         from_logits, is_guess = _from_logits(name, task, activation, loss, stated["from_logits"])
         check_form(name, task, activation, size, from_logits=from_logits)
         inferred = (*([] if evident else ["task"]), *(["from_logits"] if is_guess else []))
         size = 2 if size == 1 and task.activation == "softmax" else size
-    labels = stated["labels"] or (head and head.labels) or known["labels"]
+    labels = stated["labels"] or (head and head.labels)
+    if labels is None and known["labels"] is not None and len(known["labels"]) == size:
+        labels = known["labels"]
     if labels is not None and len(labels) != size:
         raise InputError(f"{name} has {size} outputs, but there are {len(labels)} labels; give one label for each.")
     return OutputContract(task.name, None if labels is None else tuple(map(str, labels)), from_logits, size, inferred)
@@ -266,7 +291,7 @@ def _from_logits(name: str, task: Task, activation: str | None, loss: Any, state
     )
 
 
-def _pixel_range(model: keras.Model, stated: Any) -> tuple[Range, tuple[str, ...], str]:
+def _pixel_range(model: keras.Model, stated: Any, likely: Range | None) -> tuple[Range, tuple[str, ...], str]:
     """Return the range, `("pixels",)` if it is inferred, and why."""
     if any(isinstance(layer, PixelNormalization) for layer in model.layers):
         if stated is not None and parse_range(stated) != RAW:
@@ -276,6 +301,8 @@ def _pixel_range(model: keras.Model, stated: Any) -> tuple[Range, tuple[str, ...
         return parse_range(stated), (), ""
     images = [tensor for tensor in model.inputs if len(tensor.shape) == 4]
     seen = infer_range(model, images[0]) if images else None
+    if seen is None and likely is not None:
+        return likely, ("pixels",), "like the images"
     if seen is None:
         return RAW, ("pixels",), "since no layer scales them"
-    return seen, ("pixels",), "by the layer that scales them"
+    return seen, (), ""

@@ -111,8 +111,9 @@ def _names_outputs(head: str) -> bool:
 
 
 def _plan(card: ModelCard, name: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
-    if name not in task_names():
-        raise unknown("head", name, task_names())
+    heads = [task for task in task_names() if get_task(task).has_head]
+    if name not in heads:
+        raise unknown("head", name, heads)
     task = get_task(name)
     if task.min_outputs is None:
         if classes is not None or labels is not None:

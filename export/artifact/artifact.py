@@ -8,7 +8,7 @@ import numpy as np
 
 from .certificate import Certificate
 from .metadata import Metadata
-from .tensors import TensorInfo
+from .tensors import RAW, TensorInfo, to_range
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,21 @@ class Artifact:
     certificate: Certificate | None = None
     """The validation results embedded in the file, or None if it has none."""
 
+    @property
+    def pixel_range(self) -> tuple[float, float]:
+        """Range of the input's values; raw pixels where the file does not state it."""
+        return self.metadata.pixel_range if self.metadata else RAW
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs in the form of the task; as they are where the file does not state a task."""
+        return self.metadata.decode(outputs) if self.metadata else outputs
+
     def run(self, images: np.ndarray) -> np.ndarray:
         """Run a batch of images, one after another.
 
         Args:
-            images: Raw pixels 0..255, `(count, height, width, channels)`.
+            images: `(count, height, width, channels)`: whole numbers are raw pixels 0..255, floats are values in the
+                range that the model expects, for models of the zoo 0..255, too.
 
         Returns:
             Float32 outputs `(count, outputs)`, or maps `(count, height, width, outputs)`.
@@ -37,6 +47,6 @@ class Artifact:
         return np.concatenate(
             [
                 self.output.to_real(self.invoke(self.input.from_real(np.asarray(image, "float32")[None])))
-                for image in images
+                for image in (to_range(np.asarray(image), self.pixel_range) for image in images)
             ]
         )

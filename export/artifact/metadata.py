@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -67,7 +68,12 @@ class Metadata(Record):
     layout: Literal["NHWC", "NCHW"] = "NHWC"
     """Position of the channels of maps: first in ONNX, last elsewhere."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
-    """Range of the input: raw pixels. A quantized artifact takes them by the scale and zero point of its input."""
+    """Range of the input's values; 0 to 255 are raw pixels. A quantized artifact takes them by the scale and zero point
+    of its input."""
+    from_logits: bool = False
+    """Whether the output is logits, whose softmax or sigmoid are probabilities."""
+    inferred: tuple[str, ...] = ()
+    """Which of task, from_logits and pixels were inferred from the model, not stated."""
     mean: tuple[float, ...] | None
     """Normalization inside the model, `(pixels - mean) * scale`; None where the model does not state it."""
     scale: tuple[float, ...] | None
@@ -79,7 +85,11 @@ class Metadata(Record):
     @property
     def output_name(self) -> str:
         """Name of the output in artifacts."""
-        return get_task(self.task).output_name
+        return "logits" if self.from_logits else get_task(self.task).output_name
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs of an artifact in the form of the task, such as one probability for each class."""
+        return get_task(self.task).decode_outputs(outputs, from_logits=self.from_logits)
 
 
 def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:

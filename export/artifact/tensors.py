@@ -7,6 +7,8 @@ import numpy as np
 
 from ...core.errors import InputError
 
+RAW = (0.0, 255.0)
+"""Range of raw pixels."""
 OPEN_SIDES = (224, 256)
 """Height and width used where a size is open: models that downsample and upsample again need multiples of 32."""
 
@@ -52,6 +54,26 @@ class TensorInfo:
         if self.scale is None:
             return values.astype("float32")
         return (values.astype("float32") - self.zero_point) * np.float32(self.scale)
+
+
+def to_range(images: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Return images as the values that a model expects: whole numbers are raw pixels 0..255, floats are such values.
+
+    Args:
+        images: Any shape.
+        limits: Lowest and highest value.
+    """
+    low, high = limits
+    if images.dtype.kind not in "ui" or limits == RAW:
+        return images
+    return np.float32(low) + images.astype("float32") * np.float32((high - low) / 255)
+
+
+def byte_quantization(limits: tuple[float, float]) -> tuple[float, int]:
+    """Return the scale and zero point by which the bytes 0..255 are the values of a range."""
+    low, high = limits
+    scale = (high - low) / 255
+    return scale, int(np.clip(round(-low / scale), 0, 255))
 
 
 def matches_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from ...core.errors import InputError
-from ...core.keras_private import source_operation, trace_without_xla
-from ...layers import Head, PixelNormalization
-from ...tasks.registry import recognize_task
+from ...core.keras_private import trace_without_xla
+from ...layers import PixelNormalization
+from ...zoo.contract import contract_of
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.flat import flatten_model
 from ...zoo.signature import check_single_output, image_shape
@@ -126,15 +126,17 @@ class ExportGraph:
 
 def model_metadata(model: keras.Model) -> Metadata:
     """Collect the metadata that every artifact of `model` shares."""
-    last = source_operation(model.outputs[0])
-    labels = last.labels if isinstance(last, Head) else None
+    contract = contract_of(model)
+    output = contract.outputs
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
-    classes = model.output_shape[-1]
     return Metadata(
         model=model.name,
-        task=last.TASK if isinstance(last, Head) else recognize_task(model.output_shape, _activation(last)),
-        labels=tuple(labels or map(str, range(classes))),
-        image_shape=model.input_shape[1:],
+        task=output.task_name,
+        labels=output.names,
+        image_shape=model.inputs[0].shape[1:],
+        pixel_range=contract.pixels,
+        from_logits=output.from_logits,
+        inferred=(*output.inferred, *contract.inferred),
         mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels else None,
         scale=tuple(keras.ops.convert_to_numpy(pixels[0].scale_weight).tolist()) if pixels else None,
         weights_sha256=weights_sha256(model),
@@ -157,9 +159,3 @@ def _export_shape(
             "artifacts with input_size, or --input-size."
         )
     return shape
-
-
-def _activation(operation: keras.Operation) -> str | None:
-    """Keras' name of the activation of a layer; None if it has none."""
-    activation = getattr(operation, "activation", None)
-    return None if activation is None else activation.__name__

@@ -8,7 +8,7 @@ from ...core.errors import InputError
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_onnx
 from ..artifact.metadata import read_from_onnx
-from ..artifact.tensors import TensorInfo, check_signature
+from ..artifact.tensors import RAW, TensorInfo, byte_quantization, check_signature
 
 DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
 IMAGE_CHANNELS = (1, 3, 4)
@@ -65,7 +65,7 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
     layout = metadata.layout if metadata else _infer_layout(inputs[0].shape)
     return Artifact(
         path=path,
-        input=_tensor_info(inputs[0], layout),
+        input=_tensor_info(inputs[0], layout, metadata.pixel_range if metadata else RAW),
         output=_tensor_info(outputs[0], layout),
         metadata=metadata,
         invoke=invoke,
@@ -73,11 +73,11 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
     )
 
 
-def _tensor_info(node, layout: str) -> TensorInfo:
+def _tensor_info(node, layout: str, pixel_range: tuple[float, float] = RAW) -> TensorInfo:
     if node.type not in DTYPES:
         raise InputError(f"its tensor {node.name!r} has type {node.type}; float, uint8 and int8 are supported.")
     # ONNX does not store the meaning of integers; a byte is assumed to be a pixel value.
-    quantization = (1.0, 0) if node.type == "tensor(uint8)" else (None, None)
+    quantization = byte_quantization(pixel_range) if node.type == "tensor(uint8)" else (None, None)
     return TensorInfo(node.name, _shape(node), DTYPES[node.type], *quantization, layout=layout)
 
 

@@ -99,14 +99,15 @@ class Comparison:
         self._values += outputs.size
         self._finite += int(np.isfinite(outputs).sum())
         self._digests.update(blake2b(np.ascontiguousarray(output).data, digest_size=16).digest() for output in outputs)
-        equal = self.task.equal_decisions(outputs, expected)
+        decoded, expected = self.reference.decode(outputs), self.reference.decode(expected)
+        equal = self.task.equal_decisions(decoded, expected)
         if equal is not None and self.reference.origin != "noise":
             by_image = equal.reshape(len(equal), -1)
             self._equal_decisions.append(by_image.sum(axis=1))
             self._decisions_per_image = by_image.shape[1]
         if self._artifact_metric is not None:
             labels = self.reference.samples.labels[batch]
-            self._artifact_metric.add(labels, outputs)
+            self._artifact_metric.add(labels, decoded)
             self._keras_metric.add(labels, expected)
 
     def check(self, name: str, version: str, fmt: Format, median_ms: float | None = None) -> Check:

@@ -10,7 +10,7 @@ from ...core.errors import InputError
 from ...tasks.registry import get_task
 from ...zoo.fingerprint import weights_sha256
 from ..artifact.metadata import Metadata
-from ..artifact.tensors import concrete_shape
+from ..artifact.tensors import concrete_shape, to_range
 from ..large_arrays import Rows, store_rows
 from ..sample_images import Samples
 from .reference import Origin, Reference
@@ -48,7 +48,7 @@ class KerasReference:
             samples, origin = Samples(calibration.images, None), "calibration images"
         else:
             noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *concrete_shape(metadata.image_shape)))
-            samples, origin = Samples(noise, None), "noise"
+            samples, origin = Samples(to_range(noise, metadata.pixel_range), None), "noise"
         outputs = store_rows(self._predict(samples.images))
         broken = [row for row, output in enumerate(outputs) if not np.isfinite(output).all()]
         if broken:
@@ -62,8 +62,8 @@ class KerasReference:
                 "compared with it."
             )
         if samples.labels is not None:
-            _check_label_shape(samples.labels, outputs, metadata.task)
-        return Reference(samples, origin, outputs, metadata.task)
+            _check_label_shape(samples.labels, outputs, metadata)
+        return Reference(samples, origin, outputs, metadata.task, metadata.from_logits)
 
     def _predict(self, images: Rows) -> Iterator[np.ndarray]:
         """Outputs of Keras in chunks of limited size."""
@@ -75,8 +75,9 @@ class KerasReference:
             yield self.model.predict(pixels, batch_size=min(chunk, KERAS_BATCH), verbose=0)
 
 
-def _check_label_shape(labels: Rows, outputs: np.ndarray, task: str) -> None:
+def _check_label_shape(labels: Rows, outputs: np.ndarray, metadata: Metadata) -> None:
     """Raise InputError where labels are maps of another size than the outputs, which only their computation shows."""
-    expected = tuple(get_task(task).target_shape(outputs.shape[-1], outputs.shape[1:-1]))
+    size = metadata.decode(outputs[:1]).shape[-1]
+    expected = tuple(get_task(metadata.task).target_shape(size, outputs.shape[1:-1]))
     if labels.shape[1:] != expected:
         raise InputError(f"evaluation has labels of shape {labels.shape[1:]}; the model's outputs need {expected}.")

@@ -39,6 +39,8 @@ class Reference:
     outputs: Rows
     """Float32 `(count, outputs)` or `(count, height, width, classes)`; may be memory-mapped."""
     task_name: str = DEFAULT_TASK
+    from_logits: bool = False
+    """Whether the outputs are logits."""
 
     def __len__(self) -> int:
         """Number of images."""
@@ -48,6 +50,10 @@ class Reference:
     def task(self) -> Task:
         """The task of the model."""
         return get_task(self.task_name)
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs in the form of the task, such as one probability for each class."""
+        return self.task.decode_outputs(outputs, from_logits=self.from_logits)
 
     def at_most(self, count: int) -> "Reference":
         """Select at most `count` images, spread evenly."""
@@ -74,7 +80,8 @@ class Reference:
         """An empty accumulator of the task's metric; None without labels."""
         if self.samples.labels is None or not self.task.has_targets:
             return None
-        return self.task.accumulator([str(index) for index in range(self.outputs.shape[-1])])
+        size = self.decode(self.outputs[:1]).shape[-1]
+        return self.task.accumulator([str(index) for index in range(size)])
 
     @cached_property
     def score(self) -> Score:
@@ -82,7 +89,7 @@ class Reference:
         accumulator = self.accumulator()
         if accumulator is not None and self.samples.labels is not None:
             for batch in self.batches():
-                accumulator.add(self.samples.labels[batch], self.outputs[batch])
+                accumulator.add(self.samples.labels[batch], self.decode(self.outputs[batch]))
         return score_of(self.task, accumulator)
 
 

@@ -16,10 +16,11 @@ from keras.distillation import FeatureDistillation, LogitsDistillation
 from ...core.errors import InputError
 from ...core.outputs import by_name
 from ...tasks.registry import get_task
+from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.decoded_form import decoded_form
 from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256
-from ..compatibility import check_fit_together
+from ..compatibility import check_fit_together, describe_model
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job
 from ..model_outputs import tasks_of
@@ -47,6 +48,10 @@ def distill(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> RunResult:
     """Train `student` in place to reproduce the outputs of `teacher`, keeping the epoch of lowest validation loss.
 
@@ -73,12 +78,17 @@ def distill(
         resume: As in `fit`; with the same teacher.
         overwrite: As in `fit`.
         verbose: As in `fit`.
+        task: As in `fit`.
+        labels: As in `fit`.
+        pixels: As in `fit`.
+        from_logits: As in `fit`.
 
     Raises:
         InputError: Student, teacher and data do not fit together, an argument is out of range, an endpoint is unknown
             or its feature maps differ in size, or as in `fit`.
     """
     recipe = recipe_for("distill", recipe, Recipe())
+    describe_model(student, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, student, resumed=run_dir if resume else None, verbose=verbose)
     if not 0 < temperature < math.inf:
         raise InputError(f"temperature is {temperature}; it must be a number above 0.")

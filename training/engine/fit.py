@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from ...core.errors import InputError
+from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
 from ...zoo.flat import without_optimizer
-from ..compatibility import adopt_labels, check_fit_together, check_trainable
+from ..compatibility import adopt_labels, check_fit_together, check_trainable, describe_model
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
 from ..recipe.recipe import Recipe, recipe_for
@@ -49,6 +50,10 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> RunResult:
     """Train `model` in place on `data.train`, and keep the weights of the epoch with the least validation loss.
 
@@ -62,12 +67,19 @@ def fit(
         resume: Continue from the last checkpoint in `run_dir`; the recipe must be the same.
         overwrite: Replace an earlier run in `run_dir`.
         verbose: Show progress on standard error.
+        task: Task of a model without a head of the zoo; a dict by name for several outputs. That of `data` if None.
+        labels: Names of its classes, labels or values, in the order of the outputs. Those of `data` if None.
+        pixels: Range of pixel values that it expects, such as `"0..1"` or `(-1, 1)`; images of `data` are scaled to it.
+            If None, the range that its first layers show, else 0..255.
+        from_logits: Whether its outputs are logits. If None, the loss it was compiled with and its last activation
+            tell. What is inferred is printed once; all four hold for the model object from then on.
 
     Raises:
         InputError: Model, data and recipe are incompatible, `run_dir` cannot be used, or the loss became NaN or
             infinite.
     """
     recipe = recipe_for("fit", recipe, Recipe())
+    describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     job = Job(f"Training {model.name}", recipe, {"verb": "fit"})
     return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
@@ -139,6 +151,7 @@ def run_job(
     adopt_labels(model, data)
     gc.collect()  # an earlier run's optimizer and traced steps, which hold all weights in reference cycles
     settings = job.settings | {"model": model.name, "source": data.source, "fingerprint": data.fingerprint()}
+    settings |= contract_of(model).settings()
     with _directory(run_dir) as path:
         run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
         history = run.history()

@@ -14,8 +14,8 @@ from ...tasks.multi_label import MultiLabelEvaluation as MultiLabelEvaluation
 from ...tasks.registry import get_task
 from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
-from ...zoo.contract import contract_of
-from ..compatibility import check_fit_together, check_split
+from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
+from ..compatibility import check_fit_together, check_split, describe_model
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
 from ..model_outputs import tasks_of
@@ -29,6 +29,10 @@ def evaluate(
     *,
     batch_size: int = 32,
     test_time_augmentation: str | None = None,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> BaseEvaluation | dict[str, BaseEvaluation]:
     """Evaluates `model` in inference mode on `data.test`, or on the given split.
 
@@ -38,6 +42,10 @@ def evaluate(
         batch_size: Images at a time; changes the metrics by rounding only.
         test_time_augmentation: Average the outputs over views of each image: `"flip"`, the image and its mirror image,
             or `"shift"`, the image and itself moved by a few pixels in four directions.
+        task: As in `fit`.
+        labels: As in `fit`.
+        pixels: As in `fit`.
+        from_logits: As in `fit`.
 
     Returns:
         An `Evaluation` of a classification, a `MultiLabelEvaluation`, a `RegressionEvaluation` or a
@@ -47,6 +55,8 @@ def evaluate(
         InputError: The model does not accept images of this shape, has other tasks or classes, or outputs that are not
             finite; or there are no images.
     """
+    if isinstance(model, keras.Model):
+        describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=True)
     predictor = Predictor(model, test_time_augmentation)
     _, accumulators = accumulate(predictor, model, data, batch_size)
     return map_outputs(lambda accumulator: accumulator.evaluation(), accumulators)

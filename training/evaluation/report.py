@@ -15,6 +15,8 @@ from ...tasks.accumulator import Accumulator
 from ...tasks.evaluation import BaseEvaluation
 from ...tasks.registry import get_task
 from ...tasks.task import Task
+from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ..compatibility import describe_model
 from ..data.images import FileImages, ImageData, ImageSplit
 from .evaluate import accumulate, split_of
 from .predictor import Artifact, Predictor
@@ -33,6 +35,10 @@ def write_report(
     *,
     batch_size: int = 32,
     test_time_augmentation: str | None = None,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> BaseEvaluation | dict[str, BaseEvaluation]:
     """Evaluates a model and writes the results into `folder`.
 
@@ -44,6 +50,8 @@ def write_report(
 
     Arguments, result and errors are those of `evaluate`.
     """
+    if isinstance(model, keras.Model):
+        describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=True)
     folder = Path(folder)
     predictor = Predictor(model, test_time_augmentation)
     tasks, accumulators = accumulate(predictor, model, data, batch_size)

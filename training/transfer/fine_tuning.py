@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from ...core.errors import InputError
+from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.registry import card_of
-from ..compatibility import check_fit_together
+from ..compatibility import check_fit_together, describe_model
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job
 from ..engine.optimizers import is_kernel
@@ -29,6 +30,10 @@ def fine_tune(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> RunResult:
     """Adapt a pretrained `model` to `data` in place, and keep the weights with the least validation loss.
 
@@ -47,6 +52,10 @@ def fine_tune(
         resume: As in `fit`.
         overwrite: As in `fit`.
         verbose: Show what is trainable in each phase, and progress, on standard error.
+        task: As in `fit`.
+        labels: As in `fit`.
+        pixels: As in `fit`.
+        from_logits: As in `fit`.
 
     Returns:
         The run; its metrics also have `phases`: what was trainable in each, and its number of epochs.
@@ -56,6 +65,7 @@ def fine_tune(
             `fit`.
     """
     recipe = recipe_for("fine_tune", recipe, FineTuneRecipe())
+    describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     card_of(model.name)
     check_fit_together(model, data)

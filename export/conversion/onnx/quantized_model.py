@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ from onnxruntime import quantization
 
 from ....core.onnxruntime_private import prepare_for_quantization
 from ....core.output_capture import suppress_output
+from ...artifact.tensors import RAW, byte_quantization
 from ...sample_images import Samples
 from ...tflite_schema.layer_names import filter_by_layers, match_layers
 from ..export_graph import ExportGraph
@@ -18,9 +20,6 @@ from ..quantization_noise import noisiest_layers
 from .float_model import with_metadata
 from .intermediate_tensors import paired_intermediates
 from .trained_qdq import with_integer_kernels
-
-PIXEL_QUANTIZATION = {"image": [{"scale": np.array(1, "float32"), "zero_point": np.array(0, "uint8")}]}
-"""Scale and zero point of the pixels 0..255, for `TensorQuantOverrides`."""
 
 # TensorRT needs zero points of 0, and float biases:
 # https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
@@ -34,7 +33,7 @@ def to_trained_integers(model: onnx.ModelProto, graph: ExportGraph) -> onnx.Mode
         model: The result of `to_onnx`.
         graph: Its export graph.
     """
-    integers = with_uint8_input(with_integer_kernels(model))
+    integers = with_uint8_input(with_integer_kernels(model), graph.metadata.pixel_range)
     return with_metadata(integers, artifact_metadata(graph, "onnx-int8", layout="NCHW"))
 
 
@@ -73,16 +72,26 @@ class Quantizer:
                 activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 nodes_to_exclude=filter_by_layers(self.nodes, self.kept),
-                extra_options=TENSORRT if for_tensorrt else {"TensorQuantOverrides": PIXEL_QUANTIZATION},
+                extra_options=self._input_quantization(symmetric=for_tensorrt) | (TENSORRT if for_tensorrt else {}),
                 calibration_cache_path=self.folder / "ranges.json",
             )
             integers = onnx.load(self.folder / "integers.onnx")
-            integers = integers if for_tensorrt else with_uint8_input(integers)
+            integers = integers if for_tensorrt else with_uint8_input(integers, self.graph.metadata.pixel_range)
             graphs = paired_intermediates(onnx.load(self.folder / "prepared.onnx"), integers)
             noise = noisiest_layers(*graphs, self.calibration.images)
         name = "onnx-int8-tensorrt" if for_tensorrt else "onnx-int8"
         fields = {"layout": "NCHW", "float_layers": tuple(sorted(self.kept)), "noise_db": noise}
         return with_metadata(integers, artifact_metadata(self.graph, name, self.calibration, **fields))
+
+    def _input_quantization(self, *, symmetric: bool) -> dict[str, Any]:
+        """Scale and zero point of the input, from its declared range: calibration images may all be dark."""
+        low, high = self.graph.metadata.pixel_range
+        scale, zero_point = (max(-low, high) / 127, 0) if symmetric else byte_quantization((low, high))
+        overrides = {
+            "scale": np.array(scale, "float32"),
+            "zero_point": np.array(zero_point, "int8" if symmetric else "uint8"),
+        }
+        return {"TensorQuantOverrides": {"image": [overrides]}}
 
 
 class _CalibrationReader(quantization.CalibrationDataReader):
@@ -94,21 +103,29 @@ class _CalibrationReader(quantization.CalibrationDataReader):
         return None if image is None else {"image": np.ascontiguousarray(image.transpose(2, 0, 1)[None], "float32")}
 
 
-def with_uint8_input(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Change the input of `model`, in place, from float to uint8 pixels 0..255.
+def with_uint8_input(model: onnx.ModelProto, pixel_range: tuple[float, float]) -> onnx.ModelProto:
+    """Change the input of `model`, in place, from float to bytes 0..255, which are the values of `pixel_range`.
 
-    An initial quantization of the input with `PIXEL_QUANTIZATION` is removed.
+    An initial quantization of the input to the same bytes is removed.
     """
     graph = model.graph
     (image,) = graph.input
+    scale, zero_point = np.float32(byte_quantization(pixel_range)[0]), np.uint8(byte_quantization(pixel_range)[1])
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == image.name]:
-        if [numpy_helper.to_array(constants[name]) for name in node.input[1:]] == [1, 0]:
+        if [numpy_helper.to_array(constants[name]) for name in node.input[1:]] == [scale, zero_point]:
             graph.node.remove(node)
             _replace(graph, node.output[0], image.name)
     float_name = f"{image.name}_pixels"
     if _replace(graph, image.name, float_name, except_in="DequantizeLinear"):
-        graph.node.insert(0, helper.make_node("Cast", [image.name], [float_name], float_name, to=TensorProto.FLOAT))
+        if pixel_range == RAW:
+            node = helper.make_node("Cast", [image.name], [float_name], float_name, to=TensorProto.FLOAT)
+        else:
+            names = [f"{image.name}_scale", f"{image.name}_zero_point"]
+            values = (np.array(scale), np.array(zero_point))
+            graph.initializer.extend(map(numpy_helper.from_array, values, names))
+            node = helper.make_node("DequantizeLinear", [image.name, *names], [float_name], float_name)
+        graph.node.insert(0, node)
     image.type.tensor_type.elem_type = TensorProto.UINT8
     return model
 

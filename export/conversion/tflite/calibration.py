@@ -8,7 +8,7 @@ from ...tflite_schema.flatbuffer import pack_model, unpack_model
 from .intermediate_tensors import TFLiteIntermediates
 
 
-def with_ranges(content: bytes, images: Rows) -> bytes:
+def with_ranges(content: bytes, images: Rows, pixel_range: tuple[float, float]) -> bytes:
     """Return the file with the minimum and the maximum of each float tensor over the images.
 
     TensorFlow's own calibrator reads the inputs of an operation after it has run, when an addition with a ReLU has
@@ -16,15 +16,17 @@ def with_ranges(content: bytes, images: Rows) -> bytes:
 
     Args:
         content: A float TFLite file with one subgraph.
-        images: Raw pixels, `(count, height, width, channels)`.
+        images: Values in the range of pixels, `(count, height, width, channels)`.
+        pixel_range: The range of the input: dark calibration images must not make bright pixels saturate.
     """
     model, intermediates = unpack_model(content), TFLiteIntermediates(content)
     low: dict[str, float] = {}
     high: dict[str, float] = {}
     for image in images:
-        for name, values in {intermediates.image["name"]: image, **intermediates.run(image)}.items():
+        for name, values in intermediates.run(image).items():
             low[name] = np.minimum(low.get(name, np.inf), values.min())  # unlike min, it propagates NaN
             high[name] = np.maximum(high.get(name, -np.inf), values.max())
+    low[intermediates.image["name"]], high[intermediates.image["name"]] = pixel_range
     for tensor in model.subgraphs[0].tensors:
         name = tensor.name.decode()
         if name in low and tensor.type == tflite.TensorType.FLOAT32:

@@ -103,7 +103,7 @@ class TFLiteFiles:
         with suppress_output():
             converter = self._converter("tflite-int8")
             skip_quantization(converter)
-            content = with_ranges(converter.convert(), self.calibration.images)
+            content = with_ranges(converter.convert(), self.calibration.images, self.graph.metadata.pixel_range)
         check_ranges(content)
         return content
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from ....core.errors import InputError, unknown
 from ....core.layer_traits import main_kernel
+from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.fingerprint import weights_sha256
-from ...compatibility import check_fit_together
+from ...compatibility import check_fit_together, describe_model
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
@@ -33,6 +34,10 @@ def cluster(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> RunResult:
     """Cluster every kernel of a trained `model` to at most `clusters` distinct weights, and train the centroids.
 
@@ -56,6 +61,10 @@ def cluster(
         resume: As in `fit`.
         overwrite: As in `fit`.
         verbose: As in `fit`.
+        task: As in `fit`.
+        labels: As in `fit`.
+        pixels: As in `fit`.
+        from_logits: As in `fit`.
 
     Returns:
         The result of the run; its metrics include `clusters`, the largest number of distinct weights in a kernel.
@@ -65,6 +74,7 @@ def cluster(
             or as in `fit`.
     """
     recipe = recipe_for("cluster", recipe, DEFAULT_RECIPE)
+    describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     least = 3 if keep_zeros else 2
     if not least <= clusters <= 256:

@@ -5,10 +5,12 @@ from pathlib import Path
 import keras
 
 from ....core.errors import InputError
+from ....core.keras_private import all_layers
 from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
+from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames, copy_contract
 from ....zoo.fingerprint import weights_sha256
-from ...compatibility import adopt_labels, check_fit_together
+from ...compatibility import adopt_labels, check_fit_together, describe_model
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, run_job
 from ...recipe.recipe import Recipe, recipe_for
@@ -32,6 +34,10 @@ def quantize_aware(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> RunResult:
     """Fine-tune a trained `model` with fake quantization: kernels in 8 bits, activations in 8 or 16.
 
@@ -51,6 +57,10 @@ def quantize_aware(
         resume: As in `fit`.
         overwrite: As in `fit`.
         verbose: As in `fit`.
+        task: As in `fit`.
+        labels: As in `fit`.
+        pixels: As in `fit`.
+        from_logits: As in `fit`.
 
     Returns:
         The run. Its model is a new one, in flat form.
@@ -60,6 +70,7 @@ def quantize_aware(
             is invalid, the recipe initializes weights or uses reduced precision, or as in `fit`.
     """
     recipe = recipe_for("quantize_aware", recipe, DEFAULT_RECIPE)
+    describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     if activation_bits not in (8, 16):
         raise InputError(f"activation_bits is {activation_bits!r}; allowed are 8 and 16.")
     check_recipe(recipe)
@@ -67,6 +78,7 @@ def quantize_aware(
     check_fit_together(model, data)
     adopt_labels(model, data)
     quantized = quantized_model(model, activation_bits)
+    copy_contract(model, quantized)
     on_grid = [layer for layer in quantized.layers if isinstance(layer, KernelOnGrid)]
     frozen_from = recipe.epochs - max(int(recipe.epochs * FROZEN_SHARE), recipe.epochs > 1)
     job = Job(
@@ -104,6 +116,6 @@ class FreezeRanges(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Freeze the ranges from the given epoch on."""
         if epoch >= self._epoch:
-            for layer in self.model.layers:
+            for layer in all_layers(self.model):
                 if isinstance(layer, FakeQuantize):
                     layer.freeze()

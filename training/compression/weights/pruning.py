@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 from ....core.errors import InputError
+from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ...compatibility import describe_model
 from ...data.images import ImageData
 from ...data.pipeline import steps_per_epoch
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
@@ -32,6 +34,10 @@ def prune(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> RunResult:
     """Set the smallest weights of convolutions and dense layers of a trained `model` to zero during further training.
 
@@ -53,6 +59,10 @@ def prune(
         resume: As in `fit`.
         overwrite: As in `fit`.
         verbose: As in `fit`.
+        task: As in `fit`.
+        labels: As in `fit`.
+        pixels: As in `fit`.
+        from_logits: As in `fit`.
 
     Returns:
         The result of the run; its metrics include `sparsity`, the share of zeros over all pruned kernels.
@@ -62,6 +72,7 @@ def prune(
             the model is quantized, or as in `fit`.
     """
     recipe = recipe_for("prune", recipe, DEFAULT_RECIPE)
+    describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     if recipe.initializer is not None:
         raise InputError(f"initializer is {recipe.initializer!r}; pruning continues from trained weights.")
     settings = sparsity if isinstance(sparsity, Sparsity) else Sparsity(target=sparsity)
