@@ -53,8 +53,8 @@ class KerasReference:
         broken = [row for row, output in enumerate(outputs) if not np.isfinite(output).all()]
         if broken:
             raise InputError(
-                f"{self.model.name} has outputs that are no finite numbers for {len(broken)} of {len(outputs)} {origin}, "
-                f"first for number {broken[0]}; mend the model before its export."
+                f"{self.model.name} has outputs that are not finite numbers for {len(broken)} of {len(outputs)} "
+                f"{origin}, first for number {broken[0]}; repair the model before its export."
             )
         if all(np.array_equal(output, outputs[0]) for output in outputs):
             raise InputError(
