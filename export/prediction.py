@@ -1,5 +1,6 @@
 """Predictions of an artifact or a model for images. Imports no TensorFlow, except for Keras models."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,18 +85,33 @@ class Prediction:
             raise InputError(f"the outputs of a {self.task} are {otherwise}.")
 
 
-def predict(artifact_or_model: "Artifact | keras.Model", images: np.ndarray) -> Prediction:
+def predict(
+    artifact_or_model: "Artifact | keras.Model",
+    images: np.ndarray,
+    *,
+    task: str | None = None,
+    labels: Sequence[str] | None = None,
+    pixels: str | Sequence[float] | None = None,
+    from_logits: bool | None = None,
+) -> Prediction:
     """Run an artifact from `load_artifact`, or a Keras model, on images.
 
     Args:
         artifact_or_model: The artifact or model.
         images: `(count, height, width, channels)` or one image `(height, width, channels)`: whole numbers are raw
             pixels 0..255, floats are values in the range that the model expects, for models of the zoo 0..255, too.
+        task: As in `export_model`, of a Keras model; an artifact has it in its file.
+        labels: As `task`.
+        pixels: As `task`.
+        from_logits: As `task`.
 
     Raises:
         InputError: The size of the images does not match the input, or there are none.
     """
-    artifact = to_artifact(artifact_or_model)
+    statements = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
+    artifact = to_artifact(
+        artifact_or_model, **{name: value for name, value in statements.items() if value is not None}
+    )
     images = np.asarray(images)
     images = images[None] if images.ndim == 3 else images
     if not len(images) or not artifact.input.accepts(images.shape[1:]):

@@ -23,7 +23,10 @@ class Artifact(Protocol):
     """With `image_shape`."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """Return the outputs for images `(count, height, width, channels)` of 0..255."""
+        """Return the outputs for images `(count, height, width, channels)`, uint8 0..255."""
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs in the form of the task, such as probabilities of logits."""
 
 
 class Predictor:
@@ -43,7 +46,7 @@ class Predictor:
             raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
         is_keras = isinstance(model, keras.Model)
         self._name = model.name if is_keras else str(model.path)
-        self._predict = decoded_form(model).predict_on_batch if is_keras else model.run
+        self._predict = decoded_form(model).predict_on_batch if is_keras else _decoded(model)
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
     def __call__(self, images: np.ndarray) -> Any:
@@ -71,6 +74,10 @@ class Predictor:
                     f"{self._name} outputs {wrong}{output}, which is not a finite number: its weights are broken, as "
                     "after a training that diverged. Train it with a lower learning rate."
                 )
+
+
+def _decoded(artifact: Artifact) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda images: artifact.decode(artifact.run(images))
 
 
 def _restorer(restore: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
