@@ -10,7 +10,7 @@ from ..core.errors import InputError
 from ..tasks.registry import DEFAULT_TASK, get_task
 from .artifact.artifact import Artifact
 from .loading import to_artifact
-from .sample_images import check_pixels
+from .sample_images import check_pixels, range_of
 
 if TYPE_CHECKING:
     import keras
@@ -108,11 +108,17 @@ def predict(
     Raises:
         InputError: The size of the images does not match the input, or there are none.
     """
-    statements = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
-    artifact = to_artifact(
-        artifact_or_model, **{name: value for name, value in statements.items() if value is not None}
-    )
     images = np.asarray(images)
+    statements = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
+    if isinstance(artifact_or_model, Artifact):
+        for name, value in statements.items():
+            if value is not None:
+                raise InputError(f"{name} is {value!r}, but {artifact_or_model.path} states it itself; leave it out.")
+    else:
+        from ..zoo.contract import state_contract
+
+        state_contract(artifact_or_model, **statements, likely_range=range_of(images))
+    artifact = to_artifact(artifact_or_model)
     images = images[None] if images.ndim == 3 else images
     if not len(images) or not artifact.input.accepts(images.shape[1:]):
         shape = artifact.input.image_shape

@@ -239,9 +239,8 @@ def check_pixels(images: np.ndarray, what: str, limits: tuple[float, float]) -> 
     tolerance = (high - low) * 1e-3 if images.dtype.kind == "f" and limits != RAW else 0.0
     if not np.isfinite(images).all() or lowest < low - tolerance or highest > high + tolerance:
         remedy = "" if limits != RAW else "; state the range that the model expects with pixels, if it is another"
-        raise InputError(
-            f"{what} has values from {lowest:g} to {highest:g}; pixels go from {low:g} to {high:g}{remedy}."
-        )
+        found = f"{what} has values from {images.min()} to {images.max()}"
+        raise InputError(f"{found}; pixels go from {low:g} to {high:g}{remedy}.")
     if limits == RAW and images.dtype.kind == "f" and _is_unit(images):
         raise InputError(
             f"{what} has fractions from {lowest:g} to {highest:g}, but the model takes pixels from 0 to 255; multiply "

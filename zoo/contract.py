@@ -19,6 +19,7 @@ from ..tasks.registry import get_task, recognize_task, task_of_loss
 from ..tasks.task import Task
 from .output_form import activations_of, check_form, compiled_losses, head_of, loss_name, loss_takes_logits
 from .pixel_range import RAW, Range, infer_range, parse_range
+from .signature import image_shape
 
 TaskNames = str | Mapping[str, str]
 """Name of the task of the only output, or a dict by name of the output; so are the next two."""
@@ -144,6 +145,7 @@ def state_contract(
         "likely_tasks": likely_tasks,
         "likely_range": likely_range,
     }
+    image_shape(model)
     before = _MEMORY.get(model)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
     contract = _resolve(model, **statements)
@@ -212,8 +214,10 @@ def _resolve(
 
 def _outputs_by_name(model: keras.Model) -> Any:
     """Return the output tensor, or a dict of several; those in a list are named as Keras names them."""
-    if isinstance(model.output, dict) or len(model.outputs) == 1:
-        return model.output if isinstance(model.output, dict) else model.outputs[0]
+    if len(model.outputs) == 1 and (isinstance(model, keras.Sequential) or not isinstance(model.output, dict)):
+        return model.outputs[0]
+    if isinstance(model.output, dict):
+        return model.output
     return dict(zip(model.output_names, model.outputs, strict=True))
 
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from ..core.outputs import by_name, map_outputs
 from .contract import Contract, OutputContract, contract_of
+from .flat import without_optimizer
 from .pixel_range import RAW
 
 
@@ -31,6 +32,7 @@ def with_raw_pixels(network: keras.Model, contract: Contract) -> keras.Model:
 
 def with_decoded_outputs(network: keras.Model, contract: Contract) -> keras.Model:
     """Return a network that ends in outputs of the tasks, of one that ends in the outputs of the contract."""
+    network = without_optimizer(network) if isinstance(network, keras.Sequential) else network
     network_outputs = network.output if isinstance(network.output, dict) else network.outputs
     if isinstance(network_outputs, list) and not isinstance(contract.outputs, dict):
         network_outputs = network_outputs[0]

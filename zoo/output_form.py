@@ -63,7 +63,8 @@ def _activation_name(operation: Any) -> str | None:
 
 def compiled_losses(model: keras.Model) -> list[Any]:
     """Return the loss that a model was compiled with for each output, in order; None where there is none."""
-    loss, names = getattr(model, "loss", None), model.output_names
+    loss = getattr(model, "loss", None)
+    names = [model.name] if isinstance(model, keras.Sequential) else model.output_names
     if isinstance(loss, Mapping):
         return [loss.get(name) for name in names]
     if isinstance(loss, list | tuple):

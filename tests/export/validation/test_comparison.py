@@ -119,12 +119,15 @@ def test_images_sorted_by_class_are_shuffled_before_the_first_are_used(reference
 
 
 @pytest.mark.parametrize("shape", [(50, 1), (50, 8, 8, 1)])
-def test_agreement_is_skipped_for_a_single_class(random, shape):
+def test_single_probability_decides_between_two_classes(random, shape):
     outputs = random.uniform(size=shape)
     task = "classification" if len(shape) == 2 else "segmentation"
     agreement = gate(1 - outputs, of_task(task, outputs, None), FORMATS["tflite-int8"], "agreement")
-    assert (agreement.status, agreement.figure) == ("skipped", None)
-    assert agreement.reason.endswith("no classes, or only one")
+    assert (agreement.status, agreement.figure) == ("failed", 0.0)
+    agreement = gate(
+        outputs / 2 + outputs.round() / 2, of_task(task, outputs, None), FORMATS["tflite-int8"], "agreement"
+    )
+    assert agreement.figure == 1.0
 
 
 def test_mean_iou_may_fall_by_one_point(random):
