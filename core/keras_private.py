@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 from typing import Any, TypeAlias
 
 import keras
@@ -19,6 +20,9 @@ NAMES = tuple(
     for name, needed_for in {
         "Layer._flatten_layers": "freezing, mixed precision, and whatever else looks at all layers of a model",
         "KerasTensor._keras_history": "finding the head of an output",
+        "keras.src.ops.function.map_graph": "models in which two layers have the same name",
+        "Operation._inbound_nodes": "models in which two layers have the same name",
+        "Operation._outbound_nodes": "models in which two layers have the same name",
         "Optimizer._iterations": "validation with averaged weights (optimizer.ema)",
         "Optimizer._trainable_variables": "averaged weights (optimizer.ema) and the penalties l1 and l2",
         "Optimizer._model_variables_moving_average": "validation with averaged weights (optimizer.ema)",
@@ -41,6 +45,49 @@ def source_operation(tensor: keras.KerasTensor) -> keras.Operation:
     """Return the layer or operation that a symbolic tensor is the output of."""
     operation: keras.Operation = getattr(tensor, "_keras_history").operation  # noqa: B009 (the class does not declare it)
     return operation
+
+
+def named_twin(operation: keras.Operation, name: str) -> keras.Operation:
+    """Return the same operation under another name: a layer with the very weights and sublayers of the first one."""
+    twin = copy(operation)
+    twin.name = name
+    twin._inbound_nodes, twin._outbound_nodes = [], []
+    return twin
+
+
+@contextmanager
+def allow_equal_names() -> Iterator[None]:
+    """Let functional models be built during the block in which different layers or operations have the same name."""
+    from keras.src.ops import function
+
+    map_graph = function.map_graph
+
+    def map_with_own_names(inputs: list[keras.KerasTensor], outputs: list[keras.KerasTensor]) -> Any:
+        operations = _operations_before(outputs)
+        names = [operation.name for operation in operations]
+        try:
+            for number, operation in enumerate(operations):
+                operation.name = str(number)
+            return map_graph(inputs, outputs)
+        finally:
+            for operation, name in zip(operations, names, strict=True):
+                operation.name = name
+
+    with replace_attribute(function, "map_graph", map_with_own_names):
+        yield
+
+
+def _operations_before(outputs: list[keras.KerasTensor]) -> list[keras.Operation]:
+    """List the operations on which `outputs` depend, each once."""
+    waiting, seen = list(outputs), set[tuple[int, int]]()
+    operations: dict[int, keras.Operation] = {}
+    while waiting:
+        history = getattr(waiting.pop(), "_keras_history")  # noqa: B009 (the class does not declare it)
+        if (key := (id(history.operation), history.node_index)) not in seen:
+            seen.add(key)
+            operations[id(history.operation)] = history.operation
+            waiting += history.operation._inbound_nodes[history.node_index].input_tensors
+    return list(operations.values())
 
 
 def batches_seen(optimizer: keras.optimizers.Optimizer) -> int:

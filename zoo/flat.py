@@ -4,28 +4,27 @@ from typing import Any
 
 import keras
 
-from ..core.errors import InputError
-from ..layers import CompositeLayer, FakeQuantize, PixelNormalization
-from ..layers.quantized_kernels import KernelOnGrid
+from ..core.keras_private import all_layers, allow_equal_names
+from ..layers import CompositeLayer, PixelNormalization
+from .functional_form import functional_form, graph_of_call, with_different_names
 
 
 def flatten_model(model: keras.Model) -> keras.Model:
     """Return the same function as `model` in a functional model of stock Keras layers that share `model`'s weights.
 
     Composite layers and nested models are replaced by what their `call` does, at any depth; `PixelNormalization`
-    becomes a `Rescaling` with a copy of its constants. Outputs are bit-identical. The saved flat model loads anywhere
-    without this package. Only layers of quantization-aware training remain: `FakeQuantize`, and layers with rounded
-    kernels.
+    becomes a `Rescaling` with a copy of its constants. Outputs are bit-identical. The saved flat model of a model of
+    the zoo loads anywhere without this package. Layers of quantization-aware training remain: `FakeQuantize`, and
+    layers with rounded kernels. So do custom layers with weights of their own, and custom layers and subclassed models
+    that are not a graph of layers and operations: what is inside them stays hidden.
 
     The layers are the very objects of `model`, and so belong to several graphs: `layer.output` is not a tensor of the
-    flat form. Save and load it to get layers of its own.
+    flat form. Save and load it to get layers of its own. Where several layers of `model` have the same name, as in two
+    nested models of one kind, all but the first are represented by twins with other names and the same weights.
 
     Raises:
-        InputError: `model` is a subclassed model, which has no graph, or has a layer that is neither a Keras layer nor
-            a composite.
+        InputError: As in `functional_form`.
     """
-    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        raise InputError(f"{model.name} has no flat form: it is neither a functional nor a Sequential model.")
     stock: dict[int, keras.layers.Layer] = {}
 
     def to_stock(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -33,27 +32,58 @@ def flatten_model(model: keras.Model) -> keras.Model:
             return layer
         return stock.setdefault(id(layer), _rescaling(layer))  # a layer that is applied twice stays one layer
 
-    flat = without_optimizer(model)  # which clones would copy
-    while any(isinstance(layer, PixelNormalization) or _is_composite(layer) for layer in flat.layers):
-        flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=_inline)
-    if any(map(_is_conversion, flat.operations)):
-        flat = keras.models.clone_model(flat, clone_function=lambda layer: layer, call_function=_inline)
-    for layer in flat.layers:
-        if not isinstance(layer, FakeQuantize | KernelOnGrid) and not type(layer).__module__.startswith("keras."):
-            kind = type(layer).__name__
-            raise InputError(f"{model.name} has no flat form: layer {layer.name} ({kind}) is not a Keras layer.")
-    return flat
+    flat, inline = without_optimizer(model), _Inlining()  # clones would copy an optimizer
+    with allow_equal_names():
+        while any(isinstance(layer, PixelNormalization) or inline.knows_parts_of(layer) for layer in flat.layers):
+            flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=inline)
+        if any(map(_is_conversion, flat.operations)):
+            flat = keras.models.clone_model(flat, clone_function=lambda layer: layer, call_function=inline)
+    return with_different_names(flat)
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
-    """Return the same layers as a model that is not compiled."""
-    if isinstance(model, keras.Sequential):  # has no `input` before it is called
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    """Return the same layers as a functional model that is not compiled."""
+    model = functional_form(model)
     return keras.Model(model.input, model.output, name=model.name)
 
 
-def _is_composite(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, CompositeLayer | keras.Model)
+class _Inlining:
+    """Calls layers; in place of those that are made of layers, their parts."""
+
+    def __init__(self) -> None:
+        self._hidden = set[int]()
+        """Layers that are not a graph of other layers and operations, by id."""
+
+    def knows_parts_of(self, layer: keras.Layer) -> bool:
+        may_have_parts = isinstance(layer, CompositeLayer | keras.Model) or _is_custom_without_weights(layer)
+        return may_have_parts and id(layer) not in self._hidden
+
+    def __call__(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        if _is_conversion(layer):  # applied by nested models to their inputs
+            return args[0]
+        if not self.knows_parts_of(layer):
+            return layer(*args, **kwargs)
+        if isinstance(layer, CompositeLayer | keras.Function | keras.Sequential):
+            # `call` on symbolic tensors records the parts; `__call__` would record the composite as one opaque node.
+            return layer.call(*args, **kwargs)
+        graph = graph_of_call(layer, *map(_inputs_like, args)) if len(args) == 1 else None
+        if graph is None:
+            self._hidden.add(id(layer))
+            return layer(*args, **kwargs)
+        return graph.call(*args)
+
+
+def _is_custom_without_weights(layer: keras.Layer) -> bool:
+    """Whether a layer is a user's own, and all its weights and random states are those of layers inside it."""
+    stock = next(ancestor for ancestor in type(layer).__mro__ if ancestor.__module__.startswith("keras."))
+    if stock is not keras.Layer or type(layer).__module__.startswith("pocketzoo."):
+        return False
+    inside = {id(variable) for part in all_layers(layer) for variable in part.variables}
+    return all(id(variable) in inside for variable in layer.variables)
+
+
+def _inputs_like(tensors: Any) -> Any:
+    return keras.tree.map_structure(lambda tensor: keras.Input(tensor.shape[1:], dtype=tensor.dtype), tensors)
 
 
 def _is_conversion(operation: keras.Operation) -> bool:
@@ -61,13 +91,6 @@ def _is_conversion(operation: keras.Operation) -> bool:
     if type(operation).__name__ != "ConvertToTensor":
         return False
     return operation.input.dtype == operation.output.dtype
-
-
-def _inline(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
-    if _is_conversion(layer):  # applied by nested models to their inputs
-        return args[0]
-    # `call` on symbolic tensors records the parts, where `__call__` would record the composite as one opaque node.
-    return layer.call(*args, **kwargs) if _is_composite(layer) else layer(*args, **kwargs)
 
 
 def _rescaling(layer: PixelNormalization) -> keras.layers.Rescaling:

@@ -134,3 +134,18 @@ def hard_swish_is_traced_with_another_hard_sigmoid():
         np.testing.assert_array_equal(keras.activations.hard_sigmoid(values), [10] * 5)
         np.testing.assert_array_equal(keras.activations.hard_swish(values), 10 * values)
     np.testing.assert_allclose(keras.activations.hard_sigmoid(values), [0, 1 / 3, 0.5, 5 / 6, 1], rtol=1e-6)
+
+
+@check_of("keras.src.ops.function.map_graph", "Operation._inbound_nodes", "Operation._outbound_nodes")
+def layers_of_the_same_name_are_told_apart():
+    image = keras.Input((4,))
+    first, second = (keras.layers.Dense(4, name="same") for _ in range(2))
+    with keras_private.allow_equal_names():
+        model = keras.Model(image, second(first(image)))
+    assert [layer.name for layer in model.layers[1:]] == ["same", "same"]
+    twin = keras_private.named_twin(second, "other")
+    renamed = keras.Model(image, twin(first(image)))
+    assert [layer.name for layer in renamed.layers[1:]] == ["same", "other"]
+    assert twin.kernel is second.kernel
+    assert second.name == "same"
+    np.testing.assert_array_equal(renamed(np.ones((1, 4))), model(np.ones((1, 4))))

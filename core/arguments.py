@@ -1,0 +1,141 @@
+"""Arguments of public functions, checked against the annotations of their parameters. Imports nothing heavy."""
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache, wraps
+from inspect import signature
+from numbers import Integral, Real
+from pathlib import Path
+from reprlib import Repr
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import InputError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+NUMBERS: dict[Any, type] = {int: Integral, float: Real}
+"""What is accepted for a number: NumPy's numbers too, but no bool."""
+TITLES = {NoneType: "None", str: "a string", int: "a whole number", float: "a number", bool: "True or False", Path: "a path"}
+
+_short = Repr()
+_short.maxstring = _short.maxother = 60
+
+
+def check_arguments(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let `function` raise InputError where an argument has another type than its parameter is annotated with.
+
+    The message names the argument, what was received, and what is allowed. Annotations are resolved at the first call,
+    so names that a module imports for type checking only may be imported late or never.
+    """
+
+    @cache
+    def annotations() -> dict[str, Any]:
+        return get_type_hints(function, localns=_LateNames(), include_extras=True)
+
+    parameters = signature(function)
+
+    @wraps(function)
+    def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for name, value in parameters.bind(*args, **kwargs).arguments.items():
+            expected = annotations().get(name, Any)
+            kind = parameters.parameters[name].kind
+            if kind not in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD) and not accepts(expected, value):
+                raise InputError(
+                    f"{function.__name__}: {name} is {received(value)}; it takes {' or '.join(allowed(expected))}."
+                )
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def accepts(expected: Any, value: Any) -> bool:
+    """Whether `value` has the type of an annotation, at any depth; a list may stand for a tuple."""
+    origin, arguments = get_origin(expected), get_args(expected)
+    if origin in (Union, UnionType):
+        return any(accepts(option, value) for option in arguments)
+    if origin is Literal:
+        return any(type(value) is type(option) and value == option for option in arguments)
+    if origin is Annotated:
+        return accepts(arguments[0], value)
+    if expected is None or expected is NoneType:
+        return value is None
+    if expected is bool:
+        return isinstance(value, bool) or type(value).__module__ == "numpy" and type(value).__name__.startswith("bool")
+    if expected in NUMBERS:
+        return isinstance(value, NUMBERS[expected]) and not isinstance(value, bool)
+    kind = origin or expected
+    if not isinstance(kind, type):  # Any, a type variable
+        return True
+    if getattr(kind, "_is_protocol", False) or issubclass(kind, Callable):  # type: ignore[arg-type]
+        return callable(value)
+    if issubclass(kind, str):
+        return isinstance(value, str)
+    if issubclass(kind, tuple) and arguments and isinstance(value, list | tuple):
+        items = arguments[:1] * len(value) if arguments[-1] is ... else arguments
+        return len(items) == len(value) and all(map(accepts, items, value))
+    if not isinstance(value, kind):
+        return False
+    if issubclass(kind, Mapping) and arguments:
+        return all(accepts(arguments[0], key) and accepts(arguments[1], item) for key, item in value.items())
+    if kind in (Iterable, Collection, Sequence, list) and arguments:
+        return not isinstance(value, str | bytes) and all(accepts(arguments[0], item) for item in value)
+    return True
+
+
+def allowed(expected: Any) -> list[str]:
+    """Describe what an annotation accepts, one phrase for each alternative."""
+    origin, arguments = get_origin(expected), get_args(expected)
+    if origin in (Union, UnionType):
+        return [phrase for option in arguments for phrase in allowed(option)]
+    if origin is Literal:
+        return [repr(option) for option in arguments]
+    if origin is Annotated:
+        return allowed(arguments[0])
+    if expected in TITLES:
+        return [TITLES[expected]]
+    kind = origin or expected
+    if not isinstance(kind, type):
+        return ["any value"]
+    if getattr(kind, "_is_protocol", False) or issubclass(kind, Callable):  # type: ignore[arg-type]
+        return ["a function"]
+    if issubclass(kind, tuple) and arguments and arguments[-1] is not ...:
+        return [f"({', '.join('/'.join(allowed(item)) for item in arguments)})"]
+    if issubclass(kind, Mapping):
+        return [f"a dict from {' or '.join(allowed(arguments[0]))} to {' or '.join(allowed(arguments[1]))}"] if arguments else ["a dict"]
+    if kind in (Iterable, Collection, Sequence, list, tuple):
+        return [f"a list of {' or '.join(phrase.partition(' ')[2] or phrase for phrase in allowed(arguments[0]))}"]
+    module = kind.__module__.partition(".")[0]
+    return [f"a {kind.__name__}" if module in ("builtins", "pocketzoo") else f"a {module}.{kind.__name__}"]
+
+
+def received(value: Any) -> str:
+    """Describe a value in a few words."""
+    if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape != ():
+        return f"an array of shape {tuple(value.shape)}"
+    return f"{_short.repr(value)} ({type(value).__name__})"
+
+
+class _LateNames(Mapping[str, Any]):
+    """Names that annotations use and that a module may import for type checking only."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name != "keras":
+            raise KeyError(name)
+        return sys.modules.get("keras", _NotImported)
+
+    def __iter__(self) -> Any:
+        return iter(("keras",))
+
+    def __len__(self) -> int:
+        return 1
+
+
+class _NotImported:
+    """Stands for Keras before it is imported, when nothing can be a Keras model."""
+
+    class Model:
+        """A keras.Model."""
+
+    Model.__module__ = "keras"

@@ -1,0 +1,169 @@
+"""The functional form: any Keras model as a functional model that shares its layers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import wraps
+from inspect import signature
+from itertools import count
+from typing import Any, ParamSpec, TypeVar, cast
+
+import keras
+import numpy as np
+
+from ..core.errors import InputError, first_line
+from ..core.flat_graph import retrace
+from ..core.keras_private import allow_equal_names, named_twin
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+OPEN_SIZE = 64
+"""Height and width of the image with which a graph is checked, where the model leaves them open."""
+
+
+def functional_form(model: keras.Model, input_shape: Sequence[int | None] | None = None) -> keras.Model:
+    """Return `model` as a functional model with the same layers, and so the same weights; itself if it is functional.
+
+    A subclassed model becomes the graph of what its `call` does with symbolic inputs, where that is the same function
+    in training and in inference; otherwise a graph of one node, the model itself, into which no verb can see.
+
+    Args:
+        model: A functional, Sequential or subclassed model. It is not changed, except that one without weights yet is
+            built.
+        input_shape: Shape of one input, without the batch, of a model that was never called.
+
+    Raises:
+        InputError: `model` is not a Keras model, its input shape is unknown, or it fails on symbolic inputs.
+    """
+    if not isinstance(model, keras.Model):
+        raise InputError(f"the model is {model!r}; give a keras.Model, as create_model and load_model return.")
+    if isinstance(model, keras.Function):
+        return model
+    if isinstance(model, keras.Sequential):
+        return _from_sequential(model, input_shape)
+    inputs = _symbolic_inputs(model, input_shape)
+    return graph_of_call(model, inputs) or _single_node(model, inputs)
+
+
+def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Let `verb` work on the functional form of the models among its arguments.
+
+    Where its result has a `model` that is the functional form of an argument, it becomes that argument again.
+    """
+
+    @wraps(verb)
+    def with_functional_forms(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        bound = signature(verb).bind(*args, **kwargs)
+        originals = {}
+        for name, value in bound.arguments.items():
+            if isinstance(value, keras.Model):
+                bound.arguments[name] = form = functional_form(value)
+                originals[id(form)] = value
+        result = verb(*bound.args, **bound.kwargs)
+        if is_dataclass(result) and any(field.name == "model" for field in fields(result)):
+            original = originals.get(id(getattr(result, "model")))  # noqa: B009 (not declared by all dataclasses)
+            return result if original is None else cast(Result, replace(result, model=original))  # type: ignore[type-var]
+        return result
+
+    return with_functional_forms
+
+
+def with_different_names(model: keras.Model) -> keras.Model:
+    """Return a functional model in which no two layers or operations share a name; twins of layers share the weights.
+
+    A model with equal names exists only where `allow_equal_names` let it be built, and cannot be saved.
+    """
+    taken = {operation.name for operation in model.operations}
+    if len(taken) == len(model.operations):
+        return model
+    used = {layer.name for layer in model.layers if isinstance(layer, keras.layers.InputLayer)}
+    named: dict[int, keras.Operation] = {}
+
+    def call(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+        if id(operation) not in named:
+            name = operation.name
+            if name in used:
+                name = next(f"{name}_{i}" for i in count(1) if f"{name}_{i}" not in taken | used)
+            used.add(name)
+            named[id(operation)] = operation if name == operation.name else named_twin(operation, name)
+        return named[id(operation)](*args, **kwargs)
+
+    with allow_equal_names():
+        return retrace(model, call_function=call)
+
+
+def _from_sequential(model: keras.Sequential, input_shape: Sequence[int | None] | None) -> keras.Model:
+    if not model.built and input_shape is not None:
+        model.build((None, *input_shape))
+    if not model.inputs:
+        raise InputError(
+            f"{model.name} has no weights yet, since its input shape is unknown; make keras.Input((height, width, "
+            "channels)) its first layer, or call model.build((None, height, width, channels))."
+        )
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+
+
+def _symbolic_inputs(model: keras.Model, input_shape: Sequence[int | None] | None) -> Any:
+    """Return inputs of the shapes that the model was built with, in the structure that its `call` takes."""
+    config = model.get_build_config() or {}
+    shapes = config.get("input_shape") if input_shape is None else (None, *input_shape)
+    if shapes is None and "shapes_dict" in config:
+        shapes = list(config["shapes_dict"].values())
+    if shapes is None:
+        raise InputError(
+            f"{model.name} is a subclassed model that was never called, so its input shape is unknown; call it once on "
+            "a batch of images."
+        )
+    return _map_shapes(lambda shape: keras.Input(shape[1:]), shapes)
+
+
+def _map_shapes(function: Callable[[tuple[int | None, ...]], Any], shapes: Any) -> Any:
+    if isinstance(shapes, dict):
+        return {name: _map_shapes(function, shape) for name, shape in shapes.items()}
+    if all(size is None or isinstance(size, int) for size in shapes):
+        return function(tuple(shapes))
+    return [_map_shapes(function, shape) for shape in shapes]
+
+
+def graph_of_call(model: keras.Layer, inputs: Any) -> keras.Model | None:
+    """Return the graph of what `call` of a subclassed model or a custom layer does with symbolic inputs.
+
+    None if its layers differ in training, if it cannot be computed symbolically, or if the graph computes something
+    else than the model.
+    """
+    modes: list[dict[str, Any]] = [{}]
+    if "training" in signature(model.call).parameters:
+        modes = [{"training": False}, {"training": True}]
+    try:
+        with allow_equal_names():
+            graphs = [keras.Model(inputs, model.call(inputs, **mode), name=model.name) for mode in modes]
+        same_layers = _layers(graphs[0]) == _layers(graphs[-1])
+        if same_layers and all(_equal_outputs(graph, model) for graph in graphs):
+            return with_different_names(graphs[0])
+    except Exception:  # anything that a user's code raises on symbolic tensors, such as a TypeError of TensorFlow
+        pass
+    return None
+
+
+def _layers(graph: keras.Model) -> list[Any]:
+    """Return the layers of a graph, and the kinds of operations between them."""
+    return [id(each) if isinstance(each, keras.Layer) else type(each) for each in graph.operations]
+
+
+def _equal_outputs(graph: keras.Model, model: keras.Layer) -> bool:
+    """Whether both compute the same from one random image."""
+    generator = np.random.default_rng(0)
+
+    def image(tensor: keras.KerasTensor) -> np.ndarray:
+        return generator.uniform(0, 255, (1, *(size or OPEN_SIZE for size in tensor.shape[1:]))).astype(tensor.dtype)
+
+    images = keras.tree.map_structure(image, graph.input)
+    results = [keras.tree.flatten(each(images, training=False)) for each in (graph, model)]
+    pairs = [map(keras.ops.convert_to_numpy, pair) for pair in zip(*results, strict=True)]
+    return all(np.allclose(*pair, rtol=1e-4, atol=1e-5, equal_nan=True) for pair in pairs)
+
+
+def _single_node(model: keras.Model, inputs: Any) -> keras.Model:
+    try:
+        return keras.Model(inputs, model(inputs), name=model.name)
+    except Exception as error:  # anything that a user's code raises
+        raise InputError(f"{model.name} cannot be traced: its call fails with {first_line(error)}") from error
