@@ -1,7 +1,9 @@
 """Arguments of public functions, checked against the annotations of their parameters. Imports nothing heavy."""
 
+import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, wraps
 from inspect import signature
 from numbers import Integral, Real
@@ -17,7 +19,36 @@ Result = TypeVar("Result")
 
 NUMBERS: dict[Any, type] = {int: Integral, float: Real}
 """What is accepted for a number: NumPy's numbers too, but no bool."""
-TITLES = {NoneType: "None", str: "a string", int: "a whole number", float: "a number", bool: "True or False", Path: "a path"}
+TITLES = {
+    NoneType: "None",
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    Path: "a path",
+}
+
+
+@dataclass(frozen=True)
+class Range:
+    """The range of a number, for annotations: `Annotated[int, Range(1)]`."""
+
+    least: float
+    most: float = math.inf
+
+    def __contains__(self, number: float) -> bool:
+        """Whether a number is in the range."""
+        return self.least <= number <= self.most
+
+    def __str__(self) -> str:
+        """Return the end of a phrase such as "a whole number of 1 or more"."""
+        return f"of {self.least} or more" if self.most == math.inf else f"from {self.least} to {self.most}"
+
+
+Count = Annotated[int, Range(1)]
+"""A number of things."""
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+"""Of random numbers, as scikit-learn and NumPy take them."""
 
 _short = Repr()
 _short.maxstring = _short.maxother = 60
@@ -42,9 +73,9 @@ def check_arguments(function: Callable[Parameters, Result]) -> Callable[Paramete
             expected = annotations().get(name, Any)
             kind = parameters.parameters[name].kind
             if kind not in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD) and not accepts(expected, value):
-                raise InputError(
-                    f"{function.__name__}: {name} is {received(value)}; it takes {' or '.join(allowed(expected))}."
-                )
+                *others, last = dict.fromkeys(allowed(expected))
+                phrases = f"{', '.join(others)} or {last}" if others else last
+                raise InputError(f"{function.__name__}: {name} is {received(value)}; it takes {phrases}.")
         return function(*args, **kwargs)
 
     return checked
@@ -58,15 +89,16 @@ def accepts(expected: Any, value: Any) -> bool:
     if origin is Literal:
         return any(type(value) is type(option) and value == option for option in arguments)
     if origin is Annotated:
-        return accepts(arguments[0], value)
+        return accepts(arguments[0], value) and all(value in limit for limit in arguments[1:] if type(limit) is Range)
     if expected is None or expected is NoneType:
         return value is None
     if expected is bool:
-        return isinstance(value, bool) or type(value).__module__ == "numpy" and type(value).__name__.startswith("bool")
+        kind = type(value)
+        return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
     if expected in NUMBERS:
         return isinstance(value, NUMBERS[expected]) and not isinstance(value, bool)
     kind = origin or expected
-    if not isinstance(kind, type):  # Any, a type variable
+    if kind is Any or not isinstance(kind, type):  # or a type variable
         return True
     if getattr(kind, "_is_protocol", False) or issubclass(kind, Callable):  # type: ignore[arg-type]
         return callable(value)
@@ -92,7 +124,8 @@ def allowed(expected: Any) -> list[str]:
     if origin is Literal:
         return [repr(option) for option in arguments]
     if origin is Annotated:
-        return allowed(arguments[0])
+        limits = "".join(f" {limit}" for limit in arguments[1:] if type(limit) is Range)
+        return [phrase + limits for phrase in allowed(arguments[0])]
     if expected in TITLES:
         return [TITLES[expected]]
     kind = origin or expected
@@ -102,10 +135,11 @@ def allowed(expected: Any) -> list[str]:
         return ["a function"]
     if issubclass(kind, tuple) and arguments and arguments[-1] is not ...:
         return [f"({', '.join('/'.join(allowed(item)) for item in arguments)})"]
+    of = [" or ".join(phrase.removeprefix("a ") for phrase in allowed(item)) for item in arguments if item is not ...]
     if issubclass(kind, Mapping):
-        return [f"a dict from {' or '.join(allowed(arguments[0]))} to {' or '.join(allowed(arguments[1]))}"] if arguments else ["a dict"]
+        return [f"a dict from {of[0]} to {of[1]}" if of else "a dict"]
     if kind in (Iterable, Collection, Sequence, list, tuple):
-        return [f"a list of {' or '.join(phrase.partition(' ')[2] or phrase for phrase in allowed(arguments[0]))}"]
+        return [f"a list, each {of[0]}" if of else "a list"]
     module = kind.__module__.partition(".")[0]
     return [f"a {kind.__name__}" if module in ("builtins", "pocketzoo") else f"a {module}.{kind.__name__}"]
 
@@ -114,7 +148,7 @@ def received(value: Any) -> str:
     """Describe a value in a few words."""
     if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape != ():
         return f"an array of shape {tuple(value.shape)}"
-    return f"{_short.repr(value)} ({type(value).__name__})"
+    return _short.repr(value)
 
 
 class _LateNames(Mapping[str, Any]):

@@ -8,7 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..core.arguments import check_arguments
 from ..core.errors import InputError
+from ..zoo.functional_form import accepts_any_model
 from .artifact.bundle_directory import check_free, converting, finished_directory
 from .artifact.errors import ProofError
 from .artifact.manifest import Gate, Manifest, ValidationContext
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim", "onnxruntime", "ai-edge-litert", "numpy", "pocketzoo")
 
 
+@check_arguments
+@accepts_any_model
 def export_model(
     model: "keras.Model",
     out_dir: str | Path,

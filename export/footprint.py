@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..core.arguments import check_arguments
+from ..core.errors import unknown
 from ..zoo.flat import flatten_model
 from ..zoo.layer_table import count_macs
 from ..zoo.saving import save_model
@@ -88,6 +90,7 @@ def milliseconds(model: keras.Model) -> float:
     return artifact_costs({"": model}, {"": [fmt]})[""][fmt.name].median_ms
 
 
+@check_arguments
 def measure_footprints(models: Mapping[str, keras.Model]) -> dict[str, Footprint]:
     """Measure models side by side in the formats in which they ship, for `training.compare_models`.
 
@@ -97,6 +100,7 @@ def measure_footprints(models: Mapping[str, keras.Model]) -> dict[str, Footprint
     return footprints(models, {name: shipped_formats(model) for name, model in models.items()})
 
 
+@check_arguments
 def measure_artifacts(models: Mapping[str, keras.Model], formats: Mapping[str, str]) -> dict[str, ArtifactCost]:
     """Measure one artifact of each model side by side, for `training.advise`.
 
@@ -108,6 +112,9 @@ def measure_artifacts(models: Mapping[str, keras.Model], formats: Mapping[str, s
         InputError: A model cannot be exported: it leaves its size open, or has several outputs.
     """
     known = FORMATS | {SPARSE.name: SPARSE}
+    for name in models:
+        if formats.get(name) not in known:
+            raise unknown(f"format of {name}", formats.get(name), known)
     costs = artifact_costs(models, {name: [known[formats[name]]] for name in models})
     return {name: costs[name][formats[name]] for name in models}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from .artifact.artifact import Artifact
 from .artifact.tensors import concrete_shape
@@ -42,6 +43,7 @@ class Latency:
         return asdict(self)
 
 
+@check_arguments
 def benchmark(artifact_or_model: "Artifact | keras.Model", *, runs: int = 50) -> Latency:
     """Time one image at a time, on the threads that the artifact was opened with.
 

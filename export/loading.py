@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.arguments import check_arguments
 from ..core.errors import InputError, first_line
 from ..core.output_capture import suppress_output
 from .artifact.artifact import Artifact
@@ -24,6 +25,7 @@ def to_artifact(artifact_or_model: "Artifact | keras.Model") -> Artifact:
     return as_artifact(artifact_or_model)
 
 
+@check_arguments
 def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
     """Open a `.tflite` file in LiteRT, an `.onnx` file in ONNX Runtime, or a `.keras` file in Keras.
 

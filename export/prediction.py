@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..tasks.registry import DEFAULT_TASK, get_task
 from .artifact.artifact import Artifact
@@ -85,6 +86,7 @@ class Prediction:
             raise InputError(f"the outputs of a {self.task} are {otherwise}.")
 
 
+@check_arguments
 def predict(
     artifact_or_model: "Artifact | keras.Model",
     images: np.ndarray,

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..core.arguments import Count, Seed, check_arguments
 from ..core.errors import InputError
 from ..core.keras_private import all_layers
 
@@ -61,6 +62,7 @@ class GradientReport:
         return float(np.max(errors)) if len(errors) == len(self.checks) else None  # unlike max, it propagates NaN
 
 
+@check_arguments
 def check_gradients(
     model: keras.Layer,
     images: Any,
@@ -68,8 +70,8 @@ def check_gradients(
     *,
     loss: Callable[[Any, Any], Any] | None = None,
     training: bool = False,
-    entries: int = 8,
-    seed: int = 0,
+    entries: Count = 8,
+    seed: Seed = 0,
 ) -> GradientReport:
     """Compare the analytical gradients of `model` with central differences, in float64.
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import keras
 
+from ..core.arguments import check_arguments
 from ..core.errors import InputError, unknown
 from .registry import card_of
 
 
+@check_arguments
 def feature_extractor(model: keras.Model, endpoints: Sequence[str] | None = None) -> keras.Model:
     """Return a model with the same input whose outputs are the feature maps at `endpoints`, a dict by name.
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import keras
 
+from ..core.arguments import check_arguments
 from ..core.keras_private import all_layers, allow_equal_names
 from ..layers import CompositeLayer, PixelNormalization
 from .functional_form import functional_form, graph_of_call, with_different_names
 
 
+@check_arguments
 def flatten_model(model: keras.Model) -> keras.Model:
     """Return the same function as `model` in a functional model of stock Keras layers that share `model`'s weights.
 

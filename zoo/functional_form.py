@@ -94,7 +94,7 @@ def with_different_names(model: keras.Model) -> keras.Model:
 def _from_sequential(model: keras.Sequential, input_shape: Sequence[int | None] | None) -> keras.Model:
     if not model.built and input_shape is not None:
         model.build((None, *input_shape))
-    if not model.inputs:
+    if not model.built:
         raise InputError(
             f"{model.name} has no weights yet, since its input shape is unknown; make keras.Input((height, width, "
             "channels)) its first layer, or call model.build((None, height, width, channels))."

@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable
 
+from ..core.arguments import check_arguments
+from ..core.errors import InputError
 
+
+@check_arguments
 def conv_output_size(
     size: int, kernel_size: int, *, strides: int = 1, padding: str | int = "valid", dilation_rate: int = 1
 ) -> int:
@@ -19,7 +23,7 @@ def conv_output_size(
         dilation_rate: Step between the elements of the window.
 
     Raises:
-        ValueError: The window is larger than the padded input, or an argument is invalid.
+        InputError: The window is larger than the padded input, or an argument is invalid.
     """
     for name, value in {
         "size": size,
@@ -28,20 +32,21 @@ def conv_output_size(
         "dilation_rate": dilation_rate,
     }.items():
         if value < 1:
-            raise ValueError(f"{name} is {value}; it must be 1 or more.")
+            raise InputError(f"{name} is {value}; it must be 1 or more.")
     if padding == "same":
         return -(-size // strides)
     if padding != "valid" and (not isinstance(padding, int) or padding < 0):
-        raise ValueError(f"padding is {padding!r}; allowed are 'valid', 'same' and an integer of 0 or more.")
+        raise InputError(f"padding is {padding!r}; allowed are 'valid', 'same' and an integer of 0 or more.")
     zeros = padding if isinstance(padding, int) else 0
     reach = dilation_rate * (kernel_size - 1) + 1
     if size + 2 * zeros < reach:
-        raise ValueError(
+        raise InputError(
             f"a window of {reach} pixels does not fit into {size} with {zeros} pixels of padding on each side."
         )
     return (size + 2 * zeros - reach) // strides + 1
 
 
+@check_arguments
 def receptive_field(windows: Iterable[tuple[int, ...]]) -> int:
     """Return the receptive field of one output pixel of a chain of convolutions and poolings, its side in image pixels.
 
@@ -52,12 +57,12 @@ def receptive_field(windows: Iterable[tuple[int, ...]]) -> int:
         windows: `(kernel_size, strides)` or `(kernel_size, strides, dilation_rate)` of each layer from the image on.
 
     Raises:
-        ValueError: A window does not have two or three integers of 1 or more.
+        InputError: A window does not have two or three integers of 1 or more.
     """
     field, step = 1, 1
     for window in windows:
         if len(window) not in (2, 3) or min(window) < 1:
-            raise ValueError(f"window {window} is not (kernel_size, strides[, dilation_rate]), each 1 or more.")
+            raise InputError(f"window {window} is not (kernel_size, strides[, dilation_rate]), each 1 or more.")
         kernel_size, strides, *dilation = window
         field += (kernel_size - 1) * (dilation[0] if dilation else 1) * step
         step *= strides

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from .. import layers
+from ..core.arguments import check_arguments
 from ..core.errors import InputError, unknown
 from ..tasks.registry import get_task, task_names
 from ..tasks.task import HeadConfig, Task, Upsampling
@@ -75,6 +76,7 @@ def attach_heads(image: keras.KerasTensor, features: keras.KerasTensor, plans: P
     return keras.Model(image, outputs, name=name)
 
 
+@check_arguments
 def replace_head(
     model: keras.Model,
     head: str | Mapping[str, str],
@@ -112,7 +114,7 @@ def _names_outputs(head: str) -> bool:
 
 def _plan(card: ModelCard, name: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
     heads = [task for task in task_names() if get_task(task).has_head]
-    if name not in heads:
+    if not isinstance(name, str) or name not in heads:
         raise unknown("head", name, heads)
     task = get_task(name)
     if task.min_outputs is None:

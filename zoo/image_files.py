@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..core.arguments import check_arguments
 from ..core.encoded_images import open_image
 from ..core.errors import InputError
 
 MODES = {1: "L", 3: "RGB"}
 
 
+@check_arguments
 def read_image(path: str | Path, *, height: int | None, width: int | None, channels: int = 3) -> np.ndarray:
     """Read an image file as uint8 pixels 0..255 of shape `(height, width, channels)`.
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..layers import ConvNormAct, InceptionModule
 from ..layers.heads import Head, VectorHead
@@ -72,6 +73,7 @@ def _v1_module(one: int, reduce3: int, three: int, reduce5: int, five: int, pool
     ]
 
 
+@check_arguments
 def with_auxiliary_heads(model: keras.Model) -> keras.Model:
     """Add the paper's two auxiliary classifiers to an `inception_v1`, for training.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import keras
 
+from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..core.flat_graph import FlatGraph, Node
 from ..core.layer_traits import UNKNOWN, kernel_positions, traits_of
@@ -50,6 +51,7 @@ class _Window(NamedTuple):
     dilation_rate: int
 
 
+@check_arguments
 def layer_table(model: keras.Model) -> list[LayerRow]:
     """Return a row for every layer of `model`'s flat form, in topological order.
 
@@ -73,6 +75,7 @@ def layer_table(model: keras.Model) -> list[LayerRow]:
     return rows
 
 
+@check_arguments
 def count_macs(model: keras.Model) -> int:
     """Return the multiply-adds of one image in convolutions (plain, grouped, depthwise, transposed) and dense layers.
 

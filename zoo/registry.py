@@ -4,6 +4,7 @@ import re
 from fnmatch import fnmatchcase
 from functools import cache
 
+from ..core.arguments import check_arguments
 from ..core.errors import unknown
 from .cards import ModelCard, load_cards
 
@@ -16,6 +17,7 @@ def _cards() -> dict[str, ModelCard]:
     return load_cards()
 
 
+@check_arguments
 def list_models(
     pattern: str = "*",
     *,

@@ -13,10 +13,12 @@ import keras
 import numpy as np
 
 from .. import layers as _layers
+from ..core.arguments import check_arguments
 from ..core.atomic_files import atomic_path
 from ..core.errors import InputError, first_line
 
 
+@check_arguments
 def save_model(model: keras.Model, path: str | Path) -> Path:
     """Save `model` as one `.keras` file (architecture, weights, labels, normalization) and return its path.
 
@@ -31,6 +33,7 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
     return path
 
 
+@check_arguments
 def load_model(path: str | Path) -> keras.Model:
     """Load a `.keras` file that `save_model` or Keras wrote.
 

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 from keras.distillation import FeatureDistillation, LogitsDistillation
 
+from ...core.arguments import check_arguments
 from ...core.errors import InputError
 from ...core.outputs import by_name
 from ...tasks.registry import get_task
@@ -20,6 +21,7 @@ from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.decoded_form import decoded_form
 from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256
+from ...zoo.functional_form import accepts_any_model
 from ..compatibility import check_fit_together, describe_model
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job
@@ -35,6 +37,8 @@ DistillationLoss = Callable[[Any, Any, list[Any]], Any]
 """From images, the student's outputs and its feature maps to their distance from the teacher's, a scalar."""
 
 
+@check_arguments
+@accepts_any_model
 def distill(
     student: keras.Model,
     teacher: keras.Model,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
@@ -18,6 +19,7 @@ SOURCE = "arrays"
 Arrays = np.ndarray | dict[str, np.ndarray]
 
 
+@check_arguments
 def from_arrays(
     images: np.ndarray,
     targets: Arrays,
@@ -26,7 +28,7 @@ def from_arrays(
     task: str | dict[str, str] = "classification",
     validation: tuple[np.ndarray, Arrays] | None = None,
     test: tuple[np.ndarray, Arrays] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> ImageData:
     """Return a dataset of images in memory.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ..recipe.augmentation import Augmentation
 from .images import ImageData
@@ -12,8 +13,9 @@ from .images import ImageData
 IMAGES, VERSIONS = 6, 7
 
 
+@check_arguments
 def write_contact_sheet(
-    data: ImageData, path: str | Path, *, augmentation: Augmentation = "light", seed: int = 0
+    data: ImageData, path: str | Path, *, augmentation: Augmentation = "light", seed: Seed = 0
 ) -> None:
     """Draws a PNG with six images of the train split, one in each row: the original and seven augmented versions.
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, Validat
 from rich.console import Console
 from rich.progress import track
 
+from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
 from ...core.outputs import by_name
@@ -79,6 +80,7 @@ def list_shards(folder: Path) -> Listing:
     return list_records(str(folder), shards, IMAGE, fields.get("", fields))
 
 
+@check_arguments
 def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) -> ShardIndex:
     """Packs the unchanged files of `data` into shards; `load_data(folder)` returns the same dataset.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ...zoo.image_files import MODES
 from .folders import Layout, check_layout, list_folder
@@ -14,12 +15,13 @@ from .reading import OnUnreadable, read_listing
 from .tables import list_table
 
 
+@check_arguments
 def load_data(
     source: str | Path,
     *,
     image_size: int | tuple[int, int] | None = None,
     channels: int | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     on_unreadable: OnUnreadable = "raise",
     layout: Layout | None = None,
 ) -> ImageData:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.arguments import Seed, check_arguments
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
 from .folders import Layout
@@ -58,7 +59,8 @@ class Survey:
         return asdict(self)
 
 
-def survey(data: str | Path | ImageData, *, seed: int = 0, layout: Layout | None = None) -> Survey:
+@check_arguments
+def survey(data: str | Path | ImageData, *, seed: Seed = 0, layout: Layout | None = None) -> Survey:
     """Return the statistics of all images of a source. Unreadable images are listed and do not end the survey.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.outputs import by_name
@@ -54,6 +55,7 @@ class CrossValidation:
         return {**asdict(self), "mean": self.mean, "deviation": self.deviation}
 
 
+@check_arguments
 def cross_validate(
     make_model: Callable[[], keras.Model],
     data: ImageData,

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
+from ...core.arguments import check_arguments
 from ...core.errors import InputError
 from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
 from ...zoo.flat import without_optimizer
+from ...zoo.functional_form import accepts_any_model
 from ..compatibility import adopt_labels, check_fit_together, check_trainable, describe_model
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
@@ -41,6 +43,8 @@ class RunResult:
     run_dir: Path | None
 
 
+@check_arguments
+@accepts_any_model
 def fit(
     model: keras.Model,
     data: ImageData,

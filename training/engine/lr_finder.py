@@ -14,10 +14,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
+from ...zoo.functional_form import accepts_any_model
 from ..compatibility import check_fit_together, check_trainable
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches
@@ -73,6 +75,8 @@ class RateSearch:
             figure.savefig(temporary, format="png", dpi=110)
 
 
+@check_arguments
+@accepts_any_model
 def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | None = None) -> RateSearch:
     """Train `model` for up to 100 batches at rising learning rates, from 1e-6 to 10, then restore its weights.
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...core.arguments import Count, check_arguments
 from ...core.errors import InputError
 from ...core.outputs import map_outputs
 from ...tasks.accumulator import Accumulator
@@ -15,6 +16,7 @@ from ...tasks.registry import get_task
 from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
 from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
+from ...zoo.functional_form import accepts_any_model
 from ..compatibility import check_fit_together, check_split, describe_model
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
@@ -23,11 +25,13 @@ from .artifacts import describe_artifact
 from .predictor import Artifact, Predictor
 
 
+@check_arguments
+@accepts_any_model
 def evaluate(
     model: keras.Model | Artifact,
     data: ImageData | ImageSplit,
     *,
-    batch_size: int = 32,
+    batch_size: Count = 32,
     test_time_augmentation: str | None = None,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,

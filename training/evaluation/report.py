@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from ...core.arguments import Count, check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.outputs import by_name, map_outputs
 from ...tasks.accumulator import Accumulator
@@ -16,6 +17,7 @@ from ...tasks.evaluation import BaseEvaluation
 from ...tasks.registry import get_task
 from ...tasks.task import Task
 from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ...zoo.functional_form import accepts_any_model
 from ..compatibility import describe_model
 from ..data.images import FileImages, ImageData, ImageSplit
 from .evaluate import accumulate, split_of
@@ -28,12 +30,14 @@ WORST = 24
 """Images on the sheet of the worst."""
 
 
+@check_arguments
+@accepts_any_model
 def write_report(
     model: keras.Model | Artifact,
     data: ImageData | ImageSplit,
     folder: str | Path,
     *,
-    batch_size: int = 32,
+    batch_size: Count = 32,
     test_time_augmentation: str | None = None,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ...core.arguments import check_arguments
 from ...zoo.registry import card_of
 from .recipe import FineTuneRecipe, Recipe
 
@@ -9,6 +10,7 @@ FOLDER = Path(__file__).with_name("presets")
 FINE_TUNING = "fine_tune"
 
 
+@check_arguments
 def ready_recipe(name: str, *, fine_tune: bool = False) -> Recipe:
     """Return a recipe to start from for training the model `name` on your own images.
 

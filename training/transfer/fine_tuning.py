@@ -7,8 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ...core.arguments import check_arguments
 from ...core.errors import InputError
 from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ...zoo.functional_form import accepts_any_model
 from ...zoo.registry import card_of
 from ..compatibility import check_fit_together, describe_model
 from ..data.images import ImageData
@@ -21,6 +23,8 @@ from .linear_probe import linear_probe
 from .model_stages import Stage, stages_before, stages_of
 
 
+@check_arguments
+@accepts_any_model
 def fine_tune(
     model: keras.Model,
     data: ImageData,

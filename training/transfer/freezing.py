@@ -11,9 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ...core.arguments import check_arguments
 from ...core.keras_private import all_layers
 from ...layers import PixelNormalization
 from ...zoo.endpoints import feature_extractor
+from ...zoo.functional_form import accepts_any_model
 from ..engine.layer_settings import OriginalSettings, preserve_settings
 from ..engine.optimizers import current_learning_rate
 from .model_stages import Stage, stages_of
@@ -22,6 +24,8 @@ REMAINING_WEIGHT = 0.01
 """Weight of the initial BatchNormalization statistics at the end of a phase that updates them."""
 
 
+@check_arguments
+@accepts_any_model
 def freeze(model: keras.Model, *, up_to: str) -> None:
     """Freeze all layers up to an endpoint, including the layer of the endpoint, and unfreeze the others.
 
@@ -88,6 +92,8 @@ class TrainableReport:
         return table
 
 
+@check_arguments
+@accepts_any_model
 def trainable_report(model: keras.Model) -> TrainableReport:
     """Return what is trainable in a model of the zoo, by stage: parameters, BatchNormalization, learning rates.
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
 from ...layers import Head, PixelNormalization
@@ -79,6 +80,7 @@ class Description(BaseModel):
         return [f"{difference} (layers {abbreviate(names, 2)}; {remedy})" for difference, names in differing.items()]
 
 
+@check_arguments
 def save_weights(model: keras.Model, path: str | Path) -> Path:
     """Save the weights of a model of the zoo as one `.safetensors` file and return its path.
 

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 import keras
 
+from ....core.arguments import check_arguments
 from ....core.errors import InputError
+from ....zoo.functional_form import accepts_any_model
 from ...data.images import ImageData
 from ...engine.fit import RunResult, fit
 from ...recipe.recipe import Recipe, recipe_for
@@ -21,6 +23,8 @@ from .prune_result import PruneResult, Size, Step
 DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 
+@check_arguments
+@accepts_any_model
 def prune_channels(
     model: keras.Model,
     data: ImageData | None = None,

@@ -6,10 +6,12 @@ from typing import Literal
 import keras
 import numpy as np
 
+from ....core.arguments import check_arguments
 from ....core.errors import InputError, unknown
 from ....core.layer_traits import main_kernel
 from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.fingerprint import weights_sha256
+from ....zoo.functional_form import accepts_any_model
 from ...compatibility import check_fit_together, describe_model
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
@@ -22,6 +24,8 @@ DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
 STARTS = ("kmeans++", "linear", "density")
 
 
+@check_arguments
+@accepts_any_model
 def cluster(
     model: keras.Model,
     data: ImageData,

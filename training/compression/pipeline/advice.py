@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 
+from ....core.arguments import check_arguments
 from ....core.errors import InputError
+from ....zoo.functional_form import accepts_any_model
 from ..channels.apply.removal import plan_channels, remove_channels
 from ..weights.layer_selection import kernels_of, select_layers
 from ..weights.masks import Masks
@@ -85,6 +87,8 @@ class CompressionAdvice:
         }
 
 
+@check_arguments
+@accepts_any_model
 def advise(model: keras.Model, target: str = "mobile", *, measure: MeasureArtifacts) -> CompressionAdvice:
     """Measure what int8, half of the channels and 80 % zeros would bring on `target`, without training anything.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from ....core.arguments import check_arguments
 from ....core.atomic_files import atomic_path
 from ....core.errors import InputError
 from ....core.outputs import map_outputs
@@ -107,6 +108,7 @@ class Comparison:
             axes.annotate(name, (cost, metric[name]), xytext=(4, 4), textcoords="offset points", fontsize="small")
 
 
+@check_arguments
 def compare_models(
     models: Mapping[str, keras.Model], data: ImageData | None = None, *, measure: MeasureFootprints | None = None
 ) -> Comparison:

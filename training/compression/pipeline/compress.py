@@ -6,8 +6,10 @@ from tempfile import TemporaryDirectory
 
 import keras
 
+from ....core.arguments import check_arguments
 from ....core.work_directory import WorkDirectory
 from ....zoo.fingerprint import weights_sha256
+from ....zoo.functional_form import accepts_any_model
 from ....zoo.saving import load_model, save_model
 from ...data.images import ImageData
 from ..channels.choose.budget import Measure
@@ -36,6 +38,8 @@ class CompressionResult:
     run_dir: Path
 
 
+@check_arguments
+@accepts_any_model
 def compress(
     model: keras.Model,
     data: ImageData,

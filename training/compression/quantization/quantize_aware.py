@@ -4,12 +4,14 @@ from pathlib import Path
 
 import keras
 
+from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....core.keras_private import all_layers
 from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
 from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames, copy_contract
 from ....zoo.fingerprint import weights_sha256
+from ....zoo.functional_form import accepts_any_model
 from ...compatibility import adopt_labels, check_fit_together, describe_model
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, run_job
@@ -24,6 +26,8 @@ FROZEN_SHARE = 1 / 3
 """Share of the epochs, at the end, in which ranges are frozen: at least one epoch of two or more."""
 
 
+@check_arguments
+@accepts_any_model
 def quantize_aware(
     model: keras.Model,
     data: ImageData,

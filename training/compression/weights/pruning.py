@@ -7,8 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ....zoo.functional_form import accepts_any_model
 from ...compatibility import describe_model
 from ...data.images import ImageData
 from ...data.pipeline import steps_per_epoch
@@ -23,6 +25,8 @@ from .sparsity import Sparsity
 DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 
+@check_arguments
+@accepts_any_model
 def prune(
     model: keras.Model,
     data: ImageData,

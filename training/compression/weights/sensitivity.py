@@ -8,9 +8,11 @@ import keras
 import numpy as np
 from scipy.optimize import bisect
 
+from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....zoo.decoded_form import decoded_form
 from ....zoo.flat import without_optimizer
+from ....zoo.functional_form import accepts_any_model
 from ...compatibility import check_fit_together
 from ...data.images import ImageData
 from ...data.pipeline import evaluation_batches
@@ -62,6 +64,8 @@ class Sensitivity:
         return asdict(self) | {"proposal": self.proposal.model_dump(mode="json")}
 
 
+@check_arguments
+@accepts_any_model
 def sensitivity(
     model: keras.Model,
     data: ImageData,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from .....core.arguments import Seed, check_arguments
+from .....zoo.functional_form import accepts_any_model
 from ....data.images import ImageData
 from ..choose.budget import Budget, Limit, Measure, select_units
 from ..choose.channel_selection import ChannelSelection
@@ -34,6 +36,8 @@ class Removal:
     """By name of a layer that keeps its input channels: the reason."""
 
 
+@check_arguments
+@accepts_any_model
 def plan_channels(
     model: keras.Model,
     data: ImageData | None = None,
@@ -43,7 +47,7 @@ def plan_channels(
     scope: str = "global",
     round_to: int = 8,
     measure: Measure | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> ChannelPlan:
     """Choose which channels of `model` to remove to keep within a budget; the model is not changed.
 
@@ -92,6 +96,8 @@ def plan_within(
     return plan_of(graph, select_units(selection, Costs(graph), limit, latency))
 
 
+@check_arguments
+@accepts_any_model
 def remove_channels(model: keras.Model, plan: ChannelPlan) -> Removal:
     """Return a new model without the channels that `plan` removes; nothing is trained.
 

@@ -12,8 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from .....core.arguments import check_arguments
 from .....core.errors import InputError
 from .....core.layer_traits import main_kernel, traits_of
+from .....zoo.functional_form import accepts_any_model
 from ....data.images import ImageData
 from ....engine.fit import Job, RunResult, resolve_precision, run_job
 from ....recipe.recipe import Recipe, recipe_for
@@ -22,6 +24,8 @@ from ..prune_channels import DEFAULT_RECIPE
 from .pruning_groups import pruning_groups
 
 
+@check_arguments
+@accepts_any_model
 def shrink_channels(
     model: keras.Model,
     data: ImageData,
