@@ -12,7 +12,7 @@ from reprlib import Repr
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from .errors import InputError
+from .errors import InputError, unknown
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -73,9 +73,11 @@ def check_arguments(function: Callable[Parameters, Result]) -> Callable[Paramete
             expected = annotations().get(name, Any)
             kind = parameters.parameters[name].kind
             if kind not in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD) and not accepts(expected, value):
+                if isinstance(value, str) and (choices := _choices(expected)):
+                    raise unknown(name, value, choices)
                 *others, last = dict.fromkeys(allowed(expected))
                 phrases = f"{', '.join(others)} or {last}" if others else last
-                raise InputError(f"{function.__name__}: {name} is {received(value)}; it takes {phrases}.")
+                raise InputError(f"{name} is {received(value)}; {function.__name__} requires {phrases}.")
         return function(*args, **kwargs)
 
     return checked
@@ -135,20 +137,32 @@ def allowed(expected: Any) -> list[str]:
         return ["a function"]
     if issubclass(kind, tuple) and arguments and arguments[-1] is not ...:
         return [f"({', '.join('/'.join(allowed(item)) for item in arguments)})"]
-    of = [" or ".join(phrase.removeprefix("a ") for phrase in allowed(item)) for item in arguments if item is not ...]
+    of = [" or ".join(allowed(item)) for item in arguments if item is not ...]
     if issubclass(kind, Mapping):
         return [f"a dict from {of[0]} to {of[1]}" if of else "a dict"]
     if kind in (Iterable, Collection, Sequence, list, tuple):
-        return [f"a list, each {of[0]}" if of else "a list"]
+        return [f"a list (each {of[0]})" if of else "a list"]
     module = kind.__module__.partition(".")[0]
     return [f"a {kind.__name__}" if module in ("builtins", "pocketzoo") else f"a {module}.{kind.__name__}"]
+
+
+def _choices(expected: Any) -> list[str]:
+    """Return the strings that an annotation allows, where it allows only some."""
+    if get_origin(expected) is Literal:
+        return [option for option in get_args(expected) if isinstance(option, str)]
+    if get_origin(expected) in (Union, UnionType):
+        return [choice for option in get_args(expected) for choice in _choices(option)]
+    return []
 
 
 def received(value: Any) -> str:
     """Describe a value in a few words."""
     if hasattr(value, "shape") and hasattr(value, "dtype") and value.shape != ():
         return f"an array of shape {tuple(value.shape)}"
-    return _short.repr(value)
+    if type(value).__module__ == "builtins" and type(value) is not object:
+        return _short.repr(value)
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'AEIOUaeio' else 'a'} {kind}"
 
 
 class _LateNames(Mapping[str, Any]):

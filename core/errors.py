@@ -20,13 +20,24 @@ class InputError(ValueError):
     """
 
 
-def unknown(what: str, value: object, allowed: Iterable[str]) -> InputError:
-    """Create the error for a `value` that is none of `allowed`; the message begins with the nearest spellings."""
+def unknown(what: str, value: object, allowed: Iterable[str], *, listed_by: str | None = None) -> InputError:
+    """Create the error for a `value` that is none of `allowed`.
+
+    The message names the nearest spellings; if there are none, what is allowed, as far as it is not too much.
+
+    Args:
+        what: The kind of thing, such as `"model"`.
+        value: What was received.
+        allowed: All names.
+        listed_by: A command or function that lists all names.
+    """
     allowed = list(allowed)
     nearest = difflib.get_close_matches(str(value).lower(), allowed, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    listing = f" {listed_by} lists all {len(allowed)}." if listed_by else ""
+    if nearest:
+        return InputError(f"unknown {what} {value!r}: did you mean {' or '.join(nearest)}?{listing}")
     shown = allowed if len(allowed) <= MOST_SHOWN else [*allowed[:MOST_SHOWN], f"{len(allowed) - MOST_SHOWN} more"]
-    return InputError(f"unknown {what} {value!r}: {hint}there are {', '.join(shown) or 'none'}.")
+    return InputError(f"unknown {what} {value!r}: there are {', '.join(shown) or 'none'}.{listing}")
 
 
 def describe(error: "ValidationError") -> str:

@@ -38,7 +38,7 @@ def export_model(
     model: "keras.Model",
     out_dir: str | Path,
     *,
-    targets: Sequence[str] = ("mobile",),
+    targets: str | Sequence[str] = ("mobile",),
     calibration: Any = None,
     evaluation: Any = None,
     thresholds: Mapping[str, float] | None = None,

@@ -97,7 +97,7 @@ def targets_of(names: Sequence[str]) -> list[str]:
     selected: set[str] = set()
     for name in names:
         if name not in list_targets():
-            raise unknown("target", name, list_targets())
+            raise unknown("target", name, list_targets(), listed_by="`pocketzoo targets`")
         selected.update(GROUPS.get(name, (name,)))
     return [target for target in TARGETS if target in selected]
 

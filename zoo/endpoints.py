@@ -10,12 +10,12 @@ from .registry import card_of
 
 
 @check_arguments
-def feature_extractor(model: keras.Model, endpoints: Sequence[str] | None = None) -> keras.Model:
+def feature_extractor(model: keras.Model, endpoints: str | Sequence[str] | None = None) -> keras.Model:
     """Return a model with the same input whose outputs are the feature maps at `endpoints`, a dict by name.
 
     Args:
         model: A model from `create_model` (its name identifies its card).
-        endpoints: Endpoint names from the card; None for all that the model has (a decoder may not use the whole
+        endpoints: Endpoint names from the card, or one; None for all that the model has (a decoder may not use the whole
             backbone, and a shallower variant has fewer). An endpoint is a layer name: in a variant with more blocks
             than the card's, an endpoint is not the last layer of its stage.
 
@@ -31,5 +31,5 @@ def feature_extractor(model: keras.Model, endpoints: Sequence[str] | None = None
         raise InputError(f"endpoints is empty; {model.name} has {', '.join(available)}.")
     for name in selected:
         if name not in available:
-            raise unknown(f"endpoint of {model.name}", name, available)
+            raise unknown(f"endpoint of {model.name}", name, available, listed_by="`pocketzoo info`")
     return keras.Model(model.input, {name: model.get_layer(available[name].layer).output for name in selected})

@@ -50,7 +50,7 @@ class FeatureBuilder:
         name = self.card.backbone if backbone is None else backbone
         arguments = self.card.backbone_arguments if name == self.card.backbone else {}
         if name not in backbones():
-            raise unknown(f"backbone for {self.card.name}", name, backbones())
+            raise unknown(f"backbone for {self.card.name}", name, backbones(), listed_by="`pocketzoo list`")
         if not isinstance(backbone_arguments, Mapping | None):
             raise InputError(f"{self.card.name}: backbone_arguments is {backbone_arguments!r}; it must be a dict.")
         return FeatureBuilder(model_card(name), arguments | dict(backbone_arguments or {}))

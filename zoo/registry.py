@@ -88,5 +88,5 @@ def model_card(name: str) -> ModelCard:
         InputError: There is no such model; the message suggests similar names.
     """
     if not isinstance(name, str) or name not in _cards():
-        raise unknown("model", name, list_models())
+        raise unknown("model", name, list_models(), listed_by="`pocketzoo list`")
     return _cards()[name].model_copy(deep=True)  # callers may modify the dicts of their copy

@@ -31,7 +31,7 @@ def test_recipe_round_trips_through_its_file(tmp_path_factory, recipe):
     [
         (
             "epoch: 3",
-            r"recipe: epoch: unknown field 'epoch': did you mean epochs\? there are epochs, .*seed\.$",
+            r"recipe: epoch: unknown field 'epoch': did you mean epochs\?$",
         ),
         ("epochs: 0", r"epochs: must be greater than 0 \(got 0\)\.$"),
         ("epochs: many", r"epochs: must be a valid integer, .* \(got 'many'\)\.$"),
@@ -39,7 +39,7 @@ def test_recipe_round_trips_through_its_file(tmp_path_factory, recipe):
         ("optimizer: {lr: .inf}", r"optimizer\.lr: must be a finite number"),
         (
             "optimizer: adam2",
-            r"optimizer: unknown name 'adam2': did you mean adam or adamw\? there are sgd, .*lamb\.$",
+            r"optimizer: unknown name 'adam2': did you mean adam or adamw\?$",
         ),
         (
             "optimizer: {momentum: 1}",
@@ -48,23 +48,23 @@ def test_recipe_round_trips_through_its_file(tmp_path_factory, recipe):
         ("optimizer: {name: momentum, momentum: 2}", r"optimizer\.momentum: must be less than 1 \(got 2\)"),
         ("optimizer: 3", r"optimizer: must have a name \(got 3\): there are sgd, "),
         ("schedule: {name: step, milestones: [0.5, 2]}", r"schedule\.milestones\[1\]: must be less than 1 \(got 2\)"),
-        ("loss: dcie", r"loss: unknown name 'dcie': did you mean dice\? there are cross_entropy, .*, tversky\.$"),
+        ("loss: dcie", r"loss: unknown name 'dcie': did you mean dice\?$"),
         ("loss: [dice, {name: focal, gama: 1}]", r"loss\[1\]\.gama: unknown field of focal 'gama': did you mean gamma"),
         ("loss: {gamma: 1}", r"loss: must have a name \(got \{'gamma': 1\}\): there are cross_entropy"),
         ("loss: []", r"loss: Tuple should have at least 1 item"),
         ("loss: {name: tversky, alpha: 0, beta: 0}", "loss: alpha and beta are both 0; one of them must be greater"),
-        ("augmentation: lihgt", r"augmentation: unknown value 'lihgt': did you mean light\? there are none, light, "),
+        ("augmentation: lihgt", r"augmentation: unknown value 'lihgt': did you mean light\?"),
         (
             "augmentation: [{name: flip, mode: x}]",
             r"augmentation\[0\]\.mode: unknown value 'x': there are horizontal",
         ),
         (
             "augmentation: [flip, mixpu]",
-            r"augmentation\[1\]: unknown name 'mixpu': did you mean mixup\? there",
+            r"augmentation\[1\]: unknown name 'mixpu': did you mean mixup\?",
         ),
         (
             "data: {sampling: ovr}",
-            r"data\.sampling: unknown value 'ovr': did you mean over\? there are none",
+            r"data\.sampling: unknown value 'ovr': did you mean over\?",
         ),
         ("data: {image_size: [1, 2, 3]}", r"data\.image_size: Tuple should have at most 2 items"),
         ("epochs: 0\nbatch_size: 0", r"epochs: must be greater .*; batch_size: must be greater"),

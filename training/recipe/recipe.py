@@ -77,7 +77,7 @@ class Recipe(Section):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise InputError(f"recipe: {describe_errors(error, type(self))}.") from error
+            raise InputError(f"recipe: {describe_errors(error, type(self))}") from error
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -12,13 +12,14 @@ from .section import Section
 
 
 def describe_errors(error: ValidationError, root: type[Section]) -> str:
-    """Return a clause per error: the field, such as `optimizer.lr`, the value received, and what is allowed.
+    """Return a sentence with a clause per error: the field, such as `optimizer.lr`, what it is, and what is allowed.
 
     Args:
         error: The error of pydantic.
         root: The section whose validation failed.
     """
-    return "; ".join(_describe(details, _locate(root, details["loc"])) for details in error.errors())
+    sentence = "; ".join(_describe(details, _locate(root, details["loc"])) for details in error.errors())
+    return sentence if sentence.endswith("?") else f"{sentence}."
 
 
 class _Location(NamedTuple):

@@ -75,7 +75,7 @@ class CompressionSpec(Section):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise InputError(f"spec: {describe_errors(error, type(self))}.") from error
+            raise InputError(f"spec: {describe_errors(error, type(self))}") from error
 
     @classmethod
     def load(cls, path: str | Path) -> "CompressionSpec":

@@ -55,7 +55,7 @@ class Sparsity(Section):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise InputError(f"sparsity: {describe_errors(error, type(self))}.") from error
+            raise InputError(f"sparsity: {describe_errors(error, type(self))}") from error
 
     @property
     def block(self) -> tuple[int, int] | None:

@@ -147,14 +147,6 @@ def test_kernel_with_fewer_weights_than_clusters_is_unchanged(kernel, start):
     np.testing.assert_array_equal(cluster_weights(kernel, 64, start, keep_zeros=True), kernel)
 
 
-def test_sequential_models_are_rejected_with_a_fix(few_digits):
-    parts = [keras.Input((32, 32, 1)), keras.layers.Flatten(), *map(keras.layers.Dense, (32, 32, 10))]
-    model = keras.Sequential(parts, name="plain")
-    for verb in (training.fit, training.prune, training.cluster, training.quantize_aware, training.prune_channels):
-        with pytest.raises(zoo.InputError, match=r"plain is a Sequential model; .* keras.Model\(model.inputs"):
-            verb(model, few_digits)
-
-
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
