@@ -16,8 +16,8 @@ def feature_extractor(model: keras.Model, endpoints: str | Sequence[str] | None 
     Args:
         model: A model from `create_model` (its name identifies its card).
         endpoints: Endpoint names from the card, or one; None for all that the model has (a decoder may not use the
-            whole backbone, and a shallower variant has fewer). An endpoint is a layer name: in a variant with more blocks
-            than the card's, an endpoint is not the last layer of its stage.
+            whole backbone, and a shallower variant has fewer). An endpoint is a layer name: in a variant with more
+            blocks than the card's, an endpoint is not the last layer of its stage.
 
     Raises:
         InputError: The model is not from the zoo, is flattened, or has no endpoint of that name.
