@@ -1,11 +1,9 @@
 """The functional form: any Keras model as a functional model that shares its layers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
-from functools import wraps
 from inspect import signature
 from itertools import count
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,8 +12,6 @@ from ..core.errors import InputError, first_line
 from ..core.flat_graph import retrace
 from ..core.keras_private import allow_equal_names, named_twin
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 OPEN_SIZE = 64
 """Height and width of the image with which a graph is checked, where the model leaves them open."""
 
@@ -39,32 +35,13 @@ def functional_form(model: keras.Model, input_shape: Sequence[int | None] | None
     if isinstance(model, keras.Function):
         return model
     if isinstance(model, keras.Sequential):
-        return _from_sequential(model, input_shape)
-    inputs = _symbolic_inputs(model, input_shape)
-    return graph_of_call(model, inputs) or _single_node(model, inputs)
-
-
-def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Let `verb` work on the functional form of the models among its arguments.
-
-    Where its result has a `model` that is the functional form of an argument, it becomes that argument again.
-    """
-
-    @wraps(verb)
-    def with_functional_forms(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        bound = signature(verb).bind(*args, **kwargs)
-        originals = {}
-        for name, value in bound.arguments.items():
-            if isinstance(value, keras.Model):
-                bound.arguments[name] = form = functional_form(value)
-                originals[id(form)] = value
-        result = verb(*bound.args, **bound.kwargs)
-        if is_dataclass(result) and any(field.name == "model" for field in fields(result)):
-            original = originals.get(id(getattr(result, "model")))  # noqa: B009 (not declared by all dataclasses)
-            return result if original is None else cast(Result, replace(result, model=original))  # type: ignore[type-var]
-        return result
-
-    return with_functional_forms
+        form = _from_sequential(model, input_shape)
+    else:
+        inputs = _symbolic_inputs(model, input_shape)
+        form = graph_of_call(model, inputs) or _single_node(model, inputs)
+    if model.compiled and len(form.outputs) == 1:  # the loss says what the output means
+        form.compile(model.optimizer, model.loss)
+    return form
 
 
 def with_different_names(model: keras.Model) -> keras.Model:

@@ -21,7 +21,7 @@ from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.decoded_form import decoded_form
 from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256
-from ...zoo.functional_form import accepts_any_model
+from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, describe_model
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job

@@ -15,7 +15,7 @@ from ...core.arguments import check_arguments
 from ...core.errors import InputError
 from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
 from ...zoo.flat import without_optimizer
-from ...zoo.functional_form import accepts_any_model
+from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import adopt_labels, check_fit_together, check_trainable, describe_model
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch

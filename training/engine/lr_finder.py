@@ -19,7 +19,7 @@ from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
-from ...zoo.functional_form import accepts_any_model
+from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, check_trainable
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches

@@ -16,7 +16,7 @@ from ...tasks.registry import get_task
 from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
 from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
-from ...zoo.functional_form import accepts_any_model
+from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, check_split, describe_model
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches

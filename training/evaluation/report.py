@@ -17,7 +17,7 @@ from ...tasks.evaluation import BaseEvaluation
 from ...tasks.registry import get_task
 from ...tasks.task import Task
 from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
-from ...zoo.functional_form import accepts_any_model
+from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import describe_model
 from ..data.images import FileImages, ImageData, ImageSplit
 from .evaluate import accumulate, split_of

@@ -15,7 +15,7 @@ from ...core.arguments import check_arguments
 from ...core.keras_private import all_layers
 from ...layers import PixelNormalization
 from ...zoo.endpoints import feature_extractor
-from ...zoo.functional_form import accepts_any_model
+from ...zoo.model_arguments import accepts_any_model
 from ..engine.layer_settings import OriginalSettings, preserve_settings
 from ..engine.optimizers import current_learning_rate
 from .model_stages import Stage, stages_of

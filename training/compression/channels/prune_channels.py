@@ -8,7 +8,7 @@ import keras
 
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
-from ....zoo.functional_form import accepts_any_model
+from ....zoo.model_arguments import accepts_any_model
 from ...data.images import ImageData
 from ...engine.fit import RunResult, fit
 from ...recipe.recipe import Recipe, recipe_for

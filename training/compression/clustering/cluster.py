@@ -11,7 +11,7 @@ from ....core.errors import InputError, unknown
 from ....core.layer_traits import main_kernel
 from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.fingerprint import weights_sha256
-from ....zoo.functional_form import accepts_any_model
+from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import check_fit_together, describe_model
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, resolve_precision, run_job

@@ -9,7 +9,7 @@ import keras
 
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
-from ....zoo.functional_form import accepts_any_model
+from ....zoo.model_arguments import accepts_any_model
 from ..channels.apply.removal import plan_channels, remove_channels
 from ..weights.layer_selection import kernels_of, select_layers
 from ..weights.masks import Masks

@@ -9,7 +9,7 @@ import keras
 from ....core.arguments import check_arguments
 from ....core.work_directory import WorkDirectory
 from ....zoo.fingerprint import weights_sha256
-from ....zoo.functional_form import accepts_any_model
+from ....zoo.model_arguments import accepts_any_model
 from ....zoo.saving import load_model, save_model
 from ...data.images import ImageData
 from ..channels.choose.budget import Measure

@@ -11,7 +11,7 @@ from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
 from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames, copy_contract
 from ....zoo.fingerprint import weights_sha256
-from ....zoo.functional_form import accepts_any_model
+from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import adopt_labels, check_fit_together, describe_model
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, run_job

@@ -10,7 +10,7 @@ import numpy as np
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
-from ....zoo.functional_form import accepts_any_model
+from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import describe_model
 from ...data.images import ImageData
 from ...data.pipeline import steps_per_epoch

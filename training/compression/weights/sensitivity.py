@@ -12,7 +12,7 @@ from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....zoo.decoded_form import decoded_form
 from ....zoo.flat import without_optimizer
-from ....zoo.functional_form import accepts_any_model
+from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import check_fit_together
 from ...data.images import ImageData
 from ...data.pipeline import evaluation_batches

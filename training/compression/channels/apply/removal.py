@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from .....core.arguments import Seed, check_arguments
-from .....zoo.functional_form import accepts_any_model
+from .....zoo.model_arguments import accepts_any_model
 from ....data.images import ImageData
 from ..choose.budget import Budget, Limit, Measure, select_units
 from ..choose.channel_selection import ChannelSelection

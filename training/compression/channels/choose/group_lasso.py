@@ -15,7 +15,7 @@ from keras import ops
 from .....core.arguments import check_arguments
 from .....core.errors import InputError
 from .....core.layer_traits import main_kernel, traits_of
-from .....zoo.functional_form import accepts_any_model
+from .....zoo.model_arguments import accepts_any_model
 from ....data.images import ImageData
 from ....engine.fit import Job, RunResult, resolve_precision, run_job
 from ....recipe.recipe import Recipe, recipe_for

@@ -1,0 +1,50 @@
+"""Models as arguments of verbs: each verb works on the functional form of any model."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
+
+import keras
+
+from .contract import copy_contract
+from .functional_form import functional_form
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Let `verb` work on the functional form of the models among its arguments.
+
+    What is stated about the form holds for the model afterwards. Where the result has a `model` that is the form of an
+    argument, it becomes that argument again.
+    """
+    parameters = signature(verb)
+
+    @wraps(verb)
+    def with_functional_forms(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        bound = parameters.bind(*args, **kwargs)
+        models = {name: value for name, value in bound.arguments.items() if isinstance(value, keras.Model)}
+        forms = {name: functional_form(model) for name, model in models.items()}
+        others = [(model, forms[name]) for name, model in models.items() if forms[name] is not model]
+        for model, form in others:
+            copy_contract(model, form)
+        bound.arguments.update(forms)
+        try:
+            result = verb(*bound.args, **bound.kwargs)
+        finally:
+            for model, form in others:
+                copy_contract(form, model)
+        return _with_originals(result, others)
+
+    return with_functional_forms
+
+
+def _with_originals(result: Any, others: list[tuple[keras.Model, keras.Model]]) -> Any:
+    if is_dataclass(result) and any(field.name == "model" for field in fields(result)):
+        for model, form in others:
+            if getattr(result, "model") is form:  # noqa: B009 (not every dataclass has it)
+                return replace(result, model=model)  # type: ignore[type-var]
+    return result
