@@ -118,7 +118,9 @@ def predict(
                 raise InputError(f"{name} is {value!r}, but {artifact_or_model.path} states it itself; leave it out.")
     else:
         from ..zoo.contract import state_contract
+        from ..zoo.model_arguments import functional_argument
 
+        artifact_or_model = functional_argument(artifact_or_model)
         state_contract(artifact_or_model, **statements, likely_range=range_of(images))
     artifact = to_artifact(artifact_or_model)
     images = images[None] if images.ndim == 3 else images

@@ -15,6 +15,14 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+def functional_argument(model: keras.Model) -> keras.Model:
+    """Return the functional form of an argument, about which the same is stated."""
+    form = functional_form(model)
+    if form is not model:
+        copy_contract(model, form)
+    return form
+
+
 def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Let `verb` work on the functional form of the models among its arguments.
 
@@ -27,10 +35,8 @@ def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, 
     def with_functional_forms(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         bound = parameters.bind(*args, **kwargs)
         models = {name: value for name, value in bound.arguments.items() if isinstance(value, keras.Model)}
-        forms = {name: functional_form(model) for name, model in models.items()}
+        forms = {name: functional_argument(model) for name, model in models.items()}
         others = [(model, forms[name]) for name, model in models.items() if forms[name] is not model]
-        for model, form in others:
-            copy_contract(model, form)
         bound.arguments.update(forms)
         try:
             result = verb(*bound.args, **bound.kwargs)

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from ...core.errors import InputError
+from ...zoo.model_arguments import functional_argument
 from ...zoo.signature import check_single_output, image_shape
 from ..artifact.artifact import Artifact
 from ..artifact.tensors import TensorInfo
@@ -18,6 +19,7 @@ def as_artifact(model: keras.Model) -> Artifact:
     Raises:
         InputError: It does not have one image input and one output, or its size is open.
     """
+    model = functional_argument(model)
     shape = image_shape(model)
     check_single_output(model)
     if None in shape:
