@@ -19,6 +19,9 @@ class Format:
     """Whether height and width may stay open."""
     symmetric: bool = False
     """Whether the zero point of integer activations is 0."""
+    rounding: Literal["none", "fine", "coarse"] = "none"
+    """How numbers are rounded: to float32, in which no prediction may differ from the model's; to float16, in which one
+    of a thousand may; or coarser, in which one of fifty may."""
     relative_difference: float | None = None
     """Largest allowed deviation from Keras, relative to the variation of its outputs over the images."""
     agreement: float | None = None
@@ -28,23 +31,18 @@ class Format:
     label_accuracy_drop: float | None = None
     mean_iou_drop: float | None = None
     mae_rise: float | None = None
+    default: "Format | None" = None
+    """The format with its own thresholds, where the user set others."""
 
     @property
     def quantized(self) -> bool:
         """Whether activations are integers."""
         return self.activation_bits is not None
 
-    @property
-    def approximate(self) -> bool:
-        """Whether some predictions may differ from the model's, as with integer weights."""
-        return self.accuracy_drop is not None
-
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "Format":
-        """Replace the thresholds that the format has; others are ignored."""
-        own: dict[str, Any] = {
-            name: value for name, value in thresholds.items() if getattr(self, name, None) is not None
-        }
-        return replace(self, **own)
+        """Set thresholds on outputs, those that the format has by default or not; budgets of checks are ignored."""
+        own: dict[str, Any] = {name: value for name, value in thresholds.items() if name in OUTPUT_THRESHOLDS}
+        return replace(self, default=self, **own) if own else self
 
     @property
     def file_ending(self) -> str:
@@ -52,31 +50,45 @@ class Format:
         return f"-{self.name.partition('-')[2]}{self.suffix}"
 
 
-INT8_THRESHOLDS: dict[str, Any] = {
-    "relative_difference": 0.5,
-    "agreement": 0.98,
+OUTPUT_THRESHOLDS = (
+    "relative_difference",
+    "agreement",
+    "accuracy_drop",
+    "label_accuracy_drop",
+    "mean_iou_drop",
+    "mae_rise",
+)
+"""Fields with thresholds, which every runtime is validated with."""
+FP32: dict[str, Any] = {"relative_difference": 1e-4, "agreement": 0.999}
+FP16: dict[str, Any] = {"relative_difference": 2e-2, "agreement": 0.999, "rounding": "fine"}
+ONE_POINT: dict[str, Any] = {
+    "rounding": "coarse",
     "accuracy_drop": 0.01,
     "label_accuracy_drop": 0.01,
     "mean_iou_drop": 0.01,
     "mae_rise": 0.01,
 }
+INT8 = ONE_POINT | {"relative_difference": 0.5, "agreement": 0.98}
 """The relative difference only distinguishes an artifact of this model from any other; unrelated outputs give 1."""
 
 FORMATS = {
     fmt.name: fmt
     for fmt in (
-        Format("tflite-fp32", ".tflite", 4, open_size=True, relative_difference=1e-4, agreement=0.999),
-        Format("tflite-fp16", ".tflite", 2, open_size=True, relative_difference=2e-2, agreement=0.999),
-        Format("tflite-dynamic", ".tflite", 1, **INT8_THRESHOLDS),
-        Format("tflite-int8", ".tflite", 1, activation_bits=8, **INT8_THRESHOLDS),
-        Format("tflite-int8-float", ".tflite", 1, activation_bits=8, **INT8_THRESHOLDS),
-        Format("tflite-int16x8", ".tflite", 1, activation_bits=16, **INT8_THRESHOLDS),
-        Format("onnx-fp32", ".onnx", 4, open_size=True, relative_difference=1e-4, agreement=0.999),
-        Format("onnx-fp16", ".onnx", 2, open_size=True, relative_difference=2e-2, agreement=0.999),
-        Format("onnx-int8", ".onnx", 1, activation_bits=8, **INT8_THRESHOLDS),
-        Format("onnx-int8-tensorrt", ".onnx", 1, activation_bits=8, symmetric=True, **INT8_THRESHOLDS),
+        Format("tflite-fp32", ".tflite", 4, open_size=True, **FP32),
+        Format("tflite-fp16", ".tflite", 2, open_size=True, **FP16),
+        Format("tflite-dynamic", ".tflite", 1, **INT8),
+        Format("tflite-int8", ".tflite", 1, activation_bits=8, **INT8),
+        Format("tflite-int8-float", ".tflite", 1, activation_bits=8, **INT8),
+        Format("tflite-int16x8", ".tflite", 1, activation_bits=16, **INT8),
+        Format("onnx-fp32", ".onnx", 4, open_size=True, **FP32),
+        Format("onnx-fp16", ".onnx", 2, open_size=True, **FP16),
+        Format("onnx-int8", ".onnx", 1, activation_bits=8, **INT8),
+        Format("onnx-int8-tensorrt", ".onnx", 1, activation_bits=8, symmetric=True, **INT8),
     )
 }
 
-SPARSE = Format("tflite-sparse", ".tflite", 0, relative_difference=1e-4, agreement=0.999)
+REDUCED_PRECISION = Format("float arithmetic in reduced precision", ".onnx", 0, **ONE_POINT)
+"""The thresholds of files that a processor computes in float16 or bfloat16."""
+
+SPARSE = Format("tflite-sparse", ".tflite", 0, **FP32)
 """Float32 without the zeros of the kernels. No target ships it: runtimes that accept it first restore the zeros."""

@@ -33,7 +33,9 @@ TARGETS = {
         "phones, on the CPU: LiteRT with XNNPACK and without",
     ),
     "mobile-gpu": Target(
-        {"tflite-fp16": ("litert", "litert-gpu")}, "phones, on the GPU: LiteRT's GPU delegate", "gpu_delegate"
+        {"tflite-fp16": ("litert", "litert-float16", "litert-gpu")},
+        "phones, on the GPU: LiteRT's GPU delegate",
+        "gpu_delegate",
     ),
     "edge-mcu": Target(
         {"tflite-int8": ("litert", "tflite-micro", "c-source")},
@@ -56,7 +58,7 @@ TARGETS = {
     "gpu": Target(
         {
             "onnx-fp32": ("onnxruntime", "onnxruntime-cuda"),
-            "onnx-fp16": ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"),
+            "onnx-fp16": ("onnxruntime", "onnxruntime-float16", "onnxruntime-cuda", "onnxruntime-tensorrt"),
         },
         "NVIDIA GPUs: ONNX Runtime, TensorRT",
     ),
@@ -64,7 +66,9 @@ TARGETS = {
         {"onnx-int8": ("onnxruntime",), "onnx-int8-tensorrt": ("onnxruntime", "onnxruntime-tensorrt")},
         "servers, in int8: ONNX Runtime on x86, TensorRT",
     ),
-    "openvino": Target({"onnx-fp32": ("onnxruntime", "openvino")}, "Intel CPUs: OpenVINO, from the ONNX file"),
+    "openvino": Target(
+        {"onnx-fp32": ("onnxruntime", "openvino", "openvino-float32")}, "Intel CPUs: OpenVINO, from the ONNX file"
+    ),
     "web": Target(
         {
             "tflite-int8-float": ("litert", "web-page", "web-litert-wasm"),

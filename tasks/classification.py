@@ -135,6 +135,16 @@ class Classification(Task):
             return None
         return (outputs.argmax(axis=-1) == reference.argmax(axis=-1))[:, np.newaxis]
 
+    def decision_margins(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+        """Return the smallest ratio of the lead over another class and how much of it is lost."""
+        if reference.shape[-1] == 1:
+            return None
+        top = reference.argmax(axis=-1)[:, np.newaxis]
+        leads = (np.take_along_axis(one, top, axis=-1) - one for one in map(np.float64, (reference, outputs)))
+        before, after = leads
+        lost = before - after
+        return np.divide(before, lost, out=np.full(lost.shape, np.inf), where=lost > 0).min(axis=-1)
+
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
         """Return the most probable classes first."""
         return top_probabilities(output, labels, top)

@@ -333,6 +333,14 @@ class Task(ABC):
         """Return which decisions two models share, bool `(images, decisions)`; None where outputs decide nothing."""
         return None
 
+    def decision_margins(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
+        """Return by which factor the error of `outputs` may grow before an image is decided otherwise, `(images,)`.
+
+        Infinite where no error brings another decision nearer, below 1 where `outputs` decide otherwise. None for a
+        task with more than one decision for an image, or none.
+        """
+        return None
+
     # Predictions
     figure_name: ClassVar[str | None] = None
     """What the number of a row of `predictions` is, such as `probability`; None where outputs are not shown as rows."""

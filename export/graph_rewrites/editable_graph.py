@@ -27,6 +27,11 @@ class EditableGraph:
         """The operators in execution order."""
         return self.model.subgraphs[0].operators
 
+    @property
+    def inputs(self) -> list[int]:
+        """Indices of the inputs."""
+        return list(self.model.subgraphs[0].inputs)
+
     def builtin(self, operator: tflite.OperatorT) -> int:
         """Code of an operator, of `tflite.BuiltinOperator`."""
         return self.model.operatorCodes[operator.opcodeIndex].builtinCode
@@ -52,6 +57,19 @@ class EditableGraph:
     def add_map(self, name: bytes, shape: Sequence[int], parameters: tflite.QuantizationParametersT) -> int:
         """Add an int8 activation tensor; returns its index."""
         return self._tensor(name, tflite.TensorType.INT8, shape, parameters)
+
+    def add_like(self, index: int, name: bytes, dtype: int) -> int:
+        """Add an activation tensor of the shape of another one, open sizes included; returns its index."""
+        like = self.tensors[index]
+        added = self._tensor(name, dtype, () if like.shape is None else like.shape, None)
+        self.tensors[added].shapeSignature = like.shapeSignature
+        return added
+
+    def cast(self, source: int, target: int) -> tflite.OperatorT:
+        """Create an operator that converts a tensor to the type of another one."""
+        options = tflite.CastOptionsT()
+        options.inDataType, options.outDataType = self.tensors[source].type, self.tensors[target].type
+        return self.operator(tflite.BuiltinOperator.CAST, 1, [source], [target], options)
 
     def add_map_parts(self, index: int, count: int, axis: int) -> list[int]:
         """Add tensors for the equal parts of a map along `axis`; returns their indices."""

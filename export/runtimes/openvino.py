@@ -10,6 +10,7 @@ from ..artifact.tensors import TensorInfo, check_signature
 
 ONNX_PROPERTY = ["framework", KEY]
 """Where OpenVINO keeps our entry of an ONNX file's properties."""
+FLOAT32 = "f32"
 
 
 def write_ir(onnx_file: Path) -> Path:
@@ -24,13 +25,21 @@ def write_ir(onnx_file: Path) -> Path:
     return xml
 
 
-def open_ir(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
+def default_precision() -> str:
+    """Name of the arithmetic that OpenVINO chooses on this CPU, such as `f32` or `bf16`."""
+    import openvino
+
+    return openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+
+
+def open_ir(path: Path, content: bytes, *, threads: int = 1, precision: str = FLOAT32) -> Artifact:
     """Open an `.xml` file with the `.bin` file beside it.
 
     Args:
         path: Path of the `.xml` file.
         content: Content of the `.xml` file; the weights are read from the file beside it.
         threads: Number of CPU threads.
+        precision: Name of the arithmetic, such as that of `default_precision()`.
 
     Raises:
         InputError: It is not an image model with one input, a batch size of 1 and one output.
@@ -39,8 +48,7 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
 
     core = openvino.Core()
     model = core.read_model(content, path.with_suffix(".bin").read_bytes())
-    # Where the CPU has bfloat16 units, it would otherwise compute in bfloat16.
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(model, "CPU", settings)
     check_signature([_shape(port) for port in compiled.inputs], len(compiled.outputs))
     request = compiled.create_infer_request()

@@ -9,13 +9,14 @@ import numpy as np
 
 from ..artifact.artifact import Artifact
 from ..artifact.manifest import Check, Gate
-from ..formats import FORMATS, Format
+from ..formats import Format
 from ..latency import quick_benchmark, time_first_run
 from .reference import Reference, score_of
-from .sample_size import too_few_on_average, too_few_to_agree, too_few_to_lose
+from .sample_size import measure_margins, too_few_on_average, too_few_to_agree, too_few_to_lose
 
 MIN_IMAGES, SECONDS = 10, 200
 """At least so many images are run, and more for about so many seconds."""
+EPSILON = float(np.finfo("float32").eps)
 
 
 def validate_artifact(
@@ -42,11 +43,19 @@ def validate_artifact(
         timed: Whether to measure latency, which needs an otherwise idle machine.
     """
     median_ms = quick_benchmark(artifact).median_ms if timed else None
-    selected = reference.at_most(max(MIN_IMAGES, int(1000 * seconds / (median_ms or time_first_run(artifact)))))
-    check = compare_artifact(artifact, selected).check(name, version, fmt, median_ms)
-    if len(selected) == len(reference):
+    comparison = compare_artifact(artifact, images_in_time(artifact, reference, seconds, median_ms))
+    check = comparison.check(name, version, fmt, median_ms)
+    if comparison.images == len(reference):
         return check
-    return check.model_copy(update={"facts": check.facts | {"images": len(selected)}})
+    return check.model_copy(update={"facts": check.facts | {"images": comparison.images}})
+
+
+def images_in_time(
+    artifact: Artifact, reference: Reference, seconds: float, median_ms: float | None = None
+) -> Reference:
+    """Select as many images as `artifact` can run in `seconds`, at least `MIN_IMAGES`, spread evenly."""
+    milliseconds = median_ms or time_first_run(artifact)
+    return reference.at_most(max(MIN_IMAGES, int(1000 * seconds / milliseconds)))
 
 
 def compare_artifact(artifact: Artifact, reference: Reference) -> "Comparison":
@@ -88,6 +97,7 @@ class Comparison:
         self._digests: set[bytes] = set()
         self._equal_decisions: list[np.ndarray] = []
         self._decisions_per_image = 0
+        self._margins: list[np.ndarray] = []
         self._artifact_metric, self._keras_metric = reference.accumulator(), reference.accumulator()
 
     def add(self, outputs: np.ndarray) -> None:
@@ -105,6 +115,8 @@ class Comparison:
             by_image = equal.reshape(len(equal), -1)
             self._equal_decisions.append(by_image.sum(axis=1))
             self._decisions_per_image = by_image.shape[1]
+            margins = self.task.decision_margins(outputs, expected)
+            self._margins += [] if margins is None else [margins]
         if self._artifact_metric is not None:
             labels = self.reference.samples.labels[batch]
             self._artifact_metric.add(labels, decoded)
@@ -119,12 +131,13 @@ class Comparison:
             fmt: The format.
             median_ms: Latency of one image in milliseconds, where it is meaningful for the target.
         """
+        decisions = (self._agreement_gate(fmt), self._loss_gate(fmt))
         gates = (
-            Gate.measured("finite share", self._finite / self._values, ">=", 1.0),
+            self.finite_gate,
             Gate.measured("distinct outputs", len(self._digests), ">=", min(2, self.images)),
             _gate("relative difference", self.difference.relative, "<=", fmt),
-            self._agreement_gate(fmt),
-            self._loss_gate(fmt),
+            *decisions,
+            *map(self._margin_gate, decisions),
         )
         score = score_of(self.task, self._artifact_metric)
         return Check(
@@ -138,6 +151,11 @@ class Comparison:
             median_ms=median_ms,
             facts=score.figures,
         )
+
+    @property
+    def finite_gate(self) -> Gate:
+        """Gate on infinite values and NaN."""
+        return Gate.measured("finite share", self._finite / self._values, ">=", 1.0)
 
     @property
     def _agreement(self) -> float | None:
@@ -154,38 +172,55 @@ class Comparison:
         return float(np.mean(self._artifact_metric.scores != self._keras_metric.scores))
 
     def _agreement_gate(self, fmt: Format) -> Gate | None:
-        share = self._agreement
+        """Gate on equal decisions."""
+        share, gate = self._agreement, partial(_gate, "agreement", operator=">=", fmt=fmt)
+        if fmt.agreement is None:
+            return None
         if share is None:
             real = self.reference.origin != "noise"
             reason = f"a {self.task.name} predicts no classes, or only one" if real else "no real images were given"
-        elif not fmt.approximate:
-            reason = None
-        elif self.task.one_decision_per_image:
-            reason = too_few_to_agree(share, self.images, fmt.agreement)
-        else:
-            by_image = np.concatenate(self._equal_decisions) / self._decisions_per_image
-            reason = too_few_on_average(lambda: by_image, self.images, ">=", fmt.agreement)
-        return _gate("agreement", share, ">=", fmt, reason)
+            return gate(figure=None, reason=reason)
+        if fmt.rounding == "none" or (fmt.rounding == "fine" and share >= fmt.agreement):
+            return gate(figure=share)
+        if self.task.one_decision_per_image:
+            return gate(figure=share, reason=too_few_to_agree(share, self.images, fmt.agreement))
+        by_image = np.concatenate(self._equal_decisions) / self._decisions_per_image
+        return gate(figure=share, reason=too_few_on_average(lambda: by_image, self.images, ">=", fmt.agreement))
 
     def _loss_gate(self, fmt: Format) -> Gate | None:
-        """Gate on the loss in the task's metric; None for a task without one."""
-        if self.task.loss_name is None:
+        """Gate on the loss in the task's metric; None for a task without one, or a format without a threshold."""
+        threshold = self.task.threshold_field and getattr(fmt, self.task.threshold_field)
+        if threshold is None:
             return None
         gate = partial(_gate, self.task.loss_name, operator="<=", fmt=fmt)
         if self._artifact_metric is None:
             return gate(figure=None, reason="no labeled evaluation images were given")
         loss = self._artifact_metric.loss_against(self._keras_metric)
         losses = partial(self._artifact_metric.losses_against, self._keras_metric)
-        threshold = getattr(fmt, self.task.threshold_field)
         if loss is None:
-            reason = "the targets do not vary"
-        elif not fmt.approximate:
-            reason = None
-        elif self.task.one_decision_per_image:
-            reason = too_few_to_lose(losses(), threshold)
-        else:
-            reason = too_few_on_average(losses, self.images, "<=", threshold)
-        return gate(figure=loss, reason=reason)
+            return gate(figure=None, reason="the targets do not vary")
+        if fmt.rounding == "none":
+            return gate(figure=loss)
+        if self.task.one_decision_per_image:
+            return gate(figure=loss, reason=too_few_to_lose(losses(), threshold))
+        return gate(figure=loss, reason=too_few_on_average(losses, self.images, "<=", threshold))
+
+    def _margin_gate(self, gate: Gate | None) -> Gate | None:
+        """What the margins of the decisions prove where the images are too few for `gate`, which was skipped.
+
+        Equal decisions bound a loss of accuracy too. It is never failed: that errors are near the margins does not show
+        that they exceed them.
+        """
+        if gate is None or gate.status != "skipped" or gate.figure is None or not self._margins:
+            return None
+        share = gate.operator == ">="
+        test = measure_margins(np.concatenate(self._margins), 1 - gate.bar if share else gate.bar)
+        if test is None:
+            return None
+        figure = 1 - test.changed_at_most if share else test.changed_at_most
+        made = Gate.measured(f"{gate.name} by margins", figure, gate.operator, gate.bar, test.sentence)
+        made = made.model_copy(update={"default_bar": gate.default_bar})
+        return made if made.status == "passed" else made.model_copy(update={"status": "skipped"})
 
 
 class Difference:
@@ -193,7 +228,7 @@ class Difference:
 
     def __init__(self) -> None:
         self._images = self._values = 0
-        self._squared_error = self._peak = 0.0
+        self._squared_error = self._squares = self._peak = 0.0
         self._origin: np.ndarray | None = None
         self._offset_sum: np.ndarray | float = 0.0
         self._squared_offsets = 0.0
@@ -204,6 +239,7 @@ class Difference:
         self._images += len(reference)
         self._values += reference.size
         self._squared_error += float(np.sum((outputs - reference) ** 2))
+        self._squares += float(np.sum(reference**2))
         self._peak = max(self._peak, float(np.abs(reference).max()))
         # Variances from offsets to the first image: outputs may vary by 1e-9 of their values.
         self._origin = reference[0].copy() if self._origin is None else self._origin
@@ -216,10 +252,18 @@ class Difference:
         """Root-mean-square difference, relative to the root-mean-square variation of the reference over the images.
 
         Relative to the variation and not to the values: an untrained model has nearly the same outputs for every image,
-        and any threshold on the plain difference would let a wrong artifact pass. Infinite without any variation.
+        and any threshold on the plain difference would let a wrong artifact pass. Infinite without any variation. Not
+        counted are differences of one unit in the last place of the largest output, which are the rounding of float32
+        in the reference itself: the outputs of a saturated softmax vary by less.
         """
         variation = self._squared_offsets - float(np.sum(np.square(self._offset_sum))) / self._images
-        return float(np.sqrt(self._squared_error / variation)) if variation > 0 else float("inf")
+        error = np.maximum(0.0, self._squared_error - self._values * (EPSILON * self._peak) ** 2)
+        return float(np.sqrt(error / variation)) if variation > 0 else float("inf")
+
+    @property
+    def relative_to_values(self) -> float:
+        """Root-mean-square difference, relative to the root-mean-square output."""
+        return float(np.sqrt(self._squared_error / self._squares)) if self._squares else float("inf")
 
     @property
     def psnr_db(self) -> float | None:
@@ -240,7 +284,7 @@ def _gate(
 ) -> Gate | None:
     """Gate with the threshold of a format, skipped for a `reason`; None where the format has no threshold."""
     field = name.lower().replace(" ", "_")
-    threshold, default = (getattr(each, field) for each in (fmt, FORMATS.get(fmt.name, fmt)))
+    threshold, default = (getattr(each, field) for each in (fmt, fmt.default or fmt))
     if threshold is None:
         return None
     if reason is None:

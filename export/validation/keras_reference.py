@@ -47,7 +47,7 @@ class KerasReference:
         elif calibration is not None:
             samples, origin = Samples(calibration.images, None), "calibration images"
         else:
-            noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *concrete_shape(metadata.image_shape)))
+            noise = _noise(concrete_shape(metadata.image_shape))
             samples, origin = Samples(to_range(noise, metadata.pixel_range), None), "noise"
         outputs = store_rows(self._predict(samples.images))
         broken = [row for row, output in enumerate(outputs) if not np.isfinite(output).all()]
@@ -73,6 +73,20 @@ class KerasReference:
         for start in range(0, len(images), chunk):
             pixels = np.asarray(images[start : start + chunk])
             yield self.model.predict(pixels, batch_size=min(chunk, KERAS_BATCH), verbose=0)
+
+
+def _noise(shape: tuple[int, int, int]) -> np.ndarray:
+    """Noise of several brightnesses, contrasts and sizes of grain, `(NOISE_IMAGES, height, width, channels)`.
+
+    Deep nets average plain noise to nearly the same features for every image, and a saturated one then hardly varies.
+    """
+    random, images = np.random.default_rng(0), []
+    for number in range(NOISE_IMAGES):
+        grain = 2 ** (number % 4)
+        low, high = np.sort(random.integers(0, 256, 2)) if number % 2 else (0, 255)
+        coarse = random.integers(low, high + 1, (-(-shape[0] // grain), -(-shape[1] // grain), shape[2]))
+        images.append(coarse.repeat(grain, axis=0).repeat(grain, axis=1)[: shape[0], : shape[1]])
+    return np.stack(images)
 
 
 def _check_label_shape(labels: Rows, outputs: np.ndarray, metadata: Metadata) -> None:

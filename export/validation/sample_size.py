@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 ROUNDING = 1e-9
 """Largest rounding error of a whole number."""
+MIN_MARGINS = 10
+"""Images without which nothing is known of the distribution of margins."""
 
 
 def too_few_to_agree(share: float, images: int, threshold: float) -> str | None:
@@ -86,6 +89,61 @@ def too_few_on_average(
         f"{images} images are too few to show {threshold:g}: {mean:.3g} on average, 95 % interval {low:.3g} to "
         f"{high:.3g}; give {math.ceil(1 / room - ROUNDING)}"
     )
+
+
+@dataclass(frozen=True)
+class MarginTest:
+    """How many decisions would change if all errors were larger."""
+
+    images: int
+    factor: int
+    """By which errors are multiplied."""
+    changed: int
+    """Images that are decided otherwise then."""
+
+    @property
+    def changed_at_most(self) -> float:
+        """Upper end of the 95 % confidence interval of the share of decisions that change, with the errors as they are.
+
+        It assumes that the share grows at least in proportion to the errors, up to `factor`.
+        """
+        return _upper_end(self.changed, self.images) / self.factor
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        changed = "no image" if not self.changed else f"{self.changed} of {self.images} images"
+        return f"with {self.factor} times the errors {changed} would be decided otherwise"
+
+
+def measure_margins(margins: np.ndarray, room: float) -> MarginTest | None:
+    """Multiply the errors of an artifact until few images are enough to show that few decisions change.
+
+    An accelerated test: one decision in fifty changes where the error of an output exceeds the margin between the two
+    most probable classes. Where errors `k` times as large would change a share p of the decisions, those that there are
+    change at most p / k, as long as small margins are no more frequent than moderate ones: a classifier that was
+    trained has few images at the boundary between classes. The factor is the smallest at which it suffices that no
+    image changes.
+
+    Args:
+        margins: For each image, the factor from which on it is decided otherwise.
+        room: Share of decisions that may change, 0..1.
+
+    Returns:
+        The result; None where there are fewer images than `MIN_MARGINS`, or without room.
+    """
+    images = len(margins)
+    if room <= 0 or images < MIN_MARGINS:
+        return None
+    factor = max(1, math.ceil(_upper_end(0, images) / room))
+    return MarginTest(images, factor, int(np.sum(margins <= factor)))
+
+
+def _upper_end(count: int, images: int) -> float:
+    """Upper end of the 95 % confidence interval of a share by Clopper and Pearson."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(count, images).proportion_ci(0.95, method="exact").high)
 
 
 def _enough(images: int, room: float) -> bool:

@@ -5,7 +5,9 @@ from numbers import Real
 
 from ...core.errors import InputError, unknown
 from ...tasks.registry import get_task
+from ..sample_images import Samples
 from ..targets import TARGETS
+from .checks.artifact_check import Requirement
 from .checks.check_registry import CHECKS
 
 SHARES = ("agreement",)
@@ -45,3 +47,41 @@ def _check_applied(name: str, targets: Sequence[str]) -> None:
     able = [name for name, target in TARGETS.items() if applying & target.all_checks]
     if not set(able) & set(targets):
         raise InputError(f"the threshold {name} is for {' or '.join(able)}, and has no effect on {', '.join(targets)}.")
+
+
+def check_measurable(
+    thresholds: Mapping[str, float],
+    task: str,
+    targets: Sequence[str],
+    evaluation: Samples | None,
+    calibration: Samples | None,
+) -> None:
+    """Raise InputError where nothing would measure a threshold: a gate that is skipped must not look as if it was met.
+
+    Args:
+        thresholds: The result of `check_thresholds`.
+        task: The task of the model.
+        targets: Names of targets.
+        evaluation: Images of the validation.
+        calibration: Images that stand in where there are none for evaluation.
+    """
+    for name, value in thresholds.items():
+        missing = _missing_requirement(name, targets)
+        if missing is not None:
+            raise InputError(
+                f"the threshold {name} cannot be measured: {missing.name} is not installed ({missing.install})."
+            )
+        if name == get_task(task).threshold_field and value < 1 and (evaluation is None or evaluation.labels is None):
+            raise InputError(
+                f"the threshold {name} is measured on labels; give evaluation=(images, labels), or --data."
+            )
+        if name in SHARES and value > 0 and evaluation is None and calibration is None:
+            raise InputError(f"the threshold {name} is measured on images; give evaluation or calibration, or --data.")
+
+
+def _missing_requirement(name: str, targets: Sequence[str]) -> Requirement | None:
+    """What is missing for every check of `targets` that applies a budget or tolerance; None if one can."""
+    names = {check for target in targets for check in TARGETS[target].all_checks}
+    applying = [check for check in CHECKS.values() if check.name in names and name in check.thresholds]
+    missing = [None if check.runs_partly else check.missing for check in applying]
+    return next(iter(missing), None) if all(missing) else None

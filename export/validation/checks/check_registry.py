@@ -5,10 +5,34 @@ import traceback
 
 from ....core.errors import first_line
 from ...artifact.manifest import Check, Gate
-from . import browser, c_source, edge_tpu, litert, litert_gpu, onnx_runtime, openvino, tflite_micro, vela, web_page
+from . import (
+    browser,
+    c_source,
+    edge_tpu,
+    float16,
+    litert,
+    litert_gpu,
+    onnx_runtime,
+    openvino,
+    tflite_micro,
+    vela,
+    web_page,
+)
 from .artifact_check import ArtifactCheck, Subject
 
-MODULES = (litert, onnx_runtime, openvino, tflite_micro, c_source, vela, edge_tpu, litert_gpu, web_page, browser)
+MODULES = (
+    litert,
+    onnx_runtime,
+    float16,
+    openvino,
+    tflite_micro,
+    c_source,
+    vela,
+    edge_tpu,
+    litert_gpu,
+    web_page,
+    browser,
+)
 CHECKS: dict[str, ArtifactCheck] = {check.name: check for module in MODULES for check in module.CHECKS}
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

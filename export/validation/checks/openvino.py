@@ -3,22 +3,50 @@
 from importlib.metadata import version
 
 from ...artifact.manifest import Check
+from ...latency import quick_benchmark
 from ...loading import open_with
-from ...runtimes.openvino import open_ir, write_ir
-from ..comparison import validate_artifact
+from ...runtimes.openvino import FLOAT32, default_precision, open_ir, write_ir
+from ..comparison import SECONDS, validate_artifact
+from ..reduced_precision import validate_reduced_precision
 from .artifact_check import ArtifactCheck, Subject, requires_module
 
-TITLE = "OpenVINO"
+TITLE, FLOAT32_TITLE = "OpenVINO", "OpenVINO in float32"
+REQUIREMENTS = (requires_module("openvino", "openvino", "openvino"),)
 
 
-def run_on_cpu(subject: Subject) -> Check:
-    """Convert to OpenVINO's own format, which is kept beside the ONNX file, and validate on the CPU."""
+def run_by_default(subject: Subject) -> Check:
+    """Convert to OpenVINO's own format, which is kept beside the ONNX file, and validate as it runs by default.
+
+    Where the CPU has bfloat16 or float16 units, OpenVINO computes in these unless it is told not to.
+    """
     xml = write_ir(subject.path)
-    artifact = open_with(open_ir, xml)
-    check = validate_artifact(TITLE, version("openvino"), artifact, subject.format, subject.reference)
+    precision, release = default_precision(), version("openvino")
+    artifact = open_with(open_ir, xml, precision=precision)
+    if precision == FLOAT32:
+        check = validate_artifact(TITLE, release, artifact, subject.format, subject.reference)
+    else:
+        check = validate_reduced_precision(
+            TITLE,
+            release,
+            artifact,
+            subject,
+            precision=precision,
+            seconds=SECONDS,
+            explain=lambda: f"{precision} is the default of this CPU; INFERENCE_PRECISION_HINT={FLOAT32} is float32",
+            median_ms=quick_benchmark(artifact).median_ms,
+        )
     files = (xml, xml.with_suffix(".bin"))
-    facts = check.facts | {"bytes of weights": files[1].stat().st_size}
+    facts = check.facts | {"precision": precision, "bytes of weights": files[1].stat().st_size}
     return check.model_copy(update={"files": tuple(file.name for file in files), "facts": facts})
 
 
-CHECKS = (ArtifactCheck("openvino", TITLE, run_on_cpu, (requires_module("openvino", "openvino", "openvino"),)),)
+def run_in_float32(subject: Subject) -> Check:
+    """Validate the same files with float32 arithmetic, in which they must equal the Keras model."""
+    artifact = open_with(open_ir, subject.path.with_suffix(".xml"), precision=FLOAT32)
+    return validate_artifact(FLOAT32_TITLE, version("openvino"), artifact, subject.format, subject.reference)
+
+
+CHECKS = (
+    ArtifactCheck("openvino", TITLE, run_by_default, REQUIREMENTS),
+    ArtifactCheck("openvino-float32", FLOAT32_TITLE, run_in_float32, REQUIREMENTS),
+)

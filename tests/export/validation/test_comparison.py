@@ -25,6 +25,17 @@ def test_difference_is_relative_to_the_variation_of_the_outputs():
     assert relative_difference(reference * 1e-9 + 1e-7, reference * 1e-9) > 10
 
 
+def test_outputs_that_vary_by_less_than_their_rounding_are_equal_within_it():
+    """A saturated softmax: 1 for one class, and next to nothing for the others."""
+    reference = np.tile(np.float32([1, 0, 0]), (16, 1))
+    reference[:, 1] = np.random.default_rng(0).uniform(1e-12, 1e-10, 16)
+    rounded = reference.copy()
+    rounded[:, 0] = np.nextafter(np.float32(1), np.float32(0))
+    assert relative_difference(rounded, reference) == 0
+    assert relative_difference(reference[:, [1, 0, 2]], reference) > 1e6
+    assert relative_difference(reference + np.float32(1e-6), reference) > 1e3
+
+
 def test_reference_without_variation_proves_nothing():
     assert relative_difference(np.ones((5, 3)), np.ones((5, 3))) == float("inf")
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from support.answers import gate, of_task
+from support.answers import Answers, gate, of_task
 
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.comparison import validate_artifact
 from pocketzoo.export.validation.reference import Reference
+from pocketzoo.export.validation.sample_size import measure_margins
 from pocketzoo.tasks import get_task, task_names
 
 pytestmark = pytest.mark.fast
@@ -71,6 +73,75 @@ def test_few_maps_suffice_if_each_meets_the_threshold(random):
     )
     assert agreement.reason.endswith("give 50")
     assert gate(some, reference, FORMATS["onnx-fp32"], "agreement").status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("flipped", "status"), [(0, "passed"), (1, "skipped"), (2, "skipped"), (3, "failed"), (40, "failed")]
+)
+def test_one_prediction_of_a_few_hundred_may_differ_in_float16(random, flipped, status):
+    outputs = random.dirichlet(np.ones(4), size=360).astype("float32")
+    reference = of_task("classification", outputs, None)
+    changed = outputs + np.float32(1e-6) * np.array([1, -1, 1, -1], "float32")
+    changed[:flipped] = changed[:flipped, ::-1]
+    agreement = gate(changed, reference, FORMATS["onnx-fp16"], "agreement")
+    assert (agreement.status, agreement.figure) == (status, pytest.approx(1 - flipped / 360))
+    assert gate(changed, reference, FORMATS["onnx-fp32"], "agreement").status == ("failed" if flipped else "passed")
+
+
+def test_margins_show_with_few_images_what_shares_cannot(random):
+    """43 images are the test split of 200 photographs."""
+    outputs, kind = random.dirichlet(np.ones(4), size=43).astype("float32"), FORMATS["tflite-int8"]
+    labels = outputs.argmax(-1)
+    reference = of_task("classification", outputs, labels)
+    rounded = outputs + random.normal(0, 1e-4, outputs.shape)
+    assert gate(rounded, reference, kind, "agreement").status == "skipped"
+    margins = gate(rounded, reference, kind, "agreement by margins")
+    assert (margins.status, margins.bar) == ("passed", 0.98)
+    assert margins.figure == pytest.approx(0.98355, abs=1e-4)
+    assert margins.reason == "with 5 times the errors no image would be decided otherwise"
+    drop = gate(rounded, reference, kind, "accuracy drop by margins")
+    assert (drop.status, drop.bar, drop.reason[:12]) == ("passed", 0.01, "with 9 times")
+
+
+def test_errors_near_the_margins_are_reported_and_prove_nothing(random):
+    outputs, kind = random.dirichlet(np.ones(4), size=43).astype("float32"), FORMATS["tflite-int8"]
+    lead = np.sort(outputs, axis=-1)[:, -1] - np.sort(outputs, axis=-1)[:, -2]
+    coarse = outputs.copy()
+    coarse[lead.argmin(), outputs[lead.argmin()].argmax()] -= lead.min() / 2  # still the most probable class
+    margins = gate(coarse, of_task("classification", outputs, None), kind, "agreement by margins")
+    assert (margins.status, margins.reason) == (
+        "skipped",
+        "with 5 times the errors 1 of 43 images would be decided otherwise",
+    )
+    assert margins.figure == pytest.approx(1 - 0.12288 / 5, abs=1e-4)
+
+
+def test_margins_are_not_measured_where_shares_suffice_or_on_very_few_images(random):
+    for images in (9, 60):
+        outputs = random.dirichlet(np.ones(4), size=images).astype("float32")
+        check = validate_artifact(
+            "made up", "1", Answers(outputs), FORMATS["tflite-int8"], of_task("classification", outputs, None)
+        )
+        assert [gate.name for gate in check.gates if "margins" in gate.name] == []
+
+
+@pytest.mark.parametrize("images", [10, 20, 43])
+@pytest.mark.parametrize("noise", ["equal", "growing"])
+def test_margins_seldom_pass_a_bad_artifact(random, images, noise):
+    """It decides 4 % of the images otherwise, twice as many as allowed; with few images none of them may be seen."""
+    draws, passed, agreeing = 400, 0, 0
+    for _ in range(draws):
+        logits = random.normal(0, 2, (images, 5))
+        size = 0.11 if noise == "equal" else 0.055 * np.abs(logits).max(axis=-1, keepdims=True)
+        outputs, changed = (
+            np.exp(each) / np.exp(each).sum(axis=-1, keepdims=True)
+            for each in (logits, logits + size * random.normal(size=logits.shape))
+        )
+        agreeing += bool(np.all(outputs.argmax(-1) == changed.argmax(-1)))
+        test = measure_margins(get_task("classification").decision_margins(changed, outputs), 0.02)
+        passed += test.changed_at_most <= 0.02
+    assert passed < 0.05 * draws
+    assert agreeing > 0.1 * draws
 
 
 def test_few_numbers_seldom_pass_by_chance(random):
