@@ -21,7 +21,7 @@ from .targets import formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
 from .validation.reference import Reference
 from .validation.runner import ConvertedArtifact, certify_artifact, run_checks
-from .validation.thresholds import check_measurable, check_thresholds
+from .validation.thresholds import check_thresholds
 
 if TYPE_CHECKING:
     import keras
@@ -121,7 +121,6 @@ def export_model(
     thresholds = check_thresholds(thresholds or bars or {}, metadata.task, targets)
     evaluation = None if evaluation is None else evaluation_samples(evaluation, metadata)
     calibration = None if calibration is None else calibration_samples(calibration, evaluation, metadata)
-    check_measurable(thresholds, metadata.task, targets, evaluation, calibration)
     formats, skipped = _select_formats(formats, targets, graph, calibration)
     reference = keras_reference.evaluate(metadata, evaluation, calibration)
     context = _validation_context(skipped, reference)

@@ -290,5 +290,6 @@ def _gate(
     if reason is None:
         gate = Gate.measured(name, figure, operator, threshold)
     else:
+        reason = reason if threshold == default else f"the threshold that was set is not shown to be met: {reason}"
         gate = Gate(name=name, status="skipped", figure=figure, operator=operator, bar=threshold, reason=reason)
     return gate.model_copy(update={"default_bar": None if threshold == default else default})

@@ -5,9 +5,7 @@ from numbers import Real
 
 from ...core.errors import InputError, unknown
 from ...tasks.registry import get_task
-from ..sample_images import Samples
 from ..targets import TARGETS
-from .checks.artifact_check import Requirement
 from .checks.check_registry import CHECKS
 
 SHARES = ("agreement",)
@@ -20,7 +18,7 @@ def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequen
     """Validate thresholds; their names are the fields of `formats.Format`, where blanks may replace underscores.
 
     Raises:
-        InputError: A name is unknown for this task, a value is out of range, or no check of `targets` applies it.
+        InputError: A name is unknown for this task, a value is out of range, or no check of `targets` that is installed applies it.
     """
     threshold_field = get_task(task).threshold_field
     loss = () if threshold_field is None else (threshold_field,)
@@ -41,47 +39,16 @@ def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequen
 
 
 def _check_applied(name: str, targets: Sequence[str]) -> None:
-    applying = {check.name for check in CHECKS.values() if name in check.thresholds}
+    """Raise InputError where no check of `targets` applies a budget or tolerance, or none can on this machine."""
+    applying = {check.name: check for check in CHECKS.values() if name in check.thresholds}
     if not applying:
         return
-    able = [name for name, target in TARGETS.items() if applying & target.all_checks]
+    able = [name for name, target in TARGETS.items() if applying.keys() & target.all_checks]
     if not set(able) & set(targets):
         raise InputError(f"the threshold {name} is for {' or '.join(able)}, and has no effect on {', '.join(targets)}.")
-
-
-def check_measurable(
-    thresholds: Mapping[str, float],
-    task: str,
-    targets: Sequence[str],
-    evaluation: Samples | None,
-    calibration: Samples | None,
-) -> None:
-    """Raise InputError where nothing would measure a threshold: a gate that is skipped must not look as if it was met.
-
-    Args:
-        thresholds: The result of `check_thresholds`.
-        task: The task of the model.
-        targets: Names of targets.
-        evaluation: Images of the validation.
-        calibration: Images that stand in where there are none for evaluation.
-    """
-    for name, value in thresholds.items():
-        missing = _missing_requirement(name, targets)
-        if missing is not None:
-            raise InputError(
-                f"the threshold {name} cannot be measured: {missing.name} is not installed ({missing.install})."
-            )
-        if name == get_task(task).threshold_field and value < 1 and (evaluation is None or evaluation.labels is None):
-            raise InputError(
-                f"the threshold {name} is measured on labels; give evaluation=(images, labels), or --data."
-            )
-        if name in SHARES and value > 0 and evaluation is None and calibration is None:
-            raise InputError(f"the threshold {name} is measured on images; give evaluation or calibration, or --data.")
-
-
-def _missing_requirement(name: str, targets: Sequence[str]) -> Requirement | None:
-    """What is missing for every check of `targets` that applies a budget or tolerance; None if one can."""
     names = {check for target in targets for check in TARGETS[target].all_checks}
-    applying = [check for check in CHECKS.values() if check.name in names and name in check.thresholds]
-    missing = [None if check.runs_partly else check.missing for check in applying]
-    return next(iter(missing), None) if all(missing) else None
+    missing = [None if check.runs_partly else check.missing for check in applying.values() if check.name in names]
+    if None not in missing:
+        raise InputError(
+            f"the threshold {name} cannot be measured: {missing[0].name} is not installed ({missing[0].install})."
+        )
