@@ -115,7 +115,7 @@ class Comparison:
             by_image = equal.reshape(len(equal), -1)
             self._equal_decisions.append(by_image.sum(axis=1))
             self._decisions_per_image = by_image.shape[1]
-            margins = self.task.decision_margins(outputs, expected)
+            margins = self.task.decision_margins(decoded, expected)
             self._margins += [] if margins is None else [margins]
         if self._artifact_metric is not None:
             labels = self.reference.samples.labels[batch]

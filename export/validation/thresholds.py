@@ -18,7 +18,7 @@ def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequen
     """Validate thresholds; their names are the fields of `formats.Format`, where blanks may replace underscores.
 
     Raises:
-        InputError: A name is unknown for this task, a value is out of range, or no check of `targets` that is installed applies it.
+        InputError: A name is unknown for this task, a value is out of range, or no check of `targets` can apply it.
     """
     threshold_field = get_task(task).threshold_field
     loss = () if threshold_field is None else (threshold_field,)
