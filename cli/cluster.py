@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from .inputs import open_training_inputs
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
 from .results import show_compression
 from .tensorflow_import import import_tensorflow
@@ -20,6 +21,10 @@ def cluster(
     ] = "kmeans++",
     recipe: RecipeFile = None,
     changes: Changes = None,
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -29,8 +34,10 @@ def cluster(
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.clustering.cluster import DEFAULT_RECIPE
+    from ..zoo.contract import copy_contract
 
     inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    state(inputs.model, task, labels, pixels, from_logits)
     result = training.cluster(
         inputs.model,
         inputs.data,
@@ -42,4 +49,6 @@ def cluster(
         overwrite=overwrite,
     )
     title = f"{result.model.name}, at most {result.metrics['clusters']} distinct weights per kernel"
-    show_compression(zoo.load_model(model), result, inputs.data, run_dir, title, as_json=as_json)
+    original = zoo.load_model(model)
+    copy_contract(inputs.model, original)
+    show_compression(original, result, inputs.data, run_dir, title, as_json=as_json)

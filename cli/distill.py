@@ -7,6 +7,7 @@ import typer
 
 from ..core.errors import InputError
 from .inputs import new_model, open_training_inputs
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import Changes, Json, NameOrFile, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable
 from .results import show_compression
 from .tensorflow_import import import_tensorflow
@@ -28,6 +29,10 @@ def distill(
     ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -41,9 +46,11 @@ def distill(
     from .. import training, zoo
 
     inputs = open_training_inputs(teacher, data, recipe, changes, skip_unreadable, training.Recipe())
+    state(inputs.model, task, labels, pixels, from_logits)
     if student.endswith(".keras"):
         keras.utils.set_random_seed(inputs.recipe.seed)
         pupil = zoo.load_model(student)
+        state(pupil, task, labels, pixels, from_logits)
     else:
         pupil = new_model(student, inputs.data, inputs.recipe.seed)
     result = training.distill(

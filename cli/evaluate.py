@@ -7,6 +7,7 @@ import typer
 
 from . import console
 from .inputs import default_weights, load_images
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import Data, Json, SkipUnreadable
 from .results import evaluation_facts, show_evaluation
 from .tensorflow_import import import_tensorflow
@@ -39,11 +40,16 @@ def evaluate(
             help="Directory for evaluation.json and plots: confusion matrix, calibration, the worst predictions."
         ),
     ] = None,
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a model, or an artifact in its runtime, on the test split of a dataset."""
     evaluated, shape = _open(model)
+    state(evaluated, task, labels, pixels, from_logits)
     from .. import training
 
     images = load_images(data, shape, skip_unreadable)

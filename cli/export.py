@@ -9,6 +9,7 @@ from ..core.errors import InputError
 from ..export.targets import list_targets, targets_of
 from . import console
 from .inputs import load_images
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import Json, Overwrite, SkipUnreadable
 from .results import show_manifest
 from .tensorflow_import import import_tensorflow
@@ -40,6 +41,10 @@ def export(
         str | None, typer.Option(help="Height and width for a model of variable input size: 224x224.")
     ] = None,
     batch: Annotated[str, typer.Option(help="1, or N for any number of images at once (float ONNX only).")] = "1",
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -56,6 +61,7 @@ def export(
     from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
+    state(loaded, task, labels, pixels, from_logits)
     *sides, channels = image_shape(loaded)
     images = load_images(data, (*(_size(input_size) or sides), channels), skip_unreadable) if data else None
     with console.status("Preparing") as progress:

@@ -9,6 +9,7 @@ from ..core.atomic_files import atomic_path
 from ..core.errors import InputError
 from . import console
 from .inputs import open_training_inputs
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable, TrainedModel
 from .prune_channels import prune_channels, set_options
 from .results import metric_text, show_compression
@@ -61,6 +62,10 @@ def prune(
     plan: Annotated[Path | None, ChannelOption] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -95,8 +100,10 @@ def prune(
     import_tensorflow()
     from .. import training, zoo
     from ..training.compression.weights.pruning import DEFAULT_RECIPE
+    from ..zoo.contract import copy_contract
 
     inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    state(inputs.model, task, labels, pixels, from_logits)
     result = training.prune(
         inputs.model,
         inputs.data,
@@ -107,7 +114,9 @@ def prune(
         overwrite=overwrite,
     )
     title = f"{result.model.name}, {result.metrics['sparsity']:.1%} zeros in the pruned kernels"
-    show_compression(zoo.load_model(model), result, inputs.data, run_dir, title, as_json=as_json)
+    original = zoo.load_model(model)
+    copy_contract(inputs.model, original)
+    show_compression(original, result, inputs.data, run_dir, title, as_json=as_json)
 
 
 def _check_none(weight_options: dict[str, Any]) -> None:

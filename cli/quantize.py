@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from .inputs import open_training_inputs
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
 from .results import show_compression
 from .tensorflow_import import import_tensorflow
@@ -19,6 +20,10 @@ def quantize(
     ] = 8,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -30,6 +35,7 @@ def quantize(
     from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
 
     inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    state(inputs.model, task, labels, pixels, from_logits)
     result = training.quantize_aware(
         inputs.model,
         inputs.data,

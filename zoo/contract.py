@@ -148,6 +148,8 @@ def state_contract(
     image_shape(model)
     before = _MEMORY.get(model)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
+    if before and statements == before.statements:
+        return before.contract
     contract = _resolve(model, **statements)
     if report and not contract.is_stated and not (before and before.contract == contract):
         print(contract.describe(model.name), file=sys.stderr)

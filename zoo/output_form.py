@@ -14,7 +14,7 @@ from .flat import without_optimizer
 
 UNCHANGED = {
     *("Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "ExpandDims", "Cropping2D", "ZeroPadding2D"),
-    *("Dropout", "SpatialDropout2D", "GaussianNoise", "Identity", "Cast", "ConvertToTensor"),
+    *("Dropout", "SpatialDropout2D", "GaussianNoise", "Identity", "Cast", "ConvertToTensor", "FakeQuantize"),
 }
 """Classes of layers and operations that do not change what their values mean."""
 OPERATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "LogSoftmax": "log_softmax"}

@@ -34,6 +34,13 @@ class Artifact:
         """Return outputs in the form of the task; as they are where the file does not state a task."""
         return self.metadata.decode(outputs) if self.metadata else outputs
 
+    def predict_raw(self, images: np.ndarray) -> np.ndarray:
+        """Return the outputs in the form of the task for raw pixels 0..255 of any dtype, otherwise like `run`."""
+        low, high = self.pixel_range
+        if self.pixel_range != RAW:
+            images = low + np.float32(images) * np.float32((high - low) / 255)
+        return self.decode(self.run(images))
+
     def run(self, images: np.ndarray) -> np.ndarray:
         """Run a batch of images, one after another.
 

@@ -22,11 +22,8 @@ class Artifact(Protocol):
     input: Any
     """With `image_shape`."""
 
-    def run(self, images: np.ndarray) -> np.ndarray:
-        """Return the outputs for images `(count, height, width, channels)`, uint8 0..255."""
-
-    def decode(self, outputs: np.ndarray) -> np.ndarray:
-        """Return outputs in the form of the task, such as probabilities of logits."""
+    def predict_raw(self, images: np.ndarray) -> np.ndarray:
+        """Return the outputs of the task for raw pixels 0..255, `(count, height, width, channels)`."""
 
 
 class Predictor:
@@ -46,7 +43,7 @@ class Predictor:
             raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
         is_keras = isinstance(model, keras.Model)
         self._name = model.name if is_keras else str(model.path)
-        self._predict = decoded_form(model).predict_on_batch if is_keras else _decoded(model)
+        self._predict = decoded_form(model).predict_on_batch if is_keras else model.predict_raw
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
     def __call__(self, images: np.ndarray) -> Any:
@@ -74,10 +71,6 @@ class Predictor:
                     f"{self._name} outputs {wrong}{output}, which is not a finite number: its weights are broken, as "
                     "after a training that diverged. Train it with a lower learning rate."
                 )
-
-
-def _decoded(artifact: Artifact) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda images: artifact.decode(artifact.run(images))
 
 
 def _restorer(restore: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,0 +1,89 @@
+"""Options that say what the inputs and outputs of a model without a head of the zoo mean."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..export import Artifact
+
+Task = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task",
+        help="Task of a model without a head of the zoo: classification, multi_label, regression, segmentation, "
+        "embedding or raw; OUTPUT=TASK for one of several outputs; repeatable.",
+    ),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        help="Names of its classes or values in order, separated by commas, or a .txt file with one on each line; "
+        "OUTPUT=NAMES for one of several outputs; repeatable.",
+    ),
+]
+Pixels = Annotated[
+    str | None, typer.Option("--pixels", help="Range of pixel values that it expects, such as 0..255, 0..1 or -1..1.")
+]
+FromLogits = Annotated[
+    bool | None,
+    typer.Option("--from-logits/--from-probabilities", help="Whether it outputs logits or probabilities."),
+]
+
+
+def state(
+    model: "keras.Model | Artifact",
+    task: list[str] | None,
+    labels: list[str] | None,
+    pixels: str | None,
+    from_logits: bool | None,
+) -> None:
+    """State what the options say about a model, if any is set; it holds for the rest of the command."""
+    if (task, labels, pixels, from_logits) == (None, None, None, None):
+        return
+    from ..export.artifact.artifact import Artifact
+
+    if isinstance(model, Artifact):
+        raise InputError(
+            f"{model.path} states the task, labels, pixel range and logits itself; leave out --task, --labels, "
+            "--pixels and --from-logits."
+        )
+    from ..zoo.contract import state_contract
+
+    state_contract(
+        model,
+        task=_by_output("--task", task, str),
+        labels=_by_output("--labels", labels, _names),
+        pixels=pixels,
+        from_logits=from_logits,
+        report=False,  # the command goes on to use it with data, which tells more
+    )
+
+
+def _by_output(option: str, values: list[str] | None, parse: Callable[[str], Any]) -> Any:
+    """Return the value of an option, or a dict of those of the form OUTPUT=VALUE."""
+    if not values:
+        return None
+    pairs = [value.partition("=") for value in values]
+    if len(pairs) == 1 and not pairs[0][1]:
+        return parse(values[0])
+    unnamed = next((value for value, (_, equals, _) in zip(values, pairs, strict=True) if not equals), None)
+    if unnamed is not None:
+        raise InputError(f"{option} {unnamed!r} is one of several; each takes the form OUTPUT=VALUE.")
+    return {name.strip(): parse(value) for name, _, value in pairs}
+
+
+def _names(text: str) -> list[str]:
+    if not text.endswith(".txt"):
+        return [name.strip() for name in text.split(",")]
+    try:
+        return Path(text).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--labels {text!r} cannot be read: {getattr(error, 'strerror', None) or error}.") from error

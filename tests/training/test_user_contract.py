@@ -1,0 +1,127 @@
+"""Models of users, without heads of the zoo, through the functions that train and evaluate."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pocketzoo import export, training, zoo
+
+RECIPE = training.Recipe(epochs=8, batch_size=16, augmentation="none", optimizer={"lr": 3e-3})
+
+
+@pytest.fixture(scope="module")
+def quadrants():
+    """Images and the index of the bright quadrant."""
+    random, classes = np.random.default_rng(0), np.arange(160) % 4
+    images = random.integers(0, 60, (160, 16, 16, 3)).astype("uint8")
+    for image, (row, column) in zip(images, (divmod(q, 2) for q in classes), strict=True):
+        image[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] += 150
+    return images, classes.astype("int32")
+
+
+@pytest.fixture(scope="module")
+def data(quadrants):
+    return training.from_arrays(*quadrants, labels=list("abcd"))
+
+
+def net(last, *, scaled=True, name="net"):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    x = layers.Rescaling(1 / 127.5, -1)(image) if scaled else image
+    features = layers.Conv2D(8, 3, activation="relu")(layers.Conv2D(8, 3, strides=2, activation="relu")(x))
+    features = layers.Flatten()(features)
+    return keras.Model(image, last(features), name=name)
+
+
+def test_logits_are_trained_evaluated_and_exported(data, tmp_path, capsys):
+    model = net(layers.Dense(4))
+    training.fit(model, data, RECIPE)
+    assert "Inferred for net: the output is logits of a classification" in capsys.readouterr().err
+    images, classes = data.test.arrays()
+    assert (model.predict(images, verbose=0).argmax(-1) == classes).all()
+    evaluation = training.evaluate(model, data)
+    assert evaluation.accuracy == 1.0
+    assert evaluation.loss < 0.5
+    manifest = export.export_model(model, tmp_path / "out", targets=["mobile-gpu"], evaluation=data.test)
+    assert (manifest.model.from_logits, manifest.model.labels) == (True, tuple("abcd"))
+    (file,) = (tmp_path / "out").glob("*.tflite")
+    assert training.evaluate(export.load_artifact(file), data).accuracy == 1.0
+
+
+def test_loss_on_logits_is_that_of_keras(data):
+    model = net(layers.Dense(4))
+    loss = training.evaluate(model, data, from_logits=True).loss
+    images, classes = data.test.arrays()
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert loss == pytest.approx(model.evaluate(images, classes, verbose=0), rel=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_unit_stands_for_two_classes(quadrants, activation):
+    images, classes = quadrants
+    data = training.from_arrays(images, classes // 2, labels=["top", "bottom"])
+    model = net(layers.Dense(1, activation))
+    training.fit(model, data, RECIPE, verbose=False)
+    evaluation = training.evaluate(model, data)
+    assert evaluation.accuracy == 1.0
+    assert set(evaluation.per_class) == {"top", "bottom"}
+
+
+def test_images_are_scaled_to_the_stated_range(data):
+    model = net(layers.Dense(4, "softmax"), scaled=False)
+    training.fit(model, data, RECIPE, pixels=(-1, 1), verbose=False)
+    images, classes = data.test.arrays()
+    assert (model.predict(images / np.float32(127.5) - 1, verbose=0).argmax(-1) == classes).all()
+    assert training.evaluate(model, data).accuracy == 1.0  # the statement holds for the object
+    assert export.predict(model, images).probabilities.argmax(-1).tolist() == classes.tolist()
+
+
+def test_one_hot_labels_are_classes(quadrants):
+    images, classes = quadrants
+    data = training.from_arrays(images, np.eye(4)[classes], labels=list("abcd"))
+    assert np.array_equal(np.sort(data.train.labels), np.sort(data.train.labels.astype("int32")))
+    assert data.task == "classification"
+    assert len(set(data.train.labels.tolist())) == 4
+
+
+@pytest.mark.parametrize("verb", [training.prune, training.cluster, training.quantize_aware])
+def test_compression_keeps_a_model_of_logits_right(data, verb):
+    model = net(layers.Dense(4))
+    training.fit(model, data, RECIPE, verbose=False)
+    result = verb(model, data, RECIPE.changed(epochs=2), verbose=False)
+    assert training.evaluate(result.model, data).accuracy == 1.0
+    assert result.model.predict(data.test.arrays()[0], verbose=0).min() < 0  # still logits
+
+
+def test_student_and_teacher_of_logits_are_distilled(data):
+    teacher, student = net(layers.Dense(4), name="teacher"), net(layers.Dense(4), name="student")
+    training.fit(teacher, data, RECIPE, verbose=False)
+    training.distill(student, teacher, data, RECIPE, verbose=False)
+    assert training.evaluate(student, data).accuracy == 1.0
+
+
+def test_output_that_is_neither_probabilities_nor_logits_is_refused(data):
+    with pytest.raises(zoo.InputError, match=r"ends in the activation relu, .* state from_logits"):
+        training.fit(net(layers.Dense(4, "relu")), data, RECIPE, verbose=False)
+    with pytest.raises(zoo.InputError, match="change the activation, or state another task"):
+        training.fit(net(layers.Dense(4, "sigmoid")), data, RECIPE, verbose=False)
+
+
+def test_outputs_in_a_list_are_trained_by_name(quadrants):
+    images, classes = quadrants
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 3))
+    features = layers.Flatten()(layers.Rescaling(1 / 255)(image))
+    outputs = [layers.Dense(4, name="quadrant")(features), layers.Dense(1, name="row")(features)]
+    model = keras.Model(image, outputs)
+    data = training.from_arrays(
+        images,
+        {"quadrant": classes, "row": (classes // 2).astype("float32")},
+        task={"quadrant": "classification", "row": "regression"},
+        labels={"quadrant": list("abcd"), "row": ["row"]},
+    )
+    training.fit(model, data, RECIPE, verbose=False)
+    evaluation = training.evaluate(model, data)
+    assert evaluation["quadrant"].accuracy == 1.0
+    assert evaluation["row"].mae < 0.3
