@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
+from ..zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ..zoo.model_arguments import accepts_any_model
 from .artifact.bundle_directory import check_free, converting, finished_directory
 from .artifact.errors import ProofError
@@ -26,7 +27,6 @@ from .validation.thresholds import check_thresholds
 if TYPE_CHECKING:
     import keras
 
-    from ..zoo.contract import Flags, LabelNames, PixelRange, TaskNames
     from .conversion.export_graph import ExportGraph
 
 TOOLS = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim", "onnxruntime", "ai-edge-litert", "numpy", "pocketzoo")
@@ -48,10 +48,10 @@ def export_model(
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     bars: Mapping[str, float] | None = None,
-    task: "TaskNames | None" = None,
-    labels: "LabelNames | None" = None,
-    pixels: "PixelRange | None" = None,
-    from_logits: "Flags | None" = None,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
 ) -> Manifest:
     """Export `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
 
