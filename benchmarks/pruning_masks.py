@@ -54,7 +54,7 @@ class Theirs:
 
 def updates() -> float:
     """Print one row per sparsity; return the longest median of pocketzoo, in seconds."""
-    kernels = [main_kernel(layer) for layer in prunable_layers(zoo.create_model("resnet50", weights=None))]
+    kernels = [main_kernel(layer) for layer in prunable_layers(zoo.create_model("resnet50", weights=None)).values()]
     weights = [kernel.numpy() for kernel in kernels]
     total = sum(values.size for values in weights)
     print(f"mask update of {len(kernels)} kernels, {total:,} weights; medians of {ROUNDS} rounds in turn, seconds")
@@ -86,7 +86,7 @@ def updates() -> float:
 def epoch(update: float) -> None:
     """Print the share of an epoch that pruning adds: masks in every step, and updates of `update` seconds."""
     model = zoo.create_model("resnet50", weights=None, classes=100, input_shape=(SIDE, SIDE, 3))
-    kernels = [main_kernel(layer) for layer in prunable_layers(model)]
+    kernels = [main_kernel(layer) for layer in prunable_layers(model).values()]
     masks = Masks(kernels, training.Sparsity())
     masks.update([0.8] * len(kernels))
     random = np.random.default_rng(0)

@@ -4,8 +4,9 @@ Cost and receptive field (`zoo.layer_table`), weight pruning, channel pruning, q
 rules read this table; none of them has a list of layers of its own.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import keras
 from keras import layers
@@ -23,7 +24,8 @@ class Kernel:
     name: str = "kernel"
     """Attribute of the layer."""
     input_axis: int = -2
-    """Axis that runs over the input channels, of one group if the layer is grouped."""
+    """Axis that runs over the input channels, of one group if the layer is grouped. `EinsumDense` may have several
+    (`kernel_layout`)."""
     output_axes: tuple[int, ...] = (-1,)
     """Axes that run over the output channels; those of a depthwise kernel are input channel and depth multiplier."""
 
@@ -89,6 +91,13 @@ def kernel_positions(node: Node) -> tuple[Any, ...]:
     A transposed kernel is multiplied with every input position; any other computes every output position. Sides that
     the model leaves open are None.
     """
+    if isinstance(node.operation, layers.EinsumDense):
+        before, weights, _ = _equation(node.operation)
+        # "..." stands for any axes; the first axis is that of the images. Those of the input have known sizes.
+        start, _, end = before.partition("...")
+        letters = start + " " * (len(node.inputs[0].shape) - len(start + end)) + end
+        sizes = zip(letters, node.inputs[0].shape, strict=True)
+        return tuple(size for letter, size in list(sizes)[1:] if letter not in weights)
     tensors = node.inputs if traits_of(node.operation).window == "transposed" else node.outputs
     return tuple(tensors[0].shape[1:-1])
 
@@ -96,6 +105,39 @@ def kernel_positions(node: Node) -> tuple[Any, ...]:
 def main_kernel(layer: keras.Layer) -> keras.Variable:
     """Return the kernel of a layer that has one; of a separable convolution the pointwise one."""
     return traits_of(layer).main_kernel.of(layer)
+
+
+class KernelLayout(NamedTuple):
+    """What the axes of a kernel run over."""
+
+    positions: tuple[int, ...]
+    """Spatial axes, and others along which inputs and outputs correspond."""
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """All axes: positions, then inputs, then outputs."""
+        return (*self.positions, *self.inputs, *self.outputs)
+
+
+def kernel_layout(layer: keras.Layer) -> KernelLayout:
+    """Return what the axes of `main_kernel` of a built layer run over; the channels of a depthwise one are outputs."""
+    kernel, rank = traits_of(layer).main_kernel, len(main_kernel(layer).shape)
+    if isinstance(layer, layers.EinsumDense):
+        before, weights, after = _equation(layer)
+        roles = [(letter in before, letter in after) for letter in weights]
+        inputs = tuple(axis for axis, role in enumerate(roles) if role == (True, False))
+        outputs = tuple(axis for axis, role in enumerate(roles) if role == (False, True))
+    else:
+        outputs = tuple(axis % rank for axis in kernel.output_axes)
+        inputs = tuple({kernel.input_axis % rank} - set(outputs))
+    return KernelLayout(tuple(axis for axis in range(rank) if axis not in inputs + outputs), inputs, outputs)
+
+
+def _equation(layer: keras.layers.EinsumDense) -> list[str]:
+    """Return the axes of input, kernel and output, a letter each."""
+    return re.split(",|->", layer.equation.replace(" ", ""))
 
 
 UNKNOWN = LayerTraits()
@@ -135,6 +177,7 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.Dense: LayerTraits(
         kernels=(Kernel(),), width="units", prunable=True, channels="dense", int8_scales="per_tensor"
     ),
+    layers.EinsumDense: LayerTraits(kernels=(Kernel(),), prunable=True),
     layers.BatchNormalization: LayerTraits(channels="normalization", xnnpack=True),
     layers.GroupNormalization: LayerTraits(channels="normalization"),
     layers.LayerNormalization: LayerTraits(channels="mixing"),
@@ -144,7 +187,7 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.ReLU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
     layers.LeakyReLU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
     layers.ELU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
-    layers.PReLU: LayerTraits(channels="pointwise", integer_range="own", int16=False),
+    layers.PReLU: LayerTraits(channels="slopes", integer_range="own", int16=False),
     layers.Softmax: LayerTraits(channels="pointwise"),
     layers.Add: LayerTraits(channels="adding", integer_range="own", fuses_relu=True, xnnpack=True),
     layers.Subtract: LayerTraits(channels="adding", integer_range="own", fuses_relu=True),
@@ -170,7 +213,23 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.GaussianDropout: LayerTraits(channels="passing"),
     layers.Identity: LayerTraits(channels="passing"),
 }
-"""By class of the layer."""
+"""By class of the layer; layers for volumes and sequences follow."""
+LAYERS |= {
+    alike: replace(LAYERS[planar], int8_scales=None, integer_range=None, xnnpack=False)
+    for planar, *others in (
+        (layers.Conv2D, layers.Conv1D, layers.Conv3D),
+        (layers.Conv2DTranspose, layers.Conv1DTranspose, layers.Conv3DTranspose),
+        (layers.DepthwiseConv2D, layers.DepthwiseConv1D),
+        (layers.SeparableConv2D, layers.SeparableConv1D),
+        (layers.MaxPooling2D, layers.MaxPooling1D, layers.MaxPooling3D),
+        (layers.AveragePooling2D, layers.AveragePooling1D, layers.AveragePooling3D),
+        (layers.GlobalMaxPooling2D, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling3D),
+        (layers.GlobalAveragePooling2D, layers.GlobalAveragePooling1D, layers.GlobalAveragePooling3D),
+        (layers.ZeroPadding2D, layers.ZeroPadding1D, layers.ZeroPadding3D),
+        (layers.Cropping2D, layers.Cropping1D, layers.Cropping3D),
+    )
+    for alike in others
+}
 
 OPERATIONS: dict[str, LayerTraits] = {
     "Mean": LayerTraits(channels="mixing", integer_range="own"),

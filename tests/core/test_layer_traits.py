@@ -52,7 +52,21 @@ JOINS = (
 BEYOND_THE_TABLE = (layers.BatchNormalization, layers.Rescaling, layers.Activation)
 """Quantization has code for these, in place of an `integer_range`."""
 
-every_layer = pytest.mark.parametrize("layer_class", LAYERS, ids=lambda layer_class: layer_class.__name__)
+PLANAR = [one for one in LAYERS if not re.search("1D|3D|Einsum", one.__name__)]
+"""Those that take maps, of images."""
+LENGTHS = {"1D": (SIDE,), "3D": (SIDE, 4, 4)}
+INSTANCES_OF_OTHER_RANK = {
+    layers.Conv1D: lambda: layers.Conv1D(6, 3, padding="same"),
+    layers.Conv3D: lambda: layers.Conv3D(6, 3),
+    layers.Conv1DTranspose: lambda: layers.Conv1DTranspose(6, 3, strides=2),
+    layers.Conv3DTranspose: lambda: layers.Conv3DTranspose(6, 3, strides=2),
+    layers.DepthwiseConv1D: lambda: layers.DepthwiseConv1D(3, depth_multiplier=2),
+    layers.SeparableConv1D: lambda: layers.SeparableConv1D(6, 3),
+    layers.AveragePooling1D: lambda: layers.AveragePooling1D(2),
+    layers.AveragePooling3D: lambda: layers.AveragePooling3D(2),
+}
+
+every_layer = pytest.mark.parametrize("layer_class", PLANAR, ids=lambda layer_class: layer_class.__name__)
 
 
 def instance_of(layer_class: type) -> keras.Layer:
@@ -129,7 +143,7 @@ def test_window_is_what_moves_an_output_in_the_middle(layer_class):
 @every_layer
 def test_prunable_layers_are_selected(layer_class):
     layer = instance_of(layer_class)
-    layer_names = [one.name for one in prunable_layers(classifier(layer))]
+    layer_names = [one.name for one in prunable_layers(classifier(layer)).values()]
     assert (layer.name in layer_names) == traits_of(layer).prunable
 
 
@@ -149,6 +163,20 @@ def test_channel_rule_is_there_and_removal_equals_masking(layer_class):
     if removable:
         plan = plan_channels(model, budget="params:0.8", criterion="random", round_to=1)
         assert remove_channels(model, plan).model.count_params() <= 0.8 * model.count_params()
+
+
+@pytest.mark.parametrize("layer_class", set(LAYERS) - set(PLANAR) - {layers.EinsumDense}, ids=lambda one: one.__name__)
+def test_channels_of_sequences_and_volumes_are_removed_like_those_of_maps(layer_class):
+    shape = LENGTHS[re.search("1D|3D", layer_class.__name__)[0]]
+    image = keras.Input((*shape, 3))
+    before = layers.Dense(8, bias_initializer="uniform", name="before")(image)
+    layer = INSTANCES_OF_OTHER_RANK.get(layer_class, layer_class)()
+    x = layer(before)
+    model = keras.Model(image, layers.Dense(3)(layers.Flatten()(x) if len(x.shape) > 2 else x))
+    plan = plan_channels(model, budget="params:0.9", criterion="random", round_to=1)
+    removal = remove_channels(model, plan)
+    assert any(after < before for before, after in removal.widths.values())
+    assert zoo.count_macs(removal.model) < zoo.count_macs(model)
 
 
 @every_layer

@@ -78,11 +78,20 @@ def test_receptive_field_is_what_changes_a_pixel_in_the_middle(name):
 
 
 UNCOUNTED = [
-    pytest.param((16, 3), layers.Conv1D(4, 3), id="conv1d"),
-    pytest.param((8, 8, 8, 3), layers.Conv3D(4, 3), id="conv3d"),
     pytest.param((16, 3), layers.LSTM(4), id="lstm"),
-    pytest.param((16, 4), layers.EinsumDense("abc,cd->abd", output_shape=(None, 5)), id="einsum"),
+    pytest.param((16, 3), layers.TimeDistributed(layers.Dense(4)), id="time-distributed"),
 ]
+OF_OTHER_RANK = [
+    pytest.param((16, 3), layers.Conv1D(4, 3), 14 * 3 * 3 * 4, id="conv1d"),
+    pytest.param((8, 8, 8, 3), layers.Conv3D(4, 3), 6**3 * 27 * 3 * 4, id="conv3d"),
+    pytest.param((16, 4), layers.EinsumDense("abc,cd->abd", output_shape=(None, 5)), 16 * 4 * 5, id="einsum"),
+]
+
+
+@pytest.mark.parametrize(("shape", "layer", "expected"), OF_OTHER_RANK)
+def test_multiply_adds_of_sequences_and_volumes(shape, layer, expected):
+    image = keras.Input(shape)
+    assert zoo.count_macs(keras.Model(image, layer(image))) == expected
 
 
 @pytest.mark.parametrize(("shape", "layer"), UNCOUNTED)

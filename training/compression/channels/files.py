@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from .prune_result import PruneResult
 
 SETTINGS = "pocketzoo-channels.json"
-RESULTS = ("plan.json", "result.json", "best.keras", "widths.png", "step[0-9]*")
+STEPS = ("[0-9]", "[0-9][0-9]", "[0-9][0-9][0-9]")
+"""Patterns of the numbers of steps."""
+RESULTS = (
+    *("plan.json", "result.json", "best.keras", "widths.png"),
+    *(f"step{number}{end}" for number in STEPS for end in ("", ".plan.json")),
+)
 EXPLANATIONS = {
     "model": "the model's weights are different",
     "images": "the images or their labels are different",

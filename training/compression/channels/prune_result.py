@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from ....core.errors import InputError
 from ....zoo.layer_table import count_macs
 from .plan import ChannelPlan
 
@@ -16,13 +17,16 @@ class Size:
 
     parameters: int
     multiply_adds: int | None
-    """Of one image; None if the height or width of the model is not fixed."""
+    """Of one image; None if they cannot be counted: the height or width of the model is not fixed, or it has layers
+    whose kernels are of another type."""
 
     @classmethod
     def of(cls, model: keras.Model) -> "Size":
         """Return the size of `model`."""
-        is_open = any(None in tensor.shape[1:] for tensor in model.inputs)
-        return cls(model.count_params(), None if is_open else count_macs(model))
+        try:
+            return cls(model.count_params(), count_macs(model))
+        except InputError:
+            return cls(model.count_params(), None)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def cluster(
     check_not_quantized(model, "clustered")
     check_fit_together(model, data)
     initial_weights = weights_sha256(model)  # a resumed run starts from them again, to find the same clusters
-    kernels = [main_kernel(layer) for layer in prunable_layers(model)]
+    kernels = [main_kernel(layer) for layer in prunable_layers(model).values()]
     kernels = [kernel for kernel in kernels if np.prod(kernel.shape) >= clusters]
     for kernel in kernels:
         kernel.assign(cluster_weights(keras.ops.convert_to_numpy(kernel), clusters, start, keep_zeros=keep_zeros))

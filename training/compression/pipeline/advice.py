@@ -11,7 +11,7 @@ from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....zoo.model_arguments import accepts_any_model
 from ..channels.apply.removal import plan_channels, remove_channels
-from ..weights.layer_selection import kernels_of, select_layers
+from ..weights.layer_selection import kernels_of, layouts_of, select_layers
 from ..weights.masks import Masks
 from ..weights.sparsity import Sparsity
 from .goals import Goal, Runtime, goal_of
@@ -168,5 +168,6 @@ def sparse_copy(model: keras.Model, sparsity: float) -> keras.Model:
     copy, settings = keras.models.clone_model(model), Sparsity(target=sparsity)
     copy.set_weights(model.get_weights())
     targets = select_layers(copy, settings)
-    Masks(kernels_of(copy, targets), settings).update(list(targets.values()))
+    masks = Masks(kernels_of(copy, targets), settings, layouts_of(copy, targets))
+    masks.update(list(targets.values()))
     return copy

@@ -6,15 +6,36 @@ from fnmatch import fnmatchcase
 import keras
 
 from ....core.errors import InputError, unknown
-from ....core.flat_graph import FlatGraph
-from ....core.layer_traits import main_kernel, traits_of
+from ....core.flat_graph import FlatGraph, Node
+from ....core.keras_private import all_layers
+from ....core.layer_traits import KernelLayout, kernel_layout, main_kernel, traits_of
 from ....zoo.flat import flatten_model
 from .sparsity import Patterns, Sparsity
 
 
-def prunable_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the convolutions (except depthwise) and dense layers of the flat form that are not frozen, in order."""
-    return [layer for layer in flatten_model(model).layers if is_prunable(layer) and main_kernel(layer).trainable]
+def prunable_layers(model: keras.Model) -> dict[str, keras.Layer]:
+    """Return the convolutions (except depthwise) and dense layers of the flat form that are not frozen, by name.
+
+    They are in order. Those inside a layer that the flat form keeps whole, such as attention or a custom layer, are
+    named after both: `attention/query`.
+    """
+    return {
+        name: layer
+        for whole in flatten_model(model).layers
+        for name, layer in _parts(whole).items()
+        if is_prunable(layer) and main_kernel(layer).trainable
+    }
+
+
+def _parts(whole: keras.Layer) -> dict[str, keras.Layer]:
+    """Return a layer of the flat form, if it is prunable itself, or else the layers hidden in it, by unique name."""
+    if is_prunable(whole):
+        return {whole.name: whole}
+    parts: dict[str, keras.Layer] = {}
+    for part in all_layers(whole):
+        name = f"{whole.name}/{part.name}"
+        parts[name if name not in parts else f"{name}_{len(parts)}"] = part
+    return parts
 
 
 def is_prunable(operation: keras.Operation) -> bool:
@@ -24,8 +45,14 @@ def is_prunable(operation: keras.Operation) -> bool:
 
 def kernels_of(model: keras.Model, names: Iterable[str]) -> list[keras.Variable]:
     """Return the kernels of the prunable layers of these names."""
-    by_name = {layer.name: main_kernel(layer) for layer in prunable_layers(model)}
-    return [by_name[name] for name in names]
+    layers = prunable_layers(model)
+    return [main_kernel(layers[name]) for name in names]
+
+
+def layouts_of(model: keras.Model, names: Iterable[str]) -> list[KernelLayout]:
+    """Return what the axes of these kernels run over."""
+    layers = prunable_layers(model)
+    return [kernel_layout(layers[name]) for name in names]
 
 
 def select_layers(model: keras.Model, sparsity: Sparsity) -> dict[str, float]:
@@ -36,14 +63,14 @@ def select_layers(model: keras.Model, sparsity: Sparsity) -> dict[str, float]:
     """
     flat = flatten_model(model)
     prunable = prunable_layers(model)
-    names = [layer.name for layer in prunable]
+    names = list(prunable)
     for field in ("include", "exclude", "layers"):
         _check_matched(field, getattr(sparsity, field), names)
     if sparsity.policy == "xnnpack":
         from .xnnpack_rules import check_sparse_inference, is_pruned_for_latency
 
         check_sparse_inference(flat)
-        names = [layer.name for layer in prunable if is_pruned_for_latency(layer)]
+        names = [name for name, layer in prunable.items() if is_pruned_for_latency(layer)]
     dense = _end_layers(flat) if sparsity.keep_ends else set()
     selected = [
         name
@@ -52,7 +79,8 @@ def select_layers(model: keras.Model, sparsity: Sparsity) -> dict[str, float]:
     ]
     if not selected:
         ends = f"; {' and '.join(sorted(dense))} stay dense by keep_ends" if dense else ""
-        raise InputError(f"{model.name} has no layer left to prune{ends}.")
+        frozen = "" if prunable else "; it has no convolution or dense layer that is not frozen"
+        raise InputError(f"{model.name} has no layer left to prune{ends}{frozen}.")
     return {name: _target(name, sparsity) for name in selected}
 
 
@@ -77,6 +105,11 @@ def _target(name: str, sparsity: Sparsity) -> float:
 def _end_layers(flat: keras.Model) -> set[str]:
     """Return the names of the prunable layers that no other one feeds, and of those that feed no other."""
     graph = FlatGraph(flat)
-    prunable = {node for node in graph.nodes if is_prunable(node.operation)}
+    prunable = {node: names for node in graph.nodes if (names := _prunable_parts(node))}
     between = graph.descendants(prunable) & graph.ancestors(prunable)
-    return {node.name for node in prunable - between}
+    return {name for node, names in prunable.items() if node not in between for name in names}
+
+
+def _prunable_parts(node: Node) -> set[str]:
+    """Return the names of the prunable layers that a node is, or hides."""
+    return {name for name, part in _parts(node.operation).items() if is_prunable(part)} if node.is_layer else set()

@@ -12,11 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ....core.layer_traits import KernelLayout
 from .sparsity import Sparsity
 
 
 class Pattern(Protocol):
-    """The units of a kernel that are pruned together."""
+    """The units of a kernel that are pruned together. Kernels are `(positions..., inputs, outputs)`."""
 
     def magnitudes(self, kernel: np.ndarray) -> np.ndarray:
         """Return one number of 0 or more for each unit."""
@@ -45,7 +46,7 @@ class Elements:
 
 
 class Blocks:
-    """Blocks of the kernel as a matrix, whose columns are the output channels."""
+    """Blocks of the kernel as a matrix `(positions * inputs, outputs)`."""
 
     def __init__(self, block: tuple[int, int], pooling: str):
         self._block = block
@@ -79,7 +80,9 @@ class MByN:
         """Return the absolute values; infinity where M:N keeps the weight."""
         from ....core.tfmot_private import m_by_n_mask
 
-        return np.where(m_by_n_mask(kernel, self._m_by_n), np.inf, np.abs(kernel))
+        rows = np.moveaxis(kernel, -2, 0)
+        kept = m_by_n_mask(rows.reshape(len(rows), -1), self._m_by_n).reshape(rows.shape)
+        return np.where(np.moveaxis(kept, 0, -2), np.inf, np.abs(kernel))
 
     def kept(self, magnitudes: np.ndarray, sparsity: float) -> int:
         """Return the number of all weights minus the share `sparsity / (M/N)` of the candidates."""
@@ -110,10 +113,18 @@ class Masks:
     """One bool variable for each of `kernels`: True where the weight is kept.
 
     Zero weights stay zero, so the masks follow from the weights and a resumed run needs no record of them.
+
+    Args:
+        kernels: Variables to prune.
+        settings: Pattern and scope.
+        layouts: What the axes of each kernel run over; by default positions, then inputs, then outputs.
     """
 
-    def __init__(self, kernels: Sequence[keras.Variable], settings: Sparsity):
+    def __init__(
+        self, kernels: Sequence[keras.Variable], settings: Sparsity, layouts: Sequence[KernelLayout] | None = None
+    ):
         self._kernels = kernels
+        self._layouts = layouts or [_usual_layout(len(kernel.shape)) for kernel in kernels]
         self._pattern = pattern_of(settings)
         self._is_global = settings.scope == "global"
         self.variables = [tf.Variable(np.ones(kernel.shape, bool), trainable=False) for kernel in kernels]
@@ -122,16 +133,21 @@ class Masks:
         """Mask the smallest units of each kernel, up to its share of zeros, 0..1, and set them to zero."""
         weights = self._weights()
         with ThreadPoolExecutor() as pool:  # NumPy releases the GIL
-            magnitudes = list(pool.map(self._pattern.magnitudes, weights))
-            thresholds = self._thresholds(magnitudes, sparsities, pool)
-            masks = list(pool.map(self._mask, magnitudes, thresholds, weights))
+            magnitudes = list(pool.map(self._magnitudes, weights, self._layouts))
+            kept = self._kept(magnitudes, sparsities, pool)
+            masks = list(pool.map(self._mask, kept, weights, self._layouts))
             pruned = list(pool.map(_pruned, masks, weights))
         for kernel, variable, mask, values in zip(self._kernels, self.variables, masks, pruned, strict=True):
             variable.assign(mask)
             kernel.assign(values)
 
-    def _mask(self, magnitudes: np.ndarray, threshold: np.floating, weights: np.ndarray) -> np.ndarray:
-        return self._pattern.mask((magnitudes >= threshold) & (magnitudes > 0), weights.shape)
+    def _magnitudes(self, weights: np.ndarray, layout: KernelLayout) -> np.ndarray:
+        return self._pattern.magnitudes(_in_usual_order(weights, layout))
+
+    def _mask(self, kept: np.ndarray, weights: np.ndarray, layout: KernelLayout) -> np.ndarray:
+        usual = _in_usual_order(weights, layout)
+        mask = self._pattern.mask(kept, usual.shape).reshape([weights.shape[axis] for axis in layout.order])
+        return mask.transpose(np.argsort(layout.order))
 
     def apply(self) -> None:
         """Set the masked weights to zero."""
@@ -140,7 +156,7 @@ class Masks:
 
     def missing(self, sparsities: Sequence[float]) -> float:
         """Return the share of all units, 0..1, that `update` would newly set to zero."""
-        magnitudes = self._merge([self._pattern.magnitudes(values) for values in self._weights()])
+        magnitudes = self._merge(list(map(self._magnitudes, self._weights(), self._layouts)))
         units = sum(values.size for values in magnitudes)
         nonzero = sum(np.count_nonzero(values) for values in magnitudes)
         kept = sum(map(self._pattern.kept, magnitudes, sparsities))
@@ -153,16 +169,31 @@ class Masks:
         """Return one array for each threshold."""
         return [np.concatenate([values.ravel() for values in magnitudes])] if self._is_global else magnitudes
 
-    def _thresholds(
-        self, magnitudes: list[np.ndarray], sparsities: Sequence[float], pool: Executor
-    ) -> list[np.floating]:
+    def _kept(self, magnitudes: list[np.ndarray], sparsities: Sequence[float], pool: Executor) -> list[np.ndarray]:
+        """Return which units are kept, for each kernel."""
         merged = self._merge(magnitudes)
-        kept = map(self._pattern.kept, merged, sparsities)
-        thresholds = list(pool.map(nth_largest, merged, kept))
-        if self._is_global:
-            # As in TF-MOT each kernel keeps at least one weight, so that no layer is cut off.
-            return [min(thresholds[0], values.max()) for values in magnitudes]
-        return thresholds
+        kept = list(pool.map(largest, merged, map(self._pattern.kept, merged, sparsities)))
+        if not self._is_global:
+            return kept
+        ends = np.cumsum([values.size for values in magnitudes])[:-1]
+        shaped = zip(np.split(kept[0], ends), magnitudes, strict=True)
+        # As in TF-MOT each kernel keeps at least one weight, so that no layer is cut off.
+        return [
+            part.reshape(values.shape) if part.any() else (values == values.max()) & (values > 0)
+            for part, values in shaped
+        ]
+
+
+def _usual_layout(rank: int) -> KernelLayout:
+    return KernelLayout(tuple(range(rank - 2)), (rank - 2,), (rank - 1,))
+
+
+def _in_usual_order(kernel: np.ndarray, layout: KernelLayout) -> np.ndarray:
+    """Return a kernel as `(positions..., inputs, outputs)`."""
+    ordered = kernel.transpose(layout.order)
+    positions, inputs = len(layout.positions), len(layout.inputs)
+    sizes = ordered.shape[positions : positions + inputs], ordered.shape[positions + inputs :]
+    return ordered.reshape(*ordered.shape[:positions], *(int(np.prod(each)) for each in sizes))
 
 
 def _pruned(mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -172,6 +203,20 @@ def _pruned(mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 SAMPLED_SIZE, SAMPLE_STEP, MARGIN = 100_000, 97, 0.01
 """Smallest array that is sampled, distance of the samples, and the error of the sample's ranks that is allowed for."""
+
+
+def largest(values: np.ndarray, number: int) -> np.ndarray:
+    """Return which are the `number` largest values, as booleans; zeros are none.
+
+    Of values that equal the last one, as in a clustered kernel, those at random but fixed places are taken.
+    """
+    last = nth_largest(values, number)
+    kept = (values >= last) & (values > 0)
+    surplus = np.count_nonzero(kept) - number
+    if surplus > 0:
+        equal = np.flatnonzero(values == last)
+        kept.flat[np.random.default_rng(0).permutation(equal)[:surplus]] = False
+    return kept
 
 
 def nth_largest(values: np.ndarray, number: int) -> np.floating:

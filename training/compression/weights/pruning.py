@@ -17,7 +17,7 @@ from ...data.pipeline import steps_per_epoch
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
 from ..quantization.detection import check_not_quantized
-from .layer_selection import kernels_of, select_layers
+from .layer_selection import kernels_of, layouts_of, select_layers
 from .mask_schedule import MaskSchedule
 from .pruning_callback import PruningCallback
 from .sparsity import Sparsity
@@ -88,7 +88,14 @@ def prune(
     updates = steps_per_epoch(data.train, recipe) / recipe.optimizer.accumulate
     schedule = MaskSchedule.of(settings, recipe.epochs * updates)
     last_epoch = max(0, math.ceil(schedule.end / updates) - 1)  # contains the last mask update
-    callback = PruningCallback(kernels, list(targets.values()), settings, schedule, last_epoch=last_epoch)
+    callback = PruningCallback(
+        kernels,
+        list(targets.values()),
+        settings,
+        schedule,
+        layouts=layouts_of(model, targets),
+        last_epoch=last_epoch,
+    )
     job = Job(
         title=f"Pruning {model.name}",
         recipe=resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose),

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from ....core.errors import InputError
+from ....core.layer_traits import KernelLayout
 from .mask_schedule import MaskSchedule, schedule_of
 from .masks import Masked, Masks
 from .sparsity import Sparsity
@@ -26,6 +27,7 @@ class PruningCallback(keras.callbacks.Callback):
         targets: Target share of zeros of each kernel, 0..1.
         settings: Pattern, scope and type of schedule.
         schedule: Steps of the mask updates.
+        layouts: What the axes of each kernel run over, as in `Masks`.
         last_epoch: Index of the epoch that ends with the target even if some steps changed no weight, as with float16,
             where steps that overflow are skipped; by default only `schedule` decides.
 
@@ -40,6 +42,7 @@ class PruningCallback(keras.callbacks.Callback):
         settings: Sparsity,
         schedule: MaskSchedule,
         *,
+        layouts: Sequence[KernelLayout] | None = None,
         last_epoch: int | None = None,
     ):
         super().__init__()
@@ -48,12 +51,13 @@ class PruningCallback(keras.callbacks.Callback):
         self._settings = settings
         self._schedule = schedule
         self._last_epoch = last_epoch
+        self._layouts = layouts
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Mask the weights that are zero already, which restores the masks of a resumed run."""
         self._sparsity_at = [schedule_of(self._settings, target, self._schedule) for target in self._targets]
         with self.model.distribute_strategy.scope():
-            self._masks = Masks(self._kernels, self._settings)
+            self._masks = Masks(self._kernels, self._settings, self._layouts)
             self._masks.update([0.0] * len(self._kernels))
         self._done = self._due() if self._step() else -1  # number of the latest update
         self._check_masked()

@@ -18,7 +18,7 @@ from ...data.images import ImageData
 from ...data.pipeline import evaluation_batches
 from ...engine.objectives import objectives
 from ..quantization.detection import check_not_quantized
-from .layer_selection import kernels_of, select_layers
+from .layer_selection import kernels_of, layouts_of, select_layers
 from .masks import Masks
 from .sparsity import Sparsity
 
@@ -105,7 +105,12 @@ def sensitivity(
         return network.evaluate(evaluation_batches(split, 32), return_dict=True, verbose=0)
 
     dense = measure()
-    layer_figures = [_measure_layer(kernel, settings, levels, measure) for kernel in kernels]
+    all_masks = [
+        Masks([kernel], settings, [layout]) for kernel, layout in zip(kernels, layouts_of(model, names), strict=True)
+    ]
+    layer_figures = [
+        _measure_layer(kernel, masks, levels, measure) for kernel, masks in zip(kernels, all_masks, strict=True)
+    ]
     weights = np.array([np.prod(kernel.shape) for kernel in kernels])
     rises = np.array([[at_level["loss"] - dense["loss"] for at_level in figures] for figures in layer_figures])
     targets = equal_rise(levels, rises, weights, settings.target)
@@ -130,10 +135,10 @@ def _check(settings: Sparsity, levels: tuple[float, ...], images: int) -> None:
 
 
 def _measure_layer(
-    kernel: keras.Variable, settings: Sparsity, levels: Sequence[float], measure: Callable[[], dict[str, float]]
+    kernel: keras.Variable, masks: Masks, levels: Sequence[float], measure: Callable[[], dict[str, float]]
 ) -> tuple[dict[str, float], ...]:
     """Return the results of `measure` with the kernel pruned to each of the levels; then restore the kernel."""
-    before, masks = keras.ops.convert_to_numpy(kernel), Masks([kernel], settings)
+    before = keras.ops.convert_to_numpy(kernel)
     figures = []
     try:
         for level in levels:  # the weights kept at one level include those kept at the next

@@ -21,7 +21,7 @@ STARTS = {
 
 
 def kernels(model):
-    return [main_kernel(layer).numpy() for layer in prunable_layers(model)]
+    return [main_kernel(layer).numpy() for layer in prunable_layers(model).values()]
 
 
 def sparse_kernel():

@@ -79,7 +79,9 @@ def test_selected_and_refused_layers_equal_those_of_tfmot(arguments):
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v3_small"])
 def test_mobilenets_with_symmetric_padding_are_supported(name):
     model = narrow_model(name, padding="symmetric")
-    kernels = {layer.name: layer.kernel_size for layer in prunable_layers(model) if hasattr(layer, "kernel_size")}
+    kernels = {
+        layer.name: layer.kernel_size for layer in prunable_layers(model).values() if hasattr(layer, "kernel_size")
+    }
     names = selected_for_xnnpack(model)
     assert names
     assert {kernels[name] for name in names} == {(1, 1)}

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from .....core.errors import InputError
 from .....core.flat_graph import FlatGraph, Node
 from .....core.layer_traits import traits_of
-from .....zoo.flat import flatten_model
-from ..graph.channel_graph import ChannelGraph
+from ..graph.channel_graph import ChannelGraph, flat_graph
 from ..graph.kernel_rules import DepthwiseRule, KernelRule
 from ..graph.layer_rules import apply_in_inference
 from ..graph.rule_table import rule_of
@@ -52,12 +52,18 @@ def check_equivalence(graph: ChannelGraph, keep: np.ndarray, compensation: Compe
 
     Raises:
         EquivalenceError: The difference is above `TOLERANCE`.
+        InputError: The original computes numbers that are not finite.
     """
-    images, flat = _noise(graph.flat), FlatGraph(flatten_model(rebuilt))
+    images, flat = _noise(graph.flat), flat_graph(rebuilt)
     with _linear_outputs(graph.flat), _linear_outputs(flat):
         values = _run_masked(graph, keep, compensation, images)
         outputs = keras.Model(flat.inputs, _before_activations(flat))(images, training=False)
     masked = [values[tensor] for tensor in _before_activations(graph.flat)]
+    if not all(np.isfinite(keras.ops.convert_to_numpy(one)).all() for one in masked):
+        raise InputError(
+            f"{graph.model.name} computes numbers that are not finite from noise of 0 to 255, so removing channels "
+            "cannot be checked; see whether its weights are finite, and scale its inputs in a first layer."
+        )
     # Not `max`, which drops a NaN that is not the first of its arguments.
     difference = float(np.max([_difference(*pair) for pair in zip(masked, keras.tree.flatten(outputs), strict=True)]))
     if not difference <= TOLERANCE:
@@ -111,7 +117,8 @@ def _linear_outputs(flat: FlatGraph) -> Iterator[None]:
 def _noise(flat: FlatGraph) -> list[Any]:
     random = np.random.default_rng(0)
     shapes = [[IMAGES, *(OPEN_SIDE if side is None else side for side in tensor.shape[1:])] for tensor in flat.inputs]
-    return [keras.ops.convert_to_tensor(random.uniform(0, 255, shape).astype("float32")) for shape in shapes]
+    pairs = zip(shapes, flat.inputs, strict=True)
+    return [keras.ops.convert_to_tensor(random.uniform(0, 255, shape).astype(one.dtype)) for shape, one in pairs]
 
 
 def _run_masked(graph: ChannelGraph, keep: np.ndarray, compensation: Compensation, images: list[Any]) -> Values:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .....core.errors import InputError, first_line
 from .....core.keras_private import all_layers
 from .....layers import CompositeLayer
 from .....zoo.flat import without_optimizer
@@ -19,7 +20,7 @@ Changes = dict[int, dict[str, Any]]
 
 
 class _WidthsError(Exception):
-    """The configs of a model's composite layers cannot express the widths."""
+    """The configs of a model's layers cannot express the widths."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,30 @@ def rebuild(graph: ChannelGraph, keep: np.ndarray, compensation: Compensation) -
         graph: Channels of the model.
         keep: Whether each unit is kept.
         compensation: Bias compensation for the removed channels.
+
+    Raises:
+        InputError: A layer cannot be made again from its config.
     """
     changes = _changes(graph, keep)
     try:
+        own = set(map(id, all_layers(graph.model)))
+        if any(change and layer not in own for layer, change in changes.items()):
+            raise _WidthsError("an operation has the number of channels among its arguments")
         rebuilt = Rebuilt(_narrowed(graph.model, changes), "composite", graph.model)
         assign_weights(rebuilt, graph, keep, compensation)
     except _WidthsError:
-        rebuilt = Rebuilt(_narrowed(graph.flat.model, changes), "flat", graph.flat.model)
-        assign_weights(rebuilt, graph, keep, compensation)
+        try:
+            rebuilt = Rebuilt(_narrowed(graph.flat.model, changes), "flat", graph.flat.model)
+            assign_weights(rebuilt, graph, keep, compensation)
+        except _WidthsError as error:
+            raise InputError(f"{graph.model.name} cannot be rebuilt with fewer channels: {error}.") from error
     return rebuilt
 
 
 def assign_weights(rebuilt: Rebuilt, graph: ChannelGraph, keep: np.ndarray, compensation: Compensation) -> None:
     """Assign the current weights of the original to the rebuilt model; arguments as for `rebuild`."""
+    if len(rebuilt.original.weights) != len(rebuilt.model.weights):
+        raise _WidthsError("a layer made again from its config has another number of weights")
     for old, new in zip(rebuilt.original.weights, rebuilt.model.weights, strict=True):
         value = keras.ops.convert_to_numpy(old)
         if id(old) in compensation.shifts:
@@ -80,14 +92,26 @@ def _narrowed(model: keras.Model, changes: Changes) -> keras.Model:
     """Return the model with layers of the new widths, whose weights are not assigned yet."""
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return type(layer).from_config(_config(layer, changes))
+        if isinstance(layer, keras.layers.Lambda):  # has no weights, and code that a config holds only in part
+            return layer
+        try:
+            return type(layer).from_config(_config(layer, changes))
+        except Exception as error:  # anything that the code of a custom layer raises
+            raise _WidthsError(
+                f"layer {layer.name} ({type(layer).__name__}) cannot be made again from its config, since "
+                f"{first_line(error).rstrip('.')}"
+            ) from error
 
     try:
         narrow = keras.models.clone_model(without_optimizer(model), clone_function=copy, recursive=True)
-    except ValueError as error:  # widths inside some layer do not match
-        raise _WidthsError from error
-    parts = zip(*(all_layers(one) for one in (model, narrow)), strict=True)
-    for old, new in parts:
+    except _WidthsError:
+        raise
+    except Exception as error:  # widths inside some layer do not match
+        raise _WidthsError(first_line(error).rstrip(".")) from error
+    before, after = (all_layers(one) for one in (model, narrow))
+    if len(before) != len(after):
+        raise _WidthsError("a layer made again from its config has other layers inside it")
+    for old, new in zip(before, after, strict=True):
         if not all_layers(old):
             new.trainable = old.trainable
     return narrow
@@ -130,7 +154,7 @@ def _sliced(value: np.ndarray, axes: list[ChannelAxis], graph: ChannelGraph, kee
 def _sliced_by_group(
     kernel: np.ndarray, input_axis: ChannelAxis, axes: list[ChannelAxis], graph: ChannelGraph, keep: np.ndarray
 ) -> np.ndarray:
-    """Return the kept part of a grouped kernel `(height, width, inputs of a group, outputs)`, group by group."""
+    """Return the kept part of a grouped kernel `(..., inputs of a group, outputs)`, group by group."""
     output_axis = next(one for one in axes if one is not input_axis)
     parts = zip(
         np.split(kernel, input_axis.groups, axis=-1),
@@ -138,4 +162,4 @@ def _sliced_by_group(
         np.split(graph.kept(output_axis.labels, keep), input_axis.groups),
         strict=True,
     )
-    return np.concatenate([part[:, :, inputs][..., outputs] for part, inputs, outputs in parts], axis=-1)
+    return np.concatenate([part[..., inputs, :][..., outputs] for part, inputs, outputs in parts], axis=-1)

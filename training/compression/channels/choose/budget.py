@@ -1,7 +1,7 @@
 """Budgets of channel pruning, and the selection of units that keeps within them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -14,6 +14,8 @@ from .costs import Costs
 COST_TYPES = ("macs", "params", "bytes", "latency_ms")
 TRIALS = 7
 """Models that are measured to find a latency, besides the widest and the narrowest."""
+NAMED = 5
+"""Most layers that a message names."""
 
 Measure = Callable[[keras.Model], float]
 """Returns the latency in milliseconds of a model's artifact for one image."""
@@ -92,11 +94,18 @@ def select_units(selection: ChannelSelection, costs: Costs, limit: Limit, latenc
         requested, reachable = _format_cost(limit.final), _format_cost(least)
         raise InputError(
             f"the budget is {limit.kind}:{requested}, but what cannot be removed takes {reachable}: that is the least "
-            "that can be reached."
+            f"that can be reached{_reasons(costs.kept_whole)}."
         )
     if limit.kind == "latency_ms":
         return _within_latency(selection, costs, limit.amount, latency)
     return selection.within(cost, limit.amount)
+
+
+def _reasons(kept_whole: Mapping[str, str]) -> str:
+    """Return why channels are kept, by layer, for the end of a message."""
+    named = [f"{layer} ({reason})" for layer, reason in kept_whole.items()]
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"; all input channels are kept by {', '.join(named[:NAMED])}{more}" if named else ""
 
 
 def _format_cost(amount: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .....core.errors import InputError
-from .....core.layer_traits import kernel_positions, traits_of
+from .....core.layer_traits import UNKNOWN, kernel_positions, traits_of
 from ..graph.channel_graph import ChannelGraph
 from ..graph.labels import ChannelAxis
 
@@ -35,6 +35,17 @@ class Costs:
         self._axes = np.array([[*rows, -1, -1][:2] for _, rows in shapes])
         self._counts = self._units_by_row()
         self._kernels, self._positions = self._kernel_applications(weights)
+        layers = {node.name: node.operation for node in graph.flat.nodes if traits_of(node.operation) is UNKNOWN}
+        self._uncounted = [
+            f"layer {name} ({type(layer).__name__})"
+            for name, layer in layers.items()
+            if any(len(weight.shape) > 1 for weight in getattr(layer, "weights", ()))
+        ]
+
+    @property
+    def kept_whole(self) -> dict[str, str]:
+        """By name of a layer that keeps its input channels: the reason."""
+        return self._graph.frozen
 
     def parameters(self, keep: np.ndarray) -> int:
         """Return the number of parameters, trainable or not."""
@@ -44,8 +55,13 @@ class Costs:
         """Return the multiply-adds of one image, as `zoo.count_macs` counts them.
 
         Raises:
-            InputError: The height or width of the model is not fixed.
+            InputError: The height or width of the model is not fixed, or it has kernels that are not counted.
         """
+        if self._uncounted:
+            raise InputError(
+                f"{self._graph.model.name}: the multiply-adds of {self._uncounted[0]} cannot be counted; use a budget "
+                "of params or bytes."
+            )
         if self._positions is None:
             raise InputError(
                 f"{self._graph.model.name} leaves height or width open: its multiply-adds cannot be counted; use a "

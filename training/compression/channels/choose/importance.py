@@ -67,7 +67,7 @@ def activation(graph: ChannelGraph, data: ImageData) -> Iterator[Score]:
     sums = [np.zeros(tensor.shape[-1]) for tensor in tensors]
     for images, _ in training_images(data):
         for total, values in zip(sums, intermediate.predict_on_batch(images), strict=True):
-            total += np.abs(values).mean(axis=tuple(range(values.ndim - 1)))
+            total += np.abs(values.astype("float32")).mean(axis=tuple(range(values.ndim - 1)))
     yield from zip((graph.labels[tensor] for tensor in tensors), sums, strict=True)
 
 
@@ -88,6 +88,7 @@ CRITERIA = (*WEIGHT_CRITERIA, *DATA_CRITERIA, "random")
 def unit_importance(graph: ChannelGraph, criterion: str, data: ImageData | None = None, seed: int = 0) -> np.ndarray:
     """Return the importance of each unit, 0 or more; infinite if the criterion does not apply, so that it is kept.
 
+    A channel that a tensor has several times, as after a Flatten once for each position, has the mean of these scores.
     Layers differ in scale: scores are divided by their mean over the layer. The importance of a unit is the sum over
     its channels; that of `random` is drawn with `seed`.
 
@@ -102,7 +103,9 @@ def unit_importance(graph: ChannelGraph, criterion: str, data: ImageData | None 
         raise InputError(f"criterion {criterion} uses images; pass data, or use one of {', '.join(WEIGHT_CRITERIA)}.")
     scores = DATA_CRITERIA[criterion](graph, data) if criterion in DATA_CRITERIA else WEIGHT_CRITERIA[criterion](graph)
     total, scored = np.zeros(graph.unit_count), np.zeros(graph.unit_count, bool)
-    for labels, score in scores:
+    for repeated, each in scores:
+        labels, where = np.unique(repeated, return_inverse=True)
+        score = np.bincount(where, each) / np.bincount(where)
         units = graph.unit_of[labels]
         np.add.at(total, units, score / max(score.mean(), np.finfo("float64").tiny))
         scored[units] = True

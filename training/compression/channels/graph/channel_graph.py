@@ -8,10 +8,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .....core.flat_graph import FlatGraph
+from .....core.operation_layers import layers_for_operations
 from .....zoo.flat import flatten_model
 from ...quantization.detection import check_not_quantized
 from .labels import ChannelLabels, Labels, frozen_labels
 from .rule_table import rule_of
+
+
+def flat_graph(model: keras.Model) -> FlatGraph:
+    """Return the graph of a model's flat form, in which stock layers take the place of operations."""
+    return FlatGraph(layers_for_operations(flatten_model(model)))
 
 
 class ChannelGraph(ChannelLabels):
@@ -31,7 +37,7 @@ class ChannelGraph(ChannelLabels):
     def __init__(self, model: keras.Model):
         check_not_quantized(model, "narrowed")
         self.model = model
-        super().__init__(FlatGraph(flatten_model(model)))
+        super().__init__(flat_graph(model))
         self.labels: dict[keras.KerasTensor, Labels] = {}
         """Labels of each tensor of the flat form."""
         self._trace()

@@ -22,6 +22,8 @@ class KernelRule(LayerRule):
         graph.label_axis(layer.bias, 0, made)
         if activation_name(layer) in MIXING_ACTIVATIONS:
             graph.freeze(made, graph.name_of(node), f"{activation_name(layer)} mixes its channels")
+        elif getattr(layer.activation, "weights", None):  # a layer, such as PReLU, whose weights have no labels
+            graph.freeze(made, graph.name_of(node), "its activation has weights of its own")
         return made
 
     def label_kernels(self, graph: ChannelLabels, layer: keras.Layer, labels: Labels, made: Labels) -> None:
@@ -59,7 +61,7 @@ class ConvolutionRule(KernelRule):
 
     def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
         """Return the sum over the window, group by group."""
-        taps = values_of(layer.kernel).sum(axis=(0, 1))
+        taps = _sum_over_window(layer.kernel)
         parts = np.split(taps, layer.groups, axis=1)
         seen = np.split(constants, layer.groups)
         return np.concatenate([part @ taps for part, taps in zip(seen, parts, strict=True)])
@@ -79,7 +81,7 @@ class DepthwiseRule(KernelRule):
     def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input, repeated."""
         layer = node.operation
-        if activation_name(layer) in MIXING_ACTIVATIONS:
+        if activation_name(layer) in MIXING_ACTIVATIONS or getattr(layer.activation, "weights", None):
             return MixingRule().trace(graph, node, inputs)
         graph.label_axis(layer.kernel, -2, inputs[0])
         made = np.repeat(inputs[0], layer.depth_multiplier)
@@ -92,7 +94,7 @@ class DepthwiseRule(KernelRule):
 
     def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
         """Return the sum over the window, each channel by itself."""
-        return (constants[:, None] * values_of(layer.kernel).sum(axis=(0, 1))).ravel()
+        return (constants[:, None] * _sum_over_window(layer.kernel)).ravel()
 
 
 class SeparableRule(KernelRule):
@@ -106,8 +108,13 @@ class SeparableRule(KernelRule):
 
     def response(self, layer: keras.Layer, constants: np.ndarray) -> np.ndarray | None:
         """Return that of one kernel after the other."""
-        filtered = (constants[:, None] * values_of(layer.depthwise_kernel).sum(axis=(0, 1))).ravel()
-        return filtered @ values_of(layer.pointwise_kernel)[0, 0]
+        filtered = (constants[:, None] * _sum_over_window(layer.depthwise_kernel)).ravel()
+        return filtered @ _sum_over_window(layer.pointwise_kernel)
+
+
+def _sum_over_window(kernel: keras.Variable) -> np.ndarray:
+    """Return the sum of a kernel over its positions, `(inputs, outputs)`."""
+    return values_of(kernel).sum(axis=tuple(range(len(kernel.shape) - 2)))
 
 
 def has_linear_activation(layer: keras.Layer) -> bool:

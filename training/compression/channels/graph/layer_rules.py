@@ -43,6 +43,12 @@ class MixingRule(LayerRule):
     reason = "mixes its channels"
 
 
+class OtherAxisRule(LayerRule):
+    """Rule of layers that act on another axis than that of the channels."""
+
+    reason = "acts on another axis than the last, the channels"
+
+
 class PassingRule(LayerRule):
     """Rule of layers that act on positions, not channels: pooling, upsampling, dropout."""
 
@@ -85,7 +91,8 @@ class PaddingRule(PassingRule):
 
     def added(self, node: Node) -> tuple[int, int]:
         """Return the number of channels added before and after those of the input."""
-        return node.operation.padding[1] if node.operation.data_format == "channels_first" else (0, 0)
+        layer = node.operation
+        return layer.padding[1] if getattr(layer, "data_format", None) == "channels_first" else (0, 0)
 
 
 class CroppingRule(PassingRule):
@@ -110,7 +117,8 @@ class CroppingRule(PassingRule):
 
     def removed(self, node: Node) -> tuple[int, int]:
         """Return the number of channels cropped before and after."""
-        return node.operation.cropping[1] if node.operation.data_format == "channels_first" else (0, 0)
+        layer = node.operation
+        return layer.cropping[1] if getattr(layer, "data_format", None) == "channels_first" else (0, 0)
 
 
 class ReshapingRule(PassingRule):
@@ -135,15 +143,13 @@ class ReshapingRule(PassingRule):
 
 
 class PointwiseRule(LayerRule):
-    """Rule of activations, which act on each number by itself, or on each channel."""
+    """Rule of activations, which act on each number by itself."""
 
     def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
-        """Return the labels of the input; slopes of a PReLU run over them."""
+        """Return the labels of the input."""
         layer = node.operation
         if activation_name(layer) in MIXING_ACTIVATIONS or isinstance(layer, layers.Softmax):
             return MixingRule().trace(graph, node, inputs)
-        if isinstance(layer, layers.PReLU):
-            graph.label_axis(layer.alpha, -1, inputs[0])
         return inputs[0]
 
     def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
@@ -153,6 +159,23 @@ class PointwiseRule(LayerRule):
     def is_additive(self, node: Node) -> bool:
         """Return whether it is the identity."""
         return isinstance(node.operation, layers.Activation) and activation_name(node.operation) == "linear"
+
+
+class SlopeRule(PointwiseRule):
+    """Rule of PReLU, which has slopes for each channel, for each position, for both, or one for all."""
+
+    def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
+        """Return the labels of the input; slopes run over them unless all channels share theirs."""
+        slopes = node.operation.alpha
+        if slopes.shape[-1] == len(inputs[0]):
+            graph.label_axis(slopes, -1, inputs[0])
+        return inputs[0]
+
+    def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+        """Return the activation of the constants; negative ones count as zero if slopes differ between positions."""
+        slopes = values_of(node.operation.alpha)
+        varies = any(size > 1 for size in slopes.shape[:-1])
+        return np.where(inputs[0] < 0, 0 if varies else slopes.ravel() * inputs[0], inputs[0])
 
 
 class ScalingRule(PointwiseRule):
@@ -222,9 +245,10 @@ class NormalizationRule(LayerRule):
         """Return the labels of the input; all weights run over them."""
         layer = node.operation
         axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-        mixes = isinstance(layer, layers.GroupNormalization) and layer.groups != len(inputs[0])
-        if mixes or list(axes) not in ([-1], [len(node.inputs[0].shape) - 1]):
+        if isinstance(layer, layers.GroupNormalization) and layer.groups != len(inputs[0]):
             return MixingRule().trace(graph, node, inputs)
+        if list(axes) not in ([-1], [len(node.inputs[0].shape) - 1]):
+            return OtherAxisRule().trace(graph, node, inputs)
         for weight in layer.weights:
             graph.label_axis(weight, 0, inputs[0])
         return inputs[0]

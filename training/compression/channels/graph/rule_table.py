@@ -24,6 +24,7 @@ from .layer_rules import (
     PointwiseRule,
     ReshapingRule,
     ScalingRule,
+    SlopeRule,
 )
 
 RULES: dict[str, LayerRule] = {
@@ -43,6 +44,7 @@ RULES: dict[str, LayerRule] = {
     "passing": PassingRule(),
     "pointwise": PointwiseRule(),
     "scaling": ScalingRule(),
+    "slopes": SlopeRule(),
     "mixing": MixingRule(),
 }
 
