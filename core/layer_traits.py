@@ -209,9 +209,11 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.Reshape: LayerTraits(channels="reshaping", integer_range="input"),
     layers.Dropout: LayerTraits(channels="passing", integer_range="input", xnnpack=True),
     layers.SpatialDropout2D: LayerTraits(channels="passing", integer_range="input", xnnpack=True),
-    layers.GaussianNoise: LayerTraits(channels="passing"),
-    layers.GaussianDropout: LayerTraits(channels="passing"),
-    layers.Identity: LayerTraits(channels="passing"),
+    layers.GaussianNoise: LayerTraits(channels="passing", integer_range="input"),
+    layers.GaussianDropout: LayerTraits(channels="passing", integer_range="input"),
+    layers.AlphaDropout: LayerTraits(channels="passing", integer_range="input"),
+    layers.ActivityRegularization: LayerTraits(channels="passing", integer_range="input"),
+    layers.Identity: LayerTraits(channels="passing", integer_range="input"),
 }
 """By class of the layer; layers for volumes and sequences follow."""
 LAYERS |= {

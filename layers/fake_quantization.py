@@ -41,7 +41,7 @@ class FakeQuantize(keras.layers.Layer):
         super().__init__(**kwargs)
         if bits not in (8, 16):
             raise ValueError(f"{self.name}: bits is {bits!r}; allowed are 8 and 16.")
-        if limits is not None and not limits[0] <= 0 < limits[1]:
+        if limits is not None and not (limits[0] <= 0 <= limits[1] and limits[0] < limits[1]):
             raise ValueError(f"{self.name}: limits are {tuple(limits)}; 0 must be between them.")
         self.bits = bits
         self.limits = None if limits is None else [float(limit) for limit in limits]

@@ -38,6 +38,7 @@ INSTANCES = {
     layers.SpatialDropout2D: lambda: layers.SpatialDropout2D(0.5),
     layers.GaussianNoise: lambda: layers.GaussianNoise(0.5),
     layers.GaussianDropout: lambda: layers.GaussianDropout(0.5),
+    layers.AlphaDropout: lambda: layers.AlphaDropout(0.5),
 }
 """By class, where the constructor needs arguments, or where its defaults show too little."""
 JOINS = (

@@ -1,7 +1,7 @@
 """Layers with int8 kernels, with following normalization folded in."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,14 +23,37 @@ class Affine(NamedTuple):
 
 
 def affine_of(layer: keras.Operation) -> Affine | None:
-    """Return what a BatchNorm does in inference, or a Rescaling; None for other layers."""
+    """Return what a BatchNorm does in inference, a Rescaling or a Normalization; None for other layers.
+
+    None too if it is not one number, or one per channel, such as a BatchNorm of another axis than the last.
+    """
     if isinstance(layer, keras.layers.Rescaling):
-        return Affine(np.asarray(layer.scale, "float64"), np.asarray(layer.offset, "float64"))
-    if not isinstance(layer, keras.layers.BatchNormalization):
+        return _by_channel(layer.scale, layer.offset)
+    if isinstance(layer, keras.layers.Normalization) and not layer.invert:
+        scale = 1 / np.maximum(np.sqrt(_values(layer.variance)), keras.config.epsilon())
+        return _by_channel(scale, -_values(layer.mean) * scale)
+    if not isinstance(layer, keras.layers.BatchNormalization) or layer.axis not in (-1, _rank(layer) - 1):
         return None
     mean, variance = (np.asarray(weight, "float64") for weight in (layer.moving_mean, layer.moving_variance))
     scale = (np.asarray(layer.gamma, "float64") if layer.scale else 1.0) / np.sqrt(variance + layer.epsilon)
     return Affine(scale, (np.asarray(layer.beta, "float64") if layer.center else 0.0) - mean * scale)
+
+
+def _values(tensor: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(tensor), "float64")
+
+
+def _rank(norm: keras.layers.BatchNormalization) -> int:
+    """Return the rank of the tensors that a built BatchNorm takes."""
+    return norm.input_spec.ndim
+
+
+def _by_channel(scale: Any, offset: Any) -> Affine | None:
+    """Return numbers, or arrays whose last axis alone is longer than 1, as scalars or vectors; None for others."""
+    parts = [_values(part) for part in (scale, offset)]
+    if any(part.size not in (1, *part.shape[-1:]) for part in parts):
+        return None
+    return Affine(*(part.reshape(()) if part.size == 1 else part.ravel() for part in parts))
 
 
 def fold_into_quantized(layer: keras.layers.Layer, affines: Sequence[Affine]) -> keras.layers.Layer:

@@ -15,6 +15,7 @@ import numpy as np
 from ....core.errors import InputError
 from ....core.flat_graph import FlatGraph, Node
 from ....core.layer_traits import traits_of
+from ....core.operation_layers import layers_for_operations
 from ....core.outputs import map_outputs
 from ....layers import Answer, FakeQuantize, Head
 from ....zoo.flat import flatten_model
@@ -40,27 +41,29 @@ class Value(NamedTuple):
     """The quantizer that rounded it; None if the concatenation that takes it rounds it."""
 
 
-def quantized_model(model: keras.Model, activation_bits: int) -> keras.Model:
+def quantized_model(model: keras.Model, activation_bits: int, *, pixels: tuple[float, float] = PIXELS) -> keras.Model:
     """Return the flat form of `model` with BatchNorms folded and fake quantization wherever TFLite will have integers.
 
     The weights are copies. Nagel et al. (A White Paper on Neural Network Quantization, arXiv:2106.08295, section 4.2)
     find that folding BatchNorms before training does as well as other methods; so what is trained is what is shipped.
 
     Args:
-        model: A trained model of raw pixels, 0 to 255.
+        model: A trained model.
         activation_bits: 8 or 16; kernels have 8.
+        pixels: Smallest and largest number in the images that the model takes. Ranges of other inputs are learned.
 
     Raises:
         InputError: The model has no flat form, or a layer without an integer kernel in TFLite.
     """
-    return _Rewriting(model, activation_bits).result()
+    return _Rewriting(model, activation_bits, pixels).result()
 
 
 class _Rewriting:
-    def __init__(self, model: keras.Model, bits: int):
+    def __init__(self, model: keras.Model, bits: int, pixels: tuple[float, float]):
         self.name = model.name
         self.bits = bits
-        self.graph = FlatGraph(flatten_model(model))
+        self.pixels = pixels
+        self.graph = FlatGraph(layers_for_operations(flatten_model(model)))
         self.heads: dict[keras.KerasTensor, Head | None] = {}
         map_outputs(lambda tensor, head: self.heads.update({tensor: head}), self.graph.model.output, heads_of(model))
         self.values: dict[keras.KerasTensor, Value] = {}
@@ -72,25 +75,37 @@ class _Rewriting:
         self.names: Counter[str] = Counter()
 
     def result(self) -> keras.Model:
-        (pixels,) = self.graph.inputs
-        image = keras.Input(pixels.shape[1:], name=pixels.name)
-        self.round(pixels, image, "image", PIXELS)
+        inputs = {tensor: keras.Input(tensor.shape[1:], name=tensor.name) for tensor in self.graph.inputs}
+        for tensor, entry in inputs.items():
+            if "float" not in tensor.dtype:
+                raise self.refusal(tensor.name, f"an input of {tensor.dtype}")
+            self.round(tensor, entry, "image", self.pixels if self.is_image(tensor) else None)
         for node in self.graph.nodes:
             if node not in self.fused:
                 self.rewrite(node)
         outputs = map_outputs(lambda tensor: self.values[tensor].tensor, self.graph.model.output)
-        return keras.Model(image, outputs, name=self.name)
+        entries = keras.tree.map_structure(inputs.__getitem__, self.graph.model.input)
+        return keras.Model(entries, outputs, name=self.name)
+
+    def is_image(self, tensor: keras.KerasTensor) -> bool:
+        return len(tensor.shape) == 4 and any(tensor is one for one in self.graph.inputs)
 
     def rewrite(self, node: Node) -> None:
         layer, end, traits = node.operation, node.output, traits_of(node.operation)
         if self.bits == 16 and not traits.int16:
             raise self.refusal(layer.name, type(layer).__name__)
+        if getattr(layer, "data_format", None) == "channels_first" and traits.channels not in ("padding", "cropping"):
+            raise self.refusal(layer.name, f"{type(layer).__name__} of channels_first")
         if type(layer) in QUANTIZED_LAYERS:
             self.kernel(node)
         elif affine_of(layer):
             self.affine(node)
         elif isinstance(layer, keras.layers.Activation):
             self.activation(end, self.value(node), _function(layer), layer.name)
+        elif isinstance(layer, keras.layers.Softmax) and layer.axis in (-1, len(end.shape) - 1):
+            self.activation(end, self.value(node), "softmax", layer.name)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            raise self.refusal(layer.name, f"BatchNormalization of axis {layer.axis}")
         elif traits.integer_range == "own":
             x = self.copied(node)
             end, x = self.with_relu(end, x) if traits.fuses_relu else (end, x)
@@ -130,7 +145,7 @@ class _Rewriting:
         layer, affine = node.operation, affine_of(node.operation)
         trainable = layer.trainable and isinstance(layer, keras.layers.BatchNormalization)
         x = self.pointwise(affine, self.value(node).tensor, layer.name, trainable=trainable)
-        limits = pixel_limits(affine) if node.inputs[0] is self.graph.inputs[0] else None
+        limits = pixel_limits(affine, self.pixels) if self.is_image(node.inputs[0]) else None
         self.round(*self.with_relu(node.output, x), layer.name, limits)
 
     def activation(self, end: keras.KerasTensor, value: Value, function: str, name: str) -> None:
@@ -253,25 +268,27 @@ class _Rewriting:
         return name if self.names[name] == 1 else f"{name}_{self.names[name]}"
 
     def refusal(self, name: str, kind: str) -> InputError:
+        remedy = "use activation_bits=8 if it has one there, " if self.bits == 16 else ""
         return InputError(
             f"{self.name} cannot be trained for integers: there is no rule for {name} ({kind}) with {self.bits}-bit "
-            "activations."
+            f"activations; {remedy}replace it by layers such as Conv2D, Dense, BatchNormalization, ReLU or Add, or export "
+            "the model with calibration images instead, without training."
         )
 
 
-def pixel_limits(affine: Affine) -> tuple[float, float]:
+def pixel_limits(affine: Affine, pixels: tuple[float, float] = PIXELS) -> tuple[float, float]:
     """Return the range of normalized pixels, slightly widened.
 
     With a mean of 127.5 and the exact range, in which 0 is an integer, every pixel would be midway between two
     integers, and runtimes round such ties differently.
     """
-    ends = [1.01 * end * affine.scale + affine.offset for end in PIXELS]
-    return min(0.0, np.min(ends)), max(0.0, np.max(ends))
+    ends = [1.01 * end * affine.scale + affine.offset for end in pixels]
+    return min(0.0, float(np.min(ends))), max(0.0, float(np.max(ends)))
 
 
 def _function(layer: keras.layers.Layer) -> str | None:
-    """Return the name of the layer's activation; None for a ReLU that TFLite does not fuse."""
+    """Return the name of the layer's activation, or its class; None for a ReLU that TFLite does not fuse."""
     if isinstance(layer, keras.layers.ReLU):
         plain = not layer.negative_slope and not layer.threshold
         return {None: "relu", 6: "relu6"}.get(layer.max_value) if plain else None
-    return layer.activation.__name__
+    return getattr(layer.activation, "__name__", type(layer.activation).__name__)
