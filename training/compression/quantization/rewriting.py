@@ -271,8 +271,8 @@ class _Rewriting:
         remedy = "use activation_bits=8 if it has one there, " if self.bits == 16 else ""
         return InputError(
             f"{self.name} cannot be trained for integers: there is no rule for {name} ({kind}) with {self.bits}-bit "
-            f"activations; {remedy}replace it by layers such as Conv2D, Dense, BatchNormalization, ReLU or Add, or export "
-            "the model with calibration images instead, without training."
+            f"activations; {remedy}replace it by layers such as Conv2D, Dense, BatchNormalization, ReLU or Add, or "
+            "export the model with calibration images instead, without training."
         )
 
 
