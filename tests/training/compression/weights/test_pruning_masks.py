@@ -82,7 +82,7 @@ def test_m_smallest_of_n_channels_are_pruned_gradually(kernel, n, data):
 @FEW
 @given(st.lists(kernels(), min_size=1, max_size=4), SHARES)
 def test_global_threshold_keeps_the_largest_weight_of_each_kernel(several, share):
-    several = [kernel * (number + 1) + np.sign(kernel) * number / 8 for number, kernel in enumerate(several)]  # distinct
+    several = [kernel * (number + 1) + np.sign(kernel) * number / 8 for number, kernel in enumerate(several)]
     after = pruned(several, share, scope="global")
     everything = np.sort(np.concatenate([np.abs(kernel).ravel() for kernel in several]))
     kept = max(int(np.round(np.float32(everything.size) * (1 - np.float32(share)))), 1)
