@@ -19,14 +19,14 @@ from ..tasks.registry import get_task, recognize_task, task_of_loss
 from ..tasks.task import Task
 from .output_form import activations_of, check_form, compiled_losses, head_of, loss_name, loss_takes_logits
 from .pixel_range import RAW, Range, infer_range, parse_range
-from .signature import image_shape
+from .signature import check_image_inputs, named_inputs, named_outputs, returns_dict
 
 TaskNames = str | Mapping[str, str]
 """Name of the task of the only output, or a dict by name of the output; so are the next two."""
 LabelNames = Sequence[str] | Mapping[str, Sequence[str]]
 Flags = bool | Mapping[str, bool]
-PixelRange = str | Sequence[float]
-"""Lowest and highest value, or text such as `"0..1"`."""
+PixelRange = str | Sequence[float] | Mapping[str, str | Sequence[float]]
+"""Lowest and highest value, or text such as `"0..1"`; a dict by name of the input for a model with several inputs."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Contract:
 
     outputs: OutputContract | dict[str, OutputContract]
     """The only output, or all by name."""
-    pixels: Range
-    """Range of the values of an image."""
+    pixels: Range | dict[str, Range]
+    """Range of the values of an image; by name of the input if the model has several."""
     inferred: tuple[str, ...] = ()
     """`pixels`, where nobody stated it."""
     reason: str = ""
@@ -82,7 +82,8 @@ class Contract:
     def settings(self) -> dict[str, Any]:
         """Return what a run records: pixel range and logits, where they are not those of the zoo."""
         logits = [name for name, output in by_name(self.outputs).items() if output.from_logits]
-        return ({} if self.pixels == RAW else {"pixels": list(self.pixels)}) | (
+        is_raw = all(limits == RAW for limits in by_name(self.pixels).values())
+        return ({} if is_raw else {"pixels": map_outputs(list, self.pixels)}) | (
             {"from_logits": logits} if logits else {}
         )
 
@@ -95,7 +96,11 @@ class Contract:
             if output.inferred
         ]
         if self.inferred:
-            found.append(f"pixels go from {self.pixels[0]:g} to {self.pixels[1]:g}, {self.reason}")
+            ranges = [
+                f"pixels{f' of {name!r}' if name else ''} go from {low:g} to {high:g}"
+                for name, (low, high) in by_name(self.pixels).items()
+            ]
+            found.append(f"{', '.join(ranges)}, {self.reason}")
         names = {name for output in by_name(self.outputs).values() for name in output.inferred} | {*self.inferred}
         arguments = " and ".join(name for name in ("task", "from_logits", "pixels") if name in names)
         return f"Inferred for {model}: {'; '.join(found)}. State {arguments} where that is wrong."
@@ -123,7 +128,7 @@ def state_contract(
         model: A functional or Sequential model.
         task: Task of the output, or a dict by name of the output.
         labels: Names of the classes, labels or values; a dict for several outputs.
-        pixels: Range of pixel values that the model expects, such as `"0..1"` or `(-1, 1)`.
+        pixels: Range of pixel values that the model expects, such as `"0..1"` or `(-1, 1)`; a dict for several inputs.
         from_logits: Whether the model outputs logits; a dict for several outputs.
         known_tasks: Task of the targets it is used with, which applies where `task` is not given; a dict for several.
         known_labels: Labels of these targets.
@@ -145,7 +150,7 @@ def state_contract(
         "likely_tasks": likely_tasks,
         "likely_range": likely_range,
     }
-    image_shape(model)
+    check_image_inputs(model)
     before = _MEMORY.get(model)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
     if before and statements == before.statements:
@@ -198,29 +203,27 @@ def _resolve(
     }
     tensors = by_name(outputs)
     is_foreign = any(head_of(tensor) is None for tensor in tensors.values())
-    activations = activations_of(model) if is_foreign else [None] * len(tensors)
+    activations = activations_of(model) if is_foreign else dict.fromkeys(named_outputs(model))
+    losses = compiled_losses(model)
     known = {"task": known_tasks, "labels": known_labels, "likely task": likely_tasks}
     found = {
         name: _output_contract(
             f"{model.name}'s output {name!r}" if name else model.name,
             tensor,
-            activation,
-            loss,
+            activations[own_name],
+            losses[own_name],
             {argument: values.get(name) for argument, values in stated.items()},
             {argument: values and by_name(values).get(name) for argument, values in known.items()},
         )
-        for (name, tensor), activation, loss in zip(tensors.items(), activations, compiled_losses(model), strict=True)
+        for own_name, (name, tensor) in zip(named_outputs(model), tensors.items(), strict=True)
     }
     return Contract(found if isinstance(outputs, dict) else found[""], *_pixel_range(model, pixels, likely_range))
 
 
 def _outputs_by_name(model: keras.Model) -> Any:
     """Return the output tensor, or a dict of several; those in a list are named as Keras names them."""
-    if len(model.outputs) == 1 and (isinstance(model, keras.Sequential) or not isinstance(model.output, dict)):
-        return model.outputs[0]
-    if isinstance(model.output, dict):
-        return model.output
-    return dict(zip(model.output_names, model.outputs, strict=True))
+    named = named_outputs(model)
+    return named if returns_dict(model) or len(named) > 1 else next(iter(named.values()))
 
 
 def _stated(argument: str, value: Any, outputs: Any) -> dict[str, Any]:
@@ -297,16 +300,39 @@ def _from_logits(name: str, task: Task, activation: str | None, loss: Any, state
     )
 
 
-def _pixel_range(model: keras.Model, stated: Any, likely: Range | None) -> tuple[Range, tuple[str, ...], str]:
-    """Return the range, `("pixels",)` if it is inferred, and why."""
-    if any(isinstance(layer, PixelNormalization) for layer in model.layers):
+def _pixel_range(model: keras.Model, stated: Any, likely: Any) -> tuple[Range | dict[str, Range], tuple[str, ...], str]:
+    """Return the range, by name for several inputs; `("pixels",)` if one is inferred; and why."""
+    inputs = named_inputs(model)
+    images = {name: tensor for name, tensor in inputs.items() if len(tensor.shape) == 4}
+    if len(inputs) == 1:
+        return _range_of_image(model, *images.values(), stated, likely)
+    for name in stated if isinstance(stated, Mapping) else ():
+        if name not in images:
+            raise InputError(f"pixels has {name!r}; {model.name} takes images as {', '.join(images)}.")
+    found = {
+        name: _range_of_image(
+            model,
+            image,
+            stated.get(name) if isinstance(stated, Mapping) else stated,
+            likely.get(name) if isinstance(likely, Mapping) else likely,
+        )
+        for name, image in images.items()
+    }
+    reasons = dict.fromkeys(reason for _, _, reason in found.values() if reason)
+    is_inferred = any(inferred for _, inferred, _ in found.values())
+    return {name: limits for name, (limits, _, _) in found.items()}, ("pixels",) * is_inferred, " and ".join(reasons)
+
+
+def _range_of_image(
+    model: keras.Model, image: keras.KerasTensor, stated: Any, likely: Range | None
+) -> tuple[Range, tuple[str, ...], str]:
+    if len(model.inputs) == 1 and any(isinstance(layer, PixelNormalization) for layer in model.layers):
         if stated is not None and parse_range(stated) != RAW:
             raise InputError(f"pixels is {stated!r}, but {model.name} normalizes pixels of 0..255 itself.")
         return RAW, (), ""
     if stated is not None:
         return parse_range(stated), (), ""
-    images = [tensor for tensor in model.inputs if len(tensor.shape) == 4]
-    seen = infer_range(model, images[0]) if images else None
+    seen = infer_range(model, image)
     if seen is None and likely is not None:
         return likely, ("pixels",), "like the images"
     if seen is None:

@@ -11,6 +11,7 @@ from ..core.keras_private import source_operation
 from ..layers import Head
 from ..tasks.task import Task
 from .flat import without_optimizer
+from .signature import named_outputs, returns_dict
 
 UNCHANGED = {
     *("Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "ExpandDims", "Cropping2D", "ZeroPadding2D"),
@@ -27,8 +28,8 @@ def head_of(output: keras.KerasTensor) -> Head | None:
     return operation if isinstance(operation, Head) else None
 
 
-def activations_of(model: keras.Model) -> list[str | None]:
-    """Return Keras' name of the activation of each output, in order, such as `"softmax"` or `"linear"`.
+def activations_of(model: keras.Model) -> dict[str, str | None]:
+    """Return Keras' name of the activation of each output by name, such as `"softmax"` or `"linear"`.
 
     None where the last layer has no activation of its own. Nested models are looked into, and layers that only move
     values are skipped.
@@ -37,7 +38,7 @@ def activations_of(model: keras.Model) -> list[str | None]:
         model: A functional or Sequential model.
     """
     graph = FlatGraph(without_optimizer(model))
-    return [_activation(graph, output) for output in graph.outputs]
+    return {name: _activation(graph, output) for name, output in named_outputs(graph.model).items()}
 
 
 def _activation(graph: FlatGraph, tensor: keras.KerasTensor) -> str | None:
@@ -61,15 +62,14 @@ def _activation_name(operation: Any) -> str | None:
     return getattr(activation, "__name__", None) if callable(activation) else None
 
 
-def compiled_losses(model: keras.Model) -> list[Any]:
-    """Return the loss that a model was compiled with for each output, in order; None where there is none."""
-    loss = getattr(model, "loss", None)
-    names = [model.name] if isinstance(model, keras.Sequential) else model.output_names
+def compiled_losses(model: keras.Model) -> dict[str, Any]:
+    """Return the loss that a model was compiled with for each output by name; None where there is none."""
+    loss, names = getattr(model, "loss", None), list(named_outputs(model))
     if isinstance(loss, Mapping):
-        return [loss.get(name) for name in names]
-    if isinstance(loss, list | tuple):
-        return list(loss) if len(loss) == len(names) else [None] * len(names)
-    return [loss if len(names) == 1 else None] * len(names)
+        return {name: loss.get(name) for name in names}
+    if isinstance(loss, list | tuple) and len(loss) == len(names) and not returns_dict(model):
+        return dict(zip(names, loss, strict=True))
+    return {name: loss if len(names) == 1 and not isinstance(loss, list | tuple) else None for name in names}
 
 
 def loss_name(loss: Any) -> str | None:

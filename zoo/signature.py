@@ -1,4 +1,7 @@
-"""Input and output shapes of models, and checks on them."""
+"""Input and output names and shapes of models, and checks on them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
@@ -11,8 +14,7 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
     Raises:
         InputError: `model` is not a Keras model, or its input is not a single batch of images.
     """
-    if not isinstance(model, keras.Model):
-        raise InputError(f"the model is {model!r}; give a keras.Model, as create_model and load_model return.")
+    check_model(model)
     inputs = model.inputs or []
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         shapes = [tuple(tensor.shape) for tensor in inputs]
@@ -24,6 +26,85 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
     return height, width, channels
 
 
+def check_model(model: keras.Model) -> None:
+    """Raise InputError where `model` is not a Keras model."""
+    if not isinstance(model, keras.Model):
+        raise InputError(f"the model is {model!r}; give a keras.Model, as create_model and load_model return.")
+
+
+def check_image_inputs(model: keras.Model) -> None:
+    """Check that `model` takes images, and perhaps other inputs.
+
+    Raises:
+        InputError: `model` is not a Keras model, or none of its inputs is a batch of images.
+    """
+    check_model(model)
+    if len(model.inputs or []) > 1 and any(len(tensor.shape) == 4 for tensor in model.inputs):
+        return
+    image_shape(model)
+
+
+def named_inputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
+    """Return the inputs of a functional or Sequential model by name, in the order in which the model takes them.
+
+    Those in a dict have its keys, others the names of their input layers.
+    """
+    if isinstance(model, keras.Sequential):
+        return {model.inputs[0].name: model.inputs[0]}
+    return _by_name(model.input, model.inputs, [tensor.name for tensor in model.inputs], f"{model.name} takes")
+
+
+def named_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
+    """Return the outputs of a functional or Sequential model by name, in the order in which the model returns them.
+
+    Those in a dict have its keys, others the names of the layers that they come from. A layer that returns several of
+    them names the second one `NAME_1`.
+    """
+    if isinstance(model, keras.Sequential):  # has no `output` before it is called
+        return {model.name: model.outputs[0]}
+    return _by_name(model.output, model.outputs, model.output_names, f"{model.name} returns")
+
+
+def returns_dict(model: keras.Model) -> bool:
+    """Return whether a model returns its outputs in a dict."""
+    return not isinstance(model, keras.Sequential) and isinstance(model.output, dict)
+
+
+def arrange_inputs(model: keras.Model, values: Mapping[str, Any]) -> Any:
+    """Return values in the structure in which a functional model takes its inputs.
+
+    Args:
+        model: The model.
+        values: By the names of `named_inputs`, in that order.
+    """
+    if isinstance(model.input, dict):
+        return dict(values)
+    return keras.tree.pack_sequence_as(model.input, list(values.values()))
+
+
+def name_outputs(model: keras.Model, outputs: Any) -> dict[str, Any]:
+    """Return what a functional model returned by the names of `named_outputs`, in that order."""
+    names = named_outputs(model)
+    if returns_dict(model):
+        return {name: outputs[name] for name in names}
+    return dict(zip(names, keras.tree.flatten(outputs), strict=True))
+
+
+def _by_name(
+    structure: Any, tensors: Sequence[keras.KerasTensor], names: Sequence[str], model: str
+) -> dict[str, keras.KerasTensor]:
+    if isinstance(structure, dict):
+        nested = [name for name, value in structure.items() if not isinstance(value, keras.KerasTensor)]
+        if nested:
+            raise InputError(f"{model} several tensors under {nested[0]!r}; give each an entry of its own in the dict.")
+        return dict(structure)
+    named: dict[str, keras.KerasTensor] = {}
+    for name, tensor in zip(names, tensors, strict=True):
+        different = (f"{name}_{number}" for number in range(1, len(tensors)))
+        named[name if name not in named else next(each for each in different if each not in {*named, *names})] = tensor
+    return named
+
+
 def check_single_output(model: keras.Model) -> None:
     """Check that `model` has a single output.
 
@@ -33,9 +114,22 @@ def check_single_output(model: keras.Model) -> None:
     outputs = model.outputs or []
     if isinstance(getattr(model, "output", None), dict):
         raise InputError(f"{model.name} has several outputs, {', '.join(model.output)}; expected is a single one.")
-    if len(outputs) != 1 or len(outputs[0].shape) not in (2, 4):
+    if len(outputs) != 1:
         shapes = [tuple(tensor.shape) for tensor in outputs]
         raise InputError(
             f"the outputs of {model.name} have shapes {shapes}; expected is a single output, (batch, classes) or "
             "(batch, height, width, classes)."
         )
+    check_outputs(model)
+
+
+def check_outputs(model: keras.Model) -> None:
+    """Raise InputError where an output of a functional model is neither one vector nor one map per image."""
+    outputs = named_outputs(model)
+    for name, tensor in outputs.items():
+        if len(tensor.shape) not in (2, 4):
+            which = "the output" if len(outputs) == 1 else f"the output {name!r}"
+            raise InputError(
+                f"{which} of {model.name} has shape {tuple(tensor.shape)}; expected is (batch, classes) or (batch, "
+                "height, width, classes)."
+            )
