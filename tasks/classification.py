@@ -10,7 +10,7 @@ from ..core.errors import InputError
 from .accumulator import VectorAccumulator
 from .bootstrap import share_interval
 from .calibration import calibration_error, reliability
-from .evaluation import Row, VectorEvaluation, confusion_table, mean_of_known, rows_by_name
+from .evaluation import EPSILON, Row, VectorEvaluation, confusion_table, mean_of_known, rows_by_name
 from .plots import plot_confusion, plot_reliability
 from .ranking import area_under_roc
 from .table_values import parse_label
@@ -297,8 +297,7 @@ def _columns(targets: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, ...]
     sums = outputs.sum(axis=-1, keepdims=True)
     normalized = outputs / sums
     true = np.take_along_axis(normalized, targets[:, np.newaxis], axis=-1)[:, 0]
-    epsilon = np.finfo("float64").eps
-    losses = -xlogy(1.0, true.clip(epsilon, 1 - epsilon))  # as scikit-learn's log_loss
+    losses = -xlogy(1.0, true.clip(EPSILON, 1 - EPSILON))  # as Keras clips probabilities
     k = min(5, outputs.shape[1])
     top = np.argpartition(outputs, -k, axis=-1)[:, -k:]
     in_top_5 = (top == targets[:, np.newaxis]).any(axis=-1)

@@ -124,7 +124,7 @@ class RegressionEvaluation(VectorEvaluation):
     def of(cls, targets: np.ndarray, outputs: np.ndarray, labels: Sequence[str]) -> Self:
         """Return the evaluation of numbers, both `(count, values)`."""
         error = outputs.astype("float64") - targets
-        squared, variance = (error**2).mean(axis=0), targets.astype("float64").var(axis=0)
+        squared, variance = (error**2).mean(axis=0), _variance(targets)
         absolute = np.abs(error).mean(axis=0)
         explained = [float(1 - mse / var) if var else None for mse, var in zip(squared, variance, strict=True)]
         return cls(
@@ -153,7 +153,7 @@ class ValueAccumulator(VectorAccumulator):
 
     def errors(self) -> np.ndarray:
         """Return the mean absolute error in units of each value's standard deviation."""
-        deviation = self.targets.std(axis=0)
+        deviation = np.sqrt(_variance(self.targets))
         return (self.absolute_errors / np.where(deviation, deviation, 1)).mean(axis=1)
 
     @property
@@ -189,3 +189,8 @@ class ValueAccumulator(VectorAccumulator):
             return np.empty(0)
         rise = self.absolute_errors - reference.absolute_errors
         return (rise[:, varies] / deviation[varies]).mean(axis=1)
+
+
+def _variance(targets: np.ndarray) -> np.ndarray:
+    """Return the variance of each value in float64: exactly 0 if it is constant, whatever the mean is rounded to."""
+    return np.where((targets != targets[:1]).any(axis=0), targets.astype("float64").var(axis=0), 0)

@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,6 +36,12 @@ def test_logits_are_not_evaluated_as_probabilities():
     truth, logits = np.array([0, 1, 2]), np.array([[3, -2, 1], [-4, 2, 0], [0, 1, 5]], "float32")
     with pytest.raises(zoo.InputError, match="go from -4 to 5; they must be probabilities from 0 to 1"):
         training.Evaluation.of(truth, logits, list("abc"))
+
+
+def test_loss_of_saturated_probabilities_is_that_of_keras():
+    truth, answers = np.array([0, 1, 1, 0]), np.array([[1, 0], [1, 0], [0, 1], [0, 1]], "float32")
+    loss = training.Evaluation.of(truth, answers, list("ab")).loss
+    assert loss == pytest.approx(float(keras.losses.SparseCategoricalCrossentropy()(truth, answers)), rel=1e-5)
 
 
 def test_five_classes_have_no_top_five():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import training
+from pocketzoo.tasks import get_task
 from pocketzoo.tasks.segmentation import PixelAccumulator
 
 pytestmark = pytest.mark.fast
@@ -35,6 +36,18 @@ def test_regression_figures_are_those_counted_by_hand():
     height = {"mae": pytest.approx(1), "rmse": pytest.approx(np.sqrt(5 / 3)), "r2": pytest.approx(1 - 5 / 14)}
     assert evaluation.per_output["height"] == height
     assert evaluation.per_output["width"]["r2"] is None  # it does not vary
+
+
+@pytest.mark.parametrize("constant", [0.1, 16.7, 1e-20, -3e8])
+def test_value_that_never_varies_has_no_deviation_to_be_measured_in(constant):
+    targets = np.stack([np.full(180, constant), np.arange(180)], axis=1).astype("float32")
+    outputs = targets + np.array([[1e-3, 0]], "float32") * abs(constant)
+    outputs[7, 1] += 100  # the hardest image
+    accumulator = get_task("regression").accumulator(["constant", "varying"])
+    accumulator.add(targets, outputs)
+    assert np.argmax(accumulator.errors()) == 7 or abs(constant) > 1e6
+    assert accumulator.errors()[0] == pytest.approx(abs(constant) * 1e-3 / 2, rel=1e-2)
+    assert accumulator.evaluation().per_output["constant"]["r2"] is None
 
 
 def test_segmentation_figures_are_those_of_keras_batch_by_batch():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 import keras
 
 from ...core.keras_private import all_layers
+from ...core.layer_traits import traits_of
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ..recipe.recipe import Recipe
@@ -28,9 +29,18 @@ def reinitialize_kernels(model: keras.Model, recipe: Recipe) -> None:
     if recipe.initializer is None:
         return
     initializer = INITIALIZERS[recipe.initializer](seed=keras.random.SeedGenerator(recipe.seed))
+    depthwise = {id(kernel) for layer in all_layers(model, include_self=True) for kernel in _depthwise_kernels(layer)}
     for variable in model.trainable_variables:
-        if variable.name.endswith("kernel"):
+        if id(variable) in depthwise:  # each output has one input channel, whereas Keras counts all channels
+            height, width, channels, multiplier = variable.shape
+            filters = [initializer((height, width, 1, multiplier), variable.dtype) for _ in range(channels)]
+            variable.assign(keras.ops.concatenate(filters, axis=2))
+        elif variable.name.endswith("kernel"):
             variable.assign(initializer(variable.shape, variable.dtype))
+
+
+def _depthwise_kernels(layer: keras.Layer) -> list[keras.Variable]:
+    return [kernel.of(layer) for kernel in traits_of(layer).kernels if kernel.is_depthwise]
 
 
 def compile_for_training(

@@ -24,6 +24,7 @@ from .compilation import compile_for_training, reinitialize_kernels
 from .epoch_loop import EpochLoop
 from .history import History
 from .layer_settings import training_settings
+from .optimizers import check_changes_weights
 from .precision import fastest_precision
 from .run_directory import RunDirectory
 
@@ -152,6 +153,8 @@ def run_job(
         )
     check_fit_together(model, data)
     check_trainable(data, job.recipe)
+    if not job.phases:
+        check_changes_weights(model, job.recipe, steps_per_epoch(data.train, job.recipe))
     adopt_labels(model, data)
     gc.collect()  # an earlier run's optimizer and traced steps, which hold all weights in reference cycles
     settings = job.settings | {"model": model.name, "source": data.source, "fingerprint": data.fingerprint()}

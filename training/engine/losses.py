@@ -43,7 +43,7 @@ def _formula(config: Loss, class_indices: bool) -> Formula:
                 return lambda t, p: losses.categorical_focal_crossentropy(
                     t, p, alpha=1.0, gamma=gamma, label_smoothing=smoothing
                 )
-            return lambda t, p: losses.binary_focal_crossentropy(t, p, gamma=gamma, label_smoothing=smoothing)
+            return lambda t, p: _binary_focal(t, p, gamma, smoothing)
         case Hinge():
             return losses.categorical_hinge if class_indices else _binary_hinge
         case Huber(delta=delta):
@@ -52,6 +52,17 @@ def _formula(config: Loss, class_indices: bool) -> Formula:
             return lambda t, p: losses.binary_crossentropy(t, p, label_smoothing=config.label_smoothing)
         case _:
             return {"mse": losses.mean_squared_error, "mae": losses.mean_absolute_error}[config.name]
+
+
+def _binary_focal(targets: Any, outputs: Any, gamma: float, smoothing: float) -> Any:
+    """Return the focal loss of each label.
+
+    Keras' own has no finite gradient at an output of exactly 0 or 1 for `gamma` below 1.
+    """
+    targets = targets * (1 - smoothing) + smoothing / 2
+    wrong = 1 - (targets * outputs + (1 - targets) * (1 - outputs))
+    factor = ops.power(ops.maximum(wrong, keras.config.epsilon()), gamma)
+    return ops.mean(factor * ops.binary_crossentropy(targets, outputs), axis=-1)
 
 
 def _binary_hinge(targets: Any, outputs: Any) -> Any:

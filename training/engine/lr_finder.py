@@ -27,7 +27,7 @@ from ..recipe.recipe import Recipe
 from .compilation import compile_network, reinitialize_kernels
 from .fit import resolve_precision
 from .layer_settings import training_settings
-from .optimizers import ParameterGroup, unwrap_optimizer
+from .optimizers import ParameterGroup, check_changes_weights, unwrap_optimizer
 
 LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 100
 """Range of the learning rates, and the number of batches."""
@@ -95,6 +95,7 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
     check_trainable(data, recipe)
     steps = steps_per_epoch(data.train, recipe)
     long_enough = recipe.changed(epochs=math.ceil(STEPS / steps), steps_per_execution=1)
+    check_changes_weights(model, long_enough, steps)
     with training_settings(model, recipe), _restore_variables(model):
         reinitialize_kernels(model, recipe)
         network = without_optimizer(decoded_form(model))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 from keras import ops
 
+from ...core.errors import InputError
 from ...core.keras_private import (
     has_weight_decay,
     keep_gradients_of_one_replica,
@@ -79,6 +80,25 @@ def make_optimizer(
     )
     keep_gradients_of_one_replica(optimizer)
     return optimizer
+
+
+def check_changes_weights(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Raise InputError if training `model` by `recipe` with `steps` batches per epoch would not change a weight."""
+    check_not_frozen(model)
+    batches, accumulate = recipe.epochs * steps, recipe.optimizer.accumulate
+    if accumulate > batches:
+        raise InputError(
+            f"optimizer.accumulate is {accumulate}, but {recipe.epochs} epochs of {steps} batches have {batches} only: "
+            f"nothing would be trained; it takes 1 to {batches}."
+        )
+
+
+def check_not_frozen(model: keras.Model) -> None:
+    """Raise InputError if no weight of `model` is trainable."""
+    if not model.trainable_variables:
+        raise InputError(
+            f"{model.name}: nothing is left to train; all layers are frozen. Set layer.trainable = True for some."
+        )
 
 
 def unwrap_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

@@ -32,7 +32,9 @@ def make_schedule(recipe: Recipe, steps: int, peak: float) -> schedules.Learning
         case Constant():
             after = peak
         case Step():
-            boundaries = sorted(round(share * total) - warmup for share in config.milestones)
+            milestones = [max(1, round(share * total)) for share in config.milestones]
+            warmup = min([warmup, *(step - 1 for step in milestones)])  # at least one step is at the peak
+            boundaries = [step - warmup for step in milestones]
             rates = [peak * config.factor**reductions for reductions in range(len(boundaries) + 1)]
             # Keras still has the old rate at a boundary.
             before = [boundary - 1 for boundary in boundaries]

@@ -20,7 +20,7 @@ class Constant(_Schedule):
 
 
 class Step(_Schedule):
-    """Multiplied by `factor` at each of the `milestones`."""
+    """Multiplied by `factor` at each of the `milestones`; warmup ends before the first."""
 
     name: Literal["step"] = "step"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)

@@ -8,7 +8,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ...core.errors import InputError
 from ...zoo.contract import contract_of
 from ...zoo.decoded_form import decoded_form, with_decoded_outputs, with_raw_pixels
 from ...zoo.flat import without_optimizer
@@ -19,7 +18,7 @@ from ..engine.epoch_loop import EpochLoop
 from ..engine.fit import Phase
 from ..engine.history import History
 from ..engine.layer_settings import OriginalSettings, training_settings
-from ..engine.optimizers import ParameterGroup
+from ..engine.optimizers import ParameterGroup, check_changes_weights
 from ..engine.run_directory import RunDirectory
 from ..recipe.augmentation import transformations
 from ..recipe.recipe import FineTuneRecipe
@@ -93,7 +92,7 @@ class FineTuningPhase:
     @contextmanager
     def _settings(self) -> Iterator[OriginalSettings]:
         """Set frozen layers, BatchNormalization momenta, precision and dropout for the phase inside the block."""
-        steps = steps_per_epoch(self.data.train, self.recipe) * self.recipe.epochs
+        steps = steps_per_epoch(self.data.train, self.recipe)
         with (
             preserve_trainability(self.model) as original_trainability,
             training_settings(self.model, self.recipe) as original_computation,
@@ -104,9 +103,8 @@ class FineTuningPhase:
                     for norm in batch_norms(stage.layers) if stage.in_backbone else ():
                         norm.trainable = False
             for norm in batch_norms(self.model.layers):
-                norm.momentum = momentum_for(norm, steps)
-            if not self.model.trainable_variables:
-                raise InputError(f"{self.model.name}: nothing is left to train; all layers are frozen.")
+                norm.momentum = momentum_for(norm, steps * self.recipe.epochs)
+            check_changes_weights(self.model, self.recipe, steps)
 
             @contextmanager
             def original_settings() -> Iterator[None]:

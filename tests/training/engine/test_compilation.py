@@ -62,6 +62,20 @@ def test_initializer_redraws_every_kernel_with_the_seed_of_the_recipe():
     assert all(np.array_equal(v.numpy(), before[v.path]) for v in model.trainable_variables)
 
 
+@pytest.mark.parametrize("initializer", ["he_normal", "glorot_uniform", "orthogonal"])
+def test_initializer_draws_each_filter_of_a_depthwise_kernel_for_its_own_input(initializer):
+    channels, multiplier = 300, 2
+    image = keras.Input((8, 8, channels))
+    x = keras.layers.DepthwiseConv2D(3, depth_multiplier=multiplier)(image)
+    x = keras.layers.SeparableConv2D(4, 3)(x)
+    model = keras.Model(image, x)
+    reinitialize_kernels(model, training.Recipe(initializer=initializer))
+    variance = {"he_normal": 2 / 9, "glorot_uniform": 2 / (9 + 9 * multiplier), "orthogonal": 1 / 9}[initializer]
+    assert np.std(model.layers[1].kernel) == pytest.approx(np.sqrt(variance), rel=0.05)
+    variance = {"he_normal": 2 / 9, "glorot_uniform": 2 / (9 + 9), "orthogonal": 1 / 9}[initializer]
+    assert np.std(model.layers[2].depthwise_kernel) == pytest.approx(np.sqrt(variance), rel=0.05)
+
+
 def test_validation_uses_the_averaged_weights(batch):
     recipe = training.Recipe(optimizer={"ema": 0.99}, schedule="constant")
     network = compile_for_training(tiny(), recipe, steps=2)

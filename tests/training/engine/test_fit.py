@@ -47,13 +47,10 @@ def test_training_learns_and_adopts_the_labels_of_the_data(digits):
 
 def test_model_ends_with_the_weights_of_the_best_epoch(few_digits):
     model = lenet()
-    # So high a rate that later epochs are worse by far.
-    result = training.fit(
-        model,
-        few_digits,
-        training.Recipe(epochs=5, optimizer={"lr": 0.3}, schedule=AT_ONCE),
-        verbose=False,
-    )
+    # So high a rate that later epochs are worse.
+    schedule = {"name": "constant", "warmup_epochs": 0}
+    recipe = training.Recipe(epochs=5, optimizer={"lr": 0.05}, schedule=schedule)
+    result = training.fit(model, few_digits, recipe, verbose=False)
     losses = [epoch["val_loss"] for epoch in result.history]
     assert result.metrics["best_epoch"] == int(np.argmin(losses)) + 1
     assert not model.compiled  # as before
@@ -239,3 +236,21 @@ def test_full_disk_is_an_input_error_and_leaves_no_partial_files(few_digits, tmp
 def test_incompatible_model_and_data_are_rejected(few_digits, arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         training.fit(lenet(**arguments), few_digits, BRIEF)
+
+
+@pytest.mark.parametrize("verb", ["fit", "prune", "cluster", "distill", "quantize_aware", "find_learning_rate"])
+def test_completely_frozen_model_is_rejected(few_digits, verb):
+    model = lenet()
+    model.trainable = False
+    arguments = [lenet(1)] if verb == "distill" else []
+    with pytest.raises(zoo.InputError, match="lenet5: nothing is left to train; all layers are frozen"):
+        getattr(training, verb)(model, *arguments, few_digits)
+
+
+def test_accumulating_more_batches_than_the_run_has_is_rejected(few_digits):
+    """120 images in batches of 40: a run of two epochs has six."""
+    before = lenet()
+    training.fit(before, few_digits, BRIEF.changed(optimizer={"accumulate": 6}), verbose=False)
+    assert any(np.any(a != b) for a, b in zip(weights(before), weights(lenet()), strict=True))
+    with pytest.raises(zoo.InputError, match=r"accumulate is 7, but 2 epochs of 3 batches have 6 only.* takes 1 to 6"):
+        training.fit(lenet(), few_digits, BRIEF.changed(optimizer={"accumulate": 7}), verbose=False)

@@ -81,6 +81,7 @@ EACH = [
     ("multi_label", {"name": "binary_cross_entropy"}, binary),
     ("multi_label", {"name": "binary_cross_entropy", "label_smoothing": 0.2}, lambda t, p: binary(t, p, 0.2)),
     ("multi_label", {"name": "focal", "gamma": 1.5}, lambda t, p: binary_focal(t, p, 1.5)),
+    ("multi_label", {"name": "focal", "gamma": 0.0}, lambda t, p: binary_focal(t, p, 0.0)),
     ("multi_label", {"name": "hinge"}, binary_hinge),
     ("multi_label", {"name": "mse"}, lambda t, p: ((t - p) ** 2).mean(axis=-1)),
     ("regression", {"name": "mse"}, lambda t, p: ((t - p) ** 2).mean(axis=-1)),
@@ -186,6 +187,25 @@ def test_confident_mistake_is_told_from_a_worse_one_inside_a_compiled_step():
     loss = loss_of({"name": "cross_entropy"}, "classification")
     compiled = tf.function(lambda scores: loss(tf.constant([1]), tf.nn.softmax(scores)))
     assert float(compiled(tf.constant([[200.0, 0.0]]))) == pytest.approx(200)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("task", ["classification", "multi_label"])
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0])
+def test_focal_loss_has_finite_gradients_where_outputs_are_saturated(task, gamma, compiled):
+    activation = {"classification": tf.nn.softmax, "multi_label": tf.nn.sigmoid}[task]
+    loss = loss_of({"name": "focal", "gamma": gamma}, task)
+    targets = tf.constant([0, 1] if task == "classification" else [[1.0, 0.0], [0.0, 1.0]])
+
+    def gradient(scores):
+        with tf.GradientTape() as tape:
+            tape.watch(scores)
+            value = loss(targets, activation(scores))
+        return value, tape.gradient(value, scores)
+
+    gradient = tf.function(gradient) if compiled else gradient
+    for scores in ([[200.0, -200.0], [-200.0, 200.0]], [[-200.0, 200.0], [200.0, -200.0]], [[30.0, 0.0], [0.0, 0.0]]):
+        assert all(np.isfinite(value).all() for value in gradient(tf.constant(scores)))
 
 
 def model_for(task):

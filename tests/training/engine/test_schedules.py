@@ -63,6 +63,23 @@ def test_step_schedule_is_reduced_at_the_milestones(epochs, steps, warmup):
     np.testing.assert_allclose(measured[rise:], 0.1 * 0.5 ** fallen[rise:], rtol=1e-5)
 
 
+@QUICKLY
+@given(
+    epochs=st.integers(1, 4),
+    steps=st.integers(1, 40),
+    warmup=st.floats(0, 4),
+    milestones=st.lists(st.floats(0.01, 0.99), min_size=1, max_size=3, unique=True).map(sorted),
+)
+def test_step_schedule_reaches_its_peak_before_the_first_milestone(epochs, steps, warmup, milestones):
+    config = {"name": "step", "milestones": milestones, "factor": 0.5, "warmup_epochs": warmup}
+    measured = rates(config, epochs, steps)
+    first = max(1, round(milestones[0] * epochs * steps))
+    assert measured[:first].max() == pytest.approx(0.1)
+    assert measured.max() <= 0.1 * (1 + 1e-6)
+    assert (measured[first:] <= 0.05 * (1 + 1e-6)).all()
+    assert (np.diff(measured[: measured.argmax() + 1]) >= 0).all()
+
+
 def test_step_schedule_without_milestones_is_constant():
     assert rates({"name": "step", "milestones": [], "warmup_epochs": 0}, 2, 3) == pytest.approx(0.1)
 

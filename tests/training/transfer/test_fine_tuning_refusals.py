@@ -12,6 +12,7 @@ from pocketzoo.training.transfer.model_stages import stages_of
     [
         ({"unfreeze_from": "stage9"}, {}, "unknown stage of lenet5 'stage9': did you mean stage"),
         ({"mode": "gradual", "epochs": 2}, {}, "epochs is 2, but 3 stages of lenet5 are unfrozen one by one"),
+        ({"optimizer": {"accumulate": 7}}, {}, "accumulate is 7, but 2 epochs of 3 batches have 6"),
         ({}, {"classes": 3}, r"has 3 classes, but digits has 10; .*zoo.replace_head\(model"),
         ({}, {"labels": list("9876543210")}, r"has the classes \['9', .*labels=data.labels"),
         ({}, {"head": "embedding"}, "embedding"),

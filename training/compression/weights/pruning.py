@@ -15,6 +15,7 @@ from ...compatibility import describe_model
 from ...data.images import ImageData
 from ...data.pipeline import steps_per_epoch
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
+from ...engine.optimizers import check_not_frozen
 from ...recipe.recipe import Recipe, recipe_for
 from ..quantization.detection import check_not_quantized
 from .layer_selection import kernels_of, layouts_of, select_layers
@@ -83,6 +84,7 @@ def prune(
     if frequency is not None:
         settings = Sparsity(**settings.explicit_fields() | {"frequency": frequency})
     check_not_quantized(model, "pruned")
+    check_not_frozen(model)
     targets = select_layers(model, settings)
     kernels = kernels_of(model, targets)
     updates = steps_per_epoch(data.train, recipe) / recipe.optimizer.accumulate
