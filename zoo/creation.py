@@ -12,10 +12,13 @@ from ..layers import PixelNormalization
 from .cards import ModelCard
 from .feature_builder import FeatureBuilder
 from .heads import Plans, attach_heads, plan_heads
-from .pretrained.weight_loading import Loaded, fill, load_pretrained
+from .pretrained.weight_loading import fill, load_pretrained
 from .pretrained.weight_sources import Weights
 from .registry import model_card
-from .saving import load_weights
+from .saving import load_weights, tensor_shapes
+
+MEAN_IN_WEIGHTS = "layers/pixel_normalization/vars/0"
+"""Name of the means of the normalization, one per channel, in a `.weights.h5` file."""
 
 
 def create_model(
@@ -59,7 +62,9 @@ def create_model(
         raise InputError("Keras' image_data_format is 'channels_first'; the zoo's models need 'channels_last'.")
     card = _with_dropout(model_card(name), overrides)
     if weights is None or str(weights).endswith(".weights.h5"):
-        model = _build(card, plan_heads(card, head, classes, labels), FeatureBuilder(card, overrides), input_shape)
+        colors = None if weights is None else tensor_shapes(weights).get(MEAN_IN_WEIGHTS, (None,))[0]
+        heads = plan_heads(card, head, classes, labels)
+        model = _build(card, heads, FeatureBuilder(card, overrides), input_shape, colors)
         if weights is not None:
             load_weights(model, weights)
         return model
@@ -67,7 +72,9 @@ def create_model(
     loaded = load_pretrained(cards, weights, _model_for)
     heads = _heads_for(card, loaded.source, head, classes, labels)
     builder = FeatureBuilder(card, _overrides_for(card, loaded.source, overrides))
-    model = _build(card, heads, builder, input_shape, loaded)
+    # With a different mean for each color, no one-channel kernel gives the same outputs.
+    colors = None if loaded.normalizes_channels_equally else loaded.channels
+    model = _build(card, heads, builder, input_shape, colors)
     of_backbone = builder.backbone is not None and loaded.source.card is not card
     trunk = (builder.backbone if builder.backbone and of_backbone else builder).trunk(model.inputs[0])
     fill(model, loaded, trunk=trunk)
@@ -106,15 +113,13 @@ def _build(
     heads: Plans,
     builder: FeatureBuilder,
     input_shape: tuple[int | None, int | None, int] | None,
-    loaded: Loaded | None = None,
+    colors: int | None = None,
 ) -> keras.Model:
+    """Build a model; a grayscale one on an image that is repeated to so many `colors`, if they are not None."""
     image = keras.Input(_checked_shape(card, input_shape), name="image")
-    channels = image.shape[-1]
-    colors = image
-    if loaded and channels == 1 and loaded.channels > 1 and not loaded.normalizes_channels_equally:
-        # With a different mean for each color, no one-channel kernel gives the same outputs.
-        colors = keras.layers.Concatenate(name="grey_to_colours")([image] * loaded.channels)
-    pixels = PixelNormalization(name="pixels")(colors)
+    is_repeated = image.shape[-1] == 1 and (colors or 1) > 1
+    repeated = keras.layers.Concatenate(name="grey_to_colours")([image] * colors) if is_repeated else image
+    pixels = PixelNormalization(name="pixels")(repeated)
     try:
         features = builder.features(image, pixels)
     except InputError:

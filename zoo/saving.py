@@ -74,14 +74,10 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         InputError: The file does not exist or is damaged, its tensors do not match the model's, or a value is NaN or
             infinite.
     """
-    path = _existing(path)
-    try:
-        in_file = _tensor_shapes(path)
-    except Exception as error:  # zipfile and h5py raise many types for damaged files
-        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
+    in_file = tensor_shapes(path)
     with TemporaryDirectory() as folder:
         model.save_weights(Path(folder, "own.weights.h5"))
-        in_model = _tensor_shapes(Path(folder, "own.weights.h5"))
+        in_model = tensor_shapes(Path(folder, "own.weights.h5"))
     if in_model != in_file:
         names = in_model.keys() | in_file.keys()
         different = sorted(name for name in names if in_model.get(name) != in_file.get(name))
@@ -96,17 +92,25 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
             raise InputError(f"{path}: tensor {weight.path} has values that are NaN or infinite.")
 
 
-def _tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the weights in a file by name, without those of the optimizer."""
+def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights in a `.weights.h5` or `.keras` file by name, without those of the optimizer.
+
+    Raises:
+        InputError: The file does not exist or is damaged.
+    """
+    path = _existing(path)
     shapes: dict[str, tuple[int, ...]] = {}
 
     def add_shape(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/"):
             shapes[name] = item.shape
 
-    content = zipfile.ZipFile(path).read("model.weights.h5") if path.suffix == ".keras" else path.read_bytes()
-    with h5py.File(io.BytesIO(content)) as file:
-        file.visititems(add_shape)
+    try:
+        content = zipfile.ZipFile(path).read("model.weights.h5") if path.suffix == ".keras" else path.read_bytes()
+        with h5py.File(io.BytesIO(content)) as file:
+            file.visititems(add_shape)
+    except Exception as error:  # zipfile and h5py raise many types for damaged files
+        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
     return shapes
 
 

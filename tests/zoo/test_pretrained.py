@@ -113,6 +113,9 @@ def test_grayscale_output_equals_color_output_with_a_mean_per_channel(trained, t
     images = pixels(4, 32, 32, 1)
     np.testing.assert_allclose(grey(images), colour(np.repeat(images, 3, axis=-1)), atol=1e-6)
     np.testing.assert_allclose(zoo.flatten_model(grey)(images), grey(images), atol=1e-6)
+    grey.save_weights(tmp_path / "grey.weights.h5")
+    again = zoo.create_model("resnet20", weights=tmp_path / "grey.weights.h5", classes=3, input_shape=(32, 32, 1))
+    np.testing.assert_array_equal(again(images), grey(images))
 
 
 def test_additional_channels_repeat_the_first_kernel(trained, tmp_path):
