@@ -130,7 +130,9 @@ class ResidualBlock(ResidualLayer):
         mid_filters: Channels between the two convolutions.
         strides: Stride of the first convolution and of the shortcut.
         dilation_rate: Dilation rate of the 3x3 convolutions.
-        padding: Padding of the 3x3 convolutions, `"same"` or a number of zeros.
+        first_dilation_rate: Dilation rate of the first of them, if it differs: in a network whose strides are replaced
+            by dilation, what follows the convolution with the stride is dilated, not that convolution itself.
+        padding: Padding of the 3x3 convolutions, `"same"`, `"symmetric"` or a number of zeros.
         shortcut: Type of the shortcut (sections 3.3 and 4.1 of the paper): `"identity"` (the shape must not change),
             `"subsample"` (every `strides`-th pixel), `"pad"` (option A: subsampling, then zeros for the new channels;
             no parameters) or `"projection"` (option B: a 1x1 convolution).
@@ -152,6 +154,7 @@ class ResidualBlock(ResidualLayer):
         *,
         strides: int = 1,
         dilation_rate: int = 1,
+        first_dilation_rate: int | None = None,
         padding: str | int = "same",
         shortcut: str = "identity",
         pad_channels: tuple[int, int] = (0, 0),
@@ -168,6 +171,7 @@ class ResidualBlock(ResidualLayer):
         self.mid_filters = mid_filters
         self.strides = strides
         self.dilation_rate = dilation_rate
+        self.first_dilation_rate = first_dilation_rate
         self.padding = padding
         self.shortcut = shortcut
         self.pad_channels = tuple(pad_channels)
@@ -184,7 +188,8 @@ class ResidualBlock(ResidualLayer):
             "norm": norm,
             "activation": activation,
         }
-        self.conv1 = self.sublayer(ConvNormAct, "conv1", mid_filters, 3, **unit | {"strides": strides})
+        first = {"strides": strides, "dilation_rate": first_dilation_rate or dilation_rate}
+        self.conv1 = self.sublayer(ConvNormAct, "conv1", mid_filters, 3, **unit | first)
         self.conv2 = self.sublayer(ConvNormAct, "conv2", filters, 3, **unit | self.last_conv())
         self.make_block([self.conv1, self.conv2])
 

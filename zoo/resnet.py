@@ -45,17 +45,23 @@ def resnet(
         group_width: Channel multiplier of a bottleneck's 3x3 convolution (ResNeXt, Wide ResNet).
         attention: `"se"`, `"cbam"` or None.
         stochastic_depth: Probability that a training step drops the last block; it increases linearly from 0.
-        output_stride: 32, 16 or 8; below 32 the later stages use dilation instead of strides (DeepLab).
-        multi_grid: Dilation multipliers of the blocks of the last stage, repeated as needed.
+        output_stride: 32, 16 or 8; below 32 the later stages use dilation instead of strides (DeepLab). As in
+            torchvision, the convolution that had the stride keeps the dilation rate of the stage before, and so every
+            output equals that of the undilated network at its position.
+        multi_grid: Dilation multipliers of the blocks of the last stage, repeated as needed. With multipliers other
+            than 1 the rate of each block of it is that of the stage times its multiplier, as in section 4.1 of DeepLab
+            v3 (arXiv:1706.05587).
     """
     x = ConvNormAct(stem_width, 7, strides=2, padding=3, norm=NORM, name="stem")(pixels)
     x = _max_pool(x)
     drop = _drop_rates(blocks, stochastic_depth)
     for stage, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
-        strides, dilation = _stride_and_dilation(stage, output_stride)
+        strides, dilation, before = _stride_and_dilation(stage, output_stride)
+        grid = multi_grid if stage == len(blocks) else (1,)
         filters = width * 4 if bottleneck else width
         for block in range(1, count + 1):
-            rate = dilation * (multi_grid[(block - 1) % len(multi_grid)] if stage == len(blocks) else 1)
+            rate = dilation * grid[(block - 1) % len(grid)]
+            strided_rate = before if block == 1 and set(grid) == {1} else rate
             arguments: dict[str, Any] = {
                 "strides": strides if block == 1 else 1,
                 "dilation_rate": rate,
@@ -69,8 +75,12 @@ def resnet(
             }
             if bottleneck:
                 mid = int(width * group_width)
+                if stride_at == 2:
+                    arguments |= {"dilation_rate": strided_rate, "padding": strided_rate}
                 x = Bottleneck(filters, mid, stride_at=stride_at, groups=groups, **arguments)(x)
             else:
+                if strided_rate != rate:
+                    arguments |= {"first_dilation_rate": strided_rate, "padding": "symmetric"}
                 x = ResidualBlock(filters, width, **arguments)(x)
     return x
 
@@ -118,14 +128,17 @@ def _max_pool(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
 
 
-def _stride_and_dilation(stage: int, output_stride: int) -> tuple[int, int]:
-    """Return the stride and the dilation rate of a stage."""
+def _stride_and_dilation(stage: int, output_stride: int) -> tuple[int, int, int]:
+    """Return the stride and the dilation rate of a stage, and the dilation rate of the stage before."""
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output_stride is {output_stride!r}; allowed are 8, 16 and 32.")
     undilated_stride = 4 * 2 ** (stage - 1)
     if stage == 1:
-        return 1, 1
-    return (2, 1) if undilated_stride <= output_stride else (1, undilated_stride // output_stride)
+        return 1, 1, 1
+    if undilated_stride <= output_stride:
+        return 2, 1, 1
+    dilation = undilated_stride // output_stride
+    return 1, dilation, dilation // 2
 
 
 def _drop_rates(blocks: Sequence[int], last: float) -> list[list[float]]:

@@ -119,6 +119,29 @@ def test_deeplab_at_output_stride_8_dilates_two_stages():
     assert model.output_shape == (None, 64, 64, 21)
 
 
+@pytest.mark.parametrize(("output_stride", "rates"), [(16, [1, 1, 1, 2, 2]), (8, [1, 2, 2, 4, 4])])
+def test_dilation_without_a_multi_grid_is_torchvisions(output_stride, rates):
+    """The convolution that had the stride keeps the rate of the stage before."""
+    model = narrow_model("resnet50", output_stride=output_stride, input_shape=(64, 64, 3))
+    blocks = ("stage3_block1", "stage3_block2", "stage4_block1", "stage4_block2", "stage4_block3")
+    assert [model.get_layer(block).conv2.dilation_rate for block in blocks] == rates
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("resnet18", {}), ("resnet50", {}), ("resnet50v1", {}), ("resnext50_32x4d", {"groups": 2, "group_width": 1})],
+)
+def test_dilated_network_has_the_outputs_of_the_undilated_one_at_its_positions(name, arguments, output_stride, pixels):
+    narrow = {"widths": (2, 4, 8, 16), "stem_width": 4, "input_shape": (64, 64, 3), **arguments}
+    undilated = zoo.create_model(name, **narrow)
+    dilated = zoo.create_model(name, output_stride=output_stride, **narrow)
+    dilated.set_weights(undilated.get_weights())
+    images, step = pixels(1, 64, 64, 3), 32 // output_stride
+    expected, maps = (zoo.feature_extractor(model, ["stage4"])(images)["stage4"] for model in (undilated, dilated))
+    np.testing.assert_allclose(maps[:, ::step, ::step], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_deeplab_accepts_a_backbone_with_its_own_last_layer_name():
     model = zoo.create_model("deeplab_v3_resnet50", backbone="mobilenet_v2", input_shape=(65, 97, 3), filters=8)
     assert model.output_shape == (None, 65, 97, 21)

@@ -85,13 +85,28 @@ def _cache_key(model: keras.Model, batch_size: int) -> dict[str, Any]:
     devices = [tf.config.experimental.get_device_details(device) for device in tf.config.list_physical_devices("GPU")]
     return {
         "model": model.name,
-        "parameters": model.count_params(),
+        "layers": _layers_digest(model),
         "image": _image_shape(model),
         "batch_size": batch_size,
         "machine": [platform.machine(), processor(), *(str(device.get("device_name")) for device in devices)],
         "threads": len(_usable_cores()),
         "tensorflow": tf.__version__,
     }
+
+
+def _layers_digest(model: keras.Model) -> str:
+    """Return a hash of all layers, their arguments and weights, without names, some of which Keras numbers."""
+    layers = [layer for layer in all_layers(model) if not isinstance(layer, keras.Model)]
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    described = repr(([(type(layer).__name__, _arguments(layer)) for layer in layers], shapes))
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _arguments(layer: keras.Layer) -> dict[str, Any]:
+    try:
+        return {name: value for name, value in layer.get_config().items() if name != "name"}
+    except NotImplementedError:  # a layer of the user
+        return {}
 
 
 def _usable_cores() -> set[int]:

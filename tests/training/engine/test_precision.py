@@ -41,6 +41,15 @@ def test_fastest_precision_is_measured_once_and_reported(cache, monkeypatch, cap
         precision.fastest_precision(model, 5)
 
 
+def test_step_times_are_of_a_model_with_the_same_arguments(cache, monkeypatch):
+    measured = []
+    monkeypatch.setattr(precision, "_measure_step_times", lambda model, _: measured.append(model) or {"float32": 1.0})
+    narrow = {"widths": (2, 4, 8, 16), "stem_width": 4, "input_shape": (64, 64, 3)}
+    for arguments in ({}, {}, {"output_stride": 16}):
+        precision.fastest_precision(zoo.create_model("resnet18", **narrow, **arguments), 4, verbose=False)
+    assert [model.get_layer("stage4_block1").first_dilation_rate for model in measured] == [None, 1]
+
+
 @pytest.mark.parametrize(("bfloat16", "chosen"), [(0.5, "mixed_bfloat16"), (0.98, "float32"), (2.0, "float32")])
 def test_another_precision_is_chosen_only_if_clearly_faster(bfloat16, chosen, cache, monkeypatch):
     monkeypatch.setattr(precision, "_measure_step_times", lambda *_: {"float32": 1.0, "mixed_bfloat16": bfloat16})
