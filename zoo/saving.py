@@ -16,6 +16,8 @@ from .. import layers as _layers
 from ..core.arguments import check_arguments
 from ..core.atomic_files import atomic_path
 from ..core.errors import InputError, first_line
+from .keras2_files import is_keras2, load_h5, load_keras2
+from .saved_model import load_saved_model
 
 
 @check_arguments
@@ -35,20 +37,35 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
 
 @check_arguments
 def load_model(path: str | Path) -> keras.Model:
-    """Load a `.keras` file that `save_model` or Keras wrote.
+    """Load a model from a file that `save_model` or Keras wrote, or from a folder of TensorFlow.
+
+    Args:
+        path: A `.keras` file; an `.h5` file of Keras 2, as Teachable Machine exports it, or 3; or the folder of a
+            SavedModel, which only computes: its layers are not known. Nothing in a file is executed.
 
     Raises:
-        InputError: The file does not exist, is not a complete `.keras` file, or contains code (a Lambda layer).
+        InputError: The file does not exist, is damaged, contains code (a Lambda layer), or something that Keras 3 does
+            not have.
     """
+    path = Path(path)
+    if path.is_dir():
+        return load_saved_model(path)
     path = _existing(path)
-    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not a .keras model file.")
+    kinds = {".keras": zipfile.is_zipfile, ".h5": h5py.is_hdf5, ".hdf5": h5py.is_hdf5}
+    if path.suffix not in kinds:
+        raise InputError(
+            f"{path} is not a model file: its name must end in .keras or .h5, or it is a SavedModel folder."
+        )
+    if not kinds[path.suffix](path):
+        raise InputError(f"{path} is not a {path.suffix} model file.")
     _register_layers()
     try:
+        if path.suffix != ".keras":
+            return load_h5(path)
         _check_packages(path)
-        return keras.saving.load_model(path, safe_mode=True)
+        return load_keras2(path) if is_keras2(path) else keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # A damaged file raises one of a dozen types, from KeyError to BadZipFile.
-        raise InputError(f"{path} cannot be read as a .keras model: {first_line(error)}") from error
+        raise InputError(f"{path} cannot be read as a {path.suffix} model: {first_line(error)}") from error
 
 
 def _check_packages(path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Files of Keras 2: `.h5`, as Teachable Machine writes it, and its `.keras` files."""
+
+import json
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import h5py
+import keras
+
+from ..core.errors import InputError
+from .keras2_config import repair
+
+
+def load_h5(path: Path) -> keras.Model:
+    """Load a model from an `.h5` file of Keras 2 or 3, without its optimizer.
+
+    Raises:
+        InputError: The file has weights only, contains code, or something that Keras 3 does not have.
+    """
+    with h5py.File(path) as file:
+        config = file.attrs.get("model_config")
+        version = _text(file.attrs.get("keras_version", "2"))
+    if config is None:
+        raise InputError("it has weights only; create the model and load them into it, or save the whole model.")
+    document = json.loads(_text(config))
+    if version.startswith("3"):
+        check_code(document)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    model = _model(document)
+    model.load_weights(path)
+    return model
+
+
+def is_keras2(path: Path) -> bool:
+    """Whether Keras 2 wrote a `.keras` file."""
+    with zipfile.ZipFile(path) as archive:
+        version = json.loads(archive.read("metadata.json"))["keras_version"]
+    return str(version).startswith("2")
+
+
+def load_keras2(path: Path) -> keras.Model:
+    """Load a `.keras` file of Keras 2, without its optimizer; errors as in `load_h5`."""
+    with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
+        model = _model(json.loads(archive.read("config.json")))
+        weights = Path(folder, "model.weights.h5")
+        weights.write_bytes(archive.read("model.weights.h5"))
+        model.load_weights(weights)
+    return model
+
+
+def check_code(value: Any) -> None:
+    """Raise InputError if a config contains a Lambda layer."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "Lambda":
+            repair(value)
+        for item in value.values():
+            check_code(item)
+    elif isinstance(value, list):
+        for item in value:
+            check_code(item)
+
+
+def _model(document: dict[str, Any]) -> keras.Model:
+    entry = repair(document)
+    kind = keras.Sequential if entry["class_name"] == "Sequential" else keras.Model
+    return kind.from_config(entry["config"])
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
