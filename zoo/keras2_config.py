@@ -190,7 +190,12 @@ def _from_operation(entry: Config) -> Config:
     function, name = entry["config"].get("function"), _name(entry)
     (call, *further) = entry.get("inbound_nodes") or [None]
     tensor, _, number, arguments = call if call and len(call) == 4 and not isinstance(call[0], list) else (None,) * 4
-    other = (arguments or {}).get("y", (arguments or {}).get("bias"))
+    given = {
+        argument: value for argument, value in (arguments or {}).items() if value is not None and argument != "name"
+    }
+    other = given.pop("y", given.pop("bias", None))
+    if given:  # such as an axis
+        tensor = None
     if function in FUNCTIONS and tensor and not further:
         kind, config = FUNCTIONS[function]
         return _layer(kind, {**config, "name": name}, [call[:3]])
@@ -201,11 +206,9 @@ def _from_operation(entry: Config) -> Config:
         if not _is_reference(other):
             scale, offset = scaling(other)
             return _layer("Rescaling", {"name": name, "scale": scale, "offset": offset}, [call[:3]])
-        if tensor == "_CONSTANT_VALUE" and function in ("math.add", "__operators__.add", "math.multiply"):
-            scale, offset = scaling(number)
+        if tensor == "_CONSTANT_VALUE" and function != "math.truediv":
+            scale, offset = (-1, number) if function == "math.subtract" else scaling(number)
             return _layer("Rescaling", {"name": name, "scale": scale, "offset": offset}, [other])
-        if tensor == "_CONSTANT_VALUE" and function == "math.subtract":
-            return _layer("Rescaling", {"name": name, "scale": -1, "offset": number}, [other])
     raise InputError(
         f"its layer {name} is the operation {function or 'of TensorFlow'} between layers, which Keras 3 does not have; "
         "save the model with a layer in its place."
