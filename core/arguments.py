@@ -102,7 +102,9 @@ def accepts(expected: Any, value: Any) -> bool:
     kind = origin or expected
     if kind is Any or not isinstance(kind, type):  # or a type variable
         return True
-    if getattr(kind, "_is_protocol", False) or issubclass(kind, Callable):  # type: ignore[arg-type]
+    if getattr(kind, "_is_protocol", False):
+        return all(hasattr(value, member) for member in _members(kind))
+    if issubclass(kind, Callable):  # type: ignore[arg-type]
         return callable(value)
     if issubclass(kind, str):
         return isinstance(value, str)
@@ -116,6 +118,12 @@ def accepts(expected: Any, value: Any) -> bool:
     if kind in (Iterable, Collection, Sequence, list) and arguments:
         return not isinstance(value, str | bytes) and all(accepts(arguments[0], item) for item in value)
     return True
+
+
+def _members(protocol: type) -> set[str]:
+    """Return the names of the attributes and methods of a protocol."""
+    names = {name for kind in protocol.__mro__[:-1] for name in (*vars(kind), *vars(kind).get("__annotations__", ()))}
+    return {name for name in names if name == "__call__" or not name.startswith("_")}
 
 
 def allowed(expected: Any) -> list[str]:
@@ -133,7 +141,7 @@ def allowed(expected: Any) -> list[str]:
     kind = origin or expected
     if not isinstance(kind, type):
         return ["any value"]
-    if getattr(kind, "_is_protocol", False) or issubclass(kind, Callable):  # type: ignore[arg-type]
+    if issubclass(kind, Callable):  # type: ignore[arg-type]
         return ["a function"]
     if issubclass(kind, tuple) and arguments and arguments[-1] is not ...:
         return [f"({', '.join('/'.join(allowed(item)) for item in arguments)})"]

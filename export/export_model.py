@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
-from ..zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ..zoo.model_arguments import accepts_any_model
 from .artifact.bundle_directory import check_free, converting, finished_directory
 from .artifact.errors import ProofError

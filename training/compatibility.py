@@ -4,18 +4,10 @@ import keras
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.outputs import by_name, map_outputs
+from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ..layers import Head
 from ..tasks.registry import get_task
-from ..zoo.contract import (
-    Flags,
-    LabelNames,
-    OutputContract,
-    PixelRange,
-    TaskNames,
-    contract_of,
-    state_contract,
-)
+from ..zoo.contract import OutputContract, contract_of, state_contract
 from ..zoo.decoded_form import decoded_form
 from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing

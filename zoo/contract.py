@@ -5,7 +5,7 @@ reported.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,20 +13,13 @@ from weakref import WeakKeyDictionary
 import keras
 
 from ..core.errors import InputError
-from ..core.outputs import by_name, map_outputs
+from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ..layers import Head, PixelNormalization
 from ..tasks.registry import get_task, recognize_task, task_of_loss
 from ..tasks.task import Task
 from .output_form import activations_of, check_form, compiled_losses, head_of, loss_name, loss_takes_logits
 from .pixel_range import RAW, Range, infer_range, parse_range
 from .signature import check_image_inputs, named_inputs, named_outputs, returns_dict
-
-TaskNames = str | Mapping[str, str]
-"""Name of the task of the only output, or a dict by name of the output; so are the next two."""
-LabelNames = Sequence[str] | Mapping[str, Sequence[str]]
-Flags = bool | Mapping[str, bool]
-PixelRange = str | Sequence[float] | Mapping[str, str | Sequence[float]]
-"""Lowest and highest value, or text such as `"0..1"`; a dict by name of the input for a model with several inputs."""
 
 
 @dataclass(frozen=True)

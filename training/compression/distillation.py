@@ -15,9 +15,8 @@ from keras.distillation import FeatureDistillation, LogitsDistillation
 
 from ...core.arguments import check_arguments
 from ...core.errors import InputError
-from ...core.outputs import by_name
+from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name
 from ...tasks.registry import get_task
-from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.decoded_form import decoded_form
 from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256

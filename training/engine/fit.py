@@ -13,7 +13,8 @@ import numpy as np
 
 from ...core.arguments import check_arguments
 from ...core.errors import InputError
-from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
+from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames
+from ...zoo.contract import contract_of
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import adopt_labels, check_fit_together, check_trainable, describe_model

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...core.arguments import Count, check_arguments
 from ...core.errors import InputError
-from ...core.outputs import map_outputs
+from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, map_outputs
 from ...tasks.accumulator import Accumulator
 from ...tasks.classification import Evaluation as Evaluation
 from ...tasks.evaluation import BaseEvaluation
@@ -15,7 +15,7 @@ from ...tasks.multi_label import MultiLabelEvaluation as MultiLabelEvaluation
 from ...tasks.registry import get_task
 from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
-from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames, contract_of
+from ...zoo.contract import contract_of
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, check_split, describe_model
 from ..data.images import ImageData, ImageSplit

@@ -11,12 +11,11 @@ import numpy as np
 
 from ...core.arguments import Count, check_arguments
 from ...core.atomic_files import atomic_path
-from ...core.outputs import by_name, map_outputs
+from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ...tasks.accumulator import Accumulator
 from ...tasks.evaluation import BaseEvaluation
 from ...tasks.registry import get_task
 from ...tasks.task import Task
-from ...zoo.contract import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import describe_model
 from ..data.images import FileImages, ImageData, ImageSplit

@@ -9,7 +9,7 @@ import numpy as np
 from ....core.arguments import check_arguments
 from ....core.errors import InputError, unknown
 from ....core.layer_traits import main_kernel
-from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import check_fit_together, describe_model

@@ -7,9 +7,10 @@ import keras
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....core.keras_private import all_layers
+from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
-from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames, copy_contract
+from ....zoo.contract import copy_contract
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import adopt_labels, check_fit_together, describe_model

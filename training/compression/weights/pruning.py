@@ -9,7 +9,7 @@ import numpy as np
 
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
-from ....zoo.contract import Flags, LabelNames, PixelRange, TaskNames
+from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import describe_model
 from ...data.images import ImageData
