@@ -1,7 +1,7 @@
 """Private names of Keras."""
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import keras
@@ -30,6 +30,7 @@ NAMES = tuple(
         "Optimizer._use_weight_decay": "weight decay",
         "TFOptimizer._all_reduce_sum_gradients": "releasing the memory of a model after its training",
         "keras.src.backend.tensorflow.nn.tf": "ONNX and TFLite files of grouped convolutions and GELU",
+        "Layer._open_name_scope": "telling which layer a tensor of a TFLite or ONNX file belongs to",
         "keras.src.backend.tensorflow.nn.hard_sigmoid": "tflite-int16x8 files of models with hard-swish",
     }.items()
 )
@@ -160,6 +161,25 @@ def trace_without_xla() -> Iterator[None]:
             return lambda traced: traced
 
     with replace_attribute(nn, "tf", WithoutXla()):
+        yield
+
+
+@contextmanager
+def replace_name_scopes(scope_of: Callable[[keras.Operation], AbstractContextManager[Any]]) -> Iterator[None]:
+    """Trace each layer and operation in the context that `scope_of` returns for it, in place of Keras' scopes.
+
+    Keras' scopes bear the name of the layer, which TensorFlow numbers when it is used again and may not accept at all.
+    """
+    call = keras.Operation.__call__
+
+    def call_in_scope(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+        with scope_of(operation):
+            return call(operation, *args, **kwargs)
+
+    with (
+        replace_attribute(keras.Layer, "_open_name_scope", lambda layer: nullcontext()),
+        replace_attribute(keras.Operation, "__call__", call_in_scope),
+    ):
         yield
 
 

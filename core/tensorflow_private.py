@@ -15,6 +15,9 @@ NAMES = tuple(
         "tensorflow.lite.python.convert.mlir_quantize": "tflite-int8 files, whose ranges LiteRT measures",
         "TFLiteConverter._quantize": "tflite-int8 files, whose ranges LiteRT measures",
         "TFLiteConverter._freeze_concrete_function": "every TFLite file: graphs are traced with constant weights",
+        "tensorflow.python.framework.convert_to_constants.convert_variables_to_constants_v2": (
+            "TFLite and ONNX files of models with tensors that are no weights"
+        ),
         "TFLiteConverter._experimental_disable_per_channel_quantization_for_dense_layers": (
             "TFLite files of models from training.quantize_aware"
         ),
@@ -44,6 +47,13 @@ def quantize_tflite(
 def skip_quantization(converter: tf.lite.TFLiteConverter) -> None:
     """Make a converter that is set up for int8 return its file of floats, before it calibrates and quantizes."""
     converter._quantize = lambda content, *_, **__: content
+
+
+def freeze(function: Any) -> Any:
+    """Return a concrete function with constants for all tensors and variables that it captures."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(function)
 
 
 def use_frozen_graph(converter: tf.lite.TFLiteConverter, graph: Any, function: Any) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ...core.errors import InputError
 from ..formats import Format
 from ..sample_images import Samples
-from ..tflite_schema.layer_names import match_layers
 from .export_graph import ExportGraph
 from .tflite.tflite_files import TFLiteFiles
 
@@ -65,7 +64,7 @@ def _onnx_files(graph: ExportGraph, calibration: Samples | None, keep_float: Seq
 
 def _check_keep_float(graph: ExportGraph, formats: Sequence[Format], keep_float: Sequence[str]) -> None:
     """Raise InputError where no layer can be kept in floating point, before anything is converted."""
-    match_layers([layer.name for layer in graph.flat.layers], keep_float)
+    graph.scopes.match(keep_float)
     if graph.activation_bits is not None:
         raise InputError(
             f"keep_float is for quantization by calibration; {graph.metadata.model} was trained for integers."

@@ -1,6 +1,6 @@
 """The export graph: the model as converters take it, flat, with static shapes and for inference only."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from ...core.errors import InputError
-from ...core.keras_private import trace_without_xla
 from ...layers import PixelNormalization
 from ...zoo.contract import contract_of
 from ...zoo.fingerprint import weights_sha256
@@ -17,19 +16,9 @@ from ...zoo.flat import flatten_model
 from ...zoo.signature import check_single_output, image_shape
 from ..artifact.metadata import Metadata
 from ..artifact.tensors import matches_shape
+from .layer_scopes import LayerScopes
+from .tracing import TracedFunction, trace_function
 from .trained_integers import activation_bits, with_rounded_kernels
-
-
-@dataclass(frozen=True)
-class TracedFunction:
-    """A concrete TensorFlow function, for converters."""
-
-    function: tf.types.experimental.ConcreteFunction
-
-    @cached_property
-    def graph(self) -> tf.compat.v1.GraphDef:
-        """The graph of `function`."""
-        return self.function.graph.as_graph_def()
 
 
 @dataclass(frozen=True)
@@ -84,21 +73,23 @@ class ExportGraph:
     def trace(self, patch: AbstractContextManager[None] | None = None) -> TracedFunction:
         """Trace the function from an image to its output, by name, in inference mode, with weights as constants.
 
-        A function with constants needs no freezing, which takes longer than a conversion and copies all weights.
-
         Args:
             patch: Context that is active while Keras traces, such as `rescaling_as_convolution()`.
-        """
-        weights = [(variable, variable.numpy()) for variable in self.flat.variables]
 
-        @tf.function(input_signature=[self.image], autograph=False)
-        def serve(image):
-            constants = [(variable, tf.constant(value, name=variable.path)) for variable, value in weights]
-            with trace_without_xla(), patch or nullcontext(), keras.StatelessScope(constants):
-                outputs = self.flat(image, training=False)
+        Raises:
+            InputError: A layer captures a tensor whose value is not known.
+        """
+
+        def call(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            outputs = self.flat(image, training=False)
             return outputs if isinstance(outputs, dict) else {self.metadata.output_name: outputs}
 
-        return TracedFunction(serve.get_concrete_function())
+        return trace_function(call, self.image, self.flat, self.scopes, patch)
+
+    @cached_property
+    def scopes(self) -> LayerScopes:
+        """The name scopes that tell which layer a tensor of a converted graph belongs to."""
+        return LayerScopes(self.flat)
 
     def _check_open_size(self) -> None:
         try:

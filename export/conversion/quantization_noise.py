@@ -1,12 +1,11 @@
 """Signal-to-noise ratio of every layer after quantization."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from ..large_arrays import Rows
-from ..tflite_schema.layer_names import layers_of
 
 IMAGES = 4
 """Enough for a ratio of sums over whole maps."""
@@ -26,7 +25,10 @@ class IntermediateTensors(Protocol):
 
 
 def noisiest_layers(
-    float_graph: IntermediateTensors, integer_graph: IntermediateTensors, images: Rows
+    float_graph: IntermediateTensors,
+    integer_graph: IntermediateTensors,
+    images: Rows,
+    layers_of: Callable[[str], Sequence[str]],
 ) -> dict[str, float]:
     """The layers most affected by quantization: signal-to-noise ratio in decibels, the lowest first.
 
@@ -37,12 +39,13 @@ def noisiest_layers(
         float_graph: The graph in floating point.
         integer_graph: The quantized graph.
         images: `(count, height, width, channels)`, of which the first few are run.
+        layers_of: From the name of a tensor to the layers that compute it.
     """
     names = [name for name in integer_graph.names if name in float_graph.names]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for image in np.asarray(images[:IMAGES], "float32"):
         expected, actual = float_graph.run(image), integer_graph.run(image)
-        for name in names:
+        for name in (name for name in names if expected[name].dtype.kind == "f"):
             difference = expected[name] - actual[name]
             signal[name] += float(np.vdot(expected[name], expected[name]))
             noise[name] += float(np.vdot(difference, difference))

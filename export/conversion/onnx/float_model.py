@@ -11,7 +11,14 @@ from ....core.tf2onnx_private import optimize_in_place
 from ...artifact.metadata import KEY, Metadata
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
-from .graph_fixes import fold_flattening, keep_zero_padding_before_max_pooling, without_computed_biases
+from .graph_fixes import (
+    check_operators,
+    fold_flattening,
+    keep_zero_padding_before_max_pooling,
+    omit_scales_of_resizes,
+    pad_transposed_convolutions,
+    without_computed_biases,
+)
 from .onnx_nodes import name_by_constants
 
 OPSET = 17  # at 18 tf2onnx writes pooling as ReduceMean and leaves many Transposes
@@ -29,19 +36,21 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
         )
     traced = graph.trace()
     (image,), outputs = traced.function.inputs, traced.function.outputs
-    names = sorted(traced.function.structured_outputs)  # the order in which TensorFlow returns them
     with suppress_output(), optimize_in_place():
         model, _ = tf2onnx.convert.from_graph_def(
             traced.graph,
             input_names=[image.name],
             output_names=[output.name for output in outputs],
             tensors_to_rename=dict(
-                zip([image.name, *(output.name for output in outputs)], ["image", *names], strict=True)
+                zip([image.name, *(output.name for output in outputs)], ["image", *traced.output_names], strict=True)
             ),
             opset=OPSET,
             inputs_as_nchw=[image.name],
             outputs_as_nchw=[output.name for output in outputs if len(output.shape) == 4],
         )
+        check_operators(model.graph, graph.scopes, graph.metadata.model)
+        omit_scales_of_resizes(model.graph)
+        pad_transposed_convolutions(model.graph)
         model = onnxslim.slim(without_computed_biases(model))
     model = fold_flattening(model)
     keep_zero_padding_before_max_pooling(model.graph)

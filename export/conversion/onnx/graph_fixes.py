@@ -1,14 +1,29 @@
-"""Corrections of converted ONNX graphs, for what converters and optimizers get wrong or leave slow."""
+"""Checks and corrections of converted ONNX graphs, for what converters and optimizers get wrong or leave slow."""
 
 from collections import Counter
+from math import prod
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from ....core.errors import InputError
+from ..layer_scopes import LayerScopes
+
 CHANNELS_LAST = [0, 2, 3, 1]
 MINUS_ZERO = "minus_zero"
 """Name of the constant."""
+
+
+def check_operators(graph: onnx.GraphProto, scopes: LayerScopes, model: str) -> None:
+    """Raise InputError where the graph has an operator that is not ONNX's, which tf2onnx leaves without an error."""
+    for node in graph.node:
+        if not onnx.defs.has(node.op_type, node.domain):
+            layer = " and ".join(scopes.layers_of(node.name)) or "an operation between layers"
+            raise InputError(
+                f"{layer} of {model} computes {node.op_type}, which ONNX does not have; replace the layer, or export "
+                "to TFLite."
+            )
 
 
 def without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -30,6 +45,31 @@ def without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
             model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
             model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
     return model
+
+
+def omit_scales_of_resizes(graph: onnx.GraphProto) -> None:
+    """Leave out the empty region and scales of a Resize that has a size; float16 conversion takes them for given."""
+    for node in graph.node:
+        if node.op_type == "Resize" and len(node.input) == 4:
+            node.input[1:3] = ["", ""]
+
+
+def pad_transposed_convolutions(graph: onnx.GraphProto) -> None:
+    """Append zeros where a transposed convolution makes its map larger than its kernel reaches.
+
+    With a stride larger than the kernel, or with `output_padding`, TensorFlow appends zeros below and to the right;
+    tf2onnx writes negative paddings on both sides, which ONNX does not allow.
+    """
+    for node in graph.node:
+        pads = next((attribute for attribute in node.attribute if attribute.name == "pads"), None)
+        if node.op_type != "ConvTranspose" or pads is None or min(pads.ints) >= 0:
+            continue
+        axes = len(pads.ints) // 2
+        totals = [sum(pads.ints[axis::axes]) for axis in range(axes)]
+        begins = [max(begin, 0) if total > 0 else 0 for begin, total in zip(pads.ints, totals, strict=False)]
+        pads.ints[:] = [*begins, *(max(total - begin, 0) for total, begin in zip(totals, begins, strict=True))]
+        missing = [max(-total, 0) for total in totals]
+        node.attribute.append(onnx.helper.make_attribute("output_padding", missing))
 
 
 def keep_zero_padding_before_max_pooling(graph: onnx.GraphProto) -> None:
@@ -86,7 +126,8 @@ class _Graph:
         self.uses.update(tensor.name for tensor in graph.output)
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self.shapes = {
-            tensor.name: [side.dim_value for side in tensor.type.tensor_type.shape.dim] for tensor in graph.value_info
+            tensor.name: [side.dim_value for side in tensor.type.tensor_type.shape.dim]
+            for tensor in (*graph.value_info, *graph.input)
         }
 
     def fold(self, dense: onnx.NodeProto) -> None:
@@ -100,7 +141,7 @@ class _Graph:
             rows = first + np.arange(size)
             first += size
             if transpose is not None:
-                channels, height, width = self.shapes[transpose.input[0]][1:]
+                channels, height, width = self.map_shape(transpose)
                 rows = rows.reshape(height, width, channels).transpose(2, 0, 1).ravel()
                 reshape.input[0] = transpose.input[0]
                 self.graph.node.remove(transpose)
@@ -116,17 +157,22 @@ class _Graph:
         node = self.producers.get(name)
         if node is None or self.uses[name] > 1 or name not in self.shapes:
             return []
-        if node.op_type == "Concat":
+        if node.op_type == "Concat" and len(self.shapes[name]) == 2 and node.attribute[0].i in (1, -1):
             parts = [self.flattened_maps(part) for part in node.input]
             return [vector for part in parts for vector in part] if all(parts) else []
+        size = self.shapes[name][-1]
         before = self.producers.get(node.input[0]) if node.op_type == "Reshape" else None
-        if before is not None and self.is_channels_last(before) and len(self.shapes[name]) == 2:
-            return [(node, before, self.shapes[name][1])]
-        return [(node, None, self.shapes[name][-1])]
+        if before is None or len(self.shapes[name]) != 2 or not self.is_channels_last(before):
+            return [(node, None, size)]
+        flattened = prod(self.map_shape(before)) == size  # else the rows of the result are pixels, or parts of them
+        return [(node, before if flattened else None, size)]
+
+    def map_shape(self, transpose: onnx.NodeProto) -> list[int]:
+        """Channels, height and width of the map that is transposed; 0 where a side is open or unknown."""
+        return self.shapes.get(transpose.input[0], [0] * 4)[1:]
 
     def is_channels_last(self, node: onnx.NodeProto) -> bool:
-        """Whether a node only converts one map from NCHW to NHWC, for a single consumer."""
+        """Whether a node only converts one map of fixed size from NCHW to NHWC, for a single consumer."""
         if node.op_type != "Transpose" or self.uses[node.output[0]] > 1:
             return False
-        sides = self.shapes.get(node.input[0], [0])
-        return list(node.attribute[0].ints) == CHANNELS_LAST and 0 not in sides[1:]
+        return list(node.attribute[0].ints) == CHANNELS_LAST and all(self.map_shape(node))

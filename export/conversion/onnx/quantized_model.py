@@ -1,6 +1,6 @@
 """From a float32 ONNX model to int8 in QDQ form."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from ....core.onnxruntime_private import prepare_for_quantization
 from ....core.output_capture import suppress_output
 from ...artifact.tensors import RAW, byte_quantization
 from ...sample_images import Samples
-from ...tflite_schema.layer_names import filter_by_layers, match_layers
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
@@ -52,10 +51,10 @@ class Quantizer:
         self, model: onnx.ModelProto, graph: ExportGraph, calibration: Samples, keep_float: Sequence[str], folder: Path
     ):
         self.graph, self.calibration, self.folder = graph, calibration, folder
-        self.kept = match_layers([layer.name for layer in graph.flat.layers], keep_float)
         with suppress_output():
             prepare_for_quantization(model, folder / "prepared.onnx")
-        self.nodes = [node.name for node in onnx.load(folder / "prepared.onnx").graph.node]
+        nodes = {node.name: node.name for node in onnx.load(folder / "prepared.onnx").graph.node}
+        self.kept = graph.scopes.locate(graph.scopes.match(keep_float), nodes)
 
     def quantize(self, *, for_tensorrt: bool) -> onnx.ModelProto:
         """Quantize to int8 activations with zero point 0, as TensorRT needs, or to uint8, the fastest on x86.
@@ -71,14 +70,15 @@ class Quantizer:
                 per_channel=True,
                 activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                nodes_to_exclude=filter_by_layers(self.nodes, self.kept),
+                nodes_to_exclude=sorted(set().union(*self.kept.values())),
                 extra_options=self._input_quantization(symmetric=for_tensorrt) | (TENSORRT if for_tensorrt else {}),
                 calibration_cache_path=self.folder / "ranges.json",
             )
             integers = onnx.load(self.folder / "integers.onnx")
+            check_floats(integers.graph, self.kept)
             integers = integers if for_tensorrt else with_uint8_input(integers, self.graph.metadata.pixel_range)
             graphs = paired_intermediates(onnx.load(self.folder / "prepared.onnx"), integers)
-            noise = noisiest_layers(*graphs, self.calibration.images)
+            noise = noisiest_layers(*graphs, self.calibration.images, self.graph.scopes.layers_of)
         name = "onnx-int8-tensorrt" if for_tensorrt else "onnx-int8"
         fields = {"layout": "NCHW", "float_layers": tuple(sorted(self.kept)), "noise_db": noise}
         return with_metadata(integers, artifact_metadata(self.graph, name, self.calibration, **fields))
@@ -101,6 +101,24 @@ class _CalibrationReader(quantization.CalibrationDataReader):
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self._images, None)
         return None if image is None else {"image": np.ascontiguousarray(image.transpose(2, 0, 1)[None], "float32")}
+
+
+def check_floats(graph: onnx.GraphProto, nodes: Mapping[str, Collection[str]]) -> None:
+    """Raise RuntimeError where a layer that was to stay in floating point has integer weights.
+
+    Args:
+        graph: A graph in QDQ form.
+        nodes: Names of the nodes of each layer.
+    """
+    constants = {tensor.name for tensor in graph.initializer}
+    integers = {
+        node.output[0] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants
+    }
+    inputs = {node.name: set(node.input) for node in graph.node}
+    for layer, names in nodes.items():
+        for name in names:
+            if name not in inputs or inputs[name] & integers:
+                raise RuntimeError(f"the quantizer left {layer} in integers, in {name}.")
 
 
 def with_uint8_input(model: onnx.ModelProto, pixel_range: tuple[float, float]) -> onnx.ModelProto:

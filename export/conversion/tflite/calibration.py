@@ -7,6 +7,31 @@ from ...large_arrays import Rows
 from ...tflite_schema.flatbuffer import pack_model, unpack_model
 from .intermediate_tensors import TFLiteIntermediates
 
+Operator = tflite.BuiltinOperator
+SELECTIONS = {Operator.MINIMUM, Operator.MAXIMUM, Operator.SELECT, Operator.SELECT_V2}
+"""Operators with one scale for inputs and outputs that can make a range much smaller."""
+MOVES = {
+    Operator.CONCATENATION,
+    Operator.EXPAND_DIMS,
+    Operator.GATHER,
+    Operator.MAX_POOL_2D,
+    Operator.MIRROR_PAD,
+    Operator.PACK,
+    Operator.PAD,
+    Operator.PADV2,
+    Operator.RESHAPE,
+    Operator.RESIZE_NEAREST_NEIGHBOR,
+    Operator.SLICE,
+    Operator.SPLIT,
+    Operator.SPLIT_V,
+    Operator.SQUEEZE,
+    Operator.STRIDED_SLICE,
+    Operator.TILE,
+    Operator.TRANSPOSE,
+    Operator.UNPACK,
+}
+"""Operators with one scale that only move values."""
+
 
 def with_ranges(content: bytes, images: Rows, pixel_range: tuple[float, float]) -> bytes:
     """Return the file with the minimum and the maximum of each float tensor over the images.
@@ -27,9 +52,44 @@ def with_ranges(content: bytes, images: Rows, pixel_range: tuple[float, float]) 
             low[name] = np.minimum(low.get(name, np.inf), values.min())  # unlike min, it propagates NaN
             high[name] = np.maximum(high.get(name, -np.inf), values.max())
     low[intermediates.image["name"]], high[intermediates.image["name"]] = pixel_range
-    for tensor in model.subgraphs[0].tensors:
+    tensors = model.subgraphs[0].tensors
+    for tensor in tensors:
         name = tensor.name.decode()
         if name in low and tensor.type == tflite.TensorType.FLOAT32:
             tensor.quantization = tflite.QuantizationParametersT()
             tensor.quantization.min, tensor.quantization.max = [float(low[name])], [float(high[name])]
+    _widen_shared_ranges(model)
     return pack_model(model)
+
+
+def _widen_shared_ranges(model: tflite.ModelT) -> None:
+    """Give tensors around a minimum, maximum or selection one range, where operators of other kinds take several.
+
+    The converter gives the inputs and outputs of such operators, and of those that only move values, a single scale: it
+    takes the range of the last output. What is beyond it does not matter to a minimum, but the convolution that takes
+    the input of the minimum, too, would lose it.
+    """
+    graph, code_of = model.subgraphs[0], lambda operator: model.operatorCodes[operator.opcodeIndex].builtinCode
+    groups: list[tuple[set[int], bool]] = []
+    """Tensors of one scale, and whether any of them is cut."""
+    taken = set(graph.outputs)
+    for operator in graph.operators:
+        code = code_of(operator)
+        if code not in SELECTIONS | MOVES:
+            taken |= set(operator.inputs)
+            continue
+        linked = {index for index in (*operator.inputs, *operator.outputs) if _has_range(graph.tensors[index])}
+        joined = [group for group in groups if group[0] & linked]
+        cut = code in SELECTIONS or any(is_cut for _, is_cut in joined)
+        groups = [group for group in groups if group not in joined]
+        groups.append((linked.union(*(members for members, _ in joined)), cut))
+    for members, cut in groups:
+        ranges = [graph.tensors[index].quantization for index in members & taken]
+        if cut and len(ranges) > 1:
+            low, high = min(one.min[0] for one in ranges), max(one.max[0] for one in ranges)
+            for index in members:
+                graph.tensors[index].quantization.min, graph.tensors[index].quantization.max = [low], [high]
+
+
+def _has_range(tensor: tflite.TensorT) -> bool:
+    return tensor.quantization is not None and tensor.quantization.max is not None and len(tensor.quantization.max) > 0

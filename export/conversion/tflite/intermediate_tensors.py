@@ -8,6 +8,16 @@ from ...artifact.tensors import TensorInfo
 from ...runtimes.litert import tensor_info
 from ...tflite_schema.flatbuffer import pack_model, unpack_model
 
+KERNEL_OPERATORS = (
+    tflite.BuiltinOperator.CONV_2D,
+    tflite.BuiltinOperator.CONV_3D,
+    tflite.BuiltinOperator.DEPTHWISE_CONV_2D,
+    tflite.BuiltinOperator.FULLY_CONNECTED,
+    tflite.BuiltinOperator.TRANSPOSE_CONV,
+)
+KERNEL_INPUT = 1
+"""Index of the kernel among the inputs of these operators."""
+
 
 class TFLiteIntermediates:
     """A TFLite file in LiteRT with all tensors as outputs; implements `quantization_noise.IntermediateTensors`.
@@ -38,8 +48,24 @@ class TFLiteIntermediates:
         return {name: info.to_real(self.interpreter.get_tensor(index)) for name, (index, info) in self.names.items()}
 
 
-def computed_tensors(content: bytes) -> list[str]:
-    """Names of the outputs of all operators of a TFLite file."""
-    graph = tflite.Model.GetRootAsModel(content, 0).Subgraphs(0)
-    operators = map(graph.Operators, range(graph.OperatorsLength()))
-    return [graph.Tensors(index).Name().decode() for operator in operators for index in operator.OutputsAsNumpy()]
+def computed_tensors(content: bytes, output: str) -> dict[str, str]:
+    """Names of the outputs of all operators of a TFLite file, and for each the names that tell its layers.
+
+    These are its own and that of the kernel with which it is computed, as the converter names an operator after what it
+    fuses to it. The output of the model does not have its layer's name.
+
+    Args:
+        content: The file.
+        output: Path of the scope of the layer that computes the output.
+    """
+    model = unpack_model(content)
+    graph = model.subgraphs[0]
+    tensors: dict[str, str] = {}
+    for operator in graph.operators:
+        has_kernel = model.operatorCodes[operator.opcodeIndex].builtinCode in KERNEL_OPERATORS
+        kernel = [graph.tensors[operator.inputs[KERNEL_INPUT]].name.decode()] if has_kernel else []
+        for index in operator.outputs:
+            name = graph.tensors[index].name.decode()
+            own = f"{output}/output" if index in graph.outputs else name
+            tensors[name] = ";".join([own, *kernel])
+    return tensors

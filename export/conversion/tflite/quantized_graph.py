@@ -1,11 +1,13 @@
 """Checks and corrections of quantized TFLite graphs that the converter leaves out."""
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
 from ....core.errors import InputError
 from ...tflite_schema.flatbuffer import pack_model, unpack_model
-from ...tflite_schema.layer_names import layers_of
+from ..layer_scopes import LayerScopes
 
 BIAS_INPUTS = {
     tflite.BuiltinOperator.CONV_2D: 2,
@@ -19,7 +21,7 @@ TYPE_CONVERSIONS = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQU
 BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
 
 
-def check_ranges(content: bytes) -> None:
+def check_ranges(content: bytes, scopes: LayerScopes) -> None:
     """Raise InputError where a tensor has an infinite range, which cannot be quantized.
 
     The converter crashes then, even if the tensor stays in floating point. Softplus, Mish and SELU are examples: an
@@ -27,6 +29,7 @@ def check_ranges(content: bytes) -> None:
 
     Args:
         content: A float TFLite file with the ranges of its tensors.
+        scopes: Name scopes of the layers.
     """
     graph = unpack_model(content).subgraphs[0]
     for tensor in graph.tensors:
@@ -35,11 +38,33 @@ def check_ranges(content: bytes) -> None:
             continue
         low, high = np.min(ranges.min), np.max(ranges.max)
         if not np.isfinite([low, high]).all():
-            layers = " and ".join(layers_of(tensor.name.decode())) or "the output"
+            layers = " and ".join(scopes.layers_of(tensor.name.decode())) or "the output"
             raise InputError(
                 f"{layers} has intermediate values from {low:g} to {high:g}, which cannot be quantized; replace its "
                 "activation, such as by ReLU or SiLU."
             )
+
+
+def check_floats(content: bytes, tensors: Mapping[str, Collection[str]]) -> None:
+    """Raise RuntimeError where a layer that was to stay in floating point is in integers; the converter is silent.
+
+    Args:
+        content: An int8 TFLite file.
+        tensors: Names of the tensors of each layer.
+    """
+    model = unpack_model(content)
+    graph = model.subgraphs[0]
+    floats: set[int] = set()
+    for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode not in TYPE_CONVERSIONS:
+            floats |= {index for index in operator.outputs if graph.tensors[index].type == tflite.TensorType.FLOAT32}
+        elif floats.intersection(operator.inputs):  # rounded after it was computed; the output's name belongs to this
+            floats |= set(operator.outputs)
+    found = {graph.tensors[index].name.decode() for index in floats}
+    for layer, names in tensors.items():
+        missing = sorted(set(names) - found)
+        if missing:
+            raise RuntimeError(f"the converter left {layer} in integers, in {missing[0]}.")
 
 
 def check_integers(content: bytes) -> None:

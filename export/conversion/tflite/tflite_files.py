@@ -16,13 +16,13 @@ from ....core.tensorflow_private import (
 )
 from ...artifact.metadata import embed_in_tflite
 from ...sample_images import Samples
-from ...tflite_schema.layer_names import filter_by_layers, match_layers
-from ..export_graph import ExportGraph, TracedFunction
+from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
+from ..tracing import TracedFunction
 from .calibration import with_ranges
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
-from .quantized_graph import check_integers, check_ranges, fix_16_bit_tensors
+from .quantized_graph import check_floats, check_integers, check_ranges, fix_16_bit_tensors
 from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
@@ -82,16 +82,18 @@ class TFLiteFiles:
     def _quantize(self, format_name: str) -> bytes:
         """Quantize with calibrated ranges, and list the layers most affected in the metadata."""
         float_model, graph = self._float_model_with_ranges, self.graph
-        kept = match_layers([layer.name for layer in graph.flat.layers], self.keep_float)
-        tensors = computed_tensors(float_model)
-        kept_tensors = filter_by_layers(tensors, kept)
-        if graph.flat.layers[-1].name in kept:
-            kept_tensors.append(tensors[-1])  # the output tensor does not have its layer's name
-        ends = TENSOR_TYPES[format_name]
+        kept = graph.scopes.locate(
+            graph.scopes.match(self.keep_float), computed_tensors(float_model, graph.scopes.output)
+        )
+        ends, kept_tensors = TENSOR_TYPES[format_name], sorted(set().union(*kept.values()))
         with suppress_output():
             content = quantize_tflite(float_model, input_type=ends, output_type=ends, float_tensors=kept_tensors)
+            check_floats(content, kept)
             noise = noisiest_layers(
-                TFLiteIntermediates(float_model), TFLiteIntermediates(content), self.calibration.images
+                TFLiteIntermediates(float_model),
+                TFLiteIntermediates(content),
+                self.calibration.images,
+                graph.scopes.layers_of,
             )
         metadata = artifact_metadata(
             graph, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
@@ -104,7 +106,7 @@ class TFLiteFiles:
             converter = self._converter("tflite-int8")
             skip_quantization(converter)
             content = with_ranges(converter.convert(), self.calibration.images, self.graph.metadata.pixel_range)
-        check_ranges(content)
+        check_ranges(content, self.graph.scopes)
         return content
 
     @cached_property

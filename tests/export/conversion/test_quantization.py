@@ -179,9 +179,9 @@ def test_keep_float_is_refused_with_16_bit_activations(trained, digits, tmp_path
 @pytest.mark.parametrize(
     ("name", "layers"),
     [
-        ("net_1/stem_act_1/Relu;net_1/stem_conv_1/convolution", ["stem_act", "stem_conv"]),
-        ("net_1/conv_2_1/convolution", ["conv_2"]),
-        ("net_1/norm_1/batchnorm/add_1;net_1/conv_1/convolution;net_1/norm_1/batchnorm/sub1", ["norm", "conv"]),
+        ("net/stem_act/Relu;net/stem_conv/convolution", ["stem_act", "stem_conv"]),
+        ("net_1/conv_2_1/convolution", ["conv_2_1"]),
+        ("net/norm/batchnorm/add_1;net/conv/convolution;net/norm/batchnorm/sub1", ["norm", "conv"]),
         ("net/conv_2/convolution", ["conv_2"]),
         ("Identity", []),
     ],

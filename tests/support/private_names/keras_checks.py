@@ -1,5 +1,6 @@
 """Checks of the private names of Keras."""
 
+import contextlib
 import gc
 import weakref
 from collections.abc import Callable
@@ -125,6 +126,22 @@ def grouped_convolution_is_traced_without_a_call():
     with keras_private.trace_without_xla():
         assert not calls & trace()
     assert calls & trace()
+
+
+@check_of("Layer._open_name_scope")
+def operations_are_traced_in_other_scopes():
+    image = keras.Input((4,), name="image")
+    model = keras.Model(image, keras.layers.Dense(2, name="not a scope")(image) * 2)
+    names = {"not a scope": "first/", model.operations[-1].name: "second/"}
+
+    def scope_of(operation: keras.Operation):
+        return tf.name_scope(names[operation.name]) if operation.name in names else contextlib.nullcontext()
+
+    serve = tf.function(lambda values: model(values), [tf.TensorSpec((1, 4))], autograph=False)
+    with keras_private.replace_name_scopes(scope_of):
+        graph = serve.get_concrete_function().graph
+    scopes = {one.type: one.name.partition("/")[0] for one in graph.get_operations()}
+    assert (scopes["MatMul"], scopes["Mul"]) == ("first", "second")
 
 
 @check_of("keras.src.backend.tensorflow.nn.hard_sigmoid")

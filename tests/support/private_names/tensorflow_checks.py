@@ -49,6 +49,17 @@ def converter_takes_a_graph_that_has_constants():
     assert (len(inputs), len(outputs)) == (1, 1)
 
 
+@check_of("tensorflow.python.framework.convert_to_constants.convert_variables_to_constants_v2")
+def captured_tensors_and_variables_become_constants():
+    captured, variable = tf.ones((3, 100)), tf.Variable(2.0)
+    serve = tf.function(lambda values: {"sum": values @ captured * variable}, [tf.TensorSpec((1, 3))], autograph=False)
+    function = serve.get_concrete_function()
+    assert len(function.inputs) > 1
+    frozen = tensorflow_private.freeze(function)
+    assert len(frozen.inputs) == len(frozen.outputs) == 1
+    np.testing.assert_array_equal(frozen(tf.ones((1, 3)))[0], np.full((1, 100), 6))
+
+
 @check_of("TFLiteConverter._quantize")
 def converter_returns_floats_that_it_does_not_quantize():
     converter = int8_converter()

@@ -78,3 +78,35 @@ def constants_are_not_written_after_each_step():
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (outputs,) = session.run(None, {session.get_inputs()[0].name: np.ones((1, 3, 8, 8), "float32")})
     assert outputs.std() > 0
+
+
+def convert_to_outputs(function, values: np.ndarray) -> np.ndarray:
+    """Outputs of a function as ONNX Runtime computes them."""
+    serve = tf.function(lambda x: {"y": function(x)}, [tf.TensorSpec(values.shape, name="x")], autograph=False)
+    concrete = serve.get_concrete_function()
+    model, _ = tf2onnx.convert.from_graph_def(
+        concrete.graph.as_graph_def(),
+        input_names=[concrete.inputs[0].name],
+        output_names=[concrete.outputs[0].name],
+        opset=17,
+    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: values})[0]
+
+
+@check_of("tf2onnx.handler.tf_op")
+def operators_with_handlers_of_our_own_are_converted():
+    values = np.linspace(-3, 3, 25, dtype="float32")[None]
+    for function in (tf.math.erfc, tf.math.expm1, lambda x: tf.math.log1p(tf.abs(x))):
+        np.testing.assert_allclose(convert_to_outputs(function, values), function(values), atol=1e-6)
+
+
+@check_of("tf2onnx.onnx_opset.nn.Resize")
+def map_is_resized_to_the_size_itself():
+    image = np.random.default_rng(0).uniform(size=(1, 100, 97, 2)).astype("float32")
+    for method in ("bilinear", "nearest"):
+
+        def resize(x, method=method):
+            return tf.image.resize(x, (64, 41), method)
+
+        np.testing.assert_allclose(convert_to_outputs(resize, image), resize(image), atol=1e-5)
