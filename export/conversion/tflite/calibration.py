@@ -21,6 +21,7 @@ MOVES = {
     Operator.PADV2,
     Operator.RESHAPE,
     Operator.RESIZE_NEAREST_NEIGHBOR,
+    Operator.REVERSE_V2,
     Operator.SLICE,
     Operator.SPLIT,
     Operator.SPLIT_V,
@@ -63,29 +64,29 @@ def with_ranges(content: bytes, images: Rows, pixel_range: tuple[float, float]) 
 
 
 def _widen_shared_ranges(model: tflite.ModelT) -> None:
-    """Give tensors around a minimum, maximum or selection one range, where operators of other kinds take several.
+    """Give tensors that the converter links by a single scale one range, where it would cut or misread values.
 
-    The converter gives the inputs and outputs of such operators, and of those that only move values, a single scale: it
-    takes the range of the last output. What is beyond it does not matter to a minimum, but the convolution that takes
-    the input of the minimum, too, would lose it.
+    It gives the inputs and outputs of a minimum or a selection, and of operators that only move values, the scale of
+    the last output. What is beyond that does not matter to a minimum, but a convolution that takes the input of the
+    minimum, too, would lose it. A reversal copies integers, but the converter gives its ends different scales.
     """
-    graph, code_of = model.subgraphs[0], lambda operator: model.operatorCodes[operator.opcodeIndex].builtinCode
-    groups: list[tuple[set[int], bool]] = []
-    """Tensors of one scale, and whether any of them is cut."""
+    graph = model.subgraphs[0]
+    groups: list[tuple[set[int], set[int]]] = []
+    """Linked tensors, and the operators that link them."""
     taken = set(graph.outputs)
     for operator in graph.operators:
-        code = code_of(operator)
+        code = model.operatorCodes[operator.opcodeIndex].builtinCode
         if code not in SELECTIONS | MOVES:
             taken |= set(operator.inputs)
             continue
-        linked = {index for index in (*operator.inputs, *operator.outputs) if _has_range(graph.tensors[index])}
-        joined = [group for group in groups if group[0] & linked]
-        cut = code in SELECTIONS or any(is_cut for _, is_cut in joined)
+        members = {index for index in (*operator.inputs, *operator.outputs) if _has_range(graph.tensors[index])}
+        joined = [group for group in groups if group[0] & members]
         groups = [group for group in groups if group not in joined]
-        groups.append((linked.union(*(members for members, _ in joined)), cut))
-    for members, cut in groups:
-        ranges = [graph.tensors[index].quantization for index in members & taken]
-        if cut and len(ranges) > 1:
+        groups.append((members.union(*(other for other, _ in joined)), {code}.union(*(codes for _, codes in joined))))
+    for members, codes in groups:
+        needed = members if Operator.REVERSE_V2 in codes else members & taken if codes & SELECTIONS else set()
+        ranges = [graph.tensors[index].quantization for index in needed]
+        if len(ranges) > 1:
             low, high = min(one.min[0] for one in ranges), max(one.max[0] for one in ranges)
             for index in members:
                 graph.tensors[index].quantization.min, graph.tensors[index].quantization.max = [low], [high]
