@@ -8,7 +8,18 @@ import typer
 from ..core.errors import InputError
 from .inputs import new_model, open_training_inputs
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import Changes, Json, NameOrFile, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable
+from .options import (
+    Changes,
+    Extend,
+    Json,
+    NameOrFile,
+    Overwrite,
+    RecipeData,
+    RecipeFile,
+    Resume,
+    RunDir,
+    SkipUnreadable,
+)
 from .results import show_compression
 from .tensorflow_import import import_tensorflow
 
@@ -35,6 +46,7 @@ def distill(
     from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
+    extend: Extend = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -63,6 +75,7 @@ def distill(
         features=pairs,
         run_dir=run_dir,
         resume=resume,
+        extend=extend,
         overwrite=overwrite,
     )
     names = (f"teacher {inputs.model.name}", f"student {pupil.name}")

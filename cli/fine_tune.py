@@ -6,7 +6,7 @@ import typer
 
 from ..core.errors import InputError
 from .inputs import default_weights, load_training_images, read_recipe
-from .options import Changes, ImageSize, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable
+from .options import Changes, Extend, ImageSize, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable
 from .results import show_training
 from .tensorflow_import import import_tensorflow
 
@@ -29,6 +29,7 @@ def fine_tune(
     changes: Changes = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
+    extend: Extend = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -68,7 +69,9 @@ def fine_tune(
             labels=images.labels,
             input_shape=images.image_shape,
         )
-    result = training.fine_tune(pretrained, images, settings, run_dir=run_dir, resume=resume, overwrite=overwrite)
+    result = training.fine_tune(
+        pretrained, images, settings, run_dir=run_dir, resume=resume, extend=extend, overwrite=overwrite
+    )
     show_training(result, images, run_dir, as_json=as_json)
 
 

@@ -8,6 +8,9 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output of an earlier run of this command.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in the run directory.")]
+Extend = Annotated[
+    bool, typer.Option("--extend", help="Continue the run in the run directory, finished or not, to more epochs.")
+]
 RunDir = Annotated[Path, typer.Option(help="Directory for the files of the run.")]
 TrainedModel = Annotated[Path, typer.Argument(help="A .keras file of a trained model.")]
 ModelName = Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")]

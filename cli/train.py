@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from ..core.errors import InputError
 from . import console
 from .inputs import load_training_images, new_model, read_recipe
 from .options import (
     Changes,
+    Extend,
     ImageSize,
     Json,
     ModelName,
@@ -34,6 +36,7 @@ def train(
     changes: Changes = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
+    extend: Extend = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -51,13 +54,17 @@ def train(
     images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size)
     if settings.folds is None:
         model = new_model(name, images, settings.seed)
-        result = training.fit(model, images, settings, run_dir=run_dir, resume=resume, overwrite=overwrite)
+        result = training.fit(
+            model, images, settings, run_dir=run_dir, resume=resume, extend=extend, overwrite=overwrite
+        )
         show_training(result, images, run_dir, as_json=as_json)
         return
 
     def make() -> "keras.Model":
         return new_model(name, images, settings.seed)
 
+    if extend:
+        raise InputError("--extend continues one run; with folds there are several. Leave one of them out.")
     validated = training.cross_validate(make, images, settings, run_dir=run_dir, resume=resume, overwrite=overwrite)
     if as_json:
         console.show_json(validated.to_dict())

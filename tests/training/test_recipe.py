@@ -81,6 +81,18 @@ def test_invalid_recipe_names_the_field_and_what_is_allowed(text, message, tmp_p
         training.Recipe.load(path)
 
 
+def test_epochs_of_feature_extraction_are_those_of_the_head():
+    """The head is all that is trained; `--set epochs=3` was without effect."""
+    recipe = training.FineTuneRecipe(mode="feature_extraction", epochs=3)
+    assert recipe.head_epochs == 3
+    assert recipe.changed(epochs=4).head_epochs == 4
+    assert recipe.changed(epochs=4, head_epochs=5).head_epochs == 5
+    assert training.FineTuneRecipe(epochs=7).changed(mode="feature_extraction").head_epochs == 7
+    assert training.FineTuneRecipe(epochs=7).head_epochs == training.FineTuneRecipe().head_epochs
+    both = training.FineTuneRecipe(mode="feature_extraction", epochs=3, head_epochs=6)
+    assert (both.epochs, both.head_epochs) == (3, 6)
+
+
 def test_fine_tuning_rejects_an_initializer():
     with pytest.raises(zoo.InputError, match="recipe: initializer is 'he_normal', which reinitializes every kernel"):
         training.FineTuneRecipe(initializer="he_normal")

@@ -50,6 +50,8 @@ def distill(
     run_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    extend: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
@@ -80,6 +82,8 @@ def distill(
         run_dir: As in `fit`.
         resume: As in `fit`; with the same teacher.
         overwrite: As in `fit`.
+        extend: As in `fit`.
+        callbacks: As in `fit`.
         verbose: As in `fit`.
         task: As in `fit`.
         labels: As in `fit`.
@@ -113,9 +117,12 @@ def distill(
             "weight": weight,
             "features": pairs,
         },
+        user_callbacks=callbacks,
         build_network=partial(DistilledModel, maps=student_maps, teacher_loss=teacher_loss, weight=weight),
     )
-    return run_job(job, student, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+    return run_job(
+        job, student, data, run_dir=run_dir, resume=resume, overwrite=overwrite, extend=extend, verbose=verbose
+    )
 
 
 class DistilledModel(keras.Model):

@@ -17,6 +17,7 @@ from .callbacks.plateau import ReduceOnPlateau
 from .callbacks.progress import ProgressBar
 from .callbacks.run_recorder import RunRecorder
 from .callbacks.tensorboard import TensorBoardLog
+from .callbacks.user_callbacks import UserCallbacks
 from .history import History
 from .layer_settings import OriginalSettings
 from .run_directory import RunDirectory
@@ -36,6 +37,7 @@ class EpochLoop:
     inputs: ImageData
     """What the network is trained and validated on: `data`, or features of its images."""
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    user_callbacks: Sequence[keras.callbacks.Callback] = ()
     first_eligible: int = 0
     """Index of the first epoch of the run that may become the best."""
     original_settings: OriginalSettings = nullcontext
@@ -80,6 +82,12 @@ class EpochLoop:
 
     def _callbacks(self, run: RunDirectory, history: History, steps: int) -> list[keras.callbacks.Callback]:
         """Return the callbacks in order: those that change the network or add metrics before those that record."""
+        is_resumed = bool(history.in_phase or history.step)
+        states = UserCallbacks(
+            self.user_callbacks,
+            run.last_checkpoint() if is_resumed else None,
+            within_epoch=history.step > 0,
+        )
         recorder = RunRecorder(
             run,
             history,
@@ -89,11 +97,14 @@ class EpochLoop:
             patience=self.recipe.early_stopping,
             checkpoint_steps=self.recipe.checkpoint_steps,
             first_eligible=self.first_eligible,
+            add_files=states.save,
         )
         return [
             *self.callbacks,
             *recipe_callbacks(self.recipe, history),
             *([self._diagnostics()] if self.recipe.monitor else []),
+            *self.user_callbacks,
+            states,
             recorder,
             *([TensorBoardLog(run.events, history)] if self.recipe.tensorboard else []),
         ]

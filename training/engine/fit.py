@@ -21,6 +21,7 @@ from ..compatibility import adopt_labels, check_fit_together, check_trainable, d
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
 from ..recipe.recipe import Recipe, recipe_for
+from .callbacks.user_callbacks import check_callbacks
 from .compilation import compile_for_training, reinitialize_kernels
 from .epoch_loop import EpochLoop
 from .history import History
@@ -55,6 +56,8 @@ def fit(
     run_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    extend: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
@@ -72,6 +75,12 @@ def fit(
         run_dir: Directory for recipe, log, checkpoints, best model, metrics and curves; nothing is saved if None.
         resume: Continue from the last checkpoint in `run_dir`; the recipe must be the same.
         overwrite: Replace an earlier run in `run_dir`.
+        extend: Continue the run in `run_dir`, finished or not, to the larger number of epochs of `recipe`, over which
+            the learning rate schedule is spread from here on; all else must be the same.
+        callbacks: Callbacks of Keras, called in order after those of the recipe and before each checkpoint. Their
+            `model` is the compiled network, which shares the layers of `model`. A resumed run continues with their
+            states: what `get_state()` returned, for `set_state()`, or else the attributes that training has changed and
+            that hold plain values (None, numbers, strings, arrays, and lists, tuples and dicts of these).
         verbose: Show progress on standard error.
         task: Task of a model without a head of the zoo; a dict by name for several outputs. That of `data` if None.
         labels: Names of its classes, labels or values, in the order of the outputs. Those of `data` if None.
@@ -87,8 +96,10 @@ def fit(
     recipe = recipe_for("fit", recipe, Recipe())
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
-    job = Job(f"Training {model.name}", recipe, {"verb": "fit"})
-    return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+    job = Job(f"Training {model.name}", recipe, {"verb": "fit"}, user_callbacks=callbacks)
+    return run_job(
+        job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, extend=extend, verbose=verbose
+    )
 
 
 @dataclass(frozen=True)
@@ -114,10 +125,13 @@ class Job:
     phases: Sequence[Phase] = ()
     """Phases in order; without phases the whole model is trained by the recipe."""
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    user_callbacks: Sequence[keras.callbacks.Callback] = ()
     first_eligible: int = 0
     """Index of the first epoch that may become the best."""
     final_metrics: Callable[[], dict[str, float]] = dict
     """Returns additional metrics of the finished model."""
+    epochs_fields: tuple[str, ...] = ("epochs",)
+    """Field of the recipe with the number of epochs of the last phase, and others that may change with it."""
     build_network: Callable[[keras.Model], keras.Model] = without_optimizer
     """Returns the network to be trained, which shares the layers of the model and may add layers for its loss."""
 
@@ -140,9 +154,12 @@ def run_job(
     run_dir: str | Path | None,
     resume: bool,
     overwrite: bool,
+    extend: bool = False,
     verbose: bool,
 ) -> RunResult:
     """Train `model` for `job`; arguments and errors as in `fit`."""
+    if extend and run_dir is None:
+        raise InputError("extend requires run_dir, the directory of the run to extend.")
     if resume and run_dir is None:
         raise InputError("resume requires run_dir, the directory of the run to resume.")
     if job.recipe.tensorboard and run_dir is None:
@@ -160,15 +177,22 @@ def run_job(
     gc.collect()  # an earlier run's optimizer and traced steps, which hold all weights in reference cycles
     settings = job.settings | {"model": model.name, "source": data.source, "fingerprint": data.fingerprint()}
     settings |= contract_of(model).settings()
+    check_callbacks(job.user_callbacks)
+    if job.user_callbacks:
+        settings["callbacks"] = [type(callback).__name__ for callback in job.user_callbacks]
+    resume = resume or extend
     with _directory(run_dir) as path:
-        run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite)
+        extended = job.epochs_fields if extend else ()
+        run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite, extended=extended)
         history = run.history()
+        history.stopped = history.stopped and not extend
         if run.last_checkpoint():
             run.restore_seeds(model)
         for number, phase in enumerate(job.phases or [_single_phase(job, model, data, verbose)]):
             if number == len(history.phases):
                 run.load_best(model)
                 history.phases.append(len(history))
+                history.stopped = False
             if number == len(history.phases) - 1 and not _is_over(phase, history, job):
                 phase.train(run, history)
         best = history.best_epoch(job.first_eligible)
@@ -186,7 +210,8 @@ def run_job(
 
 
 def _is_over(phase: Phase, history: History, job: Job) -> bool:
-    return history.in_phase >= phase.epochs or history.is_exhausted(job.recipe.early_stopping, job.first_eligible)
+    is_over = history.in_phase >= phase.epochs or history.stopped
+    return is_over or history.is_exhausted(job.recipe.early_stopping, job.first_eligible)
 
 
 def _single_phase(job: Job, model: keras.Model, data: ImageData, verbose: bool) -> Phase:
@@ -204,6 +229,7 @@ def _single_phase(job: Job, model: keras.Model, data: ImageData, verbose: bool) 
                 network=compile_for_training(model, job.recipe, steps, job.build_network),
                 inputs=data,
                 callbacks=job.callbacks,
+                user_callbacks=job.user_callbacks,
                 first_eligible=job.first_eligible,
                 original_settings=original_settings,
                 verbose=verbose,

@@ -15,6 +15,8 @@ class History:
     """Index of the first epoch of each phase that has begun."""
     step: int = 0
     """Finished batches of the epoch after these."""
+    stopped: bool = False
+    """Whether a callback of the user ended the current phase after these epochs."""
 
     def __len__(self) -> int:
         """Number of finished epochs."""

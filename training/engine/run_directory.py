@@ -4,7 +4,7 @@ import filecmp
 import json
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ...core.atomic_files import atomic_path
+from ...core.errors import InputError
 from ...core.work_directory import WorkDirectory
 from ...zoo.flat import without_optimizer
 from ...zoo.saving import save_model
@@ -52,7 +53,14 @@ class RunDirectory:
 
     @classmethod
     def open(
-        cls, path: Path, recipe: Recipe, settings: dict[str, Any], *, resume: bool, overwrite: bool
+        cls,
+        path: Path,
+        recipe: Recipe,
+        settings: dict[str, Any],
+        *,
+        resume: bool,
+        overwrite: bool,
+        extended: Sequence[str] = (),
     ) -> "RunDirectory":
         """Create the directory of a new run, or return to that of an interrupted one.
 
@@ -62,6 +70,8 @@ class RunDirectory:
             settings: What else the results depend on; `resume` requires the same recipe and settings.
             resume: Continue from the last undamaged checkpoint, if there is one.
             overwrite: Remove an earlier run that is there.
+            extended: Fields of the recipe that may differ, where the run is resumed with more epochs; the first is
+                their number.
 
         Raises:
             InputError: The directory has other files, or another run, or cannot be written.
@@ -69,6 +79,8 @@ class RunDirectory:
         run = cls(path)
         if resume and not run._directory.exists:
             warnings.warn(f"{path} has no run to resume; a new one begins.", stacklevel=4)
+        if extended:
+            run._extend(extended, recipe, settings)
         failed_early = not run.last_checkpoint()
         run._directory.open(recipe.model_dump() | settings, resume=resume, overwrite=overwrite, restart=failed_early)
         if failed_early and not resume:
@@ -78,6 +90,21 @@ class RunDirectory:
         run._write("recipe.yaml", recipe.to_yaml())
         run._add_environment(recipe)
         return run
+
+    def _extend(self, fields: Sequence[str], recipe: Recipe, settings: dict[str, Any]) -> None:
+        """Record more epochs as a setting of the run that is there; all others must be the same.
+
+        Raises:
+            InputError: The run has as many epochs or more, or other settings differ.
+        """
+        before, now = self.recorded(fields[0]), getattr(recipe, fields[0])
+        if before is None or before == now:  # no run, or extended before it was interrupted
+            return
+        if now < before:
+            raise InputError(f"{self.path} has a run of {before} epochs ({fields[0]}), which {now} do not extend.")
+        earlier = {field: self.recorded(field) for field in fields}
+        self._directory.open(recipe.model_dump() | settings | earlier, resume=True, overwrite=False)
+        self._write(SETTINGS, json.dumps(recipe.model_dump() | settings, indent=1))
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other processes from the directory during the block; see `WorkDirectory.lock`."""
@@ -117,6 +144,7 @@ class RunDirectory:
         history: History,
         *,
         is_best: bool,
+        add_files: Callable[[Path], object] = lambda folder: None,
         as_kept: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Save what the run needs to continue from the end of `history`; remove all but the last two checkpoints.
@@ -125,6 +153,7 @@ class RunDirectory:
             model: The model of the run. The states of its random layers are saved.
             network: What is trained: `model` itself, or layers of it. Saved with its optimizer and running metrics.
             history: History of all epochs so far.
+            add_files: Writes further files to the folder of the checkpoint.
             is_best: Whether `model` is the best so far; if not, the best of the last checkpoint remains so. It is saved
                 without an optimizer: further training brings its own.
             as_kept: Context in which `model` has the settings and weights that are to be saved if it is the best.
@@ -140,6 +169,7 @@ class RunDirectory:
             network.save_weights(folder / "state.weights.h5")
             np.savez(folder / "seeds.npz", *map(np.array, _seeds(model)))
             np.savez(folder / "metrics.npz", *map(np.array, _running_metrics(network)))
+            add_files(folder)
             (folder / "history.json").write_text(json.dumps(asdict(history)))
         if is_best:
             self._publish_best()

@@ -129,7 +129,8 @@ class FineTuneRecipe(Recipe):
     """How to adapt a pretrained model."""
 
     epochs: PositiveInt = 20
-    """Epochs of fine-tuning, after those of the head alone."""
+    """Epochs of fine-tuning, after those of the head alone. For `feature_extraction`, those of the head, unless
+    `head_epochs` is set."""
     optimizer: Optimizer = AdamW(lr=5e-4)
     """Optimizer; its learning rate is that of fine-tuning, after the head alone."""
     mode: Literal["feature_extraction", "linear_probe", "fine_tune", "gradual"] = "fine_tune"
@@ -151,6 +152,24 @@ class FineTuneRecipe(Recipe):
     l2_sp: NonNegative = 0.0
     """L2-SP: strength of a penalty on the squared distance of the backbone's kernels from their pretrained values,
     against forgetting; in place of their weight decay."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _train_the_head_for_the_epochs(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """With the head alone, `epochs` are those of the head, unless `head_epochs` says otherwise."""
+        if fields.get("mode") == "feature_extraction" and "epochs" in fields and "head_epochs" not in fields:
+            return fields | {"head_epochs": fields["epochs"]}
+        return fields
+
+    def changed(self, **fields: Any) -> Self:
+        """Return this recipe with some fields changed, as `Recipe.changed` does.
+
+        With `mode: feature_extraction`, which trains the head alone, a change of `epochs` is one of `head_epochs`.
+        """
+        mode = fields.get("mode", self.mode)
+        if mode == "feature_extraction" and "epochs" in fields and "head_epochs" not in fields:
+            fields["head_epochs"] = fields["epochs"]
+        return super().changed(**fields)
 
     @model_validator(mode="after")
     def _check_trains_anything(self) -> Self:

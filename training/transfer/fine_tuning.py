@@ -1,7 +1,7 @@
 """Fine-tuning: a pretrained model is adapted to new data, its head first."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -33,6 +33,8 @@ def fine_tune(
     run_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    extend: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
@@ -55,6 +57,10 @@ def fine_tune(
         run_dir: As in `fit`.
         resume: As in `fit`.
         overwrite: As in `fit`.
+        extend: As in `fit`, with more `epochs` (`head_epochs` for `feature_extraction`); not for the other modes than
+            `fine_tune` and `feature_extraction`.
+        callbacks: As in `fit`; they are called in each phase, from `on_train_begin` to `on_train_end`, and what they
+            stop is the phase.
         verbose: Show what is trainable in each phase, and progress, on standard error.
         task: As in `fit`.
         labels: As in `fit`.
@@ -77,16 +83,23 @@ def fine_tune(
         stages_before(model, recipe.unfreeze_from)
     backbone = [stage for stage in stages_of(model) if stage.in_backbone]
     settings = {"verb": "fine_tune", "backbone": _fingerprint(backbone)}
+    if extend and recipe.mode not in ("fine_tune", "feature_extraction"):
+        raise InputError(f"extend: mode {recipe.mode!r} has no last phase that could go on; start another run.")
     if recipe.mode == "linear_probe":
+        if callbacks:
+            raise InputError("callbacks: mode 'linear_probe' is a logistic regression, without epochs; leave them out.")
         phases = [linear_probe(model, data, recipe, verbose=verbose)]
     else:
         starts = _kernels(backbone) if recipe.l2_sp else []
         phases = [
-            FineTuningPhase(name, phase_recipe, model, data, frozen, starts, verbose).phase()
+            FineTuningPhase(name, phase_recipe, model, data, frozen, starts, callbacks, verbose).phase()
             for name, phase_recipe, frozen in _plan(model, backbone, recipe)
         ]
-    job = Job(f"Fine-tuning {model.name}", recipe, settings, phases)
-    return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+    fields = ("head_epochs", "epochs") if recipe.mode == "feature_extraction" else ("epochs",)
+    job = Job(f"Fine-tuning {model.name}", recipe, settings, phases, user_callbacks=callbacks, epochs_fields=fields)
+    return run_job(
+        job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, extend=extend, verbose=verbose
+    )
 
 
 def _plan(

@@ -52,6 +52,8 @@ class FineTuningPhase:
     frozen: Sequence[Stage]
     starts: Sequence[tuple[keras.Variable, np.ndarray]]
     """Kernels of the backbone with their pretrained values, for L2-SP."""
+    callbacks: Sequence[keras.callbacks.Callback]
+    """Callbacks of the user."""
     verbose: bool
 
     def phase(self) -> Phase:
@@ -84,6 +86,7 @@ class FineTuningPhase:
                 self.data,
                 network=network,
                 inputs=inputs,
+                user_callbacks=self.callbacks,
                 original_settings=original_settings,
                 verbose=self.verbose,
             )

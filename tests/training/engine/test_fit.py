@@ -254,3 +254,28 @@ def test_accumulating_more_batches_than_the_run_has_is_rejected(few_digits):
     assert any(np.any(a != b) for a, b in zip(weights(before), weights(lenet()), strict=True))
     with pytest.raises(zoo.InputError, match=r"accumulate is 7, but 2 epochs of 3 batches have 6 only.* takes 1 to 6"):
         training.fit(lenet(), few_digits, BRIEF.changed(optimizer={"accumulate": 7}), verbose=False)
+
+
+def test_run_extended_to_more_epochs_is_that_of_more_epochs(few_digits, tmp_path):
+    recipe = training.Recipe(epochs=2, batch_size=40, schedule={"name": "constant", "warmup_epochs": 0})
+    longer = recipe.changed(epochs=3)
+    whole = training.fit(lenet(), few_digits, longer, verbose=False)
+    training.fit(lenet(), few_digits, recipe, run_dir=tmp_path, verbose=False)
+    extended = training.fit(lenet(), few_digits, longer, run_dir=tmp_path, extend=True, verbose=False)
+    assert extended.history == whole.history
+    assert all(np.array_equal(a, b) for a, b in zip(weights(extended.model), weights(whole.model), strict=True))
+    assert training.Recipe.load(tmp_path / "recipe.yaml") == longer
+    assert training.fit(lenet(), few_digits, longer, run_dir=tmp_path, resume=True, verbose=False).history == (
+        whole.history
+    )
+    with pytest.raises(zoo.InputError, match=r"has a run of 3 epochs \(epochs\), which 2 do not extend"):
+        training.fit(lenet(), few_digits, recipe, run_dir=tmp_path, extend=True, verbose=False)
+    changed = longer.changed(epochs=4, batch_size=30)
+    with pytest.raises(zoo.InputError, match="batch_size was 40, is 30"):
+        training.fit(lenet(), few_digits, changed, run_dir=tmp_path, extend=True, verbose=False)
+    assert training.Recipe.load(tmp_path / "recipe.yaml") == longer
+
+
+def test_extension_requires_a_run_directory(few_digits):
+    with pytest.raises(zoo.InputError, match="extend requires run_dir"):
+        training.fit(lenet(), few_digits, BRIEF, extend=True)

@@ -119,3 +119,14 @@ def test_resume_from_different_pretrained_weights_is_rejected(small_digits, tmp_
     other.get_layer("dense1").kernel.assign_add(other.get_layer("dense1").kernel)
     with pytest.raises(zoo.InputError, match="belongs to another run: the model's weights are different"):
         training.fine_tune(other, small_digits, recipe, run_dir=tmp_path, resume=True, verbose=False)
+
+
+@pytest.mark.parametrize(("mode", "fields"), [("fine_tune", ["epochs"]), ("feature_extraction", ["head_epochs"])])
+def test_run_can_be_extended_to_more_epochs(small_digits, tmp_path, mode, fields):
+    shorter = BRIEF.changed(mode=mode, epochs=1, head_epochs=1)
+    longer = shorter.changed(**dict.fromkeys(fields, 2))
+    training.fine_tune(lenet(), small_digits, shorter, run_dir=tmp_path, verbose=False)
+    result = training.fine_tune(lenet(), small_digits, longer, run_dir=tmp_path, extend=True, verbose=False)
+    assert [phase["epochs"] for phase in result.metrics["phases"]] == ([1, 2] if mode == "fine_tune" else [2])
+    with pytest.raises(zoo.InputError, match="extend: mode 'gradual' has no last phase"):
+        training.fine_tune(lenet(), small_digits, longer.changed(mode="gradual"), run_dir=tmp_path, extend=True)

@@ -1,5 +1,6 @@
 """Weight clustering: kernels with few distinct values, which compress well."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,7 @@ def cluster(
     run_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
@@ -64,6 +66,7 @@ def cluster(
         run_dir: As in `fit`.
         resume: As in `fit`.
         overwrite: As in `fit`.
+        callbacks: As in `fit`.
         verbose: As in `fit`.
         task: As in `fit`.
         labels: As in `fit`.
@@ -104,6 +107,7 @@ def cluster(
             "start": start,
             "keep_zeros": keep_zeros,
         },
+        user_callbacks=callbacks,
         final_metrics=lambda: {"clusters": most_distinct(kernels)},
     )
     with ties_kept(kernels):

@@ -1,5 +1,6 @@
 """Quantization-aware training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -38,6 +39,7 @@ def quantize_aware(
     run_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
@@ -61,6 +63,7 @@ def quantize_aware(
         run_dir: As in `fit`.
         resume: As in `fit`.
         overwrite: As in `fit`.
+        callbacks: As in `fit`.
         verbose: As in `fit`.
         task: As in `fit`.
         labels: As in `fit`.
@@ -91,6 +94,7 @@ def quantize_aware(
         recipe=recipe,
         settings={"verb": "quantize", "weights": weights_sha256(model), "activation_bits": activation_bits},
         callbacks=[FreezeRanges(frozen_from)],
+        user_callbacks=callbacks,
     )
     with ties_kept([layer.kernel for layer in on_grid], [layer.output_axes for layer in on_grid]):
         return run_job(job, quantized, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)

@@ -38,6 +38,7 @@ def prune(
     run_dir: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
@@ -63,6 +64,7 @@ def prune(
         run_dir: As in `fit`.
         resume: As in `fit`.
         overwrite: As in `fit`.
+        callbacks: As in `fit`.
         verbose: As in `fit`.
         task: As in `fit`.
         labels: As in `fit`.
@@ -103,6 +105,7 @@ def prune(
         recipe=resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose),
         settings={"verb": "prune", "sparsity": settings.model_dump(mode="json")},
         callbacks=[callback],
+        user_callbacks=callbacks,
         first_eligible=last_epoch,
         final_metrics=lambda: {"sparsity": measured_sparsity(kernels)},
     )

@@ -3,8 +3,9 @@
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -32,6 +33,7 @@ class RunRecorder(keras.callbacks.Callback):
         patience: Epochs without a better validation loss after which to stop; None to never stop early.
         checkpoint_steps: Batches between checkpoints within an epoch; None for none within epochs.
         first_eligible: Index of the first epoch that may become the best.
+        add_files: Writes further files to the folder of each checkpoint.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class RunRecorder(keras.callbacks.Callback):
         patience: int | None,
         checkpoint_steps: int | None,
         first_eligible: int,
+        add_files: Callable[[Path], object],
     ):
         super().__init__()
         self._run = run
@@ -55,6 +58,8 @@ class RunRecorder(keras.callbacks.Callback):
         self._patience = patience
         self._checkpoint_steps = checkpoint_steps
         self._first_eligible = first_eligible
+        self._add_files = add_files
+        self._ends_epoch = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Restore the metrics of an interrupted epoch; Keras has just reset them."""
@@ -75,14 +80,16 @@ class RunRecorder(keras.callbacks.Callback):
                 f"try a lower optimizer.lr. {self._last_checkpoint()}"
             )
         if self._done_before and done >= self._steps:
-            self.model.stop_training = True  # Keras would take as many batches as in a whole epoch
+            # Keras would take as many batches as in a whole epoch.
+            self._ends_epoch, self.model.stop_training = not self.model.stop_training, True
         elif done < self._steps and done - self._history.step >= (self._checkpoint_steps or self._steps):
             self._history.step = done
             self._save(f"step {done} of epoch {len(self._history) + 1}", is_best=False)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Let the run continue: `stop_training` was set to end an interrupted epoch only."""
-        self.model.stop_training = False
+        """Let the run continue where `stop_training` was set to end an interrupted epoch only."""
+        if self._ends_epoch:
+            self._ends_epoch = self.model.stop_training = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Record the epoch and save a checkpoint; stop the run if the patience is exhausted.
@@ -98,7 +105,7 @@ class RunRecorder(keras.callbacks.Callback):
         optimizer, variables = self.model.optimizer, self.model.trainable_variables
         rate = max(current_learning_rate(optimizer, variable) for variable in variables)
         self._history.epochs.append({name: float(value) for name, value in logs.items()} | {"learning_rate": rate})
-        self._history.step = 0
+        self._history.step, self._history.stopped = 0, self.model.stop_training
         is_best = self._history.best_epoch(self._first_eligible) == number - 1
         self._save(f"epoch {number}", is_best=is_best)
         if self._history.is_exhausted(self._patience, self._first_eligible):
@@ -107,7 +114,12 @@ class RunRecorder(keras.callbacks.Callback):
     def _save(self, what: str, *, is_best: bool) -> None:
         try:
             self._run.save_checkpoint(
-                self._run_model, self.model, self._history, is_best=is_best, as_kept=self._as_validated
+                self._run_model,
+                self.model,
+                self._history,
+                is_best=is_best,
+                add_files=self._add_files,
+                as_kept=self._as_validated,
             )
         except OSError as error:
             raise InputError(
