@@ -7,7 +7,7 @@ import typer
 
 from . import console
 from .inputs import open_model
-from .options import Json, NameOrFile
+from .options import Json, NameOrFile, Weights
 from .results import kilobytes
 from .tensorflow_import import import_tensorflow
 
@@ -15,6 +15,7 @@ from .tensorflow_import import import_tensorflow
 def advise(
     model: NameOrFile,
     target: Annotated[str, typer.Option(help="mobile, edge, web or server.")] = "mobile",
+    weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """Measure on this machine what int8, fewer channels and zero weights bring, without training anything."""
@@ -24,7 +25,7 @@ def advise(
     import_tensorflow()
     from .. import export, training
 
-    loaded = open_model(model)
+    loaded = open_model(model, weights)
     with console.status("Converting and measuring"):
         advice = training.advise(loaded, target, measure=export.measure_artifacts)
     for method, reason in advice.not_measured.items():

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ..zoo.registry import model_card
 from . import console
-from .options import Json
+from .inputs import check_weights, is_model_path, open_model
+from .options import MODEL_FILE, Json, Weights
 from .tensorflow_import import import_tensorflow
 
 ROUNDS = 5
@@ -15,22 +17,36 @@ ROUNDS = 5
 
 
 def benchmark(
-    artifacts: Annotated[list[Path], typer.Argument(help=".tflite, .onnx or .keras files.")],
+    artifacts: Annotated[
+        list[str],
+        typer.Argument(help=f".tflite or .onnx files, {MODEL_FILE}, or names from `pocketzoo list`."),
+    ],
     runs: Annotated[int, typer.Option(min=1, help="Number of timed runs per file.")] = 50,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Number of CPU threads.")] = 1,
+    weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """Measure the latency of artifacts and models, one image at a time, in turns."""
     from ..export.latency import side_by_side
-    from ..export.loading import load_artifact
+    from ..export.loading import load_artifact, to_artifact
 
-    if any(path.suffix == ".keras" for path in artifacts):
+    models = [each for each in artifacts if Path(each).suffix not in (".tflite", ".onnx")]
+    for each in models:
+        check_weights(each, weights)
+        if not is_model_path(each):
+            model_card(each)
+    if weights is not None and not models:
+        check_weights(artifacts[0], weights)
+    if models:
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)  # TensorFlow reads it when it is imported
         import_tensorflow()
-    loaded = {path: load_artifact(path, threads=threads) for path in artifacts}
+    loaded = {
+        each: to_artifact(open_model(each, weights)) if each in models else load_artifact(each, threads=threads)
+        for each in artifacts
+    }
     latencies = side_by_side(loaded, runs=runs, rounds=1 if runs % ROUNDS else ROUNDS)
     if as_json:
-        console.show_json([{"artifact": str(path), **latency.to_dict()} for path, latency in latencies.items()])
+        console.show_json([{"artifact": path, **latency.to_dict()} for path, latency in latencies.items()])
         return
     rows = [(path, f"{x.median_ms:.3f}", f"{x.p90_ms:.3f}", f"{x.min_ms:.3f}") for path, x in latencies.items()]
     console.show_table(("artifact", "median ms", "p90 ms", "min ms"), rows)

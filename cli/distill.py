@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
-from .inputs import new_model, open_training_inputs
+from .inputs import is_model_path, new_model, open_training_inputs
 from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import (
     Changes,
@@ -59,7 +59,7 @@ def distill(
 
     inputs = open_training_inputs(teacher, data, recipe, changes, skip_unreadable, training.Recipe())
     state(inputs.model, task, labels, pixels, from_logits)
-    if student.endswith(".keras"):
+    if is_model_path(student):
         keras.utils.set_random_seed(inputs.recipe.seed)
         pupil = zoo.load_model(student)
         state(pupil, task, labels, pixels, from_logits)

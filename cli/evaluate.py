@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import console
-from .inputs import default_weights, load_images
+from .inputs import check_weights, is_model_path, load_images, open_model
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import Data, Json, SkipUnreadable
+from .options import MODEL_FILE, Data, Json, SkipUnreadable, Weights
 from .results import evaluation_facts, show_evaluation
 from .tensorflow_import import import_tensorflow
 
@@ -23,7 +23,7 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            help="A .keras, .tflite or .onnx file, or a name from `pocketzoo list`, with its first weights."
+            help=f"A .tflite or .onnx file, {MODEL_FILE}, or a name from `pocketzoo list`, with its first weights."
         ),
     ],
     data: Data,
@@ -40,6 +40,7 @@ def evaluate(
             help="Directory for evaluation.json and plots: confusion matrix, calibration, the worst predictions."
         ),
     ] = None,
+    weights: Weights = None,
     task: Task = None,
     labels: Labels = None,
     pixels: Pixels = None,
@@ -48,7 +49,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a model, or an artifact in its runtime, on the test split of a dataset."""
-    evaluated, shape = _open(model)
+    evaluated, shape = _open(model, weights)
     state(evaluated, task, labels, pixels, from_logits)
     from .. import training
 
@@ -65,20 +66,20 @@ def evaluate(
         typer.echo(f"Report: {report}")
 
 
-def _open(model: str) -> "tuple[Artifact | keras.Model, ImageShape]":
+def _open(model: str, weights: str | None) -> "tuple[Artifact | keras.Model, ImageShape]":
     """Return the model or artifact, and the shape of the images that it takes."""
     from ..export.loading import load_artifact
     from ..zoo.registry import model_card
 
-    suffix = Path(model).suffix
-    if suffix in (".tflite", ".onnx"):
+    check_weights(model, weights)
+    if Path(model).suffix in (".tflite", ".onnx"):
         artifact = load_artifact(model)
         import_tensorflow()  # the image pipeline uses it
         return artifact, artifact.input.image_shape
-    weights = None if suffix == ".keras" else default_weights(model_card(model))
+    if not is_model_path(model):
+        model_card(model)
     import_tensorflow()
-    from .. import zoo
     from ..zoo.signature import image_shape
 
-    loaded = zoo.load_model(model) if weights is None else zoo.create_model(model, weights=weights)
+    loaded = open_model(model, weights, pretrained=True)
     return loaded, image_shape(loaded)

@@ -7,16 +7,17 @@ import typer
 
 from ..core.errors import InputError
 from ..export.targets import list_targets, targets_of
+from ..zoo.registry import model_card
 from . import console
-from .inputs import load_images
+from .inputs import is_model_path, load_images, open_model
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import Json, Overwrite, SkipUnreadable
+from .options import Json, NameOrFile, Overwrite, SkipUnreadable, Weights
 from .results import show_manifest
 from .tensorflow_import import import_tensorflow
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A .keras file.")],
+    model: NameOrFile,
     out: Annotated[Path, typer.Option(help="Directory for the bundle.")],
     targets: Annotated[
         str, typer.Option(help=f"{', '.join(list_targets())}; several separated by commas. See `pocketzoo targets`.")
@@ -41,6 +42,7 @@ def export(
         str | None, typer.Option(help="Height and width for a model of variable input size: 224x224.")
     ] = None,
     batch: Annotated[str, typer.Option(help="1, or N for any number of images at once (float ONNX only).")] = "1",
+    weights: Weights = None,
     task: Task = None,
     labels: Labels = None,
     pixels: Pixels = None,
@@ -50,6 +52,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Convert a model, validate every artifact in its runtime, and write the bundle."""
+    if not is_model_path(model):
+        model_card(model)
     names = [name.strip() for name in targets.split(",") if name.strip()]
     targets_of(names)  # a misspelled target fails before TensorFlow takes seconds to load
     thresholds = dict(_threshold(text) for text in threshold or ())
@@ -57,10 +61,10 @@ def export(
 
     check_free(out, overwrite=overwrite)
     import_tensorflow()
-    from .. import export, zoo
+    from .. import export
     from ..zoo.signature import image_shape
 
-    loaded = zoo.load_model(model)
+    loaded = open_model(model, weights, pretrained=True)
     state(loaded, task, labels, pixels, from_logits)
     *sides, channels = image_shape(loaded)
     images = load_images(data, (*(_size(input_size) or sides), channels), skip_unreadable) if data else None

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     """Height, width and channels; None where the model accepts any."""
 
 
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+SAVED_MODEL = "saved_model.pb"
+"""File in the folder of a SavedModel."""
+
+
 def load_images(source: str, shape: "ImageShape", skip_unreadable: bool) -> "ImageData":
     """Return a dataset with images of `shape` (height, width, channels); list skipped files on standard error."""
     from ..training import load_data
@@ -93,11 +98,35 @@ def default_weights(card: "ModelCard") -> str:
     return next(iter(card.pretrained))
 
 
-def open_model(name_or_file: str) -> "keras.Model":
-    """Return the model of a `.keras` file, or a new one by name, with random weights."""
-    from .. import zoo
+def is_model_path(text: str) -> bool:
+    """Whether an argument is a model file, or the folder of a SavedModel, and not the name of a model."""
+    path = Path(text)
+    return path.suffix in MODEL_SUFFIXES or (path.is_dir() and (len(path.parts) > 1 or (path / SAVED_MODEL).exists()))
 
-    return zoo.load_model(name_or_file) if name_or_file.endswith(".keras") else zoo.create_model(name_or_file)
+
+def check_weights(model: str, weights: str | None) -> None:
+    """Raise InputError where `--weights` is set for a file."""
+    if weights is not None and (is_model_path(model) or Path(model).suffix in (".tflite", ".onnx")):
+        raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
+
+
+def open_model(name_or_path: str, weights: str | None = None, *, pretrained: bool = False) -> "keras.Model":
+    """Return the model of a file or folder, or one by name.
+
+    Args:
+        name_or_path: Value of the argument.
+        weights: Value of `--weights`.
+        pretrained: Whether a model by name has its first published weights rather than random ones by default.
+    """
+    from .. import zoo
+    from ..zoo.registry import model_card
+
+    check_weights(name_or_path, weights)
+    if is_model_path(name_or_path):
+        return zoo.load_model(name_or_path)
+    if pretrained and weights is None:
+        weights = default_weights(model_card(name_or_path))
+    return zoo.create_model(name_or_path, weights=weights)
 
 
 def new_model(name: str, data: "ImageData", seed: int) -> "keras.Model":

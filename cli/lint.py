@@ -7,7 +7,7 @@ import typer
 
 from . import console
 from .inputs import open_model
-from .options import Json, NameOrFile
+from .options import Json, NameOrFile, Weights
 from .tensorflow_import import import_tensorflow
 
 UNSUPPORTED = 1
@@ -17,6 +17,7 @@ UNSUPPORTED = 1
 def lint(
     model: NameOrFile,
     target: Annotated[str, typer.Option(help="Such as edge-mcu, edge-ethos-u55, edge-tpu, mobile-gpu.")],
+    weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """List the layers that a target does not support, each with a fix; exits with 1 if there are any."""
@@ -26,7 +27,7 @@ def lint(
     import_tensorflow()
     from ..export.lint import lint as lint_model
 
-    loaded = open_model(model)
+    loaded = open_model(model, weights)
     with console.status(f"Converting {loaded.name}"):
         report = lint_model(loaded, target)
     if as_json:

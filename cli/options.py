@@ -14,7 +14,12 @@ Extend = Annotated[
 RunDir = Annotated[Path, typer.Option(help="Directory for the files of the run.")]
 TrainedModel = Annotated[Path, typer.Argument(help="A .keras file of a trained model.")]
 ModelName = Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")]
-NameOrFile = Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .keras file.")]
+MODEL_FILE = "a .keras file, an .h5 file of Keras 2 or Teachable Machine, or a SavedModel folder"
+NameOrFile = Annotated[str, typer.Argument(help=f"A name from `pocketzoo list`, {MODEL_FILE}.")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="Weights of a model by name: a tag from `pocketzoo info NAME`, or a file."),
+]
 ImageSize = Annotated[
     int | None,
     typer.Option(min=1, max=4096, help="Height and width of the images in pixels; the model's default if not set."),

@@ -9,8 +9,8 @@ import typer
 from ..core.errors import InputError
 from ..zoo.registry import model_card
 from . import console
-from .inputs import default_weights
-from .options import Json
+from .inputs import check_weights, is_model_path, open_model
+from .options import MODEL_FILE, Json
 from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def predict(
     model: Annotated[
-        str, typer.Argument(help="A .tflite, .onnx or .keras file, or a name from `pocketzoo list --pretrained`.")
+        str,
+        typer.Argument(help=f"A .tflite or .onnx file, {MODEL_FILE}, or a name from `pocketzoo list --pretrained`."),
     ],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 3,
@@ -84,16 +85,13 @@ def _write_mask(path: Path, prediction: "Prediction") -> None:
 def _open(model: str, weights: str | None) -> "Artifact":
     from ..export.loading import load_artifact
 
-    path = Path(model)
-    if path.suffix and weights is not None:
-        raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
-    if path.suffix:
-        if path.suffix == ".keras":
-            import_tensorflow()
-        return load_artifact(path)
-    card = model_card(model)
+    check_weights(model, weights)
+    if is_model_path(model):
+        import_tensorflow()
+    if is_model_path(model) or Path(model).suffix:
+        return load_artifact(model)
+    model_card(model)
     import_tensorflow()
-    from .. import zoo
-    from ..export.runtimes.keras import as_artifact
+    from ..export.loading import to_artifact
 
-    return as_artifact(zoo.create_model(model, weights=weights or default_weights(card)))
+    return to_artifact(open_model(model, weights, pretrained=True))

@@ -27,13 +27,13 @@ def to_artifact(artifact_or_model: "Artifact | keras.Model") -> Artifact:
 
 @check_arguments
 def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
-    """Open a `.tflite` file in LiteRT, an `.onnx` file in ONNX Runtime, or a `.keras` file in Keras.
+    """Open a `.tflite` file in LiteRT, an `.onnx` file in ONNX Runtime, or a model file in Keras.
 
     The file may come from an untrusted source. LiteRT crashes on some damaged files, so it first runs the file in a
     subprocess, which takes half a second plus the time of one image. TFLite and ONNX files need no TensorFlow.
 
     Args:
-        path: The file.
+        path: The file; for Keras also an `.h5` file or the folder of a SavedModel, as `zoo.load_model` takes them.
         threads: Maximum number of CPU threads of the runtime; Keras uses those that TensorFlow was started with.
 
     Raises:
@@ -44,11 +44,14 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
     from .runtimes.onnx_runtime import open_onnx
 
     path = Path(path)
-    if path.suffix == ".keras":
+    if path.suffix in (".keras", ".h5", ".hdf5") or path.is_dir():
         return _open_keras(path)
     openers = {".tflite": open_untrusted_tflite, ".onnx": open_onnx}
     if path.suffix not in openers:
-        raise InputError(f"{path} is not an artifact: its name must end in {', '.join(openers)} or .keras.")
+        raise InputError(
+            f"{path} is not an artifact: its name must end in {', '.join(openers)} or .keras, or it is an "
+            ".h5 file or a SavedModel folder."
+        )
     artifact = open_with(openers[path.suffix], path, threads=threads)
     return replace(artifact, invoke=_with_clear_errors(path, artifact.invoke))
 

@@ -17,6 +17,7 @@ from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, ma
 from ..layers import Head, PixelNormalization
 from ..tasks.registry import get_task, recognize_task, task_of_loss
 from ..tasks.task import Task
+from .functional_form import functional_form
 from .output_form import activations_of, check_form, compiled_losses, head_of, loss_name, loss_takes_logits
 from .pixel_range import RAW, Range, infer_range, parse_range
 from .signature import check_image_inputs, named_inputs, named_outputs, returns_dict
@@ -188,6 +189,7 @@ def _resolve(
     likely_tasks: Any = None,
     likely_range: Range | None = None,
 ) -> Contract:
+    model = functional_form(model)
     outputs = _outputs_by_name(model)
     stated = {
         "task": _stated("task", task, outputs),

@@ -8,9 +8,13 @@ from typing import Any, ParamSpec, TypeVar
 
 import keras
 
+from ..core.errors import InputError
 from .contract import copy_contract
 from .functional_form import functional_form
+from .saved_model import is_saved_model
 
+COMPUTING = ("evaluate", "write_report", "export_model")
+"""Verbs that need no layers, and so work on a SavedModel."""
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -36,6 +40,12 @@ def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, 
         bound = parameters.bind(*args, **kwargs)
         models = {name: value for name, value in bound.arguments.items() if isinstance(value, keras.Model)}
         forms = {name: functional_argument(model) for name, model in models.items()}
+        for model in models.values():
+            if is_saved_model(model) and verb.__name__ not in COMPUTING:
+                raise InputError(
+                    f"{model.name} is a SavedModel, of which only the function is known; {verb.__name__} needs its "
+                    "layers, from a .keras or .h5 file."
+                )
         others = [(model, forms[name]) for name, model in models.items() if forms[name] is not model]
         bound.arguments.update(forms)
         try:

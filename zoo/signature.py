@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from ..core.errors import InputError
+from .functional_form import functional_form
 
 
 def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:
@@ -15,7 +16,7 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
         InputError: `model` is not a Keras model, or its input is not a single batch of images.
     """
     check_model(model)
-    inputs = model.inputs or []
+    inputs = functional_form(model).inputs
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         shapes = [tuple(tensor.shape) for tensor in inputs]
         raise InputError(
