@@ -11,13 +11,14 @@ from onnxruntime import quantization
 
 from ....core.onnxruntime_private import prepare_for_quantization
 from ....core.output_capture import suppress_output
-from ...artifact.tensors import RAW, byte_quantization
+from ...artifact.tensors import RAW, TensorInfo, byte_quantization
 from ...sample_images import Samples
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
 from .float_model import with_metadata
 from .intermediate_tensors import paired_intermediates
+from .saturation import saturating_nodes, scales_of_kernels
 from .trained_qdq import with_integer_kernels
 
 # TensorRT needs zero points of 0, and float biases:
@@ -51,6 +52,8 @@ class Quantizer:
         self, model: onnx.ModelProto, graph: ExportGraph, calibration: Samples, keep_float: Sequence[str], folder: Path
     ):
         self.graph, self.calibration, self.folder = graph, calibration, folder
+        self.reduced: dict[str, list[dict[str, Any]]] = {}
+        """Options of the kernels whose products would saturate, by their names."""
         with suppress_output():
             prepare_for_quantization(model, folder / "prepared.onnx")
         nodes = {node.name: node.name for node in onnx.load(folder / "prepared.onnx").graph.node}
@@ -77,11 +80,27 @@ class Quantizer:
             integers = onnx.load(self.folder / "integers.onnx")
             check_floats(integers.graph, self.kept)
             integers = integers if for_tensorrt else with_uint8_input(integers, self.graph.metadata.pixel_range)
+            if not for_tensorrt and not self.reduced and self._reduce_saturating(integers):
+                return self.quantize(for_tensorrt=False)
             graphs = paired_intermediates(onnx.load(self.folder / "prepared.onnx"), integers)
             noise = noisiest_layers(*graphs, self.calibration.images, self.graph.scopes.layers_of)
         name = "onnx-int8-tensorrt" if for_tensorrt else "onnx-int8"
         fields = {"layout": "NCHW", "float_layers": tuple(sorted(self.kept)), "noise_db": noise}
         return with_metadata(integers, artifact_metadata(self.graph, name, self.calibration, **fields))
+
+    def _reduce_saturating(self, integers: onnx.ModelProto) -> bool:
+        """Let kernels whose products saturate on some processors have 7 bits, and return whether there are any."""
+        scale, zero_point = byte_quantization(self.graph.metadata.pixel_range)
+        pixels = TensorInfo("image", (1, None, None, None), "uint8", scale, zero_point, layout="NCHW")
+        saturating = saturating_nodes(
+            integers, (pixels.from_real(np.float32(image)[None]) for image in self.calibration.images)
+        )
+        nodes = {node.name: node for node in onnx.load(self.folder / "prepared.onnx").graph.node}
+        for name, (channels, axis) in scales_of_kernels(integers, saturating).items():
+            options: list[dict[str, Any]] = [{"reduce_range": True} for _ in range(channels)]
+            options[0] |= {} if axis is None else {"axis": axis}
+            self.reduced[nodes[name].input[1]] = options
+        return bool(self.reduced)
 
     def _input_quantization(self, *, symmetric: bool) -> dict[str, Any]:
         """Scale and zero point of the input, from its declared range: calibration images may all be dark."""
@@ -91,7 +110,7 @@ class Quantizer:
             "scale": np.array(scale, "float32"),
             "zero_point": np.array(zero_point, "int8" if symmetric else "uint8"),
         }
-        return {"TensorQuantOverrides": {"image": [overrides]}}
+        return {"TensorQuantOverrides": {"image": [overrides]} | ({} if symmetric else self.reduced)}
 
 
 class _CalibrationReader(quantization.CalibrationDataReader):

@@ -3,10 +3,14 @@
 from functools import partial
 from importlib.metadata import version
 
+import numpy as np
+
 from ....core.output_capture import suppress_output
-from ...artifact.manifest import Check
+from ...artifact.artifact import Artifact
+from ...artifact.manifest import Check, Gate
 from ...loading import open_with
 from ...runtimes.onnx_runtime import NoProviderError, has_provider, open_onnx
+from ...tflite_schema.layer_names import layers_of
 from ..comparison import validate_artifact
 from .artifact_check import ArtifactCheck, Requirement, Subject
 
@@ -17,7 +21,30 @@ CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 def run_on_cpu(subject: Subject) -> Check:
     """Validate with ONNX Runtime's own CPU kernels."""
     artifact = open_with(open_onnx, subject.path)
-    return validate_artifact(TITLE, version("onnxruntime"), artifact, subject.format, subject.reference)
+    check = validate_artifact(TITLE, version("onnxruntime"), artifact, subject.format, subject.reference)
+    if artifact.input.dtype != "uint8":
+        return check
+    return check.model_copy(update={"gates": (*check.gates, _saturation_gate(subject, artifact))})
+
+
+def _saturation_gate(subject: Subject, artifact: Artifact) -> Gate:
+    """Gate on the error on x86 processors without VNNI, which this one may have; skipped where it is too large.
+
+    Integers that were trained cannot be changed to such that do not saturate.
+    """
+    import onnx
+
+    from ...conversion.onnx.saturation import MAX_ERROR, saturating_nodes
+
+    images = (artifact.input.from_real(np.float32(image)[None]) for image in subject.reference.samples.images)
+    errors = saturating_nodes(onnx.load(subject.path), images)
+    worst = max(errors, key=errors.__getitem__, default=None)
+    gate = Gate.measured("saturation without VNNI", errors.get(worst, 0.0), "<=", MAX_ERROR)
+    if worst is None:
+        return gate
+    layer = " + ".join(layers_of(worst)) or worst
+    reason = f"{layer} is {errors[worst]:.0%} off on x86 processors with AVX2 and without VNNI; run the file on others"
+    return gate.model_copy(update={"status": "skipped", "reason": reason})
 
 
 def run_on_gpu(title: str, provider: str, subject: Subject) -> Check:
