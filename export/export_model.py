@@ -20,6 +20,7 @@ from .formats import Format
 from .sample_images import Samples, calibration_samples, evaluation_samples, likely_task, range_of
 from .targets import formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
+from .validation.integers import integer_gates
 from .validation.reference import Reference
 from .validation.runner import ConvertedArtifact, certify_artifact, run_checks
 from .validation.thresholds import check_thresholds
@@ -132,7 +133,14 @@ def export_model(
         results = run_checks(artifacts, targets, progress)
         unchanged = keras_reference.weights_sha256() == metadata.weights_sha256
         records = [
-            certify_artifact(artifact, _file_gates(artifact.subject, graph, unchanged), checks, targets, context)
+            certify_artifact(
+                artifact,
+                _file_gates(artifact.subject, graph, unchanged)
+                + (() if keep_float else integer_gates(artifact.subject, targets)),
+                checks,
+                targets,
+                context,
+            )
             for artifact, checks in results
         ]
         manifest = Manifest(

@@ -12,7 +12,7 @@ from .graph_rewrites.rewrite_registry import REWRITES, rewrite_graph
 from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from .sample_images import Samples
 from .targets import TARGETS, list_targets
-from .tflite_schema.nodes import tflite_nodes
+from .tflite_schema.nodes import TYPE_CONVERSIONS, float_operators, tflite_nodes
 from .tflite_schema.operator_support import Refusal, operator_list
 from .validation.checks import tflite_micro, vela
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 INT8 = "tflite-int8"
 NOISE_IMAGES = 2
+IN_FLOAT = "TFLite's converter leaves it in floating point"
 
 
 @dataclass(frozen=True)
@@ -95,19 +96,22 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     content = _convert(graph, INT8)
     content = rewrite_graph(content, runtime) if rewrites else content
     refusals = list(supported.refused(content))
+    in_float = [Refusal(node, IN_FLOAT) for node in float_operators(content)]
+    if any(refusal.node.operator in TYPE_CONVERSIONS for refusal in refusals):  # what they enclose is to be replaced
+        refusals = [each for each in refusals if each.node.operator not in TYPE_CONVERSIONS] + in_float
     if refusals:
         return report(source, _objections(refusals, content, graph), {})
     facts = {"bytes": len(content), "operators_on_processor": len(supported.left_to_processor(content))}
     checks = TARGETS[target].checks[INT8]
     if tflite_micro.NAME in checks and tflite_micro.REQUIREMENT.is_met():
         refusals, measured = _lint_with_micro(content, graph)
-        return report(tflite_micro.TITLE, _objections(refusals, content, graph), facts | measured)
+        return report(tflite_micro.TITLE, _objections(refusals or in_float, content, graph), facts | measured)
     npu = next((npu for npu in vela.ACCELERATORS if vela.check_name(npu) in checks), None)
     if npu and vela.REQUIREMENT.is_met():
         compiled = vela.compile_for(vela.ACCELERATORS[npu], content)
         on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
-        return report("Vela", _objections(on_cpu, content, graph), facts | compiled.figures)
-    return report(source, (), facts)
+        return report("Vela", _objections(on_cpu or in_float, content, graph), facts | compiled.figures)
+    return report(source, _objections(in_float, content, graph), facts)
 
 
 def _lint_with_micro(content: bytes, graph: "ExportGraph") -> tuple[tuple[Refusal, ...], dict[str, int]]:

@@ -11,6 +11,8 @@ from .layer_names import layers_of
 
 OPERATOR_NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
 
+TYPE_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
 
 @dataclass(frozen=True)
 class Node:
@@ -61,6 +63,17 @@ def tflite_nodes(content: bytes) -> Iterator[Node]:
             output=_shape(output),
             fused_activation=bool(getattr(operator.builtinOptions, "fusedActivationFunction", 0)),
         )
+
+
+def float_operators(content: bytes) -> list[Node]:
+    """The operators of a TFLite file that compute in floating point, without those that convert to or from integers."""
+    graph = unpack_model(content).subgraphs[0]
+    floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == tflite.TensorType.FLOAT32}
+    return [
+        node
+        for node, operator in zip(tflite_nodes(content), graph.operators, strict=True)
+        if node.operator not in TYPE_CONVERSIONS and floats.intersection([*operator.inputs, *operator.outputs])
+    ]
 
 
 def count_tflite_operators(content: bytes) -> dict[str, int]:

@@ -107,3 +107,10 @@ def test_targets_without_operator_list_are_distinguished_from_unknown_ones():
     assert {"edge-mcu", "edge-tpu", "mobile-gpu"} <= set(lint_targets()) < set(TARGETS)
     with pytest.raises(zoo.InputError, match=r"gpu has no operator list; .* mobile-gpu, edge-mcu"):
         lint(net(), "gpu")
+
+
+@pytest.mark.parametrize("target", ["edge-mcu", "edge-ethos-u55"])
+def test_operator_that_the_converter_leaves_in_floats_is_an_objection(target):
+    elu = next(one for one in lint(net(keras.layers.ELU(name="elu")), target).objections if one.operator == "ELU")
+    assert (elu.layers, elu.reason) == (("elu",), "TFLite's converter leaves it in floating point")
+    assert elu.fix == "activation='relu' or 'relu6'"
