@@ -104,8 +104,8 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     facts = {"bytes": len(content), "operators_on_processor": len(supported.left_to_processor(content))}
     checks = TARGETS[target].checks[INT8]
     if tflite_micro.NAME in checks and tflite_micro.REQUIREMENT.is_met():
-        refusals, measured = _lint_with_micro(content, graph)
-        return report(tflite_micro.TITLE, _objections(refusals or in_float, content, graph), facts | measured)
+        not_run, measured = _lint_with_micro(content, graph)
+        return report(tflite_micro.TITLE, _objections(not_run or in_float, content, graph), facts | measured)
     npu = next((npu for npu in vela.ACCELERATORS if vela.check_name(npu) in checks), None)
     if npu and vela.REQUIREMENT.is_met():
         compiled = vela.compile_for(vela.ACCELERATORS[npu], content)

@@ -1,6 +1,7 @@
 """OpenVINO on the CPU. Its models are pairs of files: the graph in `.xml`, the weights in `.bin` beside it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,10 +64,10 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1, precision: str = FL
     return Artifact(path, image, output, metadata, invoke)
 
 
-def _tensor_info(port, layout: str) -> TensorInfo:
+def _tensor_info(port: Any, layout: str) -> TensorInfo:
     return TensorInfo(port.any_name, _shape(port), port.element_type.to_dtype().name, layout=layout)
 
 
-def _shape(port) -> tuple[int | None, ...]:
+def _shape(port: Any) -> tuple[int | None, ...]:
     """The shape of a tensor; `port.shape` raises where a size is open."""
     return tuple(side.get_length() if side.is_static else None for side in port.partial_shape)

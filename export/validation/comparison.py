@@ -117,10 +117,10 @@ class Comparison:
             self._decisions_per_image = by_image.shape[1]
             margins = self.task.decision_margins(decoded, expected)
             self._margins += [] if margins is None else [margins]
-        if self._artifact_metric is not None:
-            labels = self.reference.samples.labels[batch]
-            self._artifact_metric.add(labels, decoded)
-            self._keras_metric.add(labels, expected)
+        labels = self.reference.samples.labels
+        if self._artifact_metric is not None and self._keras_metric is not None and labels is not None:
+            self._artifact_metric.add(labels[batch], decoded)
+            self._keras_metric.add(labels[batch], expected)
 
     def check(self, name: str, version: str, fmt: Format, median_ms: float | None = None) -> Check:
         """Compare the statistics with the thresholds of a format.
@@ -167,7 +167,7 @@ class Comparison:
     @property
     def _flip_rate(self) -> float | None:
         """Share of the images that only one of Keras and the artifact decides correctly."""
-        if self._artifact_metric is None or not self.task.one_decision_per_image:
+        if self._artifact_metric is None or self._keras_metric is None or not self.task.one_decision_per_image:
             return None
         return float(np.mean(self._artifact_metric.scores != self._keras_metric.scores))
 
@@ -189,11 +189,11 @@ class Comparison:
 
     def _loss_gate(self, fmt: Format) -> Gate | None:
         """Gate on the loss in the task's metric; None for a task without one, or a format without a threshold."""
-        threshold = self.task.threshold_field and getattr(fmt, self.task.threshold_field)
-        if threshold is None:
+        threshold = None if self.task.threshold_field is None else getattr(fmt, self.task.threshold_field)
+        if threshold is None or self.task.loss_name is None:
             return None
         gate = partial(_gate, self.task.loss_name, operator="<=", fmt=fmt)
-        if self._artifact_metric is None:
+        if self._artifact_metric is None or self._keras_metric is None:
             return gate(figure=None, reason="no labeled evaluation images were given")
         loss = self._artifact_metric.loss_against(self._keras_metric)
         losses = partial(self._artifact_metric.losses_against, self._keras_metric)

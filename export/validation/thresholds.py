@@ -47,8 +47,9 @@ def _check_applied(name: str, targets: Sequence[str]) -> None:
     if not set(able) & set(targets):
         raise InputError(f"the threshold {name} is for {' or '.join(able)}, and has no effect on {', '.join(targets)}.")
     names = {check for target in targets for check in TARGETS[target].all_checks}
-    missing = [None if check.runs_partly else check.missing for check in applying.values() if check.name in names]
-    if None not in missing:
+    chosen = [check for check in applying.values() if check.name in names]
+    missing = chosen[0].missing
+    if missing is not None and not any(check.runs_partly or check.missing is None for check in chosen):
         raise InputError(
-            f"the threshold {name} cannot be measured: {missing[0].name} is not installed ({missing[0].install})."
+            f"the threshold {name} cannot be measured: {missing.name} is not installed ({missing.install})."
         )

@@ -93,7 +93,8 @@ class Quantizer:
         scale, zero_point = byte_quantization(self.graph.metadata.pixel_range)
         pixels = TensorInfo("image", (1, None, None, None), "uint8", scale, zero_point, layout="NCHW")
         saturating = saturating_nodes(
-            integers, (pixels.from_real(np.float32(image)[None]) for image in self.calibration.images)
+            integers,
+            ({pixels.name: pixels.from_real(np.asarray(image, "float32")[None])} for image in self.calibration.images),
         )
         nodes = {node.name: node for node in onnx.load(self.folder / "prepared.onnx").graph.node}
         for name, (channels, axis) in scales_of_kernels(integers, saturating).items():

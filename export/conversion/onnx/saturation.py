@@ -10,6 +10,7 @@ Weights of 7 bits do not saturate.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,6 +23,8 @@ PRODUCTS = 2**22
 """Pairs of products that are computed of each layer and image; positions are drawn where a map has more."""
 MAX_ERROR = 1e-3
 """Below it, an error is less than that of rounding to 8 bits."""
+Feed = dict[str, np.ndarray]
+"""Input tensors by name."""
 LOW, HIGH = -(2**15), 2**15 - 1
 AXES = {"Conv": 4, "Gemm": 2, "MatMul": 2}
 """Operators with such kernels, and the number of their kernels' axes."""
@@ -37,12 +40,12 @@ class _Layer:
     """Int8, as the node has it."""
 
 
-def saturating_nodes(model: onnx.ModelProto, inputs: Iterable[np.ndarray]) -> dict[str, float]:
+def saturating_nodes(model: onnx.ModelProto, inputs: Iterable[Feed]) -> dict[str, float]:
     """Measure the error that saturation causes in each layer of a model in QDQ form.
 
     Args:
         model: The model, with a uint8 input and batch size 1.
-        inputs: Input tensors of real images, of which a few are run.
+        inputs: Input tensors of real images by name, of which a few are run.
 
     Returns:
         By name of a node: its root-mean-square error relative to its root-mean-square output, above `MAX_ERROR`.
@@ -90,22 +93,19 @@ def _layers(graph: onnx.GraphProto) -> Iterator[_Layer]:
             yield _Layer(node, activation.input[0], int(zero_point), kernel)
 
 
-def _activations(
-    model: onnx.ModelProto, names: set[str], inputs: Iterable[np.ndarray]
-) -> Iterator[Mapping[str, np.ndarray]]:
+def _activations(model: onnx.ModelProto, names: set[str], inputs: Iterable[Feed]) -> Iterator[Mapping[str, np.ndarray]]:
     """The uint8 tensors of that name for a few input tensors."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    (source,) = copy.graph.input
-    read = sorted(names - {source.name})
+    read = sorted(names - {tensor.name for tensor in copy.graph.input})
     del copy.graph.output[:]
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in read)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    for image in islice(inputs, IMAGES):
-        values = session.run(read, {source.name: image}) if read else []
-        yield dict(zip(read, values, strict=True)) | {source.name: image}
+    for feed in islice(inputs, IMAGES):
+        values = session.run(read, dict(feed)) if read else []
+        yield dict(zip(read, values, strict=True)) | feed
 
 
 def _as_products(layer: _Layer, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,5 +141,5 @@ def _squared_error(rows: np.ndarray, kernel: np.ndarray, zero_point: int) -> np.
     return np.array([np.sum(error**2), np.sum(exact**2)])
 
 
-def _options(node: onnx.NodeProto) -> dict[str, object]:
+def _options(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}

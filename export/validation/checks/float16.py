@@ -52,7 +52,7 @@ def _validate(
     title: str, release: str, artifact: Artifact, subject: Subject, rounded: Callable[[np.ndarray], Rounded]
 ) -> Check:
     def explain() -> str:
-        images = map(np.float32, subject.reference.at_most(SEARCHED).samples.images)
+        images = (np.asarray(image, "float32") for image in subject.reference.at_most(SEARCHED).samples.images)
         overflows = filter(None, (_first_overflow(rounded(image)) for image in images))
         return next(overflows, "the result of every operator is rounded to float16")
 

@@ -36,12 +36,13 @@ def _saturation_gate(subject: Subject, artifact: Artifact) -> Gate:
 
     from ...conversion.onnx.saturation import MAX_ERROR, saturating_nodes
 
-    images = (artifact.input.from_real(np.float32(image)[None]) for image in subject.reference.samples.images)
-    errors = saturating_nodes(onnx.load(subject.path), images)
-    worst = max(errors, key=errors.__getitem__, default=None)
-    gate = Gate.measured("saturation without VNNI", errors.get(worst, 0.0), "<=", MAX_ERROR)
-    if worst is None:
+    pixels, images = artifact.input, subject.reference.samples.images
+    inputs = ({pixels.name: pixels.from_real(np.asarray(image, "float32")[None])} for image in images)
+    errors = saturating_nodes(onnx.load(subject.path), inputs)
+    gate = Gate.measured("saturation without VNNI", max(errors.values(), default=0.0), "<=", MAX_ERROR)
+    if not errors:
         return gate
+    worst = max(errors, key=errors.__getitem__)
     layer = " + ".join(layers_of(worst)) or worst
     reason = f"{layer} is {errors[worst]:.0%} off on x86 processors with AVX2 and without VNNI; run the file on others"
     return gate.model_copy(update={"status": "skipped", "reason": reason})

@@ -51,7 +51,7 @@ def convolution(kernel, side, group=1, **options):
 def test_bright_pixels_and_large_weights_saturate(side, window, pairs, group, stride, dilation):
     channels = 2 * pairs
     options = {"group": group, "strides": [stride, stride], "dilations": [dilation, dilation]}
-    white = [np.full((1, channels * group, side, side), 255, "uint8")]
+    white = [{"x": np.full((1, channels * group, side, side), 255, "uint8")}]
     kernel = np.full((2 * group, channels, *window), 127, "int8")
     assert saturating_nodes(convolution(kernel, side, **options), white) == {"conv": pytest.approx(CLIPPED)}
     assert saturating_nodes(convolution(kernel // 2, side, **options), white) == {}  # 7 bits
@@ -62,12 +62,12 @@ def test_bright_pixels_and_large_weights_saturate(side, window, pairs, group, st
 def test_dark_pixels_and_padding_do_not_saturate():
     kernel = np.full((2, 2, 3, 3), 127, "int8")
     padded = convolution(kernel, 6, pads=[1, 1, 1, 1])
-    assert saturating_nodes(padded, [np.full((1, 2, 6, 6), 128, "uint8")]) == {}
-    (error,) = saturating_nodes(padded, [np.full((1, 2, 6, 6), 255, "uint8")]).values()
+    assert saturating_nodes(padded, [{"x": np.full((1, 2, 6, 6), 128, "uint8")}]) == {}
+    (error,) = saturating_nodes(padded, [{"x": np.full((1, 2, 6, 6), 255, "uint8")}]).values()
     assert error == pytest.approx(CLIPPED)
     assert (
         saturating_nodes(
-            convolution(np.full((4, 1, 3, 3), 127, "int8"), 6, group=4), [np.full((1, 4, 6, 6), 255, "uint8")]
+            convolution(np.full((4, 1, 3, 3), 127, "int8"), 6, group=4), [{"x": np.full((1, 4, 6, 6), 255, "uint8")}]
         )
         == {}
     )

@@ -34,12 +34,12 @@ def _in_training(norms: list[keras.layers.BatchNormalization]) -> Iterator[None]
     before = [(norm, norm.momentum) for norm in norms]
     try:
         for norm in norms:
-            norm.call = partial(_call_in_training, norm.call)
+            object.__setattr__(norm, "call", partial(_call_in_training, norm.call))
         yield
     finally:
         for norm, momentum in before:
             norm.momentum = momentum
-            norm.__dict__.pop("call", None)  # the method of the class is visible again
+            object.__delattr__(norm, "call")  # the method of the class is visible again
 
 
 def _call_in_training(call: Callable[..., Any], inputs: Any, **arguments: Any) -> Any:
