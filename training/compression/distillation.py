@@ -53,6 +53,7 @@ def distill(
     extend: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
+    keep_sparsity: bool | None = None,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
     pixels: PixelRange | None = None,
@@ -85,6 +86,7 @@ def distill(
         extend: As in `fit`.
         callbacks: As in `fit`.
         verbose: As in `fit`.
+        keep_sparsity: As in `fit`.
         task: As in `fit`.
         labels: As in `fit`.
         pixels: As in `fit`.
@@ -119,6 +121,7 @@ def distill(
         },
         user_callbacks=callbacks,
         build_network=partial(DistilledModel, maps=student_maps, teacher_loss=teacher_loss, weight=weight),
+        keep_sparsity=keep_sparsity,
     )
     return run_job(
         job, student, data, run_dir=run_dir, resume=resume, overwrite=overwrite, extend=extend, verbose=verbose

@@ -18,6 +18,7 @@ from ...zoo.contract import contract_of
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import adopt_labels, check_fit_together, check_trainable, describe_model
+from ..compression.weights.kept_sparsity import sparsity_kept
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
 from ..recipe.recipe import Recipe, recipe_for
@@ -59,6 +60,7 @@ def fit(
     extend: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
+    keep_sparsity: bool | None = None,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
     pixels: PixelRange | None = None,
@@ -82,6 +84,8 @@ def fit(
             states: what `get_state()` returned, for `set_state()`, or else the attributes that training has changed and
             that hold plain values (None, numbers, strings, arrays, and lists, tuples and dicts of these).
         verbose: Show progress on standard error.
+        keep_sparsity: Whether zeros and clusters of a pruned or clustered model stay. If None, a warning says what is
+            lost. It holds for kernels that are more than 20 % zeros, or have clusters.
         task: Task of a model without a head of the zoo; a dict by name for several outputs. That of `data` if None.
         labels: Names of its classes, labels or values, in the order of the outputs. Those of `data` if None.
         pixels: Range of pixel values that it expects, such as `"0..1"` or `(-1, 1)`; images of `data` are scaled to it.
@@ -96,7 +100,7 @@ def fit(
     recipe = recipe_for("fit", recipe, Recipe())
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
-    job = Job(f"Training {model.name}", recipe, {"verb": "fit"}, user_callbacks=callbacks)
+    job = Job(f"Training {model.name}", recipe, {"verb": "fit"}, user_callbacks=callbacks, keep_sparsity=keep_sparsity)
     return run_job(
         job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, extend=extend, verbose=verbose
     )
@@ -134,6 +138,8 @@ class Job:
     """Field of the recipe with the number of epochs of the last phase, and others that may change with it."""
     build_network: Callable[[keras.Model], keras.Model] = without_optimizer
     """Returns the network to be trained, which shares the layers of the model and may add layers for its loss."""
+    keep_sparsity: bool | None = False
+    """Whether zeros and clusters of the model are kept, as in `fit`; False too for jobs that see to them themselves."""
 
 
 def resolve_precision(
@@ -181,24 +187,33 @@ def run_job(
     if job.user_callbacks:
         settings["callbacks"] = [type(callback).__name__ for callback in job.user_callbacks]
     resume = resume or extend
+    if job.keep_sparsity and job.recipe.initializer is not None:
+        raise InputError(f"initializer is {job.recipe.initializer!r}; keep_sparsity keeps what was trained before.")
+    settings |= {"keep_sparsity": True} if job.keep_sparsity else {}
+    keep = False if job.recipe.initializer is not None else job.keep_sparsity
     with _directory(run_dir) as path:
         extended = job.epochs_fields if extend else ()
         run = RunDirectory.open(path, job.recipe, settings, resume=resume, overwrite=overwrite, extended=extended)
         history = run.history()
         history.stopped = history.stopped and not extend
         if run.last_checkpoint():
+            if keep and history.epochs:
+                run.load_best(model)  # has the zeros and clusters that are kept, whatever was passed to resume
             run.restore_seeds(model)
-        for number, phase in enumerate(job.phases or [_single_phase(job, model, data, verbose)]):
-            if number == len(history.phases):
-                run.load_best(model)
-                history.phases.append(len(history))
-                history.stopped = False
-            if number == len(history.phases) - 1 and not _is_over(phase, history, job):
-                phase.train(run, history)
+        with sparsity_kept(model, keep) as compressed:
+            for number, phase in enumerate(job.phases or [_single_phase(job, model, data, verbose)]):
+                if number == len(history.phases):
+                    run.load_best(model)
+                    history.phases.append(len(history))
+                    history.stopped = False
+                if number == len(history.phases) - 1 and not _is_over(phase, history, job):
+                    phase.train(run, history)
         best = history.best_epoch(job.first_eligible)
         run.load_best(model)
         metrics: dict[str, Any] = {"best_epoch": best + 1, **history.epochs[best], "epochs": len(history)}
         metrics |= job.final_metrics()
+        if compressed is not None:
+            metrics["sparsity"] = compressed.sparsity()
         if job.phases:
             lengths = np.diff([*history.phases, len(history)]).tolist()
             metrics["phases"] = [

@@ -36,6 +36,7 @@ def fine_tune(
     extend: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
+    keep_sparsity: bool | None = None,
     task: TaskNames | None = None,
     labels: LabelNames | None = None,
     pixels: PixelRange | None = None,
@@ -62,6 +63,7 @@ def fine_tune(
         callbacks: As in `fit`; they are called in each phase, from `on_train_begin` to `on_train_end`, and what they
             stop is the phase.
         verbose: Show what is trainable in each phase, and progress, on standard error.
+        keep_sparsity: As in `fit`, for what is trained; a linear probe gives the head new weights.
         task: As in `fit`.
         labels: As in `fit`.
         pixels: As in `fit`.
@@ -96,7 +98,15 @@ def fine_tune(
             for name, phase_recipe, frozen in _plan(model, backbone, recipe)
         ]
     fields = ("head_epochs", "epochs") if recipe.mode == "feature_extraction" else ("epochs",)
-    job = Job(f"Fine-tuning {model.name}", recipe, settings, phases, user_callbacks=callbacks, epochs_fields=fields)
+    job = Job(
+        f"Fine-tuning {model.name}",
+        recipe,
+        settings,
+        phases,
+        user_callbacks=callbacks,
+        epochs_fields=fields,
+        keep_sparsity=keep_sparsity,
+    )
     return run_job(
         job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, extend=extend, verbose=verbose
     )

@@ -42,6 +42,7 @@ def prune_channels(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    keep_sparsity: bool | None = None,
 ) -> PruneResult:
     """Remove the least important channels of `model` until it is within a budget; `model` itself is not changed.
 
@@ -69,6 +70,7 @@ def prune_channels(
         resume: Continue the run in `run_dir`; the arguments must be the same.
         overwrite: Replace an earlier run in `run_dir`.
         verbose: Show progress on standard error.
+        keep_sparsity: As in `fit`, in the training after each step; removal itself keeps the zeros of what remains.
 
     Raises:
         InputError: An argument is invalid, the budget is below what cannot be removed (the message has the smallest
@@ -80,6 +82,7 @@ def prune_channels(
     selection = {"criterion": criterion, "scope": scope, "round_to": round_to}
     limits = [plan] if plan else step_limits(model, budget, steps, measure)
     settings = {"plan": plan.kept} if plan else selection | {"budget": budget, "steps": steps}
+    settings |= {"keep_sparsity": True} if keep_sparsity else {}
     with PruneFiles.open(run_dir, model, data, recipe, settings, resume=resume, overwrite=overwrite) as files:
         small, total_plan, before, history = model, None, {}, []
         for number, limit in enumerate(limits, start=1):
@@ -89,6 +92,7 @@ def prune_channels(
             if data is not None:
                 recalibrate(small, data)
                 run = {"run_dir": files.run(number), "resume": files.was_begun(number), "verbose": verbose}
+                run["keep_sparsity"] = keep_sparsity
                 metrics = _train(small, model if teacher == "parent" else teacher, data, recipe, run).metrics
             before = before or {name: width for name, (width, _) in removal.widths.items()}
             after = {name: width for name, (_, width) in removal.widths.items()}

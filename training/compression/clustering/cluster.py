@@ -17,7 +17,7 @@ from ...compatibility import check_fit_together, describe_model
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
-from ..quantization.detection import check_not_quantized
+from ..quantization.detection import check_float32_weights, check_not_quantized
 from ..weights.layer_selection import prunable_layers
 from ..weights.tied_weights import ties_kept
 
@@ -52,8 +52,8 @@ def cluster(
     (`GradientAggregation.AVG`); AdamW, the default, has scaled each weight's gradient before. TF-MOT assigns weights to
     centroids again in every step; here the assignment is fixed, as in Han, Mao, Dally: Deep Compression
     (arXiv:1510.00149), section 3. Depthwise kernels, biases, normalization layers and kernels with fewer weights than
-    clusters are not changed. The model stays a plain `keras.Model`. `quantize_aware` keeps the clusters; `fit` and
-    `prune` do not.
+    clusters are not changed. The model stays a plain `keras.Model`. `quantize_aware` keeps the clusters, and so does
+    further training with `keep_sparsity=True`; `prune` does not.
 
     Args:
         model: A trained model; clustered in place.
@@ -91,6 +91,7 @@ def cluster(
     if recipe.initializer is not None:
         raise InputError(f"initializer is {recipe.initializer!r}; clustering continues from trained weights.")
     check_not_quantized(model, "clustered")
+    check_float32_weights(model, "clustered")
     check_fit_together(model, data)
     initial_weights = weights_sha256(model)  # a resumed run starts from them again, to find the same clusters
     kernels = [main_kernel(layer) for layer in prunable_layers(model).values()]
@@ -110,7 +111,7 @@ def cluster(
         user_callbacks=callbacks,
         final_metrics=lambda: {"clusters": most_distinct(kernels)},
     )
-    with ties_kept(kernels):
+    with ties_kept(kernels, are_clustered=True):
         return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 
 

@@ -27,6 +27,7 @@ class ChannelStage(TrainedStage):
     scope: Literal["global", "layer"] = "global"
     round_to: PositiveInt = 8
     steps: PositiveInt = 1
+    keep_sparsity: bool | None = None
 
 
 class DistillationStage(TrainedStage):
@@ -36,6 +37,7 @@ class DistillationStage(TrainedStage):
     weight: float = Field(0.9, ge=0, le=1)
     features: tuple[str, ...] = ()
     """Endpoints whose attention maps are to match the teacher's."""
+    keep_sparsity: bool | None = None
 
 
 class SparsityStage(Sparsity, TrainedStage):

@@ -1,4 +1,4 @@
-"""Detection of quantized models, which can no longer be pruned."""
+"""Detection of models that cannot be compressed: quantized already, or with weights of reduced precision."""
 
 import keras
 
@@ -18,4 +18,19 @@ def check_not_quantized(model: keras.Model, becomes: str) -> None:
         if isinstance(layer, FakeQuantize) or isinstance(layer.dtype_policy, keras.dtype_policies.QuantizedDTypePolicy):
             raise InputError(
                 f"{model.name} is already quantized, first in layer {layer.name}; it must be {becomes} before that."
+            )
+
+
+def check_float32_weights(model: keras.Model, becomes: str) -> None:
+    """Raise InputError if `model` has trained weights of another type than float32; mixed precision is allowed.
+
+    Args:
+        model: All its weights are checked.
+        becomes: Past participle of what cannot be done with it, such as `"pruned"`.
+    """
+    for weight in model.weights:
+        if "float" in weight.dtype and weight.dtype != "float32":
+            raise InputError(
+                f"{model.name} has weights of {weight.dtype}, first {weight.path}; only float32 ones can be {becomes}: "
+                f"make the model with the dtype policy float32 or mixed_{weight.dtype}, and set its weights."
             )

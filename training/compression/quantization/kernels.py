@@ -58,7 +58,7 @@ def _by_channel(scale: Any, offset: Any) -> Affine | None:
 
 def fold_into_quantized(layer: keras.layers.Layer, affines: Sequence[Affine]) -> keras.layers.Layer:
     """Return a layer with an int8 kernel that computes `layer`, without its activation, followed by `affines`."""
-    config = layer.get_config() | {"use_bias": True, "activation": None}
+    config = layer.get_config() | {"use_bias": True, "activation": None, "dtype": "float32"}
     quantized = QUANTIZED_LAYERS[type(layer)].from_config(config)
     quantized.build_from_config(layer.get_build_config())
     kernel, *bias = (weight.astype("float64") for weight in layer.get_weights())

@@ -19,7 +19,7 @@ from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, run_job
 from ...recipe.recipe import Recipe, recipe_for
 from ..weights.tied_weights import ties_kept
-from .detection import check_not_quantized
+from .detection import check_float32_weights, check_not_quantized
 from .rewriting import quantized_model
 
 DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
@@ -83,6 +83,7 @@ def quantize_aware(
         raise InputError(f"activation_bits is {activation_bits!r}; allowed are 8 and 16.")
     check_recipe(recipe)
     check_not_quantized(model, "quantized")
+    check_float32_weights(model, "quantized")
     check_fit_together(model, data)
     adopt_labels(model, data)
     quantized = quantized_model(model, activation_bits)

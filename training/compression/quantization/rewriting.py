@@ -55,7 +55,12 @@ def quantized_model(model: keras.Model, activation_bits: int, *, pixels: tuple[f
     Raises:
         InputError: The model has no flat form, or a layer without an integer kernel in TFLite.
     """
-    return _Rewriting(model, activation_bits, pixels).result()
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # lower precision would not resolve the steps of the integers
+    try:
+        return _Rewriting(model, activation_bits, pixels).result()
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 class _Rewriting:
@@ -256,7 +261,7 @@ class _Rewriting:
             return node.apply(tensors)
         layer = node.operation
         first = id(layer) not in self.copies
-        copy = self.copies.setdefault(id(layer), type(layer).from_config(layer.get_config()))
+        copy = self.copies.setdefault(id(layer), type(layer).from_config(layer.get_config() | {"dtype": "float32"}))
         output = node.apply(tensors, copy)
         if first:
             for new, old in zip(copy.variables, layer.variables, strict=True):  # also the state of a Dropout

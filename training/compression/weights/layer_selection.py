@@ -64,6 +64,8 @@ def select_layers(model: keras.Model, sparsity: Sparsity) -> dict[str, float]:
     flat = flatten_model(model)
     prunable = prunable_layers(model)
     names = list(prunable)
+    if not names:
+        raise InputError(f"{model.name} has nothing to prune: no convolution or dense layer that is not frozen.")
     for field in ("include", "exclude", "layers"):
         _check_matched(field, getattr(sparsity, field), names)
     if sparsity.policy == "xnnpack":
@@ -79,8 +81,7 @@ def select_layers(model: keras.Model, sparsity: Sparsity) -> dict[str, float]:
     ]
     if not selected:
         ends = f"; {' and '.join(sorted(dense))} stay dense by keep_ends" if dense else ""
-        frozen = "" if prunable else "; it has no convolution or dense layer that is not frozen"
-        raise InputError(f"{model.name} has no layer left to prune{ends}{frozen}.")
+        raise InputError(f"{model.name} has no layer left to prune{ends}.")
     return {name: _target(name, sparsity) for name in selected}
 
 

@@ -17,7 +17,8 @@ from ...data.pipeline import steps_per_epoch
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...engine.optimizers import check_not_frozen
 from ...recipe.recipe import Recipe, recipe_for
-from ..quantization.detection import check_not_quantized
+from ..quantization.detection import check_float32_weights, check_not_quantized
+from .kept_sparsity import warn_of_clusters
 from .layer_selection import kernels_of, layouts_of, select_layers
 from .mask_schedule import MaskSchedule
 from .pruning_callback import PruningCallback
@@ -52,7 +53,7 @@ def prune(
     biases and normalization layers are not pruned. `Sparsity` changes these defaults. Masks are equal to TF-MOT's.
 
     The model stays a plain `keras.Model`: no wrappers, nothing to strip. Weights that are already zero stay zero.
-    Further training with `fit` does not keep the zeros; prune the model again instead.
+    Further training keeps the zeros with `keep_sparsity=True`.
 
     Args:
         model: A trained model; pruned in place.
@@ -87,7 +88,9 @@ def prune(
         settings = Sparsity(**settings.explicit_fields() | {"frequency": frequency})
     check_not_quantized(model, "pruned")
     check_not_frozen(model)
+    check_float32_weights(model, "pruned")
     targets = select_layers(model, settings)
+    warn_of_clusters(model)
     kernels = kernels_of(model, targets)
     updates = steps_per_epoch(data.train, recipe) / recipe.optimizer.accumulate
     schedule = MaskSchedule.of(settings, recipe.epochs * updates)

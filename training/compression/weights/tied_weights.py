@@ -72,31 +72,43 @@ def groups_of_equals(kernel: np.ndarray, channels: Sequence[int] = ()) -> np.nda
 
 
 def tying_constraint(
-    kernel: np.ndarray, own: keras.constraints.Constraint | None, channels: Sequence[int] = ()
+    kernel: np.ndarray,
+    own: keras.constraints.Constraint | None,
+    channels: Sequence[int] = (),
+    *,
+    is_clustered: bool = False,
 ) -> keras.constraints.Constraint | None:
     """Return the constraint that keeps the clusters of `kernel`; without clusters, its zeros; without zeros, `own`.
 
-    Among many weights a few are equal by chance and are not tied.
+    Among many weights a few are equal by chance and are not tied, unless `is_clustered` says that they are clusters.
     """
     # A kernel with few distinct values in all has clusters that were not scaled by channel.
     groups = groups_of_equals(kernel, channels if len(np.unique(kernel)) > MOST_CLUSTERS else ())
-    if 0 < groups.max(initial=-1) + 1 < (1 - COINCIDENCES) * np.count_nonzero(groups >= 0):
+    share = 1 if is_clustered else 1 - COINCIDENCES
+    if 0 < groups.max(initial=-1) + 1 < share * np.count_nonzero(groups >= 0):
         return KeepTies(groups, own)
     return Masked(ops.convert_to_tensor(groups >= 0), own) if groups.min(initial=0) < 0 else own
 
 
 @contextmanager
-def ties_kept(kernels: Sequence[keras.Variable], channels: Sequence[Sequence[int]] | None = None) -> Iterator[None]:
+def ties_kept(
+    kernels: Sequence[keras.Variable],
+    channels: Sequence[Sequence[int]] | None = None,
+    *,
+    are_clustered: bool = False,
+) -> Iterator[None]:
     """Keep equal weights of `kernels` equal while the block runs; then restore their constraints.
 
     Args:
         kernels: Variables to train.
         channels: For each of them, the axes along which groups of equal weights are separate; none by default.
+        are_clustered: Whether equal weights are clusters even in kernels of few weights.
     """
     before = [kernel.constraint for kernel in kernels]
     try:
         for kernel, axes in zip(kernels, channels or [()] * len(kernels), strict=True):
-            kernel.constraint = tying_constraint(ops.convert_to_numpy(kernel), kernel.constraint, axes)
+            values = ops.convert_to_numpy(kernel)
+            kernel.constraint = tying_constraint(values, kernel.constraint, axes, is_clustered=are_clustered)
         yield
     finally:
         for kernel, constraint in zip(kernels, before, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .....core.errors import InputError
 from .....core.flat_graph import FlatGraph, Node
+from .....core.keras_private import all_layers
 from .....core.layer_traits import traits_of
 from ..graph.channel_graph import ChannelGraph, flat_graph
 from ..graph.kernel_rules import DepthwiseRule, KernelRule
@@ -55,7 +56,7 @@ def check_equivalence(graph: ChannelGraph, keep: np.ndarray, compensation: Compe
         InputError: The original computes numbers that are not finite.
     """
     images, flat = _noise(graph.flat), flat_graph(rebuilt)
-    with _linear_outputs(graph.flat), _linear_outputs(flat):
+    with _linear_outputs(graph.flat), _linear_outputs(flat), _in_float32(graph.flat), _in_float32(flat):
         values = _run_masked(graph, keep, compensation, images)
         outputs = keras.Model(flat.inputs, _before_activations(flat))(images, training=False)
     masked = [values[tensor] for tensor in _before_activations(graph.flat)]
@@ -112,6 +113,20 @@ def _linear_outputs(flat: FlatGraph) -> Iterator[None]:
     finally:
         for layer, activation in before:
             layer.activation = activation
+
+
+@contextmanager
+def _in_float32(flat: FlatGraph) -> Iterator[None]:
+    """Until the block ends, layers of mixed precision compute in float32."""
+    layers = [layer for layer in all_layers(flat.model) if layer.compute_dtype in ("float16", "bfloat16")]
+    before = [(layer, layer.dtype_policy) for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in before:
+            layer.dtype_policy = policy
 
 
 def _noise(flat: FlatGraph) -> list[Any]:

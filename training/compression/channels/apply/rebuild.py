@@ -98,8 +98,8 @@ def _narrowed(model: keras.Model, changes: Changes) -> keras.Model:
             return type(layer).from_config(_config(layer, changes))
         except Exception as error:  # anything that the code of a custom layer raises
             raise _WidthsError(
-                f"layer {layer.name} ({type(layer).__name__}) cannot be made again from its config, since "
-                f"{first_line(error).rstrip('.')}"
+                f"layer {layer.name} ({type(layer).__name__}) cannot be made again from its config "
+                f"({first_line(error).rstrip('.')}); its class needs a get_config that returns its arguments"
             ) from error
 
     try:

@@ -36,6 +36,7 @@ def shrink_channels(
     resume: bool = False,
     overwrite: bool = False,
     verbose: bool = True,
+    keep_sparsity: bool | None = None,
 ) -> RunResult:
     """Train `model` in place with a group lasso over the channels that can be removed; prune them by `l2` afterwards.
 
@@ -52,6 +53,7 @@ def shrink_channels(
         resume: As in `fit`.
         overwrite: As in `fit`.
         verbose: As in `fit`.
+        keep_sparsity: As in `fit`.
 
     Raises:
         InputError: `strength` is out of range, the model has no channels that can be removed, or as in `fit`.
@@ -65,6 +67,7 @@ def shrink_channels(
         recipe,
         {"verb": "shrink_channels", "strength": strength},
         build_network=partial(Shrinking, penalty=GroupLasso(model), strength=strength),
+        keep_sparsity=keep_sparsity,
     )
     return run_job(job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
 

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from .....core.flat_graph import FlatGraph
 from .....core.operation_layers import layers_for_operations
 from .....zoo.flat import flatten_model
-from ...quantization.detection import check_not_quantized
+from ...quantization.detection import check_float32_weights, check_not_quantized
 from .labels import ChannelLabels, Labels, frozen_labels
 from .rule_table import rule_of
 
@@ -36,6 +36,7 @@ class ChannelGraph(ChannelLabels):
 
     def __init__(self, model: keras.Model):
         check_not_quantized(model, "narrowed")
+        check_float32_weights(model, "narrowed")
         self.model = model
         super().__init__(flat_graph(model))
         self.labels: dict[keras.KerasTensor, Labels] = {}
