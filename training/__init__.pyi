@@ -18,6 +18,7 @@ from .compression.weights.pruning import prune as prune
 from .compression.weights.sensitivity import Sensitivity as Sensitivity
 from .compression.weights.sensitivity import sensitivity as sensitivity
 from .compression.weights.sparsity import Sparsity as Sparsity
+from .data.accepted_data import as_data as as_data
 from .data.arrays import from_arrays as from_arrays
 from .data.contact_sheet import write_contact_sheet as write_contact_sheet
 from .data.images import ImageData as ImageData

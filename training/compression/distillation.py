@@ -22,6 +22,7 @@ from ...zoo.endpoints import feature_extractor
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, describe_model
+from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job
 from ..model_outputs import tasks_of
@@ -36,6 +37,7 @@ DistillationLoss = Callable[[Any, Any, list[Any]], Any]
 """From images, the student's outputs and its feature maps to their distance from the teacher's, a scalar."""
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def distill(

@@ -14,6 +14,7 @@ from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.outputs import by_name
+from ..data.accepted_data import accepts_any_data
 from ..data.folds import folds_of
 from ..data.images import ImageData
 from ..evaluation.evaluate import evaluate
@@ -55,6 +56,7 @@ class CrossValidation:
         return {**asdict(self), "mean": self.mean, "deviation": self.deviation}
 
 
+@accepts_any_data("dataset")
 @check_arguments
 def cross_validate(
     make_model: Callable[[], keras.Model],

@@ -19,6 +19,7 @@ from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import adopt_labels, check_fit_together, check_trainable, describe_model
 from ..compression.weights.kept_sparsity import sparsity_kept
+from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
 from ..recipe.recipe import Recipe, recipe_for
@@ -47,6 +48,7 @@ class RunResult:
     run_dir: Path | None
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def fit(
@@ -72,7 +74,8 @@ def fit(
 
     Args:
         model: A model for images of `data.image_shape` whose heads fit the targets of `data`.
-        data: The images and their targets.
+        data: The images and their targets, or what `as_data` makes into them: a path, arrays, or a finite dataset of
+            TensorFlow or Keras.
         recipe: How to train; the defaults of `Recipe` if None.
         run_dir: Directory for recipe, log, checkpoints, best model, metrics and curves; nothing is saved if None.
         resume: Continue from the last checkpoint in `run_dir`; the recipe must be the same.

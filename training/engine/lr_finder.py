@@ -21,6 +21,7 @@ from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, check_trainable
+from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches
 from ..recipe.recipe import Recipe
@@ -75,6 +76,7 @@ class RateSearch:
             figure.savefig(temporary, format="png", dpi=110)
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | None = None) -> RateSearch:

@@ -18,6 +18,7 @@ from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluati
 from ...zoo.contract import contract_of
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, check_split, describe_model
+from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
 from ..model_outputs import tasks_of
@@ -25,6 +26,7 @@ from .artifacts import describe_artifact
 from .predictor import Artifact, Predictor
 
 
+@accepts_any_data("split")
 @check_arguments
 @accepts_any_model
 def evaluate(
@@ -42,7 +44,7 @@ def evaluate(
 
     Args:
         model: A model whose tasks are those of the data, or an artifact of one, from `export.load_artifact`.
-        data: A dataset or a split.
+        data: A dataset or a split, or what `as_data` accepts; of arrays and datasets without splits, all images.
         batch_size: Images at a time; changes the metrics by rounding only.
         test_time_augmentation: Average the outputs over views of each image: `"flip"`, the image and its mirror image,
             or `"shift"`, the image and itself moved by a few pixels in four directions.

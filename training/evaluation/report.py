@@ -18,6 +18,7 @@ from ...tasks.registry import get_task
 from ...tasks.task import Task
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import describe_model
+from ..data.accepted_data import accepts_any_data
 from ..data.images import FileImages, ImageData, ImageSplit
 from .evaluate import accumulate, split_of
 from .predictor import Artifact, Predictor
@@ -29,6 +30,7 @@ WORST = 24
 """Images on the sheet of the worst."""
 
 
+@accepts_any_data("split")
 @check_arguments
 @accepts_any_model
 def write_report(

@@ -13,6 +13,7 @@ from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.model_arguments import accepts_any_model
 from ...zoo.registry import card_of
 from ..compatibility import check_fit_together, describe_model
+from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job
 from ..engine.optimizers import is_kernel
@@ -23,6 +24,7 @@ from .linear_probe import linear_probe
 from .model_stages import Stage, stages_before, stages_of
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def fine_tune(

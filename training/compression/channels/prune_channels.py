@@ -9,6 +9,7 @@ import keras
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
 from ....zoo.model_arguments import accepts_any_model
+from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...engine.fit import RunResult, fit
 from ...recipe.recipe import Recipe, recipe_for
@@ -23,6 +24,7 @@ from .prune_result import PruneResult, Size, Step
 DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def prune_channels(

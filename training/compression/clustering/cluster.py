@@ -14,6 +14,7 @@ from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import check_fit_together, describe_model
+from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
@@ -25,6 +26,7 @@ DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
 STARTS = ("kmeans++", "linear", "density")
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def cluster(

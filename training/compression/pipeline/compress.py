@@ -11,6 +11,7 @@ from ....core.work_directory import WorkDirectory
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
 from ....zoo.saving import load_model, save_model
+from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ..channels.choose.budget import Measure
 from .spec import CompressionSpec
@@ -38,6 +39,7 @@ class CompressionResult:
     run_dir: Path
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def compress(

@@ -15,6 +15,7 @@ from ....zoo.contract import copy_contract
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import adopt_labels, check_fit_together, describe_model
+from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, run_job
 from ...recipe.recipe import Recipe, recipe_for
@@ -28,6 +29,7 @@ FROZEN_SHARE = 1 / 3
 """Share of the epochs, at the end, in which ranges are frozen: at least one epoch of two or more."""
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def quantize_aware(

@@ -12,6 +12,7 @@ from ....core.errors import InputError
 from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import describe_model
+from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...data.pipeline import steps_per_epoch
 from ...engine.fit import Job, RunResult, resolve_precision, run_job
@@ -27,6 +28,7 @@ from .sparsity import Sparsity
 DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def prune(

@@ -14,6 +14,7 @@ from ....zoo.decoded_form import decoded_form
 from ....zoo.flat import without_optimizer
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import check_fit_together
+from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...data.pipeline import evaluation_batches
 from ...engine.objectives import objectives
@@ -64,6 +65,7 @@ class Sensitivity:
         return asdict(self) | {"proposal": self.proposal.model_dump(mode="json")}
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def sensitivity(

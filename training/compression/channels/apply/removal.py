@@ -7,6 +7,7 @@ import numpy as np
 
 from .....core.arguments import Seed, check_arguments
 from .....zoo.model_arguments import accepts_any_model
+from ....data.accepted_data import accepts_any_data
 from ....data.images import ImageData
 from ..choose.budget import Budget, Limit, Measure, select_units
 from ..choose.channel_selection import ChannelSelection
@@ -36,6 +37,7 @@ class Removal:
     """By name of a layer that keeps its input channels: the reason."""
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def plan_channels(

@@ -16,6 +16,7 @@ from .....core.arguments import check_arguments
 from .....core.errors import InputError
 from .....core.layer_traits import main_kernel, traits_of
 from .....zoo.model_arguments import accepts_any_model
+from ....data.accepted_data import accepts_any_data
 from ....data.images import ImageData
 from ....engine.fit import Job, RunResult, resolve_precision, run_job
 from ....recipe.recipe import Recipe, recipe_for
@@ -24,6 +25,7 @@ from ..prune_channels import DEFAULT_RECIPE
 from .pruning_groups import pruning_groups
 
 
+@accepts_any_data("dataset")
 @check_arguments
 @accepts_any_model
 def shrink_channels(

@@ -1,0 +1,224 @@
+"""What a user may pass as data besides `ImageData`: a path, arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from inspect import signature
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import keras
+import numpy as np
+
+from ...core.arguments import received
+from ...core.errors import InputError
+from ...core.keras_private import source_operation
+from ...core.outputs import by_name, map_outputs
+from ...layers import Head
+from ...tasks.registry import get_task, task_of_labels
+from ...zoo.functional_form import functional_form
+from ...zoo.signature import image_shape
+from .arrays import from_arrays
+from .images import ArrayImages, ImageData, ImageSplit
+from .sources import load_data
+from .splitting import SPLITS
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+ALLOWED = (
+    "an ImageData, a path, (images, targets) as arrays, a tf.data.Dataset or keras.utils.PyDataset of such batches, or "
+    "a dict of these with 'train' and 'validation', perhaps 'test'"
+)
+
+
+def accepts_any_data(form: Literal["dataset", "split"]) -> Callable[..., Any]:
+    """Let a verb take as its argument `data` whatever `as_data` accepts.
+
+    Args:
+        form: What the verb gets of arrays: `"dataset"` with train, validation and test, or `"split"`, all of them.
+    """
+
+    def decorate(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        parameters = signature(verb)
+
+        @wraps(verb)
+        def with_image_data(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            bound = parameters.bind(*args, **kwargs)
+            data = bound.arguments.get("data")
+            if data is not None and not isinstance(data, ImageData | ImageSplit):
+                models = [value for value in bound.arguments.values() if isinstance(value, keras.Model)]
+                options = {name: bound.arguments.get(name) for name in ("task", "labels")}
+                convert = as_data if form == "dataset" else as_split
+                bound.arguments["data"] = convert(data, models[0] if models else None, **options)
+            return verb(*bound.args, **bound.kwargs)
+
+        return with_image_data
+
+    return decorate
+
+
+def as_data(data: Any, model: keras.Model | None = None, *, task: Any = None, labels: Any = None) -> ImageData:
+    """Return `data` as a dataset of images.
+
+    Args:
+        data: An `ImageData`; a path, as in `load_data`; images and targets as arrays, or a finite `tf.data.Dataset` or
+            `keras.utils.PyDataset` of them, which is read once, into memory; or a dict of these by split. Without
+            splits, 10 % are for validation and 20 % for the test.
+        model: Model that is to be trained on it: gives the size of images in files, and the task of its heads.
+        task: Task of the targets; None for that of the model's heads, or else the one that the targets suggest.
+        labels: Names of the classes, labels or values.
+
+    Raises:
+        InputError: It is none of these, is infinite, has sample weights, or is no valid dataset.
+    """
+    if isinstance(data, ImageData):
+        return data
+    if isinstance(data, str | Path):
+        height, width, channels = (None, None, None) if model is None else image_shape(functional_form(model))
+        size = (height, width) if height and width else None
+        return load_data(data, image_size=size, channels=channels)
+    parts = data if isinstance(data, Mapping) else {"train": data}
+    if unknown := [name for name in parts if name not in SPLITS]:
+        raise InputError(f"data has the split {unknown[0]!r}; allowed are {', '.join(SPLITS)}.")
+    if "train" not in parts:
+        raise InputError("data has no split 'train'; name the images to train on so.")
+    arrays = {name: _arrays(part) for name, part in parts.items()}
+    tasks, names = _meaning(arrays["train"][1], model, task, labels if labels is not None else _names(parts["train"]))
+    return from_arrays(
+        *arrays["train"],
+        labels=names,
+        task=tasks,
+        validation=arrays.get("validation"),
+        test=arrays.get("test"),
+    )
+
+
+def as_split(data: Any, model: keras.Model | None = None, *, task: Any = None, labels: Any = None) -> Any:
+    """Return `data` for an evaluation: all images of arrays, and of a dict the dataset, of which the test is evaluated.
+
+    Arguments and errors are those of `as_data`.
+    """
+    if isinstance(data, ImageSplit):
+        return data
+    if isinstance(data, str | Path | Mapping):
+        return as_data(data, model, task=task, labels=labels)
+    images, targets = _arrays(data)
+    tasks, _ = _meaning(targets, model, task, labels)
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise InputError(
+            f"the images are {images.dtype} of the shape {images.shape}; an evaluation takes arrays of whole numbers "
+            "0..255, (count, height, width, channels), or an ImageData, as training.from_arrays makes it of others."
+        )
+    if targets_of_other_length := [rows for rows in by_name(targets).values() if len(rows) != len(images)]:
+        raise InputError(
+            f"data has {len(images)} images and {len(targets_of_other_length[0])} targets; counts must match."
+        )
+    valid = map_outputs(lambda name, rows: get_task(name).check_targets(rows, "the targets"), tasks, targets)
+    return ImageSplit(ArrayImages(images), valid, task=tasks)
+
+
+def _arrays(data: Any) -> tuple[np.ndarray, Any]:
+    """Return images and targets, a dict of targets for several outputs."""
+    batches: Iterator[Any] | None = None
+    if isinstance(data, keras.utils.PyDataset):
+        if data.num_batches is None:
+            raise InputError("data is a PyDataset without an end; give it a __len__, the number of its batches.")
+        batches = (data[index] for index in range(data.num_batches))
+    elif _is_tf_dataset(data):
+        batches = _batches_of(data)
+    if batches is not None:
+        columns = [_pair(batch) for batch in batches]
+        if not columns:
+            raise InputError("data has no batch; it takes at least one image of each class.")
+        images = np.concatenate([np.asarray(images) for images, _ in columns])
+        targets = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *(targets for _, targets in columns))
+        return _whole_numbers(images), targets
+    if isinstance(data, tuple | list) and len(data) in (2, 3) and not isinstance(data[0], str):
+        images, targets = _pair(data)
+        if isinstance(images, tuple | list) and len(images) == 2 and np.ndim(images[0]) >= 3:
+            raise InputError(
+                "data is a pair of (images, targets), which may be train and test or train and validation; give a dict "
+                "by these names."
+            )
+        return _whole_numbers(np.asarray(images)), keras.tree.map_structure(np.asarray, targets)
+    if hasattr(data, "shape"):
+        raise InputError(f"data is {received(data)} without targets; give (images, targets).")
+    raise InputError(f"data is {received(data)}; allowed are {ALLOWED}.")
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    if not isinstance(item, tuple | list) or len(item) < 2:
+        raise InputError("data has images without targets; give (images, targets).")
+    if len(item) > 2 and item[2] is not None:
+        raise InputError("data has sample weights, which are not used; the recipe's data.class_weights weigh classes.")
+    return item[0], item[1]
+
+
+def _is_tf_dataset(data: Any) -> bool:
+    import tensorflow as tf
+
+    return isinstance(data, tf.data.Dataset)
+
+
+def _batches_of(dataset: Any) -> Iterator[Any]:
+    """Yield the batches of a finite `tf.data.Dataset`, as arrays."""
+    import tensorflow as tf
+
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise InputError("data is a tf.data.Dataset without an end; leave out repeat(), or add take().")
+    spec = dataset.element_spec
+    images = spec[0] if isinstance(spec, tuple | list) and spec else spec
+    if isinstance(images, tf.TensorSpec) and images.shape.rank is not None and images.shape.rank < 4:
+        dataset = dataset.batch(1024)
+    yield from dataset.as_numpy_iterator()
+
+
+def _whole_numbers(images: np.ndarray) -> np.ndarray:
+    """Return images as uint8 where that keeps every value, as of Keras' loaders, which return float32 0..255."""
+    if images.dtype == np.uint8 or images.dtype.kind not in "iuf" or not images.size:
+        return images
+    is_whole = images.min() >= 0 and 1 < images.max() <= 255 and bool((images == np.floor(images)).all())
+    return images.astype("uint8") if is_whole else images
+
+
+def _meaning(targets: Any, model: keras.Model | None, task: Any, labels: Any) -> tuple[Any, Any]:
+    """Return task and labels by output, from what is stated, the heads of the model and the form of the targets."""
+    outputs = None if model is None else functional_form(model).output
+    heads = map_outputs(_head, outputs) if isinstance(outputs, dict) == isinstance(targets, dict) else {}
+
+    def of(name: str) -> tuple[str, Any]:
+        head = by_name(heads).get(name)
+        rows = by_name(targets)[name]
+        stated = by_name(task).get(name) if task is not None else None
+        found = stated or (head.TASK if head is not None else None) or task_of_labels(rows)
+        if found is None:
+            output = f" of {name!r}" if name else ""
+            raise InputError(f"the targets{output} are {received(rows)}, which shows no task; state it with task=.")
+        names = by_name(labels).get(name) if labels is not None else None
+        names = head.labels if names is None and head is not None else names
+        return found, _all_classes(rows, by_name(outputs).get(name)) if names is None else names
+
+    meanings = {name: of(name) for name in by_name(targets)}
+    tasks, names = ({name: meaning[index] for name, meaning in meanings.items()} for index in (0, 1))
+    if isinstance(targets, dict):
+        return tasks, {name: own for name, own in names.items() if own is not None} or None
+    return tasks[""], names[""]
+
+
+def _all_classes(targets: np.ndarray, output: Any) -> list[str] | None:
+    """Return the indices of all classes of a model, of which the targets may have fewer; None for other targets."""
+    if not isinstance(output, keras.KerasTensor) or targets.ndim != 1 or targets.dtype.kind not in "iu":
+        return None
+    count = output.shape[-1]
+    return list(map(str, range(count))) if count is not None and count > targets.max(initial=0) + 1 else None
+
+
+def _head(output: Any) -> Head | None:
+    operation = source_operation(output) if isinstance(output, keras.KerasTensor) else None
+    return operation if isinstance(operation, Head) else None
+
+
+def _names(data: Any) -> Any:
+    """Return the names of the classes that `keras.utils.image_dataset_from_directory` attaches to its dataset."""
+    return getattr(data, "class_names", None)
