@@ -6,7 +6,19 @@ import typer
 
 from .inputs import open_training_inputs
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
+from .options import (
+    Changes,
+    FolderLayout,
+    Ignore,
+    Json,
+    Overwrite,
+    RecipeData,
+    RecipeFile,
+    Resume,
+    RunDir,
+    SkipUnreadable,
+    TrainedModel,
+)
 from .results import show_compression
 from .tensorflow_import import import_tensorflow
 
@@ -25,6 +37,8 @@ def cluster(
     labels: Labels = None,
     pixels: Pixels = None,
     from_logits: FromLogits = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -36,7 +50,7 @@ def cluster(
     from ..training.compression.clustering.cluster import DEFAULT_RECIPE
     from ..zoo.contract import copy_contract
 
-    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE, layout, ignore)
     state(inputs.model, task, labels, pixels, from_logits)
     result = training.cluster(
         inputs.model,

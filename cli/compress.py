@@ -7,7 +7,7 @@ import typer
 
 from . import console
 from .inputs import load_images
-from .options import Data, Json, Overwrite, Resume, SkipUnreadable, TrainedModel
+from .options import Data, FolderLayout, Ignore, Json, Overwrite, Resume, SkipUnreadable, TrainedModel
 from .results import compare, show_comparison, show_manifest
 from .tensorflow_import import import_tensorflow
 
@@ -30,6 +30,8 @@ def compress(
         ),
     ],
     run_dir: Annotated[Path, typer.Option(help="Directory for the files of all stages.")],
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -46,7 +48,7 @@ def compress(
     from ..zoo.signature import image_shape
 
     original = zoo.load_model(model)
-    images = load_images(data, image_shape(original), skip_unreadable)
+    images = load_images(data, image_shape(original), skip_unreadable, layout, ignore)
     result = training.compress(
         original, images, stages, run_dir=run_dir, measure=milliseconds, resume=resume, overwrite=overwrite
     )

@@ -8,7 +8,7 @@ import typer
 
 from . import console
 from .inputs import read_recipe
-from .options import Changes, Json, RecipeFile
+from .options import Changes, FolderLayout, Ignore, Json, RecipeFile
 from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def data(
     ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     as_json: Json = False,
 ) -> None:
     """Show a dataset's classes, image sizes, brightness, duplicates and unreadable files."""
@@ -37,13 +39,16 @@ def data(
     if augmentation is not None:
         settings = settings.changed(augmentation=augmentation)
     import_tensorflow()
-    survey = training.survey(source)
+    stated = layout and layout.value
+    survey = training.survey(source, layout=stated, ignore=ignore)
     if as_json:
         console.show_json(survey.to_dict())
     else:
         _show(survey)
     if sheet is not None:
-        images = training.load_data(source, image_size=settings.data.image_size, on_unreadable="skip")
+        images = training.load_data(
+            source, image_size=settings.data.image_size, on_unreadable="skip", layout=stated, ignore=ignore
+        )
         training.write_contact_sheet(images, sheet, augmentation=settings.augmentation, seed=settings.seed)
         typer.echo(f"Augmented images: {sheet}", err=as_json)
 
@@ -61,11 +66,14 @@ def _show(survey: "Survey") -> None:
     sizes = "  ".join(f"{which} {width}x{height}" for which, (height, width) in survey.sizes.items())
     print(f"Sizes (width x height): {sizes}")
     mean, deviation = _numbers(survey.mean), _numbers(survey.deviation)
-    print(f"Mean of the training pixels: {mean}; standard deviation: {deviation} (0..255)")
+    low, high = survey.pixel_range
+    print(f"Mean of the training pixels: {mean}; standard deviation: {deviation} ({low:g}..{high:g}, {survey.dtype})")
     _show_lines("Images that occur more than once", [" = ".join(group) for group in survey.duplicates])
     _show_lines(
         "Of these, in more than one split, which training rejects", [" = ".join(group) for group in survey.leaked]
     )
+    if survey.contradictions:
+        _show_lines("Images with a copy in another class, which training rejects", list(survey.contradictions.values()))
     _show_lines("Unreadable files", list(survey.unreadable.values()))
 
 
@@ -82,7 +90,7 @@ def _number(value: float) -> str:
 
 
 def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.1f}" for value in values)
+    return " ".join(f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}" for value in values)
 
 
 def _show_lines(title: str, lines: Sequence[str]) -> None:

@@ -11,6 +11,8 @@ from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import (
     Changes,
     Extend,
+    FolderLayout,
+    Ignore,
     Json,
     NameOrFile,
     Overwrite,
@@ -44,6 +46,8 @@ def distill(
     labels: Labels = None,
     pixels: Pixels = None,
     from_logits: FromLogits = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     extend: Extend = False,
@@ -57,7 +61,7 @@ def distill(
 
     from .. import training, zoo
 
-    inputs = open_training_inputs(teacher, data, recipe, changes, skip_unreadable, training.Recipe())
+    inputs = open_training_inputs(teacher, data, recipe, changes, skip_unreadable, training.Recipe(), layout, ignore)
     state(inputs.model, task, labels, pixels, from_logits)
     if is_model_path(student):
         keras.utils.set_random_seed(inputs.recipe.seed)

@@ -8,7 +8,7 @@ import typer
 from . import console
 from .inputs import check_weights, is_model_path, load_images, open_model
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import MODEL_FILE, Data, Json, SkipUnreadable, Weights
+from .options import MODEL_FILE, Data, FolderLayout, Ignore, Json, SkipUnreadable, Weights
 from .results import evaluation_facts, show_evaluation
 from .tensorflow_import import import_tensorflow
 
@@ -45,6 +45,8 @@ def evaluate(
     labels: Labels = None,
     pixels: Pixels = None,
     from_logits: FromLogits = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +55,7 @@ def evaluate(
     state(evaluated, task, labels, pixels, from_logits)
     from .. import training
 
-    images = load_images(data, shape, skip_unreadable)
+    images = load_images(data, shape, skip_unreadable, layout, ignore)
     if report is None:
         evaluation = training.evaluate(evaluated, images, test_time_augmentation=test_time_augmentation)
     else:

@@ -11,7 +11,7 @@ from ..zoo.registry import model_card
 from . import console
 from .inputs import is_model_path, load_images, open_model
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import Json, NameOrFile, Overwrite, SkipUnreadable, Weights
+from .options import FolderLayout, Ignore, Json, NameOrFile, Overwrite, SkipUnreadable, Weights
 from .results import show_manifest
 from .tensorflow_import import import_tensorflow
 
@@ -47,6 +47,8 @@ def export(
     labels: Labels = None,
     pixels: Pixels = None,
     from_logits: FromLogits = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -67,7 +69,9 @@ def export(
     loaded = open_model(model, weights, pretrained=True)
     state(loaded, task, labels, pixels, from_logits)
     *sides, channels = image_shape(loaded)
-    images = load_images(data, (*(_size(input_size) or sides), channels), skip_unreadable) if data else None
+    images = (
+        load_images(data, (*(_size(input_size) or sides), channels), skip_unreadable, layout, ignore) if data else None
+    )
     with console.status("Preparing") as progress:
         manifest = export.export_model(
             loaded,

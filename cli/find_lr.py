@@ -7,7 +7,7 @@ import typer
 
 from . import console
 from .inputs import load_training_images, new_model, read_recipe
-from .options import Changes, ImageSize, Json, ModelName, RecipeData, RecipeFile, SkipUnreadable
+from .options import Changes, FolderLayout, Ignore, ImageSize, Json, ModelName, RecipeData, RecipeFile, SkipUnreadable
 from .tensorflow_import import import_tensorflow
 
 
@@ -18,6 +18,8 @@ def find_lr(
     recipe: RecipeFile = None,
     changes: Changes = None,
     plot: Annotated[Path | None, typer.Option(help="PNG to plot the loss over the learning rate to.")] = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     as_json: Json = False,
 ) -> None:
@@ -29,7 +31,7 @@ def find_lr(
     from .. import training
 
     settings = read_recipe(recipe, changes, training.Recipe())
-    images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size)
+    images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size, layout, ignore)
     with console.status("Trying learning rates"):
         search = training.find_learning_rate(new_model(name, images, settings.seed), images, settings)
     if plot is not None:

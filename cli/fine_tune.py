@@ -6,7 +6,20 @@ import typer
 
 from ..core.errors import InputError
 from .inputs import default_weights, load_training_images, read_recipe
-from .options import Changes, Extend, ImageSize, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable
+from .options import (
+    Changes,
+    Extend,
+    FolderLayout,
+    Ignore,
+    ImageSize,
+    Json,
+    Overwrite,
+    RecipeData,
+    RecipeFile,
+    Resume,
+    RunDir,
+    SkipUnreadable,
+)
 from .results import show_training
 from .tensorflow_import import import_tensorflow
 
@@ -27,6 +40,8 @@ def fine_tune(
     image_size: ImageSize = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     extend: Extend = False,
@@ -57,7 +72,7 @@ def fine_tune(
             raise InputError(f"{model} takes images of {shape[0]}x{shape[1]} pixels; --image-size is {image_size}.")
     else:
         shape = card.input_shape
-    images = load_training_images(data, settings, shape, skip_unreadable, image_size)
+    images = load_training_images(data, settings, shape, skip_unreadable, image_size, layout, ignore)
     keras.utils.set_random_seed(settings.seed)
     if card is None:
         pretrained = _with_head_for(loaded, images)

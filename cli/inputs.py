@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from ..core.errors import InputError
+from .options import Layout
 
 if TYPE_CHECKING:
     import keras
@@ -24,8 +25,17 @@ SAVED_MODEL = "saved_model.pb"
 """File in the folder of a SavedModel."""
 
 
-def load_images(source: str, shape: "ImageShape", skip_unreadable: bool) -> "ImageData":
-    """Return a dataset with images of `shape` (height, width, channels); list skipped files on standard error."""
+def load_images(
+    source: str,
+    shape: "ImageShape",
+    skip_unreadable: bool,
+    layout: Layout | None = None,
+    ignore: int | None = None,
+) -> "ImageData":
+    """Return a dataset with images of `shape` (height, width, channels).
+
+    How a folder was read, and skipped files, are told on standard error.
+    """
     from ..training import load_data
 
     height, width, channels = shape
@@ -34,7 +44,11 @@ def load_images(source: str, shape: "ImageShape", skip_unreadable: bool) -> "Ima
         image_size=None if height is None or width is None else (height, width),
         channels=channels,
         on_unreadable="skip" if skip_unreadable else "raise",
+        layout=None if layout is None else layout.value,
+        ignore=ignore,
     )
+    if data.interpretation:
+        typer.echo(data.interpretation, err=True)
     for path in data.skipped:
         typer.echo(f"Skipped, cannot be read: {path}", err=True)
     if data.skipped:
@@ -43,7 +57,13 @@ def load_images(source: str, shape: "ImageShape", skip_unreadable: bool) -> "Ima
 
 
 def load_training_images(
-    source: str | None, recipe: "Recipe", shape: "ImageShape", skip_unreadable: bool, image_size: int | None = None
+    source: str | None,
+    recipe: "Recipe",
+    shape: "ImageShape",
+    skip_unreadable: bool,
+    image_size: int | None = None,
+    layout: Layout | None = None,
+    ignore: int | None = None,
 ) -> "ImageData":
     """Return the dataset that the command line or else the recipe names.
 
@@ -53,6 +73,8 @@ def load_training_images(
         shape: Height, width and channels of the model's default input.
         skip_unreadable: Value of `--skip-unreadable`.
         image_size: Value of `--image-size`, in pixels.
+        layout: Value of `--layout`.
+        ignore: Value of `--ignore`.
     """
     source = source or recipe.data.source
     if source is None:
@@ -61,7 +83,11 @@ def load_training_images(
     size = image_size or recipe.data.image_size
     if size is not None:
         sides = [size, size] if isinstance(size, int) else list(size)
-    return load_images(source, (*sides, channels), skip_unreadable)
+    if layout is None and recipe.data.layout is not None:
+        layout = Layout(recipe.data.layout)
+    return load_images(
+        source, (*sides, channels), skip_unreadable, layout, recipe.data.ignore if ignore is None else ignore
+    )
 
 
 def read_recipe(file: Path | None, changes: list[str] | None, default: "R") -> "R":
@@ -133,10 +159,14 @@ def new_model(name: str, data: "ImageData", seed: int) -> "keras.Model":
     """Return a model for the task and the image size of `data`, with random weights from `seed`."""
     import keras
 
-    from .. import zoo
+    from .. import training, zoo
+    from ..zoo.pixel_range import RAW
 
     keras.utils.set_random_seed(seed)
-    return zoo.create_model(name, head=data.task, labels=data.labels, input_shape=data.image_shape)
+    model = zoo.create_model(name, head=data.task, labels=data.labels, input_shape=data.image_shape)
+    if data.pixel_range != RAW:
+        training.adapt_normalization(model, data, seed=seed)
+    return model
 
 
 @dataclass(frozen=True)
@@ -155,6 +185,8 @@ def open_training_inputs(
     changes: list[str] | None,
     skip_unreadable: bool,
     default_recipe: "Recipe",
+    layout: Layout | None = None,
+    ignore: int | None = None,
 ) -> TrainingInputs:
     """Open the model, the recipe and the dataset that a command's options name."""
     from .. import zoo
@@ -162,5 +194,7 @@ def open_training_inputs(
 
     loaded = zoo.load_model(model)
     training_recipe = read_recipe(recipe, changes, default_recipe)
-    images = load_training_images(data, training_recipe, image_shape(loaded), skip_unreadable)
+    images = load_training_images(
+        data, training_recipe, image_shape(loaded), skip_unreadable, layout=layout, ignore=ignore
+    )
     return TrainingInputs(loaded, images, training_recipe)

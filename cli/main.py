@@ -1,6 +1,7 @@
 """The entry point: registers the commands, and turns errors into one sentence and an exit code."""
 
 import faulthandler
+import io
 import os
 import sys
 import warnings
@@ -100,6 +101,8 @@ def main() -> None:
     if not faulthandler.is_enabled() and (stderr := duplicate_descriptor(STANDARD_ERROR)) is not None:
         # Prints the stack if a converter aborts the process, to a copy of the descriptor, as stderr may be redirected.
         faulthandler.enable(stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names that are not valid UTF-8 are printed as they are
     if not os.environ.get("POCKETZOO_VERBOSE"):
         warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code
     try:

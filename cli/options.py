@@ -1,9 +1,19 @@
 """Options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Layout(StrEnum):
+    """What the subfolders of a folder of images are, as `training.load_data` takes it."""
+
+    classes = "classes"
+    splits = "splits"
+    masks = "masks"
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output of an earlier run of this command.")]
@@ -35,6 +45,17 @@ Data = Annotated[
 ]
 RecipeData = Annotated[str | None, *Data.__metadata__]
 """The same for commands whose recipe can name the dataset as `data.source`."""
+FolderLayout = Annotated[
+    Layout | None,
+    typer.Option(
+        "--layout",
+        help="What the subfolders of a folder are, where that is not recognized: classes; splits with class folders; "
+        "or images and their masks.",
+    ),
+]
+Ignore = Annotated[
+    int | None, typer.Option("--ignore", help="Label of the pixels of masks that have no class, often 255.")
+]
 SkipUnreadable = Annotated[
     bool,
     typer.Option("--skip-unreadable", help="Skip images that cannot be read, and list them, instead of stopping."),

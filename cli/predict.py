@@ -1,16 +1,21 @@
 """`pocketzoo predict`: predictions for image files. Imports TensorFlow for Keras models only."""
 
+import csv
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from ..core.errors import InputError
+from ..zoo.image_sources import image_sources, is_address
 from ..zoo.registry import model_card
 from . import console
 from .inputs import check_weights, is_model_path, open_model
-from .options import MODEL_FILE, Json
+from .options import MODEL_FILE, Json, SkipUnreadable
 from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
@@ -22,7 +27,13 @@ def predict(
         str,
         typer.Argument(help=f"A .tflite or .onnx file, {MODEL_FILE}, or a name from `pocketzoo list --pretrained`."),
     ],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, folders of them, patterns such as 'photos/**/*.jpg', addresses on the web, or - for "
+            "standard input."
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 3,
     weights: Annotated[
         str | None,
@@ -31,42 +42,89 @@ def predict(
     masks: Annotated[
         Path | None, typer.Option(help="Folder for the masks of a segmentation: PNG with a color for each class.")
     ] = None,
+    skip_unreadable: SkipUnreadable = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the results as CSV.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Predict with an exported artifact, a saved model, or a model of the zoo by name."""
-    from ..export.prediction import predict as predict_images
-    from ..tasks import get_task
-    from ..zoo.image_files import read_image
+    """Predict with an exported artifact, a saved model, or a model of the zoo by name.
 
+    Images that cannot be read are named on standard error and do not stop the others; the exit code is 2 then, unless
+    --skip-unreadable is set.
+    """
+    from ..tasks.registry import DEFAULT_TASK, get_task
+
+    if as_csv and as_json:
+        raise InputError("--csv and --json cannot both be printed; leave one of them out.")
+    sources = image_sources(images)
     artifact = _open(model, weights)
-    mask_files = [None] * len(images) if masks is None else _mask_files(masks, images)
-    height, width, channels = artifact.input.image_shape
-    rows: list[tuple[Path, list[tuple[str, float]]]] = []
-    for path, mask_file in zip(images, mask_files, strict=True):  # one by one: with an open size, sizes may differ
-        prediction = predict_images(artifact, read_image(path, height=height, width=width, channels=channels))
-        rows.append((path, prediction.rows(top)[0]))
+    mask_files = [None] * len(sources) if masks is None else _mask_files(masks, sources)
+    answers: list[Answer] = []
+    for source, mask_file in zip(sources, mask_files, strict=True):  # one by one: with an open size, sizes may differ
+        try:
+            prediction = _predict(artifact, source)
+        except InputError as error:
+            typer.echo(f"{'Skipped' if skip_unreadable else 'Error'}: {error}", err=True)
+            answers.append(Answer(source, error=str(error)))
+            continue
+        answers.append(Answer(source, prediction.task, prediction.rows(top)[0]))
         if mask_file is not None:
             _write_mask(mask_file, prediction)
-    task = get_task(prediction.task)
+    task = get_task(next((answer.task for answer in answers if answer.task), DEFAULT_TASK))
+    failed = sum(bool(answer.error) for answer in answers)
     if as_json:
-        console.show_json(
-            [
-                {"image": str(path), "top": [{"label": label, task.figure_name: figure} for label, figure in of_image]}
-                for path, of_image in rows
-            ]
-        )
-        return
-    cells = [(path, label, task.format_figure(figure)) for path, of_image in rows for label, figure in of_image]
-    console.show_table(("image", "label", task.figure_name), cells)
+        console.show_json([answer.facts(task.figure_name) for answer in answers])
+    elif as_csv:
+        _show_csv(answers, task.figure_name)
+    elif failed < len(answers):
+        cells = [
+            (answer.source, label, task.format_figure(figure)) for answer in answers for label, figure in answer.rows
+        ]
+        console.show_table(("image", "label", task.figure_name), cells)
+    if failed == len(answers) or (failed and not skip_unreadable):
+        raise typer.Exit(2)
 
 
-def _mask_files(folder: Path, images: Sequence[Path]) -> list[Path]:
+@dataclass(frozen=True)
+class Answer:
+    """The prediction for one image, or what is wrong with it."""
+
+    source: str
+    task: str = ""
+    rows: list[tuple[str, float]] = field(default_factory=list)
+    error: str = ""
+
+    def facts(self, figure_name: str | None) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        if self.error:
+            return {"image": self.source, "error": self.error}
+        return {"image": self.source, "top": [{"label": label, figure_name: figure} for label, figure in self.rows]}
+
+
+def _predict(artifact: "Artifact", source: str) -> "Prediction":
+    from ..export.prediction import predict as predict_images
+    from ..zoo.image_files import read_pixels
+
+    height, width, channels = artifact.input.image_shape
+    pixels = read_pixels(source, height=height, width=width, channels=channels, pixel_range=artifact.pixel_range)
+    return predict_images(artifact, pixels)
+
+
+def _show_csv(answers: Sequence[Answer], figure_name: str | None) -> None:
+    """Print a row for each image and label; an image that cannot be read has a row with the reason."""
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(("image", "label", figure_name, "error"))
+    for answer in answers:
+        for label, figure in answer.rows or [("", "")]:
+            table.writerow((answer.source, label, figure, answer.error))
+
+
+def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:
     """Path of the mask of each image, under the name of the image."""
-    names = [path.stem for path in images]
+    names = [Path(urlsplit(source).path if is_address(source) else source).stem for source in sources]
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate:
         raise InputError(f"two images are called {duplicate!r}; their masks would have the same name.")
-    return [folder / f"{name}.png" for name in names]
+    return [folder / f"{'stdin' if name == '-' else name}.png" for name in names]
 
 
 def _write_mask(path: Path, prediction: "Prediction") -> None:

@@ -8,9 +8,20 @@ import typer
 from ..core.atomic_files import atomic_path
 from ..core.errors import InputError
 from . import console
-from .inputs import open_training_inputs
+from .inputs import TrainingInputs, open_training_inputs
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable, TrainedModel
+from .options import (
+    Changes,
+    FolderLayout,
+    Ignore,
+    Json,
+    Overwrite,
+    RecipeData,
+    RecipeFile,
+    Resume,
+    SkipUnreadable,
+    TrainedModel,
+)
 from .prune_channels import prune_channels, set_options
 from .results import metric_text, show_compression
 from .tensorflow_import import import_tensorflow
@@ -66,6 +77,8 @@ def prune(
     labels: Labels = None,
     pixels: Pixels = None,
     from_logits: FromLogits = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -83,6 +96,8 @@ def prune(
             scope=scope,
             recipe=recipe,
             changes=changes,
+            layout=layout,
+            ignore=ignore,
             skip_unreadable=skip_unreadable,
             resume=resume,
             overwrite=overwrite,
@@ -94,7 +109,11 @@ def prune(
         raise InputError(f"--{next(iter(channel_options)).replace('_', '-')} is only valid with --channels.")
     config = _read_settings(settings, weight_options | set_options(scope=scope))
     if sensitivity is not None:
-        _measure_sensitivity(model, data, config, sensitivity, recipe, changes, skip_unreadable, as_json)
+        import_tensorflow()
+        from ..training.compression.weights.pruning import DEFAULT_RECIPE
+
+        inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE, layout, ignore)
+        _measure_sensitivity(inputs, config, sensitivity, as_json)
         return
     run_dir = _required(run_dir)
     import_tensorflow()
@@ -102,7 +121,7 @@ def prune(
     from ..training.compression.weights.pruning import DEFAULT_RECIPE
     from ..zoo.contract import copy_contract
 
-    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE, layout, ignore)
     state(inputs.model, task, labels, pixels, from_logits)
     result = training.prune(
         inputs.model,
@@ -140,24 +159,12 @@ def _read_settings(file: Path | None, options: dict[str, Any]) -> "Sparsity":
     return Sparsity(**(read_yaml_fields(file, "pruning setting") if file else {}) | options)
 
 
-def _measure_sensitivity(
-    model: Path,
-    data: str | None,
-    config: "Sparsity",
-    file: Path,
-    recipe: Path | None,
-    changes: list[str] | None,
-    skip_unreadable: bool,
-    as_json: bool,
-) -> None:
+def _measure_sensitivity(inputs: TrainingInputs, config: "Sparsity", file: Path, as_json: bool) -> None:
     """Measure the effect of pruning each layer, write the proposed settings to `file`, and print both."""
     import yaml
 
-    import_tensorflow()
     from .. import training
-    from ..training.compression.weights.pruning import DEFAULT_RECIPE
 
-    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
     with console.status("Measuring every layer"):
         sensitivity = training.sensitivity(inputs.model, inputs.data, config)
     with atomic_path(file) as temporary:

@@ -8,7 +8,19 @@ import typer
 from ..core.errors import InputError
 from . import console
 from .inputs import load_training_images, read_recipe
-from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
+from .options import (
+    Changes,
+    FolderLayout,
+    Ignore,
+    Json,
+    Overwrite,
+    RecipeData,
+    RecipeFile,
+    Resume,
+    RunDir,
+    SkipUnreadable,
+    TrainedModel,
+)
 from .results import compare, show_comparison
 from .tensorflow_import import import_tensorflow
 
@@ -53,6 +65,8 @@ def prune_channels(
     ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -75,7 +89,11 @@ def prune_channels(
     trains = data is not None or settings.data.source is not None
     if not trains and (recipe or changes):
         raise InputError("there is no data to train on; set --data, or leave out --recipe and --set.")
-    images = load_training_images(data, settings, image_shape(original), skip_unreadable) if trains else None
+    images = (
+        load_training_images(data, settings, image_shape(original), skip_unreadable, layout=layout, ignore=ignore)
+        if trains
+        else None
+    )
     result = training.prune_channels(
         original,
         images,

@@ -6,7 +6,19 @@ import typer
 
 from .inputs import open_training_inputs
 from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import Changes, Json, Overwrite, RecipeData, RecipeFile, Resume, RunDir, SkipUnreadable, TrainedModel
+from .options import (
+    Changes,
+    FolderLayout,
+    Ignore,
+    Json,
+    Overwrite,
+    RecipeData,
+    RecipeFile,
+    Resume,
+    RunDir,
+    SkipUnreadable,
+    TrainedModel,
+)
 from .results import show_compression
 from .tensorflow_import import import_tensorflow
 
@@ -24,6 +36,8 @@ def quantize(
     labels: Labels = None,
     pixels: Pixels = None,
     from_logits: FromLogits = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -34,7 +48,7 @@ def quantize(
     from .. import training
     from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
 
-    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE)
+    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE, layout, ignore)
     state(inputs.model, task, labels, pixels, from_logits)
     result = training.quantize_aware(
         inputs.model,

@@ -8,6 +8,8 @@ from .inputs import load_training_images, new_model, read_recipe
 from .options import (
     Changes,
     Extend,
+    FolderLayout,
+    Ignore,
     ImageSize,
     Json,
     ModelName,
@@ -34,6 +36,8 @@ def train(
     image_size: ImageSize = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    layout: FolderLayout = None,
+    ignore: Ignore = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     extend: Extend = False,
@@ -51,7 +55,7 @@ def train(
     from .. import training
 
     settings = read_recipe(recipe, changes, training.Recipe())
-    images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size)
+    images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size, layout, ignore)
     if settings.folds is None:
         model = new_model(name, images, settings.seed)
         result = training.fit(

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20
 """Allowed values listed in a message."""
+MOST_WORSE = 0.15
+"""Difference in likeness to the best suggestion, 0..1, of others that are suggested too."""
 
 
 class InputError(ValueError):
@@ -33,6 +35,8 @@ def unknown(what: str, value: object, allowed: Iterable[str], *, listed_by: str 
     """
     allowed = list(allowed)
     nearest = difflib.get_close_matches(str(value).lower(), allowed, n=3, cutoff=0.6)
+    likeness = [difflib.SequenceMatcher(None, str(value).lower(), name).ratio() for name in nearest]
+    nearest = [name for name, share in zip(nearest, likeness, strict=True) if share > max(likeness) - MOST_WORSE]
     listing = f" {listed_by} lists all {len(allowed)}." if listed_by else ""
     if nearest:
         return InputError(f"unknown {what} {value!r}: did you mean {' or '.join(nearest)}?{listing}")

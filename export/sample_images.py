@@ -78,10 +78,11 @@ class Samples:
             images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
             images = _as_array(images, what)
         count, labels = len(images), None if classes is None else labels
-        labels = None if labels is None else _store_labels(labels, count, what, get_task(task), classes)
+        ignore = getattr(source, "ignore", None)
+        labels = None if labels is None else _store_labels(labels, count, what, get_task(task), classes, ignore)
         rows = _subsample(count, labels if get_task(task).one_class_per_image else None, most)
         if is_split:
-            images = store_rows(_read_batches(images, rows, what, shape, limits))
+            images = store_rows(_read_batches(images, rows, what, shape, limits, getattr(source, "pixel_range", RAW)))
         else:
             images = images if len(rows) == count else images[rows]
             for batch in _batches(images, what, shape):
@@ -201,12 +202,20 @@ def _as_array(images: Any, what: str) -> np.ndarray:
 
 
 def _read_batches(
-    images: Any, rows: np.ndarray, what: str, shape: tuple[int | None, ...], limits: tuple[float, float]
+    images: Any,
+    rows: np.ndarray,
+    what: str,
+    shape: tuple[int | None, ...],
+    limits: tuple[float, float],
+    stored: tuple[float, float],
 ) -> Iterator[np.ndarray]:
-    """Read and validate the images of a split at `rows`."""
+    """Read and validate the images of a split at `rows`, whose pixels are stored in a range of their own."""
     for batch in batch_slices(len(rows), 4 * prod(images.shape)):
         pixels = images.take(rows[batch])
         _check_shape(pixels, len(rows), what, shape)
+        if stored != RAW:
+            share = (pixels.astype("float32") - stored[0]) / (stored[1] - stored[0])
+            pixels = share * (limits[1] - limits[0]) + limits[0]
         check_pixels(pixels, what, limits)
         yield to_range(pixels, limits)
 
@@ -278,13 +287,23 @@ def _is_unit(images: np.ndarray) -> bool:
     return bool(images.min() >= 0 and images.max() <= 1 and (images != np.round(images)).any())
 
 
-def _store_labels(labels: Any, count: int, what: str, task: Task, num_outputs: int | None) -> np.ndarray:
-    """Validate labels in batches: masks may be in files, and need not fit in memory."""
+def _store_labels(
+    labels: Any, count: int, what: str, task: Task, num_outputs: int | None, ignore: int | None
+) -> np.ndarray:
+    """Validate labels in batches: masks may be in files, and need not fit in memory. Those to ignore are marked."""
     labels = labels if hasattr(labels, "shape") else np.asarray(labels)
     if len(labels.shape) == 0 or len(labels) != count:
         raise InputError(f"{what} has {count} images, but labels of shape {labels.shape}; give one for each image.")
     batches = batch_slices(count, LABEL_BYTES * prod(labels.shape[1:]))
     return store_rows(
-        task.check_targets(labels[np.arange(batch.start, batch.stop)], f"the labels of {what}", num_outputs=num_outputs)
+        task.mark_void(
+            task.check_targets(
+                labels[np.arange(batch.start, batch.stop)],
+                f"the labels of {what}",
+                num_outputs=num_outputs,
+                ignore=ignore,
+            ),
+            ignore,
+        )
         for batch in batches
     )

@@ -18,17 +18,23 @@ class PixelNormalization(keras.Layer):
     Args:
         mean: One number, or one for each channel, in pixel units (0..255).
         scale: One number, or one for each channel: the inverse standard deviation, in pixel units.
+        pixel_range: Lowest and highest value of the pixels. Mean and scale are in the same unit.
 
     The defaults map 0..255 to -1..1. Input and output are `(batch, height, width, channels)`.
     """
 
     def __init__(
-        self, mean: float | Sequence[float] = 127.5, scale: float | Sequence[float] = 1 / 127.5, **kwargs: Any
+        self,
+        mean: float | Sequence[float] = 127.5,
+        scale: float | Sequence[float] = 1 / 127.5,
+        pixel_range: Sequence[float] = (0.0, 255.0),
+        **kwargs: Any,
     ) -> None:
         # Pixels are normalized in float32: float16 has too few digits for 0..255 minus a mean.
         super().__init__(autocast=False, **kwargs)
         self.mean = np.asarray(mean, "float64").tolist()  # plain numbers for the saved config
         self.scale = np.asarray(scale, "float64").tolist()
+        self.pixel_range = tuple(map(float, pixel_range))
 
     def build(self, input_shape: Shape) -> None:
         """Create the two constants, one value per channel."""
@@ -67,5 +73,7 @@ class PixelNormalization(keras.Layer):
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, which are initial values; loaded weights may differ."""
-        return super().get_config() | {"mean": self.mean, "scale": self.scale}
+        """Return the constructor's arguments; mean and scale are initial values, loaded weights may differ."""
+        config = super().get_config() | {"mean": self.mean, "scale": self.scale}
+        # Files of models of raw pixels stay those of earlier versions.
+        return config if self.pixel_range == (0.0, 255.0) else config | {"pixel_range": list(self.pixel_range)}

@@ -90,7 +90,7 @@ def plot_masks(
 
     Args:
         images: uint8, `(count, height, width, channels)`.
-        targets: True class indices, `(count, height, width)`.
+        targets: True class indices, `(count, height, width)`; pixels below 0 have no class and are white.
         predictions: Predicted class indices, `(count, height, width)`.
         labels: Names of the classes.
         names: File or number of each image.
@@ -104,9 +104,9 @@ def plot_masks(
         _show(triple[0], image)
         triple[0].set_title(_title(name), size=7, parse_math=False)
         for axes, heading, mask in zip(triple[1:], ("mask", "prediction"), masks, strict=True):
-            axes.imshow(colors(mask), interpolation="nearest")
+            axes.imshow(colors(np.ma.masked_less(mask, 0)), interpolation="nearest")  # without a class: transparent
             axes.set_title(heading, size=7)
-    present = np.union1d(targets, predictions)[:20]
+    present = np.union1d(targets[targets >= 0], predictions)[:20]
     legend = figure.legend(
         [Patch(color=colors(int(index))) for index in present],
         [labels[index] for index in present],
@@ -120,7 +120,8 @@ def plot_masks(
 
 
 def _title(name: str) -> str:
-    return Path(name).name[-TITLE_LENGTH:]
+    file = Path(name).name.encode("utf-8", "backslashreplace").decode()  # matplotlib takes valid Unicode only
+    return file[-TITLE_LENGTH:]
 
 
 def _sheet(rows: int, columns: int) -> tuple["Figure", np.ndarray]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 """Pillow's modes with one whole number for each pixel; with a palette (P), the index, not the color."""
+VOID = -1
+"""Class index of pixels without a class, which losses and metrics leave out."""
+LIKELY_VOID = 255
+"""Label of such pixels in most datasets."""
 MOST_CLASSES = 256
 """Classes that a mask picture can show."""
 PALETTE = [
@@ -50,6 +54,7 @@ class Segmentation(Task):
     column = "mask"
     in_files = True
     feature_key = "segmentation/class/encoded"
+    void = VOID
     class_unit = "pixels"
     losses = ("cross_entropy", "focal", "dice", "tversky")
     metric = "mean IoU"
@@ -85,11 +90,15 @@ class Segmentation(Task):
         from ..core.encoded_images import open_image
 
         with open_image(encoded, name) as image:
+            if image.format == "JPEG":
+                raise InputError(f"{name} is a JPEG, whose compression changes class indices; save masks as PNG.")
             if image.mode not in MASK_MODES:
                 raise InputError(f"{name} has colors ({image.mode}); a mask has one number a pixel, the class index.")
             return np.asarray(ImageOps.exif_transpose(image)).astype("int32")
 
-    def check_file(self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None) -> None:
+    def check_file(
+        self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None, ignore: int | None = None
+    ) -> None:
         """Raises InputError where a mask has not the size of its readable image, or other classes."""
         from ..core.encoded_images import displayed_size
 
@@ -97,9 +106,10 @@ class Segmentation(Task):
         if target.shape != (height, width):
             size = f"{target.shape[1]}x{target.shape[0]}"
             raise InputError(f"{name} has {size} pixels, but its image has {width}x{height}.")
-        wrong = self.class_out_of_range(target, num_outputs)
+        wrong = self.class_out_of_range(self.without_void(target, ignore), num_outputs)
         if wrong is not None and num_outputs is not None:
-            raise InputError(f"{name} has the value {wrong}; class indices go from 0 to {num_outputs - 1}.")
+            hint = "" if ignore == LIKELY_VOID or wrong != LIKELY_VOID else "; state ignore=255 if that is no class"
+            raise InputError(f"{name} has the value {wrong}; class indices go from 0 to {num_outputs - 1}{hint}.")
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
         """Return the nearest pixels: there is nothing between two classes."""
@@ -108,8 +118,8 @@ class Segmentation(Task):
         return np.asarray(Image.fromarray(target).resize((width, height), Image.Resampling.NEAREST))
 
     def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
-        """Return the pixels of each class."""
-        return np.bincount(np.ravel(targets), minlength=num_outputs)
+        """Return the pixels of each class; those without a class, marked as `VOID`, do not count."""
+        return np.bincount(targets[targets != VOID], minlength=num_outputs)
 
     def warp_targets(self, targets: Any, warp: Warp) -> Any:
         """Move masks with their images, by the nearest pixel."""
@@ -119,7 +129,7 @@ class Segmentation(Task):
         """Return the mean IoU."""
         import keras
 
-        return [keras.metrics.MeanIoU(num_outputs, sparse_y_pred=False, name="mean_iou")]
+        return [keras.metrics.MeanIoU(num_outputs, sparse_y_pred=False, ignore_class=VOID, name="mean_iou")]
 
     def distillation_logits(self, outputs: Any) -> Any:
         """Return the logarithms, as of a classification, for each pixel."""
@@ -255,15 +265,15 @@ class PixelAccumulator(Accumulator):
 
     def add(self, targets: np.ndarray, outputs: np.ndarray) -> None:
         """Adds a batch of masks `(count, height, width)` and probabilities `(count, height, width, classes)`."""
-        classes = len(self.labels)
-        pairs = (targets * classes + outputs.argmax(axis=-1)).reshape(len(targets), -1)
-        pairs += classes**2 * np.arange(len(targets))[:, np.newaxis]
-        counts = np.bincount(pairs.ravel(), minlength=len(targets) * classes**2).reshape(-1, classes, classes)
+        classes, known = len(self.labels), targets != VOID
+        pairs = targets * classes + outputs.argmax(axis=-1)
+        pairs += classes**2 * np.arange(len(targets))[:, np.newaxis, np.newaxis]
+        counts = np.bincount(pairs[known], minlength=len(targets) * classes**2).reshape(-1, classes, classes)
         self._confusion += counts.sum(axis=0)
         intersections = np.diagonal(counts, axis1=1, axis2=2)
         self._intersections.append(intersections)
         self._unions.append(counts.sum(axis=1) + counts.sum(axis=2) - intersections)
-        true = np.take_along_axis(outputs, targets[..., np.newaxis], axis=-1)
+        true = np.take_along_axis(outputs, np.where(known, targets, 0)[..., np.newaxis], axis=-1)[known]
         self._loss -= np.log(true.clip(EPSILON).astype("float64")).sum()
 
     @property
@@ -272,13 +282,19 @@ class PixelAccumulator(Accumulator):
         return np.concatenate(self._intersections), np.concatenate(self._unions)
 
     def evaluation(self) -> SegmentationEvaluation:
-        """Return the evaluation of all batches."""
+        """Return the evaluation of all batches.
+
+        Raises:
+            InputError: No pixel has a class.
+        """
+        if not self._confusion.any():
+            raise InputError("no pixel of the masks has a class; all of them have the label to ignore.")
         loss = float(self._loss / self._confusion.sum())
         return SegmentationEvaluation.of_counts(self._confusion, *self._counts, loss, self.labels)
 
     def errors(self) -> np.ndarray:
-        """Return one minus the mean IoU of the classes that occur in the image's mask or prediction."""
-        return 1 - mean_iou(*self._counts)
+        """Return one minus the mean IoU of the classes that occur in the image's mask or prediction; 0 if none does."""
+        return np.nan_to_num(1 - mean_iou(*self._counts))
 
     @property
     def score(self) -> float:

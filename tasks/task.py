@@ -142,13 +142,16 @@ class Task(ABC):
         """Return the shape of one image's target; `sides` are height and width of the output map, `()` of a vector."""
         return (num_outputs,)
 
-    def check_targets(self, targets: np.ndarray, what: str, *, num_outputs: int | None = None) -> np.ndarray:
+    def check_targets(
+        self, targets: np.ndarray, what: str, *, num_outputs: int | None = None, ignore: int | None = None
+    ) -> np.ndarray:
         """Return the validated targets in the dtype of training, `(count, *target_shape)`.
 
         Args:
             targets: One row for each image.
             what: Subject of error messages, in the plural: `"the targets of train"`.
             num_outputs: Number of classes, labels or values; None accepts any.
+            ignore: Label of pixels without a class, which may occur besides the classes.
 
         Raises:
             InputError: Dtype, shape or a value is not what the task accepts.
@@ -161,7 +164,7 @@ class Task(ABC):
                 f"{what} are {targets.dtype} of the shape {targets.shape}; a {self.name}{size} takes "
                 f"{self.target_form}."
             )
-        self._check_values(targets, what, num_outputs)
+        self._check_values(self.without_void(targets, ignore), what, num_outputs)
         return targets.astype(self.target_dtype)
 
     def _with_axes(self, targets: np.ndarray) -> np.ndarray:
@@ -185,8 +188,23 @@ class Task(ABC):
             return high
         return low if low < 0 else None
 
+    void: ClassVar[int | None] = None
+    """Class index of pixels without a class, in the batches of training and evaluation; None where there are none."""
+
+    def mark_void(self, targets: np.ndarray, ignore: int | None) -> np.ndarray:
+        """Return the targets with `void` in place of the label `ignore`."""
+        if ignore is None or self.void is None:
+            return targets
+        return np.where(targets == ignore, np.asarray(self.void, targets.dtype), targets)
+
+    def without_void(self, targets: np.ndarray, ignore: int | None) -> np.ndarray:
+        """Return the targets in their shape, or a vector of those that are not the label `ignore`."""
+        return targets if ignore is None or self.void is None else targets[targets != ignore]
+
     def count_outputs(self, targets: np.ndarray) -> int:
         """Return the number of classes, labels or values that validated targets have at least."""
+        if not targets.size:
+            return self.min_outputs or 1
         return max(int(targets.max()) + 1, self.min_outputs or 1) if self.class_indices else targets.shape[1]
 
     def has_form(self, targets: Any) -> bool:
@@ -233,7 +251,9 @@ class Task(ABC):
         """
         raise NotImplementedError
 
-    def check_file(self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None) -> None:
+    def check_file(
+        self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None, ignore: int | None = None
+    ) -> None:
         """Raises InputError where a decoded target does not belong to its encoded, readable `image`."""
         raise NotImplementedError
 

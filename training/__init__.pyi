@@ -23,6 +23,7 @@ from .data.arrays import from_arrays as from_arrays
 from .data.contact_sheet import write_contact_sheet as write_contact_sheet
 from .data.images import ImageData as ImageData
 from .data.images import ImageSplit as ImageSplit
+from .data.normalization import adapt_normalization as adapt_normalization
 from .data.shards import write_shards as write_shards
 from .data.sources import load_data as load_data
 from .data.survey import Survey as Survey

@@ -92,7 +92,7 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
                 f"the data has {actual}."
             )
         if isinstance(targets[name], np.ndarray):  # masks in files were compared with the labels when they were read
-            wrong = task.class_out_of_range(targets[name], classes)
+            wrong = task.class_out_of_range(task.without_void(targets[name], split.ignore), classes)
             if wrong is not None:
                 raise InputError(f"{model.name} has {classes} classes, but the data has class {wrong}.")
 

@@ -321,10 +321,12 @@ def _pixel_range(model: keras.Model, stated: Any, likely: Any) -> tuple[Range | 
 def _range_of_image(
     model: keras.Model, image: keras.KerasTensor, stated: Any, likely: Range | None
 ) -> tuple[Range, tuple[str, ...], str]:
-    if len(model.inputs) == 1 and any(isinstance(layer, PixelNormalization) for layer in model.layers):
-        if stated is not None and parse_range(stated) != RAW:
-            raise InputError(f"pixels is {stated!r}, but {model.name} normalizes pixels of 0..255 itself.")
-        return RAW, (), ""
+    own = next((layer.pixel_range for layer in model.layers if isinstance(layer, PixelNormalization)), None)
+    if len(model.inputs) == 1 and own is not None:
+        if stated is not None and parse_range(stated) != own:
+            low, high = own
+            raise InputError(f"pixels is {stated!r}, but {model.name} normalizes pixels of {low:g}..{high:g} itself.")
+        return own, (), ""
     if stated is not None:
         return parse_range(stated), (), ""
     seen = infer_range(model, image)

@@ -1,55 +1,119 @@
 """Decoding of image files to pixels. Training and prediction share this code, so they cannot differ."""
 
+import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..core.arguments import check_arguments
-from ..core.encoded_images import open_image
+from ..core.encoded_images import on_white, open_image, read_bands, read_values
 from ..core.errors import InputError
+from .image_sources import STANDARD_INPUT, is_address
 
 MODES = {1: "L", 3: "RGB"}
+Dtype = Literal["uint8", "uint16", "float32"]
+DTYPES: tuple[Dtype, ...] = ("uint8", "uint16", "float32")
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in gray, ITU-R BT.601, as in Pillow."""
+LARGEST_DOWNLOAD = 256 * 2**20
+"""Bytes of the largest image that is read from the web."""
 
 
 @check_arguments
-def read_image(path: str | Path, *, height: int | None, width: int | None, channels: int = 3) -> np.ndarray:
-    """Read an image file as uint8 pixels 0..255 of shape `(height, width, channels)`.
+def read_image(
+    path: str | Path, *, height: int | None, width: int | None, channels: int = 3, dtype: Dtype = "uint8"
+) -> np.ndarray:
+    """Read an image file as pixels of shape `(height, width, channels)`, by default uint8 0..255.
 
-    The image is rotated according to its EXIF tag, reduced from 16 to 8 bits, composited on white if it has
-    transparency, converted to grayscale (1 channel) or RGB (3), and resized bilinearly without preserving its aspect
-    ratio. A JPEG of at least twice the target size is decoded at 1/2, 1/4 or 1/8 of its size, which takes at most half
-    the time.
+    The image is rotated according to its EXIF tag, composited on white if it has transparency, converted to grayscale
+    (1 channel) or RGB (3), and resized bilinearly without preserving its aspect ratio. As uint8, 16 bits are reduced to
+    8, and a JPEG of at least twice the target size is decoded at 1/2, 1/4 or 1/8 of its size, which takes at most half
+    the time. As uint16 or float32, values stay as they are stored, except that 8 bits become 16 as a multiple of 257.
 
     Args:
-        path: An image file in any format that Pillow reads.
+        path: An image file in any format that Pillow reads, or a TIFF with any number of bands; an address that begins
+            with http:// or https://; or `"-"` for standard input.
         height: Rows to resize to; None for those of the file.
         width: Columns to resize to; None for those of the file.
-        channels: 1 (grayscale) or 3 (RGB).
+        channels: 1 (grayscale), 3 (RGB), or the number of bands of the file.
+        dtype: `"uint8"`, `"uint16"` or `"float32"`.
 
     Raises:
-        InputError: The file does not exist or is not a complete image, or `channels` is neither 1 nor 3.
+        InputError: The file does not exist, is not a complete image, or has neither one, three nor `channels` bands.
     """
-    if channels not in MODES:
-        raise InputError(f"images can be read with 1 (grayscale) or 3 (RGB) channels, not {channels}.")
-    return decode_image(read_bytes(path), path, height=height, width=width, channels=channels)
+    if isinstance(channels, bool) or not isinstance(channels, int | np.integer) or channels < 1:
+        raise InputError(f"channels is {channels!r}; images have 1 (grayscale), 3 (RGB) or any other number of bands.")
+    return decode_image(read_bytes(path), path, height=height, width=width, channels=channels, dtype=dtype)
+
+
+def read_pixels(
+    path: str | Path, *, height: int | None, width: int | None, channels: int, pixel_range: tuple[float, float]
+) -> np.ndarray:
+    """Read an image file for a model that takes pixels of a range: as uint8 0..255, or as float32 values of the range.
+
+    Of 16 bits and floats, values stay as they are stored; but for a model of at most 0..255, 16 bits are reduced to 8.
+
+    Args:
+        path: As in `read_image`; so are the next three.
+        height: Rows to resize to.
+        width: Columns to resize to.
+        channels: Number of channels.
+        pixel_range: Lowest and highest value that the model takes.
+
+    Raises:
+        InputError: It cannot be read, as in `read_image`.
+    """
+    encoded = read_bytes(path)
+    stored = read_values(encoded, path)
+    is_wide = stored.dtype.kind in "if" or (stored.dtype.itemsize > 1 and pixel_range[1] > 255)
+    if is_wide:
+        return fit_values(stored, path, height=height, width=width, channels=channels, dtype="float32")
+    return decode_image(encoded, path, height=height, width=width, channels=channels)
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return the content of an image file.
+    """Return the content of an image file, of an address on the web, or of standard input (`"-"`).
 
     Raises:
-        InputError: The file does not exist or cannot be read.
+        InputError: It does not exist or cannot be read.
     """
+    if is_address(str(path)):
+        return _download(str(path))
     try:
-        return Path(path).read_bytes()
+        return sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else Path(path).read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise InputError(f"{path} cannot be read as an image: {error}.") from error
 
 
-def decode_image(encoded: bytes, name: object, *, height: int | None, width: int | None, channels: int) -> np.ndarray:
+def _download(address: str) -> bytes:
+    import requests
+
+    try:
+        with requests.get(address, timeout=30, stream=True) as response:
+            response.raise_for_status()
+            content = bytearray()
+            for part in response.iter_content(2**20):
+                content += part
+                if len(content) > LARGEST_DOWNLOAD:
+                    raise InputError(f"{address} is larger than {LARGEST_DOWNLOAD // 2**20} MiB.")
+            return bytes(content)
+    except requests.RequestException as error:
+        raise InputError(f"{address} cannot be downloaded: {error}.") from error
+
+
+def decode_image(
+    encoded: bytes,
+    name: object,
+    *,
+    height: int | None,
+    width: int | None,
+    channels: int,
+    dtype: Dtype = "uint8",
+) -> np.ndarray:
     """Return the pixels of an encoded image, as `read_image` does.
 
     Args:
@@ -57,11 +121,14 @@ def decode_image(encoded: bytes, name: object, *, height: int | None, width: int
         name: Name of the file in error messages.
         height: Rows to resize to; None for those of the file.
         width: Columns to resize to; None for those of the file.
-        channels: 1 (grayscale) or 3 (RGB).
+        channels: 1 (grayscale), 3 (RGB), or the number of bands of the file.
+        dtype: `"uint8"`, `"uint16"` or `"float32"`.
 
     Raises:
-        InputError: It is not a complete image.
+        InputError: It is not a complete image, or has another number of bands.
     """
+    if dtype != "uint8" or channels not in MODES or read_bands(encoded, name) is not None:
+        return fit_values(read_values(encoded, name), name, height=height, width=width, channels=channels, dtype=dtype)
     with open_image(encoded, name) as image:
         if height and width:
             # Only affects JPEG. The larger side twice, because the image may be rotated by its EXIF tag.
@@ -73,16 +140,67 @@ def decode_image(encoded: bytes, name: object, *, height: int | None, width: int
         )
 
 
+def fit_values(
+    values: np.ndarray, name: object, *, height: int | None, width: int | None, channels: int, dtype: Dtype
+) -> np.ndarray:
+    """Return the values of an image, from `read_values`, in a dtype, number of channels and size; as `decode_image`."""
+    values = _with_channels(_as_dtype(values, name, dtype), name, channels)
+    rows, columns = height or len(values), width or values.shape[1]
+    if values.shape[:2] == (rows, columns):
+        return values
+    return resize_values(values, rows, columns)
+
+
+def resize_values(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize `(height, width, bands)` bilinearly, each band in float32, and return the same dtype."""
+    bands = [
+        np.asarray(Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR))
+        for band in np.moveaxis(values, -1, 0).astype("float32")
+    ]
+    resized = np.stack(bands, axis=-1)
+    return resized if values.dtype.kind == "f" else resized.round().astype(values.dtype)
+
+
+def _as_dtype(values: np.ndarray, name: object, dtype: Dtype) -> np.ndarray:
+    stored = str(values.dtype)
+    if stored == dtype:
+        return values
+    if dtype == "float32":
+        return values.astype("float32")
+    if (stored, dtype) == ("uint16", "uint8"):
+        return (values // 257).astype("uint8")
+    if (stored, dtype) == ("uint8", "uint16"):
+        return values.astype("uint16") * 257
+    if stored in ("int16", "int32") and values.min() >= 0 and values.max() <= 65535:
+        return _as_dtype(values.astype("uint16"), name, dtype)
+    described = "floating-point numbers" if values.dtype.kind == "f" else "negative or above 65535"
+    raise InputError(
+        f"{name} cannot be read as an image: its pixels are {described} of unknown range, which {dtype} does not hold; "
+        "read it as float32 and state the range (dtype='float32', pixel_range=(low, high))."
+    )
+
+
+def _with_channels(values: np.ndarray, name: object, channels: int) -> np.ndarray:
+    bands = values.shape[-1]
+    if bands == channels:
+        return values
+    if bands == 1 and channels in MODES:
+        return np.repeat(values, channels, axis=-1)
+    if bands == 3 and channels == 1:
+        gray = (values * np.array(LUMA)).sum(axis=-1, keepdims=True)
+        return gray.astype("float32") if values.dtype.kind == "f" else gray.round().astype(values.dtype)
+    raise InputError(f"{name} has {bands} bands, but {channels} channels are to be read; set channels to {bands}.")
+
+
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Return `image` with values 0..255 and without transparency, composited on white."""
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers of unknown range")
+        raise ValueError(
+            "its pixels are floating-point numbers of unknown range; state dtype='float32' and pixel_range=(low, high)"
+        )
     if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image
+    return on_white(image)
 
 
 def resize(image: Image.Image, height: int, width: int) -> np.ndarray:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from support.deep_images import encode_tiff
 
 from pocketzoo import zoo
-from pocketzoo.zoo.image_files import read_image
+from pocketzoo.zoo.image_files import MODES, fit_values, read_image, resize
 
 pytestmark = pytest.mark.fast
 
@@ -68,5 +69,36 @@ def test_damaged_image_is_refused(suffix, kept, tmp_path):
 def test_missing_image_and_invalid_channel_count_are_refused(tmp_path):
     with pytest.raises(zoo.InputError, match="there is no such file"):
         read_image(tmp_path / "none.png", height=4, width=4, channels=3)
-    with pytest.raises(zoo.InputError, match=r"1 \(grayscale\) or 3 \(RGB\) channels, not 2"):
-        read_image(tmp_path / "none.png", height=4, width=4, channels=2)
+    for channels in (0, 2.5, True):
+        with pytest.raises(zoo.InputError, match=r"1 \(grayscale\), 3 \(RGB\) or any other number of bands"):
+            read_image(tmp_path / "none.png", height=4, width=4, channels=channels)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_sixteen_bits_are_kept_if_asked_for(dtype, tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype("uint16").reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    read = read_image(tmp_path / "deep.png", height=None, width=None, channels=3, dtype=dtype)
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, np.repeat(ramp[..., np.newaxis], 3, axis=-1))
+    assert read_image(tmp_path / "deep.png", height=8, width=20, channels=1, dtype=dtype).shape == (8, 20, 1)
+
+
+def test_bands_are_read_as_they_are_or_refused(tmp_path):
+    bands = np.random.default_rng(0).integers(0, 256, (6, 7, 5), dtype=np.uint8)
+    (tmp_path / "bands.tif").write_bytes(encode_tiff(bands))
+    np.testing.assert_array_equal(read_image(tmp_path / "bands.tif", height=6, width=7, channels=5), bands)
+    with pytest.raises(
+        zoo.InputError, match=r"bands\.tif has 5 bands, but 3 channels are to be read; set channels to 5"
+    ):
+        read_image(tmp_path / "bands.tif", height=6, width=7, channels=3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [1, 257])
+def test_values_are_resized_and_converted_as_pillow_does(channels, scale):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8)
+    expected = resize(Image.fromarray(pixels).convert(MODES[channels]), 5, 6).astype(float)
+    dtype = "uint8" if scale == 1 else "uint16"
+    values = fit_values(pixels.astype(dtype) * scale, "a", height=5, width=6, channels=channels, dtype=dtype)
+    np.testing.assert_allclose(values / scale, expected, atol=1.01)

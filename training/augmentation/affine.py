@@ -102,23 +102,28 @@ def affine_matrix(
     return tf.reshape(tf.stack([entry + zero for entry in entries], axis=-1), (-1, 3, 3))
 
 
-def resample(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str) -> tf.Tensor:
-    """Transform images or masks by matrices; positions outside the image get the values of the nearest edge.
+def resample(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str, fill: int | None = None) -> tf.Tensor:
+    """Transform images or masks by matrices.
 
     Args:
         maps: `(batch, height, width, channels)`.
         matrices: Float64 `(batch, 3, 3)`.
         interpolation: `"bilinear"`, or `"nearest"` for masks, whose dtype it keeps.
+        fill: Value of positions outside the image; None for that of the nearest edge.
     """
     height, width = maps.shape[1:3]
     center = tf.constant([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]], matrices.dtype)
     in_pixels = center @ matrices @ tf.linalg.inv(center)
     flat = tf.reshape(in_pixels, (-1, 9))[:, :8]  # the format of Keras; the ninth entry is 1
-    return keras.ops.image.affine_transform(maps, flat, interpolation=interpolation, fill_mode="nearest")
+    mode = {"fill_mode": "nearest"} if fill is None else {"fill_mode": "constant", "fill_value": fill}
+    return keras.ops.image.affine_transform(maps, flat, interpolation=interpolation, **mode)
 
 
-def crop_and_resize(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str) -> tf.Tensor:
-    """Do the same as `resample`, in a third of the time, for products of `AXIS_ALIGNED` transformations."""
+def crop_and_resize(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str, fill: int | None = None) -> tf.Tensor:
+    """Do the same as `resample`, in a third of the time, for products of `AXIS_ALIGNED` transformations.
+
+    These show nothing from outside the image, so that `fill` has no effect.
+    """
     sides = tf.constant([*maps.shape[1:3]], matrices.dtype)
     scale, shift = tf.linalg.diag_part(matrices)[:, 1::-1], matrices[:, 1::-1, 2]  # of y and x
     first, last = (sides - 1) * (1 - scale) / 2 + shift, (sides - 1) * (1 + scale) / 2 + shift

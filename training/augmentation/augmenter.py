@@ -23,10 +23,13 @@ Augment = Callable[[tf.Tensor, Any, tf.Tensor], tuple[tf.Tensor, Any]]
 `(batch, 2)`. It returns images and targets of the same shapes; masks, for one, move as their images."""
 
 
-def make_augmenter(augmentation: Augmentation, tasks: str | dict[str, str] | None = None) -> Augment | None:
+def make_augmenter(
+    augmentation: Augmentation, tasks: str | dict[str, str] | None = None, *, has_void: bool = False
+) -> Augment | None:
     """Return the function that applies the transformations of a policy or a list; None if there are none.
 
     `tasks` names the task of each output, whose targets follow the images; without it, targets do not change.
+    Where masks have pixels without a class (`has_void`), so have those from outside of the image.
     For transformations that mix images, the targets must be in the form that `mixing.mixable` returns.
     """
     steps = transformations(augmentation)
@@ -48,8 +51,7 @@ def make_augmenter(augmentation: Augmentation, tasks: str | dict[str, str] | Non
             product = reduce(tf.matmul, matrices)
             images = move(images, product, "bilinear")
             if tasks is not None:
-                warp = partial(move, matrices=product)
-                targets = map_outputs(lambda task, target: get_task(task).warp_targets(target, warp), tasks, targets)
+                targets = map_outputs(partial(_move_targets, move, product, has_void), tasks, targets)
         for change_color in select(PHOTOMETRIC, numbers):
             images = change_color(images)
         for mix in select(MIXERS, numbers):
@@ -57,3 +59,8 @@ def make_augmenter(augmentation: Augmentation, tasks: str | dict[str, str] | Non
         return images, targets
 
     return augment
+
+
+def _move_targets(move: Callable[..., tf.Tensor], matrices: tf.Tensor, has_void: bool, task: str, targets: Any) -> Any:
+    warp = partial(move, matrices=matrices, fill=get_task(task).void if has_void else None)
+    return get_task(task).warp_targets(targets, warp)

@@ -50,7 +50,8 @@ def adjust_color(
     Each change is float64 `(batch,)`, or a number for all images.
 
     Args:
-        images: `(batch, height, width, channels)`; saturation and hue have no effect on one channel.
+        images: `(batch, height, width, channels)`; saturation and hue have no effect on other than
+            three channels, whose luma is their mean.
         brightness: Added to every channel, as a share of 255.
         contrast: Relative change of every pixel's distance from the mean luma of the image.
         saturation: Relative change of every pixel's distance from its own luma.
@@ -67,7 +68,8 @@ def adjust_color(
         matrix = (1 + contrast) * (LUMA + (1 + saturation) * chroma)
         mean @= LUMA
     else:
-        matrix = 1 + contrast
+        matrix = (1 + contrast) * np.eye(images.shape[-1])
+        mean = tf.reduce_mean(mean, axis=-1, keepdims=True)
     shift = 255 * brightness - contrast * mean
     flat = tf.reshape(images, (-1, math.prod(images.shape[1:3]), images.shape[-1]))
     mapped = flat @ tf.cast(matrix, tf.float32) + tf.cast(shift, tf.float32)

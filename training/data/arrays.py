@@ -1,19 +1,20 @@
 """Datasets from arrays in memory, validated and split as files are."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from ...core.arguments import Seed, check_arguments
-from ...core.errors import InputError
+from ...core.errors import InputError, unknown
 from ...core.outputs import by_name, map_outputs
-from ...tasks.registry import get_task
+from ...tasks.registry import get_task, task_names
 from ...tasks.task import Task
-from ...zoo.image_files import MODES
 from .images import ArrayImages, ImageData, ImageSplit
-from .listing import Listing, Target
+from .listing import Listing, Target, check_ignore
 from .partition import partition
+from .pixel_format import array_dtype, choose_format
 
 SOURCE = "arrays"
 Arrays = np.ndarray | dict[str, np.ndarray]
@@ -29,6 +30,8 @@ def from_arrays(
     validation: tuple[np.ndarray, Arrays] | None = None,
     test: tuple[np.ndarray, Arrays] | None = None,
     seed: Seed = 0,
+    pixel_range: tuple[float, float] | None = None,
+    ignore: int | None = None,
 ) -> ImageData:
     """Return a dataset of images in memory.
 
@@ -36,7 +39,8 @@ def from_arrays(
     copies of an image stay together.
 
     Args:
-        images: uint8 0..255 of shape `(count, height, width, channels)`, gray or RGB, or `(count, height, width)`.
+        images: uint8 0..255, or uint16, other integers or floats of any range, whose values are kept; of shape
+            `(count, height, width, channels)` with any number of channels, or gray `(count, height, width)`.
         targets: True value for each image: class indices `(count,)`, rows of 0 and 1 `(count, labels)`, finite numbers
             `(count,)` or `(count, values)`, or masks `(count, height, width)`. A dict of these by name for several
             outputs.
@@ -45,29 +49,41 @@ def from_arrays(
         validation: Images and targets for validation, if they are not to be taken from `images`.
         test: Images and targets for the final evaluation, as `validation`.
         seed: Seed for the split.
+        pixel_range: Lowest and highest value that pixels of other dtypes than uint8 may have. Where it is not stated,
+            it is inferred with a warning.
+        ignore: Label of the pixels of masks that have no class, often 255.
 
     Raises:
-        InputError: An array does not have the described form, an image is in two splits, or a class has too few.
+        InputError: An array does not have the described form, the range of the pixels is not evident, an image is in
+            two splits or two classes, or a class has too few.
     """
     splits = {"train": (images, targets), "validation": validation, "test": test}
     parts = {name: part for name, part in splits.items() if part is not None}
     pixels = _concatenated({name: _images(name, part[0]) for name, part in parts.items()}, "images")
     split_names = np.repeat(list(parts), [len(part[0]) for part in parts.values()])
 
+    pixel_format = choose_format(
+        {str(pixels.dtype)}, float(pixels.min()), float(pixels.max()), SOURCE, dtype=None, pixel_range=pixel_range
+    )
+    if pixel_format.note:
+        warnings.warn(pixel_format.note, stacklevel=2)
+
     def target(task_name: str, output: str = "") -> Target:
-        task, by_split = get_task(task_name), {name: _targets_of(name, part[1], output) for name, part in parts.items()}
+        task, by_split = _task(task_name), {name: _targets_of(name, part[1], output) for name, part in parts.items()}
         for name, (part, _) in parts.items():
             if len(part) != len(by_split[name]):
                 raise InputError(f"{name} has {len(part)} images and {len(by_split[name])} targets; counts must match.")
-        if not task.has_targets:
-            raise InputError(f"an {task_name} has no targets; data takes another task.")
-        valid = {name: task.check_targets(rows, f"the targets of {name}") for name, rows in by_split.items()}
+        valid = {
+            name: task.check_targets(rows, f"the targets of {name}", ignore=ignore) for name, rows in by_split.items()
+        }
         rows = _concatenated(valid, "targets")
-        names = _labels(rows, task, by_name(labels).get(output))
+        names = _labels(task.without_void(rows, ignore), task, by_name(labels).get(output))
         if rows.shape[1:] != task.target_shape(len(names), pixels.shape[1:3]):
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
         return Target(task_name, names, rows)
 
+    if ignore is not None:
+        check_ignore(ignore, map_outputs(lambda name: _task(name).name, task), SOURCE)
     found = {name: target(task_name, name) for name, task_name in by_name(task).items()}
     listing = Listing(SOURCE, _NumberedImages(pixels, np.arange(len(pixels))), found.get("", found), split_names)
     contents = [hashlib.sha256(image).digest() for image in pixels]
@@ -79,6 +95,9 @@ def from_arrays(
             for part in partition(listing, contents, missing=listing.missing, seed=seed)
         ),
         task=task,
+        interpretation=pixel_format.note,
+        pixel_range=pixel_format.pixel_range,
+        ignore=ignore,
     )
 
 
@@ -101,15 +120,21 @@ class _NumberedImages:
 
 def _images(split: str, images: np.ndarray) -> np.ndarray:
     images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise InputError(f"the images of {split} are {images.dtype}; they take whole numbers 0..255, uint8.")
     images = images[..., np.newaxis] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[-1] not in MODES or 0 in images.shape:
+    if images.ndim != 4 or 0 in images.shape:
         raise InputError(
-            f"the images of {split} have the shape {images.shape}; they take (count, height, width, channels) with 1 "
-            "(gray) or 3 (RGB) channels."
+            f"the images of {split} have the shape {images.shape}; they take (count, height, width, channels), with 1 "
+            "channel for gray and 3 for RGB, or gray (count, height, width)."
         )
-    return images
+    return array_dtype(images, f"the images of {split}")
+
+
+def _task(name: str) -> Task:
+    """Return the task of that name, which must have targets."""
+    tasks = [known for known in task_names() if get_task(known).has_targets]
+    if name not in tasks:
+        raise unknown("task", name, tasks)
+    return get_task(name)
 
 
 def _targets_of(split: str, targets: Arrays, output: str) -> np.ndarray:
@@ -120,6 +145,9 @@ def _targets_of(split: str, targets: Arrays, output: str) -> np.ndarray:
 
 
 def _concatenated(by_split: dict[str, np.ndarray], what: str) -> np.ndarray:
+    dtypes = {str(part.dtype) for part in by_split.values()}
+    if len(dtypes) > 1:
+        raise InputError(f"the {what} of the splits are {' and '.join(sorted(dtypes))}; give all of them one dtype.")
     shapes = {split: part.shape[1:] for split, part in by_split.items()}
     for split, shape in shapes.items():
         if shape != shapes["train"]:

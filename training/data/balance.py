@@ -50,7 +50,10 @@ def weigher(split: ImageSplit, options: Data) -> Callable[[Any], Any] | None:
 
     def weigh(targets: Any) -> Any:
         classes = by_name(targets)[name]
-        weight = tf.gather(table, classes) if classes.dtype.is_integer else tf.linalg.matvec(classes, table)
+        # The weight of a pixel without a class, whose index is below 0, has no effect.
+        weight = (
+            tf.gather(table, tf.maximum(classes, 0)) if classes.dtype.is_integer else tf.linalg.matvec(classes, table)
+        )
         return map_outputs(lambda task, _: _broadcastable(weight, get_task(task)), tasks, targets)
 
     return weigh
@@ -95,14 +98,15 @@ def _classes(split: ImageSplit, option: str, *, also_pixels: bool = False) -> tu
     for name, task_name in by_name(split.tasks).items():
         task = get_task(task_name)
         if task.one_class_per_image or (also_pixels and task.class_indices and len(outputs) == 1):
-            return name, _counts(task, outputs[name])
+            return name, _counts(task, outputs[name], split.ignore)
     raise InputError(f"{option} takes data with classes; these are of no classification.")
 
 
-def _counts(task: Task, targets: Targets) -> np.ndarray:
+def _counts(task: Task, targets: Targets, ignore: int | None) -> np.ndarray:
     total = np.zeros(0, "int64")
     for start in range(0, len(targets), BATCH):
-        counts = task.class_counts(targets[np.arange(start, min(start + BATCH, len(targets)))], 0)
+        rows = targets[np.arange(start, min(start + BATCH, len(targets)))]
+        counts = task.class_counts(task.mark_void(rows, ignore), 0)
         total.resize(max(len(total), len(counts)), refcheck=False)
         total[: len(counts)] += counts
     return total

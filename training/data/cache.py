@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from .images import Images
+from .images import Images, dtype_of
 
 LARGEST = 2 * 2**30
 """Largest size in bytes that `auto` caches: 14,000 color images of 224 pixels."""
@@ -19,7 +19,7 @@ def cached(images: Images, keep: bool | Literal["auto"]) -> Images:
     folder for temporary files."""
     if keep == "auto":
         free = shutil.disk_usage(tempfile.gettempdir()).free
-        keep = len(images) * math.prod(images.shape) <= min(LARGEST, free // 2)
+        keep = len(images) * _image_bytes(images) <= min(LARGEST, free // 2)
     return CachedImages(images) if keep else images
 
 
@@ -34,8 +34,9 @@ class CachedImages:
     def __init__(self, images: Images):
         self._images = images
         self.shape = images.shape
+        self.dtype = dtype_of(images)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object)
-        self._file.truncate(len(images) * math.prod(images.shape))
+        self._file.truncate(len(images) * _image_bytes(images))
         self._kept = np.zeros(len(images), bool)
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ class CachedImages:
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices`."""
         kept = self._kept[indices]
-        taken = np.empty((len(indices), *self.shape), "uint8")
+        taken = np.empty((len(indices), *self.shape), self.dtype)
         for position in np.flatnonzero(kept):
             os.preadv(self._file.fileno(), [taken[position]], self._start(indices[position]))
         if not kept.all():
@@ -62,4 +63,8 @@ class CachedImages:
         self._kept[row] = written == pixels.nbytes
 
     def _start(self, row: int) -> int:
-        return int(row) * math.prod(self.shape)
+        return int(row) * _image_bytes(self._images)
+
+
+def _image_bytes(images: Images) -> int:
+    return math.prod(images.shape) * dtype_of(images).itemsize

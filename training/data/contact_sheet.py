@@ -9,6 +9,7 @@ from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ..recipe.augmentation import Augmentation
 from .images import ImageData
+from .pixel_format import displayable
 
 IMAGES, VERSIONS = 6, 7
 
@@ -37,7 +38,8 @@ def write_contact_sheet(
     if path.suffix.lower() != ".png":
         raise InputError(f"{path} is not the name of a picture; it must end in .png.")
     chosen = np.random.default_rng(seed).permutation(len(data.train))[:IMAGES]
-    images = tf.constant(data.train.images.take(np.sort(chosen)), tf.float32)
+    shown = displayable(data.train.images.take(np.sort(chosen)), data.pixel_range)
+    images = tf.constant(shown, tf.float32)
     columns, augment = [images], make_augmenter(augmentation)
     for version in range(VERSIONS if augment else 0):
         seeds = tf.constant([[(seed << 32) + version, row] for row in range(len(images))], tf.int64)

@@ -37,8 +37,6 @@ FILLERS = _words(
 """Words that say nothing about split or kind."""
 UNLABELED_WORDS = _words("pred preds predict prediction predictions unlabeled unlabelled unsup submission inference")
 BOUNDARY = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-SYSTEM_FOLDERS = _words("__macosx @eadir __pycache__ $recycle.bin lost+found")
-"""Folders of operating systems and archives, in lower case; so are those whose name begins with a dot."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,6 @@ class FolderName:
     """Words that mean neither, in lower case; the folders of a data set's splits have these in common."""
     unlabeled: bool = False
     """Whether it names images without targets."""
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a file or folder belongs to the system: `.ipynb_checkpoints`, `._photo.jpg`, `__MACOSX`."""
-    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
 
 
 def parse_folder_name(name: str) -> FolderName:

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from ...core.errors import InputError, unknown
+from ...zoo.image_sources import describe_other_files, has_images, image_files, sub_folders
 from .files import Paths
-from .folder_files import describe_other_files, has_images, image_files, sub_folders
 from .folder_names import parse_folder_name, split_names
 from .listing import Listing, Target
 from .mask_folders import HOW_TO_STATE, find_mask_folders, find_unnamed_pair, list_masks

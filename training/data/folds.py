@@ -9,7 +9,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
-from .images import ImageData, Images, ImageSplit, Shape, Targets
+from .images import ImageData, Images, ImageSplit, Shape, Targets, dtype_of
 
 BATCH = 64
 """Images that are read together to compute their hashes."""
@@ -87,6 +87,7 @@ class JoinedImages:
         self._parts = parts
         self._rows = rows
         self.shape: Shape = parts[0].shape
+        self.dtype = dtype_of(parts[0])
 
     def __len__(self) -> int:
         """Return the number of images."""

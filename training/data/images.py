@@ -4,15 +4,16 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import task_of_targets
-from ...zoo.image_files import decode_image
+from ...zoo.image_files import Dtype, decode_image
 from .file_targets import FileTargets
 from .files import Files
+from .pixel_format import RAW, Range
 from .splitting import SPLITS
 
 Shape = tuple[int, int, int]
@@ -26,19 +27,27 @@ class Images(Protocol):
     """Sequence of images of one size that need not be in memory."""
 
     shape: Shape
+    dtype: np.dtype
+    """uint8, uint16 or float32."""
 
     def __len__(self) -> int:
         """Return the number of images."""
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Return the images at `indices`, uint8 of shape `(len(indices), height, width, channels)`."""
+        """Return the images at `indices`, `(len(indices), height, width, channels)`."""
+
+
+def dtype_of(images: Images) -> np.dtype:
+    """Return the dtype of images; uint8 for those of a class that does not state it."""
+    return np.dtype(getattr(images, "dtype", "uint8"))
 
 
 class ArrayImages:
-    """Images in memory, uint8 of shape `(count, height, width, channels)`."""
+    """Images in memory, of shape `(count, height, width, channels)`."""
 
     def __init__(self, pixels: np.ndarray):
         self._pixels = pixels
+        self.dtype = pixels.dtype
         self.shape: Shape = pixels.shape[1:]
 
     def __len__(self) -> int:
@@ -53,9 +62,10 @@ class ArrayImages:
 class FileImages:
     """Images in files, decoded when they are taken."""
 
-    def __init__(self, files: Files, shape: Shape):
+    def __init__(self, files: Files, shape: Shape, dtype: Dtype = "uint8"):
         self.files = files
         self.shape = shape
+        self.dtype = np.dtype(dtype)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -68,7 +78,8 @@ class FileImages:
 
     def _decode(self, row: int) -> np.ndarray:
         height, width, channels = self.shape
-        return decode_image(self.files.read(row), self.files.name(row), height=height, width=width, channels=channels)
+        encoded, name, dtype = self.files.read(row), self.files.name(row), cast(Dtype, str(self.dtype))
+        return decode_image(encoded, name, height=height, width=width, channels=channels, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,10 @@ class ImageSplit:
     """Name of the dataset or of its folder, and of the split; None for a split of no dataset."""
     task: str | dict[str, str] | None = None
     """Task of each output; None for a split of no dataset."""
+    pixel_range: Range = RAW
+    """Lowest and highest value that pixels may have."""
+    ignore: int | None = None
+    """Label of the pixels of masks that have no class."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -99,7 +114,7 @@ class ImageSplit:
         return replace(self, images=ArrayImages(self.images.take(rows)), labels=labels)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray | dict[str, np.ndarray]]:
-        """Return all images (uint8, `(count, height, width, channels)`) and their targets, in memory."""
+        """Return all images, `(count, height, width, channels)`, and their targets, in memory."""
         everything = np.arange(len(self))
         return self.images.take(everything), map_outputs(lambda targets: targets[everything], self.labels)
 
@@ -122,17 +137,25 @@ class ImageData:
     task: str | dict[str, str] = "classification"
     """Name of the task, or a dict of them for several outputs."""
     interpretation: str = ""
-    """How a folder was read: one sentence; empty for sources whose form states what they are."""
+    """How a folder and its pixels were read, in sentences; empty for sources whose form states what they are."""
+    pixel_range: Range = RAW
+    """Lowest and highest value that pixels may have: raw pixels are 0..255."""
+    ignore: int | None = None
+    """Label of the pixels of masks that have no class, often 255; they count in no loss and no metric."""
 
     def __post_init__(self) -> None:
-        """Sets the source and the task of each split."""
+        """Sets what each split has in common with the dataset."""
         for name in SPLITS:  # the folder's own name alone: its path is private
             source = f"{Path(self.source).resolve().name}, {name}"
-            object.__setattr__(self, name, replace(getattr(self, name), source=source, task=self.task))
+            common = {"source": source, "task": self.task, "pixel_range": self.pixel_range, "ignore": self.ignore}
+            object.__setattr__(self, name, replace(getattr(self, name), **common))
 
     def fingerprint(self) -> str:
         """Return a hash by which a resumed run recognizes its data: shapes, names, the first images of each split."""
-        digest = hashlib.sha256(repr((self.image_shape, self.task, self.labels)).encode())
+        form = (self.image_shape, self.task, self.labels)
+        form += () if self.pixel_range == RAW else (self.pixel_range,)
+        form += () if self.ignore is None else (self.ignore,)
+        digest = hashlib.sha256(repr(form).encode("utf-8", "backslashreplace"))
         for split in (self.train, self.validation, self.test):
             first = np.arange(min(16, len(split)))
             for targets in by_name(split.labels).values():
@@ -144,3 +167,8 @@ class ImageData:
     def image_shape(self) -> Shape:
         """Height, width and channels of every image."""
         return self.train.images.shape
+
+    @property
+    def dtype(self) -> str:
+        """Dtype of the images: `"uint8"`, `"uint16"` or `"float32"`."""
+        return str(dtype_of(self.train.images))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,15 +12,16 @@ from ...core.encoded_images import displayed_size
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
-from ...zoo.image_files import decode_image
+from ...zoo.image_files import decode_image, fit_values
 from .images import FileImages, ImageData, ImageSplit
 from .listing import Listing, Target
-from .partition import find_strata
-from .reading import for_each
+from .partition import contradictions, find_strata
+from .pixel_format import PixelFormat, Range
+from .reading import FileFacts, contents_of, for_each, pixel_format, read_facts
 from .splitting import SPLITS, complete_splits
 
 SIDE, CHANNELS = 224, 3
-"""Size and channels to which files are decoded, the defaults of `load_data`."""
+"""Size and channels to which 8-bit files are decoded, the defaults of `load_data`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ImageStatistics:
 
     name: str
     content: bytes
-    """Hash of its file, or of its pixels."""
+    """Hash that is equal for images of the same pixels."""
     size: tuple[int, int]
     """Height and width, for a file as it is stored."""
     mean: np.ndarray
@@ -37,6 +38,8 @@ class ImageStatistics:
     mean_square: np.ndarray
     pixels: dict[str, Counter[int]]
     """Number of pixels by class, for outputs whose targets have a class for each pixel."""
+    facts: FileFacts | None = None
+    """Of an image in a file."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,18 @@ class Inspection:
     """Split of each image: `"train"`, `"validation"` or `"test"`."""
     unreadable: dict[str, str]
     """What is wrong with the other images and with empty class folders, by name."""
+    pixels: PixelFormat
     interpretation: str = ""
-    """How a folder was read: one sentence."""
+    """How a folder was read."""
+    contradictions: dict[str, str] = field(default_factory=dict)
+    """Images of which a copy is in another class, and what is wrong with them, by name."""
 
 
-def inspect_listing(listing: Listing, *, seed: int) -> Inspection:
+def inspect_listing(listing: Listing, *, seed: int, pixel_range: Range | None = None) -> Inspection:
     """Reads the files of a folder, a table or shards; missing splits are those that training would take from train.
 
     Raises:
-        InputError: None of them can be read.
+        InputError: None of them can be read, or the range of their pixels is unknown.
     """
     errors: dict[str, str] = {lost.name: str(lost.error) for lost in listing.lost} | listing.empty
 
@@ -77,33 +83,57 @@ def inspect_listing(listing: Listing, *, seed: int) -> Inspection:
         )
     readable = np.array([row for row, image in enumerate(images) if image], int)
     usable, kept = listing.at(readable), [images[row] for row in readable]
+    facts = [image.facts for image in kept]
+    contents = contents_of(facts)
+    pixels = pixel_format(facts, listing.source, dtype=None, pixel_range=pixel_range)
     strata = find_strata(usable.targets)
     rows = complete_splits(
         usable.splits,
         np.zeros(len(kept), int) if strata is None else strata.rows,
-        [image.content for image in kept],
+        contents,
         missing=listing.missing,
         seed=seed,
     )
     splits = np.empty(len(kept), object)
     for name, in_split in rows.items():
         splits[in_split] = name
+    contradictory = contradictions(usable, contents, range(len(usable)))
     return Inspection(
-        listing.source, kept, usable.targets, splits, dict(sorted(errors.items())), listing.interpretation
+        listing.source,
+        [_in_format(image, pixels) for image in kept],
+        usable.targets,
+        splits,
+        dict(sorted(errors.items())),
+        pixels,
+        " ".join(filter(None, (listing.interpretation, pixels.note))),
+        {lost.name: str(lost.error) for lost in contradictory.values()},
     )
 
 
 def _inspect_file(listing: Listing, row: int) -> ImageStatistics:
     name, encoded = listing.images.name(row), listing.images.read(row)
-    pixels = decode_image(encoded, name, height=SIDE, width=SIDE, channels=CHANNELS)
+    facts, values = read_facts(encoded, name)
+    if facts.dtype == "uint8" and facts.bands in (1, CHANNELS):
+        pixels = decode_image(encoded, name, height=SIDE, width=SIDE, channels=CHANNELS)
+    else:
+        kept = "float32" if facts.dtype in ("int16", "int32", "float32") else facts.dtype
+        pixels = fit_values(values, name, height=SIDE, width=SIDE, channels=facts.bands, dtype=kept)
     counts = {}
     for output, target in by_name(listing.targets).items():
         if target.in_files:
             decoded = target.decode(row)
             target.check_file(decoded, row, encoded)
             if get_task(target.task).class_unit == "pixels":
-                counts[output] = _count_values(decoded)
-    return _statistics(name, hashlib.sha256(encoded).digest(), displayed_size(encoded), pixels, counts)
+                counts[output] = _count_values(decoded, target.ignore)
+    return replace(_statistics(name, facts.pixels, displayed_size(encoded), pixels, counts), facts=facts)
+
+
+def _in_format(image: ImageStatistics, pixels: PixelFormat) -> ImageStatistics:
+    """Return the statistics of a 16-bit image among those of 8 bits in the unit and number of channels of these."""
+    if image.facts is None or pixels.dtype != "uint8" or image.facts.dtype == "uint8":
+        return image
+    mean, mean_square = (np.broadcast_to(values, CHANNELS) for values in (image.mean, image.mean_square))
+    return replace(image, mean=mean / 257, mean_square=mean_square / 257**2)
 
 
 def inspect_data(data: ImageData) -> Inspection:
@@ -114,7 +144,8 @@ def inspect_data(data: ImageData) -> Inspection:
         images += for_each(partial(_inspect_row, split), range(len(split)), f"Reading {name}")
     splits = np.repeat(np.array(SPLITS, object), [len(getattr(data, name)) for name in SPLITS])
     skipped = dict.fromkeys(data.skipped, "It was skipped.")
-    return Inspection(data.source, images, _targets(data), splits, skipped, data.interpretation)
+    pixels = PixelFormat(data.dtype, data.pixel_range)
+    return Inspection(data.source, images, _targets(data), splits, skipped, pixels, data.interpretation)
 
 
 def _inspect_row(split: ImageSplit, row: int) -> ImageStatistics:
@@ -122,7 +153,7 @@ def _inspect_row(split: ImageSplit, row: int) -> ImageStatistics:
     name = split.images.files.name(row) if isinstance(split.images, FileImages) else str(row)
     tasks = by_name(split.tasks)
     counts = {
-        output: _count_values(targets[np.array([row])])
+        output: _count_values(targets[np.array([row])], split.ignore)
         for output, targets in by_name(split.labels).items()
         if get_task(tasks[output]).class_unit == "pixels"
     }
@@ -148,5 +179,7 @@ def _statistics(
     return ImageStatistics(name, content, size, values.mean(axis=0), (values**2).mean(axis=0), counts)
 
 
-def _count_values(mask: np.ndarray) -> Counter[int]:
-    return Counter(dict(zip(*(found.tolist() for found in np.unique(mask, return_counts=True)), strict=True)))
+def _count_values(mask: np.ndarray, ignore: int | None) -> Counter[int]:
+    counts = dict(zip(*(found.tolist() for found in np.unique(mask, return_counts=True)), strict=True))
+    counts.pop(ignore, None)
+    return Counter(counts)

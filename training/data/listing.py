@@ -6,7 +6,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from ...core.errors import InputError
-from ...core.outputs import map_outputs
+from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
 from .file_targets import FileTargets
 from .files import Files
@@ -36,6 +36,8 @@ class Target:
     """Names of classes, labels or values; None for targets in files whose classes have no names yet."""
     rows: np.ndarray | Files
     """One for each image: validated targets, or their files."""
+    ignore: int | None = None
+    """Label of the pixels of masks that have no class."""
 
     @property
     def in_files(self) -> bool:
@@ -56,11 +58,20 @@ class Target:
 
     def check_file(self, target: np.ndarray, row: int, image: bytes) -> None:
         """Raises InputError where a decoded target does not belong to its encoded image."""
-        get_task(self.task).check_file(target, self.rows.name(row), image, self.labels and len(self.labels))
+        classes = self.labels and len(self.labels)
+        get_task(self.task).check_file(target, self.rows.name(row), image, classes, self.ignore)
 
     def as_targets(self, height: int, width: int) -> Targets:
         """Return the targets for training, files resized to the size of the images."""
         return FileTargets(self.rows, get_task(self.task), height, width) if self.in_files else self.rows
+
+
+def check_ignore(ignore: int, tasks: str | dict[str, str], source: str) -> None:
+    """Raise InputError where `ignore` is no label of pixels, or no task has masks."""
+    if isinstance(ignore, bool) or not isinstance(ignore, int | np.integer):
+        raise InputError(f"ignore is {ignore!r}; it takes the label of the pixels that have no class, such as 255.")
+    if all(get_task(task).void is None for task in by_name(tasks).values()):
+        raise InputError(f"ignore is {ignore}, but {source} has no masks; leave it out.")
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,26 @@ class Listing:
     def missing(self) -> list[str]:
         """Splits that the source does not have."""
         return [name for name in SPLITS if name not in {*self.splits, *(image.split for image in self.lost)}]
+
+    @property
+    def ignore(self) -> int | None:
+        """Label of the pixels of masks that have no class."""
+        return next((target.ignore for target in by_name(self.targets).values() if target.ignore is not None), None)
+
+    def with_ignore(self, ignore: int | None) -> "Listing":
+        """Return the listing with that label for pixels without a class in its masks; None changes nothing.
+
+        Raises:
+            InputError: It has no masks.
+        """
+        if ignore is None:
+            return self
+        check_ignore(ignore, map_outputs(lambda target: target.task, self.targets), self.source)
+
+        def change(target: Target) -> Target:
+            return target if get_task(target.task).void is None else replace(target, ignore=ignore)
+
+        return replace(self, targets=map_outputs(change, self.targets))
 
     def at(self, rows: np.ndarray) -> "Listing":
         """Return the contents of these rows."""

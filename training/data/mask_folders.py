@@ -17,8 +17,8 @@ from PIL import Image
 
 from ...core.errors import InputError
 from ...tasks.segmentation import read_class_names
+from ...zoo.image_sources import describe_other_files, image_files, sub_folders
 from .files import Paths
-from .folder_files import describe_other_files, image_files, sub_folders
 from .folder_names import FolderName, parse_folder_name, split_names, split_of_name
 from .listing import Listing, Lost, Target
 

@@ -1,11 +1,13 @@
 """Splits the images of a listing into train, validation and test, and checks that these can be used."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import by_name
 from ...tasks.registry import get_task
-from .listing import Listing, Target
+from .listing import Listing, Lost, Target
 from .splitting import SPLITS, complete_splits
 
 
@@ -21,15 +23,41 @@ def partition(listing: Listing, contents: list[bytes], *, missing: list[str], se
         seed: Seed for the split.
 
     Raises:
-        InputError: An image is in two splits, or a class has too few.
+        InputError: An image is in two splits or two classes, or a class has too few.
     """
     strata = find_strata(listing.targets)
     _check_counts(listing, strata, contents, least=1 + len(missing))
     classes = np.zeros(len(listing), int) if strata is None else strata.rows
     rows = complete_splits(listing.splits, classes, contents, missing=missing, seed=seed)
     _check_classes(listing, strata, rows)
+    _check_consistent(listing, contents)
     _check_disjoint(listing, contents, rows)
     return [listing.at(rows[name]) for name in SPLITS]
+
+
+def contradictions(listing: Listing, contents: list[bytes], rows: Sequence[int]) -> dict[int, Lost]:
+    """Return the images of which a copy is of another class in the first classification, by row, with the reason.
+
+    Args:
+        listing: The images.
+        contents: Hash of each image, equal for copies.
+        rows: Rows of the images that can be used.
+    """
+    strata = find_strata(listing.targets)
+    if strata is None:
+        return {}
+    by_content: dict[bytes, list[int]] = {}
+    for row in rows:
+        by_content.setdefault(contents[row], []).append(row)
+    found = {}
+    for copies in by_content.values():
+        for row in copies:
+            other = next((copy for copy in copies if strata.rows[copy] != strata.rows[row]), None)
+            if other is not None:
+                both = [f"{listing.images.name(n)} ({strata.labels[strata.rows[n]]})" for n in (row, other)]
+                error = InputError(f"{both[0]} has the same pixels as {both[1]}.")
+                found[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)
+    return found
 
 
 def find_strata(targets: Target | dict[str, Target]) -> Target | None:
@@ -66,6 +94,17 @@ def _check_classes(listing: Listing, strata: Target | None, rows: dict[str, np.n
             if lacking:
                 output = f" (output {name})" if name else ""
                 raise InputError(f"{listing.source}: {split} has no readable image of {', '.join(lacking)}{output}.")
+
+
+def _check_consistent(listing: Listing, contents: list[bytes]) -> None:
+    """Raises InputError where the same picture is in two classes."""
+    found = contradictions(listing, contents, range(len(listing)))
+    if found:
+        raise InputError(
+            f"{listing.source}: {len(found)} images have a copy in another class, such as "
+            f"{next(iter(found.values())).error} Remove the wrong ones; of files, on_unreadable='skip' "
+            "(--skip-unreadable) leaves all of them out."
+        )
 
 
 def _check_disjoint(listing: Listing, contents: list[bytes], rows: dict[str, np.ndarray]) -> None:

@@ -9,13 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from ...core.outputs import by_name, map_outputs
+from ...tasks.registry import get_task
 from ..augmentation.augmenter import make_augmenter
 from ..augmentation.mixing import mixable, mixing
 from ..recipe.recipe import Recipe
 from .balance import chosen_images, images_per_epoch, weigher
 from .cache import cached
 from .feature_maps import FeatureMaps
-from .images import ArrayImages, Images, ImageSplit, Targets
+from .images import ArrayImages, Images, ImageSplit, dtype_of
+from .pixel_format import to_raw
 from .stream_functions import called_weakly, owning
 
 Reader = Callable[[np.ndarray], list[np.ndarray]]
@@ -42,14 +44,15 @@ def training_batches(
         first_step: Index of the first batch in that epoch.
 
     Returns:
-        Float32 pixels `(batch, height, width, channels)` in 0..255, and targets as in `Targets`, one-hot instead of
-        class indices where the augmentation mixes images; and sample weights where classes have weights.
+        Float32 pixels `(batch, height, width, channels)`, mapped from the range of the split to 0..255, and targets as
+        in `Targets`, one-hot instead of class indices where the augmentation mixes images; and sample weights where
+        classes have weights.
 
     Raises:
         InputError: The recipe balances classes or mixes targets, which these targets do not support.
     """
     count = images_per_epoch(split, recipe.data)
-    read = _reader(_decoded_images(split, recipe), split.labels)
+    read = _reader(_decoded_images(split, recipe), split)
     choose = partial(_choose_rows, split, recipe)
     rows_of = _rows_of_epoch(split, recipe, called_weakly(choose))
 
@@ -67,8 +70,8 @@ def training_batches(
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
-    """Return the batches of float32 pixels and targets, in the order of the split."""
-    read = _reader(split.images, split.labels)
+    """Return the batches of float32 pixels, mapped to 0..255, and targets, in the order of the split."""
+    read = _reader(split.images, split)
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     batches = indices.map(_tensors(split, read), num_parallel_calls=tf.data.AUTOTUNE)
     return owning(batches.prefetch(tf.data.AUTOTUNE), read)
@@ -81,7 +84,8 @@ def _loader(split: ImageSplit, recipe: Recipe, read: Reader) -> Callable[..., tu
     """
     from_features = isinstance(split.images, FeatureMaps)
     augmentation = "none" if from_features else recipe.augmentation
-    augment, weigh = make_augmenter(augmentation, split.tasks), weigher(split, recipe.data)
+    augment = make_augmenter(augmentation, split.tasks, has_void=split.ignore is not None)
+    weigh = weigher(split, recipe.data)
     mixers = mixing(augmentation)
     to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda *_: tf.identity, split.tasks, split.labels)
     tensors = _tensors(split, read)
@@ -117,13 +121,15 @@ def _decoded_images(split: ImageSplit, recipe: Recipe) -> Images | FeatureMaps:
     return split.images if is_decoded else cached(split.images, recipe.data.cache)
 
 
-def _reader(images: Images | FeatureMaps, labels: Targets | dict[str, Targets]) -> Reader:
+def _reader(images: Images | FeatureMaps, split: ImageSplit) -> Reader:
     """Return a function from rows to arrays: the inputs, then the targets of each output."""
+    labels, ignore, tasks = by_name(split.labels), split.ignore, by_name(split.tasks)
 
     def read(rows: np.ndarray) -> list[np.ndarray]:
         inputs = images.take(rows)
         parts = inputs if isinstance(inputs, list) else [inputs]
-        return [*parts, *(targets[rows] for targets in by_name(labels).values())]
+        marked = (get_task(tasks[name]).mark_void(targets[rows], ignore) for name, targets in labels.items())
+        return [*parts, *marked]
 
     return read
 
@@ -131,11 +137,11 @@ def _reader(images: Images | FeatureMaps, labels: Targets | dict[str, Targets]) 
 def _tensors(split: ImageSplit, read: Reader) -> Callable[[tf.Tensor], tuple[Any, Any]]:
     """Return a function from rows to float32 inputs and the targets; no data becomes part of a graph."""
     from_features, names = isinstance(split.images, FeatureMaps), list(by_name(split.labels))
-    inputs = (
-        zip(split.images.dtypes, split.images.shapes, strict=True) if from_features else [("uint8", split.images.shape)]
-    )
+    images = split.images
+    inputs = zip(images.dtypes, images.shapes, strict=True) if from_features else [(dtype_of(images), images.shape)]
     targets = [(targets.dtype, targets.shape[1:]) for targets in by_name(split.labels).values()]
     dtypes, shapes = zip(*inputs, *targets, strict=True)
+    pixel_range = split.pixel_range
     has_names, read_weakly = isinstance(split.labels, dict), called_weakly(read)
 
     @tf.autograph.experimental.do_not_convert
@@ -143,7 +149,7 @@ def _tensors(split: ImageSplit, read: Reader) -> Callable[[tf.Tensor], tuple[Any
         arrays = tf.numpy_function(read_weakly, [rows], [tf.as_dtype(dtype) for dtype in dtypes])
         arrays = [tf.ensure_shape(array, (None, *shape)) for array, shape in zip(arrays, shapes, strict=True)]
         *inputs, targets = *arrays[: -len(names)], arrays[-len(names) :]
-        images = tuple(inputs) if from_features else tf.cast(inputs[0], tf.float32)
+        images = tuple(inputs) if from_features else to_raw(tf.cast(inputs[0], tf.float32), pixel_range)
         return images, dict(zip(names, targets, strict=True)) if has_names else targets[0]
 
     return tensors

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
 from typing import Literal
 
@@ -10,41 +10,88 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from ...core.encoded_images import read_values
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
-from ...zoo.image_files import decode_image
-from .images import FileImages, ImageData, ImageSplit, Shape
+from ...tasks.segmentation import LIKELY_VOID
+from ...zoo.image_files import MODES, Dtype, fit_values
+from .images import FileImages, ImageData, ImageSplit
 from .listing import Listing, Lost, Target
-from .partition import partition
+from .partition import contradictions, partition
+from .pixel_format import PixelFormat, Range, choose_format
 
 OnUnreadable = Literal["raise", "skip"]
 
 
-def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: OnUnreadable) -> ImageData:
-    """Return the dataset of a listing whose images are files, with images of `shape`.
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known of an image file after it was read once."""
+
+    file: bytes
+    """Hash of its bytes."""
+    pixels: bytes
+    """Hash of its pixels in full size, equal for copies in any format that keeps them."""
+    dtype: str
+    """NumPy dtype of its values as stored."""
+    bands: int
+    lowest: float
+    highest: float
+
+
+def read_listing(
+    listing: Listing,
+    sides: tuple[int, int],
+    channels: int | None,
+    *,
+    seed: int,
+    on_unreadable: OnUnreadable,
+    dtype: Dtype | None = None,
+    pixel_range: Range | None = None,
+) -> ImageData:
+    """Return the dataset of a listing whose images are files, resized to `sides`.
 
     Missing splits are stratified by the classes of the (first) classification, if there is one.
 
+    Args:
+        listing: The files.
+        sides: Height and width.
+        channels: Channels of the images; None for 3, or the bands of the files where these are not 8-bit images.
+        seed: Seed for the split.
+        on_unreadable: Whether files that cannot be used are an error or left out.
+        dtype: Dtype of the pixels, and `pixel_range` their range, as in `choose_format`.
+        pixel_range: See above.
+
     Raises:
-        InputError: A file cannot be used and is not to be skipped, an image is in two splits, or a class has too few.
+        InputError: A file cannot be used and is not to be skipped, an image is in two splits or classes, or a class
+            has too few.
     """
     if listing.empty:
         raise InputError(next(iter(listing.empty.values())))
-    contents, bad = read_all(listing, shape)
-    lost = (*listing.lost, *bad.values())
+    facts, bad = read_all(listing)
+    found = [fact for fact in facts if fact is not None]
+    pixels = pixel_format(found, listing.source, dtype=dtype, pixel_range=pixel_range)
+    channels = channels or usual_channels(found, pixels)
+    for row, fact in enumerate(facts):
+        if fact is not None and (error := _misfit(fact, listing.images.name(row), pixels.dtype, channels)):
+            bad[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)
+    contents = contents_of(facts)
+    lost = (*listing.lost, *(bad[row] for row in sorted(bad)))
     if lost and on_unreadable == "raise":
         raise InputError(
             f"{listing.source}: {len(lost)} of {len(listing) + len(listing.lost)} images cannot be read, first "
             f"{lost[0].error} Remove them, or skip them (on_unreadable='skip', --skip-unreadable)."
         )
+    if on_unreadable == "skip":
+        contradictory = contradictions(listing, contents, [row for row in range(len(listing)) if row not in bad])
+        lost, bad = (*lost, *contradictory.values()), bad | contradictory
     good = [row for row in range(len(listing)) if row not in bad]
     usable = listing.at(np.array(good, int))
     usable = replace(usable, targets=map_outputs(lambda target: _with_labels(target, listing.source), usable.targets))
     parts = partition(usable, [contents[row] for row in good], missing=listing.missing, seed=seed)
 
     def split(part: Listing) -> ImageSplit:
-        targets = map_outputs(lambda target: target.as_targets(*shape[:2]), part.targets)
-        return ImageSplit(FileImages(part.images, shape), targets)
+        targets = map_outputs(lambda target: target.as_targets(*sides), part.targets)
+        return ImageSplit(FileImages(part.images, (*sides, channels), pixels.dtype), targets)
 
     return ImageData(
         listing.source,
@@ -52,33 +99,94 @@ def read_listing(listing: Listing, shape: Shape, *, seed: int, on_unreadable: On
         *map(split, parts),
         skipped=tuple(image.name for image in lost),
         task=map_outputs(lambda target: target.task, usable.targets),
-        interpretation=listing.interpretation,
+        interpretation=" ".join(filter(None, (listing.interpretation, pixels.note))),
+        pixel_range=pixels.pixel_range,
+        ignore=listing.ignore,
     )
 
 
-def read_all(listing: Listing, shape: Shape) -> tuple[list[bytes | None], dict[int, Lost]]:
+def read_all(listing: Listing) -> tuple[list[FileFacts | None], dict[int, Lost]]:
     """Decodes every file, so that training does not stop at a damaged one hours later.
 
     Returns:
-        Hash of each image file, and by row the images that cannot be used, or whose target in a file cannot.
+        Facts of each image file, and by row the images that cannot be used, or whose target in a file cannot.
     """
-    height, width, channels = shape
     in_files = [target for target in by_name(listing.targets).values() if target.in_files]
     bad: dict[int, Lost] = {}
 
-    def read(row: int) -> bytes | None:
+    def read(row: int) -> FileFacts | None:
         try:
             encoded = listing.images.read(row)
-            decode_image(encoded, listing.images.name(row), height=height, width=width, channels=channels)
+            facts, _ = read_facts(encoded, listing.images.name(row))
             for target in in_files:
                 target.check_file(target.decode(row), row, encoded)
-            return hashlib.sha256(encoded).digest()
+            return facts
         except InputError as error:
             bad[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)
             return None
 
-    contents = for_each(read, range(len(listing)), "Reading images")
-    return contents, dict(sorted(bad.items()))
+    return for_each(read, range(len(listing)), "Reading images"), bad
+
+
+def read_facts(encoded: bytes, name: str) -> tuple[FileFacts, np.ndarray]:
+    """Return the facts of an image file and its values, `(height, width, bands)`.
+
+    Raises:
+        InputError: It cannot be read, or has values that are not finite.
+    """
+    values = read_values(encoded, name)
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} has pixels that are no finite numbers.")
+    colors = np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values  # gray may be stored as color
+    digest = hashlib.sha256(f"{colors.dtype} {colors.shape}".encode())
+    digest.update(np.ascontiguousarray(colors).data)
+    facts = FileFacts(
+        hashlib.sha256(encoded).digest(),
+        digest.digest(),
+        str(values.dtype),
+        values.shape[-1],
+        float(values.min()),
+        float(values.max()),
+    )
+    return facts, values
+
+
+def contents_of(facts: Sequence[FileFacts | None]) -> list[bytes]:
+    """Return a hash for each image, equal for those of the same pixels: that of the file whose hash is the smallest.
+
+    Of an image without copies it is the hash of its bytes, so that its split is the same for every size it is read in.
+    """
+    smallest: dict[bytes, bytes] = {}
+    for fact in filter(None, facts):
+        smallest[fact.pixels] = min(fact.file, smallest.get(fact.pixels, fact.file))
+    return [b"" if fact is None else smallest[fact.pixels] for fact in facts]
+
+
+def pixel_format(
+    facts: Sequence[FileFacts], source: str, *, dtype: Dtype | None, pixel_range: Range | None
+) -> PixelFormat:
+    """Return the format of the images of some files; errors as of `choose_format`."""
+    if not facts:
+        return PixelFormat()
+    low, high = min(fact.lowest for fact in facts), max(fact.highest for fact in facts)
+    return choose_format({fact.dtype for fact in facts}, low, high, source, dtype=dtype, pixel_range=pixel_range)
+
+
+def usual_channels(facts: Sequence[FileFacts], pixels: PixelFormat) -> int:
+    """Return 3, or the bands of the files: of those with other values than 8 bits, or with more than three bands."""
+    bands = {fact.bands for fact in facts}
+    return bands.pop() if len(bands) == 1 and (pixels.dtype != "uint8" or not bands & set(MODES)) else 3
+
+
+def _misfit(fact: FileFacts, name: str, dtype: Dtype, channels: int) -> InputError | None:
+    """Return why the values of a file cannot have that dtype and number of channels; None if they can."""
+    extremes = np.full((1, 2, fact.bands), fact.lowest, fact.dtype)
+    extremes[:, 1] = fact.highest
+    try:
+        fit_values(extremes, name, height=1, width=2, channels=channels, dtype=dtype)
+    except InputError as error:
+        return error
+    return None
 
 
 def for_each(function: Callable, rows: Sequence[int], description: str) -> list:
@@ -93,11 +201,13 @@ def _with_labels(target: Target, source: str) -> Target:
     if target.labels is not None:
         return target
     values = for_each(lambda row: np.unique(target.decode(row)).tolist(), range(len(target.rows)), "Classes")
-    found = sorted(set().union(*values))
+    found = sorted(set().union(*values) - {target.ignore})
     if len(found) < 2 or found != list(range(len(found))):
-        values = ", ".join(map(str, found)) or "none"
+        shown = ", ".join(map(str, found)) or "none"
+        void = found and found[-1] == LIKELY_VOID and found[:-1] == list(range(len(found) - 1)) and len(found) > 2
         raise InputError(
-            f"{source}: the masks have the values {values}; they are class indices, from 0 on. Where a class is in no "
+            f"{source}: the masks have the values {shown}; they are class indices, from 0 on. Where a class is in no "
             "mask, name all classes in a labels.txt beside the table."
+            + (" Where 255 marks pixels without a class, state ignore=255 (--ignore 255)." if void else "")
         )
     return replace(target, labels=tuple(map(str, found)))

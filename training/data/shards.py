@@ -5,6 +5,7 @@ of an image, under the keys that are usual in TensorFlow; those of several outpu
 `road/segmentation/class/encoded`. The index, `shards.json`, has tasks, labels and the number of images in each shard.
 """
 
+import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -50,6 +51,8 @@ class ShardIndex(BaseModel):
     labels: Labels | dict[str, Labels]
     shards: dict[str, PositiveInt]
     """Number of images by name of the file."""
+    ignore: int | None = None
+    """Label of the pixels of masks that have no class."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -77,7 +80,7 @@ def list_shards(folder: Path) -> Listing:
     shards = [Shard(folder / name, _split_of(name), count) for name, count in index.shards.items()]
     tasks, labels = by_name(index.task), by_name(index.labels)
     fields = {output: Field(_key(output, get_task(task)), task, labels[output]) for output, task in tasks.items()}
-    return list_records(str(folder), shards, IMAGE, fields.get("", fields))
+    return list_records(str(folder), shards, IMAGE, fields.get("", fields)).with_ignore(index.ignore)
 
 
 @check_arguments
@@ -104,9 +107,9 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
     counts: dict[str, int] = {}
     for name in SPLITS:
         counts |= _write_split(name, getattr(data, name), folder, shard_mb * 1e6)
-    index = ShardIndex(task=data.task, labels=data.labels, shards=counts)
+    index = ShardIndex(task=data.task, labels=data.labels, shards=counts, ignore=data.ignore)
     with atomic_path(folder / INDEX) as temporary:
-        temporary.write_text(index.model_dump_json(indent=1), encoding="utf-8")
+        temporary.write_text(index.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
     return index
 
 
@@ -136,8 +139,8 @@ def _write_shard(path: Path, split: ImageSplit, rows: Iterator[int], most: float
 
 
 def _example(split: ImageSplit, row: int) -> tf.train.Example:
-    name = Path(split.images.files.name(row)).name
-    features = {IMAGE: _bytes(split.images.files.read(row)), FILE_NAME: _bytes(name.encode())}
+    name = os.fsencode(Path(split.images.files.name(row)).name)
+    features = {IMAGE: _bytes(split.images.files.read(row)), FILE_NAME: _bytes(name)}
     targets = by_name(split.labels)
     for output, task in ((output, get_task(name)) for output, name in by_name(split.tasks).items()):
         features[_key(output, task)] = _feature(targets[output], task, row)

@@ -7,12 +7,16 @@ import numpy as np
 
 from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
-from ...zoo.image_files import MODES
+from ...zoo.image_files import MODES, Dtype
 from .folders import Layout, check_layout, list_folder
 from .images import ImageData
 from .listing import Listing
+from .pixel_format import RAW, check_dtype
 from .reading import OnUnreadable, read_listing
 from .tables import list_table
+
+BUILT_IN = ("digits", "digit-scenes")
+"""Sources that are not files."""
 
 
 @check_arguments
@@ -24,6 +28,9 @@ def load_data(
     seed: Seed = 0,
     on_unreadable: OnUnreadable = "raise",
     layout: Layout | None = None,
+    dtype: Dtype | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    ignore: int | None = None,
 ) -> ImageData:
     """Loads a dataset, and splits it if it is not split yet: 70 % train, 10 % validation, 20 % test, by class.
 
@@ -43,12 +50,18 @@ def load_data(
             - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed.
         image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes and
             224 for files.
-        channels: 1 (gray) or 3 (RGB); by default 1 for digits and 3 for everything else.
+        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits, the bands of files
+            with 16 bits, floats or more than three bands, and 3 for everything else.
         seed: Seed for the split.
-        on_unreadable: Whether an image that cannot be read, or a mask that does not belong to its image, is an error or
-            is skipped (and listed in `skipped`).
+        on_unreadable: Whether an image that cannot be read, a mask that does not belong to its image, or an image of
+            which a copy is in another class, is an error or is skipped (and listed in `skipped`).
         layout: What the subfolders of a folder are, where that is ambiguous or recognized wrongly: `"classes"`,
             `"splits"` (with class folders), or `"masks"` (images and their masks).
+        dtype: `"uint8"`, `"uint16"` or `"float32"`; by default values stay as they are stored if all files agree, and
+            16 bits among 8-bit files are reduced.
+        pixel_range: Lowest and highest value that pixels of uint16 or float32 may have; inferred by default, which
+            `interpretation` says.
+        ignore: Label of the pixels of masks that have no class, often 255: they count in no loss and no metric.
 
     Raises:
         InputError: There is no such source, or it has no images, a single class, a class without images, an unreadable
@@ -56,22 +69,37 @@ def load_data(
     """
     if on_unreadable not in ("raise", "skip"):
         raise InputError(f"on_unreadable is {on_unreadable!r}; allowed are 'raise' and 'skip'.")
-    if channels not in (None, *MODES):
-        raise InputError(f"channels is {channels}; allowed are 1 (gray) and 3 (RGB).")
+    check_dtype(dtype)
     _check_layout_applies(source, layout)
+    if ignore is not None and str(source).partition(":")[0] in BUILT_IN:
+        raise InputError(f"ignore is {ignore}, but every pixel of the masks of {source} has a class; leave it out.")
+    name, _, targets = str(source).partition(":")
+    if name in BUILT_IN:
+        if channels not in (None, *MODES):
+            raise InputError(f"channels is {channels}; allowed are 1 (gray) and 3 (RGB).")
+        if dtype not in (None, "uint8") or pixel_range not in (None, RAW):
+            raise InputError(f"{name} have uint8 pixels 0..255; they take no other dtype or pixel_range.")
+    elif channels is not None and (isinstance(channels, bool) or not isinstance(channels, int) or channels < 1):
+        raise InputError(f"channels is {channels!r}; it takes 1 (gray), 3 (RGB), or the number of bands of the files.")
     if source == "digits":
         from .digits import digits  # imports scikit-learn
 
         return digits(_sides(32 if image_size is None else image_size), channels or 1, seed)
-    name, _, targets = str(source).partition(":")
     if name == "digit-scenes":
         from .digit_scenes import digit_scenes  # imports scikit-learn
 
         return digit_scenes(
             targets or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
         )
-    shape = (*_sides(224 if image_size is None else image_size), channels or 3)
-    return read_listing(list_source(source, layout), shape, seed=seed, on_unreadable=on_unreadable)
+    return read_listing(
+        list_source(source, layout).with_ignore(ignore),
+        _sides(224 if image_size is None else image_size),
+        channels,
+        seed=seed,
+        on_unreadable=on_unreadable,
+        dtype=dtype,
+        pixel_range=pixel_range,
+    )
 
 
 def list_source(source: str | Path, layout: Layout | None = None) -> Listing:

@@ -1,7 +1,7 @@
 """Statistics of a dataset: images by class and split, sizes, brightness, duplicates and unreadable files."""
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,9 @@ from .folders import Layout
 from .images import ImageData
 from .inspection import Inspection, inspect_data, inspect_listing
 from .listing import Target
-from .sources import list_source, load_data
+from .pixel_format import RAW
+from .sources import BUILT_IN, list_source, load_data
 from .splitting import SPLITS
-
-BUILT_IN = ("digits", "digit-scenes")
-"""Sources that are not files."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class Survey:
     sizes: dict[str, tuple[int, int]]
     """Height and width of the smallest, the median and the largest image by area; for files as they are stored."""
     mean: tuple[float, ...]
-    """Mean of the pixels of the train split, 0..255, by channel; for files at 224x224 in RGB."""
+    """Mean of the pixels of the train split, by channel, in the unit of `pixel_range`; for files at 224x224, in RGB
+    where they have 8 bits."""
     deviation: tuple[float, ...]
     """Their standard deviation."""
     duplicates: tuple[tuple[str, ...], ...]
@@ -47,7 +46,13 @@ class Survey:
     unreadable: dict[str, str]
     """What is wrong with each file or class folder that cannot be used, by name."""
     interpretation: str = ""
-    """How a folder was read: one sentence; empty for sources whose form states what they are."""
+    """How a folder and its pixels were read, in sentences; empty for sources whose form states what they are."""
+    contradictions: dict[str, str] = field(default_factory=dict)
+    """Images of which a copy is in another class, by name: what is wrong with each."""
+    dtype: str = "uint8"
+    """Dtype of the images: `"uint8"`, `"uint16"` or `"float32"`."""
+    pixel_range: tuple[float, float] = RAW
+    """Lowest and highest value that pixels may have."""
 
     @property
     def leaked(self) -> tuple[tuple[str, ...], ...]:
@@ -60,21 +65,33 @@ class Survey:
 
 
 @check_arguments
-def survey(data: str | Path | ImageData, *, seed: Seed = 0, layout: Layout | None = None) -> Survey:
+def survey(
+    data: str | Path | ImageData,
+    *,
+    seed: Seed = 0,
+    layout: Layout | None = None,
+    pixel_range: tuple[float, float] | None = None,
+    ignore: int | None = None,
+) -> Survey:
     """Return the statistics of all images of a source. Unreadable images are listed and do not end the survey.
 
     Args:
         data: A source, as in `load_data`, or a loaded dataset.
         seed: Seed for the splits that the source does not have.
         layout: What the subfolders of a folder are, as in `load_data`.
+        pixel_range: Range of pixels that are not uint8, as in `load_data`.
+        ignore: Label of the pixels of masks that have no class and are not counted, as in `load_data`.
 
     Raises:
         InputError: There is no such source, it is invalid, or none of its images can be read.
     """
     if not isinstance(data, ImageData) and str(data).partition(":")[0] in BUILT_IN:
-        data = load_data(data, seed=seed, layout=layout)
-    is_read = isinstance(data, ImageData)
-    found = inspect_data(data) if is_read else inspect_listing(list_source(data, layout), seed=seed)
+        data = load_data(data, seed=seed, layout=layout, ignore=ignore)
+    if isinstance(data, ImageData):
+        found = inspect_data(data)
+    else:
+        listing = list_source(data, layout).with_ignore(ignore)
+        found = inspect_listing(listing, seed=seed, pixel_range=pixel_range)
     targets = by_name(found.targets)
     labels = {output: _labels(found, output, target) for output, target in targets.items()}
     imbalance = {output: _imbalance(labels[output], target) for output, target in targets.items()}
@@ -92,6 +109,9 @@ def survey(data: str | Path | ImageData, *, seed: Seed = 0, layout: Layout | Non
         duplicates=_duplicates(found),
         unreadable=found.unreadable,
         interpretation=found.interpretation,
+        contradictions=found.contradictions,
+        dtype=found.pixels.dtype,
+        pixel_range=found.pixels.pixel_range,
     )
 
 

@@ -69,12 +69,14 @@ def list_table(path: Path) -> Listing:
 
 def _table(path: Path) -> Table:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:  # names of files may be any
             reader = csv.reader(file, strict=True)
             rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a CSV file: {error}.") from error
     header = rows[0][1] if rows else []
+    if not all(map(_is_unicode, header)):
+        raise InputError(f"{path} cannot be read as a CSV file: its first row is not UTF-8.")
     if "image" not in header:
         columns = ", ".join(header) or "none"
         raise InputError(f"{path} has no column 'image' with the path of each image; its first row has {columns}.")
@@ -92,7 +94,14 @@ def _table(path: Path) -> Table:
             raise InputError(f"{path}, line {line} has {len(row)} values for {len(header)} columns.")
     lines, values = zip(*rows[1:], strict=True)
     columns = dict(zip(header, map(list, zip(*values, strict=True)), strict=True))
+    for name in header:
+        if name.rpartition(".")[2] not in ("image", "mask") and not all(map(_is_unicode, columns[name])):
+            raise InputError(f"{path} cannot be read as a CSV file: its column {name!r} is not UTF-8.")
     return Table(path, list(lines), columns)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def _outputs(path: Path, names: list[str]) -> dict[str, dict[str, str]]:

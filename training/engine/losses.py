@@ -6,8 +6,10 @@ from typing import Any
 import keras
 from keras import losses, ops
 
+from ...tasks.segmentation import VOID
 from ..recipe.loss import CrossEntropy, Dice, Focal, Hinge, Huber, Loss, Tversky
 
+TINY = 1e-12
 Formula = Callable[..., Any]
 """Maps targets and outputs, float32 of one shape, to a loss for each row: the mean over the last axis."""
 
@@ -77,6 +79,13 @@ def class_shares(targets: Any, outputs: Any) -> Any:
     return ops.one_hot(ops.cast(targets, "int32"), outputs.shape[-1], dtype=outputs.dtype)
 
 
+def _known_pixels(targets: Any, outputs: Any) -> Any:
+    """Return 1 for the pixels of masks that have a class and 0 for those marked as `VOID`; None for other targets."""
+    targets = ops.convert_to_tensor(targets)
+    is_mask = len(outputs.shape) > 2 and len(targets.shape) < len(outputs.shape)
+    return ops.cast(targets != VOID, "float32") if is_mask else None
+
+
 def _broadcastable(weights: Any, rank: int) -> Any:
     """Return the weights of images or pixels, in float32 and in a shape that broadcasts to a tensor of that rank."""
     weights = ops.convert_to_tensor(weights, "float32")
@@ -99,9 +108,14 @@ class PointwiseLoss(keras.Loss):
         self._class_indices = class_indices
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the mean over images and their pixels, each multiplied by its image's weight."""
+        """Return the mean over images and their pixels with a class, each multiplied by its weight."""
         if sample_weight is not None:
             sample_weight = _broadcastable(sample_weight, len(y_pred.shape) - 1)
+        known = _known_pixels(y_true, y_pred) if self._class_indices else None
+        if known is not None:
+            sample_weight = (
+                known / ops.maximum(ops.mean(known), TINY) * (1.0 if sample_weight is None else sample_weight)
+            )
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -130,11 +144,14 @@ class Overlap(keras.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the loss of the batch; an image of twice the weight counts as two."""
         outputs = ops.convert_to_tensor(y_pred, "float32")
+        known = _known_pixels(y_true, outputs) if self._class_indices else None
         targets = ops.convert_to_tensor(y_true, "float32")
         targets = class_shares(targets, outputs) if self._class_indices else targets
         weights = 1.0
         if sample_weight is not None:
             weights = _broadcastable(sample_weight, len(outputs.shape))
+        if known is not None:
+            weights = weights * known[..., None]
 
         def total(shares: Any) -> Any:
             return ops.sum(weights * shares, axis=tuple(range(len(outputs.shape) - 1)))

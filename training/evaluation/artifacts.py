@@ -45,7 +45,7 @@ def _check_targets(artifact: Artifact, task_name: str, labels: tuple[str, ...], 
         split.labels.shape[1:],
     )
     if isinstance(split.labels, np.ndarray):  # masks in files were compared with the labels when they were read
-        wrong = task.class_out_of_range(split.labels, len(labels))
+        wrong = task.class_out_of_range(task.without_void(split.labels, split.ignore), len(labels))
         if wrong is not None:
             raise InputError(f"{artifact.path} has {len(labels)} classes; the data has the class {wrong}.")
 

@@ -20,6 +20,7 @@ from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import FileImages, ImageData, ImageSplit
+from ..data.pixel_format import displayable, to_raw
 from .evaluate import accumulate, split_of
 from .predictor import Artifact, Predictor
 
@@ -84,9 +85,10 @@ def _draw_worst(
 ) -> None:
     rows = np.argsort(-accumulator.errors(), kind="stable")[:WORST]
     images = split.images.take(rows)
-    targets = by_name(split.labels)[output][rows]
-    outputs = by_name(predictor(images.astype("float32")))[output]
+    targets = task.mark_void(by_name(split.labels)[output][rows], split.ignore)
+    outputs = by_name(predictor(to_raw(images.astype("float32"), split.pixel_range)))[output]
     names = [_image_name(split, row) for row in rows]
+    images = displayable(images, split.pixel_range)
     _save_picture(task.plot_examples(images, targets, outputs, accumulator.labels, names), folder / "worst.png")
     with atomic_path(folder / "worst.json") as path:
         path.write_text(json.dumps(names, indent=1), encoding="utf-8")

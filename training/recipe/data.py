@@ -18,6 +18,10 @@ class Data(Section):
     """Data source, as in `training.load_data`; an explicit argument of the command or the caller takes precedence."""
     image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_height_and_width)] = None
     """Side, or height and width, in pixels; by default those of the model."""
+    layout: Literal["classes", "splits", "masks"] | None = None
+    """What the subfolders of a folder are, as in `training.load_data`; recognized if not set."""
+    ignore: int | None = None
+    """Label of the pixels of masks that have no class, often 255: they count in no loss and no metric."""
     class_weights: Literal["none", "inverse", "inverse_root", "effective"] = "none"
     """Weight of an image in the loss, by the number of images in its class: `inverse` to the number, to its square
     root, or to the effective number of samples (arXiv:1901.05555). The mean weight is 1."""

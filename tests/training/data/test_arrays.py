@@ -96,14 +96,26 @@ def test_copies_never_cross_splits(copies, seed):
 
 def test_same_image_in_two_given_splits_is_refused():
     with pytest.raises(zoo.InputError, match=r"such as image 4 \(train\) and image 30 \(test\)"):
+        training.from_arrays(pictures(), classes(), test=(pictures(3, first=4), classes()[4:7]))
+
+
+def test_same_image_in_two_classes_is_a_contradiction():
+    message = r"6 images have a copy in another class, such as image 4 \(1\) has the same pixels as image 30 \(0\)"
+    with pytest.raises(zoo.InputError, match=message):
         training.from_arrays(pictures(), classes(), test=(pictures(3, first=4), classes(3)))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": pictures() / 255}, "images of train are float64; they take whole numbers 0..255, uint8"),
-        ({"images": pictures(shape=(4, 6, 2))}, r"have the shape \(30, 4, 6, 2\)"),
+        ({"images": pictures().astype(str)}, "images of train are <U3; they take uint8, uint16, other integers, or"),
+        ({"images": pictures() * 3.0 - 1}, r"pixels from -1 to 86; state the range .* pixel_range=\(-1, 86\)"),
+        ({"images": pictures() / 255, "pixel_range": (0, 0.01)}, r"outside of the stated pixel_range 0\.\.0\.01"),
+        ({"images": pictures() / 255, "pixel_range": (1, 0)}, r"pixel_range is \(1, 0\); it takes the lowest and"),
+        ({"pixel_range": (0, 1)}, r"uint8 images, whose pixels are 0\.\.255, not 0\.\.1"),
+        ({"images": np.where(pictures() == 7, np.nan, pictures())}, "a value that is no finite number"),
+        ({"images": pictures().astype("int64") << 20}, r"above 2\*\*24, which float32 does not hold"),
+        ({"images": pictures()[:, 0, 0]}, r"have the shape \(30, 3\)"),
         ({"images": pictures()[:0]}, r"have the shape \(0, 4, 6, 3\)"),
         ({"targets": classes() / 2}, r"targets of train are float64 .*whole numbers \(count,\)"),
         ({"targets": np.eye(3)[classes()]}, r"a classification takes whole numbers \(count,\)"),
@@ -116,6 +128,10 @@ def test_same_image_in_two_given_splits_is_refused():
         ({"targets": np.zeros((COUNT, 4, 5), int), "task": "segmentation"}, r"\(30, 4, 5\) do not go with images"),
         ({"targets": classes() * 0}, "class '1' has 0 different readable images"),
         ({"task": "clasification"}, "unknown task 'clasification': did you mean classification"),
+        ({"task": "segmentaton"}, r"unknown task 'segmentaton': did you mean segmentation\?"),
+        ({"task": "segmentasion"}, r"unknown task 'segmentasion': did you mean segmentation\?"),
+        ({"task": "embedding"}, "unknown task 'embedding'"),
+        ({"test": (pictures(3, 90) / 255, classes(3))}, "images of the splits are float32 and uint8"),
         ({"task": {"kind": "classification"}}, "targets of train are of one without a name; task names kind"),
         ({"test": (pictures(3, 90, (5, 6, 3)), classes(3))}, r"images of test have the shape \(5, 6, 3\), those of"),
         ({"test": (pictures(3, 90), classes(3).astype(float))}, "targets of test are float64"),
@@ -133,3 +149,51 @@ def test_images_and_targets_are_counted_in_each_part():
 
     with pytest.raises(zoo.InputError, match="train has 20 images and 21 targets"):
         training.from_arrays(*part(20, 21), validation=part(21, 20), test=part(5, 5))
+
+
+@pytest.mark.filterwarnings("ignore:Pixels are")
+@given(
+    images=arrays.arrays(
+        st.sampled_from(["uint8", "uint16", "int16", "float16", "float32", "float64"]),
+        st.tuples(st.just(12), st.just(3), st.just(4), st.integers(1, 6)),
+        elements=st.integers(0, 1),
+    ),
+    scale=st.sampled_from([1, 100]),
+)
+def test_values_of_every_dtype_and_number_of_channels_are_kept(images, scale):
+    images = (images * images.dtype.type(scale)).astype(images.dtype)
+    images[:, 0, 0, 0] = np.arange(12)
+    data = training.from_arrays(images, np.arange(12), task="regression", pixel_range=_range(images))
+    found = np.concatenate([split.arrays()[0] for split in (data.train, data.validation, data.test)])
+    rows = np.concatenate([split.arrays()[1][:, 0] for split in (data.train, data.validation, data.test)])
+    np.testing.assert_array_equal(found, images[rows.astype(int)])
+    assert data.dtype == (str(images.dtype) if images.dtype in (np.uint8, np.uint16) else "float32")
+    assert data.image_shape == images.shape[1:]
+
+
+def _range(images):
+    return None if images.dtype == np.uint8 else (0, 60000)
+
+
+@pytest.mark.parametrize(
+    ("images", "dtype", "expected"),
+    [
+        (pictures(), "uint8", (0, 255)),
+        (pictures().astype("int64"), "float32", (0, 255)),
+        (pictures() / 255, "float32", (0, 1)),
+        (pictures() / 15 - 1, "float32", (-1, 1)),
+        (pictures().astype("uint16") * 100, "uint16", (0, 4095)),
+        (pictures().astype("uint16") * 2000, "uint16", (0, 65535)),
+    ],
+)
+def test_range_of_pixels_is_inferred_aloud(images, dtype, expected):
+    def load():
+        return training.from_arrays(images, classes())
+
+    if dtype == "uint8":
+        data = load()
+    else:
+        with pytest.warns(UserWarning, match=f"Pixels are {dtype} of the range {expected[0]}..{expected[1]}, inferred"):
+            data = load()
+    assert (data.dtype, data.pixel_range, data.test.pixel_range) == (dtype, expected, expected)
+    assert ("inferred" in data.interpretation) == (dtype != "uint8")
