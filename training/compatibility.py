@@ -1,5 +1,7 @@
 """Checks that a model and a dataset can be used together."""
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -9,6 +11,7 @@ from ..layers import Head
 from ..tasks.registry import get_task
 from ..zoo.contract import OutputContract, contract_of, state_contract
 from ..zoo.decoded_form import decoded_form
+from ..zoo.pixel_range import RAW
 from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
@@ -37,7 +40,7 @@ def describe_model(
     Arguments and errors are those of `zoo.contract.state_contract`.
     """
     is_data = isinstance(data, ImageData)
-    state_contract(
+    contract = state_contract(
         model,
         task=task,
         labels=labels,
@@ -45,8 +48,17 @@ def describe_model(
         from_logits=from_logits,
         known_tasks=data.task if is_data else data.tasks,
         known_labels=data.labels if is_data else None,
+        likely_range=None if data.pixel_range == RAW else data.pixel_range,
         report=verbose,
     )
+    if verbose and data.pixel_range not in (RAW, contract.pixels) and contract.pixels == RAW:
+        low, high = data.pixel_range
+        warnings.warn(
+            f"{model.name} takes pixels of 0..255, to which those of {data.source}, {low:g}..{high:g}, are scaled. "
+            "Scale images for predictions likewise, or let the model take them as they are: "
+            "training.adapt_normalization.",
+            stacklevel=3,
+        )
 
 
 def check_fit_together(model: keras.Model, data: ImageData) -> None:

@@ -90,8 +90,10 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def _download(address: str) -> bytes:
-    import requests
-
+    try:
+        import requests
+    except ImportError as error:
+        raise InputError(f"{address} cannot be downloaded without requests: pip install requests.") from error
     try:
         with requests.get(address, timeout=30, stream=True) as response:
             response.raise_for_status()

@@ -1,5 +1,6 @@
 """Models for pixels of other ranges than 0..255: trained, adapted, saved, evaluated and exported."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -71,6 +72,26 @@ def test_range_of_floats_trains_the_same_as_raw_pixels():
         for data in (raw, unit)
     ]
     np.testing.assert_allclose(*sums, rtol=1e-5)
+
+
+def test_scaling_to_the_range_of_the_model_is_told(deep):
+    model = zoo.create_model("lenet5", head=deep.task, labels=deep.labels, input_shape=deep.image_shape)
+    with pytest.warns(UserWarning, match=r"takes pixels of 0\.\.255, to which those of arrays, 0\.\.4095, are scaled"):
+        training.evaluate(model, deep)
+
+
+def test_model_that_scales_nothing_takes_the_range_of_the_data(deep):
+    layers = [keras.Input((32, 32, 5)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
+    model = keras.Sequential(layers)
+    data = training.from_arrays(shades("float32", 5, high=1)[0], deep_classes(), pixel_range=(0, 1))
+    found = training.evaluate(model, data)
+    assert contract_of(model).pixels == (0, 1)
+    images, classes = data.test.arrays()
+    assert found.accuracy == (model.predict(images, verbose=0).argmax(axis=1) == classes).mean()
+
+
+def deep_classes():
+    return np.arange(60) % 2
 
 
 def test_models_without_the_layer_and_of_other_channels_are_refused(deep):
