@@ -39,15 +39,18 @@ def data(
     if augmentation is not None:
         settings = settings.changed(augmentation=augmentation)
     import_tensorflow()
-    stated = layout and layout.value
-    survey = training.survey(source, layout=stated, ignore=ignore)
+    survey = training.survey(source, layout=None if layout is None else layout.value, ignore=ignore)
     if as_json:
         console.show_json(survey.to_dict())
     else:
         _show(survey)
     if sheet is not None:
         images = training.load_data(
-            source, image_size=settings.data.image_size, on_unreadable="skip", layout=stated, ignore=ignore
+            source,
+            image_size=settings.data.image_size,
+            on_unreadable="skip",
+            layout=None if layout is None else layout.value,
+            ignore=ignore,
         )
         training.write_contact_sheet(images, sheet, augmentation=settings.augmentation, seed=settings.seed)
         typer.echo(f"Augmented images: {sheet}", err=as_json)

@@ -79,7 +79,7 @@ def predict(
         cells = [
             (answer.source, label, task.format_figure(figure)) for answer in answers for label, figure in answer.rows
         ]
-        console.show_table(("image", "label", task.figure_name), cells)
+        console.show_table(("image", "label", str(task.figure_name)), cells)
     if failed == len(answers) or (failed and not skip_unreadable):
         raise typer.Exit(2)
 
@@ -114,8 +114,9 @@ def _show_csv(answers: Sequence[Answer], figure_name: str | None) -> None:
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("image", "label", figure_name, "error"))
     for answer in answers:
-        for label, figure in answer.rows or [("", "")]:
-            table.writerow((answer.source, label, figure, answer.error))
+        table.writerows((answer.source, label, figure, "") for label, figure in answer.rows)
+        if answer.error:
+            table.writerow((answer.source, "", "", answer.error))
 
 
 def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:

@@ -117,7 +117,7 @@ def read_values(encoded: bytes, name: object) -> np.ndarray:
 
 def is_sixteen_bit_color(image: Image.Image) -> bool:
     """Return whether Pillow reduces an opened image, in PNG format, to 8 bits."""
-    return image.format == "PNG" and ";16" in str(image.tile) and image.mode in ("RGB", "RGBA")
+    return image.format == "PNG" and ";16" in str(getattr(image, "tile", "")) and image.mode in ("RGB", "RGBA")
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -45,7 +45,7 @@ def read_tiff_bands(encoded: bytes, name: object) -> np.ndarray | None:
     is_read = bands == 1 and (bits is None or bits <= 8 or encoded[:2] == b"II")
     if is_read or tags.get(PHOTOMETRIC) not in GRAY_OR_RGB or (bits == 8 and (bands == 3 or alpha)):
         return None
-    dtype, compression = DTYPES.get((kind, bits)), tags.get(COMPRESSION, 1)
+    dtype, compression = DTYPES.get((kind or 0, bits or 0)), tags.get(COMPRESSION, 1)
     predictor = tags.get(PREDICTOR, 1) if COMPRESSIONS.get(compression) in ("LZW", "Deflate") else 1
     if dtype is None or compression not in COMPRESSIONS or predictor not in (1, 2):
         raise InputError(
@@ -83,7 +83,7 @@ def _gray(encoded: bytes, tags: Any, dtype: str, bands: int, chunks: slice) -> n
     """Return the values of some strips or tiles, `(height, width * bands)`."""
     order: Literal["little", "big"] = "little" if encoded[:2] == b"II" else "big"
     pixel = bands * np.dtype(dtype).itemsize
-    new = {
+    new: dict[int, tuple[int, ...]] = {
         WIDTH: (tags[WIDTH] * pixel,),
         HEIGHT: (tags[HEIGHT],),
         BITS: (8,),

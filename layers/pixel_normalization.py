@@ -34,7 +34,8 @@ class PixelNormalization(keras.Layer):
         super().__init__(autocast=False, **kwargs)
         self.mean = np.asarray(mean, "float64").tolist()  # plain numbers for the saved config
         self.scale = np.asarray(scale, "float64").tolist()
-        self.pixel_range = tuple(map(float, pixel_range))
+        low, high = map(float, pixel_range)
+        self.pixel_range = (low, high)
 
     def build(self, input_shape: Shape) -> None:
         """Create the two constants, one value per channel."""

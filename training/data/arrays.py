@@ -87,13 +87,17 @@ def from_arrays(
     found = {name: target(task_name, name) for name, task_name in by_name(task).items()}
     listing = Listing(SOURCE, _NumberedImages(pixels, np.arange(len(pixels))), found.get("", found), split_names)
     contents = [hashlib.sha256(image).digest() for image in pixels]
+    listings = partition(listing, contents, missing=listing.missing, seed=seed)
+    train_part, validation_part, test_part = (
+        ImageSplit(ArrayImages(part.images.pixels), map_outputs(lambda target: target.rows, part.targets))
+        for part in listings
+    )
     return ImageData(
         SOURCE,
         map_outputs(lambda target: target.labels, listing.targets),
-        *(
-            ImageSplit(ArrayImages(part.images.pixels), map_outputs(lambda target: target.rows, part.targets))
-            for part in partition(listing, contents, missing=listing.missing, seed=seed)
-        ),
+        train_part,
+        validation_part,
+        test_part,
         task=task,
         interpretation=pixel_format.note,
         pixel_range=pixel_format.pixel_range,

@@ -72,7 +72,8 @@ def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int)
         pixels = np.stack([np.asarray(Image.fromarray(scene.pixels).convert(MODES[channels])) for scene in scenes])
         images = ArrayImages(pixels.reshape(len(scenes), *sides, channels))
         splits.append(ImageSplit(images, chosen(_targets(scenes))))
-    return ImageData("digit-scenes", chosen(LABELS), *splits, task=chosen(TASKS))
+    train, validation, test = splits
+    return ImageData("digit-scenes", chosen(LABELS), train, validation, test, task=chosen(TASKS))
 
 
 def _targets(scenes: list[Scene]) -> dict[str, np.ndarray]:

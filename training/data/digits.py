@@ -39,5 +39,5 @@ def digits(sides: tuple[int, int], channels: int, seed: int) -> ImageData:
     """Return the digits, resized to `sides` (height, width), as a classification."""
     ink, labels = real_digits()
     pixels = np.stack([resize(Image.fromarray(image).convert(MODES[channels]), *sides) for image in ink])
-    splits = (ImageSplit(ArrayImages(pixels[part]), labels[part]) for part in digit_parts(seed))
-    return ImageData("digits", NAMES, *splits)
+    train, validation, test = (ImageSplit(ArrayImages(pixels[part]), labels[part]) for part in digit_parts(seed))
+    return ImageData("digits", NAMES, train, validation, test)

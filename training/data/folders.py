@@ -13,7 +13,7 @@ from ...zoo.image_sources import describe_other_files, has_images, image_files, 
 from .files import Paths
 from .folder_names import parse_folder_name, split_names
 from .listing import Listing, Target
-from .mask_folders import HOW_TO_STATE, find_mask_folders, find_unnamed_pair, list_masks
+from .mask_folders import HOW_TO_STATE, MaskFolders, find_mask_folders, find_unnamed_pair, list_masks
 
 Layout = Literal["classes", "splits", "masks"]
 """`classes`: each subfolder is a class. `splits`: each is a split with class folders, or each is a class with folders
@@ -49,8 +49,8 @@ def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
     if layout == "masks":
         return list_masks(folder, _stated_mask_folders(folder))
     if layout is None:
-        if found := find_mask_folders(folder):
-            return list_masks(folder, found)
+        if mask_folders := find_mask_folders(folder):
+            return list_masks(folder, mask_folders)
         _refuse_unnamed_masks(folder)
     if layout == "classes":
         return _list_classes(folder, {"train": {entry.name: entry for entry in sub_folders(folder)}}, "not split")
@@ -91,9 +91,9 @@ def _list_classes(folder: Path, classes: dict[str, dict[str, Path]], described: 
     empty: dict[str, str] = {}
     for split, of_split in found.items():
         for name in of_split:
-            images = image_files(classes[split][name])
-            rows += [(path, names.index(name), split) for path in images]
-            if not images:
+            inside = image_files(classes[split][name])
+            rows += [(path, names.index(name), split) for path in inside]
+            if not inside:
                 entry = classes[split][name]
                 empty[str(entry)] = (
                     f"{entry} has no images{describe_other_files(entry)}; every class folder takes some."
@@ -101,8 +101,9 @@ def _list_classes(folder: Path, classes: dict[str, dict[str, Path]], described: 
     if not rows:
         raise InputError(next(iter(empty.values())))
     images, labels, splits = zip(*rows, strict=True)
-    target = Target("classification", tuple(map(_printable, names)), np.array(labels, "int32"))
-    shown = ", ".join(target.labels[:10]) + (", ..." if len(names) > 10 else "")
+    printable = tuple(map(_printable, names))
+    target = Target("classification", printable, np.array(labels, "int32"))
+    shown = ", ".join(printable[:10]) + (", ..." if len(names) > 10 else "")
     text = f"{folder} is read as a classification: {len(names)} class folders ({shown}); {described}."
     return Listing(str(folder), Paths(images), target, np.array(splits), interpretation=text, empty=empty)
 
@@ -188,16 +189,17 @@ def _unwrapped(folder: Path, *, as_split: bool = False) -> Path:
     return _unwrapped(inside[0], as_split=as_split)
 
 
-def _stated_mask_folders(folder: Path) -> dict:
-    found = find_mask_folders(folder)
-    unnamed = None if found else find_unnamed_pair(folder)
-    if not found and unnamed is None:
+def _stated_mask_folders(folder: Path) -> dict[str, MaskFolders]:
+    if found := find_mask_folders(folder):
+        return found
+    unnamed = find_unnamed_pair(folder)
+    if unnamed is None:
         names = ", ".join(entry.name for entry in sub_folders(folder)) or "no folders"
         raise InputError(
             f"{folder} has {names}; name the folder of the images 'images' and that of their masks 'masks', in each "
             "split if there are splits."
         )
-    return found or {"": unnamed}
+    return {"": unnamed}
 
 
 def _refuse_unnamed_masks(folder: Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import task_of_targets
 from ...zoo.image_files import Dtype, decode_image
+from ...zoo.pixel_range import RAW, Range
 from .file_targets import FileTargets
 from .files import Files
-from .pixel_format import RAW, Range
 from .splitting import SPLITS
 
 Shape = tuple[int, int, int]
@@ -152,7 +152,7 @@ class ImageData:
 
     def fingerprint(self) -> str:
         """Return a hash by which a resumed run recognizes its data: shapes, names, the first images of each split."""
-        form = (self.image_shape, self.task, self.labels)
+        form: tuple[object, ...] = (self.image_shape, self.task, self.labels)
         form += () if self.pixel_range == RAW else (self.pixel_range,)
         form += () if self.ignore is None else (self.ignore,)
         digest = hashlib.sha256(repr(form).encode("utf-8", "backslashreplace"))

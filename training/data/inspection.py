@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from ...core.encoded_images import displayed_size
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
-from ...zoo.image_files import decode_image, fit_values
+from ...zoo.image_files import Dtype, decode_image, fit_values
+from ...zoo.pixel_range import Range
 from .images import FileImages, ImageData, ImageSplit
 from .listing import Listing, Target
 from .partition import contradictions, find_strata
-from .pixel_format import PixelFormat, Range
+from .pixel_format import PixelFormat
 from .reading import FileFacts, contents_of, for_each, pixel_format, read_facts
 from .splitting import SPLITS, complete_splits
 
@@ -116,7 +117,7 @@ def _inspect_file(listing: Listing, row: int) -> ImageStatistics:
     if facts.dtype == "uint8" and facts.bands in (1, CHANNELS):
         pixels = decode_image(encoded, name, height=SIDE, width=SIDE, channels=CHANNELS)
     else:
-        kept = "float32" if facts.dtype in ("int16", "int32", "float32") else facts.dtype
+        kept: Dtype = "uint16" if facts.dtype == "uint16" else "uint8" if facts.dtype == "uint8" else "float32"
         pixels = fit_values(values, name, height=SIDE, width=SIDE, channels=facts.bands, dtype=kept)
     counts = {}
     for output, target in by_name(listing.targets).items():
@@ -144,7 +145,7 @@ def inspect_data(data: ImageData) -> Inspection:
         images += for_each(partial(_inspect_row, split), range(len(split)), f"Reading {name}")
     splits = np.repeat(np.array(SPLITS, object), [len(getattr(data, name)) for name in SPLITS])
     skipped = dict.fromkeys(data.skipped, "It was skipped.")
-    pixels = PixelFormat(data.dtype, data.pixel_range)
+    pixels = PixelFormat(cast(Dtype, data.dtype), data.pixel_range)
     return Inspection(data.source, images, _targets(data), splits, skipped, pixels, data.interpretation)
 
 

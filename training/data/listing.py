@@ -58,7 +58,7 @@ class Target:
 
     def check_file(self, target: np.ndarray, row: int, image: bytes) -> None:
         """Raises InputError where a decoded target does not belong to its encoded image."""
-        classes = self.labels and len(self.labels)
+        classes = None if self.labels is None else len(self.labels)
         get_task(self.task).check_file(target, self.rows.name(row), image, classes, self.ignore)
 
     def as_targets(self, height: int, width: int) -> Targets:

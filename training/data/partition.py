@@ -44,7 +44,7 @@ def contradictions(listing: Listing, contents: list[bytes], rows: Sequence[int])
         rows: Rows of the images that can be used.
     """
     strata = find_strata(listing.targets)
-    if strata is None:
+    if strata is None or strata.labels is None or not isinstance(strata.rows, np.ndarray):
         return {}
     by_content: dict[bytes, list[int]] = {}
     for row in rows:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -15,10 +15,11 @@ from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.segmentation import LIKELY_VOID
 from ...zoo.image_files import MODES, Dtype, fit_values
+from ...zoo.pixel_range import Range
 from .images import FileImages, ImageData, ImageSplit
 from .listing import Listing, Lost, Target
 from .partition import contradictions, partition
-from .pixel_format import PixelFormat, Range, choose_format
+from .pixel_format import PixelFormat, choose_format
 
 OnUnreadable = Literal["raise", "skip"]
 
@@ -93,10 +94,13 @@ def read_listing(
         targets = map_outputs(lambda target: target.as_targets(*sides), part.targets)
         return ImageSplit(FileImages(part.images, (*sides, channels), pixels.dtype), targets)
 
+    train, validation, test = map(split, parts)
     return ImageData(
         listing.source,
         map_outputs(lambda target: target.labels, usable.targets),
-        *map(split, parts),
+        train,
+        validation,
+        test,
         skipped=tuple(image.name for image in lost),
         task=map_outputs(lambda target: target.task, usable.targets),
         interpretation=" ".join(filter(None, (listing.interpretation, pixels.note))),
@@ -189,7 +193,7 @@ def _misfit(fact: FileFacts, name: str, dtype: Dtype, channels: int) -> InputErr
     return None
 
 
-def for_each(function: Callable, rows: Sequence[int], description: str) -> list:
+def for_each(function: Callable[[int], Any], rows: Sequence[int], description: str) -> list[Any]:
     """Return the results of `function` for each row, in parallel; many rows show a progress bar on standard error."""
     console = Console(stderr=True, quiet=len(rows) < 500)
     with ThreadPool() as pool:  # in chunks: a future for each of 100,000 files would take 200 MB

@@ -8,10 +8,11 @@ import numpy as np
 from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ...zoo.image_files import MODES, Dtype
+from ...zoo.pixel_range import RAW
 from .folders import Layout, check_layout, list_folder
 from .images import ImageData
 from .listing import Listing
-from .pixel_format import RAW, check_dtype
+from .pixel_format import check_dtype
 from .reading import OnUnreadable, read_listing
 from .tables import list_table
 

@@ -10,11 +10,11 @@ import numpy as np
 from ...core.arguments import Seed, check_arguments
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from ...zoo.pixel_range import RAW
 from .folders import Layout
 from .images import ImageData
 from .inspection import Inspection, inspect_data, inspect_listing
 from .listing import Target
-from .pixel_format import RAW
 from .sources import BUILT_IN, list_source, load_data
 from .splitting import SPLITS
 
