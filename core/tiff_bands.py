@@ -16,6 +16,8 @@ TILES, TILE_BYTES, EXTRA_BANDS, FORMAT = 324, 325, 338, 339
 GRAY_OR_RGB = (0, 1, 2)
 COMPRESSIONS = {1: "none", 5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
 """Compressions of bytes, which do not depend on what these mean."""
+SIGNED = 2
+"""Sample format of signed integers."""
 DTYPES = {(1, 8): "uint8", (1, 16): "uint16", (2, 16): "int16", (2, 32): "int32", (3, 32): "float32"}
 """NumPy dtype by sample format (1 unsigned, 2 signed, 3 float) and bits."""
 
@@ -41,8 +43,8 @@ def read_tiff_bands(encoded: bytes, name: object) -> np.ndarray | None:
     bands, bits, kind = int(tags.get(BANDS, 1)), _all(tags.get(BITS, 1)), _all(tags.get(FORMAT, 1))
     extra = tags.get(EXTRA_BANDS, ())
     alpha = bands in (2, 4) and extra in ((1,), (2,), 1, 2)
-    # Pillow swaps the bytes of compressed big-endian numbers twice.
-    is_read = bands == 1 and (bits is None or bits <= 8 or encoded[:2] == b"II")
+    # Pillow swaps the bytes of compressed big-endian numbers twice, and widens signed numbers of 16 bits.
+    is_read = bands == 1 and (bits is None or bits <= 8 or (encoded[:2] == b"II" and kind != SIGNED))
     if is_read or tags.get(PHOTOMETRIC) not in GRAY_OR_RGB or (bits == 8 and (bands == 3 or alpha)):
         return None
     dtype, compression = DTYPES.get((kind or 0, bits or 0)), tags.get(COMPRESSION, 1)

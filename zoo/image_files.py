@@ -43,8 +43,8 @@ def read_image(
     Raises:
         InputError: The file does not exist, is not a complete image, or has neither one, three nor `channels` bands.
     """
-    if isinstance(channels, bool) or not isinstance(channels, int | np.integer) or channels < 1:
-        raise InputError(f"channels is {channels!r}; images have 1 (grayscale), 3 (RGB) or any other number of bands.")
+    if channels < 1:
+        raise InputError(f"channels is {channels}; images have 1 (grayscale), 3 (RGB) or any other number of bands.")
     return decode_image(read_bytes(path), path, height=height, width=width, channels=channels, dtype=dtype)
 
 

@@ -4,11 +4,11 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
-from ...core.errors import InputError, unknown
+from ...core.errors import InputError
 from ...zoo.image_sources import describe_other_files, has_images, image_files, sub_folders
 from .files import Paths
 from .folder_names import parse_folder_name, split_names
@@ -22,12 +22,6 @@ MASK_AFFIX = re.compile(
     r"[_\-. ](mask|masks|seg|segmentation|label|labels|gt|annotation|annotated)([_\-. ]?\d+)?$", re.I
 )
 """End of the name of a mask in the folder of its image."""
-
-
-def check_layout(layout: str | None) -> None:
-    """Raise InputError where it is no layout."""
-    if layout not in (None, *get_args(Layout)):
-        raise unknown("layout", layout, get_args(Layout))
 
 
 def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
@@ -44,7 +38,6 @@ def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
         InputError: It is ambiguous what the subfolders are; there are fewer than two classes, no images, or no train
             beside other splits.
     """
-    check_layout(layout)
     folder = _unwrapped(folder)
     if layout == "masks":
         return list_masks(folder, _stated_mask_folders(folder))

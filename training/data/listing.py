@@ -67,9 +67,7 @@ class Target:
 
 
 def check_ignore(ignore: int, tasks: str | dict[str, str], source: str) -> None:
-    """Raise InputError where `ignore` is no label of pixels, or no task has masks."""
-    if isinstance(ignore, bool) or not isinstance(ignore, int | np.integer):
-        raise InputError(f"ignore is {ignore!r}; it takes the label of the pixels that have no class, such as 255.")
+    """Raise InputError where no task has masks."""
     if all(get_task(task).void is None for task in by_name(tasks).values()):
         raise InputError(f"ignore is {ignore}, but {source} has no masks; leave it out.")
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +24,6 @@ class PixelFormat:
     pixel_range: Range = RAW
     note: str = ""
     """What was inferred, or what is lost: a sentence; empty for uint8."""
-
-
-def check_dtype(dtype: str | None) -> None:
-    """Raise InputError where it is no dtype of images."""
-    if dtype not in (None, *get_args(Dtype)):
-        raise InputError(f"dtype is {dtype!r}; images are {', '.join(get_args(Dtype))}.")
 
 
 def parse_range(pixel_range: object) -> Range:

@@ -9,10 +9,9 @@ from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ...zoo.image_files import MODES, Dtype
 from ...zoo.pixel_range import RAW
-from .folders import Layout, check_layout, list_folder
+from .folders import Layout, list_folder
 from .images import ImageData
 from .listing import Listing
-from .pixel_format import check_dtype
 from .reading import OnUnreadable, read_listing
 from .tables import list_table
 
@@ -70,7 +69,6 @@ def load_data(
     """
     if on_unreadable not in ("raise", "skip"):
         raise InputError(f"on_unreadable is {on_unreadable!r}; allowed are 'raise' and 'skip'.")
-    check_dtype(dtype)
     _check_layout_applies(source, layout)
     if ignore is not None and str(source).partition(":")[0] in BUILT_IN:
         raise InputError(f"ignore is {ignore}, but every pixel of the masks of {source} has a class; leave it out.")
@@ -80,8 +78,8 @@ def load_data(
             raise InputError(f"channels is {channels}; allowed are 1 (gray) and 3 (RGB).")
         if dtype not in (None, "uint8") or pixel_range not in (None, RAW):
             raise InputError(f"{name} have uint8 pixels 0..255; they take no other dtype or pixel_range.")
-    elif channels is not None and (isinstance(channels, bool) or not isinstance(channels, int) or channels < 1):
-        raise InputError(f"channels is {channels!r}; it takes 1 (gray), 3 (RGB), or the number of bands of the files.")
+    elif channels is not None and channels < 1:
+        raise InputError(f"channels is {channels}; it takes 1 (gray), 3 (RGB), or the number of bands of the files.")
     if source == "digits":
         from .digits import digits  # imports scikit-learn
 
@@ -130,7 +128,6 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
 
 
 def _check_layout_applies(source: str | Path, layout: Layout | None) -> None:
-    check_layout(layout)
     if layout is not None and (not Path(source).is_dir() or (Path(source) / "shards.json").is_file()):
         raise InputError(f"layout is {layout!r}, but {str(source)!r} is no folder of images.")
 

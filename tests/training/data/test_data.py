@@ -75,9 +75,9 @@ def test_what_is_not_asked_for_is_not_split_off():
         ({"source": "digit"}, "neither 'digits' nor a folder"),
         ({"source": "digits", "channels": 2}, "channels is 2; allowed are 1"),
         ({"source": "digits", "image_size": 0}, "image_size is 0; it takes pixels, 1 or more"),
-        ({"source": "digits", "image_size": 32.5}, "image_size is 32.5; it takes pixels"),
-        ({"source": "digits", "image_size": (32, 32, 3)}, "it takes pixels"),
-        ({"source": "digits", "on_unreadable": "ignore"}, "allowed are 'raise' and 'skip'"),
+        ({"source": "digits", "image_size": 32.5}, "image_size is 32.5; load_data requires a whole number"),
+        ({"source": "digits", "image_size": (32, 32, 3)}, "requires a whole number"),
+        ({"source": "digits", "on_unreadable": "ignore"}, "there are raise, skip"),
     ],
 )
 def test_arguments_out_of_range_say_what_is_allowed(arguments, message):

@@ -157,7 +157,7 @@ def test_files_tables_and_shards_know_the_label_to_ignore(folder, tmp_path):
     ("arguments", "message"),
     [
         ({"ignore": 255, "task": "classification"}, "ignore is 255, but arrays has no masks"),
-        ({"ignore": "255", "task": "segmentation"}, "ignore is '255'; it takes the label of the pixels"),
+        ({"ignore": "255", "task": "segmentation"}, "ignore is '255'; from_arrays requires a whole number or None"),
     ],
 )
 def test_label_to_ignore_is_a_number_and_of_masks(arguments, message):
