@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import console
-from .inputs import check_weights, is_model_path, load_images, open_model
+from .inputs import check_weights, is_model_path, load_images, open_model, stated_range
 from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import MODEL_FILE, Data, FolderLayout, Ignore, Json, SkipUnreadable, Weights
 from .results import evaluation_facts, show_evaluation
@@ -55,7 +55,7 @@ def evaluate(
     state(evaluated, task, labels, pixels, from_logits)
     from .. import training
 
-    images = load_images(data, shape, skip_unreadable, layout, ignore)
+    images = load_images(data, shape, skip_unreadable, layout, ignore, stated_range(evaluated))
     if report is None:
         evaluation = training.evaluate(evaluated, images, test_time_augmentation=test_time_augmentation)
     else:

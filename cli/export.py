@@ -9,7 +9,7 @@ from ..core.errors import InputError
 from ..export.targets import list_targets, targets_of
 from ..zoo.registry import model_card
 from . import console
-from .inputs import is_model_path, load_images, open_model
+from .inputs import is_model_path, load_images, open_model, stated_range
 from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import FolderLayout, Ignore, Json, NameOrFile, Overwrite, SkipUnreadable, Weights
 from .results import show_manifest
@@ -69,9 +69,8 @@ def export(
     loaded = open_model(model, weights, pretrained=True)
     state(loaded, task, labels, pixels, from_logits)
     *sides, channels = image_shape(loaded)
-    images = (
-        load_images(data, (*(_size(input_size) or sides), channels), skip_unreadable, layout, ignore) if data else None
-    )
+    shape, pixel_range = (*(_size(input_size) or sides), channels), stated_range(loaded)
+    images = load_images(data, shape, skip_unreadable, layout, ignore, pixel_range) if data else None
     with console.status("Preparing") as progress:
         manifest = export.export_model(
             loaded,

@@ -1,6 +1,6 @@
 """The inputs of commands: datasets, recipes and models."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ from .options import Layout
 if TYPE_CHECKING:
     import keras
 
+    from ..export import Artifact
     from ..training import ImageData, Recipe
     from ..zoo.cards import ModelCard
 
@@ -31,12 +32,15 @@ def load_images(
     skip_unreadable: bool,
     layout: Layout | None = None,
     ignore: int | None = None,
+    pixel_range: Any = None,
 ) -> "ImageData":
     """Return a dataset with images of `shape` (height, width, channels).
 
-    How a folder was read, and skipped files, are told on standard error.
+    How a folder was read, and skipped files, are told on standard error. `pixel_range` is that of the model; it holds
+    for images of another range than 0..255 that are inside of it.
     """
     from ..training import load_data
+    from ..zoo.pixel_range import RAW
 
     height, width, channels = shape
     data = load_data(
@@ -49,6 +53,11 @@ def load_images(
     )
     if data.interpretation:
         typer.echo(data.interpretation, err=True)
+    if isinstance(pixel_range, tuple) and pixel_range != RAW and data.pixel_range not in (RAW, pixel_range):
+        low, high = pixel_range
+        if low <= data.pixel_range[0] and data.pixel_range[1] <= high:
+            typer.echo(f"Pixels are taken as {low:g}..{high:g}, the range that the model states.", err=True)
+            data = replace(data, pixel_range=pixel_range)
     for path in data.skipped:
         typer.echo(f"Skipped, cannot be read: {path}", err=True)
     if data.skipped:
@@ -64,6 +73,7 @@ def load_training_images(
     image_size: int | None = None,
     layout: Layout | None = None,
     ignore: int | None = None,
+    pixel_range: Any = None,
 ) -> "ImageData":
     """Return the dataset that the command line or else the recipe names.
 
@@ -75,6 +85,7 @@ def load_training_images(
         image_size: Value of `--image-size`, in pixels.
         layout: Value of `--layout`.
         ignore: Value of `--ignore`.
+        pixel_range: Range of pixels that a trained model takes.
     """
     source = source or recipe.data.source
     if source is None:
@@ -85,9 +96,8 @@ def load_training_images(
         sides = [size, size] if isinstance(size, int) else list(size)
     if layout is None and recipe.data.layout is not None:
         layout = Layout(recipe.data.layout)
-    return load_images(
-        source, (*sides, channels), skip_unreadable, layout, recipe.data.ignore if ignore is None else ignore
-    )
+    ignore = recipe.data.ignore if ignore is None else ignore
+    return load_images(source, (*sides, channels), skip_unreadable, layout, ignore, pixel_range)
 
 
 def read_recipe(file: Path | None, changes: list[str] | None, default: "R") -> "R":
@@ -194,7 +204,17 @@ def open_training_inputs(
 
     loaded = zoo.load_model(model)
     training_recipe = read_recipe(recipe, changes, default_recipe)
+    shape, pixels = image_shape(loaded), stated_range(loaded)
     images = load_training_images(
-        data, training_recipe, image_shape(loaded), skip_unreadable, layout=layout, ignore=ignore
+        data, training_recipe, shape, skip_unreadable, layout=layout, ignore=ignore, pixel_range=pixels
     )
     return TrainingInputs(loaded, images, training_recipe)
+
+
+def stated_range(model: "keras.Model | Artifact") -> Any:
+    """Return the range of pixels that the normalization layer of a model, or the metadata of an artifact, states."""
+    from ..layers import PixelNormalization
+
+    if not hasattr(model, "layers"):
+        return model.pixel_range
+    return next((layer.pixel_range for layer in model.layers if isinstance(layer, PixelNormalization)), None)

@@ -1,6 +1,7 @@
 """Checks that a model and a dataset can be used together."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -51,14 +52,27 @@ def describe_model(
         likely_range=None if data.pixel_range == RAW else data.pixel_range,
         report=verbose,
     )
-    if verbose and data.pixel_range not in (RAW, contract.pixels) and contract.pixels == RAW:
-        low, high = data.pixel_range
+    low, high = data.pixel_range
+    takes_stored_values = isinstance(contract.pixels, tuple) and contract.pixels[1] > RAW[1]
+    if takes_stored_values and data.pixel_range not in (RAW, contract.pixels):
+        raise InputError(
+            f"{model.name} takes pixels of {_shown(contract.pixels)}, but {data.source} has {low:g}..{high:g}; load "
+            "the data with the pixel_range of the model, or adapt the model to it (training.adapt_normalization)."
+        )
+    if verbose and data.pixel_range not in (RAW, contract.pixels):
         warnings.warn(
-            f"{model.name} takes pixels of 0..255, to which those of {data.source}, {low:g}..{high:g}, are scaled. "
+            f"{model.name} takes pixels of {_shown(contract.pixels)}, to which those of {data.source}, "
+            f"{low:g}..{high:g}, are scaled. "
             "Scale images for predictions likewise, or let the model take them as they are: "
             "training.adapt_normalization.",
             stacklevel=3,
         )
+
+
+def _shown(pixels: Any) -> str:
+    """Return the range of an image, or of several by name, as text."""
+    shown = {name: f"{limits[0]:g}..{limits[1]:g}" for name, limits in by_name(pixels).items()}
+    return ", ".join(f"{name} {limits}".strip() for name, limits in shown.items())
 
 
 def check_fit_together(model: keras.Model, data: ImageData) -> None:

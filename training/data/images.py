@@ -103,6 +103,11 @@ class ImageSplit:
         return len(self.images)
 
     @property
+    def dtype(self) -> str:
+        """Dtype of the images: `"uint8"`, `"uint16"` or `"float32"`."""
+        return str(dtype_of(self.images))
+
+    @property
     def tasks(self) -> str | dict[str, str]:
         """Task of each output, recognized by the form of the targets where it is not stated."""
         return map_outputs(task_of_targets, self.labels) if self.task is None else self.task
@@ -171,4 +176,4 @@ class ImageData:
     @property
     def dtype(self) -> str:
         """Dtype of the images: `"uint8"`, `"uint16"` or `"float32"`."""
-        return str(dtype_of(self.train.images))
+        return self.train.dtype

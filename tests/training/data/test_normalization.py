@@ -80,6 +80,12 @@ def test_scaling_to_the_range_of_the_model_is_told(deep):
         training.evaluate(model, deep)
 
 
+def test_data_of_another_range_than_an_adapted_model_is_refused(deep, adapted):
+    dark = training.from_arrays(deep.train.arrays()[0] // 8, deep.train.labels, pixel_range=(0, 1023))
+    with pytest.raises(zoo.InputError, match=r"takes pixels of 0\.\.4095, but arrays has 0\.\.1023; load"):
+        training.evaluate(adapted, dark)
+
+
 def test_model_that_scales_nothing_takes_the_range_of_the_data(deep):
     layers = [keras.Input((32, 32, 5)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
     model = keras.Sequential(layers)
