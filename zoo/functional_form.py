@@ -135,8 +135,10 @@ def _equal_outputs(graph: keras.Model, model: keras.Layer) -> bool:
 
     images = keras.tree.map_structure(image, graph.input)
     results = [keras.tree.flatten(each(images, training=False)) for each in (graph, model)]
-    pairs = [map(keras.ops.convert_to_numpy, pair) for pair in zip(*results, strict=True)]
-    return all(np.allclose(*pair, rtol=1e-4, atol=1e-5, equal_nan=True) for pair in pairs)
+    first, second = ([keras.ops.convert_to_numpy(output) for output in outputs] for outputs in results)
+    return all(
+        np.allclose(own, other, rtol=1e-4, atol=1e-5, equal_nan=True) for own, other in zip(first, second, strict=True)
+    )
 
 
 def _single_node(model: keras.Model, inputs: Any) -> keras.Model:

@@ -200,9 +200,9 @@ def _from_operation(entry: Config) -> Config:
         kind, config = FUNCTIONS[function]
         return _layer(kind, {**config, "name": name}, [call[:3]])
     if function in ARITHMETIC and tensor and not further and other is not None:
-        kind, scaling = ARITHMETIC[function]
-        if _is_reference(other) and tensor != "_CONSTANT_VALUE" and kind:
-            return _layer(kind, {"name": name}, [call[:3], other])
+        join, scaling = ARITHMETIC[function]
+        if _is_reference(other) and tensor != "_CONSTANT_VALUE" and join:
+            return _layer(join, {"name": name}, [call[:3], other])
         if not _is_reference(other):
             scale, offset = scaling(other)
             return _layer("Rescaling", {"name": name, "scale": scale, "offset": offset}, [call[:3]])

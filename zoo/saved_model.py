@@ -19,7 +19,7 @@ UNSAFE = re.compile(
 class SignatureLayer(keras.layers.TFSMLayer):
     """The function of a SavedModel, which takes a dict of tensors by name."""
 
-    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
+    def call(self, inputs: dict[str, Any], training: bool = False, **_: Any) -> Any:
         """Return the outputs, a dict by name."""
         return self.call_endpoint_fn(**inputs)
 
