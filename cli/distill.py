@@ -14,6 +14,7 @@ from .options import (
     FolderLayout,
     Ignore,
     Json,
+    KeepSparsity,
     NameOrFile,
     Overwrite,
     RecipeData,
@@ -52,6 +53,7 @@ def distill(
     resume: Resume = False,
     extend: Extend = False,
     overwrite: Overwrite = False,
+    keep_sparsity: KeepSparsity = None,
     as_json: Json = False,
 ) -> None:
     """Train a student to reproduce the outputs of a trained teacher; RUN_DIR/best.keras is the result."""
@@ -81,6 +83,7 @@ def distill(
         resume=resume,
         extend=extend,
         overwrite=overwrite,
+        keep_sparsity=keep_sparsity,
     )
     names = (f"teacher {inputs.model.name}", f"student {pupil.name}")
     title = f"On the test split of {inputs.data.source}"

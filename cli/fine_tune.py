@@ -13,6 +13,7 @@ from .options import (
     Ignore,
     ImageSize,
     Json,
+    KeepSparsity,
     Overwrite,
     RecipeData,
     RecipeFile,
@@ -46,6 +47,7 @@ def fine_tune(
     resume: Resume = False,
     extend: Extend = False,
     overwrite: Overwrite = False,
+    keep_sparsity: KeepSparsity = None,
     as_json: Json = False,
 ) -> None:
     """Adapt a pretrained model, its head first; RUN_DIR/best.keras is the result."""
@@ -85,7 +87,14 @@ def fine_tune(
             input_shape=images.image_shape,
         )
     result = training.fine_tune(
-        pretrained, images, settings, run_dir=run_dir, resume=resume, extend=extend, overwrite=overwrite
+        pretrained,
+        images,
+        settings,
+        run_dir=run_dir,
+        resume=resume,
+        extend=extend,
+        overwrite=overwrite,
+        keep_sparsity=keep_sparsity,
     )
     show_training(result, images, run_dir, as_json=as_json)
 

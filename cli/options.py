@@ -22,6 +22,13 @@ Extend = Annotated[
     bool, typer.Option("--extend", help="Continue the run in the run directory, finished or not, to more epochs.")
 ]
 RunDir = Annotated[Path, typer.Option(help="Directory for the files of the run.")]
+KeepSparsity = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-sparsity/--lose-sparsity",
+        help="Whether zeros and clusters of a compressed model stay; by default a warning says which are lost.",
+    ),
+]
 TrainedModel = Annotated[Path, typer.Argument(help="A .keras file of a trained model.")]
 ModelName = Annotated[str, typer.Argument(help="A name from `pocketzoo list`.")]
 MODEL_FILE = "a .keras file, an .h5 file of Keras 2 or Teachable Machine, or a SavedModel folder"

@@ -13,6 +13,7 @@ from .options import (
     FolderLayout,
     Ignore,
     Json,
+    KeepSparsity,
     Overwrite,
     RecipeData,
     RecipeFile,
@@ -70,6 +71,7 @@ def prune_channels(
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    keep_sparsity: KeepSparsity = None,
     as_json: Json = False,
 ) -> None:
     """Remove channels of a trained model and train the rest; RUN_DIR/best.keras is the result.
@@ -103,6 +105,7 @@ def prune_channels(
         run_dir=run_dir,
         resume=resume,
         overwrite=overwrite,
+        keep_sparsity=keep_sparsity,
         **choices,
     )
     comparison = compare({"before": original, "after": result.model}, images)

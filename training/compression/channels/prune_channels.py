@@ -81,9 +81,9 @@ def prune_channels(
     _check(data, steps, recipe, run_dir, resume)
     _check_teacher(teacher)
     recipe = recipe_for("prune_channels", recipe, DEFAULT_RECIPE)
-    selection = {"criterion": criterion, "scope": scope, "round_to": round_to}
+    selection: dict[str, Any] = {"criterion": criterion, "scope": scope, "round_to": round_to}
     limits = [plan] if plan else step_limits(model, budget, steps, measure)
-    settings = {"plan": plan.kept} if plan else selection | {"budget": budget, "steps": steps}
+    settings: dict[str, Any] = {"plan": plan.kept} if plan else selection | {"budget": budget, "steps": steps}
     settings |= {"keep_sparsity": True} if keep_sparsity else {}
     with PruneFiles.open(run_dir, model, data, recipe, settings, resume=resume, overwrite=overwrite) as files:
         small, total_plan, before, history = model, None, {}, []

@@ -61,15 +61,15 @@ def fold_into_quantized(layer: keras.layers.Layer, affines: Sequence[Affine]) ->
     config = layer.get_config() | {"use_bias": True, "activation": None, "dtype": "float32"}
     quantized = QUANTIZED_LAYERS[type(layer)].from_config(config)
     quantized.build_from_config(layer.get_build_config())
-    kernel, *bias = (weight.astype("float64") for weight in layer.get_weights())
-    bias = bias[0] if bias else np.zeros(quantized.bias.shape)
+    kernel, *biases = (weight.astype("float64") for weight in layer.get_weights())
+    bias = biases[0] if biases else np.zeros(quantized.bias.shape)
     for scale, offset in affines:
         kernel, bias = kernel * _along_outputs(np.broadcast_to(scale, bias.shape), quantized), bias * scale + offset
     quantized.set_weights([kernel, bias])
     return quantized
 
 
-def pointwise(affine: Affine, channels: int, **arguments) -> keras.layers.Layer:
+def pointwise(affine: Affine, channels: int, **arguments: Any) -> keras.layers.Layer:
     """Return `affine` as a layer of its own: a 1x1 depthwise convolution, whose int8 kernel is exact.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -125,7 +126,7 @@ class FreezeRanges(keras.callbacks.Callback):
         super().__init__()
         self._epoch = epoch
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Freeze the ranges from the given epoch on."""
         if epoch >= self._epoch:
             for layer in all_layers(self.model):

@@ -103,8 +103,8 @@ class _Rewriting:
             raise self.refusal(layer.name, f"{type(layer).__name__} of channels_first")
         if type(layer) in QUANTIZED_LAYERS:
             self.kernel(node)
-        elif affine_of(layer):
-            self.affine(node)
+        elif affine := affine_of(layer):
+            self.affine(node, affine)
         elif isinstance(layer, keras.layers.Activation):
             self.activation(end, self.value(node), _function(layer), layer.name)
         elif isinstance(layer, keras.layers.Softmax) and layer.axis in (-1, len(end.shape) - 1):
@@ -125,7 +125,8 @@ class _Rewriting:
 
     def kernel(self, node: Node) -> None:
         """Rewrite a convolution or dense layer with all that TFLite fuses into the same operation."""
-        layer, end, affines = node.operation, node.output, []
+        layer, end = node.operation, node.output
+        affines: list[Affine] = []
         function = _function(layer)
         if function == "linear" and self.graph.applications(layer) == 1:
             end, affines = self.affines_after(end)
@@ -145,9 +146,9 @@ class _Rewriting:
             grid = self.grid(layer.name)
             self.activation(end, Value(grid(x), grid), function, f"{layer.name}_act")
 
-    def affine(self, node: Node) -> None:
+    def affine(self, node: Node, affine: Affine) -> None:
         """Rewrite a BatchNorm or Rescaling that cannot be folded into a convolution before it."""
-        layer, affine = node.operation, affine_of(node.operation)
+        layer = node.operation
         trainable = layer.trainable and isinstance(layer, keras.layers.BatchNormalization)
         x = self.pointwise(affine, self.value(node).tensor, layer.name, trainable=trainable)
         limits = pixel_limits(affine, self.pixels) if self.is_image(node.inputs[0]) else None
@@ -227,12 +228,13 @@ class _Rewriting:
     def next_function(self, end: keras.KerasTensor) -> str | None:
         """Return the name of the activation that is the sole consumer of the tensor."""
         use = self.graph.only_consumer(end)
-        is_one = use and isinstance(use.operation, keras.layers.Activation | keras.layers.ReLU)
-        return _function(use.operation) if is_one else None
+        if use is None or not isinstance(use.operation, keras.layers.Activation | keras.layers.ReLU):
+            return None
+        return _function(use.operation)
 
     def fuse(self, end: keras.KerasTensor) -> Node:
         """Mark the sole consumer of the tensor as part of the current operation, and return it."""
-        node = self.graph.only_consumer(end)
+        (node,) = self.graph.consumers(end)
         self.fused.add(node)
         return node
 

@@ -75,8 +75,8 @@ def sparsity_kept(model: keras.Model, keep: bool | None) -> Iterator[Compressed 
     if not keep or found is None:
         if found is not None and found.kernels:
             warnings.warn(
-                f"{model.name}: training does not keep {found}; pass keep_sparsity=True to keep them, or "
-                "keep_sparsity=False if they may go.",
+                f"{model.name}: training does not keep {found}; pass keep_sparsity=True (--keep-sparsity) to keep "
+                "them, or False (--lose-sparsity) if they may go.",
                 stacklevel=2,
             )
         yield None

@@ -117,7 +117,9 @@ class Shrinking(keras.Model):
         self._penalty = penalty
         self._strength = strength
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """Return the loss, in training with the penalty."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         return loss + self._strength * self._penalty() if training else loss

@@ -145,7 +145,7 @@ def _gradient_function(model: keras.Model, kernels: list[keras.Variable]) -> Cal
     losses = keras.tree.flatten(objectives(model)["loss"])
 
     @tf.function
-    def gradients(images, targets):
+    def gradients(images: Any, targets: Any) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([kernel.value for kernel in kernels])
             outputs = model(images, training=False)

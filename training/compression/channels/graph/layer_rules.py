@@ -271,7 +271,7 @@ def activation_name(operation: keras.Operation) -> str | None:
 
 def apply_in_inference(node: Node, values: dict[keras.KerasTensor, Any]) -> Any:
     """Return what the node computes from `values` in inference mode."""
-    return node.apply(values, **({"training": False} if "training" in node.kwargs else {}))
+    return node.apply(values, training=False) if "training" in node.kwargs else node.apply(values)
 
 
 def values_of(tensor: Any) -> np.ndarray:
