@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import InputError
-from .inputs import default_weights, load_training_images, read_recipe
+from .inputs import check_weights, default_weights, is_model_path, load_training_images, read_recipe
 from .options import (
     Changes,
     Extend,
@@ -14,6 +14,7 @@ from .options import (
     ImageSize,
     Json,
     KeepSparsity,
+    NameOrFile,
     Overwrite,
     RecipeData,
     RecipeFile,
@@ -32,11 +33,17 @@ if TYPE_CHECKING:
 
 
 def fine_tune(
-    model: Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .keras file of a trained model.")],
+    model: NameOrFile,
     run_dir: RunDir,
     data: RecipeData = None,
     weights: Annotated[
         str | None, typer.Option(help="Initial weights of a model by name: a tag or a file; the first tag if not set.")
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="Layer of a model from a file whose output goes into a new head; found by itself if not set."
+        ),
     ] = None,
     image_size: ImageSize = None,
     recipe: RecipeFile = None,
@@ -51,12 +58,12 @@ def fine_tune(
     as_json: Json = False,
 ) -> None:
     """Adapt a pretrained model, its head first; RUN_DIR/best.keras is the result."""
-    from ..zoo.registry import card_of, model_card
+    from ..zoo.registry import model_card
 
-    is_file = model.endswith(".keras")
-    if is_file and weights is not None:
-        raise InputError(f"{model} has its own weights; --weights is for a model by name.")
-    card = None if is_file else model_card(model)
+    check_weights(model, weights)
+    if features is not None and not is_model_path(model):
+        raise InputError(f"--features is {features!r}, but {model} is a model of the zoo, which has its head anew.")
+    card = None if is_model_path(model) else model_card(model)
 
     import_tensorflow()
     import keras
@@ -68,7 +75,6 @@ def fine_tune(
     shape: ImageShape
     if card is None:
         loaded = zoo.load_model(model)
-        card_of(loaded.name)
         shape = image_shape(loaded)
         if image_size is not None and not {*shape[:2]} <= {None, image_size}:
             raise InputError(f"{model} takes images of {shape[0]}x{shape[1]} pixels; --image-size is {image_size}.")
@@ -77,7 +83,7 @@ def fine_tune(
     images = load_training_images(data, settings, shape, skip_unreadable, image_size, layout, ignore)
     keras.utils.set_random_seed(settings.seed)
     if card is None:
-        pretrained = _with_head_for(loaded, images)
+        pretrained = _with_head_for(loaded, images, features)
     else:
         pretrained = zoo.create_model(
             model,
@@ -99,11 +105,13 @@ def fine_tune(
     show_training(result, images, run_dir, as_json=as_json)
 
 
-def _with_head_for(model: "keras.Model", data: "ImageData") -> "keras.Model":
+def _with_head_for(model: "keras.Model", data: "ImageData", features: str | None) -> "keras.Model":
     """Return `model` if its outputs match the labels of `data`, otherwise its backbone with a new head."""
     from .. import zoo
     from ..training.compatibility import check_fit_together
 
+    if features is not None:
+        return zoo.replace_head(model, data.task, labels=data.labels, features=features)
     try:
         check_fit_together(model, data)
     except InputError as error:

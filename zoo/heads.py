@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import index
@@ -12,11 +13,27 @@ import keras
 from .. import layers
 from ..core.arguments import check_arguments
 from ..core.errors import InputError, unknown
+from ..layers import PixelNormalization
 from ..tasks.registry import get_task, task_names
 from ..tasks.task import HeadConfig, Task, Upsampling
+from .backbone import Backbone, backbone_of, report_backbone
 from .cards import ModelCard
+from .functional_form import functional_form
 from .registry import card_of
 from .strides import measure_grids
+
+
+@dataclass(frozen=True)
+class HeadDefaults:
+    """What a head gets by default; a model's card has the same fields."""
+
+    name: str
+    """Name of the model, for messages."""
+    classes: int | None
+    """Default number of classes."""
+    task: str = "classification"
+    dropout: float = 0.0
+    score_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,7 +43,7 @@ class HeadPlan:
     task: Task
     config: HeadConfig
 
-    def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor) -> layers.Head:
+    def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor | None) -> layers.Head:
         """Return the head layer for the features of that image, a map or a vector."""
         return self.task.make_head(self.config, name, partial(_upsampling, features, image))
 
@@ -35,7 +52,7 @@ Plans = HeadPlan | dict[str, HeadPlan]
 
 
 def plan_heads(
-    card: ModelCard,
+    card: ModelCard | HeadDefaults,
     head: str | Mapping[str, str] | None,
     classes: int | Mapping[str, int] | None,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None,
@@ -55,7 +72,7 @@ def plan_heads(
     return {name: _plan(card, task, counts.get(name), names.get(name)) for name, task in head.items()}
 
 
-def _by_head(card: ModelCard, head: Mapping[str, str], argument: str, values: Any) -> Mapping[str, Any]:
+def _by_head(card: ModelCard | HeadDefaults, head: Mapping[str, str], argument: str, values: Any) -> Mapping[str, Any]:
     """Return an argument by head, empty if it is None."""
     if values is not None and not isinstance(values, Mapping):
         raise InputError(f"{card.name}: {argument} is {values!r}; with several heads it is a dict by head.")
@@ -65,15 +82,16 @@ def _by_head(card: ModelCard, head: Mapping[str, str], argument: str, values: An
     return values or {}
 
 
-def attach_heads(image: keras.KerasTensor, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
-    """Return the model from `image` to the output of the layer `head`, or a dict of those of `head_<name>`."""
+def attach_heads(inputs: Any, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
+    """Return the model from `inputs` to the output of the layer `head`, or a dict of those of `head_<name>`."""
+    image = next((tensor for tensor in keras.tree.flatten(inputs) if len(tensor.shape) == 4), None)
     try:
         if isinstance(plans, HeadPlan):
-            return keras.Model(image, plans.layer("head", features, image)(features), name=name)
+            return keras.Model(inputs, plans.layer("head", features, image)(features), name=name)
         outputs = {key: plan.layer(f"head_{key}", features, image)(features) for key, plan in plans.items()}
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
-    return keras.Model(image, outputs, name=name)
+    return keras.Model(inputs, outputs, name=name)
 
 
 @check_arguments
@@ -83,6 +101,7 @@ def replace_head(
     *,
     classes: int | Mapping[str, int] | None = None,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    features: str | None = None,
 ) -> keras.Model:
     """Return the same backbone under a new head.
 
@@ -90,29 +109,47 @@ def replace_head(
     the other's backbone.
 
     Args:
-        model: A model from `create_model`, or one that was saved and loaded since.
+        model: Any model: from `create_model`, of the user's own, or loaded from a file.
         head: As in `create_model`.
         classes: As in `create_model`; by default the old head's, if there is one old and one new head.
         labels: As in `create_model`; by default the old head's, if there is one old and one new head and `classes` is
             not given.
+        features: Name of the layer whose output goes into the new head. By default the input of the old head; of a
+            model without a head of the zoo, the input of the last layer with weights, or the output if that layer makes
+            no predictions, which is printed on standard error.
 
     Raises:
-        InputError: The model has no head of the zoo, or the new head is invalid.
+        InputError: There is no such layer, the features suit no head, or the new head is invalid.
     """
-    old = [layer for layer in model.layers if isinstance(layer, layers.Head)]
-    if not old:
-        raise InputError(f"{model.name} has no head of the zoo that could be replaced.")
+    form = functional_form(model)
+    old = [layer for layer in form.layers if isinstance(layer, layers.Head)]
+    heads = list(head.values()) if isinstance(head, Mapping) else [head]
+    backbone = backbone_of(form, features, maps="segmentation" in heads)
+    inputs, tensor = backbone.graph.model.input, backbone.features
+    if old and features is None:
+        inputs, tensor = form.inputs[0], old[0].input
+    elif features is None:
+        report_backbone(model, backbone)
     if classes is None and labels is None and isinstance(head, str) and len(old) == 1 and _names_outputs(head):
         classes, labels = getattr(old[0], "classes", None), old[0].labels
-    plans = plan_heads(card_of(model.name), head, classes, labels)
-    return attach_heads(model.inputs[0], old[0].input, plans, name=model.name)
+    plans = plan_heads(_defaults(model, backbone), head, classes, labels)
+    return attach_heads(inputs, tensor, plans, name=model.name)
+
+
+def _defaults(model: keras.Model, backbone: Backbone) -> ModelCard | HeadDefaults:
+    """Return the card of a model of the zoo; for any other, defaults from its output."""
+    if any(isinstance(node.operation, PixelNormalization) for node in backbone.graph.nodes):
+        with suppress(InputError):
+            return card_of(model.name)
+    (output, *_) = backbone.graph.outputs
+    return HeadDefaults(model.name, output.shape[-1] if output is not backbone.features else None)
 
 
 def _names_outputs(head: str) -> bool:
     return head in task_names() and get_task(head).min_outputs is not None
 
 
-def _plan(card: ModelCard, name: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
+def _plan(card: ModelCard | HeadDefaults, name: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
     heads = [task for task in task_names() if get_task(task).has_head]
     if not isinstance(name, str) or name not in heads:
         raise unknown("head", name, heads)
@@ -128,7 +165,7 @@ def _plan(card: ModelCard, name: str, classes: int | None, labels: Sequence[str]
     return HeadPlan(task, HeadConfig(count, labels, dropout=card.dropout, score_map=card.score_map))
 
 
-def _validated_classes(card: ModelCard, classes: int | None, labels: Sequence[str] | None) -> int:
+def _validated_classes(card: ModelCard | HeadDefaults, classes: int | None, labels: Sequence[str] | None) -> int:
     if labels is not None and (
         not isinstance(labels, list | tuple)
         or not all(isinstance(label, str) and label.strip() and "\n" not in label for label in labels)

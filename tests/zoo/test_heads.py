@@ -117,7 +117,8 @@ def test_impossible_heads_say_what_is_allowed(name, arguments, message):
         zoo.create_model(name, **arguments)
 
 
-def test_model_without_a_head_of_the_zoo_keeps_what_it_has():
-    model = zoo.create_model("resnet20")
-    with pytest.raises(zoo.InputError, match="has no head of the zoo"):
-        zoo.replace_head(zoo.flatten_model(model), "regression", classes=1)
+def test_flat_model_gets_a_head_in_place_of_its_last_dense_layer(pixels, capsys):
+    model, images = zoo.create_model("resnet20"), pixels(2, 32, 32, 3)
+    other = zoo.replace_head(zoo.flatten_model(model), "embedding")
+    assert "the input of head_dense, 64" in capsys.readouterr().err
+    np.testing.assert_allclose(other(images), zoo.replace_head(model, "embedding")(images), rtol=1e-6)

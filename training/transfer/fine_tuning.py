@@ -11,7 +11,6 @@ from ...core.arguments import check_arguments
 from ...core.errors import InputError
 from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.model_arguments import accepts_any_model
-from ...zoo.registry import card_of
 from ..compatibility import check_fit_together, describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
@@ -43,6 +42,7 @@ def fine_tune(
     labels: LabelNames | None = None,
     pixels: PixelRange | None = None,
     from_logits: Flags | None = None,
+    features: str | None = None,
 ) -> RunResult:
     """Adapt a pretrained `model` to `data` in place, and keep the weights with the least validation loss.
 
@@ -53,8 +53,9 @@ def fine_tune(
     so far. Layers that are already frozen stay frozen; at the end every layer is as trainable as before.
 
     Args:
-        model: A model of the zoo with pretrained weights and a head for `data`, as `zoo.create_model(name, weights=...,
-            head=data.task, labels=data.labels)` and `zoo.replace_head` make it. To resume, the same model as at first.
+        model: A pretrained model with outputs for `data`: of the zoo, as `zoo.create_model(name, weights=...,
+            head=data.task, labels=data.labels)` makes it, or any other, for example with a new head from
+            `zoo.replace_head`. To resume, the same model as at first.
         data: The new images and their targets.
         recipe: How to train; the defaults of `FineTuneRecipe` if None.
         run_dir: As in `fit`.
@@ -70,22 +71,23 @@ def fine_tune(
         labels: As in `fit`.
         pixels: As in `fit`.
         from_logits: As in `fit`.
+        features: Name of the layer where the backbone ends and the head begins, in a model that is not from the zoo; by
+            default as in `zoo.replace_head`.
 
     Returns:
         The run; its metrics also have `phases`: what was trainable in each, and its number of epochs.
 
     Raises:
-        InputError: The model has no head of the zoo or no such endpoint, the recipe does not fit the model, or as in
-            `fit`.
+        InputError: The model has no such stage or layer, its backbone cannot be told from its head, the recipe does
+            not fit the model, or as in `fit`.
     """
     recipe = recipe_for("fine_tune", recipe, FineTuneRecipe())
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
-    card_of(model.name)
     check_fit_together(model, data)
-    if recipe.unfreeze_from:
-        stages_before(model, recipe.unfreeze_from)
-    backbone = [stage for stage in stages_of(model) if stage.in_backbone]
+    stages = stages_of(model, features)
+    never_trained = stages_before(stages, recipe.unfreeze_from, model.name) if recipe.unfreeze_from else []
+    backbone = [stage for stage in stages if stage.in_backbone]
     settings = {"verb": "fine_tune", "backbone": _fingerprint(backbone)}
     if extend and recipe.mode not in ("fine_tune", "feature_extraction"):
         raise InputError(f"extend: mode {recipe.mode!r} has no last phase that could go on; start another run.")
@@ -96,8 +98,8 @@ def fine_tune(
     else:
         starts = _kernels(backbone) if recipe.l2_sp else []
         phases = [
-            FineTuningPhase(name, phase_recipe, model, data, frozen, starts, callbacks, verbose).phase()
-            for name, phase_recipe, frozen in _plan(model, backbone, recipe)
+            FineTuningPhase(name, phase_recipe, model, data, stages, frozen, starts, callbacks, verbose).phase()
+            for name, phase_recipe, frozen in _plan(model.name, backbone, never_trained, recipe)
         ]
     fields = ("head_epochs", "epochs") if recipe.mode == "feature_extraction" else ("epochs",)
     job = Job(
@@ -115,10 +117,9 @@ def fine_tune(
 
 
 def _plan(
-    model: keras.Model, backbone: list[Stage], recipe: FineTuneRecipe
+    model_name: str, backbone: list[Stage], never_trained: list[Stage], recipe: FineTuneRecipe
 ) -> Iterator[tuple[str, FineTuneRecipe, list[Stage]]]:
     """Yield name, recipe and frozen stages of each phase."""
-    never_trained = stages_before(model, recipe.unfreeze_from) if recipe.unfreeze_from else []
     lowest = sum(stage in never_trained for stage in backbone)
     if recipe.head_epochs:
         head = recipe.changed(epochs=recipe.head_epochs, optimizer={"lr": recipe.head_lr})
@@ -132,7 +133,7 @@ def _plan(
         share, rest = divmod(recipe.epochs, len(unfrozen))
         if not share:
             raise InputError(
-                f"epochs is {recipe.epochs}, but {len(unfrozen)} stages of {model.name} are unfrozen one by one; "
+                f"epochs is {recipe.epochs}, but {len(unfrozen)} stages of {model_name} are unfrozen one by one; "
                 "each requires at least one epoch."
             )
         for i in reversed(unfrozen):

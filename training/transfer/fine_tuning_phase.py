@@ -34,7 +34,7 @@ from .freezing import (
 )
 from .frozen_trunk import cached_features, feature_bytes, split_at_frozen
 from .l2_sp import L2SP
-from .model_stages import Stage, stages_of
+from .model_stages import Stage
 
 LARGEST_CACHE = 4 * 2**30
 """Bytes of features that are cached on disk; larger features are computed again in each epoch."""
@@ -49,6 +49,8 @@ class FineTuningPhase:
     """Recipe with the epochs and the learning rate of this phase."""
     model: keras.Model
     data: ImageData
+    stages: Sequence[Stage]
+    """All stages of the model."""
     frozen: Sequence[Stage]
     starts: Sequence[tuple[keras.Variable, np.ndarray]]
     """Kernels of the backbone with their pretrained values, for L2-SP."""
@@ -64,7 +66,7 @@ class FineTuningPhase:
     def report(self) -> TrainableReport:
         """Return what is trainable, with the peak learning rates; call it inside the settings of the phase."""
         rates = self._learning_rates()
-        return report(self.model, lambda stage: rates[stage.name] if trainable_variables(stage) else None)
+        return report(self.stages, lambda stage: rates[stage.name] if trainable_variables(stage) else None)
 
     def train(self, run: RunDirectory, history: History) -> None:
         """Train the phase to its end, from the last checkpoint if it has one."""
@@ -102,7 +104,7 @@ class FineTuningPhase:
         ):
             freeze_stages(self.frozen)
             if self.recipe.batch_norm == "frozen":
-                for stage in stages_of(self.model):
+                for stage in self.stages:
                     for norm in batch_norms(stage.layers) if stage.in_backbone else ():
                         norm.trainable = False
             for norm in batch_norms(self.model.layers):
@@ -148,14 +150,14 @@ class FineTuningPhase:
     def _parameter_groups(self) -> list[ParameterGroup]:
         groups: dict[float, list[keras.Variable]] = {}
         rates = self._learning_rates()
-        for stage in stages_of(self.model):
+        for stage in self.stages:
             groups.setdefault(rates[stage.name], []).extend(trainable_variables(stage))
         return [ParameterGroup(rate, variables) for rate, variables in groups.items() if variables]
 
     def _learning_rates(self) -> dict[str, float]:
         """Return the peak rate by stage: the recipe's outside the backbone, decayed stage by stage inside it."""
         rates, rate = {}, self.recipe.optimizer.lr
-        for stage in reversed(stages_of(self.model)):
+        for stage in reversed(self.stages):
             if stage.in_backbone and any(layer.weights for layer in stage.layers):
                 rate *= self.recipe.layer_decay
             rates[stage.name] = rate if stage.in_backbone else self.recipe.optimizer.lr

@@ -95,7 +95,7 @@ class TrainableReport:
 @check_arguments
 @accepts_any_model
 def trainable_report(model: keras.Model) -> TrainableReport:
-    """Return what is trainable in a model of the zoo, by stage: parameters, BatchNormalization, learning rates.
+    """Return what is trainable in a model, by stage: parameters, BatchNormalization, learning rates.
 
     Learning rates are those of the next step; None if the model is not compiled.
 
@@ -108,12 +108,12 @@ def trainable_report(model: keras.Model) -> TrainableReport:
         variables = trainable_variables(stage)
         return current_learning_rate(optimizer, variables[0]) if optimizer and variables else None
 
-    return report(model, rate)
+    return report(stages_of(model), rate)
 
 
-def report(model: keras.Model, rate: Callable[[Stage], float | None]) -> TrainableReport:
+def report(stages: Iterable[Stage], rate: Callable[[Stage], float | None]) -> TrainableReport:
     """Return the report with the learning rates that `rate` returns, without stages that have no parameters."""
-    rows = (_row(stage, rate) for stage in stages_of(model))
+    rows = (_row(stage, rate) for stage in stages)
     return TrainableReport(tuple(row for row in rows if row.parameters))
 
 

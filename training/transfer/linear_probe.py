@@ -58,8 +58,15 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
         InputError: The model's head is not a classification by a dense layer, or the recipe sets an option that
             logistic regression does not have.
     """
-    *frozen, (_, heads, _) = stages_of(model)
+    stages = stages_of(model)
+    *frozen, (_, layers, _) = stages
+    heads = [layer for layer in layers if isinstance(layer, Head)]
     if len(heads) != 1 or not _can_be_probed(heads[0]):
+        if not heads:
+            raise InputError(
+                f"mode 'linear_probe' takes a model with a head of the zoo; zoo.replace_head({model.name}, "
+                "'classification', ...) makes one."
+            )
         kinds = (f"{head.TASK} by a score map" if getattr(head, "score_map", False) else head.TASK for head in heads)
         raise InputError(
             f"mode 'linear_probe' takes a model with one head, a classification by a dense layer; {model.name} has "
@@ -70,7 +77,7 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
     _check_recipe(recipe)
     with preserve_trainability(model):
         freeze_stages(frozen)
-        trainable = report(model, lambda stage: None)
+        trainable = report(stages, lambda stage: None)
 
     def train(run: RunDirectory, history: History) -> None:
         show_report(trainable, f"{model.name}, linear probe", quiet=not verbose)
