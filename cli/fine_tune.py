@@ -41,9 +41,7 @@ def fine_tune(
     ] = None,
     features: Annotated[
         str | None,
-        typer.Option(
-            help="Layer of a model from a file whose output goes into a new head; found by itself if not set."
-        ),
+        typer.Option(help="Layer of a model from a file whose output goes into a new head; found if not set."),
     ] = None,
     image_size: ImageSize = None,
     recipe: RecipeFile = None,

@@ -104,7 +104,7 @@ def accepts(expected: Any, value: Any) -> bool:
         return True
     if getattr(kind, "_is_protocol", False):
         return all(hasattr(value, member) for member in _members(kind))
-    if issubclass(kind, Callable):  # type: ignore[arg-type]
+    if kind is Callable:
         return callable(value)
     if issubclass(kind, str):
         return isinstance(value, str)
@@ -141,23 +141,29 @@ def allowed(expected: Any) -> list[str]:
     kind = origin or expected
     if not isinstance(kind, type):
         return ["any value"]
-    if issubclass(kind, Callable):  # type: ignore[arg-type]
+    if kind is Callable:
         return ["a function"]
     if issubclass(kind, tuple) and arguments and arguments[-1] is not ...:
-        return [f"({', '.join('/'.join(allowed(item)) for item in arguments)})"]
+        return [f"({', '.join(' or '.join(allowed(item)) for item in arguments)})"]
     of = [" or ".join(allowed(item)) for item in arguments if item is not ...]
     if issubclass(kind, Mapping):
         return [f"a dict from {of[0]} to {of[1]}" if of else "a dict"]
     if kind in (Iterable, Collection, Sequence, list, tuple):
         return [f"a list (each {of[0]})" if of else "a list"]
     module = kind.__module__.partition(".")[0]
-    return [f"a {kind.__name__}" if module in ("builtins", "pocketzoo") else f"a {module}.{kind.__name__}"]
+    name = kind.__name__ if module in ("builtins", "pocketzoo") else f"{module}.{kind.__name__}"
+    return [f"{_article(name)} {name}"]
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "AEIOaeio" else "a"
 
 
 def _choices(expected: Any) -> list[str]:
     """Return the strings that an annotation allows, where it allows only some."""
     if get_origin(expected) is Literal:
-        return [option for option in get_args(expected) if isinstance(option, str)]
+        options = get_args(expected)
+        return list(options) if all(isinstance(option, str) for option in options) else []
     if get_origin(expected) in (Union, UnionType):
         return [choice for option in get_args(expected) for choice in _choices(option)]
     return []
@@ -170,7 +176,7 @@ def received(value: Any) -> str:
     if type(value).__module__ == "builtins" and type(value) is not object:
         return _short.repr(value)
     kind = type(value).__name__
-    return f"{'an' if kind[0] in 'AEIOUaeio' else 'a'} {kind}"
+    return f"{_article(kind)} {kind}"
 
 
 class _LateNames(Mapping[str, Any]):

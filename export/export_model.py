@@ -98,6 +98,7 @@ def export_model(
         ProofError: An artifact failed its validation. The bundle is kept as `<out_dir>.failed` for inspection.
     """
     from ..zoo.contract import state_contract
+    from ..zoo.float32_form import float32_form
     from .conversion.artifact_files import write_artifacts
     from .validation.keras_reference import KerasReference
 
@@ -114,6 +115,7 @@ def export_model(
         likely_tasks=likely_task(evaluation),
         likely_range=range_of(evaluation) or range_of(calibration),
     )
+    model = float32_form(model)
     graph = _export_graph(model, formats, input_size, batch)
     keras_reference = KerasReference(model)
     metadata = graph.metadata

@@ -12,7 +12,9 @@ import numpy as np
 from ..core.arguments import check_arguments
 from ..core.errors import unknown
 from ..zoo.flat import flatten_model
+from ..zoo.float32_form import float32_form
 from ..zoo.layer_table import count_macs
+from ..zoo.model_arguments import functional_argument
 from ..zoo.saving import save_model
 from .artifact.gzip_size import gzipped_size
 from .conversion.artifact_files import write_artifacts
@@ -156,7 +158,7 @@ def artifact_costs(
 def _convert(model: keras.Model, formats: Sequence[Format], folder: Path) -> dict[str, Path]:
     """Write the artifacts of one model; returns their paths by format."""
     folder.mkdir()
-    graph = ExportGraph.from_model(model)
+    graph = ExportGraph.from_model(float32_form(functional_argument(model)))
     noise = np.random.default_rng(0).integers(0, 256, (CALIBRATION_IMAGES, *graph.metadata.image_shape))
     return {fmt.name: path for path, fmt in write_artifacts(graph, formats, Samples(noise, None), folder)}
 

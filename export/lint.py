@@ -81,10 +81,11 @@ def lint(model: "keras.Model", target: str) -> LintReport:
         InputError: `target` has no operator list, or `model` cannot be exported at all.
     """
     check_target(target)
+    from ..zoo.float32_form import float32_form
     from ..zoo.model_arguments import functional_argument
     from .conversion.export_graph import ExportGraph
 
-    model = functional_argument(model)
+    model = float32_form(functional_argument(model))
     graph, runtime = ExportGraph.from_model(model), TARGETS[target].operators
     supported, rewrites = operator_list(runtime), REWRITES.get(runtime, {})
     report, source = partial(LintReport, model.name, target), f"list of {supported.as_of}"

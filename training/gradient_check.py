@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..core.arguments import Count, Seed, check_arguments
-from ..core.errors import InputError
+from ..core.errors import InputError, first_line
 from ..core.keras_private import all_layers
 
 NUDGE = 1e-8
@@ -96,8 +96,13 @@ def check_gradients(
     """
     _check_loss(targets, loss)
     loss_of_outputs = partial(_random_sum, seed) if loss is None else partial(loss, targets)
-    function = _LossFunction(model, images, loss_of_outputs, training)
-    size, gradients = function.gradients()
+    try:
+        function = _LossFunction(model, images, loss_of_outputs, training)
+        size, gradients = function.gradients()
+    except InputError:
+        raise
+    except Exception as error:  # anything that layers and losses raise for arrays that do not fit
+        raise InputError(f"{model.name} cannot be computed on these images: {first_line(error)}") from error
     if not np.isfinite(size):
         raise InputError(f"{model.name}: the loss of these images is {size}; it has no gradient to check.")
     random = np.random.default_rng(seed)

@@ -239,9 +239,9 @@ def test_thresholds_and_steps_are_reported(trained, digits, tmp_path):
         ({"evaluation": np.zeros((2, 32, 32, 1))}, "only one distinct image; outputs that do not vary prove nothing"),
         ({"evaluation": "digits"}, "it takes images"),
         ({"calibration": np.full((1, 32, 32, 1), 9.0)}, "lenet5 has the same output for each of 1 calibration images"),
-        ({"batch": 2}, "batch is 2; it takes 1 or 'N'"),
+        ({"batch": 2}, "batch is 2; export_model requires 1 or 'N'"),
         ({"evaluation": [np.zeros((8, 8, 1)), np.zeros((9, 8, 1))]}, "evaluation has images of several shapes"),
-        ({"input_size": 32}, "input_size is 32; it takes height and width in pixels"),
+        ({"input_size": 32}, r"input_size is 32; export_model requires \(a whole number, a whole number\)"),
         ({"input_size": (0, 32)}, r"input_size is \(0, 32\); it takes"),
     ],
 )
@@ -259,14 +259,15 @@ def test_model_without_image_input_is_refused(tmp_path):
         export.export_model(model, tmp_path / "out")
 
 
-def test_model_in_reduced_precision_is_refused(tmp_path):
-    keras.config.set_dtype_policy("mixed_bfloat16")
+def test_model_in_reduced_precision_is_exported_in_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
     try:
         model = zoo.create_model("lenet5")
     finally:
         keras.config.set_dtype_policy("float32")
-    with pytest.raises(zoo.InputError, match="computes in reduced precision"):
-        export.export_model(model, tmp_path / "out")
+    manifest = export.export_model(model, tmp_path / "out", targets="mobile")
+    assert manifest.passed
+    assert model.layers[2].compute_dtype == "float16"
 
 
 def test_model_of_open_size_is_refused(tmp_path):
