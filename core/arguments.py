@@ -17,6 +17,7 @@ from .errors import InputError, unknown
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+FUNCTION: Any = Callable
 NUMBERS: dict[Any, type] = {int: Integral, float: Real}
 """What is accepted for a number: NumPy's numbers too, but no bool."""
 TITLES = {
@@ -100,11 +101,11 @@ def accepts(expected: Any, value: Any) -> bool:
     if expected in NUMBERS:
         return isinstance(value, NUMBERS[expected]) and not isinstance(value, bool)
     kind = origin or expected
-    if kind is Any or not isinstance(kind, type):  # or a type variable
+    if expected is Any or not isinstance(kind, type):  # or a type variable
         return True
     if getattr(kind, "_is_protocol", False):
         return all(hasattr(value, member) for member in _members(kind))
-    if kind is Callable:
+    if kind is FUNCTION:
         return callable(value)
     if issubclass(kind, str):
         return isinstance(value, str)
@@ -141,7 +142,7 @@ def allowed(expected: Any) -> list[str]:
     kind = origin or expected
     if not isinstance(kind, type):
         return ["any value"]
-    if kind is Callable:
+    if kind is FUNCTION:
         return ["a function"]
     if issubclass(kind, tuple) and arguments and arguments[-1] is not ...:
         return [f"({', '.join(' or '.join(allowed(item)) for item in arguments)})"]

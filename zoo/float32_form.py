@@ -20,7 +20,7 @@ def float32_form(model: keras.Model) -> keras.Model:
         return model
     classes = {type(part).__name__: type(part) for part in parts}
     try:
-        with keras.saving.custom_object_scope(classes):
+        with keras.saving.custom_object_scope(classes):  # type: ignore[attr-defined]
             form = keras.models.clone_model(
                 keras.Model(model.input, model.output, name=model.name), clone_function=_in_float32, recursive=True
             )

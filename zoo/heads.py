@@ -175,7 +175,7 @@ def _validated_classes(card: ModelCard | HeadDefaults, classes: int | None, labe
     if classes is None:
         classes = card.classes if labels is None else len(labels)
     try:
-        classes = index(classes)
+        classes = index(classes)  # type: ignore[arg-type]  # None is refused, too
     except TypeError:
         raise InputError(f"{card.name}: classes is {classes!r}; it takes a whole number.") from None
     if classes < 1:
@@ -185,9 +185,9 @@ def _validated_classes(card: ModelCard | HeadDefaults, classes: int | None, labe
     return classes
 
 
-def _upsampling(features: keras.KerasTensor, image: keras.KerasTensor) -> Upsampling:
+def _upsampling(features: keras.KerasTensor, image: keras.KerasTensor | None) -> Upsampling:
     """Return the factor by which to upsample a map so that it covers the image, and the rows and columns to crop."""
-    if len(features.shape) != 4:
+    if image is None or len(features.shape) != 4:
         return 1, (0, 0)  # the head itself refuses a vector
     stride, covers = measure_grids(image, {"features": features})["features"]
     if None in features.shape[1:3]:

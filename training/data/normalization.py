@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ...layers import PixelNormalization
 from ...zoo.contract import state_contract
@@ -12,7 +13,8 @@ MOST_IMAGES, BATCH = 2000, 32
 """Training images that are read, drawn at random, and how many at a time."""
 
 
-def adapt_normalization(model: keras.Model, data: ImageData, *, seed: int = 0) -> None:
+@check_arguments
+def adapt_normalization(model: keras.Model, data: ImageData, *, seed: Seed = 0) -> None:
     """Set the constants of a model's `PixelNormalization` to mean and deviation of the training pixels, by channel.
 
     The model then takes pixels in the range of the data, `data.pixel_range`, such as 0..4095, and its files say so. A
