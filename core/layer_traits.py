@@ -186,7 +186,7 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.Activation: LayerTraits(channels="pointwise", xnnpack=True),
     layers.ReLU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
     layers.LeakyReLU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
-    layers.ELU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),
+    layers.ELU: LayerTraits(channels="pointwise", xnnpack=True),
     layers.PReLU: LayerTraits(channels="slopes", integer_range="own", int16=False),
     layers.Softmax: LayerTraits(channels="pointwise"),
     layers.Add: LayerTraits(channels="adding", integer_range="own", fuses_relu=True, xnnpack=True),

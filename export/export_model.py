@@ -20,6 +20,7 @@ from .formats import Format
 from .sample_images import Samples, calibration_samples, evaluation_samples, likely_task, range_of
 from .targets import formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
+from .validation.checks.web_page import PAGE, render_page
 from .validation.integers import integer_gates
 from .validation.reference import Reference
 from .validation.runner import ConvertedArtifact, certify_artifact, run_checks
@@ -157,6 +158,8 @@ def export_model(
         )
         (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         write_report(manifest, folder / "report.md")
+        if (folder / PAGE).exists():  # once more, with the sizes of the files as they are now
+            (folder / PAGE).write_text(render_page(folder, metadata), encoding="utf-8")
         if not manifest.passed:
             raise ProofError(
                 f"the export of {metadata.model} failed its validation: {'; '.join(manifest.failures())} "

@@ -51,7 +51,7 @@ def embed_certificate(path: Path, validation: Validation, context: ValidationCon
         The new content of the file.
     """
     content = path.read_bytes()
-    model = _model_part(content, path.suffix)
+    model = model_part(content, path.suffix)
     certificate = Certificate(
         model_bytes=len(model),
         model_sha256=hashlib.sha256(model).hexdigest(),
@@ -64,7 +64,7 @@ def embed_certificate(path: Path, validation: Validation, context: ValidationCon
     return content
 
 
-def _model_part(content: bytes, suffix: str) -> bytes:
+def model_part(content: bytes, suffix: str) -> bytes:
     """The model at the beginning of the file: all of an ONNX file, and a TFLite file up to its zip."""
     if suffix == ".onnx":
         return content

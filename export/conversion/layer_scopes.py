@@ -25,12 +25,12 @@ class LayerScopes:
     """
 
     def __init__(self, flat: keras.Model):
-        self._flat, root = flat, _scope_name(flat.name)
+        self._flat, root = flat, scope_name(flat.name)
         self._names: dict[str, str] = {}
         """Layers by scope."""
         self._scopes: dict[int, str] = {}
         for operation in flat.operations:
-            scope = _unused(_scope_name(operation.name), self._names)
+            scope = _unused(scope_name(operation.name), self._names)
             self._names[scope] = operation.name
             self._scopes[id(operation)] = f"{root}/{scope}"
 
@@ -91,8 +91,8 @@ class LayerScopes:
         return FlatGraph(self._flat)
 
 
-def _scope_name(name: str) -> str:
-    """Replace what TensorFlow does not accept in a scope, or uses to separate scopes."""
+def scope_name(name: str) -> str:
+    """Replace what TensorFlow does not accept in a name, or uses to separate scopes."""
     return re.sub(r"^(?![A-Za-z0-9])", "x", re.sub(r"[^A-Za-z0-9_.-]", "_", name))
 
 

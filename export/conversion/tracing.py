@@ -12,7 +12,7 @@ from ...core.errors import InputError
 from ...core.keras_private import all_layers, replace_name_scopes, trace_without_xla
 from ...core.process_patches import replace_attribute
 from ...core.tensorflow_private import freeze
-from .layer_scopes import LayerScopes
+from .layer_scopes import LayerScopes, scope_name
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _constant_names(flat: keras.Model, scopes: LayerScopes) -> list[tuple[keras.
     names = {id(variable): (variable, f"weight_{number}") for number, variable in enumerate(flat.variables)}
     for layer in reversed(flat.layers):
         scope = scopes.path(layer)
-        names |= {id(variable): (variable, f"{scope}/{variable.name}") for variable in layer.variables}
+        names |= {id(variable): (variable, f"{scope}/{scope_name(variable.name)}") for variable in layer.variables}
     return list(names.values())
 
 

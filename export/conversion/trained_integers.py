@@ -36,6 +36,6 @@ def _with_uneven_bias(layer: keras.layers.Layer) -> keras.layers.Layer:
     """
     if layer.bias is not None and len(set(layer.bias.numpy().tolist())) == 1:
         bias = layer.bias.numpy()
-        bias[0] = np.nextafter(bias[0], np.float32(1))
+        bias[0] = np.nextafter(bias[0], np.float32(np.inf))
         layer.bias.assign(bias)
     return layer

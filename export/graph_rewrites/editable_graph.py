@@ -12,7 +12,11 @@ CHANNELS = 3
 """Axis of the channels of a map."""
 NONE = -1
 """Index of an omitted optional tensor."""
-TYPES = {"int8": tflite.TensorType.INT8, "int32": tflite.TensorType.INT32}
+TYPES = {
+    "int8": tflite.TensorType.INT8,
+    "int32": tflite.TensorType.INT32,
+    "float32": tflite.TensorType.FLOAT32,
+}
 
 
 class EditableGraph:
@@ -40,6 +44,10 @@ class EditableGraph:
         """Whether the first input of an operator is int8."""
         return self.tensors[operator.inputs[0]].type == tflite.TensorType.INT8
 
+    def is_float(self, operator: tflite.OperatorT) -> bool:
+        """Whether the first input of an operator is float32."""
+        return self.tensors[operator.inputs[0]].type == tflite.TensorType.FLOAT32
+
     def is_map(self, index: int) -> bool:
         """Whether a tensor is `(1, height, width, channels)`."""
         return len(self.tensors[index].shape) == CHANNELS + 1
@@ -49,7 +57,7 @@ class EditableGraph:
         return np.frombuffer(bytes(self.model.buffers[self.tensors[index].buffer].data), "<i4").tolist()
 
     def add_constant(self, name: bytes, values: np.ndarray, scale: float | None = None) -> int:
-        """Add an int8 or int32 constant, with `scale` where it represents real numbers; returns its index."""
+        """Add an int8, int32 or float32 constant, with `scale` where it represents real numbers; returns its index."""
         parameters = None if scale is None else quantization(scale)
         data = np.frombuffer(values.tobytes(), "uint8")
         return self._tensor(name, TYPES[values.dtype.name], values.shape, parameters, data)
@@ -70,6 +78,10 @@ class EditableGraph:
         options = tflite.CastOptionsT()
         options.inDataType, options.outDataType = self.tensors[source].type, self.tensors[target].type
         return self.operator(tflite.BuiltinOperator.CAST, 1, [source], [target], options)
+
+    def add_floats(self, name: bytes, shape: Sequence[int]) -> int:
+        """Add a float32 activation tensor; returns its index."""
+        return self._tensor(name, tflite.TensorType.FLOAT32, shape, None)
 
     def add_map_parts(self, index: int, count: int, axis: int) -> list[int]:
         """Add tensors for the equal parts of a map along `axis`; returns their indices."""

@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 from string import Template
+from zlib import crc32
 
 from ...tasks.registry import get_task
 from ..artifact.artifact import Artifact
+from ..artifact.certificate import model_part
 from ..artifact.metadata import Metadata
 from ..tflite_schema.nodes import tflite_nodes
 from ..tflite_schema.operator_support import operator_list
@@ -21,7 +23,8 @@ HEADER = Template("""\
 
 namespace $namespace {
 
-extern const unsigned char kModel[];  // the TFLite file, aligned to 16 bytes
+// The model, aligned to 16 bytes: $stem.tflite up to its labels and validation results, which are not needed to run it.
+extern const unsigned char kModel[];
 constexpr std::size_t kModelBytes = $bytes;
 
 // Images are rows of pixels with $channels channel(s), 0 to 255; normalization is inside the model.
@@ -157,7 +160,7 @@ def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | No
 
 def _values(artifact: Artifact, metadata: Metadata) -> dict[str, object]:
     """The fields of the templates."""
-    content = artifact.path.read_bytes()
+    content = model_part(artifact.path.read_bytes(), ".tflite")
     namespace = c_name(artifact.path.stem)
     accepted = operator_list("tflite_micro").operators
     added = sorted({accepted[node.operator].added_by for node in tflite_nodes(content)})
@@ -169,7 +172,7 @@ def _values(artifact: Artifact, metadata: Metadata) -> dict[str, object]:
         "model": c_name(metadata.model),
         "weights": metadata.weights_sha256,
         "stem": artifact.path.stem,
-        "guard": namespace.upper(),
+        "guard": namespace.upper() if namespace.islower() else namespace,  # different for Net and net
         "namespace": namespace,
         "bytes": len(content),
         "height": height,
@@ -195,9 +198,12 @@ def _array_rows(content: bytes) -> str:
 
 
 def c_name(text: str) -> str:
-    """Convert `text` to an identifier."""
+    """Convert `text` to an identifier; the stem of a file, such as `net-int8`, to one that no other stem has."""
     name = re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")
-    return name if name[:1].isalpha() else f"model_{name}"
+    name = name if name[:1].isalpha() else f"model_{name}"
+    model = text.rpartition("-")[0] or text
+    is_plain = re.fullmatch("[A-Za-z][0-9A-Za-z]*(_[0-9A-Za-z]+)*", model)
+    return name if is_plain else f"{name}_{crc32(text.encode()):08x}"
 
 
 def c_float(value: float) -> str:

@@ -2,18 +2,26 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tflite
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keras import layers, ops
 
+from pocketzoo.core.errors import InputError
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
+from pocketzoo.export.conversion.tflite.quantized_graph import BUILTIN_NAMES
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.tflite_schema.flatbuffer import unpack_model
 
 FLOATS = {"tflite-fp32": 1e-4, "tflite-fp16": 1e-2, "onnx-fp32": 1e-4, "onnx-fp16": 1e-2}
 """Formats, and the largest deviation from Keras relative to the variation of its outputs."""
@@ -114,8 +122,8 @@ NETS: dict[str, Net] = {
     "GRU, both ways": lambda x: dense(layers.Bidirectional(layers.GRU(4, return_sequences=True))(rows(x))),
     "convolutional LSTM": lambda x: dense(layers.ConvLSTM2D(2, 3)(layers.Reshape((4, 4, SIDE, 3))(x))),
     "1-D convolution": lambda x: dense(layers.Conv1D(6, 3, padding="causal", dilation_rate=2)(tokens(x))),
-    "3-D convolution": lambda x: dense(layers.Conv3D(4, 3, padding="same")(layers.Reshape((SIDE, SIDE, 3, 1))(x))),
     "grouped convolution": between(layers.Conv2D, 8, 3, groups=4),
+    "ReLU with a threshold": between(layers.ReLU, negative_slope=0.1, threshold=0.05),
     "names with spaces": lambda x: layers.Dense(4, name="ответ 1")(
         layers.Flatten(name="a (b)")(layers.Conv2D(4, 3)(x))
     ),
@@ -185,3 +193,140 @@ def test_files_compute_what_keras_does(name, images, tmp_path):
         model_of(NETS[name], name="net ü" if name == "names with spaces" else "net"), images, limits, tmp_path
     )
     assert {form: value for form, value in found.items() if not value <= limits[form]} == {}
+
+
+def solid(x: keras.KerasTensor) -> keras.KerasTensor:
+    """A 3-D convolution."""
+    return dense(layers.Conv3D(4, 3, padding="same", name="solid")(layers.Reshape((SIDE, SIDE, 3, 1))(x)))
+
+
+def resized(**how: Any) -> Net:
+    """A net that resizes its pixels."""
+    return lambda x: dense(layers.Resizing(9, 9, name="resizing", **how)(x))
+
+
+REFUSED: list[tuple[Net, str, str]] = [
+    (solid, "tflite-int8", r"^solid has no integer kernel in TFLite \(CONV_3D\); .* with keep_float='solid'"),
+    (
+        lambda x: dense(layers.MaxPooling3D(2, name="pool")(layers.Reshape((8, 8, 4, 3))(x))),
+        "tflite-fp32",
+        "^pool of net",
+    ),
+    (
+        resized(antialias=True),
+        "tflite-fp32",
+        "^resizing of net computes Scale.* interpolation='bilinear'",
+    ),
+    (
+        resized(interpolation="lanczos3"),
+        "onnx-fp32",
+        "^resizing of net computes Scale.*, which ONNX does not",
+    ),
+    (resized(interpolation="area"), "onnx-fp32", "^resizing of net computes ResizeArea, which ONNX does not have"),
+    (
+        lambda x: ops.argmax(dense(x), axis=-1, keepdims=True),
+        "tflite-fp32",
+        "^argmax.* of net .* end the model with",
+    ),
+    (lambda x: ops.argmax(dense(x), axis=-1, keepdims=True), "onnx-fp32", "^argmax.* of net .* end the model with"),
+    (
+        between(layers.Activation, "elu", name="bend"),
+        "tflite-int16x8",
+        "^bend of net computes Elu, which tflite",
+    ),
+]
+
+
+@pytest.mark.parametrize(("net", "form", "message"), REFUSED)
+def test_layer_that_a_format_does_not_have_is_refused_in_words(net, form, message, images, tmp_path):
+    with pytest.raises(InputError, match=message):
+        differences(model_of(net), images, [form], tmp_path)
+
+
+def test_layer_without_integers_can_be_kept_in_floats(images, tmp_path):
+    model = model_of(solid)
+    graph, how = ExportGraph.from_model(model), {"folder": tmp_path, "keep_float": ["solid"]}
+    ((path, _),) = write_artifacts(graph, [FORMATS["tflite-int8"]], Samples(images, None), **how)
+    artifact = load_artifact(path)
+    assert artifact.metadata.making.float_layers == ("solid",)
+    assert difference(artifact.run(images), np.asarray(model(images, training=False))) < INTEGERS["tflite-int8"]
+
+
+def test_saved_model_inside_is_converted(images, tmp_path):
+    inside = model_of(lambda x: layers.Conv2D(4, 3, activation="relu")(x))
+    inside.export(tmp_path / "saved", verbose=False)
+    image = keras.Input((SIDE, SIDE, 3))
+    maps = layers.TFSMLayer(tmp_path / "saved", call_endpoint="serve")(image)
+    found = differences(keras.Model(image, dense(maps), name="net"), images, ["tflite-fp32", "onnx-fp32"], tmp_path)
+    assert max(found.values()) < 1e-4
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear"])
+@pytest.mark.parametrize("sizes", [(100, 64), (97, 41), (41, 97)])
+def test_maps_are_resized_to_the_size_itself(method, sizes, tmp_path):
+    side, new = sizes
+    net = model_of(lambda x: layers.Resizing(new, new, interpolation=method)(layers.Conv2D(2, 1)(x)), side)
+    found = differences(net, pictures(2, side, side), ["tflite-fp32", "onnx-fp32"], tmp_path)
+    assert max(found.values()) < 1e-4
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    strides=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    padding=st.sampled_from(["same", "valid"]),
+)
+def test_transposed_convolutions_of_any_shape(strides, kernel, padding):
+    model = model_of(lambda x: layers.Conv2DTranspose(3, kernel, strides, padding)(layers.Conv2D(2, 3, 3)(x)))
+    with TemporaryDirectory() as folder:
+        found = differences(model, pictures(2, SIDE, SIDE), ["onnx-fp32"], Path(folder))
+    assert found["onnx-fp32"] < 1e-4
+
+
+@settings(max_examples=6, deadline=None)
+@given(order=st.permutations([4, 4, 2, 3]), axes=st.integers(1, 4))
+def test_dense_layers_on_maps_of_any_shape(order, axes):
+    """The rows of a dense kernel are only permuted where whole maps are flattened."""
+    shape = (*order[: axes - 1], int(np.prod(order[axes - 1 :])))
+    model = model_of(
+        lambda x: layers.Dense(3)(layers.Flatten()(layers.Dense(2)(layers.Reshape(shape)(layers.Conv2D(6, 4, 4)(x)))))
+    )
+    with TemporaryDirectory() as folder:
+        found = differences(model, pictures(2, SIDE, SIDE), ["onnx-fp32"], Path(folder))
+    assert found["onnx-fp32"] < 1e-4
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_1", "batch_normalization", "dense", "add"])
+def test_kept_layers_are_those_of_the_name_and_no_others(name, images, tmp_path):
+    """Also with names that Keras numbers, where a BatchNormalization is folded, and at the output."""
+
+    def net(x):
+        y = layers.BatchNormalization()(layers.Conv2D(5, 3, padding="same")(x))
+        y = layers.Conv2D(5, 3, padding="same")(y) + y
+        return dense(layers.Conv2D(6, 3)(y))
+
+    graph = ExportGraph.from_model(model_of(net))
+    formats = [FORMATS["tflite-int8"], FORMATS["onnx-int8"]]
+    how = {"folder": tmp_path, "keep_float": [name]}
+    files = {fmt.name: path for path, fmt in write_artifacts(graph, formats, Samples(images, None), **how)}
+    for path in files.values():
+        making = load_artifact(path).metadata.making
+        assert making.float_layers == (name,)
+        layers_of_noise = {layer for key in making.noise_db for layer in key.split(" + ")}
+        assert layers_of_noise <= {each.name for each in graph.flat.operations} | {"answer"}
+    model = unpack_model(files["tflite-int8"].read_bytes())
+    tensors = model.subgraphs[0].tensors
+    floats = [
+        BUILTIN_NAMES[model.operatorCodes[each.opcodeIndex].builtinCode]
+        for each in model.subgraphs[0].operators
+        if tensors[each.inputs[0]].type == tensors[each.outputs[0]].type == tflite.TensorType.FLOAT32
+    ]
+    kinds = {"dense": ["FULLY_CONNECTED"], "add": ["ADD"]}
+    assert floats == kinds.get(name, ["CONV_2D"])
+
+
+def test_layer_that_leaves_nothing_cannot_be_kept(images, tmp_path):
+    graph = ExportGraph.from_model(model_of(lambda x: dense(layers.Dropout(0.5, name="drop")(layers.Conv2D(4, 3)(x)))))
+    how = {"folder": tmp_path, "keep_float": ["drop"]}
+    with pytest.raises(InputError, match="keep_float selects drop, of which the converter leaves nothing"):
+        list(write_artifacts(graph, [FORMATS["tflite-int8"]], Samples(images, None), **how))

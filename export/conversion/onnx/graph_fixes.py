@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ....core.errors import InputError
 from ..layer_scopes import LayerScopes
+from ..unsupported import unsupported
 
 CHANNELS_LAST = [0, 2, 3, 1]
 MINUS_ZERO = "minus_zero"
@@ -19,11 +19,7 @@ def check_operators(graph: onnx.GraphProto, scopes: LayerScopes, model: str) -> 
     """Raise InputError where the graph has an operator that is not ONNX's, which tf2onnx leaves without an error."""
     for node in graph.node:
         if not onnx.defs.has(node.op_type, node.domain):
-            layer = " and ".join(scopes.layers_of(node.name)) or "an operation between layers"
-            raise InputError(
-                f"{layer} of {model} computes {node.op_type}, which ONNX does not have; replace the layer, or export "
-                "to TFLite."
-            )
+            raise unsupported(node.op_type, [node.name], scopes, model, "ONNX")
 
 
 def without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:

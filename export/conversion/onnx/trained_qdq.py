@@ -24,6 +24,8 @@ KEEPS_QUANTIZATION = (
     "Unsqueeze",
 )
 
+MAX_BIAS = 2**30
+"""Largest integer of a bias: the sum with the products must fit into 32 bits."""
 QuantizationParameters = tuple[str, str]
 """Names of a scale and a zero point."""
 
@@ -97,15 +99,30 @@ class _Writer:
         kernel, axis = self.constants[node.input[1]], KERNEL_AXES[node.op_type]
         others = tuple(n for n in range(kernel.ndim) if n != axis)
         scales = np.abs(kernel).max(axis=others, keepdims=True, initial=1e-7) / np.float32(127)
-        integers = np.round(kernel / scales)
-        if np.abs(integers * scales - kernel).max() > 1e-3 * scales.max():
+        if np.abs(np.round(kernel / scales) * scales - kernel).max() > 1e-3 * scales.max():
             raise ValueError(f"{node.name}: its kernel is not an integer multiple of a scale.")
-        scales = scales.squeeze()
-        node.input[1] = self.integer_constant(f"{node.name}_kernel", integers.astype("int8"), scales, axis)
+        bias, step = None, np.float32(1)
         if len(node.input) > 2 and node.input[2] in self.constants and node.input[0] in self.quantized:
-            scales = self.constants[self.quantized[node.input[0]][0]] * scales
-            integers = np.round(self.constants[node.input[2]] / scales).astype("int32")
-            node.input[2] = self.integer_constant(f"{node.name}_bias", integers, scales, None if axis is None else 0)
+            bias, step = self.constants[node.input[2]], self.constants[self.quantized[node.input[0]][0]]
+            scales = self.scales_for_bias(scales, np.abs(bias) / step, axis)
+        integers, scales = np.round(kernel / scales), scales.squeeze()
+        node.input[1] = self.integer_constant(f"{node.name}_kernel", integers.astype("int8"), scales, axis)
+        if bias is not None:
+            integers = np.round(bias / (step * scales)).astype("int32")
+            node.input[2] = self.integer_constant(
+                f"{node.name}_bias", integers, step * scales, None if axis is None else 0
+            )
+
+    @staticmethod
+    def scales_for_bias(scales: np.ndarray, bias: np.ndarray, axis: int | None) -> np.ndarray:
+        """Enlarge scales of a kernel where the bias, in steps of the input, would not fit into 32 bits.
+
+        The kernel of a filter without effect, such as a pruned one, is zero or nearly so, and its scale tiny.
+        """
+        least = np.float32(bias / MAX_BIAS)
+        if axis is None:
+            return np.maximum(scales, least.max())
+        return np.maximum(scales, least.reshape([-1 if n == axis else 1 for n in range(scales.ndim)]))
 
     def integer_constant(self, name: str, integers: np.ndarray, scales: np.ndarray, axis: int | None) -> str:
         """Add integers with their scale, or scales along `axis`; returns the name of the dequantized tensor."""

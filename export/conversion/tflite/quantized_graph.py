@@ -18,6 +18,7 @@ BIAS_INPUTS = {
 """Operators with a bias, and the index of that input."""
 TYPE_CONVERSIONS = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQUANTIZE)
 """They link floats and integers at the input and the output; whatever computes in floats after them is found itself."""
+BUILTIN_NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
 BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
 
 
@@ -45,39 +46,42 @@ def check_ranges(content: bytes, scopes: LayerScopes) -> None:
             )
 
 
-def check_floats(content: bytes, tensors: Mapping[str, Collection[str]]) -> None:
-    """Raise RuntimeError where a layer that was to stay in floating point is in integers; the converter is silent.
+def check_precision(content: bytes, scopes: LayerScopes, kept: Mapping[str, Collection[str]], *, remedy: str) -> None:
+    """Check what a quantized file computes in integers, and what in floating point; the converter is silent about both.
 
     Args:
-        content: An int8 TFLite file.
-        tensors: Names of the tensors of each layer.
+        content: A quantized TFLite file.
+        scopes: Name scopes of the layers.
+        kept: The layers that were to stay in floating point, and the names of their tensors.
+        remedy: What to do about a layer without an integer kernel; `{layer}` stands for its name.
+
+    Raises:
+        InputError: An operator of another layer computes in floating point, as it has no integer kernel.
+        RuntimeError: A layer that was to stay in floating point is in integers.
     """
     model = unpack_model(content)
     graph = model.subgraphs[0]
-    floats: set[int] = set()
-    for operator in graph.operators:
-        if model.operatorCodes[operator.opcodeIndex].builtinCode not in TYPE_CONVERSIONS:
-            floats |= {index for index in operator.outputs if graph.tensors[index].type == tflite.TensorType.FLOAT32}
-        elif floats.intersection(operator.inputs):  # rounded after it was computed; the output's name belongs to this
-            floats |= set(operator.outputs)
-    found = {graph.tensors[index].name.decode() for index in floats}
-    for layer, names in tensors.items():
-        missing = sorted(set(names) - found)
-        if missing:
-            raise RuntimeError(f"the converter left {layer} in integers, in {missing[0]}.")
-
-
-def check_integers(content: bytes) -> None:
-    """Raise RuntimeError where an operator of the TFLite file computes in floating point; the converter is silent."""
-    model = unpack_model(content)
-    graph = model.subgraphs[0]
     floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == tflite.TensorType.FLOAT32}
+    computed: dict[int, tuple[str, set[str]]] = {}
+    """Operators in floating point and the names of their results, by the index of an output."""
     for operator in graph.operators:
-        if model.operatorCodes[operator.opcodeIndex].builtinCode in TYPE_CONVERSIONS:
-            continue
-        if floats.intersection([*operator.inputs, *operator.outputs]):
-            name = graph.tensors[operator.outputs[0]].name.decode()
-            raise RuntimeError(f"the converter left floats in {name}, {len(floats)} tensors in all.")
+        code = model.operatorCodes[operator.opcodeIndex]
+        names = {graph.tensors[index].name.decode() for index in operator.outputs}
+        if code.builtinCode not in TYPE_CONVERSIONS:
+            if floats.intersection([*operator.inputs, *operator.outputs]):
+                computed |= dict.fromkeys(operator.outputs, (BUILTIN_NAMES[code.builtinCode], names))
+        elif operator.inputs[0] in computed:  # the name of a result belongs to its rounded value
+            computed[operator.inputs[0]][1].update(names)
+    found = {name for _, names in computed.values() for name in names}
+    for layer, tensors in kept.items():
+        if not found.issuperset(tensors):
+            raise RuntimeError(f"the converter left {layer} in integers.")
+    expected = set[str]().union(*kept.values())
+    for kind, names in computed.values():
+        if expected.isdisjoint(names):
+            layers = [layer for name in names for layer in scopes.layers_of(name)] or [scopes.output.partition("/")[2]]
+            words = " and ".join(dict.fromkeys(layers))
+            raise InputError(f"{words} has no integer kernel in TFLite ({kind}); {remedy.format(layer=layers[0])}.")
 
 
 def fix_16_bit_tensors(content: bytes) -> bytes:
@@ -88,13 +92,17 @@ def fix_16_bit_tensors(content: bytes) -> bytes:
     """
     model = unpack_model(content)
     graph = model.subgraphs[0]
+    widened: set[int] = set()
+    """Buffers, which equal biases share."""
     for operator in graph.operators:
         code = model.operatorCodes[operator.opcodeIndex].builtinCode
         index = BIAS_INPUTS.get(code, len(operator.inputs))
         bias = graph.tensors[operator.inputs[index]] if index < len(operator.inputs) else None
         if bias is not None and bias.type == tflite.TensorType.INT32:
-            buffer = model.buffers[bias.buffer]
-            buffer.data = np.frombuffer(bytes(buffer.data), "<i4").astype("<i8").view("uint8")
+            if bias.buffer not in widened:
+                buffer = model.buffers[bias.buffer]
+                buffer.data = np.frombuffer(bytes(buffer.data), "<i4").astype("<i8").view("uint8")
+                widened.add(bias.buffer)
             bias.type = tflite.TensorType.INT64
         if code in BOUNDED:
             quantization = graph.tensors[operator.outputs[0]].quantization

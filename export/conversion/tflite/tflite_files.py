@@ -1,5 +1,6 @@
 """The export graph as TFLite files of all formats."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -15,20 +16,28 @@ from ....core.tensorflow_private import (
     use_frozen_graph,
 )
 from ...artifact.metadata import embed_in_tflite
+from ...graph_rewrites.integer_kernels import with_integer_kernels
 from ...sample_images import Samples
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
 from ..tracing import TracedFunction
+from ..unsupported import unsupported
 from .calibration import with_ranges
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
-from .quantized_graph import check_floats, check_integers, check_ranges, fix_16_bit_tensors
+from .quantized_graph import check_precision, check_ranges, fix_16_bit_tensors
 from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
 ACTIVATION_BITS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 16}
 TENSOR_TYPES = {"tflite-int8": tf.int8, "tflite-int8-float": tf.float32, "tflite-int16x8": tf.int16}
 """Types of the input and the output."""
+MISSING_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither|not yet supported for op: '(\w+)'")
+REPLACE_OR_KEEP = (
+    "replace it (an activation by ReLU), or keep it in floating point, if the device allows that, with "
+    "keep_float={layer!r}"
+)
+REPLACE_AND_TRAIN = "replace it (an activation by ReLU), and train again"
 OPS_SETS = {8: OpsSet.TFLITE_BUILTINS_INT8, 16: OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8}
 """By bits of the activations, for quantization by calibration."""
 
@@ -59,8 +68,9 @@ class TFLiteFiles:
         (16-bit activations), with builtin operators only.
 
         Raises:
-            InputError: A quantization-aware model does not support this format, or a tensor has infinite values.
-            RuntimeError: The converter left floating point in a quantization-aware model.
+            InputError: A quantization-aware model does not support this format, a layer computes what TFLite does not
+                have, or without an integer kernel though it is not in `keep_float`, or a tensor has infinite values.
+            RuntimeError: The converter left a layer of `keep_float` in integers.
         """
         graph, bits = self.graph, ACTIVATION_BITS.get(format_name)
         if graph.activation_bits not in (None, bits):
@@ -71,11 +81,11 @@ class TFLiteFiles:
         if bits == 8 and graph.activation_bits is None:
             return self._quantize(format_name)
         with suppress_output():
-            content = self._converter(format_name).convert()
+            content = self._convert(format_name)
         if graph.activation_bits == 16:
             content = fix_16_bit_tensors(content)
         if graph.activation_bits is not None:
-            check_integers(content)
+            check_precision(content, graph.scopes, {}, remedy=REPLACE_AND_TRAIN)
         calibration = self.calibration if bits and graph.activation_bits is None else None
         return embed_in_tflite(content, artifact_metadata(graph, format_name, calibration))
 
@@ -88,13 +98,13 @@ class TFLiteFiles:
         ends, kept_tensors = TENSOR_TYPES[format_name], sorted(set().union(*kept.values()))
         with suppress_output():
             content = quantize_tflite(float_model, input_type=ends, output_type=ends, float_tensors=kept_tensors)
-            check_floats(content, kept)
             noise = noisiest_layers(
                 TFLiteIntermediates(float_model),
                 TFLiteIntermediates(content),
                 self.calibration.images,
                 graph.scopes.layers_of,
             )
+        check_precision(content, graph.scopes, kept, remedy=REPLACE_OR_KEEP)
         metadata = artifact_metadata(
             graph, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
         )
@@ -103,9 +113,8 @@ class TFLiteFiles:
     @cached_property
     def _float_model_with_ranges(self) -> bytes:
         with suppress_output():
-            converter = self._converter("tflite-int8")
-            skip_quantization(converter)
-            content = with_ranges(converter.convert(), self.calibration.images, self.graph.metadata.pixel_range)
+            content = with_integer_kernels(self._convert("tflite-int8", quantize=False))
+            content = with_ranges(content, self.calibration.images, self.graph.metadata.pixel_range)
         check_ranges(content, self.graph.scopes)
         return content
 
@@ -117,6 +126,27 @@ class TFLiteFiles:
     @cached_property
     def _traced_for_16_bits(self) -> TracedFunction:
         return self.graph.trace(mirrored_hard_sigmoid()) if self.graph.activation_bits is None else self._traced
+
+    def _convert(self, format_name: str, *, quantize: bool = True) -> bytes:
+        converter = self._converter(format_name)
+        if not quantize:
+            skip_quantization(converter)
+        try:
+            content: bytes = converter.convert()
+        except Exception as error:  # the converter has no class of its own for this
+            found = MISSING_OPERATOR.search(str(error))
+            if found is None:
+                raise
+            kind = found[1] or found[2]
+            nodes = [node for node in self._traced.graph.node if node.op.upper() == kind.replace("_", "").upper()]
+            raise unsupported(
+                nodes[0].op if nodes else kind,
+                [node.name for node in nodes],
+                self.graph.scopes,
+                self.graph.metadata.model,
+                format_name,
+            ) from error
+        return content
 
     def _converter(self, format_name: str) -> tf.lite.TFLiteConverter:
         traced = self._traced_for_16_bits if ACTIVATION_BITS.get(format_name) == 16 else self._traced

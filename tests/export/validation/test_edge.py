@@ -179,6 +179,12 @@ def test_string_literals_and_identifiers_are_valid(text):
     assert re.fullmatch(r"[A-Za-z][0-9A-Za-z_]*", c_source.c_name(text))
 
 
+@given(st.lists(st.text("aB1_-. ", min_size=1, max_size=6), min_size=2, max_size=2, unique=True))
+def test_models_of_similar_names_have_different_namespaces(names):
+    first, second = (c_source.c_name(f"{name}-int8") for name in names)
+    assert first != second
+
+
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_constants_are_exact(value):
     assert np.float32(c_source.c_float(value).removesuffix("f")) == np.float32(value)

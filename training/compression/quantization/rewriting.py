@@ -24,7 +24,7 @@ from .kernels import QUANTIZED_LAYERS, Affine, affine_of, fold_into_quantized, p
 
 FUSED = ("relu", "relu6")
 """Activations that TFLite fuses into the operation before them."""
-LEARNED_RANGE = (*FUSED, "leaky_relu", "elu")
+LEARNED_RANGE = (*FUSED, "leaky_relu")
 """Activations that are one TFLite operation with a learned output range; with 8 bits, so is `hard_silu`."""
 OUTPUT_ACTIVATIONS = ("softmax", "sigmoid", "linear")
 PIXELS = (0.0, 255.0)
