@@ -79,10 +79,6 @@ class EditableGraph:
         options.inDataType, options.outDataType = self.tensors[source].type, self.tensors[target].type
         return self.operator(tflite.BuiltinOperator.CAST, 1, [source], [target], options)
 
-    def add_floats(self, name: bytes, shape: Sequence[int]) -> int:
-        """Add a float32 activation tensor; returns its index."""
-        return self._tensor(name, tflite.TensorType.FLOAT32, shape, None)
-
     def add_map_parts(self, index: int, count: int, axis: int) -> list[int]:
         """Add tensors for the equal parts of a map along `axis`; returns their indices."""
         whole = self.tensors[index]

@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as tflite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -17,11 +16,10 @@ from keras import layers, ops
 from pocketzoo.core.errors import InputError
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
-from pocketzoo.export.conversion.tflite.quantized_graph import BUILTIN_NAMES
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.tflite_schema.flatbuffer import unpack_model
+from pocketzoo.export.tflite_schema.nodes import float_operators
 
 FLOATS = {"tflite-fp32": 1e-4, "tflite-fp16": 1e-2, "onnx-fp32": 1e-4, "onnx-fp16": 1e-2}
 """Formats, and the largest deviation from Keras relative to the variation of its outputs."""
@@ -206,7 +204,6 @@ def resized(**how: Any) -> Net:
 
 
 REFUSED: list[tuple[Net, str, str]] = [
-    (solid, "tflite-int8", r"^solid has no integer kernel in TFLite \(CONV_3D\); .* with keep_float='solid'"),
     (
         lambda x: dense(layers.MaxPooling3D(2, name="pool")(layers.Reshape((8, 8, 4, 3))(x))),
         "tflite-fp32",
@@ -314,13 +311,7 @@ def test_kept_layers_are_those_of_the_name_and_no_others(name, images, tmp_path)
         assert making.float_layers == (name,)
         layers_of_noise = {layer for key in making.noise_db for layer in key.split(" + ")}
         assert layers_of_noise <= {each.name for each in graph.flat.operations} | {"answer"}
-    model = unpack_model(files["tflite-int8"].read_bytes())
-    tensors = model.subgraphs[0].tensors
-    floats = [
-        BUILTIN_NAMES[model.operatorCodes[each.opcodeIndex].builtinCode]
-        for each in model.subgraphs[0].operators
-        if tensors[each.inputs[0]].type == tensors[each.outputs[0]].type == tflite.TensorType.FLOAT32
-    ]
+    floats = [node.operator for node in float_operators(files["tflite-int8"].read_bytes())]
     kinds = {"dense": ["FULLY_CONNECTED"], "add": ["ADD"]}
     assert floats == kinds.get(name, ["CONV_2D"])
 

@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as tflite
 
 from ....core.errors import InputError
 from ...tflite_schema.flatbuffer import pack_model, unpack_model
+from ...tflite_schema.nodes import float_operators
 from ..layer_scopes import LayerScopes
 
 BIAS_INPUTS = {
@@ -18,7 +19,6 @@ BIAS_INPUTS = {
 """Operators with a bias, and the index of that input."""
 TYPE_CONVERSIONS = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQUANTIZE)
 """They link floats and integers at the input and the output; whatever computes in floats after them is found itself."""
-BUILTIN_NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
 BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
 
 
@@ -46,42 +46,36 @@ def check_ranges(content: bytes, scopes: LayerScopes) -> None:
             )
 
 
-def check_precision(content: bytes, scopes: LayerScopes, kept: Mapping[str, Collection[str]], *, remedy: str) -> None:
-    """Check what a quantized file computes in integers, and what in floating point; the converter is silent about both.
+def check_kept(content: bytes, kept: Mapping[str, Collection[str]]) -> None:
+    """Raise RuntimeError where a layer that was to stay in floating point is in integers; the converter is silent.
 
     Args:
         content: A quantized TFLite file.
-        scopes: Name scopes of the layers.
-        kept: The layers that were to stay in floating point, and the names of their tensors.
-        remedy: What to do about a layer without an integer kernel; `{layer}` stands for its name.
-
-    Raises:
-        InputError: An operator of another layer computes in floating point, as it has no integer kernel.
-        RuntimeError: A layer that was to stay in floating point is in integers.
+        kept: The layers, and the names of their tensors.
     """
     model = unpack_model(content)
     graph = model.subgraphs[0]
-    floats = {index for index, tensor in enumerate(graph.tensors) if tensor.type == tflite.TensorType.FLOAT32}
-    computed: dict[int, tuple[str, set[str]]] = {}
-    """Operators in floating point and the names of their results, by the index of an output."""
+    floats: set[int] = set()
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        names = {graph.tensors[index].name.decode() for index in operator.outputs}
-        if code.builtinCode not in TYPE_CONVERSIONS:
-            if floats.intersection([*operator.inputs, *operator.outputs]):
-                computed |= dict.fromkeys(operator.outputs, (BUILTIN_NAMES[code.builtinCode], names))
-        elif operator.inputs[0] in computed:  # the name of a result belongs to its rounded value
-            computed[operator.inputs[0]][1].update(names)
-    found = {name for _, names in computed.values() for name in names}
+        if model.operatorCodes[operator.opcodeIndex].builtinCode not in TYPE_CONVERSIONS:
+            floats |= {index for index in operator.outputs if graph.tensors[index].type == tflite.TensorType.FLOAT32}
+        elif floats.intersection(operator.inputs):  # the name of a result belongs to its rounded value
+            floats |= set(operator.outputs)
+    found = {graph.tensors[index].name.decode() for index in floats}
     for layer, tensors in kept.items():
         if not found.issuperset(tensors):
             raise RuntimeError(f"the converter left {layer} in integers.")
-    expected = set[str]().union(*kept.values())
-    for kind, names in computed.values():
-        if expected.isdisjoint(names):
-            layers = [layer for name in names for layer in scopes.layers_of(name)] or [scopes.output.partition("/")[2]]
-            words = " and ".join(dict.fromkeys(layers))
-            raise InputError(f"{words} has no integer kernel in TFLite ({kind}); {remedy.format(layer=layers[0])}.")
+
+
+def check_integers(content: bytes, scopes: LayerScopes) -> None:
+    """Raise InputError where a quantization-aware model has an operator that computes in floating point."""
+    floats = float_operators(content)
+    if floats:
+        layers = scopes.layers_of(floats[0].name) or [scopes.output.partition("/")[2]]
+        raise InputError(
+            f"{' and '.join(layers)} has no integer kernel in TFLite ({floats[0].operator}); replace it (an activation "
+            "by ReLU), and train again."
+        )
 
 
 def fix_16_bit_tensors(content: bytes) -> bytes:

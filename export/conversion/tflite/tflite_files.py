@@ -25,7 +25,7 @@ from ..tracing import TracedFunction
 from ..unsupported import unsupported
 from .calibration import with_ranges
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
-from .quantized_graph import check_precision, check_ranges, fix_16_bit_tensors
+from .quantized_graph import check_integers, check_kept, check_ranges, fix_16_bit_tensors
 from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
@@ -33,11 +33,6 @@ ACTIVATION_BITS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 1
 TENSOR_TYPES = {"tflite-int8": tf.int8, "tflite-int8-float": tf.float32, "tflite-int16x8": tf.int16}
 """Types of the input and the output."""
 MISSING_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither|not yet supported for op: '(\w+)'")
-REPLACE_OR_KEEP = (
-    "replace it (an activation by ReLU), or keep it in floating point, if the device allows that, with "
-    "keep_float={layer!r}"
-)
-REPLACE_AND_TRAIN = "replace it (an activation by ReLU), and train again"
 OPS_SETS = {8: OpsSet.TFLITE_BUILTINS_INT8, 16: OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8}
 """By bits of the activations, for quantization by calibration."""
 
@@ -69,7 +64,7 @@ class TFLiteFiles:
 
         Raises:
             InputError: A quantization-aware model does not support this format, a layer computes what TFLite does not
-                have, or without an integer kernel though it is not in `keep_float`, or a tensor has infinite values.
+                have, or has a tensor with infinite values.
             RuntimeError: The converter left a layer of `keep_float` in integers.
         """
         graph, bits = self.graph, ACTIVATION_BITS.get(format_name)
@@ -85,7 +80,7 @@ class TFLiteFiles:
         if graph.activation_bits == 16:
             content = fix_16_bit_tensors(content)
         if graph.activation_bits is not None:
-            check_precision(content, graph.scopes, {}, remedy=REPLACE_AND_TRAIN)
+            check_integers(content, graph.scopes)
         calibration = self.calibration if bits and graph.activation_bits is None else None
         return embed_in_tflite(content, artifact_metadata(graph, format_name, calibration))
 
@@ -104,7 +99,7 @@ class TFLiteFiles:
                 self.calibration.images,
                 graph.scopes.layers_of,
             )
-        check_precision(content, graph.scopes, kept, remedy=REPLACE_OR_KEEP)
+        check_kept(content, kept)
         metadata = artifact_metadata(
             graph, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
         )
