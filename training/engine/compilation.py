@@ -9,8 +9,8 @@ from ...core.layer_traits import traits_of
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ..recipe.recipe import Recipe
-from .objectives import objectives
 from .optimizers import ParameterGroup, make_optimizer
+from .user_objectives import OF_THE_RECIPE, UserObjectives
 
 INITIALIZERS = {
     "glorot_uniform": keras.initializers.GlorotUniform,
@@ -48,6 +48,7 @@ def compile_for_training(
     recipe: Recipe,
     steps: int,
     build_network: Callable[[keras.Model], keras.Model] = without_optimizer,
+    user_objectives: UserObjectives = OF_THE_RECIPE,
 ) -> keras.Model:
     """Return a network of all layers of `model`, compiled for training by `recipe`.
 
@@ -58,9 +59,11 @@ def compile_for_training(
         recipe: How to train it.
         steps: Batches per epoch.
         build_network: Returns a network that shares the layers of `model`.
+        user_objectives: Loss and metrics of the user.
     """
     network = build_network(decoded_form(model))
-    compile_network(network, model, recipe, steps, [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)])
+    groups = [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)]
+    compile_network(network, model, recipe, steps, groups, user_objectives=user_objectives)
     return network
 
 
@@ -72,6 +75,7 @@ def compile_network(
     groups: Sequence[ParameterGroup],
     *,
     undecayed: Collection[keras.Variable] = (),
+    user_objectives: UserObjectives = OF_THE_RECIPE,
 ) -> None:
     """Compile `network` for training by `recipe`; call it inside `training_settings`, which set the precision.
 
@@ -82,6 +86,7 @@ def compile_network(
         steps: Batches per epoch.
         groups: All weights to be trained, with their peak learning rates.
         undecayed: Weights excluded from weight decay, in addition to normalization and biases.
+        user_objectives: Loss and metrics of the user.
 
     Raises:
         InputError: The recipe's loss does not fit the task of the model.
@@ -92,7 +97,7 @@ def compile_network(
     network.get_compile_config = lambda: None  # a file that a callback saves has the layers only, and loads anywhere
     network.compile(
         optimizer,
-        **objectives(model, recipe.loss),
+        **user_objectives.arguments(model, recipe),
         jit_compile="auto" if recipe.xla is None else recipe.xla,
         steps_per_execution=whole_steps_per_execution(recipe.steps_per_execution, steps),
         auto_scale_loss=False,  # done above: Keras looks at the network's own policy, not at those of its layers

@@ -31,6 +31,7 @@ from .layer_settings import training_settings
 from .optimizers import check_changes_weights
 from .precision import fastest_precision
 from .run_directory import RunDirectory
+from .user_objectives import OF_THE_RECIPE, Losses, Metrics, UserObjectives
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
@@ -61,6 +62,8 @@ def fit(
     overwrite: bool = False,
     extend: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    loss: Losses | None = None,
+    metrics: Metrics | None = None,
     verbose: bool = True,
     keep_sparsity: bool | None = None,
     task: TaskNames | None = None,
@@ -86,6 +89,10 @@ def fit(
             `model` is the compiled network, which shares the layers of `model`. A resumed run continues with their
             states: what `get_state()` returned, for `set_state()`, or else the attributes that training has changed and
             that hold plain values (None, numbers, strings, arrays, and lists, tuples and dicts of these).
+        loss: Loss in place of the recipe's: a Keras object, a function of targets and outputs, or its name in Keras; a
+            dict for several outputs. Outputs are probabilities (or numbers, of a regression). Targets of classes are
+            indices for losses that Keras calls sparse and for functions, one-hot for others of Keras.
+        metrics: Metrics to report in addition, likewise; a list, or a dict of lists.
         verbose: Show progress on standard error.
         keep_sparsity: Whether zeros and clusters of a pruned or clustered model stay. If None, a warning says what is
             lost. It holds for kernels that are more than 20 % zeros, or have clusters.
@@ -103,7 +110,14 @@ def fit(
     recipe = recipe_for("fit", recipe, Recipe())
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
-    job = Job(f"Training {model.name}", recipe, {"verb": "fit"}, user_callbacks=callbacks, keep_sparsity=keep_sparsity)
+    job = Job(
+        f"Training {model.name}",
+        recipe,
+        {"verb": "fit"},
+        user_callbacks=callbacks,
+        user_objectives=UserObjectives(loss, metrics),
+        keep_sparsity=keep_sparsity,
+    )
     return run_job(
         job, model, data, run_dir=run_dir, resume=resume, overwrite=overwrite, extend=extend, verbose=verbose
     )
@@ -133,6 +147,7 @@ class Job:
     """Phases in order; without phases the whole model is trained by the recipe."""
     callbacks: Sequence[keras.callbacks.Callback] = ()
     user_callbacks: Sequence[keras.callbacks.Callback] = ()
+    user_objectives: UserObjectives = OF_THE_RECIPE
     first_eligible: int = 0
     """Index of the first epoch that may become the best."""
     final_metrics: Callable[[], dict[str, float]] = dict
@@ -185,7 +200,7 @@ def run_job(
     adopt_labels(model, data)
     gc.collect()  # an earlier run's optimizer and traced steps, which hold all weights in reference cycles
     settings = job.settings | {"model": model.name, "source": data.source, "fingerprint": data.fingerprint()}
-    settings |= contract_of(model).settings()
+    settings |= contract_of(model).settings() | job.user_objectives.settings()
     check_callbacks(job.user_callbacks)
     if job.user_callbacks:
         settings["callbacks"] = [type(callback).__name__ for callback in job.user_callbacks]
@@ -244,7 +259,7 @@ def _single_phase(job: Job, model: keras.Model, data: ImageData, verbose: bool) 
                 job.recipe,
                 model,
                 data,
-                network=compile_for_training(model, job.recipe, steps, job.build_network),
+                network=compile_for_training(model, job.recipe, steps, job.build_network, job.user_objectives),
                 inputs=data,
                 callbacks=job.callbacks,
                 user_callbacks=job.user_callbacks,

@@ -16,6 +16,7 @@ from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..engine.fit import Job, RunResult, resolve_precision, run_job
 from ..engine.optimizers import is_kernel
+from ..engine.user_objectives import Losses, Metrics, UserObjectives
 from ..recipe.recipe import FineTuneRecipe, recipe_for
 from .fine_tuning_phase import FineTuningPhase
 from .freezing import trainable_variables
@@ -36,6 +37,8 @@ def fine_tune(
     overwrite: bool = False,
     extend: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    loss: Losses | None = None,
+    metrics: Metrics | None = None,
     verbose: bool = True,
     keep_sparsity: bool | None = None,
     task: TaskNames | None = None,
@@ -65,6 +68,8 @@ def fine_tune(
             `fine_tune` and `feature_extraction`.
         callbacks: As in `fit`; they are called in each phase, from `on_train_begin` to `on_train_end`, and what they
             stop is the phase.
+        loss: As in `fit`.
+        metrics: As in `fit`.
         verbose: Show what is trainable in each phase, and progress, on standard error.
         keep_sparsity: As in `fit`, for what is trained; a linear probe gives the head new weights.
         task: As in `fit`.
@@ -89,16 +94,20 @@ def fine_tune(
     never_trained = stages_before(stages, recipe.unfreeze_from, model.name) if recipe.unfreeze_from else []
     backbone = [stage for stage in stages if stage.in_backbone]
     settings = {"verb": "fine_tune", "backbone": _fingerprint(backbone)}
+    user = UserObjectives(loss, metrics)
     if extend and recipe.mode not in ("fine_tune", "feature_extraction"):
         raise InputError(f"extend: mode {recipe.mode!r} has no last phase that could go on; start another run.")
     if recipe.mode == "linear_probe":
-        if callbacks:
-            raise InputError("callbacks: mode 'linear_probe' is a logistic regression, without epochs; leave them out.")
+        if callbacks or user.settings():
+            raise InputError(
+                "callbacks, loss and metrics: mode 'linear_probe' is a logistic regression, without epochs; leave them "
+                "out."
+            )
         phases = [linear_probe(model, data, recipe, verbose=verbose)]
     else:
         starts = _kernels(backbone) if recipe.l2_sp else []
         phases = [
-            FineTuningPhase(name, phase_recipe, model, data, stages, frozen, starts, callbacks, verbose).phase()
+            FineTuningPhase(name, phase_recipe, model, data, stages, frozen, starts, callbacks, user, verbose).phase()
             for name, phase_recipe, frozen in _plan(model.name, backbone, never_trained, recipe)
         ]
     fields = ("head_epochs", "epochs") if recipe.mode == "feature_extraction" else ("epochs",)
@@ -108,6 +117,7 @@ def fine_tune(
         settings,
         phases,
         user_callbacks=callbacks,
+        user_objectives=user,
         epochs_fields=fields,
         keep_sparsity=keep_sparsity,
     )

@@ -20,6 +20,7 @@ from ..engine.history import History
 from ..engine.layer_settings import OriginalSettings, training_settings
 from ..engine.optimizers import ParameterGroup, check_changes_weights
 from ..engine.run_directory import RunDirectory
+from ..engine.user_objectives import UserObjectives
 from ..recipe.augmentation import transformations
 from ..recipe.recipe import FineTuneRecipe
 from .freezing import (
@@ -56,6 +57,8 @@ class FineTuningPhase:
     """Kernels of the backbone with their pretrained values, for L2-SP."""
     callbacks: Sequence[keras.callbacks.Callback]
     """Callbacks of the user."""
+    user_objectives: UserObjectives
+    """Loss and metrics of the user."""
     verbose: bool
 
     def phase(self) -> Phase:
@@ -80,6 +83,7 @@ class FineTuningPhase:
                 steps_per_epoch(inputs.train, self.recipe),
                 self._parameter_groups(),
                 undecayed=[variable for variable, _ in self.starts],
+                user_objectives=self.user_objectives,
             )
             epoch_loop = EpochLoop(
                 title,

@@ -198,5 +198,7 @@ def test_fine_tuning_calls_them_in_every_phase(small_digits):
     result = training.fine_tune(model, small_digits, OF_FINE_TUNING, callbacks=[notes, stop], verbose=False)
     assert notes.shared == [("notes", 0), ("notes", 0)]
     assert [phase["epochs"] for phase in result.metrics["phases"]] == [1, 1]
-    with pytest.raises(zoo.InputError, match="callbacks: mode 'linear_probe' is a logistic regression"):
+    with pytest.raises(
+        zoo.InputError, match="callbacks, loss and metrics: mode 'linear_probe' is a logistic regression"
+    ):
         training.fine_tune(model, small_digits, OF_FINE_TUNING.changed(mode="linear_probe"), callbacks=[notes])
