@@ -19,6 +19,7 @@ from ...zoo.functional_form import functional_form
 from ...zoo.signature import image_shape
 from .arrays import from_arrays
 from .images import ArrayImages, ImageData, ImageSplit
+from .pixel_format import array_format
 from .sources import load_data
 from .splitting import SPLITS
 
@@ -105,17 +106,17 @@ def as_split(data: Any, model: keras.Model | None = None, *, task: Any = None, l
     images, targets = _arrays(data)
     tasks, _ = _meaning(targets, model, task, labels)
     images = images[..., np.newaxis] if images.ndim == 3 else images
-    if images.dtype != np.uint8 or images.ndim != 4:
+    if images.ndim != 4 or 0 in images.shape:
         raise InputError(
-            f"the images are {images.dtype} of the shape {images.shape}; an evaluation takes arrays of whole numbers "
-            "0..255, (count, height, width, channels), or an ImageData, as training.from_arrays makes it of others."
+            f"the images have the shape {images.shape}; an evaluation takes arrays (count, height, width, channels)."
         )
+    images, pixels = array_format(images, "the images")
     if targets_of_other_length := [rows for rows in by_name(targets).values() if len(rows) != len(images)]:
         raise InputError(
             f"data has {len(images)} images and {len(targets_of_other_length[0])} targets; counts must match."
         )
     valid = map_outputs(lambda name, rows: get_task(name).check_targets(rows, "the targets"), tasks, targets)
-    return ImageSplit(ArrayImages(images), valid, task=tasks)
+    return ImageSplit(ArrayImages(images), valid, task=tasks, pixel_range=pixels.pixel_range)
 
 
 def _arrays(data: Any) -> tuple[np.ndarray, Any]:

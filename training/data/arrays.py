@@ -1,7 +1,6 @@
 """Datasets from arrays in memory, validated and split as files are."""
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from ...tasks.task import Task
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target, check_ignore
 from .partition import partition
-from .pixel_format import array_dtype, choose_format
+from .pixel_format import array_dtype, array_format
 
 SOURCE = "arrays"
 Arrays = np.ndarray | dict[str, np.ndarray]
@@ -62,11 +61,7 @@ def from_arrays(
     pixels = _concatenated({name: _images(name, part[0]) for name, part in parts.items()}, "images")
     split_names = np.repeat(list(parts), [len(part[0]) for part in parts.values()])
 
-    pixel_format = choose_format(
-        {str(pixels.dtype)}, float(pixels.min()), float(pixels.max()), SOURCE, dtype=None, pixel_range=pixel_range
-    )
-    if pixel_format.note:
-        warnings.warn(pixel_format.note, stacklevel=2)
+    pixels, pixel_format = array_format(pixels, "the images", source=SOURCE, pixel_range=pixel_range)
 
     def target(task_name: str, output: str = "") -> Target:
         task, by_split = _task(task_name), {name: _targets_of(name, part[1], output) for name, part in parts.items()}

@@ -1,6 +1,7 @@
 """The dtype and the range of a dataset's pixels: stated, or inferred so that the user can object."""
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -120,6 +121,22 @@ def displayable(images: np.ndarray, pixel_range: Range) -> np.ndarray:
     return (
         bands if bands.dtype == np.uint8 else to_raw(bands.astype("float32"), pixel_range).clip(0, 255).astype("uint8")
     )
+
+
+def array_format(
+    images: np.ndarray, what: str, *, source: str = "arrays", pixel_range: Range | None = None
+) -> tuple[np.ndarray, PixelFormat]:
+    """Return images in memory as `array_dtype` does, and their format; warn where it is inferred.
+
+    Raises:
+        InputError: They cannot be used, as in `array_dtype` and `choose_format`.
+    """
+    images = array_dtype(images, what)
+    low, high = float(images.min()), float(images.max())
+    found = choose_format({str(images.dtype)}, low, high, source, dtype=None, pixel_range=pixel_range)
+    if found.note:
+        warnings.warn(found.note, stacklevel=3)
+    return images, found
 
 
 def array_dtype(images: np.ndarray, what: str) -> np.ndarray:

@@ -29,7 +29,9 @@ def adapted(deep):
     return model
 
 
-@pytest.mark.parametrize("augmentation", [[{"name": "colour"}], "strong", "randaugment"])
+@pytest.mark.parametrize(
+    "augmentation", [[{"name": "colour"}], "strong", pytest.param("randaugment", marks=pytest.mark.every_card)]
+)
 def test_batches_are_mapped_to_raw_pixels_and_keep_their_digits(deep, augmentation):
     images = np.concatenate([batch.numpy() for batch, _ in evaluation_batches(deep.train, 8)])
     np.testing.assert_allclose(images * (4095 / 255), deep.train.arrays()[0], atol=1e-3)
@@ -98,6 +100,14 @@ def test_model_that_scales_nothing_takes_the_range_of_the_data(deep):
 
 def deep_classes():
     return np.arange(60) % 2
+
+
+@pytest.mark.filterwarnings("ignore:Pixels are", "ignore:lenet5 takes")
+def test_arrays_of_floats_are_evaluated_as_those_of_raw_pixels():
+    pixels, classes = shades("uint8", 3, high=255)
+    model = zoo.create_model("lenet5", labels=["0", "1"], classes=2, input_shape=(32, 32, 3))
+    raw, unit = (training.evaluate(model, (images, classes)) for images in (pixels, pixels / 255))
+    assert raw.loss == pytest.approx(unit.loss, rel=1e-4)
 
 
 def test_models_without_the_layer_and_of_other_channels_are_refused(deep):
