@@ -83,6 +83,7 @@ def cluster(
             or as in `fit`.
     """
     recipe = recipe_for("cluster", recipe, DEFAULT_RECIPE)
+    check_not_quantized(model, "clustered")
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     least = 3 if keep_zeros else 2
@@ -92,7 +93,6 @@ def cluster(
         raise unknown("start", start, STARTS)
     if recipe.initializer is not None:
         raise InputError(f"initializer is {recipe.initializer!r}; clustering continues from trained weights.")
-    check_not_quantized(model, "clustered")
     check_float32_weights(model, "clustered")
     check_fit_together(model, data)
     initial_weights = weights_sha256(model)  # a resumed run starts from them again, to find the same clusters

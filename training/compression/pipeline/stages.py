@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from ....core.errors import InputError
+from ....zoo.contract import contract_of
 from ....zoo.endpoints import feature_extractor
 from ...data.images import ImageData
 from ...recipe.recipe import Recipe
@@ -110,4 +111,4 @@ def check_stages(spec: CompressionSpec, model: keras.Model) -> None:
     if spec.quantization:
         if spec.quantization.recipe:
             check_recipe(spec.quantization.recipe)
-        quantized_model(model, spec.quantization.activation_bits)
+        quantized_model(model, spec.quantization.activation_bits, pixels=contract_of(model).pixels)

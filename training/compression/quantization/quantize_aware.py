@@ -12,7 +12,7 @@ from ....core.keras_private import all_layers
 from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
-from ....zoo.contract import copy_contract
+from ....zoo.contract import contract_of, copy_contract
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import adopt_labels, check_fit_together, describe_model
@@ -59,7 +59,7 @@ def quantize_aware(
     The result is a plain model, which `export_model` turns into integer artifacts without calibration images.
 
     Args:
-        model: A trained model of raw pixels. It is not changed.
+        model: A trained model. It is not changed.
         data: Training and validation data.
         recipe: Training recipe, in float32; 10 epochs at a learning rate of 1e-4 if None.
         activation_bits: 8, or 16 for more accuracy at less speed (TFLite only).
@@ -81,15 +81,15 @@ def quantize_aware(
             is invalid, the recipe initializes weights or uses reduced precision, or as in `fit`.
     """
     recipe = recipe_for("quantize_aware", recipe, DEFAULT_RECIPE)
+    check_not_quantized(model, "quantized")
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     if activation_bits not in (8, 16):
         raise InputError(f"activation_bits is {activation_bits!r}; allowed are 8 and 16.")
     check_recipe(recipe)
-    check_not_quantized(model, "quantized")
     check_float32_weights(model, "quantized")
     check_fit_together(model, data)
     adopt_labels(model, data)
-    quantized = quantized_model(model, activation_bits)
+    quantized = quantized_model(model, activation_bits, pixels=contract_of(model).pixels)
     copy_contract(model, quantized)
     on_grid = [layer for layer in quantized.layers if isinstance(layer, KernelOnGrid)]
     frozen_from = recipe.epochs - max(int(recipe.epochs * FROZEN_SHARE), recipe.epochs > 1)

@@ -27,7 +27,8 @@ FUSED = ("relu", "relu6")
 LEARNED_RANGE = (*FUSED, "leaky_relu")
 """Activations that are one TFLite operation with a learned output range; with 8 bits, so is `hard_silu`."""
 OUTPUT_ACTIVATIONS = ("softmax", "sigmoid", "linear")
-PIXELS = (0.0, 255.0)
+Range = tuple[float, float]
+PIXELS: Range = (0.0, 255.0)
 UNIT = (0.0, 1.0)
 HARD_LINE = Affine(np.array(1 / 6), np.array(1 / 2))
 """`hard_sigmoid(x)` is this, clipped at 0 by a ReLU and at 1 by the end of its grid."""
@@ -41,7 +42,9 @@ class Value(NamedTuple):
     """The quantizer that rounded it; None if the concatenation that takes it rounds it."""
 
 
-def quantized_model(model: keras.Model, activation_bits: int, *, pixels: tuple[float, float] = PIXELS) -> keras.Model:
+def quantized_model(
+    model: keras.Model, activation_bits: int, *, pixels: Range | dict[str, Range] = PIXELS
+) -> keras.Model:
     """Return the flat form of `model` with BatchNorms folded and fake quantization wherever TFLite will have integers.
 
     The weights are copies. Nagel et al. (A White Paper on Neural Network Quantization, arXiv:2106.08295, section 4.2)
@@ -50,7 +53,8 @@ def quantized_model(model: keras.Model, activation_bits: int, *, pixels: tuple[f
     Args:
         model: A trained model.
         activation_bits: 8 or 16; kernels have 8.
-        pixels: Smallest and largest number in the images that the model takes. Ranges of other inputs are learned.
+        pixels: Smallest and largest number in the images that the model takes, by name for several inputs. Ranges of
+            inputs that are no images are learned.
 
     Raises:
         InputError: The model has no flat form, or a layer without an integer kernel in TFLite.
@@ -64,7 +68,7 @@ def quantized_model(model: keras.Model, activation_bits: int, *, pixels: tuple[f
 
 
 class _Rewriting:
-    def __init__(self, model: keras.Model, bits: int, pixels: tuple[float, float]):
+    def __init__(self, model: keras.Model, bits: int, pixels: Range | dict[str, Range]):
         self.name = model.name
         self.bits = bits
         self.pixels = pixels
@@ -84,7 +88,7 @@ class _Rewriting:
         for tensor, entry in inputs.items():
             if "float" not in tensor.dtype:
                 raise self.refusal(tensor.name, f"an input of {tensor.dtype}")
-            self.round(tensor, entry, "image", self.pixels if self.is_image(tensor) else None)
+            self.round(tensor, entry, "image", self.range_of(tensor))
         for node in self.graph.nodes:
             if node not in self.fused:
                 self.rewrite(node)
@@ -92,8 +96,12 @@ class _Rewriting:
         entries = keras.tree.map_structure(inputs.__getitem__, self.graph.model.input)
         return keras.Model(entries, outputs, name=self.name)
 
-    def is_image(self, tensor: keras.KerasTensor) -> bool:
-        return len(tensor.shape) == 4 and any(tensor is one for one in self.graph.inputs)
+    def range_of(self, tensor: keras.KerasTensor) -> Range | None:
+        """Return the range of the pixels, with 0, if the tensor is an image that the model takes."""
+        if len(tensor.shape) != 4 or not any(tensor is one for one in self.graph.inputs):
+            return None
+        low, high = self.pixels.get(tensor.name, PIXELS) if isinstance(self.pixels, dict) else self.pixels
+        return min(low, 0.0), max(high, 0.0)
 
     def rewrite(self, node: Node) -> None:
         layer, end, traits = node.operation, node.output, traits_of(node.operation)
@@ -151,7 +159,8 @@ class _Rewriting:
         layer = node.operation
         trainable = layer.trainable and isinstance(layer, keras.layers.BatchNormalization)
         x = self.pointwise(affine, self.value(node).tensor, layer.name, trainable=trainable)
-        limits = pixel_limits(affine, self.pixels) if self.is_image(node.inputs[0]) else None
+        pixels = self.range_of(node.inputs[0])
+        limits = pixel_limits(affine, pixels) if pixels else None
         self.round(*self.with_relu(node.output, x), layer.name, limits)
 
     def activation(self, end: keras.KerasTensor, value: Value, function: str, name: str) -> None:
@@ -283,7 +292,7 @@ class _Rewriting:
         )
 
 
-def pixel_limits(affine: Affine, pixels: tuple[float, float] = PIXELS) -> tuple[float, float]:
+def pixel_limits(affine: Affine, pixels: Range = PIXELS) -> Range:
     """Return the range of normalized pixels, slightly widened.
 
     With a mean of 127.5 and the exact range, in which 0 is an integer, every pixel would be midway between two

@@ -82,13 +82,13 @@ def prune(
             the model is quantized, or as in `fit`.
     """
     recipe = recipe_for("prune", recipe, DEFAULT_RECIPE)
+    check_not_quantized(model, "pruned")
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     if recipe.initializer is not None:
         raise InputError(f"initializer is {recipe.initializer!r}; pruning continues from trained weights.")
     settings = sparsity if isinstance(sparsity, Sparsity) else Sparsity(target=sparsity)
     if frequency is not None:
         settings = Sparsity(**settings.explicit_fields() | {"frequency": frequency})
-    check_not_quantized(model, "pruned")
     check_not_frozen(model)
     check_float32_weights(model, "pruned")
     targets = select_layers(model, settings)

@@ -153,6 +153,17 @@ def test_range_of_the_pixels_can_be_stated():
     assert (float(grid.minimum), float(grid.maximum)) == (0.0, 1.0)
 
 
+def test_stated_pixels_are_the_range_of_the_image():
+    """With the grid of 0..255, all fractions would be rounded to 0 or 1."""
+    pixels = np.random.default_rng(0).uniform(0, 1, (24, 8, 8, 3)).astype("float32")
+    data = training.from_arrays(pixels, np.arange(24) % 3, labels=list("abc"))
+    recipe = training.Recipe(epochs=1, batch_size=12, augmentation="none")
+    model = net(lambda x, y: x + y, first=lambda image: image)
+    quantized = training.quantize_aware(model, data, recipe, pixels="0..1", verbose=False).model
+    grid = next(layer for layer in quantized.layers if isinstance(layer, FakeQuantize))
+    assert (float(grid.minimum), float(grid.maximum)) == (0.0, 1.0)
+
+
 def test_weights_of_reduced_precision_are_refused():
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3)).astype("uint8")
     data = training.from_arrays(pixels, np.arange(12) % 3, labels=list("abc"))
