@@ -4,7 +4,7 @@ import pytest
 from support.transfer import BRIEF, lenet, moved_stages, values, with_tasks
 
 from pocketzoo import training, zoo
-from pocketzoo.training.transfer.model_stages import stages_of
+from pocketzoo.training.transfer.model_stages import stages_before, stages_of
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,11 @@ def test_gradual_unfreezing_without_backbone_stages_is_rejected(small_digits):
     from pocketzoo.training.transfer.fine_tuning import _plan
 
     model = zoo.create_model("unet_mobilenet_v2", input_shape=(32, 32, 1), classes=2)
-    backbone = [stage for stage in stages_of(model) if stage.in_backbone]
+    stages = stages_of(model)
+    backbone = [stage for stage in stages if stage.in_backbone]
+    frozen = stages_before(stages, "decoder1", model.name)
     with pytest.raises(zoo.InputError, match="'decoder1'; no stage of the backbone comes after that"):
-        list(_plan(model, backbone, BRIEF.changed(mode="gradual", unfreeze_from="decoder1")))
+        list(_plan(model.name, backbone, frozen, BRIEF.changed(mode="gradual", unfreeze_from="decoder1")))
 
 
 def test_completely_frozen_model_is_rejected(small_digits):
