@@ -14,7 +14,8 @@ from .evaluation import EPSILON, Row, VectorEvaluation, confusion_table, mean_of
 from .plots import plot_confusion, plot_reliability
 from .ranking import area_under_roc
 from .table_values import parse_label
-from .task import HeadConfig, Labels, Table, Task, Upsampling
+from .target_form import Labels, Table
+from .task import HeadConfig, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras

@@ -13,7 +13,8 @@ from .classification import class_indices, is_whole, log_probabilities, top_prob
 from .evaluation import EPSILON, Row, VectorEvaluation, mean_of_known, rows_by_name
 from .ranking import area_under_roc, average_precision, weighted_mean_average_precision
 from .table_values import parse_labels
-from .task import HeadConfig, Labels, Table, Task, Upsampling
+from .target_form import Labels, Table
+from .task import HeadConfig, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras

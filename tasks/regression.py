@@ -10,7 +10,8 @@ from .accumulator import VectorAccumulator
 from .bootstrap import intervals, mean_of
 from .evaluation import Row, VectorEvaluation, mean_of_known
 from .table_values import parse_number
-from .task import HeadConfig, Labels, Table, Task, Upsampling
+from .target_form import Labels, Table
+from .task import HeadConfig, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras

@@ -14,7 +14,8 @@ from .classification import SINGLE_CLASS, class_indices, log_probabilities
 from .evaluation import EPSILON, BaseEvaluation, Row, confusion_table
 from .plots import plot_confusion, plot_masks
 from .table_values import parse_path
-from .task import HeadConfig, Labels, Table, Task, Upsampling, Warp
+from .target_form import Labels, Table, Warp
+from .task import HeadConfig, Task, Upsampling
 
 if TYPE_CHECKING:
     import keras

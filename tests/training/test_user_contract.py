@@ -125,3 +125,13 @@ def test_outputs_in_a_list_are_trained_by_name(quadrants):
     evaluation = training.evaluate(model, data)
     assert evaluation["quadrant"].accuracy == 1.0
     assert evaluation["row"].mae < 0.3
+
+
+def test_integers_cover_the_stated_range(data):
+    model = net(layers.Dense(4, "softmax"), scaled=False)
+    training.fit(model, data, RECIPE, pixels=(-1, 1), verbose=False)
+    quantized = training.quantize_aware(model, data, RECIPE.changed(epochs=2), verbose=False).model
+    assert training.evaluate(quantized, data).accuracy == 1.0
+    first = next(layer for layer in quantized.layers if type(layer).__name__ == "FakeQuantize")
+    ranges = [float(keras.ops.convert_to_numpy(weight).min()) for weight in first.weights if weight.shape == ()]
+    assert min(ranges) == pytest.approx(-1, abs=0.02)

@@ -89,7 +89,7 @@ def quantize_aware(
     check_float32_weights(model, "quantized")
     check_fit_together(model, data)
     adopt_labels(model, data)
-    quantized = quantized_model(model, activation_bits, pixels=contract_of(model).pixels)
+    quantized = quantized_model(model, activation_bits, pixels=_single_range(model))
     copy_contract(model, quantized)
     on_grid = [layer for layer in quantized.layers if isinstance(layer, KernelOnGrid)]
     frozen_from = recipe.epochs - max(int(recipe.epochs * FROZEN_SHARE), recipe.epochs > 1)
@@ -102,6 +102,14 @@ def quantize_aware(
     )
     with ties_kept([layer.kernel for layer in on_grid], [layer.output_axes for layer in on_grid]):
         return run_job(job, quantized, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+
+
+def _single_range(model: keras.Model) -> tuple[float, float]:
+    """Return the range of pixels that a model of one image expects."""
+    pixels = contract_of(model).pixels
+    if isinstance(pixels, dict):
+        raise InputError(f"{model.name} has the inputs {', '.join(pixels)}; quantization-aware training takes one.")
+    return pixels
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -1,0 +1,199 @@
+"""The targets of a task: their form, how they are validated, read and written, and how they follow augmentation."""
+
+from abc import ABC
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from ..core.errors import InputError
+
+Labels = tuple[str, ...]
+"""Names of classes, labels or values, in the order of the outputs."""
+Warp = Callable[..., Any]
+"""Geometric augmentation of a batch: `warp(maps, interpolation="nearest" or "bilinear")` moves float or integer maps
+`(batch, height, width, channels)` as it moves the images."""
+
+
+class Table(Protocol):
+    """Columns of a CSV file, one row for each image."""
+
+    path: Path
+
+    def read(self, column: str, parse: Callable[[str], Any]) -> list[Any]:
+        """Return the parsed values of a column; a ValueError of `parse` becomes an InputError with line and column."""
+
+
+class TargetForm(ABC):
+    """Everything that depends on the kind of targets: true values, one for each image."""
+
+    name: ClassVar[str]
+    """Name in `create_model(head=...)`, in data, recipes, files and manifests, and `TASK` of the head layer."""
+    min_outputs: ClassVar[int | None] = 1
+    """Smallest number of classes, labels or values; None where outputs are not named and their number is fixed."""
+
+    # Form
+    has_targets: ClassVar[bool] = True
+    """Whether there is a true value that outputs can be trained and evaluated with."""
+    target_dtype: ClassVar[str] = "float32"
+    """NumPy dtype of targets in training."""
+    target_kinds: ClassVar[str] = "iuf"
+    """NumPy's kind letters of accepted arrays."""
+    target_form: ClassVar[str] = ""
+    """Description for messages, such as `whole numbers (count,)`."""
+    class_indices: ClassVar[bool] = False
+    """Whether targets are indices of classes; labels may then include classes that no target has."""
+
+    def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of one image's target; `sides` are height and width of the output map, `()` of a vector."""
+        return (num_outputs,)
+
+    def check_targets(
+        self, targets: np.ndarray, what: str, *, num_outputs: int | None = None, ignore: int | None = None
+    ) -> np.ndarray:
+        """Return the validated targets in the dtype of training, `(count, *target_shape)`.
+
+        Args:
+            targets: One row for each image.
+            what: Subject of error messages, in the plural: `"the targets of train"`.
+            num_outputs: Number of classes, labels or values; None accepts any.
+            ignore: Label of pixels without a class, which may occur besides the classes.
+
+        Raises:
+            InputError: Dtype, shape or a value is not what the task accepts.
+        """
+        targets = self._with_axes(np.asarray(targets))
+        shape = self.target_shape(num_outputs, (None, None))
+        if targets.dtype.kind not in self.target_kinds or not _fits(targets.shape[1:], shape):
+            size = "" if num_outputs is None else f" of {num_outputs}"
+            raise InputError(
+                f"{what} are {targets.dtype} of the shape {targets.shape}; a {self.name}{size} takes "
+                f"{self.target_form}."
+            )
+        self._check_values(self.without_void(targets, ignore), what, num_outputs)
+        return targets.astype(self.target_dtype)
+
+    def _with_axes(self, targets: np.ndarray) -> np.ndarray:
+        """Return the targets with an axis added or removed, where a common form differs from that of training."""
+        return targets
+
+    def _check_values(self, targets: np.ndarray, what: str, num_outputs: int | None) -> None:
+        if not np.isfinite(targets).all():
+            raise InputError(f"{what} have a value that is no finite number; a {self.name} takes {self.target_form}.")
+        wrong = self.class_out_of_range(targets, num_outputs)
+        if wrong is not None:
+            end = "on" if num_outputs is None else f"to {num_outputs - 1}"
+            raise InputError(f"{what} have the class {wrong}; classes go from 0 {end}.")
+
+    def class_out_of_range(self, targets: np.ndarray, num_outputs: int | None) -> int | None:
+        """Return a class index below 0 or not below `num_outputs`; None if there is none, or targets are no classes."""
+        if not self.class_indices or not targets.size:
+            return None
+        low, high = int(targets.min()), int(targets.max())
+        if num_outputs is not None and high >= num_outputs:
+            return high
+        return low if low < 0 else None
+
+    void: ClassVar[int | None] = None
+    """Class index of pixels without a class, in the batches of training and evaluation; None where there are none."""
+
+    def mark_void(self, targets: np.ndarray, ignore: int | None) -> np.ndarray:
+        """Return the targets with `void` in place of the label `ignore`."""
+        if ignore is None or self.void is None:
+            return targets
+        return np.where(targets == ignore, np.asarray(self.void, targets.dtype), targets)
+
+    def without_void(self, targets: np.ndarray, ignore: int | None) -> np.ndarray:
+        """Return the targets in their shape, or a vector of those that are not the label `ignore`."""
+        return targets if ignore is None or self.void is None else targets[targets != ignore]
+
+    def count_outputs(self, targets: np.ndarray) -> int:
+        """Return the number of classes, labels or values that validated targets have at least."""
+        if not targets.size:
+            return self.min_outputs or 1
+        return max(int(targets.max()) + 1, self.min_outputs or 1) if self.class_indices else targets.shape[1]
+
+    def has_form(self, targets: Any) -> bool:
+        """Return whether targets have the rank (and if that is ambiguous, the values) of this task's targets."""
+        return self.has_targets and len(targets.shape) == 1 + len(self.target_shape(1, (1, 1)))
+
+    # Tables, files and TFRecord shards
+    column: ClassVar[str | None] = None
+    """Column of a table that states this task; None: all columns without such a name are its values."""
+    in_files: ClassVar[bool] = False
+    """Whether each target is an encoded file, which `decode_file` and its siblings read when it is needed."""
+    feature_key: ClassVar[str] = ""
+    """Key of the target in a `tf.train.Example`, after the output's name and a slash."""
+
+    def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels | None, np.ndarray | list[Path]]:
+        """Return the labels (None if the table does not name them) and the targets, paths for targets `in_files`.
+
+        Args:
+            table: The table.
+            columns: Full name of each column by its name within the output.
+
+        Raises:
+            InputError: A value is wrong, or there are too few classes.
+        """
+        raise NotImplementedError
+
+    def encode(self, target: np.ndarray) -> np.ndarray:
+        """Return one image's target as int64s or float32s for a TFRecord feature; not called for targets `in_files`."""
+        raise NotImplementedError
+
+    def decode(self, values: np.ndarray, num_outputs: int) -> np.ndarray | int:
+        """Return one image's target from the numbers of a TFRecord feature; not called for targets `in_files`.
+
+        Raises:
+            ValueError: The numbers are not what `encode` writes; the message continues "KEY ...".
+        """
+        raise NotImplementedError
+
+    def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
+        """Return one image's target from the content of its file; `name` is for error messages.
+
+        Raises:
+            InputError: The content cannot be decoded, or does not hold targets.
+        """
+        raise NotImplementedError
+
+    def check_file(
+        self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None, ignore: int | None = None
+    ) -> None:
+        """Raises InputError where a decoded target does not belong to its encoded, readable `image`."""
+        raise NotImplementedError
+
+    def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Return the decoded target for an image of another size."""
+        raise NotImplementedError
+
+    # Classes
+    class_unit: ClassVar[Literal["images", "pixels"] | None] = None
+    """What `class_counts` counts; None where targets have no classes."""
+    one_class_per_image: ClassVar[bool] = False
+    """Whether targets are one class index for each image, by which splits and folds are stratified."""
+
+    def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
+        """Return the number of images or pixels of each class, int64 `(num_outputs,)`."""
+        raise NotImplementedError
+
+    def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return the statistics for a survey of targets without classes, by label."""
+        return {}
+
+    # Augmentation
+    mixable: ClassVar[bool] = False
+    """Whether a weighted mean of two images' targets is a target, as MixUp and CutMix need it."""
+
+    def warp_targets(self, targets: Any, warp: Warp) -> Any:
+        """Return the targets of a batch after a geometric augmentation of the images; a tensor of TensorFlow."""
+        return targets
+
+    def soft_targets(self, targets: Any, num_outputs: int) -> Any:
+        """Return a batch's targets in a form that can be averaged, float32 `(batch, num_outputs)`, where `mixable`."""
+        return targets
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(want in (None, side) for side, want in zip(shape, wanted, strict=True))
