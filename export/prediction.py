@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def predict(
         InputError: The size of the images does not match the input, or there are none.
     """
     images = np.asarray(images)
-    statements = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
+    statements: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
     if isinstance(artifact_or_model, Artifact):
         for name, value in statements.items():
             if value is not None:

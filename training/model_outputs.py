@@ -29,8 +29,10 @@ def tasks_of(model: keras.Model) -> str | dict[str, str]:
     tasks = contract_of(model).tasks
     for name, task in by_name(tasks).items():
         if not get_task(task).has_targets:
-            output = f"the output {name!r}" if name else "the output"
-            raise InputError(f"{model.name}: {output} is a {task}, which has no targets to train or evaluate it with.")
+            article, output = "an" if task[0] in "aeiou" else "a", f" as {name!r}" if name else ""
+            raise InputError(
+                f"{model.name} outputs {article} {task}{output}, which has no targets to train or evaluate it with."
+            )
     return tasks
 
 
