@@ -48,10 +48,9 @@ def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str
     making = metadata.making
     rows: list[tuple[str, object]] = [
         ("model", metadata.model),
-        ("task", metadata.task),
-        ("labels", _abbreviate(metadata.labels)),
-        ("input", _tensor(artifact.input)),
-        ("output", _tensor(artifact.output)),
+        *_output_rows(metadata),
+        *(("input", _tensor(tensor)) for tensor in artifact.inputs.values()),
+        *(("output", _tensor(tensor)) for tensor in artifact.outputs.values()),
         ("normalization", "inside the model" if metadata.mean else "not known"),
         ("Keras weights", metadata.weights_sha256),
     ]
@@ -63,6 +62,15 @@ def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str
             ("layers kept in float", _abbreviate(making.float_layers)),
             ("converted by", ", ".join(f"{name} {version}" for name, version in making.tools.items())),
         ]
+    return rows
+
+
+def _output_rows(metadata: "Metadata") -> list[tuple[str, object]]:
+    if metadata.outputs is None:
+        return [("task", metadata.task), ("labels", _abbreviate(metadata.labels))]
+    rows: list[tuple[str, object]] = []
+    for name, form in metadata.outputs.items():
+        rows += [(f"task of {name}", form.task), (f"labels of {name}", _abbreviate(form.labels))]
     return rows
 
 

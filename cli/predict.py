@@ -57,6 +57,10 @@ def predict(
         raise InputError("--csv and --json cannot both be printed; leave one of them out.")
     sources = image_sources(images)
     artifact = _open(model, weights)
+    if len(artifact.inputs) > 1 or isinstance(artifact.output, dict):
+        raise InputError(
+            f"{model} has several inputs, or named outputs; run it in Python, by pocketzoo.export.predict."
+        )
     mask_files = [None] * len(sources) if masks is None else _mask_files(masks, sources)
     answers: list[Answer] = []
     for source, mask_file in zip(sources, mask_files, strict=True):  # one by one: with an open size, sizes may differ

@@ -17,7 +17,8 @@ from .artifact.errors import ProofError
 from .artifact.manifest import Gate, Manifest, ValidationContext
 from .artifact.report import write_report
 from .formats import Format
-from .sample_images import Samples, calibration_samples, evaluation_samples, likely_task, range_of
+from .sample_images import Samples, calibration_samples, evaluation_samples
+from .sample_sources import likely_ranges, likely_tasks
 from .targets import formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
 from .validation.checks.web_page import PAGE, render_page
@@ -61,18 +62,22 @@ def export_model(
     created only if every artifact passes.
 
     Args:
-        model: A model with one image input and one output. It is not changed.
+        model: A model that takes an image, and perhaps other images, vectors or indices, and has one output or several,
+            in a list or a dict. It is not changed. Files have the inputs and outputs in its order, and several of them
+            under its names: the keys of a dict, else the names of its input layers and output layers.
         out_dir: Directory of the bundle.
         targets: Names from `list_targets()`.
         calibration: Training images that determine activation ranges for int8: an array `(count, height, width,
             channels)`, where whole numbers are raw pixels 0..255 and floats are values that the model expects; a pair
             (images, labels); or a split such as `data.train`. 200 are used, balanced over the classes; images that are
-            also in `evaluation` are excluded. A quantization-aware model has its own ranges and needs none; it is
+            also in `evaluation` are excluded. For several inputs, a dict of arrays by name, or a list in the order of
+            the model, in place of the images. A quantization-aware model has its own ranges and needs none; it is
             exported in integers only.
         evaluation: Images, preferably with labels, that were not used for training, such as `data.test`, in the same
             forms. The labels depend on the task: class indices, `(count, labels)` of 0 or 1, numbers
-            `(count, outputs)`, or masks `(count, height, width)`. Without them, artifacts are compared with Keras on
-            the calibration images, and without these on noise; gates that cannot be measured then are skipped.
+            `(count, outputs)`, or masks `(count, height, width)`; for several outputs a dict of such arrays by name, in
+            which some may be missing, or a list in the order of the model. Without them, artifacts are compared with
+            Keras on the calibration images, and without these on noise; gates that cannot be measured then are skipped.
         thresholds: Replace those of all exported formats, including float formats: `{"agreement": 0.95,
             "accuracy_drop": 0.02}`, or `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and
             memory budgets, which have no default: `arena_bytes`, `sram_bytes`. The manifest records them.
@@ -100,12 +105,14 @@ def export_model(
     """
     from ..zoo.contract import state_contract
     from ..zoo.float32_form import float32_form
+    from ..zoo.signature import check_image_inputs, input_keys, output_keys
     from .conversion.artifact_files import write_artifacts
     from .validation.keras_reference import KerasReference
 
     check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
+    check_image_inputs(model)
     state_contract(
         model,
         task=task,
@@ -113,8 +120,8 @@ def export_model(
         pixels=pixels,
         from_logits=from_logits,
         known_tasks=getattr(evaluation, "task", None),
-        likely_tasks=likely_task(evaluation),
-        likely_range=range_of(evaluation) or range_of(calibration),
+        likely_tasks=likely_tasks(evaluation, input_keys(model), output_keys(model)),
+        likely_range=likely_ranges({"evaluation": evaluation, "calibration": calibration}, input_keys(model)),
     )
     model = float32_form(model)
     graph = _export_graph(model, formats, input_size, batch)
@@ -122,7 +129,7 @@ def export_model(
     metadata = graph.metadata
     if thresholds is not None and bars is not None:
         raise InputError("thresholds and bars are two names of one argument; give thresholds only.")
-    thresholds = check_thresholds(thresholds or bars or {}, metadata.task, targets)
+    thresholds = check_thresholds(thresholds or bars or {}, metadata.tasks, targets, is_plain=metadata.is_plain)
     evaluation = None if evaluation is None else evaluation_samples(evaluation, metadata)
     calibration = None if calibration is None else calibration_samples(calibration, evaluation, metadata)
     formats, skipped = _select_formats(formats, targets, graph, calibration)
@@ -199,14 +206,17 @@ def _select_formats(
         reason = f"the model was trained for integers with {graph.activation_bits}-bit activations"
         return selected, {fmt.name: reason for fmt in formats if fmt not in selected}
     if calibration is not None:
-        return list(formats), {}
-    selected = [fmt for fmt in formats if not fmt.quantized]
-    reason = "it takes calibration: training images, which determine activation ranges (calibration, or --data)"
+        whole = [name for name, form in graph.metadata.input_forms.items() if not form.dtype.startswith("float")]
+        selected = [fmt for fmt in formats if not whole or fmt.activation_bits != 16]
+        reason = f"16-bit activations cannot be calibrated where an input takes whole numbers, as {', '.join(whole)}"
+    else:
+        selected = [fmt for fmt in formats if not fmt.quantized]
+        reason = "it takes calibration: training images, which determine activation ranges (calibration, or --data)"
     served = {target for fmt in selected for target in targets_with(fmt, targets)}
     for target in targets:
         if target not in served:
             raise InputError(f"target {target} has nothing but {formats_of([target])[0].name}, and {reason}.")
-    return selected, {fmt.name: reason for fmt in formats if fmt.quantized}
+    return selected, {fmt.name: reason for fmt in formats if fmt not in selected}
 
 
 def _validation_context(skipped: dict[str, str], reference: Reference) -> ValidationContext:

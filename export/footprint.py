@@ -23,7 +23,7 @@ from .conversion.trained_integers import activation_bits
 from .formats import FORMATS, SPARSE, Format
 from .latency import side_by_side
 from .loading import open_converted
-from .sample_images import Samples
+from .sample_images import random_samples
 
 ROUNDS, RUNS = 5, 50
 """Rounds in which all artifacts are timed in turn, and timed runs of each in all."""
@@ -159,8 +159,8 @@ def _convert(model: keras.Model, formats: Sequence[Format], folder: Path) -> dic
     """Write the artifacts of one model; returns their paths by format."""
     folder.mkdir()
     graph = ExportGraph.from_model(float32_form(functional_argument(model)))
-    noise = np.random.default_rng(0).integers(0, 256, (CALIBRATION_IMAGES, *graph.metadata.image_shape))
-    return {fmt.name: path for path, fmt in write_artifacts(graph, formats, Samples(noise, None), folder)}
+    noise = random_samples(graph.metadata, CALIBRATION_IMAGES)
+    return {fmt.name: path for path, fmt in write_artifacts(graph, formats, noise, folder)}
 
 
 def _footprint(model: keras.Model, artifacts: dict[str, ArtifactCost]) -> Footprint:

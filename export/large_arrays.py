@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import IOBase, RawIOBase
 from math import prod
@@ -11,30 +12,50 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.outputs import by_name
 
 
-def store_rows(batches: Iterable[np.ndarray]) -> np.ndarray:
+def store_rows(batches: Iterable[Any]) -> Any:
     """Concatenate batches in a temporary file, and return its content as a read-only, memory-mapped array.
 
     The file has no name, where the system allows it, and its space is freed with the array. `TMPDIR` sets its folder.
 
     Args:
-        batches: One or more arrays `(count, ...)` with equal shapes after the first axis, and equal types.
+        batches: One or more arrays `(count, ...)` with equal shapes after the first axis, and equal types; or dicts of
+            such arrays by name, of which a dict of arrays is returned.
 
     Raises:
         InputError: The file cannot be written, as on a full disk.
     """
-    shape: tuple[int, ...] = ()
-    count, dtype = 0, np.dtype("float32")
-    # Unbuffered: after a failed write, a buffer would be written once more on closing and raise another error.
-    with tempfile.TemporaryFile(buffering=0) as file:
+    with ExitStack() as stack:
+        stored: dict[str, _RowFile] = {}
         for batch in batches:
-            count, shape, dtype = count + len(batch), batch.shape[1:], batch.dtype
-            try:
-                _write_all(file, batch)  # not through the mapping, where a full disk is a crash
-            except OSError as error:
-                raise InputError(f"{tempfile.gettempdir()} cannot hold temporary files: {error.strerror}.") from error
-        return map_rows(file, dtype, (count, *shape))
+            for name, rows in by_name(batch).items():
+                if name not in stored:
+                    # Unbuffered: after a failed write, a buffer would be written once more on closing and raise another
+                    # error.
+                    stored[name] = _RowFile(stack.enter_context(tempfile.TemporaryFile(buffering=0)))
+                stored[name].append(rows)
+        mapped = {name: rows.map() for name, rows in stored.items()}
+    return mapped.get("", mapped)
+
+
+class _RowFile:
+    """A file to which rows are appended."""
+
+    def __init__(self, file: RawIOBase):
+        self.file = file
+        self.count, self.shape, self.dtype = 0, tuple[int, ...](), np.dtype("float32")
+
+    def append(self, rows: np.ndarray) -> None:
+        self.count, self.shape, self.dtype = self.count + len(rows), rows.shape[1:], rows.dtype
+        try:
+            _write_all(self.file, rows)  # not through the mapping, where a full disk is a crash
+        except OSError as error:
+            raise InputError(f"{tempfile.gettempdir()} cannot hold temporary files: {error.strerror}.") from error
+
+    def map(self) -> np.ndarray:
+        return map_rows(self.file, self.dtype, (self.count, *self.shape))
 
 
 def _write_all(file: RawIOBase, batch: np.ndarray) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
+from ..core.outputs import map_outputs
 from .artifact.artifact import Artifact
-from .artifact.tensors import concrete_shape
+from .artifact.tensors import TensorInfo, concrete_shape
 from .loading import to_artifact
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def side_by_side(
 
 
 def _prepare(artifact: Artifact) -> Callable[[], object]:
-    tensor = artifact.input.from_real(_random_pixels((1, *concrete_shape(artifact.input.image_shape))))
-    return lambda: artifact.invoke(tensor)
+    tensors = map_outputs(_random_tensor, artifact.input)
+    return lambda: artifact.invoke(tensors)
 
 
 def _time_runs(call: Callable[[], object], runs: int) -> list[float]:
@@ -103,5 +104,9 @@ def _time_runs(call: Callable[[], object], runs: int) -> list[float]:
     return milliseconds
 
 
-def _random_pixels(shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
+def _random_tensor(tensor: TensorInfo) -> np.ndarray:
+    """Random pixels for an image, else zeros."""
+    if not tensor.is_image:
+        return tensor.from_real(np.zeros((1, *tensor.shape[1:]), "float32"))
+    shape = (1, *concrete_shape(tensor.image_shape))
+    return tensor.from_real(np.random.default_rng(0).integers(0, 256, shape).astype("float32"))

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import InputError, unknown
 from .graph_rewrites.rewrite_registry import REWRITES, rewrite_graph
 from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
-from .sample_images import Samples
+from .sample_images import random_samples
 from .targets import TARGETS, list_targets
 from .tflite_schema.nodes import TYPE_CONVERSIONS, float_operators, tflite_nodes
 from .tflite_schema.operator_support import Refusal, operator_list
@@ -133,8 +133,7 @@ def _convert(graph: "ExportGraph", format_name: str) -> bytes:
     """Convert with activation ranges of noise: their values do not matter here."""
     from .conversion.tflite.tflite_files import to_tflite
 
-    noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *graph.metadata.image_shape))
-    return to_tflite(graph, format_name, Samples(noise, None))
+    return to_tflite(graph, format_name, random_samples(graph.metadata, NOISE_IMAGES))
 
 
 def _objections(refusals: Iterable[Refusal], content: bytes, graph: "ExportGraph") -> tuple[Objection, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.arguments import check_arguments
 from ..core.errors import InputError, first_line
 from ..core.output_capture import suppress_output
+from ..core.outputs import by_name
 from .artifact.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
         threads: Maximum number of CPU threads of the runtime; Keras uses those that TensorFlow was started with.
 
     Raises:
-        InputError: The file does not exist, has another format, is damaged, or is not an image model with one input, a
-            batch size of 1 and one output. Running the artifact raises it too, where its graph cannot be run.
+        InputError: The file does not exist, has another format, is damaged, or is not a model that takes one image at
+            a time, perhaps with other inputs. Running the artifact raises it too, where its graph cannot be run.
     """
     from .runtimes.litert import open_untrusted_tflite
     from .runtimes.onnx_runtime import open_onnx
@@ -102,10 +103,10 @@ def _open_keras(path: Path) -> Artifact:
     return replace(as_artifact(load_model(path)), path=path)
 
 
-def _with_clear_errors(path: Path, invoke: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    def invoke_or_raise(tensor: np.ndarray) -> np.ndarray:
+def _with_clear_errors(path: Path, invoke: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def invoke_or_raise(tensors: Any) -> Any:
         try:
-            return invoke(tensor)
+            return invoke(tensors)
         except Exception as error:  # each runtime has its own error types
             raise InputError(f"{path} cannot be run: {first_line(error)}") from error
 
@@ -113,9 +114,17 @@ def _with_clear_errors(path: Path, invoke: Callable[[np.ndarray], np.ndarray]) -
 
 
 def _check_labels(artifact: Artifact) -> None:
-    """Raise InputError where the number of labels and outputs differ."""
-    shape = artifact.output.image_shape if len(artifact.output.shape) == 4 else artifact.output.shape
-    if artifact.metadata is None or not artifact.metadata.labels or shape[-1] is None:
+    """Raise InputError where the metadata has other names or another number of outputs than the graph."""
+    if artifact.metadata is None:
         return
-    if artifact.metadata.decode(np.zeros((1, shape[-1]), "float32")).shape[-1] != len(artifact.metadata.labels):
-        raise InputError(f"it has {len(artifact.metadata.labels)} labels for {shape[-1]} outputs.")
+    forms = by_name(artifact.metadata.output_forms)
+    for names, tensors in ((artifact.metadata.input_forms, artifact.inputs), (forms, artifact.outputs)):
+        if list(names) != list(tensors):
+            raise InputError(f"its metadata names {', '.join(names)}, its graph {', '.join(tensors)}.")
+    for name, form in forms.items():
+        tensor = artifact.outputs[name]
+        size = (tensor.image_shape if tensor.is_image else tensor.shape)[-1]
+        if not form.labels or size is None:
+            continue
+        if form.decode(np.zeros((1, size), "float32")).shape[-1] != len(form.labels):
+            raise InputError(f"it has {len(form.labels)} labels for {size} outputs.")

@@ -1,6 +1,6 @@
 """Predictions of an artifact or a model for images. Imports no TensorFlow, except for Keras models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +8,13 @@ import numpy as np
 
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
+from ..core.outputs import map_outputs
 from ..tasks.registry import DEFAULT_TASK, get_task
 from .artifact.artifact import Artifact
+from .artifact.metadata import OutputForm
+from .artifact.tensors import matches_shape, values_by_name
 from .loading import to_artifact
-from .sample_images import check_pixels, range_of
+from .sample_sources import check_pixels, likely_ranges
 
 if TYPE_CHECKING:
     import keras
@@ -89,28 +92,32 @@ class Prediction:
 @check_arguments
 def predict(
     artifact_or_model: "Artifact | keras.Model",
-    images: np.ndarray,
+    images: Any,
     *,
-    task: str | None = None,
-    labels: Sequence[str] | None = None,
-    pixels: str | Sequence[float] | None = None,
-    from_logits: bool | None = None,
-) -> Prediction:
+    task: str | Mapping[str, str] | None = None,
+    labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    pixels: str | Sequence[float] | Mapping[str, str | Sequence[float]] | None = None,
+    from_logits: bool | Mapping[str, bool] | None = None,
+) -> Prediction | dict[str, Prediction]:
     """Run an artifact from `load_artifact`, or a Keras model, on images.
 
     Args:
         artifact_or_model: The artifact or model.
         images: `(count, height, width, channels)` or one image `(height, width, channels)`: whole numbers are raw
-            pixels 0..255, floats are values in the range that the model expects, for models of the zoo 0..255, too.
+            pixels 0..255, floats are values in the range that the model expects, for models of the zoo 0..255, too. For
+            several inputs a dict of arrays by name, or a list in the order of the model, all with or all without
+            `count`.
         task: As in `export_model`, of a Keras model; an artifact has it in its file.
         labels: As `task`.
         pixels: As `task`.
         from_logits: As `task`.
 
+    Returns:
+        The prediction of the only output, or a dict of those of several outputs by name.
+
     Raises:
         InputError: The size of the images does not match the input, or there are none.
     """
-    images = np.asarray(images)
     statements: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
     if isinstance(artifact_or_model, Artifact):
         for name, value in statements.items():
@@ -119,15 +126,35 @@ def predict(
     else:
         from ..zoo.contract import state_contract
         from ..zoo.model_arguments import functional_argument
+        from ..zoo.signature import input_keys
 
         artifact_or_model = functional_argument(artifact_or_model)
-        state_contract(artifact_or_model, **statements, likely_range=range_of(images))
+        likely = likely_ranges({"images": images}, input_keys(artifact_or_model))
+        state_contract(artifact_or_model, **statements, likely_range=likely)
     artifact = to_artifact(artifact_or_model)
-    images = images[None] if images.ndim == 3 else images
-    if not len(images) or not artifact.input.accepts(images.shape[1:]):
-        shape = artifact.input.image_shape
-        raise InputError(f"images of shape {images.shape}; {artifact.path} takes (count, *{shape}).")
-    check_pixels(images, "images", artifact.pixel_range)
-    outputs = artifact.decode(artifact.run(images))
-    names = artifact.metadata.labels if artifact.metadata else map(str, range(outputs.shape[-1]))
-    return Prediction(outputs, tuple(names), artifact.metadata.task if artifact.metadata else DEFAULT_TASK)
+    outputs = artifact.decode(artifact.run(_checked(artifact, images)))
+    if artifact.metadata:
+        forms = artifact.metadata.output_forms
+    else:
+        forms = map_outputs(lambda values: OutputForm(labels=tuple(map(str, range(values.shape[-1])))), outputs)
+    return map_outputs(lambda values, form: Prediction(values, form.labels, form.task), outputs, forms)
+
+
+def _checked(artifact: Artifact, images: Any) -> Any:
+    """Return the values of each input with a batch axis; raises InputError where they do not fit."""
+    tensors, ranges = artifact.inputs, artifact.pixel_ranges
+    named = {"": images} if list(tensors) == [""] else values_by_name(images, list(tensors), "images")
+    arrays = {name: np.asarray(values) for name, values in named.items()}
+    if all(values.ndim == len(tensors[name].shape) - 1 for name, values in arrays.items()):
+        arrays = {name: values[None] for name, values in arrays.items()}
+    for name, values in arrays.items():
+        what, shape, limits = f"{name!r} in images" if name else "images", tensors[name].value_shape, ranges[name]
+        if not len(values) or not matches_shape(values.shape[1:], shape):
+            raise InputError(
+                f"{what} of shape {values.shape}; {artifact.path} takes (count, {', '.join(map(str, shape))})."
+            )
+        if limits is not None:
+            check_pixels(values, what, limits)
+        elif tensors[name].is_whole and values.dtype.kind not in "uib":
+            raise InputError(f"{what} has type {values.dtype}; {artifact.path} takes whole numbers.")
+    return arrays.get("", arrays)

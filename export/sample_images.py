@@ -1,38 +1,36 @@
-"""Images for the calibration and validation of an export."""
+"""Images for the calibration and validation of an export, and values of further inputs."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import InputError
-from ..tasks.registry import DEFAULT_TASK, get_task, task_of_labels
+from ..core.outputs import by_name, map_outputs
+from ..tasks.registry import DEFAULT_TASK, get_task
 from ..tasks.task import Task
-from .artifact.metadata import ImagesRecord, Metadata
-from .artifact.tensors import RAW, matches_shape, to_range
-from .large_arrays import Rows, batch_slices, select_rows, store_rows
+from .artifact.metadata import ImagesRecord, InputForm, Metadata
+from .artifact.tensors import RAW
+from .large_arrays import Rows, select_rows
+from .sample_sources import SEED, TargetForm, read_source
 
 CALIBRATION_IMAGES = 200
-SEED = 0
-"""Seed for subsampling."""
-LABEL_BYTES = 8
-"""Size of a value of labels, at most."""
 MIN_CORRELATION = 0.1
 """Smallest correlation of neighboring pixels in real images."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Images with raw pixels 0..255, and labels if there are any."""
+    """Images with raw pixels 0..255, and labels if there are any; for models with several inputs or outputs by name."""
 
-    images: Rows
-    """`(count, height, width, channels)`; may be memory-mapped."""
-    labels: Rows | None
-    """Targets in the form of the task, such as class indices `(count,)`; may be memory-mapped."""
+    images: Any
+    """Rows `(count, height, width, channels)`, which may be memory-mapped; a dict of the rows of several inputs."""
+    labels: Any
+    """Targets in the form of the task, such as class indices `(count,)`, which may be memory-mapped; a dict for several
+    outputs, in which some may be None."""
     source: str = "array"
     """Origin: the name of a dataset and its split, or `array`."""
     seed: int | None = None
@@ -40,7 +38,7 @@ class Samples:
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.images)
+        return len(next(iter(by_name(self.images).values())))
 
     @classmethod
     def from_source(
@@ -69,70 +67,97 @@ class Samples:
         Raises:
             InputError: It is something else, is empty, or its images or labels are invalid.
         """
-        is_split = hasattr(source, "images") and hasattr(source, "labels")
-        if is_split:
-            images, labels = source.images, source.labels
-            if not len(images):
-                raise InputError(f"{what} has no images.")
-        else:
-            images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
-            images = _as_array(images, what)
-        count, labels = len(images), None if classes is None else labels
-        ignore = getattr(source, "ignore", None)
-        labels = None if labels is None else _store_labels(labels, count, what, get_task(task), classes, ignore)
-        rows = _subsample(count, labels if get_task(task).one_class_per_image else None, most)
-        if is_split:
-            images = store_rows(_read_batches(images, rows, what, shape, limits, getattr(source, "pixel_range", RAW)))
-        else:
-            images = images if len(rows) == count else images[rows]
-            for batch in _batches(images, what, shape):
-                check_pixels(batch, what, limits)
-            if images.dtype.kind in "ui" and limits != RAW:
-                batches = batch_slices(len(images), 4 * images[0].size)
-                images = store_rows(to_range(images[batch], limits) for batch in batches)
-        labels = None if labels is None else labels[rows]
-        return cls(images, labels, getattr(source, "source", None) or "array", SEED if len(rows) < count else None)
+        image = InputForm.model_construct(shape=shape, pixel_range=limits)
+        return cls._read(source, what, {"": image}, {"": TargetForm(get_task(task), classes)}, most)
+
+    @classmethod
+    def for_model(
+        cls, source: Any, what: str, metadata: Metadata, uses: Callable[[Task], bool], most: int | None = None
+    ) -> "Samples":
+        """Validate data for a model: as in `from_source`, or several inputs and targets by name.
+
+        Args:
+            source: Images or a split; for several inputs a dict by name, or a list in the order of the model; or a pair
+                of these and the targets, which for several outputs are a dict or a list, too.
+            what: What error messages call it.
+            metadata: The metadata of the model.
+            uses: Whether the targets of an output with a task are used.
+            most: As in `from_source`.
+
+        Raises:
+            InputError: As in `from_source`, or names are wrong.
+        """
+        outputs = {
+            name: TargetForm(get_task(form.task), len(form.labels) if uses(get_task(form.task)) else None)
+            for name, form in by_name(metadata.output_forms).items()
+        }
+        return cls._read(source, what, metadata.input_forms, outputs, most)
+
+    @classmethod
+    def _read(
+        cls,
+        source: Any,
+        what: str,
+        inputs: dict[str, InputForm],
+        outputs: dict[str, TargetForm],
+        most: int | None,
+    ) -> "Samples":
+        values, targets, is_part = read_source(source, what, inputs, outputs, most)
+        labels: Any = None if all(each is None for each in targets.values()) else targets.get("", targets)
+        origin = getattr(source, "source", None) or "array"
+        return cls(values.get("", values), labels, origin, SEED if is_part else None)
 
     def select(self, rows: np.ndarray) -> "Samples":
         """The images at these indices, and their labels."""
-        labels = None if self.labels is None else select_rows(self.labels, rows)
-        return Samples(select_rows(self.images, rows), labels, self.source, self.seed)
+        labels = map_outputs(lambda each: None if each is None else select_rows(each, rows), self.labels)
+        images = map_outputs(lambda each: select_rows(each, rows), self.images)
+        return Samples(images, labels, self.source, self.seed)
+
+    def values(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """The values of the inputs for each image, in the order of the model; images are float32."""
+        for values in zip(*by_name(self.images).values(), strict=True):
+            yield tuple(np.float32(each) if np.ndim(each) == 3 else np.asarray(each) for each in values)
+
+    def batch(self, rows: slice) -> Any:
+        """The values of the inputs at these rows."""
+        return map_outputs(lambda each: each[rows], self.images)
+
+    def for_output(self, name: str) -> "Samples":
+        """The same images with the labels of one of several outputs."""
+        return replace(self, labels=None if self.labels is None else self.labels.get(name))
 
     def without(self, other: "Samples") -> "Samples":
         """The images that are not in `other`."""
-        excluded = {_image_hash(image) for image in other.images}
-        return self.select(
-            np.array([row for row, image in enumerate(self.images) if _image_hash(image) not in excluded], int)
-        )
+        excluded = set(other._hashes())
+        return self.select(np.array([row for row, each in enumerate(self._hashes()) if each not in excluded], int))
+
+    def _hashes(self) -> Iterator[bytes]:
+        return (hashlib.sha256(content).digest() for content in self._contents())
+
+    def _contents(self) -> Iterator[bytes]:
+        """The values of each image as float32, and those of the further inputs as they are."""
+        return (b"".join(each.tobytes() for each in values) for values in self.values())
 
     def vary(self) -> bool:
         """Whether any two images differ."""
-        return any(np.any(image != self.images[0]) for image in self.images)
+        return any(np.any(each != rows[0]) for rows in by_name(self.images).values() for each in rows)
 
     def check_not_noise(self, what: str) -> None:
-        """Raise InputError where neighboring pixels are not correlated.
+        """Raise InputError where neighboring pixels are not correlated, of several images in none.
 
         In photographs and drawings they are, and layers respond to that: activation ranges on noise are not those of
         any image. Measured is the correlation of each pixel with those below and to the right, relative to the mean of
         its image: digits, photographs and textures have 0.3 or more, noise has 0.
         """
-        variance, vertical, horizontal = [], [], []
-        for image in self.images:
-            pixels = np.float32(image)
-            pixels = pixels - pixels.mean(axis=(0, 1))
-            variance.append(np.mean(pixels**2))
-            vertical.append(np.mean(pixels[1:] * pixels[:-1]))
-            horizontal.append(np.mean(pixels[:, 1:] * pixels[:, :-1]))
-        correlation = max(abs(np.mean(vertical)), abs(np.mean(horizontal)))
-        if np.mean(variance) > 0 and correlation < MIN_CORRELATION * np.mean(variance):
+        if all(_is_noise(rows) for rows in by_name(self.images).values() if len(rows.shape) == 4):
             raise InputError(f"{what} is noise: neighboring pixels are not correlated; give real images.")
 
     @cached_property
     def sha256(self) -> str:
         """Hash of the pixels as float32."""
         digest = hashlib.sha256()
-        for image in self.images:
-            digest.update(np.float32(image).tobytes())
+        for content in self._contents():
+            digest.update(content)
         return digest.hexdigest()
 
     def record(self, **figures: Any) -> ImagesRecord:
@@ -140,12 +165,21 @@ class Samples:
         return ImagesRecord(source=self.source, count=len(self), seed=self.seed, sha256=self.sha256, **figures)
 
 
+def _is_noise(images: Rows) -> bool:
+    variance, vertical, horizontal = [], [], []
+    for image in images:
+        pixels = np.float32(image)
+        pixels = pixels - pixels.mean(axis=(0, 1))
+        variance.append(np.mean(pixels**2))
+        vertical.append(np.mean(pixels[1:] * pixels[:-1]))
+        horizontal.append(np.mean(pixels[:, 1:] * pixels[:, :-1]))
+    correlation = max(abs(np.mean(vertical)), abs(np.mean(horizontal)))
+    return bool(np.mean(variance) > 0 and correlation < MIN_CORRELATION * np.mean(variance))
+
+
 def evaluation_samples(source: Any, metadata: Metadata) -> Samples:
     """Validate evaluation images for a model; raises InputError where they cannot be used."""
-    outputs = len(metadata.labels) if get_task(metadata.task).has_targets else None
-    samples = Samples.from_source(
-        source, "evaluation", metadata.image_shape, outputs, task=metadata.task, limits=metadata.pixel_range
-    )
+    samples = Samples.for_model(source, "evaluation", metadata, lambda task: task.has_targets)
     if not samples.vary():
         raise InputError("evaluation has only one distinct image; outputs that do not vary prove nothing.")
     return samples
@@ -153,15 +187,8 @@ def evaluation_samples(source: Any, metadata: Metadata) -> Samples:
 
 def calibration_samples(source: Any, evaluation: Samples | None, metadata: Metadata) -> Samples:
     """Subsample and validate calibration images for a model; raises InputError where they cannot be used."""
-    classes = len(metadata.labels) if get_task(metadata.task).one_class_per_image else None
-    samples = Samples.from_source(
-        source,
-        "calibration",
-        metadata.image_shape,
-        classes,
-        most=CALIBRATION_IMAGES,
-        task=metadata.task,
-        limits=metadata.pixel_range,
+    samples = Samples.for_model(
+        source, "calibration", metadata, lambda task: task.one_class_per_image, most=CALIBRATION_IMAGES
     )
     samples.check_not_noise("calibration")
     if evaluation is not None:
@@ -171,139 +198,15 @@ def calibration_samples(source: Any, evaluation: Samples | None, metadata: Metad
     return samples
 
 
-def _image_hash(image: np.ndarray) -> bytes:
-    return hashlib.sha256(np.float32(image).tobytes()).digest()
+def random_samples(metadata: Metadata, count: int) -> Samples:
+    """Return noise for measurements in which values do not matter: pixels, standard normal numbers, and zeros where an
+    input takes whole numbers."""
+    random = np.random.default_rng(0)
 
+    def values(form: InputForm) -> np.ndarray:
+        if form.pixel_range is not None:
+            return random.integers(0, 256, (count, *form.shape))
+        is_float = form.dtype.startswith("float")
+        return random.standard_normal((count, *form.shape)) if is_float else np.zeros((count, *form.shape), form.dtype)
 
-def _subsample(count: int, labels: np.ndarray | None, most: int | None) -> np.ndarray:
-    """Indices of at most `most` of `count` images, balanced over the classes in `labels` where they are known.
-
-    Images are taken in rounds, one of each class. Where the last round is too large, as with more classes than images,
-    its classes are spread evenly: neighbors are often alike, such as breeds of dogs.
-    """
-    if most is None or most >= count:
-        return np.arange(count)
-    classes = np.zeros(count, int) if labels is None else np.asarray(labels)
-    random, rank_in_class = np.random.default_rng(SEED), np.zeros(count, int)
-    for label in np.unique(classes):
-        members = np.flatnonzero(classes == label)
-        rank_in_class[members] = random.permutation(len(members))
-    last = np.sort(rank_in_class)[most - 1]
-    whole, part = np.flatnonzero(rank_in_class < last), np.flatnonzero(rank_in_class == last)
-    part, wanted = part[np.argsort(classes[part], kind="stable")], most - len(whole)
-    return np.sort(np.concatenate([whole, part[np.arange(wanted) * len(part) // wanted]]))
-
-
-def _as_array(images: Any, what: str) -> np.ndarray:
-    try:
-        return np.atleast_1d(np.asarray(images))
-    except ValueError as error:  # a list of images of several sizes
-        raise InputError(f"{what} has images of several shapes; give them one size.") from error
-
-
-def _read_batches(
-    images: Any,
-    rows: np.ndarray,
-    what: str,
-    shape: tuple[int | None, ...],
-    limits: tuple[float, float],
-    stored: tuple[float, float],
-) -> Iterator[np.ndarray]:
-    """Read and validate the images of a split at `rows`, whose pixels are stored in a range of their own."""
-    for batch in batch_slices(len(rows), 4 * prod(images.shape)):
-        pixels = images.take(rows[batch])
-        _check_shape(pixels, len(rows), what, shape)
-        if stored != RAW:
-            share = (pixels.astype("float32") - stored[0]) / (stored[1] - stored[0])
-            pixels = share * (limits[1] - limits[0]) + limits[0]
-        check_pixels(pixels, what, limits)
-        yield to_range(pixels, limits)
-
-
-def _batches(images: np.ndarray, what: str, shape: tuple[int | None, ...]) -> Iterator[np.ndarray]:
-    _check_shape(images, len(images), what, shape)
-    return (images[batch] for batch in batch_slices(len(images), images[0].nbytes))
-
-
-def _check_shape(images: np.ndarray, count: int, what: str, shape: tuple[int | None, ...]) -> None:
-    if images.dtype.kind not in "uif":
-        raise InputError(f"{what} has type {images.dtype}; it takes images, (images, labels) or a split.")
-    if images.ndim != 4 or not count or not matches_shape(images.shape[1:], shape):
-        actual = (count, *images.shape[1:])
-        raise InputError(f"{what} has shape {actual}; the model takes (count, {', '.join(map(str, shape))}).")
-
-
-def check_pixels(images: np.ndarray, what: str, limits: tuple[float, float]) -> None:
-    """Raise InputError where images are neither raw pixels in whole numbers nor floats in the range of the model.
-
-    Args:
-        images: Any number of images.
-        what: What messages call them, in the plural or as an argument.
-        limits: Lowest and highest value that the model expects.
-    """
-    if images.dtype.kind not in "uif":
-        raise InputError(f"{what} has type {images.dtype}; it takes images, (images, labels) or a split.")
-    lowest, highest = float(images.min()), float(images.max())
-    low, high = limits if images.dtype.kind == "f" else RAW
-    tolerance = (high - low) * 1e-3 if images.dtype.kind == "f" and limits != RAW else 0.0
-    if not np.isfinite(images).all() or lowest < low - tolerance or highest > high + tolerance:
-        remedy = "" if limits != RAW else "; state the range that the model expects with pixels, if it is another"
-        found = f"{what} has values from {images.min()} to {images.max()}"
-        raise InputError(f"{found}; pixels go from {low:g} to {high:g}{remedy}.")
-    if limits == RAW and images.dtype.kind == "f" and _is_unit(images):
-        raise InputError(
-            f"{what} has fractions from {lowest:g} to {highest:g}, but the model takes pixels from 0 to 255; multiply "
-            "by 255, or state pixels='0..1' for a model that expects such values."
-        )
-
-
-def likely_task(source: Any) -> str | None:
-    """Return the task that labels in arrays show, for an output that could have several; None without labels.
-
-    Args:
-        source: As in `Samples.from_source`.
-    """
-    if not isinstance(source, tuple) or len(source) != 2:
-        return None
-    return task_of_labels(np.asarray(source[1]))
-
-
-def range_of(source: Any) -> tuple[float, float] | None:
-    """Return the range that float images show: 0..1, or -1..1; None for others.
-
-    Args:
-        source: As in `Samples.from_source`.
-    """
-    images = source[0] if isinstance(source, tuple) and len(source) == 2 else source
-    if not isinstance(images, np.ndarray) or images.dtype.kind != "f" or not images.size:
-        return None
-    if images.min() < 0 and images.min() >= -1 and images.max() <= 1:
-        return (-1.0, 1.0)
-    return (0.0, 1.0) if _is_unit(images) else None
-
-
-def _is_unit(images: np.ndarray) -> bool:
-    """Whether values are fractions from 0 to 1: raw pixels that are this dark would be whole numbers."""
-    return bool(images.min() >= 0 and images.max() <= 1 and (images != np.round(images)).any())
-
-
-def _store_labels(
-    labels: Any, count: int, what: str, task: Task, num_outputs: int | None, ignore: int | None
-) -> np.ndarray:
-    """Validate labels in batches: masks may be in files, and need not fit in memory. Those to ignore are marked."""
-    labels = labels if hasattr(labels, "shape") else np.asarray(labels)
-    if len(labels.shape) == 0 or len(labels) != count:
-        raise InputError(f"{what} has {count} images, but labels of shape {labels.shape}; give one for each image.")
-    batches = batch_slices(count, LABEL_BYTES * prod(labels.shape[1:]))
-    return store_rows(
-        task.mark_void(
-            task.check_targets(
-                labels[np.arange(batch.start, batch.stop)],
-                f"the labels of {what}",
-                num_outputs=num_outputs,
-                ignore=ignore,
-            ),
-            ignore,
-        )
-        for batch in batches
-    )
+    return Samples(map_outputs(values, metadata.inputs or metadata.input_forms[""]), None)

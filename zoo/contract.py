@@ -20,7 +20,7 @@ from ..tasks.task import Task
 from .functional_form import functional_form
 from .output_form import activations_of, check_form, compiled_losses, head_of, loss_name, loss_takes_logits
 from .pixel_range import RAW, Range, infer_range, parse_range
-from .signature import check_image_inputs, named_inputs, named_outputs, returns_dict
+from .signature import check_image_inputs, named_inputs, named_outputs, output_keys
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def _resolve(
 def _outputs_by_name(model: keras.Model) -> Any:
     """Return the output tensor, or a dict of several; those in a list are named as Keras names them."""
     named = named_outputs(model)
-    return named if returns_dict(model) or len(named) > 1 else next(iter(named.values()))
+    return next(iter(named.values())) if output_keys(model) == [""] else named
 
 
 def _stated(argument: str, value: Any, outputs: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..core.keras_private import source_operation
 from ..layers import Head
 from ..tasks.task import Task
 from .flat import without_optimizer
-from .signature import named_outputs, returns_dict
+from .signature import name_outputs, named_outputs, returns_dict
 
 UNCHANGED = {
     *("Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "ExpandDims", "Cropping2D", "ZeroPadding2D"),
@@ -38,7 +38,7 @@ def activations_of(model: keras.Model) -> dict[str, str | None]:
         model: A functional or Sequential model.
     """
     graph = FlatGraph(without_optimizer(model))
-    return {name: _activation(graph, output) for name, output in named_outputs(graph.model).items()}
+    return {name: _activation(graph, output) for name, output in name_outputs(model, graph.model.output).items()}
 
 
 def _activation(graph: FlatGraph, tensor: keras.KerasTensor) -> str | None:

@@ -55,6 +55,18 @@ def named_inputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     return _by_name(model.input, model.inputs, [tensor.name for tensor in model.inputs], f"{model.name} takes")
 
 
+def input_keys(model: keras.Model) -> list[str]:
+    """Return the names of the inputs of a functional or Sequential model; that of a single one is empty."""
+    named = named_inputs(model)
+    return list(named) if len(named) > 1 else [""]
+
+
+def output_keys(model: keras.Model) -> list[str]:
+    """Return the names of the outputs of a functional or Sequential model; that of one outside a dict is empty."""
+    named = named_outputs(model)
+    return list(named) if len(named) > 1 or returns_dict(model) else [""]
+
+
 def named_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Return the outputs of a functional or Sequential model by name, in the order in which the model returns them.
 
@@ -104,24 +116,6 @@ def _by_name(
         different = (f"{name}_{number}" for number in range(1, len(tensors)))
         named[name if name not in named else next(each for each in different if each not in {*named, *names})] = tensor
     return named
-
-
-def check_single_output(model: keras.Model) -> None:
-    """Check that `model` has a single output.
-
-    Raises:
-        InputError: `model` has several outputs, or its output is neither one vector nor one map per image.
-    """
-    outputs = model.outputs or []
-    if isinstance(getattr(model, "output", None), dict):
-        raise InputError(f"{model.name} has several outputs, {', '.join(model.output)}; expected is a single one.")
-    if len(outputs) != 1:
-        shapes = [tuple(tensor.shape) for tensor in outputs]
-        raise InputError(
-            f"the outputs of {model.name} have shapes {shapes}; expected is a single output, (batch, classes) or "
-            "(batch, height, width, classes)."
-        )
-    check_outputs(model)
 
 
 def check_outputs(model: keras.Model) -> None:

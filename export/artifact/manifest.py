@@ -95,8 +95,10 @@ class Validation(Record):
     """Validation results of an artifact: the fields that its manifest record and its certificate share."""
 
     targets: tuple[str, ...]
-    input: Tensor
-    output: Tensor
+    input: Tensor | dict[str, Tensor]
+    """The only input, or all by name."""
+    output: Tensor | dict[str, Tensor]
+    """The only output, or all by name."""
     operators: dict[str, int]
     """Count of each operator, by name and version, such as `CONV_2D v3` or `Conv 17`."""
     gates: tuple[Gate, ...]

@@ -2,18 +2,32 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from ...core.errors import InputError, describe
+from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import DEFAULT_TASK, get_task
 from ..tflite_schema.flatbuffer import pack_model, unpack_model
 
 KEY = "pocketzoo"
+SIGNATURE = "serving_default"
+"""Name of the signature of TFLite files, as TensorFlow calls it."""
+TensorNames = tuple[Sequence[str], Sequence[str]]
+"""Names of inputs, and of outputs."""
+TaskName = Annotated[str, AfterValidator(lambda name: get_task(name).name)]
 
 
 class Record(BaseModel):
@@ -55,16 +69,39 @@ class Making(Record):
     """The layers most affected by quantization: signal-to-noise ratio in decibels, the lowest first."""
 
 
+class InputForm(Record):
+    """One of several inputs."""
+
+    shape: tuple[int, ...]
+    """Without the batch; an image has height, width, channels."""
+    dtype: str = "float32"
+    """Type of the values in the model: `float32`, or for other inputs than images `int32`, `int64` or `bool`."""
+    pixel_range: tuple[float, float] | None = None
+    """Range of the values of an image; None for other inputs."""
+
+
+class OutputForm(Record):
+    """The meaning of an output."""
+
+    task: TaskName = DEFAULT_TASK
+    labels: tuple[str, ...]
+    from_logits: bool = False
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return outputs in the form of the task."""
+        return get_task(self.task).decode_outputs(outputs, from_logits=self.from_logits)
+
+
 class Metadata(Record):
     """The input and output format of an artifact, and its origin."""
 
     model: str
-    task: Annotated[str, AfterValidator(lambda name: get_task(name).name)] = DEFAULT_TASK
-    """Name of the task, which defines the meaning of the output."""
+    task: TaskName = DEFAULT_TASK
+    """Name of the task, which defines the meaning of the output; `raw` where `outputs` defines it."""
     labels: tuple[str, ...]
-    """Names of the classes or other outputs, in order."""
+    """Names of the classes or other outputs, in order; none where `outputs` has them."""
     image_shape: tuple[int | None, int | None, int]
-    """Height, width, channels; None for an open size."""
+    """Height, width, channels; None for an open size. Of several images, those of the first."""
     layout: Literal["NHWC", "NCHW"] = "NHWC"
     """Position of the channels of maps: first in ONNX, last elsewhere."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
@@ -81,26 +118,78 @@ class Metadata(Record):
     """Hash of the source Keras weights."""
     making: Making | None = None
     """How the artifact was made; None for the model itself."""
+    inputs: dict[str, InputForm] | None = None
+    """Several inputs by name, in the order of the model; None for one image."""
+    outputs: dict[str, OutputForm] | None = None
+    """Several outputs by name, in the order of the model, or one that the model returns in a dict; None for one."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_names(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if value is not None or name not in ("inputs", "outputs")}
 
     @property
     def output_name(self) -> str:
         """Name of the output in artifacts."""
         return "logits" if self.from_logits else get_task(self.task).output_name
 
-    def decode(self, outputs: np.ndarray) -> np.ndarray:
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is one image as input, and one output."""
+        return self.inputs is None and self.outputs is None
+
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """Names of several inputs and of several outputs, under `inputs` and `outputs`."""
+        named = {"inputs": self.inputs, "outputs": self.outputs}
+        return {kind: list(forms) for kind, forms in named.items() if forms is not None}
+
+    @property
+    def input_forms(self) -> dict[str, InputForm]:
+        """The inputs by name, which is empty for the only one."""
+        if self.inputs is not None:
+            return self.inputs
+        return {"": InputForm.model_construct(shape=self.image_shape, pixel_range=self.pixel_range)}
+
+    @property
+    def output_forms(self) -> OutputForm | dict[str, OutputForm]:
+        """The only output, or all by name."""
+        if self.outputs is not None:
+            return self.outputs
+        return OutputForm.model_construct(task=self.task, labels=self.labels, from_logits=self.from_logits)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks of all outputs."""
+        return [form.task for form in by_name(self.output_forms).values()]
+
+    def decode(self, outputs: Any) -> Any:
         """Return outputs of an artifact in the form of the task, such as one probability for each class."""
-        return get_task(self.task).decode_outputs(outputs, from_logits=self.from_logits)
+        return map_outputs(lambda form, values: form.decode(values), self.output_forms, outputs)
 
 
-def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
-    """Name the input and output, store the metadata in a buffer, and append `labels.txt` as a zip.
+def embed_in_tflite(content: bytes, metadata: Metadata, names: TensorNames | None = None) -> bytes:
+    """Name the inputs and outputs, store the metadata in a buffer, and append `labels.txt` as a zip.
 
-    TFLite's own tools look for labels in a zip at the end of the file; runtimes ignore it.
+    TFLite's own tools look for labels in a zip at the end of the file; runtimes ignore it. Several inputs or outputs
+    also get a signature with their names.
+
+    Args:
+        content: The file.
+        metadata: What is stored.
+        names: Names of the inputs and outputs, in their order; by default those of one image and one output.
     """
     model = unpack_model(content)
     graph = model.subgraphs[0]
-    graph.tensors[graph.inputs[0]].name = b"image"
-    graph.tensors[graph.outputs[0]].name = metadata.output_name.encode()
+    inputs, outputs = names or (["image"], [metadata.output_name])
+    for indices, given in ((graph.inputs, inputs), (graph.outputs, outputs)):
+        for index, name in zip(indices, given, strict=True):
+            graph.tensors[index].name = name.encode()
+    if not metadata.is_plain:
+        signature = tflite.SignatureDefT()
+        signature.signatureKey = SIGNATURE
+        signature.inputs, signature.outputs = _tensor_maps(graph.inputs, inputs), _tensor_maps(graph.outputs, outputs)
+        model.signatureDefs = [signature]
     buffer = tflite.BufferT()
     buffer.data = list(metadata.model_dump_json().encode())
     model.buffers.append(buffer)
@@ -108,14 +197,29 @@ def embed_in_tflite(content: bytes, metadata: Metadata) -> bytes:
     entry.name = KEY.encode()
     entry.buffer = len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
-    return append_labels(pack_model(model), metadata.labels)
+    return append_labels(pack_model(model), labels_by_file(metadata))
 
 
-def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
-    """Append a zip with `labels.txt`, one label per line, to a TFLite file."""
+def _tensor_maps(indices: Sequence[int], names: Sequence[str]) -> list[tflite.TensorMapT]:
+    maps = [tflite.TensorMapT() for _ in names]
+    for each, index, name in zip(maps, indices, names, strict=True):
+        each.name, each.tensorIndex = name.encode(), int(index)
+    return maps
+
+
+def labels_by_file(metadata: Metadata) -> Mapping[str, Sequence[str]]:
+    """Return the labels of each output by the name of the file that is appended to a TFLite file."""
+    if metadata.outputs is None:
+        return {"labels.txt": metadata.labels}
+    return {f"labels-{number}.txt": form.labels for number, form in enumerate(metadata.outputs.values())}
+
+
+def append_labels(content: bytes, labels: Sequence[str] | Mapping[str, Sequence[str]]) -> bytes:
+    """Append a zip with `labels.txt`, one label per line, to a TFLite file; a mapping has several such files."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(" ".join(label.splitlines()) for label in labels))
+        for name, lines in (labels if isinstance(labels, Mapping) else {"labels.txt": labels}).items():
+            archive.writestr(zipfile.ZipInfo(name), "\n".join(" ".join(label.splitlines()) for label in lines))
     return file.getvalue()
 
 

@@ -1,7 +1,8 @@
 """The inputs and outputs of artifacts."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,10 +30,25 @@ class TensorInfo:
     """Position of the channels of a map."""
 
     @property
+    def is_image(self) -> bool:
+        """Whether it is a map."""
+        return len(self.shape) == 4
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds whole numbers that represent themselves, such as indices."""
+        return self.scale is None and not self.dtype.startswith("float")
+
+    @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
         """Height, width and channels of a map; None for an open size."""
         first, *middle, last = self.shape[1:]
         return (first, *middle, last) if self.layout == "NHWC" else (*middle, last, first)
+
+    @property
+    def value_shape(self) -> tuple[int | None, ...]:
+        """Shape without the batch, of a map height, width and channels."""
+        return self.image_shape if self.is_image else self.shape[1:]
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether an image of shape (height, width, channels) fits."""
@@ -88,9 +104,50 @@ def concrete_shape(shape: tuple[int | None, int | None, int]) -> tuple[int, int,
 
 
 def check_signature(input_shapes: list[tuple], outputs: int) -> None:
-    """Raise InputError where a graph does not take one image at a time or does not have one output."""
-    if len(input_shapes) != 1 or outputs != 1 or len(input_shapes[0]) != 4 or input_shapes[0][0] not in (1, None):
+    """Raise InputError where a graph does not take one image at a time, and perhaps other inputs with it."""
+    one_at_a_time = all(shape and shape[0] in (1, None) for shape in input_shapes)
+    if not outputs or not one_at_a_time or all(len(shape) != 4 for shape in input_shapes):
         raise InputError(
-            f"it has inputs {input_shapes} and {outputs} output(s); an image model has one input, (1, height, width, "
-            f"channels) or (1, channels, height, width), and one output."
+            f"it has inputs {input_shapes} and {outputs} output(s); an image model has an input (1, height, width, "
+            f"channels) or (1, channels, height, width), perhaps others of batch size 1, and an output."
         )
+
+
+def only_or_named(tensors: Sequence[TensorInfo], is_plain: bool) -> Any:
+    """Return the only tensor, or a dict of all by name.
+
+    Args:
+        tensors: In the order of the file.
+        is_plain: Whether the only one stands for itself.
+
+    Raises:
+        InputError: Two have the same name.
+    """
+    if is_plain and len(tensors) == 1:
+        return tensors[0]
+    named = {tensor.name: tensor for tensor in tensors}
+    if len(named) < len(tensors):
+        raise InputError(f"two of its inputs, or of its outputs, have one name: {[tensor.name for tensor in tensors]}.")
+    return named
+
+
+def values_by_name(values: Any, names: Sequence[str], what: str) -> dict[str, Any]:
+    """Return the values for several inputs or outputs by name.
+
+    Args:
+        values: A dict by name, or a list or tuple in the order of the model.
+        names: The names, in the order of the model.
+        what: What messages call the values.
+
+    Raises:
+        InputError: It is something else, or has other names or another length.
+    """
+    if isinstance(values, Mapping):
+        wrong = [name for name in values if name not in names] or [name for name in names if name not in values]
+        if wrong:
+            raise InputError(f"{what} has {', '.join(map(repr, values))}; the model has {', '.join(map(repr, names))}.")
+        return {name: values[name] for name in names}
+    if isinstance(values, list | tuple) and len(values) == len(names):
+        return dict(zip(names, values, strict=True))
+    given = f"a {type(values).__name__}" + (f" of {len(values)}" if isinstance(values, list | tuple) else "")
+    raise InputError(f"{what} is {given}; give a dict with {', '.join(map(repr, names))}, or a list in that order.")

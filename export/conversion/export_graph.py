@@ -3,22 +3,40 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ...core.errors import InputError
+from ...core.outputs import by_name
 from ...layers import PixelNormalization
 from ...zoo.contract import contract_of
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.flat import flatten_model
-from ...zoo.signature import check_single_output, image_shape
-from ..artifact.metadata import Metadata
+from ...zoo.pixel_range import Range
+from ...zoo.signature import (
+    arrange_inputs,
+    check_image_inputs,
+    check_outputs,
+    named_inputs,
+    named_outputs,
+    returns_dict,
+)
+from ..artifact.metadata import InputForm, Metadata, OutputForm, TensorNames
 from ..artifact.tensors import matches_shape
 from .layer_scopes import LayerScopes
 from .tracing import TracedFunction, trace_function
 from .trained_integers import activation_bits, with_rounded_kernels
+
+DTYPES = {
+    **dict.fromkeys(("float16", "bfloat16", "float32", "float64"), "float32"),
+    **dict.fromkeys(("int8", "uint8", "int16", "uint16", "int32"), "int32"),
+    **dict.fromkeys(("uint32", "int64"), "int64"),
+    "bool": "bool",
+}
+"""Types of inputs in files, by their types in the model; images are float32."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +44,8 @@ class ExportGraph:
     """The common input of all converters."""
 
     flat: keras.Model
-    image: tf.TensorSpec
-    """Input specification, `(1 or open, height, width, channels)`."""
+    image: tf.TensorSpec | dict[str, tf.TensorSpec]
+    """Input specification, `(1 or open, height, width, channels)`; by name if there are several."""
     metadata: Metadata
     activation_bits: int | None = None
     """8 or 16 for a quantization-aware model, which has its own activation ranges."""
@@ -41,7 +59,7 @@ class ExportGraph:
         open_size: bool = False,
         open_batch: bool = False,
     ) -> "ExportGraph":
-        """Build the export graph of a model with one image input and one output.
+        """Build the export graph of a functional model that takes images.
 
         Args:
             model: The model; it is not changed.
@@ -50,10 +68,13 @@ class ExportGraph:
             open_batch: Whether the graph takes any number of images at once instead of one.
 
         Raises:
-            InputError: `model` has other inputs or outputs, leaves its height or width open where they must be fixed,
-                has another size than `input_size`, or computes in reduced precision.
+            InputError: `model` takes no images, has outputs of another shape, leaves its height or width open where
+                they must be fixed, has another size than `input_size`, or computes in reduced precision.
         """
-        shape = _export_shape(model, input_size, open_size)
+        check_image_inputs(model)
+        check_outputs(model)
+        metadata = _with_size(model_metadata(model), input_size, open_size)
+        _check_tensors(model, metadata)
         flat = flatten_model(model)
         reduced = [layer.name for layer in flat.layers if layer.compute_dtype != "float32"]
         if reduced:
@@ -63,15 +84,32 @@ class ExportGraph:
         bits = activation_bits(flat)
         if bits is not None:
             flat = with_rounded_kernels(flat)
-        metadata = model_metadata(model).model_copy(update={"image_shape": shape})
-        image = tf.TensorSpec((None if open_batch else 1, *shape), tf.float32, name="image")
-        graph = cls(flat, image, metadata, bits)
-        if None in shape:
+        batch = None if open_batch else 1
+        specs = {
+            name: tf.TensorSpec((batch, *form.shape), form.dtype, name=f"input_{number}" if name else "image")
+            for number, (name, form) in enumerate(metadata.input_forms.items())
+        }
+        graph = cls(flat, specs.get("", specs), metadata, bits)
+        if None in metadata.image_shape:
             graph._check_open_size()
         return graph
 
+    @property
+    def specs(self) -> list[tf.TensorSpec]:
+        """The specifications of all inputs, in the order of the model."""
+        return list(by_name(self.image).values())
+
+    @property
+    def names(self) -> TensorNames:
+        """Names of the inputs and of the outputs in files, in the order of the model."""
+        if self.metadata.outputs is not None:
+            outputs = list(self.metadata.outputs)
+        else:
+            outputs = sorted(self.flat.output) if returns_dict(self.flat) else [self.metadata.output_name]
+        return ["image"] if self.metadata.is_plain else list(named_inputs(self.flat)), outputs
+
     def trace(self, patch: AbstractContextManager[None] | None = None) -> TracedFunction:
-        """Trace the function from an image to its output, by name, in inference mode, with weights as constants.
+        """Trace the function from the inputs to the outputs, in inference mode, with weights as constants.
 
         Args:
             patch: Context that is active while Keras traces, such as `rescaling_as_convolution()`.
@@ -80,11 +118,21 @@ class ExportGraph:
             InputError: A layer captures a tensor whose value is not known.
         """
 
-        def call(image: tf.Tensor) -> dict[str, tf.Tensor]:
-            outputs = self.flat(image, training=False)
-            return outputs if isinstance(outputs, dict) else {self.metadata.output_name: outputs}
+        def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
+            inputs = dict(zip(named_inputs(self.flat), tensors, strict=True))
+            outputs = self.flat(arrange_inputs(self.flat, inputs), training=False)
+            return self._in_order(outputs)
 
-        return trace_function(call, self.image, self.flat, self.scopes, patch)
+        return trace_function(call, self.specs, self.flat, self.scopes, patch)
+
+    def _in_order(self, outputs: Any) -> list[Any]:
+        """Return what the flat model returned, or what belongs to it, in the order of `names`."""
+        return [outputs[name] for name in self.names[1]] if returns_dict(self.flat) else keras.tree.flatten(outputs)
+
+    @property
+    def output_scopes(self) -> list[str]:
+        """The scopes of the layers or operations that compute the outputs, in the order of `names`."""
+        return self.scopes.outputs(lambda flat: self._in_order(flat.output))
 
     @cached_property
     def scopes(self) -> LayerScopes:
@@ -118,35 +166,83 @@ class ExportGraph:
 def model_metadata(model: keras.Model) -> Metadata:
     """Collect the metadata that every artifact of `model` shares."""
     contract = contract_of(model)
-    output = contract.outputs
+    outputs = by_name(contract.outputs)
+    only = outputs.get("")
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
+    inferred = dict.fromkeys(argument for output in outputs.values() for argument in output.inferred)
+    several = isinstance(contract.pixels, dict)
+    image = next(tensor for tensor in model.inputs if len(tensor.shape) == 4)
     return Metadata(
         model=model.name,
-        task=output.task_name,
-        labels=output.names,
-        image_shape=model.inputs[0].shape[1:],
-        pixel_range=contract.pixels,
-        from_logits=output.from_logits,
-        inferred=(*output.inferred, *contract.inferred),
-        mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels else None,
-        scale=tuple(keras.ops.convert_to_numpy(pixels[0].scale_weight).tolist()) if pixels else None,
+        task=only.task_name if only else "raw",
+        labels=only.names if only else (),
+        image_shape=image.shape[1:],
+        pixel_range=next(iter(by_name(contract.pixels).values())),
+        from_logits=bool(only and only.from_logits),
+        inferred=(*inferred, *contract.inferred),
+        mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels and not several else None,
+        scale=tuple(keras.ops.convert_to_numpy(pixels[0].scale_weight).tolist()) if pixels and not several else None,
         weights_sha256=weights_sha256(model),
+        inputs=_input_forms(model, contract.pixels) if several else None,
+        outputs=None
+        if only
+        else {
+            name: OutputForm(task=output.task_name, labels=output.names, from_logits=output.from_logits)
+            for name, output in outputs.items()
+        },
     )
 
 
-def _export_shape(
-    model: keras.Model, input_size: tuple[int, int] | None, open_size: bool
-) -> tuple[int | None, int | None, int]:
-    """Height, width and channels of the exported input."""
-    shape = image_shape(model)
-    check_single_output(model)
+def _input_forms(model: keras.Model, ranges: dict[str, Range]) -> dict[str, InputForm]:
+    forms: dict[str, InputForm] = {}
+    for name, tensor in named_inputs(model).items():
+        if None in tensor.shape[1:]:
+            raise InputError(
+                f"the input {name!r} of {model.name} leaves its size open, {tuple(tensor.shape)}; models with several "
+                "inputs are exported with fixed sizes, so create it with a fixed shape."
+            )
+        dtype = "float32" if len(tensor.shape) == 4 else DTYPES.get(tensor.dtype)
+        if dtype is None:
+            raise InputError(
+                f"the input {name!r} of {model.name} has type {tensor.dtype}; exported are {', '.join(DTYPES)}."
+            )
+        forms[name] = InputForm(shape=tensor.shape[1:], dtype=dtype, pixel_range=ranges.get(name))
+    return forms
+
+
+def _check_tensors(model: keras.Model, metadata: Metadata) -> None:
+    """Raise InputError where inputs and outputs cannot be told apart in a file."""
+    inputs, outputs = named_inputs(model), named_outputs(model)
+    names = {id(tensor): f"the input {name!r}" for name, tensor in inputs.items()}
+    for name, tensor in outputs.items():
+        if id(tensor) in names:
+            raise InputError(
+                f"the output {name!r} of {model.name} is {names[id(tensor)]} itself; leave it out, or compute it by a "
+                "layer of its own."
+            )
+        names[id(tensor)] = f"the output {name!r}"
+        if name in inputs and not metadata.is_plain:
+            raise InputError(
+                f"{model.name} has an input and an output of the name {name!r}, which ONNX does not allow; rename one."
+            )
+
+
+def _with_size(metadata: Metadata, input_size: tuple[int, int] | None, open_size: bool) -> Metadata:
+    """Return the metadata with height, width and channels of the exported input."""
+    shape, name = metadata.image_shape, metadata.model
+    if metadata.inputs is not None:
+        if input_size is not None:
+            raise InputError(
+                f"input_size is {input_size!r}, but {name} has several inputs of fixed sizes; leave it out."
+            )
+        return metadata
     if input_size is not None:
         if not matches_shape(input_size, shape[:2]):
-            raise InputError(f"{model.name} takes images of {shape[0]}x{shape[1]}, not of {input_size}.")
+            raise InputError(f"{name} takes images of {shape[0]}x{shape[1]}, not of {input_size}.")
         shape = (*input_size, shape[2])
     if shape[2] is None or (None in shape and not open_size):
         raise InputError(
-            f"{model.name} leaves its size open, {shape}; create it with a fixed input_shape, or set the size of the "
+            f"{name} leaves its size open, {shape}; create it with a fixed input_shape, or set the size of the "
             "artifacts with input_size, or --input-size."
         )
-    return shape
+    return metadata.model_copy(update={"image_shape": shape})

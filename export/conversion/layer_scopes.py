@@ -7,7 +7,7 @@ of its own, so that `net/conv_1/convolution` is computed by `conv_1` and by noth
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 
 import keras
@@ -81,10 +81,13 @@ class LayerScopes:
             nodes = [before for node in nodes for before in self._graph.predecessors(node)]
         return {tensor for node in nodes for tensor in computed.get(node.name, ())}
 
-    @property
-    def output(self) -> str:
-        """The scope of the layer or operation that computes the output."""
-        return self._scopes[id(self._graph.output_nodes[0].operation)]
+    def outputs(self, order: Callable[[keras.Model], Iterable[keras.KerasTensor]]) -> list[str]:
+        """The scopes of the layers or operations that compute the outputs.
+
+        Args:
+            order: From a model to its outputs, in the order of the result.
+        """
+        return [self._scopes[id(self._graph.producer(tensor).operation)] for tensor in order(self._graph.model)]
 
     @cached_property
     def _graph(self) -> FlatGraph:

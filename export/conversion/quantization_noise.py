@@ -1,11 +1,12 @@
 """Signal-to-noise ratio of every layer after quantization."""
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
-from ..large_arrays import Rows
+from ..sample_images import Samples
 
 IMAGES = 4
 """Enough for a ratio of sums over whole maps."""
@@ -20,14 +21,15 @@ class IntermediateTensors(Protocol):
     def names(self) -> Collection[str]:
         """Names of the tensors."""
 
-    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Real values of every tensor by name, for a float32 image `(height, width, channels)`."""
+    def run(self, *values: np.ndarray) -> dict[str, np.ndarray]:
+        """Real values of every tensor by name, for a value of each input: an image is float32 `(height, width,
+        channels)`."""
 
 
 def noisiest_layers(
     float_graph: IntermediateTensors,
     integer_graph: IntermediateTensors,
-    images: Rows,
+    samples: Samples,
     layers_of: Callable[[str], Sequence[str]],
 ) -> dict[str, float]:
     """The layers most affected by quantization: signal-to-noise ratio in decibels, the lowest first.
@@ -38,13 +40,13 @@ def noisiest_layers(
     Args:
         float_graph: The graph in floating point.
         integer_graph: The quantized graph.
-        images: `(count, height, width, channels)`, of which the first few are run.
+        samples: Images, of which the first few are run.
         layers_of: From the name of a tensor to the layers that compute it.
     """
     names = [name for name in integer_graph.names if name in float_graph.names]
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for image in np.asarray(images[:IMAGES], "float32"):
-        expected, actual = float_graph.run(image), integer_graph.run(image)
+    for values in islice(samples.values(), IMAGES):
+        expected, actual = float_graph.run(*values), integer_graph.run(*values)
         for name in (name for name in names if expected[name].dtype.kind == "f"):
             difference = expected[name] - actual[name]
             signal[name] += float(np.vdot(expected[name], expected[name]))

@@ -1,6 +1,6 @@
 """Tracing a model as a TensorFlow graph that has nothing but the model's inputs and constants."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +20,6 @@ class TracedFunction:
     """A concrete TensorFlow function that captures nothing, for converters."""
 
     function: tf.types.experimental.ConcreteFunction
-    output_names: tuple[str, ...]
-    """Names of its outputs, in their order."""
 
     @cached_property
     def graph(self) -> tf.compat.v1.GraphDef:
@@ -30,20 +28,20 @@ class TracedFunction:
 
 
 def trace_function(
-    call: Callable[[tf.Tensor], dict[str, tf.Tensor]],
-    image: tf.TensorSpec,
+    call: Callable[..., list[tf.Tensor]],
+    inputs: Sequence[tf.TensorSpec],
     flat: keras.Model,
     scopes: LayerScopes,
     patch: AbstractContextManager[None] | None = None,
 ) -> TracedFunction:
-    """Trace `call`, which applies `flat` to an image, with constants for weights and for whatever else it captures.
+    """Trace `call`, which applies `flat` to its inputs, with constants for weights and for whatever else it captures.
 
     A function with constants needs no freezing, which takes longer than a conversion and copies all weights; only
     tensors that are no weights of the model are frozen, such as the mean of a Keras `Normalization`.
 
     Args:
-        call: From an image to outputs by name.
-        image: Specification of the image.
+        call: From a tensor for each input to the outputs.
+        inputs: Specifications of the inputs.
         flat: The model, whose weights become constants.
         scopes: Name scopes of its layers and operations.
         patch: Context that is active while Keras traces.
@@ -53,26 +51,25 @@ def trace_function(
     """
     weights = [(variable, variable.numpy(), name) for variable, name in _constant_names(flat, scopes)]
 
-    @tf.function(input_signature=[image], autograph=False)
-    def serve(image):
+    @tf.function(input_signature=list(inputs), autograph=False)
+    def serve(*tensors):
         constants = [(variable, tf.constant(value, name=name)) for variable, value, name in weights]
         with (
             trace_without_xla(),
             replace_name_scopes(lambda operation: _open_scope(operation, scopes)),
             patch or nullcontext(),
-            _unrolled(flat, image),
+            _unrolled(flat, inputs),
             keras.StatelessScope(constants),
         ):
-            return call(image)
+            return call(*tensors)
 
     function = serve.get_concrete_function()
-    names = tuple(sorted(function.structured_outputs))  # the order in which TensorFlow returns them
     if function.captured_inputs:
         function = freeze(function)
-    if len(function.inputs) != 1:
-        unknown = ", ".join(tensor.name for tensor in function.inputs[1:])
+    if len(function.inputs) != len(inputs):
+        unknown = ", ".join(tensor.name for tensor in function.inputs[len(inputs) :])
         raise InputError(f"{flat.name} uses {unknown}, whose value is not known; make it a weight of the layer.")
-    return TracedFunction(function, names)
+    return TracedFunction(function)
 
 
 def _constant_names(flat: keras.Model, scopes: LayerScopes) -> list[tuple[keras.Variable, str]]:
@@ -85,14 +82,14 @@ def _constant_names(flat: keras.Model, scopes: LayerScopes) -> list[tuple[keras.
 
 
 @contextmanager
-def _unrolled(flat: keras.Model, image: tf.TensorSpec) -> Iterator[None]:
+def _unrolled(flat: keras.Model, inputs: Sequence[tf.TensorSpec]) -> Iterator[None]:
     """Trace recurrent layers step by step during the block, where sizes are fixed.
 
     ONNX has no list of tensors, which TensorFlow's loops fill, and integers cannot be calibrated inside of a loop.
     """
     with ExitStack() as stack:
         for layer in all_layers(flat):
-            if isinstance(layer, keras.layers.RNN) and None not in image.shape[1:]:
+            if isinstance(layer, keras.layers.RNN) and all(None not in spec.shape[1:] for spec in inputs):
                 stack.enter_context(replace_attribute(layer, "unroll", True))
         yield
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.outputs import by_name
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_tflite
 from ..artifact.metadata import read_from_tflite
-from ..artifact.tensors import TensorInfo, check_signature, concrete_shape
+from ..artifact.tensors import TensorInfo, check_signature, concrete_shape, only_or_named
 from .probe import check_survivable
 
 
@@ -23,7 +24,7 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
         xnnpack: Whether XNNPACK runs the operators that it supports, as by default; else the built-in kernels do.
 
     Raises:
-        InputError: It is not an image model with one input, a batch size of 1 and one output.
+        InputError: It is not a model that takes one image at a time, perhaps with other inputs.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -33,27 +34,45 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
     interpreter = Interpreter(model_content=content, num_threads=threads, experimental_op_resolver_type=kernels)
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     check_signature([tensor_info(tensor).shape for tensor in inputs], len(outputs))
-    image, index = tensor_info(inputs[0]), inputs[0]["index"]
-    if None in image.shape:  # such a file stores a size of one pixel, for which the model may be too deep
-        interpreter.resize_tensor_input(index, (1, *concrete_shape(image.image_shape)))
+    metadata = read_from_tflite(content)
+    image = only_or_named([tensor_info(details) for details in inputs], True)
+    is_plain = not metadata or metadata.outputs is None
+    output = only_or_named([tensor_info(details) for details in outputs], is_plain)
+    indices = dict(zip(by_name(image), (details["index"] for details in inputs), strict=True))
+    is_open = any(None in tensor.shape for tensor in by_name(image).values())
+    if is_open:  # such a file stores a size of one pixel, for which the model may be too deep
+        for name, tensor in by_name(image).items():
+            if tensor.is_image:
+                interpreter.resize_tensor_input(indices[name], (1, *concrete_shape(tensor.image_shape)))
     interpreter.allocate_tensors()
 
-    def invoke(tensor: np.ndarray) -> np.ndarray:
-        if None in image.shape and tensor.shape != tuple(interpreter.get_input_details()[0]["shape"]):
-            interpreter.resize_tensor_input(index, tensor.shape)
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(index, tensor)
+    def invoke(tensors: Any) -> Any:
+        named = by_name(tensors)
+        if is_open:
+            _resize(interpreter, {indices[name]: tensor.shape for name, tensor in named.items()})
+        for name, tensor in named.items():
+            interpreter.set_tensor(indices[name], tensor)
         interpreter.invoke()
-        return interpreter.get_tensor(outputs[0]["index"])
+        results = [interpreter.get_tensor(details["index"]) for details in outputs]
+        return dict(zip(output, results, strict=True)) if isinstance(output, dict) else results[0]
 
     return Artifact(
         path=path,
         input=image,
-        output=tensor_info(outputs[0]),
-        metadata=read_from_tflite(content),
+        output=output,
+        metadata=metadata,
         invoke=invoke,
         certificate=certificate_in_tflite(content),
     )
+
+
+def _resize(interpreter: Any, shapes: dict[int, tuple[int, ...]]) -> None:
+    """Change the sizes of the inputs, by their indices, where they differ."""
+    present = {details["index"]: tuple(details["shape"]) for details in interpreter.get_input_details()}
+    if present != shapes:
+        for index, shape in shapes.items():
+            interpreter.resize_tensor_input(index, shape)
+        interpreter.allocate_tensors()
 
 
 def open_untrusted_tflite(path: Path, content: bytes, *, threads: int = 1) -> Artifact:

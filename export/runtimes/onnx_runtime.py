@@ -1,16 +1,22 @@
 """ONNX Runtime."""
 
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from ...core.errors import InputError
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_onnx
-from ..artifact.metadata import read_from_onnx
-from ..artifact.tensors import RAW, TensorInfo, byte_quantization, check_signature
+from ..artifact.metadata import InputForm, read_from_onnx
+from ..artifact.tensors import RAW, TensorInfo, byte_quantization, check_signature, only_or_named
 
-DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
+DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
 IMAGE_CHANNELS = (1, 3, 4)
 """Channels of grayscale images, of RGB images and of those with an alpha channel."""
 
@@ -41,7 +47,7 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
         provider: Execution provider.
 
     Raises:
-        InputError: It is not an image model with one input, a batch size of 1 and one output.
+        InputError: It is not a model that takes one image at a time, perhaps with other inputs.
         NoProviderError: `provider` is not available.
     """
     import onnxruntime
@@ -57,25 +63,36 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
     inputs, outputs = session.get_inputs(), session.get_outputs()
     check_signature([_shape(tensor) for tensor in inputs], len(outputs))
 
-    def invoke(tensor: np.ndarray) -> np.ndarray:
-        return session.run(None, {inputs[0].name: tensor})[0]
-
     properties = session.get_modelmeta().custom_metadata_map
     metadata = read_from_onnx(properties)
-    layout = metadata.layout if metadata else _infer_layout(inputs[0].shape)
+    layout = metadata.layout if metadata else _infer_layout(next(node.shape for node in inputs if len(node.shape) == 4))
+    forms = metadata.input_forms if metadata else {}
+    ranges = {node.name: (forms.get("") or forms.get(node.name)) for node in inputs}
+    image = only_or_named([_tensor_info(node, layout, _range(ranges[node.name])) for node in inputs], True)
+    output = only_or_named([_tensor_info(node, layout) for node in outputs], not metadata or metadata.outputs is None)
+
+    def invoke(tensors: Any) -> Any:
+        feeds = tensors if isinstance(tensors, dict) else {inputs[0].name: tensors}
+        results = session.run(None, feeds)
+        return dict(zip(output, results, strict=True)) if isinstance(output, dict) else results[0]
+
     return Artifact(
         path=path,
-        input=_tensor_info(inputs[0], layout, metadata.pixel_range if metadata else RAW),
-        output=_tensor_info(outputs[0], layout),
+        input=image,
+        output=output,
         metadata=metadata,
         invoke=invoke,
         certificate=certificate_in_onnx(properties),
     )
 
 
+def _range(form: InputForm | None) -> tuple[float, float]:
+    return RAW if form is None or form.pixel_range is None else form.pixel_range
+
+
 def _tensor_info(node, layout: str, pixel_range: tuple[float, float] = RAW) -> TensorInfo:
     if node.type not in DTYPES:
-        raise InputError(f"its tensor {node.name!r} has type {node.type}; float, uint8 and int8 are supported.")
+        raise InputError(f"its tensor {node.name!r} has type {node.type}; {', '.join(DTYPES.values())} are supported.")
     # ONNX does not store the meaning of integers; a byte is assumed to be a pixel value.
     quantization = byte_quantization(pixel_range) if node.type == "tensor(uint8)" else (None, None)
     return TensorInfo(node.name, _shape(node), DTYPES[node.type], *quantization, layout=layout)

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..artifact.artifact import Artifact
 from ..artifact.metadata import KEY, read_from_onnx
-from ..artifact.tensors import TensorInfo, check_signature
+from ..artifact.tensors import TensorInfo, check_signature, only_or_named
 
 ONNX_PROPERTY = ["framework", KEY]
 """Where OpenVINO keeps our entry of an ONNX file's properties."""
@@ -43,7 +41,7 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1, precision: str = FL
         precision: Name of the arithmetic, such as that of `default_precision()`.
 
     Raises:
-        InputError: It is not an image model with one input, a batch size of 1 and one output.
+        InputError: It is not a model that takes one image at a time, perhaps with other inputs.
     """
     import openvino
 
@@ -54,13 +52,18 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1, precision: str = FL
     check_signature([_shape(port) for port in compiled.inputs], len(compiled.outputs))
     request = compiled.create_infer_request()
 
-    def invoke(tensor: np.ndarray) -> np.ndarray:
-        return request.infer([tensor])[0].copy()  # the next run overwrites the same memory
-
     properties = {KEY: model.get_rt_info(ONNX_PROPERTY).astype(str)} if model.has_rt_info(ONNX_PROPERTY) else {}
     metadata = read_from_onnx(properties)
     layout = metadata.layout if metadata else "NHWC"
-    image, output = _tensor_info(compiled.input(0), layout), _tensor_info(compiled.output(0), layout)
+    image = only_or_named([_tensor_info(port, layout) for port in compiled.inputs], True)
+    is_plain = not metadata or metadata.outputs is None
+    output = only_or_named([_tensor_info(port, layout) for port in compiled.outputs], is_plain)
+
+    def invoke(tensors: Any) -> Any:
+        results = request.infer(tensors if isinstance(tensors, dict) else [tensors])
+        copies = [results[port].copy() for port in compiled.outputs]  # the next run overwrites the same memory
+        return dict(zip(output, copies, strict=True)) if isinstance(output, dict) else copies[0]
+
     return Artifact(path, image, output, metadata, invoke)
 
 

@@ -1,12 +1,13 @@
 """Comparison of an artifact's outputs with those of the Keras model: on the real runtime, with real images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from ...core.outputs import by_name
 from ..artifact.artifact import Artifact
 from ..artifact.manifest import Check, Gate
 from ..formats import Format
@@ -62,7 +63,7 @@ def compare_artifact(artifact: Artifact, reference: Reference) -> "Comparison":
     """Run `artifact` on all images of `reference`, batch by batch."""
     comparison = Comparison(reference)
     for batch in reference.batches():
-        comparison.add(artifact.run(reference.samples.images[batch]))
+        comparison.add(artifact.run(reference.samples.batch(batch)))
     return comparison
 
 
@@ -83,10 +84,54 @@ def compare_outputs(
 
 
 class Comparison:
-    """Statistics of an artifact's outputs, accumulated over batches, so that no outputs are kept.
+    """The comparisons of all outputs of an artifact; an only output has an empty name.
 
     Args:
         reference: Images and the outputs of Keras. The comparison may end before the last image.
+    """
+
+    def __init__(self, reference: Reference):
+        self.reference = reference
+        self.outputs = {name: OutputComparison(part) for name, part in reference.parts.items()}
+
+    @property
+    def images(self) -> int:
+        """Number of images that were compared."""
+        return next(iter(self.outputs.values())).images
+
+    def add(self, outputs: Any) -> None:
+        """Compare the outputs for the next images, `(count, ...)` in the order of the reference; several by name."""
+        for name, values in by_name(outputs).items():
+            self.outputs[name].add(values)
+
+    def check(self, name: str, version: str, fmt: Format, median_ms: float | None = None) -> Check:
+        """Compare the statistics with the thresholds of a format, as `OutputComparison.check`."""
+        return merge_checks({key: each.check(name, version, fmt, median_ms) for key, each in self.outputs.items()})
+
+
+def merge_checks(checks: Mapping[str, Check]) -> Check:
+    """Return one check for all outputs of an artifact: that of the only output, whose name is empty, as it is.
+
+    Of several outputs, the name of a gate ends with the name of its output, and figures become facts that begin with
+    it.
+    """
+    first = next(iter(checks.values()))
+    if "" in checks:
+        return first
+    gates, facts = list[Gate](), dict[str, float | int | str]()
+    for name, check in checks.items():
+        gates += [gate.model_copy(update={"name": f"{gate.name} of {name}"}) for gate in check.gates]
+        psnr = None if check.psnr_db is None else round(check.psnr_db, 1)
+        figures = {"accuracy": check.accuracy, "agreement": check.agreement, "PSNR dB": psnr, "flips": check.flip_rate}
+        facts |= {f"{name} {title}": n for title, n in (figures | check.facts).items() if n is not None}
+    return Check(name=first.name, version=first.version, gates=tuple(gates), median_ms=first.median_ms, facts=facts)
+
+
+class OutputComparison:
+    """Statistics of an output of an artifact, accumulated over batches, so that no outputs are kept.
+
+    Args:
+        reference: Images and the outputs of Keras for one output. The comparison may end before the last image.
     """
 
     def __init__(self, reference: Reference):

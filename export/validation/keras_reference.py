@@ -1,17 +1,21 @@
 """The outputs of the Keras model, with which artifacts are compared."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from math import prod
+from typing import Any
 
 import keras
 import numpy as np
 
 from ...core.errors import InputError
-from ...tasks.registry import get_task
+from ...core.keras_private import replace_name_scopes
+from ...core.outputs import by_name, map_outputs
 from ...zoo.fingerprint import weights_sha256
-from ..artifact.metadata import Metadata
+from ...zoo.signature import arrange_inputs, name_outputs, named_inputs, named_outputs
+from ..artifact.metadata import InputForm, Metadata
 from ..artifact.tensors import concrete_shape, to_range
-from ..large_arrays import Rows, store_rows
+from ..large_arrays import store_rows
 from ..sample_images import Samples
 from .reference import Origin, Reference
 
@@ -47,32 +51,71 @@ class KerasReference:
         elif calibration is not None:
             samples, origin = Samples(calibration.images, None), "calibration images"
         else:
-            noise = _noise(concrete_shape(metadata.image_shape))
-            samples, origin = Samples(to_range(noise, metadata.pixel_range), None), "noise"
-        outputs = store_rows(self._predict(samples.images))
+            samples, origin = _noise_samples(self.model.name, metadata), "noise"
+        outputs = store_rows(self._predict(samples, metadata))
+        for name, rows in by_name(outputs).items():
+            self._check_usable(rows, f"{self.model.name} has" + (f" in {name!r}" if name else ""), origin)
+        reference = Reference(
+            samples,
+            origin,
+            outputs,
+            map_outputs(lambda form: form.task, metadata.output_forms),
+            map_outputs(lambda form: form.from_logits, metadata.output_forms),
+        )
+        for name, part in reference.parts.items():
+            _check_label_shape(part, name)
+        return reference
+
+    def _check_usable(self, outputs: np.ndarray, model: str, origin: Origin) -> None:
+        """Raise InputError where outputs cannot be used for a comparison; `model` begins the message."""
         broken = [row for row, output in enumerate(outputs) if not np.isfinite(output).all()]
         if broken:
             raise InputError(
-                f"{self.model.name} has outputs that are not finite numbers for {len(broken)} of {len(outputs)} "
-                f"{origin}, first for number {broken[0]}; repair the model before its export."
+                f"{model} outputs that are not finite numbers for {len(broken)} of {len(outputs)} {origin}, first for "
+                f"number {broken[0]}; repair the model before its export."
             )
         if all(np.array_equal(output, outputs[0]) for output in outputs):
             raise InputError(
-                f"{self.model.name} has the same output for each of {len(outputs)} {origin}; artifacts cannot be "
-                "compared with it."
+                f"{model} the same output for each of {len(outputs)} {origin}; artifacts cannot be compared with it."
             )
-        if samples.labels is not None:
-            _check_label_shape(samples.labels, outputs, metadata)
-        return Reference(samples, origin, outputs, metadata.task, metadata.from_logits)
 
-    def _predict(self, images: Rows) -> Iterator[np.ndarray]:
-        """Outputs of Keras in chunks of limited size."""
-        sides = [side or max(images.shape[1:3]) for side in self.model.output_shape[1:]]
-        chunk = max(1, MAX_CHUNK_BYTES // (4 * (prod(sides) + prod(images.shape[1:]))))
+    def _predict(self, samples: Samples, metadata: Metadata) -> Iterator[Any]:
+        """Outputs of Keras in chunks of limited size, by name if there are several."""
+        inputs = dict(zip(named_inputs(self.model), by_name(samples.images).values(), strict=True))
+        largest = max(max(rows.shape[1:3], default=1) for rows in inputs.values())
+        sides = [[side or largest for side in tensor.shape[1:]] for tensor in named_outputs(self.model).values()]
+        values = sum(map(prod, sides)) + sum(prod(rows.shape[1:]) for rows in inputs.values())
+        chunk = max(1, MAX_CHUNK_BYTES // (4 * values))
         chunk = chunk // KERAS_BATCH * KERAS_BATCH or chunk  # whole batches, as in one call for all images
-        for start in range(0, len(images), chunk):
-            pixels = np.asarray(images[start : start + chunk])
-            yield self.model.predict(pixels, batch_size=min(chunk, KERAS_BATCH), verbose=0)
+        for start in range(0, len(samples), chunk):
+            part = {name: np.asarray(rows[start : start + chunk]) for name, rows in inputs.items()}
+            arranged = arrange_inputs(self.model, part)
+            with replace_name_scopes(lambda _: nullcontext()):  # TensorFlow does not accept every name
+                outputs = self.model.predict(arranged, batch_size=min(chunk, KERAS_BATCH), verbose=0)
+            named = name_outputs(self.model, outputs)
+            yield next(iter(named.values())) if metadata.outputs is None else named
+
+
+def _noise_samples(model: str, metadata: Metadata) -> Samples:
+    """Noise for every input: pixels, and standard normal numbers.
+
+    Raises:
+        InputError: An input takes whole numbers, of which nothing is known.
+    """
+
+    def noise(form: InputForm, name: str = "") -> np.ndarray:
+        if form.pixel_range is not None:
+            return to_range(_noise(concrete_shape(form.shape)), form.pixel_range)
+        if not form.dtype.startswith("float"):
+            raise InputError(
+                f"the input {name!r} of {model} takes {form.dtype}, whose range is not known; give evaluation or "
+                "calibration data."
+            )
+        return np.random.default_rng(0).standard_normal((NOISE_IMAGES, *form.shape)).astype("float32")
+
+    if metadata.inputs is None:
+        return Samples(noise(metadata.input_forms[""]), None)
+    return Samples({name: noise(form, name) for name, form in metadata.inputs.items()}, None)
 
 
 def _noise(shape: tuple[int, int, int]) -> np.ndarray:
@@ -89,9 +132,13 @@ def _noise(shape: tuple[int, int, int]) -> np.ndarray:
     return np.stack(images)
 
 
-def _check_label_shape(labels: Rows, outputs: np.ndarray, metadata: Metadata) -> None:
+def _check_label_shape(reference: Reference, name: str) -> None:
     """Raise InputError where labels are maps of another size than the outputs, which only their computation shows."""
-    size = metadata.decode(outputs[:1]).shape[-1]
-    expected = tuple(get_task(metadata.task).target_shape(size, outputs.shape[1:-1]))
+    labels, outputs = reference.samples.labels, reference.outputs
+    if labels is None:
+        return
+    size = reference.decode(outputs[:1]).shape[-1]
+    expected = tuple(reference.task.target_shape(size, outputs.shape[1:-1]))
     if labels.shape[1:] != expected:
-        raise InputError(f"evaluation has labels of shape {labels.shape[1:]}; the model's outputs need {expected}.")
+        what = f"evaluation has labels{f' of {name!r}' if name else ''} of shape {labels.shape[1:]}"
+        raise InputError(f"{what}; the model's outputs need {expected}.")

@@ -6,7 +6,7 @@ from ..artifact.artifact import Artifact
 from ..artifact.manifest import Check, Gate
 from ..formats import REDUCED_PRECISION
 from .checks.artifact_check import Subject
-from .comparison import compare_artifact, images_in_time
+from .comparison import compare_artifact, images_in_time, merge_checks
 
 MAX_DIFFERENCE = 0.1
 """Largest root-mean-square difference, relative to the root-mean-square output. Rounding makes 0.01, overflow 1."""
@@ -43,10 +43,16 @@ def validate_reduced_precision(
     """
     comparison = compare_artifact(artifact, images_in_time(artifact, subject.reference, seconds, median_ms))
     decisions = {name: value for name, value in subject.thresholds.items() if name != "relative_difference"}
-    check = comparison.check(title, release, REDUCED_PRECISION.with_thresholds(decisions), median_ms)
-    difference = comparison.difference.relative_to_values
-    gates = [gate for gate in check.gates if gate.name not in FLOAT32_ONLY and gate.figure is not None]
-    gates.insert(1, Gate.measured(f"difference in {precision}", difference, "<=", MAX_DIFFERENCE))
+    fmt = REDUCED_PRECISION.with_thresholds(decisions)
+    checks = {}
+    for name, output in comparison.outputs.items():
+        check = output.check(title, release, fmt, median_ms)
+        difference = output.difference.relative_to_values
+        gates = [gate for gate in check.gates if gate.name not in FLOAT32_ONLY and gate.figure is not None]
+        gates.insert(1, Gate.measured(f"difference in {precision}", difference, "<=", MAX_DIFFERENCE))
+        checks[name] = check.model_copy(update={"gates": tuple(gates)})
+    check = merge_checks(checks)
+    gates = list(check.gates)
     failed = next((number for number, gate in enumerate(gates) if gate.status == "failed"), None)
     if failed is not None:
         gates[failed] = gates[failed].model_copy(update={"reason": explain()})

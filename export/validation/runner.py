@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from ...core.outputs import map_outputs
 from ..artifact.certificate import embed_certificate
 from ..artifact.gzip_size import gzipped_size
 from ..artifact.manifest import ArtifactRecord, Check, Gate, Tensor, Validation, ValidationContext
@@ -22,8 +23,8 @@ class ConvertedArtifact:
     """An artifact after its conversion, as its own runtime reports it."""
 
     subject: Subject
-    input: Tensor
-    output: Tensor
+    input: Tensor | dict[str, Tensor]
+    output: Tensor | dict[str, Tensor]
     operators: dict[str, int]
     noise_db: dict[str, float]
 
@@ -31,7 +32,10 @@ class ConvertedArtifact:
     def from_subject(cls, subject: Subject) -> "ConvertedArtifact":
         """Open the file once in its runtime; raises RuntimeError where the runtime rejects it."""
         artifact = open_converted(subject.path)
-        input_, output = (Tensor(**asdict(tensor)) for tensor in (artifact.input, artifact.output))
+        input_, output = (
+            map_outputs(lambda tensor: Tensor(**asdict(tensor)), tensors)
+            for tensors in (artifact.input, artifact.output)
+        )
         return cls(subject, input_, output, _count_operators(subject), artifact.metadata.making.noise_db)
 
 

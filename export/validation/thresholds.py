@@ -14,31 +14,33 @@ CHECK_THRESHOLDS = tuple(dict.fromkeys(name for check in CHECKS.values() for nam
 """Budgets and tolerances, which only some checks apply."""
 
 
-def check_thresholds(thresholds: Mapping[str, float], task: str, targets: Sequence[str]) -> dict[str, float]:
+def check_thresholds(
+    thresholds: Mapping[str, float], tasks: Sequence[str], targets: Sequence[str], *, is_plain: bool = True
+) -> dict[str, float]:
     """Validate thresholds; their names are the fields of `formats.Format`, where blanks may replace underscores.
 
     Raises:
-        InputError: A name is unknown for this task, a value is out of range, or no check of `targets` can apply it.
+        InputError: A name is unknown for these tasks, a value is out of range, or no check of `targets` can apply it.
     """
-    threshold_field = get_task(task).threshold_field
-    loss = () if threshold_field is None else (threshold_field,)
+    fields = (get_task(task).threshold_field for task in tasks)
+    loss = tuple(dict.fromkeys(field for field in fields if field is not None))
     allowed = ("relative_difference", *SHARES, *loss, *CHECK_THRESHOLDS)
     validated: dict[str, float] = {}
     for given_name, value in thresholds.items():
         name = given_name.strip().lower().replace(" ", "_")
         if name not in allowed:
-            raise unknown(f"threshold for a {task}", given_name, allowed)
+            raise unknown(f"threshold for a {' and a '.join(dict.fromkeys(tasks))}", given_name, allowed)
         highest = 1 if name in SHARES else float("inf")
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= highest:
             limits = "from 0 to 1" if highest == 1 else "from 0"
             raise InputError(f"the threshold {name} is {value!r}; it takes a number {limits}.")
         validated[name] = float(value)
     for name in validated:
-        _check_applied(name, targets)
+        _check_applied(name, targets, is_plain)
     return validated
 
 
-def _check_applied(name: str, targets: Sequence[str]) -> None:
+def _check_applied(name: str, targets: Sequence[str], is_plain: bool) -> None:
     """Raise InputError where no check of `targets` applies a budget or tolerance, or none can on this machine."""
     applying = {check.name: check for check in CHECKS.values() if name in check.thresholds}
     if not applying:
@@ -46,6 +48,8 @@ def _check_applied(name: str, targets: Sequence[str]) -> None:
     able = [name for name, target in TARGETS.items() if applying.keys() & target.all_checks]
     if not set(able) & set(targets):
         raise InputError(f"the threshold {name} is for {' or '.join(able)}, and has no effect on {', '.join(targets)}.")
+    if not is_plain and not any(check.named_tensors for check in applying.values()):
+        raise InputError(f"the threshold {name} is for models with one image as input and one output; leave it out.")
     names = {check for target in targets for check in TARGETS[target].all_checks}
     chosen = [check for check in applying.values() if check.name in names]
     missing = chosen[0].missing

@@ -84,10 +84,10 @@ def test_outputs_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):
             prediction.top(1)
 
 
-def test_named_outputs_are_refused_even_if_there_is_one(tmp_path):
+def test_a_named_output_keeps_its_name_even_if_there_is_one(tmp_path):
     model = zoo.create_model("lenet5", head={"digit": "classification"}, input_shape=(32, 32, 1))
-    with pytest.raises(zoo.InputError, match="lenet5 has several outputs, digit; expected is a single one"):
-        export.export_model(model, tmp_path / "bundle")
+    manifest = export.export_model(model, tmp_path / "bundle", targets=["openvino"])
+    assert list(manifest.artifacts[0].output) == ["digit"]
 
 
 @pytest.mark.parametrize(

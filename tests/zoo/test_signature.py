@@ -4,7 +4,7 @@ import pytest
 
 from pocketzoo import zoo
 from pocketzoo.zoo.contract import state_contract
-from pocketzoo.zoo.output_form import compiled_losses
+from pocketzoo.zoo.output_form import activations_of, compiled_losses
 from pocketzoo.zoo.signature import arrange_inputs, name_outputs, named_inputs, named_outputs
 
 IMAGE = (4, 4, 3)
@@ -51,6 +51,11 @@ def test_losses_in_a_dict_belong_to_the_outputs_of_these_names():
     model = net(in_dicts=True)
     model.compile(loss={"elk": "mse", "dog": "binary_crossentropy"})
     assert compiled_losses(model) == {"dog": "binary_crossentropy", "cat": None, "elk": "mse"}
+
+
+def test_sequential_models_have_one_activation():
+    model = keras.Sequential([keras.Input(IMAGE), keras.layers.Flatten(), keras.layers.Dense(2, activation="sigmoid")])
+    assert list(activations_of(model).values()) == ["sigmoid"]
 
 
 def test_outputs_of_a_shared_layer_have_different_names():

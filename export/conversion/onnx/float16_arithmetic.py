@@ -76,15 +76,15 @@ def _widen(tensor: onnx.TensorProto) -> None:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float32"), tensor.name))
 
 
-def rounded_tensors(model: onnx.ModelProto, image: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def rounded_tensors(model: onnx.ModelProto, *values: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield the name of every operator of the result of `with_float16_rounding`, its result, and that in float16.
 
     Args:
         model: The model.
-        image: Pixels, `(height, width, channels)`.
+        values: One value of each input, such as pixels `(height, width, channels)`.
     """
     exact = {name: node.name for node in model.graph.node for name in node.output if name.endswith(EXACT)}
     tensors = [name for pair in ((name, name.removesuffix(EXACT)) for name in exact) for name in pair]
-    values = OnnxIntermediates(model, {name: name for name in tensors}).run(image)
+    results = OnnxIntermediates(model, {name: name for name in tensors}).run(*values)
     for name, node in exact.items():
-        yield node, values[name], values[name.removesuffix(EXACT)]
+        yield node, results[name], results[name.removesuffix(EXACT)]

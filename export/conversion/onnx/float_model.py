@@ -1,5 +1,6 @@
 """The export graph as ONNX models in float32 and float16."""
 
+import numpy as np
 import onnx
 import onnxslim
 import tf2onnx
@@ -8,7 +9,7 @@ from ....core.errors import InputError
 from ....core.onnxruntime_private import to_float16
 from ....core.output_capture import suppress_output
 from ....core.tf2onnx_private import optimize_in_place
-from ...artifact.metadata import KEY, Metadata
+from ...artifact.metadata import KEY, Metadata, TensorNames
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from .graph_fixes import (
@@ -35,18 +36,17 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
             f"{graph.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
         )
     traced = graph.trace()
-    (image,), outputs = traced.function.inputs, traced.function.outputs
+    inputs, outputs = ([tensor.name for tensor in ends] for ends in (traced.function.inputs, traced.function.outputs))
+    maps = [tensor.name for tensor in (*traced.function.inputs, *traced.function.outputs) if len(tensor.shape) == 4]
     with suppress_output(), optimize_in_place():
         model, _ = tf2onnx.convert.from_graph_def(
             traced.graph,
-            input_names=[image.name],
-            output_names=[output.name for output in outputs],
-            tensors_to_rename=dict(
-                zip([image.name, *(output.name for output in outputs)], ["image", *traced.output_names], strict=True)
-            ),
+            input_names=inputs,
+            output_names=outputs,
+            tensors_to_rename=dict(zip([*inputs, *outputs], [*graph.names[0], *graph.names[1]], strict=True)),
             opset=OPSET,
-            inputs_as_nchw=[image.name],
-            outputs_as_nchw=[output.name for output in outputs if len(output.shape) == 4],
+            inputs_as_nchw=[name for name in inputs if name in maps],
+            outputs_as_nchw=[name for name in outputs if name in maps],
         )
         check_operators(model.graph, graph.scopes, graph.metadata.model)
         omit_scales_of_resizes(model.graph)
@@ -56,7 +56,9 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
     keep_zero_padding_before_max_pooling(model.graph)
     model.graph.name = graph.metadata.model
     name_by_constants(model.graph)
+    add_unused_inputs(model.graph, graph)
     _name_open_sizes(model.graph)
+    _check_ends(model.graph, graph.names)
     return with_metadata(model, artifact_metadata(graph, "onnx-fp32", layout="NCHW"))
 
 
@@ -80,11 +82,30 @@ def with_metadata(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto
     return model
 
 
+def add_unused_inputs(model: onnx.GraphProto, graph: ExportGraph) -> None:
+    """Add inputs that no node takes, which converters drop, in the order of the model."""
+    present = {tensor.name: onnx.ValueInfoProto.FromString(tensor.SerializeToString()) for tensor in model.input}
+    del model.input[:]
+    for name, spec in zip(graph.names[0], graph.specs, strict=True):
+        sides = list(spec.shape)
+        sides = [sides[0], sides[3], sides[1], sides[2]] if len(sides) == 4 else sides
+        kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype.as_numpy_dtype))
+        model.input.append(present.get(name) or onnx.helper.make_tensor_value_info(name, kind, sides))
+
+
+def _check_ends(graph: onnx.GraphProto, names: TensorNames) -> None:
+    """Raise RuntimeError where the inputs and outputs are not those of the model in its order."""
+    found = [tensor.name for tensor in graph.input], [tensor.name for tensor in graph.output]
+    if found != (list(names[0]), list(names[1])):
+        raise RuntimeError(f"the converter made inputs and outputs {found} of {names}.")
+
+
 def _name_open_sizes(graph: onnx.GraphProto) -> None:
-    """Give open sizes of the input, and an open batch size of the output, their usual names."""
-    for name, side in zip("NCHW", graph.input[0].type.tensor_type.shape.dim, strict=True):
-        if not side.dim_value:
-            side.dim_param = name
+    """Give open sizes of the inputs, and an open batch size of the outputs, their usual names."""
+    for source in graph.input:
+        for name, side in zip("NCHW", source.type.tensor_type.shape.dim, strict=False):
+            if not side.dim_value:
+                side.dim_param = name
     for output in graph.output:
         if not output.type.tensor_type.shape.dim[0].dim_value:
             output.type.tensor_type.shape.dim[0].dim_param = "N"

@@ -1,6 +1,6 @@
 """From a float32 ONNX model to int8 in QDQ form."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ from onnxruntime import quantization
 
 from ....core.onnxruntime_private import prepare_for_quantization
 from ....core.output_capture import suppress_output
-from ...artifact.tensors import RAW, TensorInfo, byte_quantization
+from ...artifact.tensors import RAW, byte_quantization
 from ...sample_images import Samples
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
-from .float_model import with_metadata
-from .intermediate_tensors import paired_intermediates
+from .float_model import add_unused_inputs, with_metadata
+from .intermediate_tensors import as_input, paired_intermediates
 from .saturation import saturating_nodes, scales_of_kernels
 from .trained_qdq import with_integer_kernels
 
@@ -33,7 +33,7 @@ def to_trained_integers(model: onnx.ModelProto, graph: ExportGraph) -> onnx.Mode
         model: The result of `to_onnx`.
         graph: Its export graph.
     """
-    integers = with_uint8_input(with_integer_kernels(model), graph.metadata.pixel_range)
+    integers = with_uint8_images(with_integer_kernels(model), graph)
     return with_metadata(integers, artifact_metadata(graph, "onnx-int8", layout="NCHW"))
 
 
@@ -56,7 +56,11 @@ class Quantizer:
         """Options of the kernels whose products would saturate, by their names."""
         with suppress_output():
             prepare_for_quantization(model, folder / "prepared.onnx")
-        nodes = {node.name: node.name for node in onnx.load(folder / "prepared.onnx").graph.node}
+        prepared = onnx.load(folder / "prepared.onnx")
+        if len(prepared.graph.input) < len(graph.specs):
+            add_unused_inputs(prepared.graph, graph)
+            onnx.save(prepared, folder / "prepared.onnx")
+        nodes = {node.name: node.name for node in prepared.graph.node}
         self.kept = graph.scopes.locate(graph.scopes.match(keep_float), nodes)
 
     def quantize(self, *, for_tensorrt: bool) -> onnx.ModelProto:
@@ -68,7 +72,7 @@ class Quantizer:
             quantization.quantize_static(
                 self.folder / "prepared.onnx",
                 self.folder / "integers.onnx",
-                _CalibrationReader(self.calibration),
+                _CalibrationReader(self.graph.names[0], self.calibration),
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
@@ -79,23 +83,24 @@ class Quantizer:
             )
             integers = onnx.load(self.folder / "integers.onnx")
             check_floats(integers.graph, self.kept)
-            integers = integers if for_tensorrt else with_uint8_input(integers, self.graph.metadata.pixel_range)
+            integers = integers if for_tensorrt else with_uint8_images(integers, self.graph)
             if not for_tensorrt and not self.reduced and self._reduce_saturating(integers):
                 return self.quantize(for_tensorrt=False)
-            graphs = paired_intermediates(onnx.load(self.folder / "prepared.onnx"), integers)
-            noise = noisiest_layers(*graphs, self.calibration.images, self.graph.scopes.layers_of)
+            graphs = paired_intermediates(onnx.load(self.folder / "prepared.onnx"), integers, image_ranges(self.graph))
+            noise = noisiest_layers(*graphs, self.calibration, self.graph.scopes.layers_of)
         name = "onnx-int8-tensorrt" if for_tensorrt else "onnx-int8"
         fields = {"layout": "NCHW", "float_layers": tuple(sorted(self.kept)), "noise_db": noise}
         return with_metadata(integers, artifact_metadata(self.graph, name, self.calibration, **fields))
 
     def _reduce_saturating(self, integers: onnx.ModelProto) -> bool:
         """Let kernels whose products saturate on some processors have 7 bits, and return whether there are any."""
-        scale, zero_point = byte_quantization(self.graph.metadata.pixel_range)
-        pixels = TensorInfo("image", (1, None, None, None), "uint8", scale, zero_point, layout="NCHW")
-        saturating = saturating_nodes(
-            integers,
-            ({pixels.name: pixels.from_real(np.asarray(image, "float32")[None])} for image in self.calibration.images),
+        ranges = image_ranges(self.graph)
+        kinds = [(name, "tensor(uint8)" if name in ranges else "", ranges.get(name)) for name in self.graph.names[0]]
+        feeds = (
+            {name: as_input(value, kind, limits) for (name, kind, limits), value in zip(kinds, values, strict=True)}
+            for values in self.calibration.values()
         )
+        saturating = saturating_nodes(integers, feeds)
         nodes = {node.name: node for node in onnx.load(self.folder / "prepared.onnx").graph.node}
         for name, (channels, axis) in scales_of_kernels(integers, saturating).items():
             options: list[dict[str, Any]] = [{"reduce_range": True} for _ in range(channels)]
@@ -104,23 +109,30 @@ class Quantizer:
         return bool(self.reduced)
 
     def _input_quantization(self, *, symmetric: bool) -> dict[str, Any]:
-        """Scale and zero point of the input, from its declared range: calibration images may all be dark."""
-        low, high = self.graph.metadata.pixel_range
-        scale, zero_point = (max(-low, high) / 127, 0) if symmetric else byte_quantization((low, high))
-        overrides = {
-            "scale": np.array(scale, "float32"),
-            "zero_point": np.array(zero_point, "int8" if symmetric else "uint8"),
-        }
-        return {"TensorQuantOverrides": {"image": [overrides]} | ({} if symmetric else self.reduced)}
+        """Scale and zero point of images, from their declared range: calibration images may all be dark."""
+        overrides = {}
+        for name, (low, high) in image_ranges(self.graph).items():
+            scale, zero_point = (max(-low, high) / 127, 0) if symmetric else byte_quantization((low, high))
+            zero = np.array(zero_point, "int8" if symmetric else "uint8")
+            overrides[name] = [{"scale": np.array(scale, "float32"), "zero_point": zero}]
+        return {"TensorQuantOverrides": overrides | ({} if symmetric else self.reduced)}
+
+
+def image_ranges(graph: ExportGraph) -> dict[str, tuple[float, float]]:
+    """Return the range of each input that is an image, by its name in the file."""
+    forms = zip(graph.names[0], graph.metadata.input_forms.values(), strict=True)
+    return {name: form.pixel_range for name, form in forms if form.pixel_range is not None}
 
 
 class _CalibrationReader(quantization.CalibrationDataReader):
-    def __init__(self, calibration: Samples):
-        self._images: Iterator[np.ndarray] = iter(calibration.images)
+    def __init__(self, names: Sequence[str], calibration: Samples):
+        self._names, self._values = names, calibration.values()
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        image = next(self._images, None)
-        return None if image is None else {"image": np.ascontiguousarray(image.transpose(2, 0, 1)[None], "float32")}
+        values = next(self._values, None)
+        if values is None:
+            return None
+        return {name: as_input(value, "") for name, value in zip(self._names, values, strict=True)}
 
 
 def check_floats(graph: onnx.GraphProto, nodes: Mapping[str, Collection[str]]) -> None:
@@ -141,13 +153,17 @@ def check_floats(graph: onnx.GraphProto, nodes: Mapping[str, Collection[str]]) -
                 raise RuntimeError(f"the quantizer left {layer} in integers, in {name}.")
 
 
-def with_uint8_input(model: onnx.ModelProto, pixel_range: tuple[float, float]) -> onnx.ModelProto:
-    """Change the input of `model`, in place, from float to bytes 0..255, which are the values of `pixel_range`.
+def with_uint8_images(model: onnx.ModelProto, graph: ExportGraph) -> onnx.ModelProto:
+    """Change the images that `model` takes, in place, from float to bytes 0..255, which are the values of their range.
 
-    An initial quantization of the input to the same bytes is removed.
+    An initial quantization of an input to the same bytes is removed.
     """
-    graph = model.graph
-    (image,) = graph.input
+    for name, limits in image_ranges(graph).items():
+        _take_bytes(model.graph, next(tensor for tensor in model.graph.input if tensor.name == name), limits)
+    return model
+
+
+def _take_bytes(graph: onnx.GraphProto, image: onnx.ValueInfoProto, pixel_range: tuple[float, float]) -> None:
     scale, zero_point = np.float32(byte_quantization(pixel_range)[0]), np.uint8(byte_quantization(pixel_range)[1])
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == image.name]:
@@ -165,7 +181,6 @@ def with_uint8_input(model: onnx.ModelProto, pixel_range: tuple[float, float]) -
             node = helper.make_node("DequantizeLinear", [image.name, *names], [float_name], float_name)
         graph.node.insert(0, node)
     image.type.tensor_type.elem_type = TensorProto.UINT8
-    return model
 
 
 def _replace(graph: onnx.GraphProto, old: str, new: str, except_in: str | None = None) -> bool:

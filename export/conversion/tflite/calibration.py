@@ -1,9 +1,11 @@
 """Ranges of the tensors of a TFLite file, measured on calibration images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
 
-from ...large_arrays import Rows
+from ...sample_images import Samples
 from ...tflite_schema.flatbuffer import pack_model, unpack_model
 from .intermediate_tensors import TFLiteIntermediates
 
@@ -34,7 +36,7 @@ MOVES = {
 """Operators with one scale that only move values."""
 
 
-def with_ranges(content: bytes, images: Rows, pixel_range: tuple[float, float]) -> bytes:
+def with_ranges(content: bytes, samples: Samples, pixel_ranges: Sequence[tuple[float, float] | None]) -> bytes:
     """Return the file with the minimum and the maximum of each float tensor over the images.
 
     TensorFlow's own calibrator reads the inputs of an operation after it has run, when an addition with a ReLU has
@@ -42,17 +44,21 @@ def with_ranges(content: bytes, images: Rows, pixel_range: tuple[float, float]) 
 
     Args:
         content: A float TFLite file with one subgraph.
-        images: Values in the range of pixels, `(count, height, width, channels)`.
-        pixel_range: The range of the input: dark calibration images must not make bright pixels saturate.
+        samples: Values of the inputs, images in the range of pixels.
+        pixel_ranges: The range of each input that is an image: dark calibration images must not make bright pixels
+            saturate.
     """
     model, intermediates = unpack_model(content), TFLiteIntermediates(content)
     low: dict[str, float] = {}
     high: dict[str, float] = {}
-    for image in images:
-        for name, values in intermediates.run(image).items():
+    for inputs in samples.values():
+        given = dict(zip(intermediates.inputs, inputs, strict=True))
+        for name, values in (given | intermediates.run(*inputs)).items():
             low[name] = np.minimum(low.get(name, np.inf), values.min())  # unlike min, it propagates NaN
             high[name] = np.maximum(high.get(name, -np.inf), values.max())
-    low[intermediates.image["name"]], high[intermediates.image["name"]] = pixel_range
+    for name, limits in zip(intermediates.inputs, pixel_ranges, strict=True):
+        if limits is not None:
+            low[name], high[name] = limits
     tensors = model.subgraphs[0].tensors
     for tensor in tensors:
         name = tensor.name.decode()

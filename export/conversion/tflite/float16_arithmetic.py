@@ -47,15 +47,15 @@ def _rounding(graph: EditableGraph, source: int, target: int) -> list[tflite.Ope
     return [graph.cast(source, half), graph.cast(half, target)]
 
 
-def rounded_tensors(content: bytes, image: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def rounded_tensors(content: bytes, *values: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield the name of every result that `with_float16_rounding` rounds, its exact value, and that in float16.
 
     Args:
         content: The file that it returned.
-        image: Pixels, `(height, width, channels)`.
+        values: One value of each input, such as pixels `(height, width, channels)`.
     """
-    values = TFLiteIntermediates(content).run(image)
-    for name in values:
+    results = TFLiteIntermediates(content).run(*values)
+    for name in results:
         if name.endswith(EXACT.decode()):
             rounded = name.removesuffix(EXACT.decode())
-            yield rounded, values[name], values[rounded]
+            yield rounded, results[name], results[rounded]

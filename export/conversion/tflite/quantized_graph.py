@@ -1,6 +1,7 @@
 """Checks and corrections of quantized TFLite graphs that the converter leaves out."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as tflite
@@ -20,6 +21,16 @@ BIAS_INPUTS = {
 TYPE_CONVERSIONS = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQUANTIZE)
 """They link floats and integers at the input and the output; whatever computes in floats after them is found itself."""
 BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
+
+
+def check_order(content: bytes, function: Any) -> None:
+    """Raise RuntimeError where inputs or outputs of a TFLite file are not in the order of the traced function."""
+    graph = unpack_model(content).subgraphs[0]
+    for indices, tensors in ((graph.inputs, function.inputs), (graph.outputs, function.outputs)):
+        found = [graph.tensors[index].name.decode() for index in indices]
+        expected = [tensor.name.partition(":")[0] for tensor in tensors]
+        if found != expected:
+            raise RuntimeError(f"the converter made {', '.join(found)} of {', '.join(expected)}.")
 
 
 def check_ranges(content: bytes, scopes: LayerScopes) -> None:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 
-import numpy as np
 import tensorflow as tf
 
 from ....core.errors import InputError
@@ -15,7 +14,7 @@ from ....core.tensorflow_private import (
     skip_quantization,
     use_frozen_graph,
 )
-from ...artifact.metadata import embed_in_tflite
+from ...artifact.metadata import Metadata, embed_in_tflite
 from ...graph_rewrites.integer_kernels import with_integer_kernels
 from ...sample_images import Samples
 from ..export_graph import ExportGraph
@@ -25,7 +24,7 @@ from ..tracing import TracedFunction
 from ..unsupported import unsupported
 from .calibration import with_ranges
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
-from .quantized_graph import check_integers, check_kept, check_ranges, fix_16_bit_tensors
+from .quantized_graph import check_integers, check_kept, check_order, check_ranges, fix_16_bit_tensors
 from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
@@ -82,13 +81,13 @@ class TFLiteFiles:
         if graph.activation_bits is not None:
             check_integers(content, graph.scopes)
         calibration = self.calibration if bits and graph.activation_bits is None else None
-        return embed_in_tflite(content, artifact_metadata(graph, format_name, calibration))
+        return self._finished(content, artifact_metadata(graph, format_name, calibration))
 
     def _quantize(self, format_name: str) -> bytes:
         """Quantize with calibrated ranges, and list the layers most affected in the metadata."""
         float_model, graph = self._float_model_with_ranges, self.graph
         kept = graph.scopes.locate(
-            graph.scopes.match(self.keep_float), computed_tensors(float_model, graph.scopes.output)
+            graph.scopes.match(self.keep_float), computed_tensors(float_model, graph.output_scopes)
         )
         ends, kept_tensors = TENSOR_TYPES[format_name], sorted(set().union(*kept.values()))
         with suppress_output():
@@ -96,20 +95,31 @@ class TFLiteFiles:
             noise = noisiest_layers(
                 TFLiteIntermediates(float_model),
                 TFLiteIntermediates(content),
-                self.calibration.images,
+                self.calibration,
                 graph.scopes.layers_of,
             )
         check_kept(content, kept)
         metadata = artifact_metadata(
             graph, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
         )
-        return embed_in_tflite(content, metadata)
+        return self._finished(content, metadata)
+
+    def _finished(self, content: bytes, metadata: Metadata) -> bytes:
+        """Name inputs and outputs, and embed the metadata.
+
+        Raises:
+            RuntimeError: The converter changed the order of several inputs or outputs.
+        """
+        if not metadata.is_plain:
+            check_order(content, self._traced_for(metadata.making.format).function)
+        return embed_in_tflite(content, metadata, self.graph.names)
 
     @cached_property
     def _float_model_with_ranges(self) -> bytes:
+        ranges = [form.pixel_range for form in self.graph.metadata.input_forms.values()]
         with suppress_output():
             content = with_integer_kernels(self._convert("tflite-int8", quantize=False))
-            content = with_ranges(content, self.calibration.images, self.graph.metadata.pixel_range)
+            content = with_ranges(content, self.calibration, ranges)
         check_ranges(content, self.graph.scopes)
         return content
 
@@ -143,8 +153,11 @@ class TFLiteFiles:
             ) from error
         return content
 
+    def _traced_for(self, format_name: str) -> TracedFunction:
+        return self._traced_for_16_bits if ACTIVATION_BITS.get(format_name) == 16 else self._traced
+
     def _converter(self, format_name: str) -> tf.lite.TFLiteConverter:
-        traced = self._traced_for_16_bits if ACTIVATION_BITS.get(format_name) == 16 else self._traced
+        traced = self._traced_for(format_name)
         graph, function = traced.graph, traced.function
         # No second argument: with the trackable, the converter can drop all weights without an error.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
@@ -166,8 +179,8 @@ class TFLiteFiles:
         if self.graph.activation_bits is None or bits == 16:
             converter.target_spec.supported_ops = [OPS_SETS[bits]]
         if self.graph.activation_bits is None:
-            images = self.calibration.images
-            converter.representative_dataset = lambda: ([np.asarray(image, "float32")[None]] for image in images)
+            samples = self.calibration
+            converter.representative_dataset = lambda: ([each[None] for each in values] for values in samples.values())
         else:  # without images, which the converter requires with OPS_SETS[8]
             # Dense kernels were trained with one scale each.
             quantize_dense_per_tensor(converter)

@@ -55,6 +55,8 @@ class ArtifactCheck:
     """Whether it measures latency, so that nothing else may run beside it."""
     thresholds: tuple[str, ...] = ()
     """Thresholds that it alone can apply: budgets and tolerances, such as `arena_bytes`."""
+    named_tensors: bool = False
+    """Whether it validates artifacts with several inputs or outputs."""
 
     @property
     def missing(self) -> Requirement | None:

@@ -54,6 +54,10 @@ def run_check(name: str, subject: Subject) -> Check:
         OSError: The disk is full.
     """
     check = CHECKS[name]
+    if not subject.metadata.is_plain and not check.named_tensors:
+        names = [f"{kind} {', '.join(forms)}" for kind, forms in subject.metadata.named.items()]
+        reason = f"it takes one image and one output, and {subject.metadata.model} has the {' and the '.join(names)}"
+        return Check(name=check.title, skipped=reason)
     missing = None if check.runs_partly else check.missing
     if missing:
         return Check(name=check.title, skipped=f"{missing.name} is not installed: {missing.install}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...artifact.artifact import Artifact
 from ...artifact.manifest import Check
-from ...artifact.metadata import append_labels
+from ...artifact.metadata import append_labels, labels_by_file
 from ...runtimes.litert import open_tflite
 from ...runtimes.onnx_runtime import open_onnx
 from ...tflite_schema.layer_names import layers_of
@@ -31,9 +31,9 @@ def validate_tflite(subject: Subject) -> Check:
     from ...conversion.tflite.float16_arithmetic import rounded_tensors, with_float16_rounding
 
     content = with_float16_rounding(subject.path.read_bytes())
-    artifact = open_tflite(subject.path, append_labels(content, subject.metadata.labels))
+    artifact = open_tflite(subject.path, append_labels(content, labels_by_file(subject.metadata)))
     release = version("ai-edge-litert")
-    return _validate(LITERT_TITLE, release, artifact, subject, lambda image: rounded_tensors(content, image))
+    return _validate(LITERT_TITLE, release, artifact, subject, lambda values: rounded_tensors(content, *values))
 
 
 def validate_onnx(subject: Subject) -> Check:
@@ -45,15 +45,15 @@ def validate_onnx(subject: Subject) -> Check:
     model = with_float16_rounding(onnx.load(subject.path))
     artifact = open_onnx(subject.path, model.SerializeToString())
     release = version("onnxruntime")
-    return _validate(ONNX_TITLE, release, artifact, subject, lambda image: rounded_tensors(model, image))
+    return _validate(ONNX_TITLE, release, artifact, subject, lambda values: rounded_tensors(model, *values))
 
 
 def _validate(
-    title: str, release: str, artifact: Artifact, subject: Subject, rounded: Callable[[np.ndarray], Rounded]
+    title: str, release: str, artifact: Artifact, subject: Subject, rounded: Callable[[tuple[np.ndarray, ...]], Rounded]
 ) -> Check:
     def explain() -> str:
-        images = (np.asarray(image, "float32") for image in subject.reference.at_most(SEARCHED).samples.images)
-        overflows = filter(None, (_first_overflow(rounded(image)) for image in images))
+        samples = subject.reference.at_most(SEARCHED).samples
+        overflows = filter(None, (_first_overflow(rounded(values)) for values in samples.values()))
         return next(overflows, "the result of every operator is rounded to float16")
 
     return validate_reduced_precision(
@@ -70,6 +70,6 @@ def _first_overflow(tensors: Rounded) -> str | None:
 
 
 CHECKS = (
-    ArtifactCheck("litert-float16", LITERT_TITLE, validate_tflite, timed=False),
-    ArtifactCheck("onnxruntime-float16", ONNX_TITLE, validate_onnx, timed=False),
+    ArtifactCheck("litert-float16", LITERT_TITLE, validate_tflite, timed=False, named_tensors=True),
+    ArtifactCheck("onnxruntime-float16", ONNX_TITLE, validate_onnx, timed=False, named_tensors=True),
 )

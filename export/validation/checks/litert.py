@@ -34,6 +34,6 @@ def run_with_builtin_kernels(subject: Subject) -> Check:
 
 
 CHECKS = (
-    ArtifactCheck("litert", TITLE, run_with_xnnpack),
-    ArtifactCheck("litert-builtin", BUILTIN_TITLE, run_with_builtin_kernels, timed=False),
+    ArtifactCheck("litert", TITLE, run_with_xnnpack, named_tensors=True),
+    ArtifactCheck("litert-builtin", BUILTIN_TITLE, run_with_builtin_kernels, timed=False, named_tensors=True),
 )

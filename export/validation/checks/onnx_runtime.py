@@ -3,8 +3,6 @@
 from functools import partial
 from importlib.metadata import version
 
-import numpy as np
-
 from ....core.output_capture import suppress_output
 from ...artifact.artifact import Artifact
 from ...artifact.manifest import Check, Gate
@@ -22,7 +20,7 @@ def run_on_cpu(subject: Subject) -> Check:
     """Validate with ONNX Runtime's own CPU kernels."""
     artifact = open_with(open_onnx, subject.path)
     check = validate_artifact(TITLE, version("onnxruntime"), artifact, subject.format, subject.reference)
-    if artifact.input.dtype != "uint8":
+    if all(tensor.dtype != "uint8" for tensor in artifact.inputs.values()):
         return check
     return check.model_copy(update={"gates": (*check.gates, _saturation_gate(subject, artifact))})
 
@@ -36,8 +34,11 @@ def _saturation_gate(subject: Subject, artifact: Artifact) -> Gate:
 
     from ...conversion.onnx.saturation import MAX_ERROR, saturating_nodes
 
-    pixels, images = artifact.input, subject.reference.samples.images
-    inputs = ({pixels.name: pixels.from_real(np.asarray(image, "float32")[None])} for image in images)
+    tensors = artifact.inputs.values()
+    inputs = (
+        {tensor.name: tensor.from_real(value[None]) for tensor, value in zip(tensors, values, strict=True)}
+        for values in subject.reference.samples.values()
+    )
     errors = saturating_nodes(onnx.load(subject.path), inputs)
     gate = Gate.measured("saturation without VNNI", max(errors.values(), default=0.0), "<=", MAX_ERROR)
     if not errors:
@@ -64,11 +65,13 @@ def _gpu_check(name: str, library: str, provider: str) -> ArtifactCheck:
     title = f"{TITLE} with {library}"
     requirement = Requirement(f"{library} for {TITLE}", "pip install onnxruntime-gpu", partial(has_provider, provider))
     # An installed provider may still not start, so the check reports the reason itself.
-    return ArtifactCheck(name, title, partial(run_on_gpu, title, provider), (requirement,), runs_partly=True)
+    return ArtifactCheck(
+        name, title, partial(run_on_gpu, title, provider), (requirement,), runs_partly=True, named_tensors=True
+    )
 
 
 CHECKS = (
-    ArtifactCheck("onnxruntime", TITLE, run_on_cpu),
+    ArtifactCheck("onnxruntime", TITLE, run_on_cpu, named_tensors=True),
     _gpu_check("onnxruntime-cuda", "CUDA", CUDA),
     _gpu_check("onnxruntime-tensorrt", "TensorRT", TENSORRT),
 )

@@ -49,7 +49,7 @@ def run_in_float32(subject: Subject) -> Check:
 
 
 CHECKS = (
-    ArtifactCheck("openvino", TITLE, run_by_default, (REQUIREMENT,)),
+    ArtifactCheck("openvino", TITLE, run_by_default, (REQUIREMENT,), named_tensors=True),
     # Without a requirement, so that what is missing for the target is listed once.
-    ArtifactCheck("openvino-float32", FLOAT32_TITLE, run_in_float32),
+    ArtifactCheck("openvino-float32", FLOAT32_TITLE, run_in_float32, named_tensors=True),
 )

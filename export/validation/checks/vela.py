@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...artifact.manifest import Check, Gate
-from ...artifact.metadata import append_labels
+from ...artifact.metadata import append_labels, labels_by_file
 from ...runtimes.subprocesses import run_command
 from ...tflite_schema.nodes import Node, tflite_nodes
 from ...tflite_schema.operator_support import Refusal, summarize
@@ -78,7 +78,7 @@ def compile_and_validate(npu: str, subject: Subject) -> Check:
         gate = Gate.measured("compiles", 0, ">=", 1, reason=str(error))
         return Check(name=title, version=release, gates=(gate,))
     file = subject.path.with_name(f"{subject.path.stem}-{accelerator.name}.tflite")
-    file.write_bytes(append_labels(compiled.content, subject.metadata.labels))
+    file.write_bytes(append_labels(compiled.content, labels_by_file(subject.metadata)))
     on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
     gates = (
         Gate.measured("compiles", 1, ">=", 1),

@@ -23,7 +23,7 @@ def test_ranges_are_correct_in_residual_blocks():
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype("float32")
     floats = TFLiteFiles(form, Samples(images, None))._float_model_with_ranges
     told = {tensor.name.decode(): tensor.quantization for tensor in unpack_model(floats).subgraphs[0].tensors}
-    names, found = computed_tensors(floats, ""), kept_by_built_in_kernels(floats, images)
+    names, found = computed_tensors(floats, [""]), kept_by_built_in_kernels(floats, images)
     assert len(names) > 8
     for name in names:
         assert told[name].min == pytest.approx([np.min(found[name])], rel=1e-3, abs=1e-3)
@@ -39,7 +39,7 @@ def kept_by_built_in_kernels(content, images):
     )
     interpreter.allocate_tensors()
     places = {details["name"]: details["index"] for details in interpreter.get_tensor_details()}
-    values = {name: [] for name in computed_tensors(content, "")}
+    values = {name: [] for name in computed_tensors(content, [""])}
     for image in images:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
         interpreter.invoke()
