@@ -15,13 +15,14 @@ CHECK_THRESHOLDS = tuple(dict.fromkeys(name for check in CHECKS.values() for nam
 
 
 def check_thresholds(
-    thresholds: Mapping[str, float], tasks: Sequence[str], targets: Sequence[str], *, is_plain: bool = True
+    thresholds: Mapping[str, float], tasks: str | Sequence[str], targets: Sequence[str], *, is_plain: bool = True
 ) -> dict[str, float]:
     """Validate thresholds; their names are the fields of `formats.Format`, where blanks may replace underscores.
 
     Raises:
         InputError: A name is unknown for these tasks, a value is out of range, or no check of `targets` can apply it.
     """
+    tasks = [tasks] if isinstance(tasks, str) else tasks
     fields = (get_task(task).threshold_field for task in tasks)
     loss = tuple(dict.fromkeys(field for field in fields if field is not None))
     allowed = ("relative_difference", *SHARES, *loss, *CHECK_THRESHOLDS)

@@ -43,7 +43,7 @@ def test_reference_without_variation_proves_nothing():
 def test_fewer_images_are_run_where_one_takes_long(reference):
     class Numbered(Answers):
         def run(self, images):
-            return self.outputs[images[:, 0, 0, 0].astype(int)]
+            return self.given[images[:, 0, 0, 0].astype(int)]
 
     images = np.arange(200.0)[:, None, None, None] * np.ones((2, 2, 1))
     numbered = replace(reference, samples=Samples(images, reference.samples.labels))
