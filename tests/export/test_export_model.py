@@ -252,7 +252,7 @@ def test_invalid_arguments_are_explained_and_nothing_is_written(trained, tmp_pat
 
 
 def test_model_without_image_input_is_refused(tmp_path):
-    with pytest.raises(zoo.InputError, match="the model is 'lenet5'; give a keras"):
+    with pytest.raises(zoo.InputError, match="model is 'lenet5'; export_model requires a keras"):
         export.export_model("lenet5", tmp_path / "out")
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(zoo.InputError, match="expected is one batch"):
