@@ -6,6 +6,7 @@ import typer
 
 from ..core.errors import InputError
 from .inputs import check_weights, default_weights, is_model_path, load_training_images, read_recipe
+from .model_contract import Pixels, state
 from .options import (
     Changes,
     Extend,
@@ -48,6 +49,7 @@ def fine_tune(
     changes: Changes = None,
     layout: FolderLayout = None,
     ignore: Ignore = None,
+    pixels: Pixels = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     extend: Extend = False,
@@ -61,6 +63,8 @@ def fine_tune(
     check_weights(model, weights)
     if features is not None and not is_model_path(model):
         raise InputError(f"--features is {features!r}, but {model} is a model of the zoo, which has its head anew.")
+    if pixels is not None and not is_model_path(model):
+        raise InputError(f"--pixels is {pixels!r}, but {model} is a model of the zoo, which takes 0..255.")
     card = None if is_model_path(model) else model_card(model)
 
     import_tensorflow()
@@ -73,6 +77,7 @@ def fine_tune(
     shape: ImageShape
     if card is None:
         loaded = zoo.load_model(model)
+        state(loaded, None, None, pixels, None)
         shape = image_shape(loaded)
         if image_size is not None and not {*shape[:2]} <= {None, image_size}:
             raise InputError(f"{model} takes images of {shape[0]}x{shape[1]} pixels; --image-size is {image_size}.")

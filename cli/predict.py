@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from ..zoo.image_sources import image_sources, is_address
 from ..zoo.registry import model_card
 from . import console
 from .inputs import check_weights, is_model_path, open_model
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import MODEL_FILE, Json, SkipUnreadable
 from .tensorflow_import import import_tensorflow
 
@@ -42,6 +43,10 @@ def predict(
     masks: Annotated[
         Path | None, typer.Option(help="Folder for the masks of a segmentation: PNG with a color for each class.")
     ] = None,
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the results as CSV.")] = False,
     as_json: Json = False,
@@ -56,7 +61,7 @@ def predict(
     if as_csv and as_json:
         raise InputError("--csv and --json cannot both be printed; leave one of them out.")
     sources = image_sources(images)
-    artifact = _open(model, weights)
+    artifact = _open(model, weights, (task, labels, pixels, from_logits))
     if len(artifact.inputs) > 1 or isinstance(artifact.output, dict):
         raise InputError(
             f"{model} has several inputs, or named outputs; run it in Python, by pocketzoo.export.predict."
@@ -73,17 +78,17 @@ def predict(
         answers.append(Answer(source, prediction.task, prediction.rows(top)[0]))
         if mask_file is not None:
             _write_mask(mask_file, prediction)
-    task = get_task(next((answer.task for answer in answers if answer.task), DEFAULT_TASK))
+    shown = get_task(next((answer.task for answer in answers if answer.task), DEFAULT_TASK))
     failed = sum(bool(answer.error) for answer in answers)
     if as_json:
-        console.show_json([answer.facts(task.figure_name) for answer in answers])
+        console.show_json([answer.facts(shown.figure_name) for answer in answers])
     elif as_csv:
-        _show_csv(answers, task.figure_name)
+        _show_csv(answers, shown.figure_name)
     elif failed < len(answers):
         cells = [
-            (answer.source, label, task.format_figure(figure)) for answer in answers for label, figure in answer.rows
+            (answer.source, label, shown.format_figure(figure)) for answer in answers for label, figure in answer.rows
         ]
-        console.show_table(("image", "label", str(task.figure_name)), cells)
+        console.show_table(("image", "label", str(shown.figure_name)), cells)
     if failed == len(answers) or (failed and not skip_unreadable):
         raise typer.Exit(2)
 
@@ -145,16 +150,21 @@ def _write_mask(path: Path, prediction: "Prediction") -> None:
         picture.save(temporary, format="PNG")
 
 
-def _open(model: str, weights: str | None) -> "Artifact":
-    from ..export.loading import load_artifact
+def _open(model: str, weights: str | None, statements: tuple[Any, ...]) -> "Artifact":
+    """Open the model or artifact; `statements` are the arguments of `model_contract.state`."""
+    from ..export.loading import load_artifact, to_artifact
 
     check_weights(model, weights)
-    if is_model_path(model):
-        import_tensorflow()
-    if is_model_path(model) or Path(model).suffix:
-        return load_artifact(model)
-    model_card(model)
+    if Path(model).suffix and not is_model_path(model):
+        artifact = load_artifact(model)
+        state(artifact, *statements)
+        return artifact
+    if not is_model_path(model):
+        model_card(model)
     import_tensorflow()
-    from ..export.loading import to_artifact
+    from ..zoo.contract import state_contract
 
-    return to_artifact(open_model(model, weights, pretrained=True))
+    loaded = open_model(model, weights, pretrained=True)
+    state(loaded, *statements)
+    state_contract(loaded)  # prints what is inferred
+    return replace(to_artifact(loaded), path=Path(model))

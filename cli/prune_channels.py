@@ -8,6 +8,7 @@ import typer
 from ..core.errors import InputError
 from . import console
 from .inputs import load_training_images, read_recipe
+from .model_contract import FromLogits, Labels, Pixels, Task, state
 from .options import (
     Changes,
     FolderLayout,
@@ -68,6 +69,10 @@ def prune_channels(
     changes: Changes = None,
     layout: FolderLayout = None,
     ignore: Ignore = None,
+    task: Task = None,
+    labels: Labels = None,
+    pixels: Pixels = None,
+    from_logits: FromLogits = None,
     skip_unreadable: SkipUnreadable = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -87,6 +92,7 @@ def prune_channels(
     from ..zoo.signature import image_shape
 
     original = zoo.load_model(model)
+    state(original, task, labels, pixels, from_logits)
     settings = read_recipe(recipe, changes, DEFAULT_RECIPE)
     trains = data is not None or settings.data.source is not None
     if not trains and (recipe or changes):

@@ -18,6 +18,7 @@ from ..tasks.registry import get_task, task_names
 from ..tasks.task import HeadConfig, Task, Upsampling
 from .backbone import Backbone, backbone_of, report_backbone
 from .cards import ModelCard
+from .contract import contract_of, state_contract
 from .functional_form import functional_form
 from .registry import card_of
 from .strides import measure_grids
@@ -134,7 +135,11 @@ def replace_head(
     if classes is None and labels is None and isinstance(head, str) and len(old) == 1 and _names_outputs(head):
         classes, labels = getattr(old[0], "classes", None), old[0].labels
     plans = plan_heads(_defaults(model, backbone), head, classes, labels)
-    return attach_heads(inputs, tensor, plans, name=model.name)
+    replaced = attach_heads(inputs, tensor, plans, name=model.name)
+    pixels = contract_of(form).pixels
+    if pixels != contract_of(replaced).pixels:
+        state_contract(replaced, pixels=pixels, report=False)
+    return replaced
 
 
 def _defaults(model: keras.Model, backbone: Backbone) -> ModelCard | HeadDefaults:

@@ -135,3 +135,35 @@ def test_integers_cover_the_stated_range(data):
     first = next(layer for layer in quantized.layers if type(layer).__name__ == "FakeQuantize")
     ranges = [float(keras.ops.convert_to_numpy(weight).min()) for weight in first.weights if weight.shape == ()]
     assert min(ranges) == pytest.approx(-1, abs=0.02)
+
+
+def normalized_net():
+    """A net of pixels from -1 to 1, whose BatchNorms notice another range."""
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input((16, 16, 3))
+    for filters in (16, 16):
+        x = layers.Conv2D(filters, 3, strides=2)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    return keras.Model(image, layers.Dense(4)(layers.Flatten()(x)), name="normalized")
+
+
+@pytest.mark.parametrize("criterion", ["l1", "taylor", "activation"])
+def test_channels_are_chosen_and_recalibrated_on_the_stated_range(data, criterion):
+    model = normalized_net()
+    training.fit(model, data, RECIPE, pixels="-1..1", from_logits=True, verbose=False)
+    small = training.prune_channels(
+        model, data, budget="macs:0.6", criterion=criterion, round_to=1, recipe=RECIPE.changed(epochs=1)
+    ).model
+    mean = next(layer for layer in small.layers if isinstance(layer, layers.BatchNormalization)).moving_mean
+    assert np.abs(mean).max() < 3  # with raw pixels it would be about 100
+    assert training.evaluate(small, data).accuracy > 0.9
+    assert export.predict(small, data.test.arrays()[0]).probabilities.min() >= 0
+
+
+def test_new_head_keeps_the_range_and_is_fine_tuned(data):
+    model = normalized_net()
+    training.fit(model, data, RECIPE, pixels="-1..1", from_logits=True, verbose=False)
+    tuned = zoo.replace_head(model, "classification", labels=list("abcd"))
+    recipe = training.FineTuneRecipe(epochs=2, head_epochs=8, batch_size=16, augmentation="none", head_lr=1e-2)
+    training.fine_tune(tuned, data, recipe, verbose=False)
+    assert training.evaluate(tuned, data).accuracy == 1.0

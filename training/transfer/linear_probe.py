@@ -10,6 +10,8 @@ from ...core.errors import InputError
 from ...layers import Head
 from ...layers.heads import VectorHead
 from ...tasks.registry import get_task
+from ...zoo.contract import contract_of
+from ...zoo.decoded_form import with_raw_pixels
 from ..data.images import ImageData, ImageSplit
 from ..engine.fit import Phase
 from ..engine.history import History
@@ -84,6 +86,7 @@ def linear_probe(model: keras.Model, data: ImageData, recipe: FineTuneRecipe, *,
         with preserve_trainability(model):
             freeze_stages(frozen)
             trunk, tail = split_at_frozen(model)
+            trunk = with_raw_pixels(trunk, contract_of(model))
             with cached_features(trunk, data, run.path, batch_size=recipe.batch_size, quiet=not verbose) as features:
                 probes = list(_search(*(_vectors(split) for split in (features.train, features.validation))))
         history.epochs.extend(probe.metrics for probe in probes)

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from ....core.flat_graph import FlatGraph
+from ....zoo.contract import contract_of
+from ....zoo.decoded_form import with_raw_pixels
 from ....zoo.flat import flatten_model
 
 RECTIFIERS = (keras.activations.relu, keras.activations.relu6)
@@ -58,7 +60,7 @@ def rectified_outputs(model: keras.Model) -> keras.Model | None:
     """Return a model with the output of every ReLU and ReLU6 of `model`, by layer name; None if there is none."""
     graph = FlatGraph(flatten_model(model))
     outputs = {node.name: node.output for node in graph.nodes if _is_rectifier(node.operation)}
-    return keras.Model(graph.inputs[0], outputs) if outputs else None
+    return with_raw_pixels(keras.Model(graph.inputs[0], outputs), contract_of(model)) if outputs else None
 
 
 def _is_rectifier(layer: keras.Layer) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from .....core.keras_private import all_layers
+from .....zoo.decoded_form import decoded_form
 from ....data.images import ImageData
 from ..choose.importance import training_images
 
@@ -21,11 +22,12 @@ def recalibrate(model: keras.Model, data: ImageData) -> None:
     norms = [part for part in all_layers(model) if isinstance(part, keras.layers.BatchNormalization)]
     if not norms:
         return
+    decoded = decoded_form(model)  # takes raw pixels
     with _in_training(norms):
         for seen, (images, _) in enumerate(training_images(data)):
             for norm in norms:
                 norm.momentum = seen / (seen + 1)  # the moving mean becomes the mean of all batches so far
-            model(images, training=False)
+            decoded(images, training=False)
 
 
 @contextmanager

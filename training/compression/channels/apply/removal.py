@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from .....core.arguments import Seed, check_arguments
+from .....zoo.contract import copy_contract
 from .....zoo.model_arguments import accepts_any_model
 from ....data.accepted_data import accepts_any_data
 from ....data.images import ImageData
@@ -110,6 +111,7 @@ def remove_channels(model: keras.Model, plan: ChannelPlan) -> Removal:
     keep = units_kept(graph, plan)
     compensation = compensate(graph, keep)
     rebuilt = rebuild(graph, keep, compensation)
+    copy_contract(model, rebuilt.model)
     difference = max(
         check_equivalence_with_perturbed_norms(graph, keep, rebuilt),
         check_equivalence(graph, keep, compensation, rebuilt.model),

@@ -10,6 +10,8 @@ from scipy.spatial.distance import cdist
 
 from .....core.errors import InputError, unknown
 from .....core.layer_traits import main_kernel, traits_of
+from .....zoo.contract import contract_of
+from .....zoo.decoded_form import decoded_form, with_raw_pixels
 from ....data.images import ImageData
 from ....data.pipeline import evaluation_batches
 from ....engine.objectives import objectives
@@ -63,7 +65,7 @@ def activation(graph: ChannelGraph, data: ImageData) -> Iterator[Score]:
     """Mean absolute value of a channel at the input of a kernel (Molchanov et al., arXiv:1611.06440, section 2.2)."""
     kernel_inputs = (node.inputs[0] for node in graph.flat.nodes if traits_of(node.operation).kernels)
     tensors = list(dict.fromkeys(kernel_inputs))
-    intermediate = keras.Model(graph.flat.inputs, tensors)
+    intermediate = with_raw_pixels(keras.Model(graph.flat.inputs, tensors), contract_of(graph.model))
     sums = [np.zeros(tensor.shape[-1]) for tensor in tensors]
     for images, _ in training_images(data):
         for total, values in zip(sums, intermediate.predict_on_batch(images), strict=True):
@@ -142,13 +144,13 @@ def _from_gradients(
 
 def _gradient_function(model: keras.Model, kernels: list[keras.Variable]) -> Callable[[Any, Any], list[Any]]:
     """Return the function from images and targets to the gradients of the task's loss, in inference mode."""
-    losses = keras.tree.flatten(objectives(model)["loss"])
+    losses, decoded = keras.tree.flatten(objectives(model)["loss"]), decoded_form(model)
 
     @tf.function
     def gradients(images: Any, targets: Any) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([kernel.value for kernel in kernels])
-            outputs = model(images, training=False)
+            outputs = decoded(images, training=False)
             pairs = zip(losses, keras.tree.flatten(targets), keras.tree.flatten(outputs), strict=True)
             loss = sum(one(target, output) for one, target, output in pairs)
         return tape.gradient(loss, [kernel.value for kernel in kernels], unconnected_gradients="zero")
