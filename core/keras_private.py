@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 
 from .private_names import PrivateName
 from .process_patches import replace_attribute
@@ -32,6 +33,7 @@ NAMES = tuple(
         "keras.src.backend.tensorflow.nn.tf": "ONNX and TFLite files of grouped convolutions and GELU",
         "Layer._open_name_scope": "telling which layer a tensor of a TFLite or ONNX file belongs to",
         "keras.src.backend.tensorflow.nn.hard_sigmoid": "tflite-int16x8 files of models with hard-swish",
+        "keras.src.backend.tensorflow.numpy.eye": "int8 files of models that take patches of images",
     }.items()
 )
 
@@ -188,3 +190,17 @@ def replace_hard_sigmoid(function: Callable[[Any], Any]) -> AbstractContextManag
     from keras.src.backend.tensorflow import nn
 
     return replace_attribute(nn, "hard_sigmoid", function)
+
+
+def constant_identity_matrices() -> AbstractContextManager[None]:
+    """Trace identity matrices as constants during the block, such as the kernel of `ops.image.extract_patches`.
+
+    Keras computes them, and the TFLite converter quantizes what is computed as an activation, which is no kernel.
+    """
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import numpy as backend
+
+    def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:  # noqa: N803 (Keras' names)
+        return tf.constant(np.eye(N, M, k), dtype=dtype or keras.config.floatx())
+
+    return replace_attribute(backend, "eye", eye)

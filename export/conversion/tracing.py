@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from ...core.errors import InputError
-from ...core.keras_private import all_layers, replace_name_scopes, trace_without_xla
+from ...core.keras_private import all_layers, constant_identity_matrices, replace_name_scopes, trace_without_xla
 from ...core.process_patches import replace_attribute
 from ...core.tensorflow_private import freeze
 from .layer_scopes import LayerScopes, scope_name
@@ -56,6 +56,7 @@ def trace_function(
         constants = [(variable, tf.constant(value, name=name)) for variable, value, name in weights]
         with (
             trace_without_xla(),
+            constant_identity_matrices(),
             replace_name_scopes(lambda operation: _open_scope(operation, scopes)),
             patch or nullcontext(),
             _unrolled(flat, inputs),

@@ -153,6 +153,18 @@ def hard_swish_is_traced_with_another_hard_sigmoid():
     np.testing.assert_allclose(keras.activations.hard_sigmoid(values), [0, 1 / 3, 0.5, 5 / 6, 1], rtol=1e-6)
 
 
+@check_of("keras.src.backend.tensorflow.numpy.eye")
+def kernel_of_patches_is_a_constant():
+    images = np.arange(2 * 4 * 4 * 3, dtype="float32").reshape(2, 4, 4, 3)
+    expected = keras.ops.image.extract_patches(images, 2)
+    with keras_private.constant_identity_matrices():
+        graph = tf.function(lambda x: keras.ops.image.extract_patches(x, 2)).get_concrete_function(
+            tf.TensorSpec((2, 4, 4, 3))
+        )
+    assert not any("Diag" in operation.type for operation in graph.graph.get_operations())
+    np.testing.assert_array_equal(graph(tf.constant(images)), expected)
+
+
 @check_of("keras.src.ops.function.map_graph", "Operation._inbound_nodes", "Operation._outbound_nodes")
 def layers_of_the_same_name_are_told_apart():
     image = keras.Input((4,))
