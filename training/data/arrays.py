@@ -81,7 +81,7 @@ def from_arrays(
         check_ignore(ignore, map_outputs(lambda name: _task(name).name, task), SOURCE)
     found = {name: target(task_name, name) for name, task_name in by_name(task).items()}
     listing = Listing(SOURCE, _NumberedImages(pixels, np.arange(len(pixels))), found.get("", found), split_names)
-    contents = [hashlib.sha256(image).digest() for image in pixels]
+    contents = [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in pixels]
     listings = partition(listing, contents, missing=listing.missing, seed=seed)
     train_part, validation_part, test_part = (
         ImageSplit(ArrayImages(part.images.pixels), map_outputs(lambda target: target.rows, part.targets))

@@ -76,6 +76,13 @@ def test_own_splits_are_kept_and_the_missing_one_is_taken_from_train():
     assert (len(data.train), len(data.validation), len(data.test)) == (30, 3, 6)
 
 
+def test_views_such_as_images_with_reversed_colors_are_taken():
+    channels_first = np.ascontiguousarray(pictures().transpose(0, 3, 1, 2))
+    views = channels_first.transpose(0, 2, 3, 1)[..., ::-1]
+    data, copied = (training.from_arrays(images, classes()) for images in (views, views.copy(order="C")))
+    np.testing.assert_array_equal(data.test.arrays()[0], copied.test.arrays()[0])
+
+
 def test_grey_images_need_no_axis_of_channels():
     data = training.from_arrays(pictures()[..., 0], classes())
     assert data.image_shape == (4, 6, 1)
