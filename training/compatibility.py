@@ -10,8 +10,9 @@ from ..core.errors import InputError
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ..layers import Head
 from ..tasks.registry import get_task
-from ..zoo.contract import OutputContract, contract_of, state_contract
+from ..zoo.contract import contract_of, state_contract
 from ..zoo.decoded_form import decoded_form
+from ..zoo.output_contract import OutputContract
 from ..zoo.pixel_range import RAW
 from ..zoo.signature import image_shape
 from .augmentation.mixing import mixing

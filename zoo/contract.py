@@ -14,40 +14,11 @@ import keras
 
 from ..core.errors import InputError
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
-from ..layers import Head, PixelNormalization
-from ..tasks.registry import get_task, recognize_task, task_of_loss
-from ..tasks.task import Task
 from .functional_form import functional_form
-from .output_form import activations_of, check_form, compiled_losses, head_of, loss_name, loss_takes_logits
-from .pixel_range import RAW, Range, infer_range, parse_range
-from .signature import check_image_inputs, named_inputs, named_outputs, output_keys
-
-
-@dataclass(frozen=True)
-class OutputContract:
-    """What one output means."""
-
-    task_name: str
-    """Name of its task."""
-    labels: tuple[str, ...] | None
-    """Names of the classes, labels or values; None where they have none."""
-    from_logits: bool
-    """Whether the model outputs logits, whose softmax or sigmoid are the outputs of the task."""
-    size: int | None
-    """Number of classes, labels or values: the length of the last axis, or 2 where one probability stands for two
-    classes."""
-    inferred: tuple[str, ...] = ()
-    """Arguments that nobody stated."""
-
-    @property
-    def task(self) -> Task:
-        """The task."""
-        return get_task(self.task_name)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the classes, labels or values; their indices where they have none."""
-        return self.labels or tuple(map(str, range(self.size or 0 if self.task.has_head else 0)))
+from .output_contract import OutputContract, output_contract
+from .output_form import activations_of, compiled_losses, head_of
+from .pixel_range import RAW, Range, pixel_range
+from .signature import check_image_inputs, named_outputs, output_keys
 
 
 @dataclass(frozen=True)
@@ -205,7 +176,7 @@ def _resolve(
     losses = compiled_losses(model)
     known = {"task": known_tasks, "labels": known_labels, "likely task": likely_tasks}
     found = {
-        name: _output_contract(
+        name: output_contract(
             f"{model.name}'s output {name!r}" if name else model.name,
             tensor,
             activations[own_name],
@@ -215,7 +186,7 @@ def _resolve(
         )
         for own_name, (name, tensor) in zip(named_outputs(model), tensors.items(), strict=True)
     }
-    return Contract(found if isinstance(outputs, dict) else found[""], *_pixel_range(model, pixels, likely_range))
+    return Contract(found if isinstance(outputs, dict) else found[""], *pixel_range(model, pixels, likely_range))
 
 
 def _outputs_by_name(model: keras.Model) -> Any:
@@ -235,107 +206,3 @@ def _stated(argument: str, value: Any, outputs: Any) -> dict[str, Any]:
         if name not in outputs:
             raise InputError(f"{argument} has {name!r}; the model has the outputs {', '.join(outputs)}.")
     return dict(value) if isinstance(value, Mapping) else {"": value}
-
-
-def _output_contract(
-    name: str,
-    tensor: keras.KerasTensor,
-    activation: str | None,
-    loss: Any,
-    stated: Mapping[str, Any],
-    known: Mapping[str, Any],
-) -> OutputContract:
-    """Return what one output means.
-
-    Args:
-        name: Model and output, for messages.
-        tensor: The output.
-        activation: Its activation; None if it comes from a head, or from a layer without one.
-        loss: What the model was compiled with for it.
-        stated: `task`, `labels` and `from_logits`; None where the user did not state it.
-        known: `task` and `labels` of the targets.
-    """
-    head, size = head_of(tensor), tensor.shape[-1]
-    inferred: tuple[str, ...] = ()
-    if head is not None:
-        _check_head(name, head, stated)
-        task, from_logits = get_task(head.TASK), False
-    else:
-        evident = stated["task"] or known["task"] or task_of_loss(loss_name(loss), len(tensor.shape))
-        likely = None if activation in ("softmax", "sigmoid") else known["likely task"]
-        task = get_task(evident or likely or recognize_task(tensor.shape, activation))
-        from_logits, is_guess = _from_logits(name, task, activation, loss, stated["from_logits"])
-        check_form(name, task, activation, size, from_logits=from_logits)
-        inferred = (*([] if evident else ["task"]), *(["from_logits"] if is_guess else []))
-        size = 2 if size == 1 and task.activation == "softmax" else size
-    labels = stated["labels"] or (head and head.labels)
-    if labels is None and known["labels"] is not None and len(known["labels"]) == size:
-        labels = known["labels"]
-    if labels is not None and len(labels) != size:
-        raise InputError(f"{name} has {size} outputs, but there are {len(labels)} labels; give one label for each.")
-    return OutputContract(task.name, None if labels is None else tuple(map(str, labels)), from_logits, size, inferred)
-
-
-def _check_head(name: str, head: Head, stated: Mapping[str, Any]) -> None:
-    """Raise InputError where a statement contradicts a head of the zoo."""
-    for argument, own in (("task", head.TASK), ("from_logits", False), ("labels", head.labels)):
-        value = stated[argument]
-        if value is not None and own is not None and value != own:
-            raise InputError(f"{argument} is {value!r}, but {name} comes from a head whose {argument} is {own!r}.")
-
-
-def _from_logits(name: str, task: Task, activation: str | None, loss: Any, stated: bool | None) -> tuple[bool, bool]:
-    """Return whether an output is logits, and whether that was inferred."""
-    if stated is not None or task.activation is None or activation in ("softmax", "sigmoid"):
-        return bool(stated), False
-    if loss_takes_logits(loss) is not None:
-        return bool(loss_takes_logits(loss)), False
-    if activation == "linear":
-        return True, True
-    last = f"the activation {activation}" if activation else "a layer without an activation"
-    raise InputError(
-        f"{name} ends in {last}, so it is not evident whether the output for a {task.name} is probabilities or logits; "
-        "state from_logits."
-    )
-
-
-def _pixel_range(model: keras.Model, stated: Any, likely: Any) -> tuple[Range | dict[str, Range], tuple[str, ...], str]:
-    """Return the range, by name for several inputs; `("pixels",)` if one is inferred; and why."""
-    inputs = named_inputs(model)
-    images = {name: tensor for name, tensor in inputs.items() if len(tensor.shape) == 4}
-    if len(inputs) == 1:
-        return _range_of_image(model, next(iter(images.values())), stated, likely)
-    for name in stated if isinstance(stated, Mapping) else ():
-        if name not in images:
-            raise InputError(f"pixels has {name!r}; {model.name} takes images as {', '.join(images)}.")
-    found = {
-        name: _range_of_image(
-            model,
-            image,
-            stated.get(name) if isinstance(stated, Mapping) else stated,
-            likely.get(name) if isinstance(likely, Mapping) else likely,
-        )
-        for name, image in images.items()
-    }
-    reasons = dict.fromkeys(reason for _, _, reason in found.values() if reason)
-    is_inferred = any(inferred for _, inferred, _ in found.values())
-    return {name: limits for name, (limits, _, _) in found.items()}, ("pixels",) * is_inferred, " and ".join(reasons)
-
-
-def _range_of_image(
-    model: keras.Model, image: keras.KerasTensor, stated: Any, likely: Range | None
-) -> tuple[Range, tuple[str, ...], str]:
-    own = next((layer.pixel_range for layer in model.layers if isinstance(layer, PixelNormalization)), None)
-    if len(model.inputs) == 1 and own is not None:
-        if stated is not None and parse_range(stated) != own:
-            low, high = own
-            raise InputError(f"pixels is {stated!r}, but {model.name} normalizes pixels of {low:g}..{high:g} itself.")
-        return own, (), ""
-    if stated is not None:
-        return parse_range(stated), (), ""
-    seen = infer_range(model, image)
-    if seen is None and likely is not None:
-        return likely, ("pixels",), "like the images"
-    if seen is None:
-        return RAW, ("pixels",), "since no layer scales them"
-    return seen, (), ""

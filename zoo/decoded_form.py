@@ -6,8 +6,9 @@ import keras
 from keras import ops
 
 from ..core.outputs import by_name, map_outputs
-from .contract import Contract, OutputContract, contract_of
+from .contract import Contract, contract_of
 from .flat import without_optimizer
+from .output_contract import OutputContract
 from .pixel_range import RAW, Range
 from .signature import named_inputs
 

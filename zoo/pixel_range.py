@@ -11,6 +11,7 @@ from ..core.errors import InputError
 from ..core.flat_graph import FlatGraph, Node
 from ..layers import PixelNormalization
 from .flat import without_optimizer
+from .signature import named_inputs
 
 Range = tuple[float, float]
 """Lowest and highest value."""
@@ -42,6 +43,48 @@ def parse_range(pixels: Any) -> Range:
             "'0..255', '0..1' or (-1, 1)."
         )
     return low, high
+
+
+def pixel_range(model: keras.Model, stated: Any, likely: Any) -> tuple[Range | dict[str, Range], tuple[str, ...], str]:
+    """Return the range, by name for several inputs; `("pixels",)` if one is inferred; and why."""
+    inputs = named_inputs(model)
+    images = {name: tensor for name, tensor in inputs.items() if len(tensor.shape) == 4}
+    if len(inputs) == 1:
+        return _range_of_image(model, next(iter(images.values())), stated, likely)
+    for name in stated if isinstance(stated, Mapping) else ():
+        if name not in images:
+            raise InputError(f"pixels has {name!r}; {model.name} takes images as {', '.join(images)}.")
+    found = {
+        name: _range_of_image(
+            model,
+            image,
+            stated.get(name) if isinstance(stated, Mapping) else stated,
+            likely.get(name) if isinstance(likely, Mapping) else likely,
+        )
+        for name, image in images.items()
+    }
+    reasons = dict.fromkeys(reason for _, _, reason in found.values() if reason)
+    is_inferred = any(inferred for _, inferred, _ in found.values())
+    return {name: limits for name, (limits, _, _) in found.items()}, ("pixels",) * is_inferred, " and ".join(reasons)
+
+
+def _range_of_image(
+    model: keras.Model, image: keras.KerasTensor, stated: Any, likely: Range | None
+) -> tuple[Range, tuple[str, ...], str]:
+    own = next((layer.pixel_range for layer in model.layers if isinstance(layer, PixelNormalization)), None)
+    if len(model.inputs) == 1 and own is not None:
+        if stated is not None and parse_range(stated) != own:
+            low, high = own
+            raise InputError(f"pixels is {stated!r}, but {model.name} normalizes pixels of {low:g}..{high:g} itself.")
+        return own, (), ""
+    if stated is not None:
+        return parse_range(stated), (), ""
+    seen = infer_range(model, image)
+    if seen is None and likely is not None:
+        return likely, ("pixels",), "like the images"
+    if seen is None:
+        return RAW, ("pixels",), "since no layer scales them"
+    return seen, (), ""
 
 
 def infer_range(model: keras.Model, image: keras.KerasTensor) -> Range | None:
