@@ -1,5 +1,6 @@
 """Predictions of an artifact or a model for images. Imports no TensorFlow, except for Keras models."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,8 @@ def predict(
         images: `(count, height, width, channels)` or one image `(height, width, channels)`: whole numbers are raw
             pixels 0..255, floats are values in the range that the model expects, for models of the zoo 0..255, too. For
             several inputs a dict of arrays by name, or a list in the order of the model, all with or all without
-            `count`.
+            `count`. For a single image input also a path (as in `zoo.read_image`), an image of Pillow, or a list of
+            these, which are resized to the input.
         task: As in `export_model`, of a Keras model; an artifact has it in its file.
         labels: As `task`.
         pixels: As `task`.
@@ -118,6 +120,7 @@ def predict(
     Raises:
         InputError: The size of the images does not match the input, or there are none.
     """
+    files = _files(images)
     statements: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
     if isinstance(artifact_or_model, Artifact):
         for name, value in statements.items():
@@ -129,9 +132,10 @@ def predict(
         from ..zoo.signature import input_keys
 
         artifact_or_model = functional_argument(artifact_or_model)
-        likely = likely_ranges({"images": images}, input_keys(artifact_or_model))
+        likely = None if files else likely_ranges({"images": images}, input_keys(artifact_or_model))
         state_contract(artifact_or_model, **statements, likely_range=likely)
     artifact = to_artifact(artifact_or_model)
+    images = _read(artifact, files) if files else images
     outputs = artifact.decode(artifact.run(_checked(artifact, images)))
     if artifact.metadata:
         forms = artifact.metadata.output_forms
@@ -140,16 +144,42 @@ def predict(
     return map_outputs(lambda values, form: Prediction(values, form.labels, form.task), outputs, forms)
 
 
+def _files(images: Any) -> list[Any]:
+    """Return paths and images of Pillow as a list; an empty one if `images` are something else."""
+    several = images if isinstance(images, list | tuple) else [images]
+    are_files = all(isinstance(image, str | os.PathLike) or hasattr(image, "getexif") for image in several)
+    return list(several) if are_files else []
+
+
+def _read(artifact: Artifact, files: Sequence[Any]) -> np.ndarray:
+    """Read image files for the only input of an artifact.
+
+    Raises:
+        InputError: It has several inputs, one that takes no images, or an open size for images of several sizes; or a
+            file cannot be read.
+    """
+    from ..zoo.image_files import read_pixels
+
+    if list(artifact.inputs) != [""]:
+        raise InputError(f"images is {files[0]!r}, but {artifact.path} has several inputs; give arrays by name.")
+    height, width, channels = artifact.input.image_shape
+    limits = artifact.pixel_range
+    pixels = [read_pixels(each, height=height, width=width, channels=channels, pixel_range=limits) for each in files]
+    if len({image.shape for image in pixels}) > 1:
+        raise InputError(f"images have several sizes, and {artifact.path} takes any; give one at a time.")
+    return np.stack(pixels)
+
+
 def _checked(artifact: Artifact, images: Any) -> Any:
     """Return the values of each input with a batch axis; raises InputError where they do not fit."""
     tensors, ranges = artifact.inputs, artifact.pixel_ranges
     named = {"": images} if list(tensors) == [""] else values_by_name(images, list(tensors), "images")
-    arrays = {name: np.asarray(values) for name, values in named.items()}
+    arrays = {name: _as_array(values) for name, values in named.items()}
     if all(values.ndim == len(tensors[name].shape) - 1 for name, values in arrays.items()):
         arrays = {name: values[None] for name, values in arrays.items()}
     for name, values in arrays.items():
         what, shape, limits = f"{name!r} in images" if name else "images", tensors[name].value_shape, ranges[name]
-        if not len(values) or not matches_shape(values.shape[1:], shape):
+        if not values.ndim or not len(values) or not matches_shape(values.shape[1:], shape):
             raise InputError(
                 f"{what} of shape {values.shape}; {artifact.path} takes (count, {', '.join(map(str, shape))})."
             )
@@ -158,3 +188,10 @@ def _checked(artifact: Artifact, images: Any) -> Any:
         elif tensors[name].is_whole and values.dtype.kind not in "uib":
             raise InputError(f"{what} has type {values.dtype}; {artifact.path} takes whole numbers.")
     return arrays.get("", arrays)
+
+
+def _as_array(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # a list of images of several sizes
+        raise InputError("images have several shapes; give them one size.") from error

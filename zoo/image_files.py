@@ -1,5 +1,6 @@
 """Decoding of image files to pixels. Training and prediction share this code, so they cannot differ."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Literal
@@ -49,15 +50,20 @@ def read_image(
 
 
 def read_pixels(
-    path: str | Path, *, height: int | None, width: int | None, channels: int, pixel_range: tuple[float, float]
+    path: str | Path | Image.Image,
+    *,
+    height: int | None,
+    width: int | None,
+    channels: int,
+    pixel_range: tuple[float, float],
 ) -> np.ndarray:
     """Read an image file for a model that takes pixels of a range: as uint8 0..255, or as float32 values of the range.
 
     Of 16 bits and floats, values stay as they are stored; but for a model of at most 0..255, 16 bits are reduced to 8.
 
     Args:
-        path: As in `read_image`; so are the next three.
-        height: Rows to resize to.
+        path: As in `read_image`, or an image of Pillow.
+        height: As in `read_image`; so are the next two.
         width: Columns to resize to.
         channels: Number of channels.
         pixel_range: Lowest and highest value that the model takes.
@@ -65,12 +71,22 @@ def read_pixels(
     Raises:
         InputError: It cannot be read, as in `read_image`.
     """
-    encoded = read_bytes(path)
-    stored = read_values(encoded, path)
+    encoded, name = (_encoded(path), "the image") if isinstance(path, Image.Image) else (read_bytes(path), path)
+    stored = read_values(encoded, name)
     is_wide = stored.dtype.kind in "if" or (stored.dtype.itemsize > 1 and pixel_range[1] > 255)
     if is_wide:
-        return fit_values(stored, path, height=height, width=width, channels=channels, dtype="float32")
-    return decode_image(encoded, path, height=height, width=width, channels=channels)
+        return fit_values(stored, name, height=height, width=width, channels=channels, dtype="float32")
+    return decode_image(encoded, name, height=height, width=width, channels=channels)
+
+
+def _encoded(image: Image.Image) -> bytes:
+    """Return an image of Pillow as the content of a TIFF file, which stores every mode without loss."""
+    content = io.BytesIO()
+    try:
+        image.save(content, "TIFF", exif=image.getexif())
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"an image of Pillow in mode {image.mode} cannot be used: {error}.") from error
+    return content.getvalue()
 
 
 def read_bytes(path: str | Path) -> bytes:
