@@ -161,12 +161,13 @@ def _article(noun: str) -> str:
 
 
 def _choices(expected: Any) -> list[str]:
-    """Return the strings that an annotation allows, where it allows only some."""
+    """Return the strings that an annotation allows, where it allows nothing else but None; else an empty list."""
     if get_origin(expected) is Literal:
         options = get_args(expected)
         return list(options) if all(isinstance(option, str) for option in options) else []
     if get_origin(expected) in (Union, UnionType):
-        return [choice for option in get_args(expected) for choice in _choices(option)]
+        options = [option for option in get_args(expected) if option is not NoneType]
+        return _choices(options[0]) if len(options) == 1 else []
     return []
 
 
