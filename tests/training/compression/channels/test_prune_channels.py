@@ -307,5 +307,5 @@ def test_plan_records_the_difference(net, tmp_path):
 
 
 def test_invalid_teacher_is_refused(net):
-    with pytest.raises(zoo.InputError, match="teacher is 'none'; .* requires a keras.Model, 'parent' or None"):
+    with pytest.raises(zoo.InputError, match=r"teacher is 'none'; .* requires a keras.Model, 'parent' or None"):
         training.prune_channels(net, teacher="none")
