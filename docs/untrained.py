@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from pocketzoo import zoo
+from pocketzoo.core.flat_graph import FlatGraph
 from pocketzoo.export.conversion.export_graph import model_metadata
 from pocketzoo.tasks import get_task
 
@@ -117,8 +118,9 @@ def fit_last_layer(model: keras.Model, images: np.ndarray, labels: np.ndarray) -
 
 def solve_last_layer(flat: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
     """Fit the last layer by ridge regression; returns its accuracy on the same images or pixels."""
-    last = [layer for layer in flat.layers if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)][-1]
-    trunk = keras.Model(flat.input, last._inbound_nodes[-1].input_tensors[0])  # the node of the flat model
+    graph = FlatGraph(flat)
+    node = [node for node in graph.nodes if isinstance(node.operation, keras.layers.Dense | keras.layers.Conv2D)][-1]
+    last, trunk = node.operation, keras.Model(graph.model.input, node.inputs[0])
     features, classes = to_rows(trunk.predict(images, batch_size=16, verbose=0), labels)
     count = last.kernel.shape[-1]
     logits = MARGIN * (np.eye(count)[classes] - 1 / count)
