@@ -1,5 +1,6 @@
 """Checks that a model and a dataset can be used together."""
 
+import re
 import warnings
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.keras_private import all_layers
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ..layers import Head
 from ..tasks.registry import get_task
@@ -21,6 +23,8 @@ from .data.images import ImageData, ImageSplit, Targets
 from .model_outputs import heads_of, tasks_of
 from .recipe.recipe import Recipe
 
+VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+"""Names of models that TensorFlow accepts."""
 REMEDY = (
     "create_model(..., head=data.task, labels=data.labels), or zoo.replace_head(model, data.task, labels=data.labels), "
     "makes a model for this data, and so does `pocketzoo fine-tune`"
@@ -124,6 +128,18 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
                 raise InputError(f"{model.name} has {classes} classes, but the data has class {wrong}.")
 
 
+def check_savable(model: keras.Model) -> None:
+    """Raises InputError where checkpoints of `model` could not be saved, because a layer has no config."""
+    for layer in all_layers(model):
+        try:
+            layer.get_config()
+        except NotImplementedError as error:
+            raise InputError(
+                f"{model.name} cannot be saved: layer {layer.name} ({type(layer).__name__}) has arguments, but no "
+                "get_config; add one that returns them."
+            ) from error
+
+
 def check_trainable(data: ImageData, recipe: Recipe) -> None:
     """Raises InputError where there are too few images for a batch, or no training images of a class to validate."""
     shown = images_per_epoch(data.train, recipe.data)
@@ -163,6 +179,11 @@ def adopt_labels(model: keras.Model, data: ImageData) -> None:
 
 
 def _check_images(model: keras.Model, split: ImageSplit) -> None:
+    if not VALID_NAME.fullmatch(model.name):
+        raise InputError(
+            f"the model is called {model.name!r}, which TensorFlow cannot run; set model.name to letters, digits, '_', "
+            "'-' and '.'."
+        )
     expected, actual = image_shape(model), split.images.shape
     if any(size not in (None, side) for size, side in zip(expected, actual, strict=True)):
         raise InputError(

@@ -1,5 +1,6 @@
 """Models as arguments of verbs: each verb works on the functional form of any model."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import wraps
@@ -39,6 +40,8 @@ def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, 
     def with_functional_forms(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         bound = parameters.bind(*args, **kwargs)
         models = {name: value for name, value in bound.arguments.items() if isinstance(value, keras.Model)}
+        if "recipe" in parameters.parameters:
+            _report_own_training(next(iter(models.values()), None))
         forms = {name: functional_argument(model) for name, model in models.items()}
         for model in models.values():
             if is_saved_model(model) and verb.__name__ not in COMPUTING:
@@ -56,6 +59,15 @@ def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, 
         return _with_originals(result, others)
 
     return with_functional_forms
+
+
+def _report_own_training(model: keras.Model | None) -> None:
+    """Print that a model's own training step is not used by a verb that trains by a recipe."""
+    if model is not None and type(model).train_step is not keras.Model.train_step:
+        print(
+            f"{model.name} has its own train_step, which is not used here: its layers are trained by the recipe.",
+            file=sys.stderr,
+        )
 
 
 def _with_originals(result: Any, others: list[tuple[keras.Model, keras.Model]]) -> Any:

@@ -167,3 +167,39 @@ def test_new_head_keeps_the_range_and_is_fine_tuned(data):
     recipe = training.FineTuneRecipe(epochs=2, head_epochs=8, batch_size=16, augmentation="none", head_lr=1e-2)
     training.fine_tune(tuned, data, recipe, verbose=False)
     assert training.evaluate(tuned, data).accuracy == 1.0
+
+
+class Apply(layers.Layer):
+    """A layer that its user forgot to describe."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, inputs):
+        return self.function(inputs)
+
+
+def test_layer_without_a_config_is_named_before_training(data):
+    model = net(lambda features: layers.Dense(4, "softmax")(Apply(lambda x: 2 * x)(features)))
+    with pytest.raises(zoo.InputError, match=r"layer apply \(Apply\) has arguments, but no get_config"):
+        training.fit(model, data, RECIPE, verbose=False)
+
+
+@pytest.mark.parametrize("verb", [training.fit, training.evaluate])
+def test_name_that_tensorflow_refuses_is_explained(data, verb):
+    model = net(layers.Dense(4, "softmax"), name="my net")
+    with pytest.raises(zoo.InputError, match="the model is called 'my net', which TensorFlow cannot run; set model"):
+        verb(model, data)
+    model.name = "my_net"
+    assert training.evaluate(model, data).images == len(data.test)
+
+
+def test_own_training_step_is_reported(data, capsys):
+    class Own(keras.Model):
+        def train_step(self, batch):
+            raise NotImplementedError
+
+    plain = net(layers.Dense(4, "softmax"))
+    training.fit(Own(plain.input, plain.output, name="own"), data, RECIPE.changed(epochs=1), verbose=False)
+    assert "own has its own train_step, which is not used here" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.contract import contract_of
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
-from ..compatibility import adopt_labels, check_fit_together, check_trainable, describe_model
+from ..compatibility import adopt_labels, check_fit_together, check_savable, check_trainable, describe_model
 from ..compression.weights.kept_sparsity import sparsity_kept
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
@@ -194,6 +194,7 @@ def run_job(
             "`pocketzoo train` train one model per fold."
         )
     check_fit_together(model, data)
+    check_savable(model)
     check_trainable(data, job.recipe)
     if not job.phases:
         check_changes_weights(model, job.recipe, steps_per_epoch(data.train, job.recipe))
