@@ -166,8 +166,8 @@ def _choices(expected: Any) -> list[str]:
         options = get_args(expected)
         return list(options) if all(isinstance(option, str) for option in options) else []
     if get_origin(expected) in (Union, UnionType):
-        options = [option for option in get_args(expected) if option is not NoneType]
-        return _choices(options[0]) if len(options) == 1 else []
+        others = [option for option in get_args(expected) if option is not NoneType]
+        return _choices(others[0]) if len(others) == 1 else []
     return []
 
 

@@ -45,15 +45,15 @@ def describe_model(
 
     Arguments and errors are those of `zoo.contract.state_contract`.
     """
-    is_data = isinstance(data, ImageData)
+    tasks, names = (data.task, data.labels) if isinstance(data, ImageData) else (data.tasks, None)
     contract = state_contract(
         model,
         task=task,
         labels=labels,
         pixels=pixels,
         from_logits=from_logits,
-        known_tasks=data.task if is_data else data.tasks,
-        known_labels=data.labels if is_data else None,
+        known_tasks=tasks,
+        known_labels=names,
         likely_range=None if data.pixel_range == RAW else data.pixel_range,
         report=verbose,
     )
