@@ -32,7 +32,9 @@ ALLOWED = (
 )
 
 
-def accepts_any_data(form: Literal["dataset", "split"]) -> Callable[..., Any]:
+def accepts_any_data(
+    form: Literal["dataset", "split"],
+) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
     """Let a verb take as its argument `data` whatever `as_data` accepts.
 
     Args:
