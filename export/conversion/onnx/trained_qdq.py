@@ -115,7 +115,7 @@ class _Writer:
 
     @staticmethod
     def scales_for_bias(scales: np.ndarray, bias: np.ndarray, axis: int | None) -> np.ndarray:
-        """Enlarge scales of a kernel where the bias, in steps of the input, would not fit into 32 bits.
+        """Increase the scales of a kernel where the bias, in steps of the input, would not fit into 32 bits.
 
         The kernel of a filter without effect, such as a pruned one, is zero or nearly so, and its scale tiny.
         """

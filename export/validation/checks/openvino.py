@@ -17,7 +17,7 @@ REQUIREMENT = requires_module("openvino", "openvino", "openvino")
 def run_by_default(subject: Subject) -> Check:
     """Convert to OpenVINO's own format, which is kept beside the ONNX file, and validate as it runs by default.
 
-    Where the CPU has bfloat16 or float16 units, OpenVINO computes in these unless it is told not to.
+    Where the CPU has bfloat16 or float16 units, OpenVINO computes in these unless it is configured otherwise.
     """
     xml = write_ir(subject.path)
     precision, release = default_precision(), version("openvino")

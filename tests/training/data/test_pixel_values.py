@@ -59,7 +59,7 @@ def test_deep_files_and_bands_keep_their_values(dtype, channels, encode, high, e
     found = training.survey(tmp_path)
     assert (found.dtype, found.pixel_range, len(found.mean)) == (data.dtype, expected, channels)
     mean = data.train.arrays()[0].mean(axis=(0, 1, 2), dtype="float64")
-    if channels != 1:  # of those that are not enlarged alike
+    if channels != 1:  # of those that are not upsampled alike
         np.testing.assert_allclose(found.mean, mean, rtol=0.1)
 
 
