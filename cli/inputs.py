@@ -36,8 +36,8 @@ def load_images(
 ) -> "ImageData":
     """Return a dataset with images of `shape` (height, width, channels).
 
-    How a folder was read, and skipped files, are printed on standard error. `pixel_range` is that of the model; it holds
-    for images of another range than 0..255 that are inside of it.
+    How a folder was read, and skipped files, are printed on standard error. `pixel_range` is that of the model; it
+    applies to images of another range than 0..255 that lie within it.
     """
     from ..training import load_data
     from ..zoo.pixel_range import RAW
