@@ -21,7 +21,8 @@ from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.comparison import relative_difference, validate_artifact
+from pocketzoo.export.validation.comparison import validate_artifact
+from pocketzoo.export.validation.difference import relative_difference
 from pocketzoo.export.validation.reference import Reference
 
 

@@ -11,7 +11,8 @@ from support.answers import Answers, gate, of_task
 from pocketzoo import export, zoo
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.comparison import relative_difference, validate_artifact
+from pocketzoo.export.validation.comparison import validate_artifact
+from pocketzoo.export.validation.difference import relative_difference
 from pocketzoo.export.validation.reference import Reference
 from pocketzoo.export.validation.thresholds import check_thresholds
 from pocketzoo.training import ImageSplit
