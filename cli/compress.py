@@ -7,7 +7,8 @@ import typer
 
 from . import console
 from .inputs import load_images
-from .options import Data, FolderLayout, Ignore, Json, Overwrite, Resume, SkipUnreadable, TrainedModel
+from .option_groups import DataReading, RunControl
+from .options import Data, Json, TrainedModel
 from .results import compare, show_comparison, show_manifest
 from .tensorflow_import import import_tensorflow
 
@@ -30,11 +31,9 @@ def compress(
         ),
     ],
     run_dir: Annotated[Path, typer.Option(help="Directory for the files of all stages.")],
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    *,
+    reading: DataReading,
+    run: RunControl,
     as_json: Json = False,
 ) -> None:
     """Remove channels, distill, set weights to zero, cluster, quantize and export: the stages of a spec, in order."""
@@ -48,10 +47,8 @@ def compress(
     from ..zoo.signature import image_shape
 
     original = zoo.load_model(model)
-    images = load_images(data, image_shape(original), skip_unreadable, layout, ignore)
-    result = training.compress(
-        original, images, stages, run_dir=run_dir, measure=milliseconds, resume=resume, overwrite=overwrite
-    )
+    images = load_images(data, image_shape(original), reading)
+    result = training.compress(original, images, stages, run_dir=run_dir, measure=milliseconds, **vars(run))
     comparison = compare(result.models, images)
     comparison.write(run_dir / "comparison")
     manifest = stages.export and _export(result.model, images, stages.export, run_dir / "bundle")

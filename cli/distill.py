@@ -7,22 +7,9 @@ import typer
 
 from ..core.errors import InputError
 from .inputs import is_model_path, new_model, open_training_inputs
-from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import (
-    Changes,
-    Extend,
-    FolderLayout,
-    Ignore,
-    Json,
-    KeepSparsity,
-    NameOrFile,
-    Overwrite,
-    RecipeData,
-    RecipeFile,
-    Resume,
-    RunDir,
-    SkipUnreadable,
-)
+from .model_contract import ModelContract
+from .option_groups import DataReading, ExtendableRun, TrainingSetup
+from .options import Json, KeepSparsity, NameOrFile, RunDir
 from .results import show_compression
 from .tensorflow_import import import_tensorflow
 
@@ -31,7 +18,8 @@ def distill(
     student: NameOrFile,
     teacher: Annotated[Path, typer.Argument(help="A .keras file of a trained model.")],
     run_dir: RunDir,
-    data: RecipeData = None,
+    *,
+    setup: TrainingSetup,
     temperature: Annotated[float, typer.Option(help="Temperature that softens the probabilities; above 0.")] = 4.0,
     weight: Annotated[float, typer.Option(help="Weight of the teacher in the loss, 0 to 1.")] = 0.9,
     features: Annotated[
@@ -41,18 +29,9 @@ def distill(
             "the teacher's has another name."
         ),
     ] = None,
-    recipe: RecipeFile = None,
-    changes: Changes = None,
-    task: Task = None,
-    labels: Labels = None,
-    pixels: Pixels = None,
-    from_logits: FromLogits = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
-    resume: Resume = False,
-    extend: Extend = False,
-    overwrite: Overwrite = False,
+    contract: ModelContract,
+    reading: DataReading,
+    run: ExtendableRun,
     keep_sparsity: KeepSparsity = None,
     as_json: Json = False,
 ) -> None:
@@ -63,12 +42,11 @@ def distill(
 
     from .. import training, zoo
 
-    inputs = open_training_inputs(teacher, data, recipe, changes, skip_unreadable, training.Recipe(), layout, ignore)
-    state(inputs.model, task, labels, pixels, from_logits)
+    inputs = open_training_inputs(teacher, setup, reading, contract, training.Recipe())
     if is_model_path(student):
         keras.utils.set_random_seed(inputs.recipe.seed)
         pupil = zoo.load_model(student)
-        state(pupil, task, labels, pixels, from_logits)
+        contract.state(pupil)
     else:
         pupil = new_model(student, inputs.data, inputs.recipe.seed)
     result = training.distill(
@@ -80,9 +58,7 @@ def distill(
         weight=weight,
         features=pairs,
         run_dir=run_dir,
-        resume=resume,
-        extend=extend,
-        overwrite=overwrite,
+        **vars(run),
         keep_sparsity=keep_sparsity,
     )
     names = (f"teacher {inputs.model.name}", f"student {pupil.name}")

@@ -7,8 +7,9 @@ import typer
 
 from . import console
 from .inputs import check_weights, is_model_path, load_images, open_model, stated_range
-from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import MODEL_FILE, Data, FolderLayout, Ignore, Json, SkipUnreadable, Weights
+from .model_contract import ModelContract
+from .option_groups import DataReading
+from .options import MODEL_FILE, Data, Json, Weights
 from .results import evaluation_facts, show_evaluation
 from .tensorflow_import import import_tensorflow
 
@@ -27,6 +28,7 @@ def evaluate(
         ),
     ],
     data: Data,
+    *,
     test_time_augmentation: Annotated[
         str | None,
         typer.Option(
@@ -41,21 +43,16 @@ def evaluate(
         ),
     ] = None,
     weights: Weights = None,
-    task: Task = None,
-    labels: Labels = None,
-    pixels: Pixels = None,
-    from_logits: FromLogits = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
+    contract: ModelContract,
+    reading: DataReading,
     as_json: Json = False,
 ) -> None:
     """Evaluate a model, or an artifact in its runtime, on the test split of a dataset."""
     evaluated, shape = _open(model, weights)
-    state(evaluated, task, labels, pixels, from_logits)
+    contract.state(evaluated)
     from .. import training
 
-    images = load_images(data, shape, skip_unreadable, layout, ignore, stated_range(evaluated))
+    images = load_images(data, shape, reading, stated_range(evaluated))
     if report is None:
         evaluation = training.evaluate(evaluated, images, test_time_augmentation=test_time_augmentation)
     else:

@@ -10,8 +10,9 @@ from ..export.targets import list_targets, targets_of
 from ..zoo.registry import model_card
 from . import console
 from .inputs import is_model_path, load_images, open_model, stated_range
-from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import FolderLayout, Ignore, Json, NameOrFile, Overwrite, SkipUnreadable, Weights
+from .model_contract import ModelContract
+from .option_groups import DataReading
+from .options import Json, NameOrFile, Overwrite, Weights
 from .results import show_manifest
 from .tensorflow_import import import_tensorflow
 
@@ -19,6 +20,7 @@ from .tensorflow_import import import_tensorflow
 def export(
     model: NameOrFile,
     out: Annotated[Path, typer.Option(help="Directory for the bundle.")],
+    *,
     targets: Annotated[
         str, typer.Option(help=f"{', '.join(list_targets())}; several separated by commas. See `pocketzoo targets`.")
     ] = "mobile",
@@ -43,13 +45,8 @@ def export(
     ] = None,
     batch: Annotated[str, typer.Option(help="1, or N for any number of images at once (float ONNX only).")] = "1",
     weights: Weights = None,
-    task: Task = None,
-    labels: Labels = None,
-    pixels: Pixels = None,
-    from_logits: FromLogits = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
+    contract: ModelContract,
+    reading: DataReading,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -67,10 +64,10 @@ def export(
     from ..zoo.signature import image_shape
 
     loaded = open_model(model, weights, pretrained=True)
-    state(loaded, task, labels, pixels, from_logits)
+    contract.state(loaded)
     *sides, channels = image_shape(loaded)
     shape, pixel_range = (*(_size(input_size) or sides), channels), stated_range(loaded)
-    images = load_images(data, shape, skip_unreadable, layout, ignore, pixel_range) if data else None
+    images = load_images(data, shape, reading, pixel_range) if data else None
     with console.status("Preparing") as progress:
         manifest = export.export_model(
             loaded,

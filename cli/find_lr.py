@@ -7,20 +7,18 @@ import typer
 
 from . import console
 from .inputs import load_training_images, new_model, read_recipe
-from .options import Changes, FolderLayout, Ignore, ImageSize, Json, ModelName, RecipeData, RecipeFile, SkipUnreadable
+from .option_groups import DataReading, TrainingSetup
+from .options import ImageSize, Json, ModelName
 from .tensorflow_import import import_tensorflow
 
 
 def find_lr(
     name: ModelName,
-    data: RecipeData = None,
+    *,
+    setup: TrainingSetup,
     image_size: ImageSize = None,
-    recipe: RecipeFile = None,
-    changes: Changes = None,
     plot: Annotated[Path | None, typer.Option(help="PNG to plot the loss over the learning rate to.")] = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
+    reading: DataReading,
     as_json: Json = False,
 ) -> None:
     """Train a new model for 100 batches at increasing learning rates, and suggest one for the recipe."""
@@ -30,8 +28,8 @@ def find_lr(
     import_tensorflow()
     from .. import training
 
-    settings = read_recipe(recipe, changes, training.Recipe())
-    images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size, layout, ignore)
+    settings = read_recipe(setup.recipe, setup.changes, training.Recipe())
+    images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
     with console.status("Trying learning rates"):
         search = training.find_learning_rate(new_model(name, images, settings.seed), images, settings)
     if plot is not None:

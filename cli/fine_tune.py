@@ -6,23 +6,9 @@ import typer
 
 from ..core.errors import InputError
 from .inputs import check_weights, default_weights, is_model_path, load_training_images, read_recipe
-from .model_contract import Pixels, state
-from .options import (
-    Changes,
-    Extend,
-    FolderLayout,
-    Ignore,
-    ImageSize,
-    Json,
-    KeepSparsity,
-    NameOrFile,
-    Overwrite,
-    RecipeData,
-    RecipeFile,
-    Resume,
-    RunDir,
-    SkipUnreadable,
-)
+from .model_contract import ModelContract, Pixels
+from .option_groups import DataReading, ExtendableRun, TrainingSetup
+from .options import ImageSize, Json, KeepSparsity, NameOrFile, RunDir
 from .results import show_training
 from .tensorflow_import import import_tensorflow
 
@@ -36,7 +22,8 @@ if TYPE_CHECKING:
 def fine_tune(
     model: NameOrFile,
     run_dir: RunDir,
-    data: RecipeData = None,
+    *,
+    setup: TrainingSetup,
     weights: Annotated[
         str | None, typer.Option(help="Initial weights of a model by name: a tag or a file; the first tag if not set.")
     ] = None,
@@ -45,15 +32,9 @@ def fine_tune(
         typer.Option(help="Layer of a model from a file whose output goes into a new head; found if not set."),
     ] = None,
     image_size: ImageSize = None,
-    recipe: RecipeFile = None,
-    changes: Changes = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
+    reading: DataReading,
     pixels: Pixels = None,
-    skip_unreadable: SkipUnreadable = False,
-    resume: Resume = False,
-    extend: Extend = False,
-    overwrite: Overwrite = False,
+    run: ExtendableRun,
     keep_sparsity: KeepSparsity = None,
     as_json: Json = False,
 ) -> None:
@@ -73,17 +54,17 @@ def fine_tune(
     from .. import training, zoo
     from ..zoo.signature import image_shape
 
-    settings = read_recipe(recipe, changes, training.FineTuneRecipe())
+    settings = read_recipe(setup.recipe, setup.changes, training.FineTuneRecipe())
     shape: ImageShape
     if card is None:
         loaded = zoo.load_model(model)
-        state(loaded, None, None, pixels, None)
+        ModelContract(pixels=pixels).state(loaded)
         shape = image_shape(loaded)
         if image_size is not None and not {*shape[:2]} <= {None, image_size}:
             raise InputError(f"{model} takes images of {shape[0]}x{shape[1]} pixels; --image-size is {image_size}.")
     else:
         shape = card.input_shape
-    images = load_training_images(data, settings, shape, skip_unreadable, image_size, layout, ignore)
+    images = load_training_images(setup.data, settings, shape, reading, image_size)
     keras.utils.set_random_seed(settings.seed)
     if card is None:
         pretrained = _with_head_for(loaded, images, features)
@@ -100,9 +81,7 @@ def fine_tune(
         images,
         settings,
         run_dir=run_dir,
-        resume=resume,
-        extend=extend,
-        overwrite=overwrite,
+        **vars(run),
         keep_sparsity=keep_sparsity,
     )
     show_training(result, images, run_dir, as_json=as_json)

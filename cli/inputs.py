@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from ..core.errors import InputError
+from .model_contract import ModelContract
+from .option_groups import DataReading, TrainingSetup
 from .options import Layout
 
 if TYPE_CHECKING:
@@ -29,9 +31,7 @@ SAVED_MODEL = "saved_model.pb"
 def load_images(
     source: str,
     shape: "ImageShape",
-    skip_unreadable: bool,
-    layout: Layout | None = None,
-    ignore: int | None = None,
+    reading: DataReading,
     pixel_range: Any = None,
 ) -> "ImageData":
     """Return a dataset with images of `shape` (height, width, channels).
@@ -47,9 +47,9 @@ def load_images(
         source,
         image_size=None if height is None or width is None else (height, width),
         channels=channels,
-        on_unreadable="skip" if skip_unreadable else "raise",
-        layout=None if layout is None else layout.value,
-        ignore=ignore,
+        on_unreadable="skip" if reading.skip_unreadable else "raise",
+        layout=None if reading.layout is None else reading.layout.value,
+        ignore=reading.ignore,
     )
     if data.interpretation:
         typer.echo(data.interpretation, err=True)
@@ -69,10 +69,8 @@ def load_training_images(
     source: str | None,
     recipe: "Recipe",
     shape: "ImageShape",
-    skip_unreadable: bool,
+    reading: DataReading,
     image_size: int | None = None,
-    layout: Layout | None = None,
-    ignore: int | None = None,
     pixel_range: Any = None,
 ) -> "ImageData":
     """Return the dataset that the command line or else the recipe names.
@@ -81,10 +79,8 @@ def load_training_images(
         source: Value of `--data`.
         recipe: Its section `data` applies where the command line sets nothing.
         shape: Height, width and channels of the model's default input.
-        skip_unreadable: Value of `--skip-unreadable`.
+        reading: The options on how images are read.
         image_size: Value of `--image-size`, in pixels.
-        layout: Value of `--layout`.
-        ignore: Value of `--ignore`.
         pixel_range: Range of pixels that a trained model takes.
     """
     source = source or recipe.data.source
@@ -94,10 +90,11 @@ def load_training_images(
     size = image_size or recipe.data.image_size
     if size is not None:
         sides = [size, size] if isinstance(size, int) else list(size)
-    if layout is None and recipe.data.layout is not None:
-        layout = Layout(recipe.data.layout)
-    ignore = recipe.data.ignore if ignore is None else ignore
-    return load_images(source, (*sides, channels), skip_unreadable, layout, ignore, pixel_range)
+    if reading.layout is None and recipe.data.layout is not None:
+        reading = replace(reading, layout=Layout(recipe.data.layout))
+    if reading.ignore is None:
+        reading = replace(reading, ignore=recipe.data.ignore)
+    return load_images(source, (*sides, channels), reading, pixel_range)
 
 
 def read_recipe(file: Path | None, changes: list[str] | None, default: "R") -> "R":
@@ -186,29 +183,31 @@ class TrainingInputs:
     model: "keras.Model"
     data: "ImageData"
     recipe: "Recipe"
+    file: Path
+    contract: ModelContract
+
+    def untrained(self) -> "keras.Model":
+        """Return the model as it is in its file; functions that compress change `model` itself."""
+        from .. import zoo
+
+        original = zoo.load_model(self.file)
+        self.contract.state(original)
+        return original
 
 
 def open_training_inputs(
-    model: Path,
-    data: str | None,
-    recipe: Path | None,
-    changes: list[str] | None,
-    skip_unreadable: bool,
-    default_recipe: "Recipe",
-    layout: Layout | None = None,
-    ignore: int | None = None,
+    model: Path, setup: TrainingSetup, reading: DataReading, contract: ModelContract, default_recipe: "Recipe"
 ) -> TrainingInputs:
     """Open the model, the recipe and the dataset that a command's options name."""
     from .. import zoo
     from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
-    training_recipe = read_recipe(recipe, changes, default_recipe)
+    recipe = read_recipe(setup.recipe, setup.changes, default_recipe)
     shape, pixels = image_shape(loaded), stated_range(loaded)
-    images = load_training_images(
-        data, training_recipe, shape, skip_unreadable, layout=layout, ignore=ignore, pixel_range=pixels
-    )
-    return TrainingInputs(loaded, images, training_recipe)
+    images = load_training_images(setup.data, recipe, shape, reading, pixel_range=pixels)
+    contract.state(loaded)
+    return TrainingInputs(loaded, images, recipe, model, contract)
 
 
 def stated_range(model: "keras.Model | Artifact") -> Any:

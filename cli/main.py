@@ -36,6 +36,7 @@ from . import (
     targets,
     train,
 )
+from .option_groups import with_option_groups
 
 app = typer.Typer(
     help="Reference convolutional networks by name: train, compress and export them, validated on real runtimes.",
@@ -44,27 +45,30 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_models.list_models)
-app.command()(info.info)
-app.command()(data.data)
-app.command()(shards.shards)
-app.command()(recipe.recipe)
-app.command()(find_lr.find_lr)
-app.command()(train.train)
-app.command()(fine_tune.fine_tune)
-app.command()(evaluate.evaluate)
-app.command()(advise.advise)
-app.command()(prune.prune)
-app.command()(prune_channels.prune_channels)
-app.command()(cluster.cluster)
-app.command()(quantize.quantize)
-app.command()(distill.distill)
-app.command()(compress.compress)
-app.command()(lint.lint)
-app.command()(export.export)
-app.command()(targets.targets)
-app.command()(predict.predict)
-app.command()(benchmark.benchmark)
-app.command()(quickstart.quickstart)
+for command in (
+    info.info,
+    data.data,
+    shards.shards,
+    recipe.recipe,
+    find_lr.find_lr,
+    train.train,
+    fine_tune.fine_tune,
+    evaluate.evaluate,
+    advise.advise,
+    prune.prune,
+    prune_channels.prune_channels,
+    cluster.cluster,
+    quantize.quantize,
+    distill.distill,
+    compress.compress,
+    lint.lint,
+    export.export,
+    targets.targets,
+    predict.predict,
+    benchmark.benchmark,
+    quickstart.quickstart,
+):
+    app.command()(with_option_groups(command))
 
 
 def _print_version(wanted: bool) -> None:

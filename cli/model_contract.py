@@ -1,6 +1,7 @@
 """Options that say what the inputs and outputs of a model without a head of the zoo mean."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,33 +39,36 @@ FromLogits = Annotated[
 ]
 
 
-def state(
-    model: "keras.Model | Artifact",
-    task: list[str] | None,
-    labels: list[str] | None,
-    pixels: str | None,
-    from_logits: bool | None,
-) -> None:
-    """State what the options say about a model, if any is set; it holds for the rest of the command."""
-    if (task, labels, pixels, from_logits) == (None, None, None, None):
-        return
-    from ..export.artifact.artifact import Artifact
+@dataclass(frozen=True)
+class ModelContract:
+    """What the inputs and outputs of a model without a head of the zoo mean, as a group of options."""
 
-    if isinstance(model, Artifact):
-        raise InputError(
-            f"{model.path} states the task, labels, pixel range and logits itself; leave out --task, --labels, "
-            "--pixels and --from-logits."
+    task: Task = None
+    labels: Labels = None
+    pixels: Pixels = None
+    from_logits: FromLogits = None
+
+    def state(self, model: "keras.Model | Artifact") -> None:
+        """State what the options say about a model, if any is set; it holds for the rest of the command."""
+        if self == ModelContract():
+            return
+        from ..export.artifact.artifact import Artifact
+
+        if isinstance(model, Artifact):
+            raise InputError(
+                f"{model.path} states the task, labels, pixel range and logits itself; leave out --task, --labels, "
+                "--pixels and --from-logits."
+            )
+        from ..zoo.contract import state_contract
+
+        state_contract(
+            model,
+            task=_by_output("--task", self.task, str),
+            labels=_by_output("--labels", self.labels, _names),
+            pixels=self.pixels,
+            from_logits=self.from_logits,
+            report=False,  # the command goes on to use it with data, which tells more
         )
-    from ..zoo.contract import state_contract
-
-    state_contract(
-        model,
-        task=_by_output("--task", task, str),
-        labels=_by_output("--labels", labels, _names),
-        pixels=pixels,
-        from_logits=from_logits,
-        report=False,  # the command goes on to use it with data, which tells more
-    )
 
 
 def _by_output(option: str, values: list[str] | None, parse: Callable[[str], Any]) -> Any:

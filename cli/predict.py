@@ -15,7 +15,7 @@ from ..zoo.image_sources import image_sources, is_address
 from ..zoo.registry import model_card
 from . import console
 from .inputs import check_weights, is_model_path, open_model
-from .model_contract import FromLogits, Labels, Pixels, Task, state
+from .model_contract import ModelContract
 from .options import MODEL_FILE, Json, SkipUnreadable
 from .tensorflow_import import import_tensorflow
 
@@ -35,6 +35,7 @@ def predict(
             "standard input."
         ),
     ],
+    *,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 3,
     weights: Annotated[
         str | None,
@@ -43,10 +44,7 @@ def predict(
     masks: Annotated[
         Path | None, typer.Option(help="Folder for the masks of a segmentation: PNG with a color for each class.")
     ] = None,
-    task: Task = None,
-    labels: Labels = None,
-    pixels: Pixels = None,
-    from_logits: FromLogits = None,
+    contract: ModelContract,
     skip_unreadable: SkipUnreadable = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the results as CSV.")] = False,
     as_json: Json = False,
@@ -61,7 +59,7 @@ def predict(
     if as_csv and as_json:
         raise InputError("--csv and --json cannot both be printed; leave one of them out.")
     sources = image_sources(images)
-    artifact = _open(model, weights, (task, labels, pixels, from_logits))
+    artifact = _open(model, weights, contract)
     if len(artifact.inputs) > 1 or isinstance(artifact.output, dict):
         raise InputError(
             f"{model} has several inputs, or named outputs; run it in Python, by pocketzoo.export.predict."
@@ -150,14 +148,14 @@ def _write_mask(path: Path, prediction: "Prediction") -> None:
         picture.save(temporary, format="PNG")
 
 
-def _open(model: str, weights: str | None, statements: tuple[Any, ...]) -> "Artifact":
-    """Open the model or artifact; `statements` are the arguments of `model_contract.state`."""
+def _open(model: str, weights: str | None, contract: ModelContract) -> "Artifact":
+    """Open the model or artifact, of which `contract` holds."""
     from ..export.loading import load_artifact, to_artifact
 
     check_weights(model, weights)
     if Path(model).suffix and not is_model_path(model):
         artifact = load_artifact(model)
-        state(artifact, *statements)
+        contract.state(artifact)
         return artifact
     if not is_model_path(model):
         model_card(model)
@@ -165,6 +163,6 @@ def _open(model: str, weights: str | None, statements: tuple[Any, ...]) -> "Arti
     from ..zoo.contract import state_contract
 
     loaded = open_model(model, weights, pretrained=True)
-    state(loaded, *statements)
+    contract.state(loaded)
     state_contract(loaded)  # prints what is inferred
     return replace(to_artifact(loaded), path=Path(model))

@@ -9,19 +9,9 @@ from ..core.atomic_files import atomic_path
 from ..core.errors import InputError
 from . import console
 from .inputs import TrainingInputs, open_training_inputs
-from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import (
-    Changes,
-    FolderLayout,
-    Ignore,
-    Json,
-    Overwrite,
-    RecipeData,
-    RecipeFile,
-    Resume,
-    SkipUnreadable,
-    TrainedModel,
-)
+from .model_contract import ModelContract
+from .option_groups import DataReading, RunControl, TrainingSetup
+from .options import Json, TrainedModel
 from .prune_channels import prune_channels, set_options
 from .results import metric_text, show_compression
 from .tensorflow_import import import_tensorflow
@@ -35,8 +25,9 @@ ChannelOption = typer.Option(hidden=True)
 
 def prune(
     model: TrainedModel,
+    *,
     run_dir: Annotated[Path | None, typer.Option(help="Directory for the files of the run.")] = None,
-    data: RecipeData = None,
+    setup: TrainingSetup,
     sparsity: Annotated[float | None, typer.Option(help="Share of zeros at the end.", show_default="0.5")] = None,
     pattern: Annotated[
         str | None,
@@ -71,17 +62,9 @@ def prune(
     round_to: Annotated[int | None, ChannelOption] = None,
     steps: Annotated[int | None, ChannelOption] = None,
     plan: Annotated[Path | None, ChannelOption] = None,
-    recipe: RecipeFile = None,
-    changes: Changes = None,
-    task: Task = None,
-    labels: Labels = None,
-    pixels: Pixels = None,
-    from_logits: FromLogits = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    contract: ModelContract,
+    reading: DataReading,
+    run: RunControl,
     as_json: Json = False,
 ) -> None:
     """Prune a trained model during further training; RUN_DIR/best.keras is the result."""
@@ -92,19 +75,11 @@ def prune(
         prune_channels(
             model,
             _required(run_dir),
-            data,
             scope=scope,
-            recipe=recipe,
-            changes=changes,
-            layout=layout,
-            ignore=ignore,
-            task=task,
-            labels=labels,
-            pixels=pixels,
-            from_logits=from_logits,
-            skip_unreadable=skip_unreadable,
-            resume=resume,
-            overwrite=overwrite,
+            setup=setup,
+            contract=contract,
+            reading=reading,
+            run=run,
             as_json=as_json,
             **channel_options,
         )
@@ -116,30 +91,25 @@ def prune(
         import_tensorflow()
         from ..training.compression.weights.pruning import DEFAULT_RECIPE
 
-        inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE, layout, ignore)
+        inputs = open_training_inputs(model, setup, reading, contract, DEFAULT_RECIPE)
         _measure_sensitivity(inputs, config, sensitivity, as_json)
         return
     run_dir = _required(run_dir)
     import_tensorflow()
-    from .. import training, zoo
+    from .. import training
     from ..training.compression.weights.pruning import DEFAULT_RECIPE
-    from ..zoo.contract import copy_contract
 
-    inputs = open_training_inputs(model, data, recipe, changes, skip_unreadable, DEFAULT_RECIPE, layout, ignore)
-    state(inputs.model, task, labels, pixels, from_logits)
+    inputs = open_training_inputs(model, setup, reading, contract, DEFAULT_RECIPE)
     result = training.prune(
         inputs.model,
         inputs.data,
         inputs.recipe,
         sparsity=config,
         run_dir=run_dir,
-        resume=resume,
-        overwrite=overwrite,
+        **vars(run),
     )
     title = f"{result.model.name}, {result.metrics['sparsity']:.1%} zeros in the pruned kernels"
-    original = zoo.load_model(model)
-    copy_contract(inputs.model, original)
-    show_compression(original, result, inputs.data, run_dir, title, as_json=as_json)
+    show_compression(inputs.untrained(), result, inputs.data, run_dir, title, as_json=as_json)
 
 
 def _check_none(weight_options: dict[str, Any]) -> None:

@@ -8,21 +8,9 @@ import typer
 from ..core.errors import InputError
 from . import console
 from .inputs import load_training_images, read_recipe
-from .model_contract import FromLogits, Labels, Pixels, Task, state
-from .options import (
-    Changes,
-    FolderLayout,
-    Ignore,
-    Json,
-    KeepSparsity,
-    Overwrite,
-    RecipeData,
-    RecipeFile,
-    Resume,
-    RunDir,
-    SkipUnreadable,
-    TrainedModel,
-)
+from .model_contract import ModelContract
+from .option_groups import DataReading, RunControl, TrainingSetup
+from .options import Json, KeepSparsity, RunDir, TrainedModel
 from .results import compare, show_comparison
 from .tensorflow_import import import_tensorflow
 
@@ -33,7 +21,8 @@ if TYPE_CHECKING:
 def prune_channels(
     model: TrainedModel,
     run_dir: RunDir,
-    data: RecipeData = None,
+    *,
+    setup: TrainingSetup,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -65,17 +54,9 @@ def prune_channels(
     plan: Annotated[
         Path | None, typer.Option(help="A plan.json with the channels to keep, instead of a budget.")
     ] = None,
-    recipe: RecipeFile = None,
-    changes: Changes = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    task: Task = None,
-    labels: Labels = None,
-    pixels: Pixels = None,
-    from_logits: FromLogits = None,
-    skip_unreadable: SkipUnreadable = False,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    reading: DataReading,
+    contract: ModelContract,
+    run: RunControl,
     keep_sparsity: KeepSparsity = None,
     as_json: Json = False,
 ) -> None:
@@ -92,16 +73,12 @@ def prune_channels(
     from ..zoo.signature import image_shape
 
     original = zoo.load_model(model)
-    state(original, task, labels, pixels, from_logits)
-    settings = read_recipe(recipe, changes, DEFAULT_RECIPE)
-    trains = data is not None or settings.data.source is not None
-    if not trains and (recipe or changes):
+    contract.state(original)
+    settings = read_recipe(setup.recipe, setup.changes, DEFAULT_RECIPE)
+    trains = setup.data is not None or settings.data.source is not None
+    if not trains and (setup.recipe or setup.changes):
         raise InputError("there is no data to train on; set --data, or leave out --recipe and --set.")
-    images = (
-        load_training_images(data, settings, image_shape(original), skip_unreadable, layout=layout, ignore=ignore)
-        if trains
-        else None
-    )
+    images = load_training_images(setup.data, settings, image_shape(original), reading) if trains else None
     result = training.prune_channels(
         original,
         images,
@@ -109,8 +86,7 @@ def prune_channels(
         recipe=settings if trains else None,
         measure=milliseconds,
         run_dir=run_dir,
-        resume=resume,
-        overwrite=overwrite,
+        **vars(run),
         keep_sparsity=keep_sparsity,
         **choices,
     )

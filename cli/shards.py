@@ -7,24 +7,24 @@ import typer
 
 from . import console
 from .inputs import load_images
-from .options import FolderLayout, Ignore, Json, SkipUnreadable
+from .option_groups import DataReading
+from .options import Json
 from .tensorflow_import import import_tensorflow
 
 
 def shards(
     source: Annotated[str, typer.Argument(help="A folder or a CSV file, as for --data of other commands.")],
     out: Annotated[Path, typer.Argument(help="Folder for the shards, empty or new; --data accepts it afterwards.")],
+    *,
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in megabytes.")] = 100,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
+    reading: DataReading,
     as_json: Json = False,
 ) -> None:
     """Pack a dataset's image files into TFRecord shards, split and checked."""
     import_tensorflow()
     from ..training.data.shards import write_shards
 
-    index = write_shards(load_images(source, (None, None, 3), skip_unreadable, layout, ignore), out, shard_mb=shard_mb)
+    index = write_shards(load_images(source, (None, None, 3), reading), out, shard_mb=shard_mb)
     sizes = {name: (out / name).stat().st_size for name in index.shards}
     if as_json:
         files = [{"file": name, "images": count, "bytes": sizes[name]} for name, count in index.shards.items()]

@@ -5,21 +5,8 @@ from typing import TYPE_CHECKING
 from ..core.errors import InputError
 from . import console
 from .inputs import load_training_images, new_model, read_recipe
-from .options import (
-    Changes,
-    Extend,
-    FolderLayout,
-    Ignore,
-    ImageSize,
-    Json,
-    ModelName,
-    Overwrite,
-    RecipeData,
-    RecipeFile,
-    Resume,
-    RunDir,
-    SkipUnreadable,
-)
+from .option_groups import DataReading, ExtendableRun, TrainingSetup
+from .options import ImageSize, Json, ModelName, RunDir
 from .results import metric_text, show_training
 from .tensorflow_import import import_tensorflow
 
@@ -32,16 +19,11 @@ if TYPE_CHECKING:
 def train(
     name: ModelName,
     run_dir: RunDir,
-    data: RecipeData = None,
+    *,
+    setup: TrainingSetup,
     image_size: ImageSize = None,
-    recipe: RecipeFile = None,
-    changes: Changes = None,
-    layout: FolderLayout = None,
-    ignore: Ignore = None,
-    skip_unreadable: SkipUnreadable = False,
-    resume: Resume = False,
-    extend: Extend = False,
-    overwrite: Overwrite = False,
+    reading: DataReading,
+    run: ExtendableRun,
     as_json: Json = False,
 ) -> None:
     """Train a new model; RUN_DIR/best.keras is the result.
@@ -54,22 +36,22 @@ def train(
     import_tensorflow()
     from .. import training
 
-    settings = read_recipe(recipe, changes, training.Recipe())
-    images = load_training_images(data, settings, card.input_shape, skip_unreadable, image_size, layout, ignore)
+    settings = read_recipe(setup.recipe, setup.changes, training.Recipe())
+    images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
     if settings.folds is None:
         model = new_model(name, images, settings.seed)
-        result = training.fit(
-            model, images, settings, run_dir=run_dir, resume=resume, extend=extend, overwrite=overwrite
-        )
+        result = training.fit(model, images, settings, run_dir=run_dir, **vars(run))
         show_training(result, images, run_dir, as_json=as_json)
         return
 
     def make() -> "keras.Model":
         return new_model(name, images, settings.seed)
 
-    if extend:
+    if run.extend:
         raise InputError("--extend continues one run; with folds there are several. Leave one of them out.")
-    validated = training.cross_validate(make, images, settings, run_dir=run_dir, resume=resume, overwrite=overwrite)
+    validated = training.cross_validate(
+        make, images, settings, run_dir=run_dir, resume=run.resume, overwrite=run.overwrite
+    )
     if as_json:
         console.show_json(validated.to_dict())
     else:

@@ -1,0 +1,71 @@
+"""Options that go together, as a dataclass with a field for each: `with_option_groups` lets a command take it whole."""
+
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Any, get_type_hints
+
+from .options import Changes, Extend, FolderLayout, Ignore, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
+
+
+@dataclass(frozen=True)
+class DataReading:
+    """How the images of a dataset are read."""
+
+    layout: FolderLayout = None
+    ignore: Ignore = None
+    skip_unreadable: SkipUnreadable = False
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """The dataset and the recipe of a training."""
+
+    data: RecipeData = None
+    recipe: RecipeFile = None
+    changes: Changes = None
+
+
+@dataclass(frozen=True)
+class RunControl:
+    """What happens to an earlier run in the same directory; `vars` of it are arguments of the functions that train."""
+
+    resume: Resume = False
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True)
+class ExtendableRun(RunControl):
+    """The same for runs that can go on to more epochs."""
+
+    extend: Extend = False
+
+
+def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with an option for each field of the dataclasses that are types of its parameters."""
+    parameters = signature(command).parameters
+    types = get_type_hints(command, include_extras=True)
+    groups = {name: types[name] for name in parameters if is_dataclass(types[name])}
+
+    @wraps(command)
+    def expanded(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    options: list[Parameter] = []
+    for name, parameter in parameters.items():
+        if name in groups:
+            hints = get_type_hints(groups[name], include_extras=True)
+            options += [_parameter(field, hints[field.name]) for field in fields(groups[name])]
+        else:
+            options.append(parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=types[name]))
+    expanded.__signature__ = signature(command).replace(parameters=options)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {option.name: option.annotation for option in options}
+    return expanded
+
+
+def _parameter(field: "Field[Any]", annotation: Any) -> Parameter:
+    default = Parameter.empty if field.default is MISSING else field.default
+    return Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
