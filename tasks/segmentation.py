@@ -165,6 +165,10 @@ class Segmentation(Task):
             return None
         return (outputs.argmax(axis=-1) == reference.argmax(axis=-1)).reshape(len(outputs), -1)
 
+    def counted_decisions(self, targets: np.ndarray) -> np.ndarray:
+        """Return which pixels have a class."""
+        return (targets != VOID).reshape(len(targets), -1)
+
     def predictions(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[tuple[str, float]]:
         """Return the classes in the image with their shares of its pixels, the largest first."""
         counts = np.bincount(output.argmax(axis=-1).ravel(), minlength=len(labels))

@@ -173,6 +173,10 @@ class Task(TargetForm):
         """Return which decisions two models share, bool `(images, decisions)`; None where outputs decide nothing."""
         return None
 
+    def counted_decisions(self, targets: np.ndarray) -> np.ndarray | None:
+        """Return which decisions matter, bool, in the shape of `equal_decisions`; None if all do."""
+        return None
+
     def decision_margins(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
         """Return by which factor the error of `outputs` may grow before an image is decided otherwise, `(images,)`.
 

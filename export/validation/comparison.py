@@ -141,7 +141,7 @@ class OutputComparison:
         self._values = self._finite = 0
         self._digests: set[bytes] = set()
         self._equal_decisions: list[np.ndarray] = []
-        self._decisions_per_image = 0
+        self._decisions: list[np.ndarray] = []
         self._margins: list[np.ndarray] = []
         self._artifact_metric, self._keras_metric = reference.accumulator(), reference.accumulator()
 
@@ -155,14 +155,15 @@ class OutputComparison:
         self._finite += int(np.isfinite(outputs).sum())
         self._digests.update(blake2b(np.ascontiguousarray(output).data, digest_size=16).digest() for output in outputs)
         decoded, expected = self.reference.decode(outputs), self.reference.decode(expected)
+        labels = self.reference.samples.labels
         equal = self.task.equal_decisions(decoded, expected)
         if equal is not None and self.reference.origin != "noise":
-            by_image = equal.reshape(len(equal), -1)
-            self._equal_decisions.append(by_image.sum(axis=1))
-            self._decisions_per_image = by_image.shape[1]
+            counted = None if labels is None else self.task.counted_decisions(labels[batch])
+            counted = np.ones_like(equal) if counted is None else counted
+            self._equal_decisions.append((equal & counted).sum(axis=1))
+            self._decisions.append(counted.sum(axis=1))
             margins = self.task.decision_margins(decoded, expected)
             self._margins += [] if margins is None else [margins]
-        labels = self.reference.samples.labels
         if self._artifact_metric is not None and self._keras_metric is not None and labels is not None:
             self._artifact_metric.add(labels[batch], decoded)
             self._keras_metric.add(labels[batch], expected)
@@ -205,9 +206,9 @@ class OutputComparison:
     @property
     def _agreement(self) -> float | None:
         """Share of the decisions that are equal; None on noise, and where outputs decide nothing."""
-        if not self._equal_decisions:
-            return None
-        return float(np.concatenate(self._equal_decisions).sum() / (self.images * self._decisions_per_image))
+        decisions = sum(int(of_batch.sum()) for of_batch in self._decisions)
+        equal = sum(int(of_batch.sum()) for of_batch in self._equal_decisions)
+        return equal / decisions if decisions else None
 
     @property
     def _flip_rate(self) -> float | None:
@@ -229,8 +230,9 @@ class OutputComparison:
             return gate(figure=share)
         if self.task.one_decision_per_image:
             return gate(figure=share, reason=too_few_to_agree(share, self.images, fmt.agreement))
-        by_image = np.concatenate(self._equal_decisions) / self._decisions_per_image
-        return gate(figure=share, reason=too_few_on_average(lambda: by_image, self.images, ">=", fmt.agreement))
+        decisions = np.concatenate(self._decisions)
+        by_image = np.concatenate(self._equal_decisions)[decisions > 0] / decisions[decisions > 0]
+        return gate(figure=share, reason=too_few_on_average(lambda: by_image, len(by_image), ">=", fmt.agreement))
 
     def _loss_gate(self, fmt: Format) -> Gate | None:
         """Gate on the loss in the task's metric; None for a task without one, or a format without a threshold."""

@@ -86,7 +86,7 @@ def inspect_listing(listing: Listing, *, seed: int, pixel_range: Range | None = 
     usable, kept = listing.at(readable), [images[row] for row in readable]
     facts = [image.facts for image in kept]
     contents = contents_of(facts)
-    pixels = pixel_format(facts, listing.source, dtype=None, pixel_range=pixel_range)
+    pixels = pixel_format(facts, listing, dtype=None, pixel_range=pixel_range)
     strata = find_strata(usable.targets)
     rows = complete_splits(
         usable.splits,

@@ -8,6 +8,8 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from ...zoo.image_files import Dtype
+from ...zoo.pixel_range import Range
 from .file_targets import FileTargets
 from .files import Files
 from .images import Targets
@@ -96,6 +98,10 @@ class Listing:
     """How the source was read, where its form does not state it: one sentence."""
     empty: dict[str, str] = field(default_factory=dict)
     """What is wrong with class folders that have no images, by path."""
+    dtype: Dtype | None = None
+    """Dtype of the pixels that the source states."""
+    pixel_range: Range | None = None
+    """Range of pixels of this dtype that the source states."""
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -70,7 +70,7 @@ def read_listing(
         raise InputError(next(iter(listing.empty.values())))
     facts, bad = read_all(listing)
     found = [fact for fact in facts if fact is not None]
-    pixels = pixel_format(found, listing.source, dtype=dtype, pixel_range=pixel_range)
+    pixels = pixel_format(found, listing, dtype=dtype, pixel_range=pixel_range)
     channels = channels or usual_channels(found, pixels)
     for row, fact in enumerate(facts):
         if fact is not None and (error := _misfit(fact, listing.images.name(row), pixels.dtype, channels)):
@@ -167,13 +167,20 @@ def contents_of(facts: Sequence[FileFacts | None]) -> list[bytes]:
 
 
 def pixel_format(
-    facts: Sequence[FileFacts], source: str, *, dtype: Dtype | None, pixel_range: Range | None
+    facts: Sequence[FileFacts], listing: Listing, *, dtype: Dtype | None, pixel_range: Range | None
 ) -> PixelFormat:
-    """Return the format of the images of some files; errors as of `choose_format`."""
+    """Return the format of the images of a listing; errors as of `choose_format`.
+
+    What the listing states applies where the user states nothing.
+    """
     if not facts:
         return PixelFormat()
     low, high = min(fact.lowest for fact in facts), max(fact.highest for fact in facts)
-    return choose_format({fact.dtype for fact in facts}, low, high, source, dtype=dtype, pixel_range=pixel_range)
+    if dtype is None:
+        dtype = listing.dtype
+        pixel_range = listing.pixel_range if pixel_range is None else pixel_range
+    found = {fact.dtype for fact in facts}
+    return choose_format(found, low, high, listing.source, dtype=dtype, pixel_range=pixel_range)
 
 
 def usual_channels(facts: Sequence[FileFacts], pixels: PixelFormat) -> int:

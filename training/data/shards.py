@@ -7,9 +7,10 @@ of an image, under the keys that are usual in TensorFlow; those of several outpu
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, cast
 
 import tensorflow as tf
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
@@ -22,6 +23,8 @@ from ...core.errors import InputError, describe
 from ...core.outputs import by_name
 from ...tasks.registry import get_task
 from ...tasks.task import Task
+from ...zoo.image_files import Dtype
+from ...zoo.pixel_range import Range
 from .file_targets import FileTargets
 from .images import FileImages, ImageData, ImageSplit, Targets
 from .listing import Listing
@@ -53,6 +56,10 @@ class ShardIndex(BaseModel):
     """Number of images by name of the file."""
     ignore: int | None = None
     """Label of the pixels of masks that have no class."""
+    dtype: Dtype | None = None
+    """Dtype of the pixels; None where it is not stated."""
+    pixel_range: Range | None = None
+    """Lowest and highest value that pixels of this dtype may have; None where it is not stated."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -80,7 +87,8 @@ def list_shards(folder: Path) -> Listing:
     shards = [Shard(folder / name, _split_of(name), count) for name, count in index.shards.items()]
     tasks, labels = by_name(index.task), by_name(index.labels)
     fields = {output: Field(_key(output, get_task(task)), task, labels[output]) for output, task in tasks.items()}
-    return list_records(str(folder), shards, IMAGE, fields.get("", fields)).with_ignore(index.ignore)
+    listing = list_records(str(folder), shards, IMAGE, fields.get("", fields)).with_ignore(index.ignore)
+    return replace(listing, dtype=index.dtype, pixel_range=index.pixel_range)
 
 
 @check_arguments
@@ -107,7 +115,14 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
     counts: dict[str, int] = {}
     for name in SPLITS:
         counts |= _write_split(name, getattr(data, name), folder, shard_mb * 1e6)
-    index = ShardIndex(task=data.task, labels=data.labels, shards=counts, ignore=data.ignore)
+    index = ShardIndex(
+        task=data.task,
+        labels=data.labels,
+        shards=counts,
+        ignore=data.ignore,
+        dtype=cast(Dtype, data.dtype),
+        pixel_range=data.pixel_range,
+    )
     with atomic_path(folder / INDEX) as temporary:
         temporary.write_text(index.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
     return index

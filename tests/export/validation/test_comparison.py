@@ -155,6 +155,20 @@ def test_mean_iou_may_fall_by_one_point(random):
     assert drop.figure == pytest.approx(2 / 65, rel=0.02)
 
 
+def test_pixels_without_a_class_decide_nothing(random):
+    labels = random.integers(0, 3, (50, 8, 8))
+    sure = np.eye(3, dtype="float32")[labels]
+    wrong = sure.copy()
+    wrong[:, :4] = np.roll(sure[:, :4], 1, axis=-1)
+    labels[:, :4] = labels[0] = -1
+    kind = FORMATS["onnx-int8"]
+    agreement = gate(wrong, of_task("segmentation", sure, labels), kind, "agreement")
+    assert (agreement.status, agreement.figure) == ("passed", 1.0)
+    wrong[1, 4] = np.roll(sure[1, 4], 1, axis=-1)
+    agreement = gate(wrong, of_task("segmentation", sure, labels), kind, "agreement")
+    assert agreement.figure == pytest.approx(1 - 8 / (49 * 32))
+
+
 def test_multiple_labels_are_counted_one_by_one(random):
     labels = random.integers(0, 2, (50, 4))
     reference = of_task("multi_label", labels.astype("float32"), labels)

@@ -74,6 +74,21 @@ def test_range_and_dtype_can_be_stated(tmp_path):
     assert (data.dtype, loaded_images(data).max()) == ("float32", 4000)
 
 
+@pytest.mark.parametrize(
+    "stated", [{"pixel_range": (0, 65535)}, {"dtype": "uint8"}, {"dtype": "float32", "pixel_range": (0, 4500)}]
+)
+def test_shards_keep_the_stated_range_and_dtype(stated, tmp_path):
+    root = write_folder(tmp_path / "files", values_of("uint16", 1, 4000), encode_png, "png")
+    written = training.load_data(root, image_size=(6, 5), **stated)
+    training.write_shards(written, tmp_path / "shards")
+    data = training.load_data(tmp_path / "shards", image_size=(6, 5))
+    assert (data.dtype, data.pixel_range) == (written.dtype, written.pixel_range)
+    assert np.array_equal(np.sort(loaded_images(data).ravel()), np.sort(loaded_images(written).ravel()))
+    assert training.survey(tmp_path / "shards").pixel_range == tuple(written.pixel_range)
+    other = training.load_data(tmp_path / "shards", image_size=(6, 5), dtype="uint16", pixel_range=(0, 5000))
+    assert (other.dtype, other.pixel_range) == ("uint16", (0, 5000))
+
+
 def test_images_of_sixteen_bits_among_others_are_reduced_and_it_is_said(tmp_path):
     root = write_folder(tmp_path, values_of("uint16", 1), encode_png, "png")
     Image.fromarray(np.arange(30, dtype=np.uint8).reshape(6, 5)).save(root / "ant" / "eight.png")
