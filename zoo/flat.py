@@ -7,7 +7,9 @@ import keras
 from ..core.arguments import check_arguments
 from ..core.keras_private import all_layers, allow_equal_names
 from ..layers import CompositeLayer, PixelNormalization
-from .functional_form import functional_form, graph_of_call, with_different_names
+from .contract import copy_contract
+from .functional_form import graph_of_call, with_different_names
+from .functional_form import without_optimizer as without_optimizer
 
 
 @check_arguments
@@ -15,10 +17,11 @@ def flatten_model(model: keras.Model) -> keras.Model:
     """Return the same function as `model` in a functional model of stock Keras layers that share `model`'s weights.
 
     Composite layers and nested models are replaced by what their `call` does, at any depth; `PixelNormalization`
-    becomes a `Rescaling` with a copy of its constants. Outputs are bit-identical. The saved flat model of a model of
-    the zoo loads anywhere without this package. Layers of quantization-aware training remain: `FakeQuantize`, and
-    layers with rounded kernels. So do custom layers with weights of their own, and custom layers and subclassed models
-    that are not a graph of layers and operations: what is inside them stays hidden.
+    becomes a `Rescaling` with a copy of its constants. Outputs are bit-identical. What is stated about `model` holds
+    for its flat form. The saved flat model of a model of the zoo loads anywhere without this package. Layers of
+    quantization-aware training remain: `FakeQuantize`, and layers with rounded kernels. So do custom layers with
+    weights of their own, and custom layers and subclassed models that are not a graph of layers and operations: what is
+    inside them stays hidden.
 
     The layers are the very objects of `model`, and so belong to several graphs: `layer.output` is not a tensor of the
     flat form. Save and load it to get layers of its own. Where several layers of `model` have the same name, as in two
@@ -40,13 +43,9 @@ def flatten_model(model: keras.Model) -> keras.Model:
             flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=inline)
         if any(map(_is_conversion, flat.operations)):
             flat = keras.models.clone_model(flat, clone_function=lambda layer: layer, call_function=inline)
-    return with_different_names(flat)
-
-
-def without_optimizer(model: keras.Model) -> keras.Model:
-    """Return the same layers as a functional model that is not compiled."""
-    model = functional_form(model)
-    return keras.Model(model.input, model.output, name=model.name)
+    flat = with_different_names(flat)
+    copy_contract(model, flat)
+    return flat
 
 
 class _Inlining:
@@ -97,4 +96,6 @@ def _is_conversion(operation: keras.Operation) -> bool:
 
 def _rescaling(layer: PixelNormalization) -> keras.layers.Rescaling:
     scale, offset = (keras.ops.convert_to_numpy(value).tolist() for value in layer.scale_and_offset())
-    return keras.layers.Rescaling(scale, offset, name=layer.name, dtype="float32")
+    rescaling = keras.layers.Rescaling(scale, offset, name=layer.name, dtype="float32")
+    rescaling.pixel_range = layer.pixel_range  # which its constants do not tell, for `zoo.pixel_range`
+    return rescaling

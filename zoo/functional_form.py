@@ -39,9 +39,18 @@ def functional_form(model: keras.Model, input_shape: Sequence[int | None] | None
     else:
         inputs = _symbolic_inputs(model, input_shape)
         form = graph_of_call(model, inputs) or _single_node(model, inputs)
-    if model.compiled and len(form.outputs) == 1:  # the loss says what the output means
-        form.compile(model.optimizer, model.loss)
+    if len(form.outputs) == 1:  # the loss says what the output means
+        if model.compiled:
+            form.compile(model.optimizer, model.loss)
+        elif isinstance(model, keras.Sequential):
+            form.loss = getattr(model, "loss", None)  # of a file that was read without its optimizer
     return form
+
+
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """Return the same layers as a functional model that is not compiled."""
+    model = functional_form(model)
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def with_different_names(model: keras.Model) -> keras.Model:

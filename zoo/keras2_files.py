@@ -1,5 +1,6 @@
 """Files of Keras 2: `.h5`, as Teachable Machine writes it, and its `.keras` files."""
 
+import inspect
 import json
 import zipfile
 from pathlib import Path
@@ -20,17 +21,18 @@ def load_h5(path: Path) -> keras.Model:
         InputError: The file has weights only, contains code, or something that Keras 3 does not have.
     """
     with h5py.File(path) as file:
-        config = file.attrs.get("model_config")
+        config, training = file.attrs.get("model_config"), file.attrs.get("training_config", "{}")
         version = _text(file.attrs.get("keras_version", "2"))
     if config is None:
         raise InputError("it has weights only; create the model and load them into it, or save the whole model.")
     document = json.loads(_text(config))
     if version.startswith("3"):
         check_code(document)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    model = _model(document)
-    model.load_weights(path)
-    return model
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    else:
+        model = _model(document)
+        model.load_weights(path)
+    return with_loss(model, json.loads(_text(training)))
 
 
 def is_keras2(path: Path) -> bool:
@@ -43,11 +45,12 @@ def is_keras2(path: Path) -> bool:
 def load_keras2(path: Path) -> keras.Model:
     """Load a `.keras` file of Keras 2, without its optimizer; errors as in `load_h5`."""
     with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
-        model = _model(json.loads(archive.read("config.json")))
+        document = json.loads(archive.read("config.json"))
+        model = _model(document)
         weights = Path(folder, "model.weights.h5")
         weights.write_bytes(archive.read("model.weights.h5"))
         model.load_weights(weights)
-    return model
+    return with_loss(model, document.get("compile_config"))
 
 
 def check_code(value: Any) -> None:
@@ -66,6 +69,33 @@ def _model(document: dict[str, Any]) -> keras.Model:
     entry = repair(document)
     kind = keras.Sequential if entry["class_name"] == "Sequential" else keras.Model
     return kind.from_config(entry["config"])
+
+
+def with_loss(model: keras.Model, training: Any) -> keras.Model:
+    """Return `model`, which knows the loss it was compiled with, where that is one of Keras: it tells what outputs are.
+
+    Args:
+        model: The model.
+        training: What the file says of its compilation.
+    """
+    saved = training.get("loss") if isinstance(training, dict) else None
+    if isinstance(saved, dict) and "class_name" not in saved:
+        model.loss = {name: _loss(of_output) for name, of_output in saved.items()}
+    elif isinstance(saved, list):
+        model.loss = [_loss(of_output) for of_output in saved]
+    else:
+        model.loss = _loss(saved)
+    return model
+
+
+def _loss(saved: Any) -> str | keras.losses.Loss | None:
+    """Return a loss of Keras by name, or with its `from_logits`; None for any other. Nothing is executed."""
+    if not isinstance(saved, dict):
+        return saved if isinstance(saved, str) else None
+    kind, config = getattr(keras.losses, str(saved.get("class_name")), None), saved.get("config")
+    if not (inspect.isclass(kind) and issubclass(kind, keras.losses.Loss) and isinstance(config, dict)):
+        return _loss(config)  # the name of a function
+    return kind(from_logits=True) if config.get("from_logits") is True else kind()
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ from ..core.flat_graph import FlatGraph
 from ..core.keras_private import source_operation
 from ..layers import Head
 from ..tasks.task import Task
-from .flat import without_optimizer
+from .functional_form import without_optimizer
 from .signature import name_outputs, named_outputs, returns_dict
 
 UNCHANGED = {

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.flat_graph import FlatGraph, Node
 from ..layers import PixelNormalization
-from .flat import without_optimizer
+from .functional_form import without_optimizer
 from .signature import named_inputs
 
 Range = tuple[float, float]
@@ -19,6 +19,10 @@ RAW: Range = (0.0, 255.0)
 """Raw pixels."""
 LARGEST_RAW_SCALE = 1 / 8
 """A model that multiplies its input by less takes 0..255: 0..1 would shrink to an eighth of itself."""
+SMALLEST_RAW_SCALE = 1 / 512
+"""A model that multiplies its input by less takes more than 8 bits: 0..255 would shrink to a half and less."""
+DEEP_BITS = (10, 12, 14, 16)
+"""Bits of pixels that a model may scale to 0..1 or -1..1."""
 SMALLEST_UNIT_SCALE = 1.5
 """A model that multiplies its input by more takes 0..1: 0..255 would become 0..382 and more."""
 SMALLEST_RAW_OFFSET = 8.0
@@ -71,7 +75,7 @@ def pixel_range(model: keras.Model, stated: Any, likely: Any) -> tuple[Range | d
 def _range_of_image(
     model: keras.Model, image: keras.KerasTensor, stated: Any, likely: Range | None
 ) -> tuple[Range, tuple[str, ...], str]:
-    own = next((layer.pixel_range for layer in model.layers if isinstance(layer, PixelNormalization)), None)
+    own = next((layer.pixel_range for layer in model.layers if hasattr(layer, "pixel_range")), None)
     if len(model.inputs) == 1 and own is not None:
         if stated is not None and parse_range(stated) != own:
             low, high = own
@@ -79,7 +83,7 @@ def _range_of_image(
         return own, (), ""
     if stated is not None:
         return parse_range(stated), (), ""
-    seen = infer_range(model, image)
+    seen = infer_range(model, image, likely)
     if seen is None and likely is not None:
         return likely, ("pixels",), "like the images"
     if seen is None:
@@ -87,24 +91,60 @@ def _range_of_image(
     return seen, (), ""
 
 
-def infer_range(model: keras.Model, image: keras.KerasTensor) -> Range | None:
+def infer_range(model: keras.Model, image: keras.KerasTensor, likely: Range | None = None) -> Range | None:
     """Return the range that the first layers of a model show: those that shift and scale an input image.
 
     Args:
         model: A functional or Sequential model.
         image: One of its inputs.
+        likely: Range of the images that it is used with, if it is not 0..255.
 
     Returns:
         None where no layer scales the image, or not so that its range is evident.
+
+    Raises:
+        InputError: It cannot be 0..255, and nothing tells what it is.
     """
     graph = FlatGraph(without_optimizer(model))
     position = next(index for index, tensor in enumerate(model.inputs) if tensor is image)
+    stated = _stated_by_layer(graph, graph.inputs[position])
+    if stated is not None:
+        return stated
     scale, offset = _normalization(graph, graph.inputs[position], np.ones(1), np.zeros(1))
     if (scale == 1).all() and (offset == 0).all():
         return None
+    if np.abs(scale).max() < SMALLEST_RAW_SCALE:
+        deep = _deep_range(scale, offset)
+        if deep is None and likely is None:
+            raise InputError(
+                f"{model.name} multiplies pixels by {np.abs(scale).max():.2g}, so they have more than 8 bits; state "
+                "their range, as in pixels=(0, 4095)."
+            )
+        return deep
     if np.abs(scale).max() <= LARGEST_RAW_SCALE or np.abs(offset / scale).min() >= SMALLEST_RAW_OFFSET:
         return RAW
     return (0.0, 1.0) if np.abs(scale).min() >= SMALLEST_UNIT_SCALE else None
+
+
+def _deep_range(scale: np.ndarray, offset: np.ndarray) -> Range | None:
+    """Return the range of 10 to 16 bits that is scaled to 0..1 or -1..1; None if there is none."""
+    for most in (float(2**bits - 1) for bits in DEEP_BITS):
+        if any(np.allclose(offset, low) and np.allclose(most * scale + offset, 1, rtol=1e-3) for low in (0, -1)):
+            return 0.0, most
+    return None
+
+
+def _stated_by_layer(graph: FlatGraph, tensor: keras.KerasTensor) -> Range | None:
+    """Return the range that a normalization layer states, the first that changes the values of an image."""
+    node = graph.only_consumer(tensor)
+    if node is None:
+        return None
+    if isinstance(node.operation, keras.Model) and node.operation.inputs:
+        nested = FlatGraph(without_optimizer(node.operation))
+        return _stated_by_layer(nested, nested.inputs[node.inputs.index(tensor)])
+    if hasattr(node.operation, "pixel_range"):
+        return node.operation.pixel_range  # type: ignore[no-any-return]
+    return _stated_by_layer(graph, node.outputs[0]) if _keeps_values(node.operation) else None
 
 
 def _normalization(
@@ -136,10 +176,15 @@ def _affine(node: Node) -> tuple[Any, Any] | None:
             keras.ops.convert_to_numpy(value) for value in (operation.mean, keras.ops.sqrt(operation.variance))
         )
         return 1 / np.maximum(deviation, keras.config.epsilon()), -mean / np.maximum(deviation, keras.config.epsilon())
-    if isinstance(operation, SKIPPED) or kind.startswith("Random") or kind in ("Cast", "ConvertToTensor"):
+    if _keeps_values(operation):
         return 1.0, 0.0
     constant = _constant_of(node)
     return None if constant is None else _OPERATIONS[kind](constant) if kind in _OPERATIONS else None
+
+
+def _keeps_values(operation: keras.Operation) -> bool:
+    kind = type(operation).__name__
+    return isinstance(operation, SKIPPED) or kind.startswith("Random") or kind in ("Cast", "ConvertToTensor")
 
 
 _OPERATIONS: Mapping[str, Any] = {

@@ -16,7 +16,7 @@ from .. import layers as _layers
 from ..core.arguments import check_arguments
 from ..core.atomic_files import atomic_path
 from ..core.errors import InputError, first_line
-from .keras2_files import is_keras2, load_h5, load_keras2
+from .keras2_files import is_keras2, load_h5, load_keras2, with_loss
 from .saved_model import load_saved_model
 
 
@@ -63,9 +63,19 @@ def load_model(path: str | Path) -> keras.Model:
         if path.suffix != ".keras":
             return load_h5(path)
         _check_packages(path)
-        return load_keras2(path) if is_keras2(path) else keras.saving.load_model(path, safe_mode=True)
+        return load_keras2(path) if is_keras2(path) else _load_keras3(path)
     except Exception as error:  # A damaged file raises one of a dozen types, from KeyError to BadZipFile.
         raise InputError(f"{path} cannot be read as a {path.suffix} model: {first_line(error)}") from error
+
+
+def _load_keras3(path: Path) -> keras.Model:
+    """Load a `.keras` file of Keras 3; one with a loss or metric of the user's own, which is not here, uncompiled."""
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except (TypeError, ValueError):
+        model = keras.saving.load_model(path, safe_mode=True, compile=False)
+    with zipfile.ZipFile(path) as archive:
+        return with_loss(model, json.loads(archive.read("config.json")).get("compile_config"))
 
 
 def _check_packages(path: Path) -> None:

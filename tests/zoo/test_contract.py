@@ -80,6 +80,8 @@ def test_compiled_loss_tells_the_task_and_logits(loss, expected):
         (None, None),
         (layers.Rescaling(1 / 255), (0, 255)),
         (layers.Rescaling(1 / 127.5, -1), (0, 255)),
+        (layers.Rescaling(1 / 65535), (0, 65535)),
+        (layers.Rescaling(2 / 4095, -1), (0, 4095)),
         (layers.Rescaling(2.0, -1), (0, 1)),
         (layers.Normalization(mean=[124.0, 116.0, 104.0], variance=[58.0**2] * 3), (0, 255)),
         (layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.05] * 3), (0, 1)),
@@ -93,6 +95,26 @@ def test_first_layers_tell_the_pixel_range(scale, expected):
     contract = state_contract(net(dense(4, "softmax"), scale=scale))
     assert contract.pixels == (expected or (0, 255))
     assert contract.inferred == (() if expected else ("pixels",))
+
+
+def test_flat_form_keeps_what_is_stated_and_the_range_of_the_normalization_layer():
+    model = zoo.create_model("lenet5")
+    model.get_layer("pixels").pixel_range = (0.0, 4095.0)
+    assert contract_of(zoo.flatten_model(model)).pixels == (0, 4095)
+    assert state_contract(zoo.flatten_model(model), known_tasks="classification").pixels == (0, 4095)
+    outer = keras.Input((32, 32, 1))
+    assert contract_of(keras.Model(outer, model(layers.RandomFlip()(outer)))).pixels == (0, 4095)
+    users = net(dense(4))
+    state_contract(users, task="classification", pixels="-1..1", from_logits=True, labels=list("abcd"))
+    flat = state_contract(zoo.flatten_model(users))
+    assert (flat.pixels, flat.outputs.from_logits, flat.outputs.names) == ((-1, 1), True, ("a", "b", "c", "d"))
+
+
+def test_pixels_of_more_than_eight_bits_are_never_taken_for_raw_ones():
+    model = net(dense(4, "softmax"), scale=layers.Normalization(mean=[1500.0] * 3, variance=[800.0**2] * 3))
+    with pytest.raises(zoo.InputError, match=r"multiplies pixels by 0\.0012.*as in pixels=\(0, 4095\)"):
+        state_contract(model)
+    assert state_contract(model, likely_range=(0.0, 4095.0)).pixels == (0, 4095)
 
 
 def test_model_of_the_zoo_states_everything():

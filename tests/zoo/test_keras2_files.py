@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from pocketzoo import zoo
+from pocketzoo.zoo.contract import state_contract
+from pocketzoo.zoo.output_form import compiled_losses
 
 tf_keras = pytest.importorskip("tf_keras")
 L = tf_keras.layers
@@ -182,6 +184,44 @@ def test_h5_file_of_keras_3_is_read(tmp_path, pixels):
     model.save(tmp_path / "three.h5")
     images = pixels(2, *PHOTO)
     np.testing.assert_array_equal(zoo.load_model(tmp_path / "three.h5")(images), model(images))
+
+
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ("classification", True)),
+        (tf_keras.losses.binary_crossentropy, ("multi_label", False)),
+        ("mse", ("regression", False)),
+        (lambda targets, outputs: targets - outputs, ("regression", False)),
+    ],
+)
+def test_loss_in_a_file_of_keras_2_says_what_the_output_is(ending, loss, expected, tmp_path):
+    model = tf_keras.Sequential([L.Input((4, 4, 3)), L.Flatten(), L.Dense(3)])
+    model.compile("adam", loss)
+    model.save(tmp_path / f"net.{ending}")
+    contract = state_contract(zoo.load_model(tmp_path / f"net.{ending}"), report=False)
+    assert (contract.outputs.task_name, contract.outputs.from_logits) == expected
+
+
+def test_losses_of_several_outputs_in_a_file_stay_with_their_outputs(tmp_path):
+    model = built(two_inputs_and_outputs)
+    model.compile("adam", {"x": "mse", "y": tf_keras.losses.CategoricalCrossentropy(from_logits=True)})
+    model.save(tmp_path / "net.h5")
+    losses = compiled_losses(zoo.load_model(tmp_path / "net.h5"))
+    assert losses["x"] == "mse"
+    assert losses["y"].get_config()["from_logits"] is True
+
+
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+def test_file_with_a_loss_and_metric_of_ones_own_loads_without_them(ending, tmp_path):
+    class Own(keras.metrics.Mean):
+        pass
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("adam", lambda targets, outputs: targets - outputs, metrics=[Own()])
+    model.save(tmp_path / f"own.{ending}")
+    assert zoo.load_model(tmp_path / f"own.{ending}").count_params() == 10
 
 
 @pytest.mark.parametrize("save", ["keras2", "keras3"])
