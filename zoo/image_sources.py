@@ -62,9 +62,15 @@ def sub_folders(folder: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the images in a folder and all its subfolders, sorted."""
+    """Return the images in a folder and all its subfolders, sorted; in links to folders too, unless they lead back."""
     found = []
-    for parent, folders, files in os.walk(folder):
+    root, seen = Path(os.path.realpath(folder)), set[str]()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen or (real != str(root) and root.is_relative_to(real)):
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [name for name in folders if not is_hidden(name)]
         found += [
             Path(parent, name)
@@ -76,7 +82,12 @@ def image_files(folder: Path) -> list[Path]:
 
 def has_images(folder: Path) -> bool:
     """Return whether there are images directly in a folder."""
-    return any(
+    return count_images(folder) > 0
+
+
+def count_images(folder: Path) -> int:
+    """Return the number of images directly in a folder."""
+    return sum(
         entry.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(entry.name) and entry.is_file()
         for entry in folder.iterdir()
     )

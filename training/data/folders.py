@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...zoo.image_sources import describe_other_files, has_images, image_files, sub_folders
+from .doubtful_folders import refuse_classes_inside, refuse_doubtful_classes, refuse_nested_classes, remarks_on_classes
 from .files import Paths
 from .folder_names import parse_folder_name, split_names
 from .listing import Listing, Target
@@ -46,7 +47,7 @@ def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
             return list_masks(folder, mask_folders)
         _refuse_unnamed_masks(folder)
     if layout == "classes":
-        return _list_classes(folder, {"train": {entry.name: entry for entry in sub_folders(folder)}}, "not split")
+        return _list_classes(folder, _unsplit(folder), "not split")
     splits = _split_folders(folder)
     if splits:
         inside = {split: _unwrapped(part, as_split=True) for split, part in splits.items()}
@@ -61,15 +62,25 @@ def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
                     "layout='classes' (--layout classes)."
                 )
         described = ", ".join(f"{split} in {part.relative_to(folder)}" for split, part in inside.items())
+        if layout is None:
+            refuse_doubtful_classes(folder, classes)
         return _list_classes(folder, classes, described)
     by_class = _splits_in_classes(folder)
     if by_class:
+        if layout is None:
+            refuse_doubtful_classes(folder, by_class)
+            refuse_classes_inside(folder, by_class)
         return _list_classes(folder, by_class, "each class with folders of the splits")
     if layout == "splits":
         names = ", ".join(entry.name for entry in sub_folders(folder)) or "no folders"
         raise InputError(f"{folder} has {names}, of which none is named after a split, such as train, val and test.")
-    _refuse_nested_classes(folder)
-    return _list_classes(folder, {"train": {entry.name: entry for entry in sub_folders(folder)}}, "not split")
+    refuse_doubtful_classes(folder, _unsplit(folder))
+    refuse_nested_classes(folder)
+    return _list_classes(folder, _unsplit(folder), "not split")
+
+
+def _unsplit(folder: Path) -> dict[str, dict[str, Path]]:
+    return {"train": {entry.name: entry for entry in sub_folders(folder)}}
 
 
 def _list_classes(folder: Path, classes: dict[str, dict[str, Path]], described: str) -> Listing:
@@ -97,7 +108,8 @@ def _list_classes(folder: Path, classes: dict[str, dict[str, Path]], described: 
     printable = tuple(map(_printable, names))
     target = Target("classification", printable, np.array(labels, "int32"))
     shown = ", ".join(printable[:10]) + (", ..." if len(names) > 10 else "")
-    text = f"{folder} is read as a classification: {len(names)} class folders ({shown}); {described}."
+    remarks = "; ".join([described, *remarks_on_classes(folder, classes)])
+    text = f"{folder} is read as a classification: {len(names)} class folders ({shown}); {remarks}."
     return Listing(str(folder), Paths(images), target, np.array(splits), interpretation=text, empty=empty)
 
 
@@ -130,24 +142,6 @@ def _split_folders(folder: Path) -> dict[str, Path]:
 def _is_unlabeled(folder: Path) -> bool:
     """Return whether a folder such as `seg_pred` has images without classes, which is left out beside splits."""
     return parse_folder_name(folder.name).unlabeled and not any(map(sub_folders, sub_folders(folder)))
-
-
-def _refuse_nested_classes(folder: Path) -> None:
-    """Raise InputError where subfolders that would be classes may be splits of unknown names: they hold classes."""
-    nested: dict[Path, set[str]] = {}
-    for entry in sub_folders(folder):
-        inside = {part.name for part in sub_folders(entry) if image_files(part)}
-        if len(inside) < 2 or has_images(entry):
-            continue
-        other = next((known for known, names in nested.items() if len(names & inside) > 1), None)
-        if other is not None or split_names([entry.name]):
-            both = entry.name if other is None else f"{other.name} and {entry.name}"
-            raise InputError(
-                f"{folder}: it is ambiguous whether {both} are classes or splits, because they have the folders "
-                f"{', '.join(sorted(inside)[:5])}. Name folders of splits train, val and test, and leave nothing else "
-                "beside them; or set layout='classes' (--layout classes) to read each as one class."
-            )
-        nested[entry] = inside
 
 
 def _splits_in_classes(folder: Path) -> dict[str, dict[str, Path]]:

@@ -1,5 +1,6 @@
 """How folders are read: as classes, as splits, or as images and masks; never as something else than they are."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -269,3 +270,48 @@ def test_empty_class_folder_is_reported_by_the_survey(tmp_path):
         str(tmp_path / "cow"): f"{tmp_path / 'cow'} has no images (it has .txt files); every class folder takes some."
     }
     assert "read as a classification: 3 class folders (ant, bee, cow); not split" in found.interpretation
+
+
+@pytest.mark.parametrize(
+    ("folders", "layout", "message"),
+    [
+        (["Cat", "cat", "dog"], "classes", "'Cat' and 'cat', which differ in case or spaces only"),
+        (["train/a b", "train/c", "val/a  b", "val/c"], "splits", "'a  b' and 'a b', which differ in case"),
+        (["a/images", "a/masks", "b"], "classes", "a/masks seems to hold masks of the images in a"),
+        (["train/a", "train/a/mask", "train/b", "val/a", "val/b"], "splits", "mask seems to hold masks of the images"),
+        (["a", "b", "Plants/a", "Plants/b"], "classes", "Plants has the folders a, b, and so has"),
+        (
+            [f"fold{fold}/{split}/{name}" for fold in (1, 2) for split in ("train", "test") for name in "ab"],
+            "splits",
+            "ambiguous whether fold1 is a class, because its folder of test has the folders a, b",
+        ),
+    ],
+)
+def test_folders_that_are_hardly_classes_need_a_layout(folders, layout, message, tmp_path):
+    touch(*(tmp_path / name / f"{number}.png" for name in folders for number in range(2)))
+    with pytest.raises(zoo.InputError, match=message) as error:
+        list_folder(tmp_path)
+    assert f"--layout {layout}" in str(error.value)
+    assert len(list_folder(tmp_path, layout)) == 2 * len(folders)
+
+
+@pytest.mark.parametrize(
+    ("folders", "remark"),
+    [
+        (["animal/cat", "animal/dog", "vehicle/bus"], r"images in folders inside of a class \(bus, cat, dog\) are of"),
+        (["", "a", "b"], "; 2 images beside the class folders are left out"),
+        (["train", "train/a", "train/b", "val/a", "val/b"], "; 2 images beside the class folders are left out"),
+        (["1", "2", "10"], r"\(1, 10, 2\).*the order of the classes is alphabetical, as in Keras"),
+        (["A", "a", "b"], r"3 class folders \(A, a, b\); not split\."),
+    ],
+)
+def test_what_one_may_not_expect_of_classes_is_said(folders, remark, tmp_path):
+    touch(*(tmp_path / name / f"{number}.png" for name in folders for number in range(2)))
+    assert re.search(remark, list_folder(tmp_path).interpretation)
+
+
+def test_linked_folders_are_read_unless_they_lead_back(tmp_path):
+    touch(*(tmp_path / name / "1.png" for name in ("set/a", "set/b", "more/deep")))
+    (tmp_path / "set" / "a" / "more").symlink_to(tmp_path / "more")
+    (tmp_path / "set" / "b" / "back").symlink_to(tmp_path / "set")
+    assert len(list_folder(tmp_path / "set")) == 3
