@@ -34,6 +34,8 @@ NAMES = tuple(
         "Layer._open_name_scope": "telling which layer a tensor of a TFLite or ONNX file belongs to",
         "keras.src.backend.tensorflow.nn.hard_sigmoid": "tflite-int16x8 files of models with hard-swish",
         "keras.src.backend.tensorflow.numpy.eye": "int8 files of models that take patches of images",
+        "keras.src.backend.tensorflow.numpy.argmax": "ONNX and TFLite files of models that select the largest value",
+        "keras.src.backend.tensorflow.numpy.argmin": "ONNX and TFLite files of models that select the smallest value",
     }.items()
 )
 
@@ -204,3 +206,30 @@ def constant_identity_matrices() -> AbstractContextManager[None]:
         return tf.constant(np.eye(N, M, k), dtype=dtype or keras.config.floatx())
 
     return replace_attribute(backend, "eye", eye)
+
+
+@contextmanager
+def plain_argmax() -> Iterator[None]:
+    """Trace `ops.argmax` and `ops.argmin` as the bare operators during the block.
+
+    Keras first replaces -0.0 by a smaller number, by operations on bits that ONNX and TFLite do not have.
+    """
+    import tensorflow as tf
+    from keras.src.backend.tensorflow import numpy as backend
+
+    def plain(select: Callable[..., Any]) -> Callable[..., Any]:
+        def position(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+            x = tf.convert_to_tensor(x)
+            values = tf.reshape(x, [-1]) if axis is None else x
+            found = select(values, axis=0 if axis is None else axis, output_type="int32")
+            if not keepdims:
+                return found
+            return tf.reshape(found, [1] * x.shape.rank) if axis is None else tf.expand_dims(found, axis)
+
+        return position
+
+    with (
+        replace_attribute(backend, "argmax", plain(tf.argmax)),
+        replace_attribute(backend, "argmin", plain(tf.argmin)),
+    ):
+        yield

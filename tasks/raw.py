@@ -17,6 +17,7 @@ class Raw(Task):
     has_head = False
     min_outputs = None
     has_targets = False
+    has_any_rank = True
     output_name = "output"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":

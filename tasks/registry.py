@@ -65,7 +65,7 @@ def task_of_loss(name: str | None, rank: int) -> str | None:
         name: Such as `"categorical_crossentropy"`.
         rank: Number of axes of the output, with that of the batch.
     """
-    tasks = (task for task in _TASKS.values() if task.covers_image == (rank == 4))
+    tasks = (task for task in _TASKS.values() if rank == (4 if task.covers_image else 2))
     return next((task.name for task in tasks if name in task.keras_losses), None)
 
 

@@ -66,6 +66,8 @@ class Task(TargetForm):
     """Why fewer than `min_outputs` make no sense, and what to use instead; the message begins "classes is 1, and"."""
     covers_image: ClassVar[bool] = False
     """Whether the output is a map with one vector for each pixel of the image."""
+    has_any_rank: ClassVar[bool] = False
+    """Whether outputs may have any number of axes; others are vectors or maps."""
 
     @abstractmethod
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":

@@ -12,6 +12,9 @@ from ..tasks.registry import get_task, recognize_task, task_of_loss
 from ..tasks.task import Task
 from .output_form import check_form, head_of, loss_name, loss_takes_logits
 
+COMMON_RANKS = (2, 4)
+"""Numbers of axes of a vector and of a map for each image."""
+
 
 @dataclass(frozen=True)
 class OutputContract:
@@ -65,8 +68,14 @@ def output_contract(
         task, from_logits = get_task(head.TASK), False
     else:
         evident = stated["task"] or known["task"] or task_of_loss(loss_name(loss), len(tensor.shape))
-        likely = None if activation in ("softmax", "sigmoid") else known["likely task"]
+        is_common = len(tensor.shape) in COMMON_RANKS
+        likely = None if activation in ("softmax", "sigmoid") or not is_common else known["likely task"]
         task = get_task(evident or likely or recognize_task(tensor.shape, activation))
+        if not is_common and not task.has_any_rank:
+            raise InputError(
+                f"{name} has shape {tuple(tensor.shape)}, but outputs of a {task.name} are (batch, outputs) or (batch, "
+                "height, width, outputs); reshape it, or state task='raw'."
+            )
         from_logits, is_guess = _from_logits(name, task, activation, loss, stated["from_logits"])
         check_form(name, task, activation, size, from_logits=from_logits)
         inferred = (*([] if evident else ["task"]), *(["from_logits"] if is_guess else []))

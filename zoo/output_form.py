@@ -44,7 +44,7 @@ def activations_of(model: keras.Model) -> dict[str, str | None]:
 def _activation(graph: FlatGraph, tensor: keras.KerasTensor) -> str | None:
     node = graph.producer(tensor)
     operation, kind = node.operation, type(node.operation).__name__
-    if isinstance(operation, keras.Model) and operation.outputs:
+    if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):  # a subclassed one has none
         nested = FlatGraph(without_optimizer(operation))
         position = next(index for index, output in enumerate(node.outputs) if output is tensor)
         return _activation(nested, nested.outputs[position])

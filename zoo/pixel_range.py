@@ -154,7 +154,7 @@ def _normalization(
     node = graph.only_consumer(tensor)
     if node is None:
         return scale, offset
-    if isinstance(node.operation, keras.Model) and node.operation.inputs:
+    if isinstance(node.operation, keras.Model) and getattr(node.operation, "inputs", None):
         nested = FlatGraph(without_optimizer(node.operation))
         return _normalization(nested, nested.inputs[node.inputs.index(tensor)], scale, offset)
     step = _affine(node)

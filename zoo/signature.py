@@ -116,15 +116,3 @@ def _by_name(
         different = (f"{name}_{number}" for number in range(1, len(tensors)))
         named[name if name not in named else next(each for each in different if each not in {*named, *names})] = tensor
     return named
-
-
-def check_outputs(model: keras.Model) -> None:
-    """Raise InputError where an output of a functional model is neither one vector nor one map per image."""
-    outputs = named_outputs(model)
-    for name, tensor in outputs.items():
-        if len(tensor.shape) not in (2, 4):
-            which = "the output" if len(outputs) == 1 else f"the output {name!r}"
-            raise InputError(
-                f"{which} of {model.name} has shape {tuple(tensor.shape)}; expected is (batch, classes) or (batch, "
-                "height, width, classes)."
-            )

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import keras
@@ -15,11 +16,11 @@ from ...layers import PixelNormalization
 from ...zoo.contract import contract_of
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.flat import flatten_model
+from ...zoo.float32_form import is_other_float
 from ...zoo.pixel_range import Range
 from ...zoo.signature import (
     arrange_inputs,
     check_image_inputs,
-    check_outputs,
     named_inputs,
     named_outputs,
     returns_dict,
@@ -68,18 +69,17 @@ class ExportGraph:
             open_batch: Whether the graph takes any number of images at once instead of one.
 
         Raises:
-            InputError: `model` takes no images, has outputs of another shape, leaves its height or width open where
-                they must be fixed, has another size than `input_size`, or computes in reduced precision.
+            InputError: `model` takes no images, leaves its height or width open where they must be fixed, has another
+                size than `input_size`, or computes in another precision.
         """
         check_image_inputs(model)
-        check_outputs(model)
         metadata = _with_size(model_metadata(model), input_size, open_size)
         _check_tensors(model, metadata)
         flat = flatten_model(model)
-        reduced = [layer.name for layer in flat.layers if layer.compute_dtype != "float32"]
+        reduced = [layer.name for layer in flat.layers if is_other_float(layer.compute_dtype)]
         if reduced:
             raise InputError(
-                f"{model.name} computes in reduced precision, first in {reduced[0]}; export it in float32."
+                f"{model.name} computes in another precision than float32, first in {reduced[0]}; export it in float32."
             )
         bits = activation_bits(flat)
         if bits is not None:
@@ -149,18 +149,27 @@ class ExportGraph:
 
     @property
     def kernels(self) -> list[np.ndarray]:
-        """All weights with more than one axis, which no converter can fold away."""
+        """All weights with more than one axis."""
         return [keras.ops.convert_to_numpy(weight) for weight in self.flat.weights if len(weight.shape) > 1]
 
-    @property
+    @cached_property
     def kernel_weights(self) -> int:
-        """Number of values in all kernels."""
-        return sum(kernel.size for kernel in self.kernels)
+        """Number of values in the kernels of layers that every file holds.
+
+        Converters fold a kernel that is one number throughout, and store equal ones once; of other weights, such as
+        position embeddings, they keep what is used.
+        """
+        kernels = [weight for weight in self.flat.weights if weight.name.endswith("kernel") and len(weight.shape) > 1]
+        arrays = [keras.ops.convert_to_numpy(kernel) for kernel in kernels]
+        different = {blake2b(np.ascontiguousarray(array)).digest(): array.size for array in arrays if np.ptp(array)}
+        return sum(different.values())
 
     @property
     def sparsity(self) -> float:
-        """Share of exact zeros in the kernels, 0..1."""
-        return 1 - sum(np.count_nonzero(kernel) for kernel in self.kernels) / self.kernel_weights
+        """Share of exact zeros in the kernels, 0..1; 0 where there are none."""
+        kernels = self.kernels
+        total = sum(kernel.size for kernel in kernels)
+        return 1 - sum(np.count_nonzero(kernel) for kernel in kernels) / total if total else 0.0
 
 
 def model_metadata(model: keras.Model) -> Metadata:

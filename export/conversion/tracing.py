@@ -9,9 +9,16 @@ import keras
 import tensorflow as tf
 
 from ...core.errors import InputError
-from ...core.keras_private import all_layers, constant_identity_matrices, replace_name_scopes, trace_without_xla
+from ...core.keras_private import (
+    all_layers,
+    constant_identity_matrices,
+    plain_argmax,
+    replace_name_scopes,
+    trace_without_xla,
+)
 from ...core.process_patches import replace_attribute
 from ...core.tensorflow_private import freeze
+from .einsum import products_for_einsum
 from .layer_scopes import LayerScopes, scope_name
 
 
@@ -57,6 +64,8 @@ def trace_function(
         with (
             trace_without_xla(),
             constant_identity_matrices(),
+            plain_argmax(),
+            products_for_einsum(),
             replace_name_scopes(lambda operation: _open_scope(operation, scopes)),
             patch or nullcontext(),
             _unrolled(flat, inputs),

@@ -21,6 +21,8 @@ from .reference import Origin, Reference
 
 NOISE_IMAGES = 16
 KERAS_BATCH = 32
+MAX_CHANGE = 0.05
+"""Of the outputs for an image, relative to them, when it is alone; rounding alone changes less."""
 MAX_CHUNK_BYTES = 2**27
 """Memory for the inputs and outputs of one call of Keras: 9 images of a 512x512 U-Net with 21 classes."""
 
@@ -55,6 +57,7 @@ class KerasReference:
         outputs = store_rows(self._predict(samples, metadata))
         for name, rows in by_name(outputs).items():
             self._check_usable(rows, f"{self.model.name} has" + (f" in {name!r}" if name else ""), origin)
+        self._check_repeatable(samples, metadata, outputs)
         reference = Reference(
             samples,
             origin,
@@ -76,8 +79,22 @@ class KerasReference:
             )
         if all(np.array_equal(output, outputs[0]) for output in outputs):
             raise InputError(
-                f"{model} the same output for each of {len(outputs)} {origin}; artifacts cannot be compared with it."
+                f"{model} the same output for each of {len(outputs)} {origin}; artifacts cannot be compared with it, "
+                "so give several images that differ."
             )
+
+    def _check_repeatable(self, samples: Samples, metadata: Metadata, outputs: Any) -> None:
+        """Raise InputError where the outputs for an image are others when it is alone: files take one at a time."""
+        alone = by_name(next(self._predict(samples.select(np.arange(1)), metadata)))
+        for name, rows in by_name(outputs).items():
+            first, again = np.asarray(rows[:1], "float64"), np.asarray(alone[name], "float64")
+            if np.sqrt(np.mean((again - first) ** 2)) > MAX_CHANGE * np.sqrt(np.mean(first**2)):
+                where = f" in {name!r}" if name else ""
+                raise InputError(
+                    f"{self.model.name} outputs other numbers{where} for an image that is alone than for the same "
+                    "image among others: it draws random numbers, or computes across the images of a batch; a file "
+                    "takes one image at a time, so leave that out."
+                )
 
     def _predict(self, samples: Samples, metadata: Metadata) -> Iterator[Any]:
         """Outputs of Keras in chunks of limited size, by name if there are several."""

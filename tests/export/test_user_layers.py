@@ -16,10 +16,12 @@ from keras import layers, ops
 from pocketzoo.core.errors import InputError
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
+from pocketzoo.export.export_model import export_model
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.tflite_schema.nodes import float_operators
+from pocketzoo.zoo.functional_form import functional_form
 
 FLOATS = {"tflite-fp32": 1e-4, "tflite-fp16": 1e-2, "onnx-fp32": 1e-4, "onnx-fp16": 1e-2}
 """Formats, and the largest deviation from Keras relative to the variation of its outputs."""
@@ -122,6 +124,8 @@ NETS: dict[str, Net] = {
     "1-D convolution": lambda x: dense(layers.Conv1D(6, 3, padding="causal", dilation_rate=2)(tokens(x))),
     "grouped convolution": between(layers.Conv2D, 8, 3, groups=4),
     "ReLU with a threshold": between(layers.ReLU, negative_slope=0.1, threshold=0.05),
+    "gate of channels by einsum": between_ops(lambda y: ops.einsum("bhwc,bc->bhwc", y, ops.mean(y, axis=(1, 2)))),
+    "weighted sum by einsum": between_ops(lambda y: y + ops.einsum("bhwc,bhw->bc", y, y[..., 0])[:, None, None] / 99),
     "names with spaces": lambda x: layers.Dense(4, name="ответ 1")(
         layers.Flatten(name="a (b)")(layers.Conv2D(4, 3)(x))
     ),
@@ -219,13 +223,17 @@ REFUSED: list[tuple[Net, str, str]] = [
         "onnx-fp32",
         "^resizing of net computes Scale.*, which ONNX does not",
     ),
+    (
+        lambda x: dense(layers.Lambda(lambda y: ops.fori_loop(0, 3, lambda _, z: z * 0.9, y), name="loop")(x)),
+        "tflite-int8",
+        "^loop of net computes .*While, .* write out its steps",
+    ),
     (resized(interpolation="area"), "onnx-fp32", "^resizing of net computes ResizeArea, which ONNX does not have"),
     (
-        lambda x: ops.argmax(dense(x), axis=-1, keepdims=True),
+        lambda x: dense(layers.Conv2DTranspose(4, 3, dilation_rate=2, name="up")(x)),
         "tflite-fp32",
-        "^argmax.* of net .* end the model with",
+        "^up of net computes .* use dilation_rate=1",
     ),
-    (lambda x: ops.argmax(dense(x), axis=-1, keepdims=True), "onnx-fp32", "^argmax.* of net .* end the model with"),
     (
         between(layers.Activation, "elu", name="bend"),
         "tflite-int16x8",
@@ -238,6 +246,38 @@ REFUSED: list[tuple[Net, str, str]] = [
 def test_layer_that_a_format_does_not_have_is_refused_in_words(net, form, message, images, tmp_path):
     with pytest.raises(InputError, match=message):
         differences(model_of(net), images, [form], tmp_path)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_positions_of_largest_and_smallest_values_are_converted(keepdims, images, tmp_path):
+    """Also in maps without channels, whose outputs have three axes."""
+
+    def net(x):
+        y = layers.Conv2D(4, 3)(x)
+        return ops.argmax(y, axis=-1, keepdims=keepdims) - ops.argmin(y, axis=-1, keepdims=keepdims)
+
+    found = differences(model_of(net), images, ["tflite-fp32", "onnx-fp32"], tmp_path)
+    assert found == {"tflite-fp32": 0, "onnx-fp32": 0}
+
+
+def test_layers_quantized_by_keras_are_refused_where_a_format_does_not_have_their_numbers(images, tmp_path):
+    for mode, form in (("int8", "tflite-fp32"), ("float8", "onnx-fp32")):
+        model = model_of(lambda x: layers.Dense(4, name="answer")(layers.GlobalAveragePooling2D()(x)))
+        model.quantize(mode)
+        with pytest.raises(InputError, match=f"^answer of net was quantized to {mode} by Keras, which .* export the"):
+            differences(model, images, [form], tmp_path)
+
+
+def test_least_size_of_files_counts_what_converters_cannot_fold():
+    """Kernels that are one number or equal are folded or shared, and most of a position embedding may not be used."""
+
+    def net(x):
+        first, second = layers.Conv2D(4, 3, padding="same"), layers.Conv2D(4, 3, padding="same")
+        y = layers.LayerNormalization(axis=(1, 2, 3))(first(x) + second(x) + layers.Embedding(500, 4)(ops.arange(SIDE)))
+        second.kernel.assign(first.kernel)
+        return y
+
+    assert ExportGraph.from_model(model_of(net)).kernel_weights == 3 * 3 * 3 * 4
 
 
 def test_layer_without_integers_can_be_kept_in_floats(images, tmp_path):
@@ -256,6 +296,41 @@ def test_saved_model_inside_is_converted(images, tmp_path):
     maps = layers.TFSMLayer(tmp_path / "saved", call_endpoint="serve")(image)
     found = differences(keras.Model(image, dense(maps), name="net"), images, ["tflite-fp32", "onnx-fp32"], tmp_path)
     assert max(found.values()) < 1e-4
+
+
+def test_loop_before_a_dense_layer_is_converted_in_floats(images, tmp_path):
+    model = model_of(lambda x: dense(layers.Lambda(lambda y: ops.fori_loop(0, 3, lambda _, z: z * 0.9, y))(x)))
+    assert max(differences(model, images, ["tflite-fp32", "onnx-fp32"], tmp_path).values()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [lambda x: x - ops.mean(x, axis=0, keepdims=True), lambda x: x + keras.random.normal(ops.shape(x))],
+    ids=["across the batch", "random"],
+)
+def test_outputs_that_depend_on_other_images_or_on_chance_are_refused(mixed, images, tmp_path):
+    model = model_of(lambda x: dense(layers.Lambda(mixed)(x)))
+    with pytest.raises(InputError, match="for an image that is alone than for the same image among others"):
+        export_model(model, tmp_path / "out", targets="gpu", evaluation=images)
+
+
+class NoiseInTraining(keras.Model):
+    """Has no graph of layers that is right in training and in inference."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.noise, self.pool = layers.Conv2D(4, 3), layers.GaussianNoise(0.1), layers.GlobalMaxPooling2D()
+
+    def call(self, pixels, training=None):
+        maps = self.conv(pixels / 255)
+        return self.pool(self.noise(maps) if training else maps)
+
+
+def test_subclassed_model_that_differs_in_training_is_converted(images, tmp_path):
+    model = NoiseInTraining()
+    model(images[:1])
+    form = functional_form(model)
+    assert max(differences(form, images, ["tflite-fp32", "onnx-fp32"], tmp_path).values()) < 1e-4
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear"])

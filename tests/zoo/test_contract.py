@@ -8,6 +8,7 @@ from keras import layers, ops
 from pocketzoo import zoo
 from pocketzoo.zoo.contract import contract_of, copy_contract, state_contract
 from pocketzoo.zoo.decoded_form import decoded_form
+from pocketzoo.zoo.functional_form import functional_form
 
 SHAPE = (8, 8, 3)
 
@@ -131,6 +132,7 @@ def test_model_of_the_zoo_states_everything():
         (net(dense(4, "sigmoid")), {"task": "classification"}, "which has a softmax, but it ends in a sigmoid"),
         (net(dense(1, "softmax")), {"task": "classification"}, "a softmax over a single output, which is always 1"),
         (net(dense(4, "relu")), {"task": "classification"}, "ends in the activation relu, .* state from_logits"),
+        (net(dense(12), layers.Reshape((3, 4))), {"task": "classification"}, r"\(None, 3, 4\), .* state task='raw'"),
         (net(dense(4)), {"task": "clasification"}, "did you mean classification"),
         (net(dense(4)), {"labels": ["a"]}, "net has 4 outputs, but there are 1 labels"),
         (net(dense(4)), {"pixels": "0-1"}, "pixels is '0-1'; it takes the range"),
@@ -143,6 +145,21 @@ def test_model_of_the_zoo_states_everything():
 def test_what_cannot_be_right_is_refused(model, stated, words):
     with pytest.raises(zoo.InputError, match=words):
         state_contract(model, **stated)
+
+
+def test_subclassed_model_that_differs_in_training_is_raw_pixels_to_numbers():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.flatten, self.noise, self.dense = layers.Flatten(), layers.GaussianNoise(0.1), dense(4)
+
+        def call(self, images, training=None):
+            return self.dense(self.flatten(self.noise(images) if training else images))
+
+    model = Net()
+    model(np.zeros((1, *SHAPE)))
+    contract = state_contract(functional_form(model))
+    assert (contract.tasks, contract.pixels) == ("regression", (0, 255))
 
 
 def test_inference_is_reported_once_and_statements_are_remembered(capsys):

@@ -23,7 +23,7 @@ def own_model():
     return keras.Model(image, layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(maps)))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "mixed_bfloat16", "float64"])
 @pytest.mark.parametrize("make", [own_model, lambda: zoo.create_model("lenet5", input_shape=(16, 16, 3))])
 def test_copy_computes_in_float32_with_the_same_weights(make, policy, pixels):
     keras.config.set_dtype_policy(policy)

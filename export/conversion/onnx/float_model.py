@@ -12,6 +12,7 @@ from ....core.tf2onnx_private import optimize_in_place
 from ...artifact.metadata import KEY, Metadata, TensorNames
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
+from ..unsupported import check_own_quantization
 from .graph_fixes import (
     check_operators,
     fold_flattening,
@@ -29,12 +30,13 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
     """Convert to float32 ONNX with NCHW layout, and simplify the graph; validated by ONNX's own checker.
 
     Raises:
-        InputError: The model was trained for 16-bit activations.
+        InputError: The model was trained for 16-bit activations, or a layer was quantized by Keras to float8.
     """
     if graph.activation_bits == 16:
         raise InputError(
             f"{graph.metadata.model} was trained with 16-bit activations; ONNX Runtime computes with 8-bit ones."
         )
+    check_own_quantization(graph.flat, ("float8",), "ONNX")
     traced = graph.trace()
     inputs, outputs = ([tensor.name for tensor in ends] for ends in (traced.function.inputs, traced.function.outputs))
     maps = [tensor.name for tensor in (*traced.function.inputs, *traced.function.outputs) if len(tensor.shape) == 4]

@@ -156,7 +156,9 @@ class _Graph:
         if node.op_type == "Concat" and len(self.shapes[name]) == 2 and node.attribute[0].i in (1, -1):
             parts = [self.flattened_maps(part) for part in node.input]
             return [vector for part in parts for vector in part] if all(parts) else []
-        size = self.shapes[name][-1]
+        size = self.shapes[name][-1] if self.shapes[name] else 0
+        if not size:  # open, or unknown, as after a loop
+            return []
         before = self.producers.get(node.input[0]) if node.op_type == "Reshape" else None
         if before is None or len(self.shapes[name]) != 2 or not self.is_channels_last(before):
             return [(node, None, size)]

@@ -17,11 +17,12 @@ from ....core.tensorflow_private import (
 from ...artifact.metadata import Metadata, embed_in_tflite
 from ...graph_rewrites.integer_kernels import with_integer_kernels
 from ...sample_images import Samples
+from ...tflite_schema.flatbuffer import unpack_model
 from ..export_graph import ExportGraph
 from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
 from ..tracing import TracedFunction
-from ..unsupported import unsupported
+from ..unsupported import LOOPS, check_own_quantization, unsupported
 from .calibration import with_ranges
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
 from .quantized_graph import check_integers, check_kept, check_order, check_ranges, fix_16_bit_tensors
@@ -63,7 +64,7 @@ class TFLiteFiles:
 
         Raises:
             InputError: A quantization-aware model does not support this format, a layer computes what TFLite does not
-                have, or has a tensor with infinite values.
+                have, was quantized by Keras, or has a tensor with infinite values.
             RuntimeError: The converter left a layer of `keep_float` in integers.
         """
         graph, bits = self.graph, ACTIVATION_BITS.get(format_name)
@@ -72,6 +73,7 @@ class TFLiteFiles:
                 f"{graph.metadata.model} was trained for integers with {graph.activation_bits}-bit activations; it is "
                 f"not converted to {format_name}."
             )
+        check_own_quantization(graph.flat, ("int8", "float8"), "TFLite")
         if bits == 8 and graph.activation_bits is None:
             return self._quantize(format_name)
         with suppress_output():
@@ -118,7 +120,11 @@ class TFLiteFiles:
     def _float_model_with_ranges(self) -> bytes:
         ranges = [form.pixel_range for form in self.graph.metadata.input_forms.values()]
         with suppress_output():
-            content = with_integer_kernels(self._convert("tflite-int8", quantize=False))
+            content = self._convert("tflite-int8", quantize=False)
+        if len(unpack_model(content).subgraphs) > 1:
+            raise self._refusal(LOOPS, "tflite-int8")
+        with suppress_output():
+            content = with_integer_kernels(content)
             content = with_ranges(content, self.calibration, ranges)
         check_ranges(content, self.graph.scopes)
         return content
@@ -142,16 +148,21 @@ class TFLiteFiles:
             found = MISSING_OPERATOR.search(str(error))
             if found is None:
                 raise
-            kind = found[1] or found[2]
-            nodes = [node for node in self._traced.graph.node if node.op.upper() == kind.replace("_", "").upper()]
-            raise unsupported(
-                nodes[0].op if nodes else kind,
-                [node.name for node in nodes],
-                self.graph.scopes,
-                self.graph.metadata.model,
-                format_name,
-            ) from error
+            raise self._refusal([found[1] or found[2]], format_name) from error
         return content
+
+    def _refusal(self, operators: Sequence[str], format_name: str) -> InputError:
+        """Return the error that a format does not have some operators, with the layers that compute the first of them.
+
+        Args:
+            operators: Their names in TensorFlow or TFLite.
+            format_name: The format.
+        """
+        kinds = [operator.replace("_", "").upper() for operator in operators]
+        nodes = [node for node in self._traced.graph.node if node.op.upper() in kinds]
+        kind = nodes[0].op if nodes else operators[0]
+        names = [node.name for node in nodes if node.op == kind]
+        return unsupported(kind, names, self.graph.scopes, self.graph.metadata.model, format_name)
 
     def _traced_for(self, format_name: str) -> TracedFunction:
         return self._traced_for_16_bits if ACTIVATION_BITS.get(format_name) == 16 else self._traced

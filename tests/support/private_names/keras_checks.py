@@ -4,6 +4,7 @@ import contextlib
 import gc
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -178,3 +179,14 @@ def layers_of_the_same_name_are_told_apart():
     assert all(own is other for own, other in zip(twin.weights, second.weights, strict=True))
     assert second.name == "same"
     np.testing.assert_array_equal(renamed(np.ones((1, 4))), model(np.ones((1, 4))))
+
+
+@check_of("keras.src.backend.tensorflow.numpy.argmax", "keras.src.backend.tensorflow.numpy.argmin")
+def largest_and_smallest_values_are_found_by_bare_operators():
+    values = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    for select in (keras.ops.argmax, keras.ops.argmin):
+        for how in ({"axis": 1}, {"axis": -1, "keepdims": True}, {}, {"keepdims": True}):
+            with keras_private.plain_argmax():
+                traced = tf.function(partial(select, **how)).get_concrete_function(tf.TensorSpec((2, 3, 4)))
+            assert not any("Bit" in operation.type for operation in traced.graph.get_operations())
+            np.testing.assert_array_equal(traced(tf.constant(values)), select(values, **how))
