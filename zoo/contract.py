@@ -5,7 +5,8 @@ reported.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,8 +18,11 @@ from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, ma
 from .functional_form import functional_form
 from .output_contract import OutputContract, output_contract
 from .output_form import activations_of, compiled_losses, head_of
-from .pixel_range import RAW, Range, pixel_range
+from .pixel_range import RAW, Range, parse_range, pixel_range
 from .signature import check_image_inputs, named_outputs, output_keys
+
+OF_OUTPUTS = ("task", "labels", "known_tasks", "known_labels", "likely_tasks")
+"""Arguments of `state_contract` about outputs that a model's file keeps as they are."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,45 @@ def copy_contract(source: keras.Model, model: keras.Model) -> None:
     """Let the statements about a model hold for another with the same inputs and outputs, which was made from it."""
     if source in _MEMORY:
         _MEMORY[model] = replace(_MEMORY[source])
+
+
+def recorded_statements(model: keras.Model) -> dict[str, Any]:
+    """Return arguments of `state_contract` that keep what is known of a model in its file, as values of JSON.
+
+    Empty where nothing was stated, and for models of the zoo, whose layers say everything.
+    """
+    if model not in _MEMORY:
+        return {}
+    statements, contract = _MEMORY[model].statements, _MEMORY[model].contract
+    found: dict[str, Any] = {}
+    if any(head_of(tensor) is None for tensor in functional_form(model).outputs):
+        found |= {name: statements[name] for name in OF_OUTPUTS if name in statements}
+        logits = {
+            name: output.from_logits
+            for name, output in by_name(contract.outputs).items()
+            if "from_logits" not in output.inferred
+        }
+        found |= {"from_logits": logits if isinstance(contract.outputs, dict) else logits[""]} if logits else {}
+    if "pixels" in statements:
+        found["pixels"] = map_outputs(parse_range, statements["pixels"])
+    if contract.inferred and contract.pixels != RAW:
+        found["likely_range"] = contract.pixels
+    return found
+
+
+@contextmanager
+def withdrawn_if_refused(models: Iterable[keras.Model]) -> Iterator[None]:
+    """Withdraw what is stated about models in the block if it raises InputError: what was refused must not hold."""
+    before = [(model, _MEMORY.get(model)) for model in models]
+    try:
+        yield
+    except InputError:
+        for model, memory in before:
+            if memory is None:
+                _MEMORY.pop(model, None)
+            else:
+                _MEMORY[model] = memory
+        raise
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 import keras
 
 from ..core.errors import InputError
-from .contract import copy_contract
+from .contract import copy_contract, withdrawn_if_refused
 from .functional_form import functional_form
 from .saved_model import is_saved_model
 
@@ -31,7 +31,7 @@ def functional_argument(model: keras.Model) -> keras.Model:
 def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Let `verb` work on the functional form of the models among its arguments.
 
-    What is stated about the form holds for the model afterwards. Where the result has a `model` that is the form of an
+    What is stated about the form holds for the model afterwards, unless the verb refuses it. Where the result has a `model` that is the form of an
     argument, it becomes that argument again.
     """
     parameters = signature(verb)
@@ -52,7 +52,8 @@ def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, 
         others = [(model, forms[name]) for name, model in models.items() if forms[name] is not model]
         bound.arguments.update(forms)
         try:
-            result = verb(*bound.args, **bound.kwargs)
+            with withdrawn_if_refused(forms.values()):
+                result = verb(*bound.args, **bound.kwargs)
         finally:
             for model, form in others:
                 copy_contract(form, model)

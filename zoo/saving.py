@@ -16,13 +16,20 @@ from .. import layers as _layers
 from ..core.arguments import check_arguments
 from ..core.atomic_files import atomic_path
 from ..core.errors import InputError, first_line
+from ..core.outputs import map_outputs
+from .contract import recorded_statements, state_contract
 from .keras2_files import is_keras2, load_h5, load_keras2, with_loss
 from .saved_model import load_saved_model
+
+STATEMENTS = "pocketzoo.json"
+"""Entry of a `.keras` file with what was stated about the model; Keras passes over it."""
 
 
 @check_arguments
 def save_model(model: keras.Model, path: str | Path) -> Path:
     """Save `model` as one `.keras` file (architecture, weights, labels, normalization) and return its path.
+
+    What was stated about a model of the user's own, such as its pixel range, is in the file, too, for `load_model`.
 
     Raises:
         InputError: `path` does not end in `.keras`.
@@ -32,6 +39,9 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
         raise InputError(f"cannot save a model as {str(path)!r}: the name must end in .keras.")
     with atomic_path(path) as temporary:
         model.save(temporary)
+        if statements := recorded_statements(model):
+            with zipfile.ZipFile(temporary, "a") as archive:  # the same bytes at any time
+                archive.writestr(zipfile.ZipInfo(STATEMENTS), json.dumps(statements))
     return path
 
 
@@ -70,12 +80,19 @@ def load_model(path: str | Path) -> keras.Model:
 
 def _load_keras3(path: Path) -> keras.Model:
     """Load a `.keras` file of Keras 3; one with a loss or metric of the user's own, which is not here, uncompiled."""
+    with zipfile.ZipFile(path) as archive:
+        config, entries = json.loads(archive.read("config.json")), archive.namelist()
+        statements = json.loads(archive.read(STATEMENTS)) if STATEMENTS in entries else {}
     try:
-        return keras.saving.load_model(path, safe_mode=True)
+        model = keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError):
         model = keras.saving.load_model(path, safe_mode=True, compile=False)
-    with zipfile.ZipFile(path) as archive:
-        return with_loss(model, json.loads(archive.read("config.json")).get("compile_config"))
+        model = with_loss(model, config.get("compile_config"))
+    if statements:
+        if likely_range := statements.pop("likely_range", None):
+            statements["likely_range"] = map_outputs(tuple, likely_range)
+        state_contract(model, **statements, report=False)
+    return model
 
 
 def _check_packages(path: Path) -> None:

@@ -1,14 +1,18 @@
 """What the inputs and outputs of a model mean, stated or inferred."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
 from pocketzoo import zoo
+from pocketzoo.core.errors import InputError
 from pocketzoo.zoo.contract import contract_of, copy_contract, state_contract
 from pocketzoo.zoo.decoded_form import decoded_form
 from pocketzoo.zoo.functional_form import functional_form
+from pocketzoo.zoo.model_arguments import accepts_any_model
 
 SHAPE = (8, 8, 3)
 
@@ -215,3 +219,57 @@ def test_decoded_form_takes_bytes_and_gives_outputs_of_the_task(last, stated, ex
 def test_decoded_form_of_a_model_of_the_zoo_is_the_model():
     model = zoo.create_model("lenet5")
     assert decoded_form(model) is model
+
+
+@accepts_any_model
+def refusing(model, **statements):
+    state_contract(model, **statements, report=False)
+    raise InputError("The data has another task.")
+
+
+@pytest.mark.parametrize("before", [{}, {"task": "classification", "pixels": "0..1"}])
+@pytest.mark.parametrize("model", [net(dense(2)), keras.Sequential([keras.Input(SHAPE), layers.Flatten(), dense(2)])])
+def test_statement_that_a_verb_refuses_does_not_hold(model, before):
+    if before:
+        state_contract(model, **before, report=False)
+    expected = contract_of(model)
+    with pytest.raises(InputError):
+        refusing(model, task="regression", pixels="-1..1")
+    assert contract_of(model) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "known"),
+    [
+        ([dense(2)], {"pixels": "0..1", "known_tasks": "classification", "known_labels": ("cat", "dog")}),
+        ([dense(1, "sigmoid")], {"pixels": (-1, 1), "known_tasks": "classification", "labels": ["cat", "dog"]}),
+        ([dense(2, "relu")], {"task": "multi_label", "from_logits": True, "likely_range": (0.0, 1.0)}),
+    ],
+)
+def test_file_keeps_what_was_stated_and_what_was_inferred(last, known, tmp_path):
+    model = net(*last)
+    contract = state_contract(model, **known, report=False)
+    zoo.save_model(model, tmp_path / "net.keras")
+    loaded = zoo.load_model(tmp_path / "net.keras")
+    assert contract_of(loaded) == contract
+    assert zoo.save_model(loaded, tmp_path / "again.keras").exists()
+    assert contract_of(zoo.load_model(tmp_path / "again.keras")) == contract
+
+
+def test_file_of_a_model_with_several_outputs_keeps_what_was_stated(tmp_path):
+    image = keras.Input(SHAPE)
+    x = layers.Flatten()(image)
+    model = keras.Model(image, {"kind": dense(3)(x), "box": dense(4)(x)}, name="net")
+    tasks = {"kind": "classification", "box": "regression"}
+    contract = state_contract(
+        model, task=tasks, labels={"kind": ["a", "b", "c"]}, from_logits={"kind": True}, pixels="0..1", report=False
+    )
+    loaded = zoo.load_model(zoo.save_model(model, tmp_path / "net.keras"))
+    assert contract_of(loaded) == contract
+
+
+def test_file_of_a_model_of_the_zoo_has_no_statements(tmp_path):
+    model = zoo.create_model("lenet5")
+    state_contract(model, known_tasks="classification", report=False)
+    with zipfile.ZipFile(zoo.save_model(model, tmp_path / "net.keras")) as archive:
+        assert "pocketzoo.json" not in archive.namelist()

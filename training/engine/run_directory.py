@@ -16,6 +16,7 @@ import numpy as np
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.work_directory import WorkDirectory
+from ...zoo.contract import copy_contract
 from ...zoo.flat import without_optimizer
 from ...zoo.saving import save_model
 from ..recipe.recipe import Recipe
@@ -161,8 +162,10 @@ class RunDirectory:
         last = self.last_checkpoint()
         with self._checkpoints.new(history) as folder:
             if is_best:
+                uncompiled = without_optimizer(model)
+                copy_contract(model, uncompiled)
                 with as_kept():
-                    save_model(without_optimizer(model), folder / BEST)
+                    save_model(uncompiled, folder / BEST)
             elif last and (last / BEST).exists():
                 # A copy: with a hard link, damage to one file would reach all checkpoints.
                 shutil.copyfile(last / BEST, folder / BEST)
