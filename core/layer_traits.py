@@ -214,6 +214,12 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.AlphaDropout: LayerTraits(channels="passing", integer_range="input"),
     layers.ActivityRegularization: LayerTraits(channels="passing", integer_range="input"),
     layers.Identity: LayerTraits(channels="passing", integer_range="input"),
+    # Augmentation inside a model does nothing in inference. `RandomCrop` is none: it crops there, too.
+    **{
+        getattr(layers, name): LayerTraits(channels="passing", integer_range="input")
+        for name in dir(layers)
+        if name.startswith("Random") and name != "RandomCrop"
+    },
 }
 """By class of the layer; layers for volumes and sequences follow."""
 LAYERS |= {

@@ -1,5 +1,6 @@
 """The flat form: the same model written out in stock Keras layers."""
 
+from inspect import signature
 from typing import Any
 
 import keras
@@ -41,7 +42,7 @@ def flatten_model(model: keras.Model) -> keras.Model:
     with allow_equal_names():
         while any(isinstance(layer, PixelNormalization) or inline.knows_parts_of(layer) for layer in flat.layers):
             flat = keras.models.clone_model(flat, clone_function=to_stock, call_function=inline)
-        if any(map(_is_conversion, flat.operations)):
+        if inline.told_parts or any(map(_is_conversion, flat.operations)):
             flat = keras.models.clone_model(flat, clone_function=lambda layer: layer, call_function=inline)
     flat = with_different_names(flat)
     copy_contract(model, flat)
@@ -54,6 +55,8 @@ class _Inlining:
     def __init__(self) -> None:
         self._hidden = set[int]()
         """Layers that are not a graph of other layers and operations, by id."""
+        self.told_parts = False
+        """Whether a nested model was called as `base(x, training=False)`, which Keras passes on to all its layers."""
 
     def knows_parts_of(self, layer: keras.Layer) -> bool:
         may_have_parts = isinstance(layer, CompositeLayer | keras.Model) or _is_custom_without_weights(layer)
@@ -63,7 +66,8 @@ class _Inlining:
         if _is_conversion(layer):  # applied by nested models to their inputs
             return args[0]
         if not self.knows_parts_of(layer):
-            return layer(*args, **kwargs)
+            return layer(*args, **_taken_by(layer, kwargs))
+        self.told_parts |= "training" in kwargs
         if isinstance(layer, CompositeLayer | keras.Function | keras.Sequential):
             # `call` on symbolic tensors records the parts; `__call__` would record the composite as one opaque node.
             return layer.call(*args, **kwargs)
@@ -81,6 +85,16 @@ def _is_custom_without_weights(layer: keras.Layer) -> bool:
         return False
     inside = {id(variable) for part in all_layers(layer) for variable in part.variables}
     return all(id(variable) in inside for variable in layer.variables)
+
+
+def _taken_by(layer: keras.Layer, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments without a `training` that `call` does not take: `Add` fails on it when it is called anew."""
+    if "training" not in kwargs or not isinstance(layer, keras.Layer):
+        return kwargs
+    parameters = signature(layer.call).parameters.values()
+    if any(each.name == "training" or each.kind is each.VAR_KEYWORD for each in parameters):
+        return kwargs
+    return {name: value for name, value in kwargs.items() if name != "training"}
 
 
 def _inputs_like(tensors: Any) -> Any:

@@ -23,6 +23,7 @@ def transfer_idiom():
     image = keras.Input((32, 32, 3))
     maps = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="first")(image)
     maps = layers.BatchNormalization(name="norm")(layers.Conv2D(4, 3, padding="same", activation="relu")(maps))
+    maps = layers.Add()([maps, layers.DepthwiseConv2D(3, padding="same")(maps)])
     base = keras.Model(image, layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="last")(maps))
     image = keras.Input((32, 32, 3))
     features = layers.GlobalAveragePooling2D()(base(layers.Rescaling(1 / 127.5, -1)(image), training=False))

@@ -101,6 +101,13 @@ def test_normalization_of_another_axis_is_refused(axis):
         quantized_model(net(lambda x, y: norm(x)), 8)
 
 
+def test_augmentation_inside_a_model_does_nothing_in_integers():
+    def first(image):
+        return layers.Rescaling(1 / 255)(layers.RandomFlip("vertical")(layers.RandomContrast(0.1)(image)))
+
+    assert difference(net(lambda x, y: x, first)) < 0.1
+
+
 @pytest.mark.parametrize(
     "part",
     [
