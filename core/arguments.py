@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
-from inspect import signature
+from inspect import BoundArguments, Signature, signature
 from numbers import Integral, Real
 from pathlib import Path
 from reprlib import Repr
@@ -28,6 +28,9 @@ TITLES = {
     bool: "True or False",
     Path: "a path",
 }
+
+OPENERS = {"an Artifact": "export.load_artifact", "a keras.Model": "zoo.load_model"}
+"""Functions that return what a parameter takes, for those who pass the path of a file."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def check_arguments(function: Callable[Parameters, Result]) -> Callable[Paramete
 
     @wraps(function)
     def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        for name, value in parameters.bind(*args, **kwargs).arguments.items():
+        for name, value in bind_arguments(function, parameters, args, kwargs).arguments.items():
             expected = annotations().get(name, Any)
             kind = parameters.parameters[name].kind
             if kind not in (kind.VAR_POSITIONAL, kind.VAR_KEYWORD) and not accepts(expected, value):
@@ -78,10 +81,31 @@ def check_arguments(function: Callable[Parameters, Result]) -> Callable[Paramete
                     raise unknown(name, value, choices)
                 *others, last = dict.fromkeys(allowed(expected))
                 phrases = f"{', '.join(others)} or {last}" if others else last
+                if isinstance(value, str | Path) and Path(value).suffix:
+                    openers = [opener for phrase, opener in OPENERS.items() if phrase in (*others, last)]
+                    phrases += f"; {' or '.join(openers)} opens a file" if openers else ""
                 raise InputError(f"{name} is {received(value)}; {function.__name__} requires {phrases}.")
         return function(*args, **kwargs)
 
     return checked
+
+
+def bind_arguments(
+    function: Callable[..., Any], parameters: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> BoundArguments:
+    """Return the arguments of a call by name, as `Signature.bind`, which does not name the function in its error."""
+    try:
+        return parameters.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(
+            f"{function.__name__}: {error}; the call has the form {function.__name__}{_form(parameters)}."
+        ) from None
+
+
+def _form(parameters: Signature) -> str:
+    """Return the names of the parameters as in a call, without annotations and defaults."""
+    plain = [each.replace(annotation=each.empty, default=each.empty) for each in parameters.parameters.values()]
+    return str(Signature(plain))
 
 
 def accepts(expected: Any, value: Any) -> bool:

@@ -109,7 +109,11 @@ class Segmentation(Task):
             raise InputError(f"{name} has {size} pixels, but its image has {width}x{height}.")
         wrong = self.class_out_of_range(self.without_void(target, ignore), num_outputs)
         if wrong is not None and num_outputs is not None:
-            hint = "" if ignore == LIKELY_VOID or wrong != LIKELY_VOID else "; state ignore=255 if that is no class"
+            hint = ""
+            if wrong == LIKELY_VOID and num_outputs == 2:
+                hint = "; save 255 as 1 if that is the second class, or state ignore=255 if it is none"
+            elif wrong == LIKELY_VOID and ignore != LIKELY_VOID:
+                hint = "; state ignore=255 (--ignore 255) if that is no class"
             raise InputError(f"{name} has the value {wrong}; class indices go from 0 to {num_outputs - 1}{hint}.")
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -110,3 +110,17 @@ def test_message_names_argument_value_and_what_is_allowed():
         training.load_data("digits", seed=-1)
     with pytest.raises(zoo.InputError, match=r"^unknown on_unreadable 'skipp': did you mean skip\?$"):
         training.load_data("digits", on_unreadable="skipp")
+
+
+def test_unknown_argument_names_the_function_and_its_arguments():
+    with pytest.raises(
+        TypeError, match=r"^fit: got an unexpected keyword argument 'x'; the call has the form fit\(model, "
+    ):
+        training.fit(None, None, x=1)
+    with pytest.raises(TypeError, match=r"^prune_channels: too many positional arguments; .*\(model, data, \*, budget"):
+        training.prune_channels(None, None, None)
+
+
+def test_path_in_place_of_a_model_names_the_function_that_opens_it():
+    with pytest.raises(zoo.InputError, match=r"; export\.load_artifact or zoo\.load_model opens a file\.$"):
+        export.benchmark("net.tflite")

@@ -1,7 +1,6 @@
 """Checks that a model and a dataset can be used together."""
 
 import re
-import warnings
 from typing import Any
 
 import keras
@@ -10,6 +9,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.keras_private import all_layers
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
+from ..core.user_warnings import warn
 from ..layers import Head
 from ..tasks.registry import get_task
 from ..zoo.contract import contract_of, state_contract
@@ -65,12 +65,11 @@ def describe_model(
             "the data with the pixel_range of the model, or adapt the model to it (training.adapt_normalization)."
         )
     if verbose and data.pixel_range not in (RAW, contract.pixels):
-        warnings.warn(
+        warn(
             f"{model.name} takes pixels of {_shown(contract.pixels)}, to which those of {data.source}, "
             f"{low:g}..{high:g}, are scaled. "
             "Scale images for predictions likewise, or let the model take them as they are: "
-            "training.adapt_normalization.",
-            stacklevel=3,
+            "training.adapt_normalization."
         )
 
 
@@ -186,8 +185,11 @@ def _check_images(model: keras.Model, split: ImageSplit) -> None:
         )
     expected, actual = image_shape(model), split.images.shape
     if any(size not in (None, side) for size, side in zip(expected, actual, strict=True)):
+        known = {"image_size": expected[:2], "channels": expected[2]}
+        stated = ", ".join(f"{name}={value}" for name, value in known.items() if value and value != (None, None))
+        remedy = f"; load files with {stated}" if expected[2] == actual[2] or expected[2] in (1, 3) else ""
         raise InputError(
-            f"{model.name} takes images of {expected} (height, width, channels), but the data has {actual}."
+            f"{model.name} takes images of {expected} (height, width, channels), but the data has {actual}{remedy}."
         )
 
 

@@ -29,9 +29,10 @@ def tasks_of(model: keras.Model) -> str | dict[str, str]:
     tasks = contract_of(model).tasks
     for name, task in by_name(tasks).items():
         if not get_task(task).has_targets:
-            article, output = "an" if task[0] in "aeiou" else "a", f" as {name!r}" if name else ""
+            meaning, output = {"raw": "raw numbers"}.get(task, f"an {task}"), f" as {name!r}" if name else ""
             raise InputError(
-                f"{model.name} outputs {article} {task}{output}, which has no targets to train or evaluate it with."
+                f"{model.name} outputs {meaning}{output}, which has no targets to train or evaluate it with; if they "
+                "are those of a task, state it with task (--task)."
             )
     return tasks
 

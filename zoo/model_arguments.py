@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import keras
 
+from ..core.arguments import bind_arguments
 from ..core.errors import InputError
 from .contract import copy_contract, withdrawn_if_refused
 from .functional_form import functional_form
@@ -31,14 +32,14 @@ def functional_argument(model: keras.Model) -> keras.Model:
 def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Let `verb` work on the functional form of the models among its arguments.
 
-    What is stated about the form holds for the model afterwards, unless the verb refuses it. Where the result has a `model` that is the form of an
-    argument, it becomes that argument again.
+    What is stated about the form holds for the model afterwards, unless the verb refuses it. Where the result has a
+    `model` that is the form of an argument, it becomes that argument again.
     """
     parameters = signature(verb)
 
     @wraps(verb)
     def with_functional_forms(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        bound = parameters.bind(*args, **kwargs)
+        bound = bind_arguments(verb, parameters, args, kwargs)
         models = {name: value for name, value in bound.arguments.items() if isinstance(value, keras.Model)}
         if "recipe" in parameters.parameters:
             _report_own_training(next(iter(models.values()), None))

@@ -3,11 +3,14 @@
 import re
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
 
 from ..core.arguments import check_arguments
-from ..core.errors import unknown
+from ..core.errors import InputError, unknown
 from .cards import ModelCard, load_cards
 
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+"""Of files with a model."""
 ON = "_on_"
 """Separator between a model's name and the name of the backbone that replaces its own."""
 
@@ -87,6 +90,11 @@ def model_card(name: str) -> ModelCard:
     Raises:
         InputError: There is no such model; the message suggests similar names.
     """
+    if isinstance(name, str) and Path(name).suffix in MODEL_SUFFIXES:
+        raise InputError(
+            f"{name} is a file, not the name of a model; zoo.load_model opens it in Python, and `pocketzoo fine-tune` "
+            "trains it."
+        )
     if not isinstance(name, str) or name not in _cards():
         raise unknown("model", name, list_models(), listed_by="`pocketzoo list`")
     return _cards()[name].model_copy(deep=True)  # callers may modify the dicts of their copy

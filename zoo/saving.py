@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -23,6 +24,12 @@ from .saved_model import load_saved_model
 
 STATEMENTS = "pocketzoo.json"
 """Entry of a `.keras` file with what was stated about the model; Keras passes over it."""
+NOT_FOUND = re.compile(r"Could not locate (class|function) '([^']+)'")
+REGISTRATION = (
+    "in Python import it first, decorated with @keras.saving.register_keras_serializable(); for the commands save the "
+    "model as stock layers where it consists of them, with zoo.save_model(zoo.flatten_model(model), 'flat.keras')"
+)
+"""What to do about a class of the user's own."""
 
 
 @check_arguments
@@ -75,6 +82,10 @@ def load_model(path: str | Path) -> keras.Model:
         _check_packages(path)
         return load_keras2(path) if is_keras2(path) else _load_keras3(path)
     except Exception as error:  # A damaged file raises one of a dozen types, from KeyError to BadZipFile.
+        if missing := NOT_FOUND.search(str(error)):
+            raise InputError(
+                f"{path} has the {missing[1]} {missing[2]!r}, which is not known here; {REGISTRATION}."
+            ) from error
         raise InputError(f"{path} cannot be read as a {path.suffix} model: {first_line(error)}") from error
 
 

@@ -24,6 +24,12 @@ def test_embedding_has_nothing_to_be_trained_by(digits):
         training.fit(zoo.create_model("resnet20", head="embedding", **SHALLOW), digits)
 
 
+def test_images_of_another_size_say_how_to_load_them(digits):
+    model = zoo.create_model("lenet5", input_shape=(48, 32, 1))
+    with pytest.raises(zoo.InputError, match=r"has \(32, 32, 1\); load files with image_size=\(48, 32\), channels=1"):
+        training.evaluate(model, digits)
+
+
 def test_answer_by_name_is_told_from_the_only_one(digits):
     model = zoo.create_model("lenet5", head={"digit": "classification"})
     with pytest.raises(

@@ -100,3 +100,29 @@ def test_failed_write_leaves_only_the_old_file(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+class Doubled(keras.layers.Layer):
+    """A layer of a user's own, made of an operation."""
+
+    def call(self, values):
+        return values * 2
+
+
+def test_file_with_a_class_of_the_users_own_says_how_to_load_it_and_the_remedy_works(tmp_path):
+    image = keras.Input((4, 4, 1))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(Doubled()(image))))
+    zoo.save_model(model, tmp_path / "own.keras")
+    with pytest.raises(
+        zoo.InputError,
+        match=r"own\.keras has the class 'Doubled', which is not known here; in Python import it",
+    ):
+        zoo.load_model(tmp_path / "own.keras")
+    loaded = zoo.load_model(zoo.save_model(zoo.flatten_model(model), tmp_path / "flat.keras"))
+    images = np.ones((1, 4, 4, 1), "float32")
+    np.testing.assert_allclose(loaded(images), model(images), rtol=1e-6)
+
+
+def test_file_in_place_of_a_name_is_told_from_an_unknown_name():
+    with pytest.raises(zoo.InputError, match=r"own\.keras is a file, not the name of a model; zoo\.load_model opens"):
+        zoo.create_model("own.keras")

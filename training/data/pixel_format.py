@@ -1,7 +1,6 @@
 """The dtype and the range of a dataset's pixels: stated, or inferred so that the user can object."""
 
 import math
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.user_warnings import warn
 from ...zoo.image_files import Dtype
 from ...zoo.pixel_range import RAW, Range
 
@@ -135,7 +135,7 @@ def array_format(
     low, high = float(images.min()), float(images.max())
     found = choose_format({str(images.dtype)}, low, high, source, dtype=None, pixel_range=pixel_range)
     if found.note:
-        warnings.warn(found.note, stacklevel=3)
+        warn(found.note)
     return images, found
 
 

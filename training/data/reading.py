@@ -216,9 +216,11 @@ def _with_labels(target: Target, source: str) -> Target:
     if len(found) < 2 or found != list(range(len(found))):
         shown = ", ".join(map(str, found)) or "none"
         void = found and found[-1] == LIKELY_VOID and found[:-1] == list(range(len(found) - 1)) and len(found) > 2
-        raise InputError(
-            f"{source}: the masks have the values {shown}; they are class indices, from 0 on. Where a class is in no "
-            "mask, name all classes in a labels.txt beside the table."
-            + (" Where 255 marks pixels without a class, state ignore=255 (--ignore 255)." if void else "")
-        )
+        if found == [0, LIKELY_VOID]:
+            remedy = "Save 255 as 1 where black and white are the two classes (mask // 255)."
+        elif void:
+            remedy = "Where 255 marks pixels without a class, state ignore=255 (--ignore 255)."
+        else:
+            remedy = "Where a class is in no mask, name all classes in a labels.txt beside the masks."
+        raise InputError(f"{source}: the masks have the values {shown}; they are class indices, from 0 on. {remedy}")
     return replace(target, labels=tuple(map(str, found)))

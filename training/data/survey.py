@@ -126,9 +126,9 @@ def _labels(found: Inspection, output: str, target: Target) -> dict[str, dict[st
     pixels = {split: Counter() for split in SPLITS}
     for image, split in zip(found.images, found.splits, strict=True):
         pixels[split].update(image.pixels[output])
-    most = 1 + max(max(by_class, default=0) for by_class in pixels.values())
-    names = target.labels or [str(index) for index in range(most)]
-    return {name: {split: pixels[split][index] for split in SPLITS} for index, name in enumerate(names)}
+    occurring = sorted(set().union(*pixels.values()))
+    names = dict(enumerate(target.labels)) if target.labels else {value: str(value) for value in occurring}
+    return {name: {split: pixels[split][value] for split in SPLITS} for value, name in names.items()}
 
 
 def _imbalance(labels: dict[str, dict[str, float]], target: Target) -> float | None:

@@ -29,6 +29,9 @@ from .folder_names import split_of_name
 from .listing import Listing, Target
 from .splitting import SPLIT_NAMES
 
+CLASS_COLUMNS = ("class", "classes", "class_id", "class_name", "category", "label_id", "label_name")
+"""Columns of other tools that name classes; here they would be numbers to regress."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -79,7 +82,10 @@ def _table(path: Path) -> Table:
         raise InputError(f"{path} cannot be read as a CSV file: its first row is not UTF-8.")
     if "image" not in header:
         columns = ", ".join(header) or "none"
-        raise InputError(f"{path} has no column 'image' with the path of each image; its first row has {columns}.")
+        remedy = " Rename the column of the paths." if header else ""
+        raise InputError(
+            f"{path} has no column 'image' with the path of each image; its first row has {columns}.{remedy}"
+        )
     if "" in header:
         raise InputError(
             f"{path}: column {header.index('') + 1} has no name (pandas: index=False leaves its index out)."
@@ -131,6 +137,12 @@ def _target(table: Table, columns: dict[str, str]) -> Target:
         raise InputError(
             f"{table.path}: columns {', '.join(columns.values())} are more than one target. Remove what is not a "
             "target, or name the outputs as in kind.label, size.height, size.width."
+        )
+    classes = [column for column in columns if column.lower() in CLASS_COLUMNS]
+    if classes and not named:
+        raise InputError(
+            f"{table.path}: column {columns[classes[0]]!r} would be numbers to regress; call it 'label' where it has "
+            "the class of an image, otherwise by what it measures."
         )
     task = named[0] if named else next(task for task in tasks if task.column is None)
     labels, rows = task.read_table(table, columns)

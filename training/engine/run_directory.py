@@ -3,7 +3,6 @@
 import filecmp
 import json
 import shutil
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
+from ...core.user_warnings import warn
 from ...core.work_directory import WorkDirectory
 from ...zoo.contract import copy_contract
 from ...zoo.flat import without_optimizer
@@ -79,7 +79,7 @@ class RunDirectory:
         """
         run = cls(path)
         if resume and not run._directory.exists:
-            warnings.warn(f"{path} has no run to resume; a new one begins.", stacklevel=4)
+            warn(f"{path} has no run to resume; a new one begins.")
         if extended:
             run._extend(extended, recipe, settings)
         failed_early = not run.last_checkpoint()
@@ -87,7 +87,7 @@ class RunDirectory:
         if failed_early and not resume:
             (path / ENVIRONMENT).unlink(missing_ok=True)
         for damaged in run._checkpoints.drop_damaged():
-            warnings.warn(f"{damaged} was damaged; the run continues from {run.last_checkpoint()}.", stacklevel=4)
+            warn(f"{damaged} was damaged; the run continues from {run.last_checkpoint()}.")
         run._write("recipe.yaml", recipe.to_yaml())
         run._add_environment(recipe)
         return run

@@ -125,7 +125,11 @@ def test_damaged_and_missing_masks_are_named_and_counted(table):
 def test_masks_in_black_and_white_bytes_are_not_taken_for_256_classes(table):
     for row in range(COUNT):
         Image.fromarray((square(row) > 0).astype("uint8") * 255).save(table.parent / f"{row}-mask.png")
-    with pytest.raises(zoo.InputError, match=r"the masks have the values 0, 255; they are class indices, from 0 on"):
+    with pytest.raises(zoo.InputError, match=r"the masks have the values 0, 255; they are .* Save 255 as 1 where"):
+        training.load_data(table)
+    assert list(training.survey(table).labels) == ["0", "255"]
+    (table.parent / "labels.txt").write_text("ground\nroad\n")
+    with pytest.raises(zoo.InputError, match="has the value 255; class indices go from 0 to 1; save 255 as 1 if"):
         training.load_data(table)
 
 

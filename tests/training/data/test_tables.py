@@ -177,6 +177,7 @@ def test_tables_that_cannot_be_used_say_where(columns, message, write):
         ("", "no column 'image' with the path of each image; its first row has none"),
         ("file,label\na.png,cat\n", "no column 'image' .* its first row has file, label"),
         ("image;label\na.png;cat\n", "no column 'image' .* its first row has image;label"),
+        ("image,class\na.png,0\nb.png,1\n", "column 'class' would be numbers to regress; call it 'label'"),
         ("image,label\n", "has no images, only names of columns"),
         ("image,label,label\na.png,cat,dog\n", "has two columns 'label'"),
         ("image,label\na.png,cat\nb.png\n", "line 3 has 1 values for 2 columns"),

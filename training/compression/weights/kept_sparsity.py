@@ -1,6 +1,5 @@
 """Zeros and clusters of a model that is trained further: kept if asked for, and otherwise not lost without a word."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import keras
 import numpy as np
 
 from ....core.layer_traits import main_kernel
+from ....core.user_warnings import warn
 from .layer_selection import prunable_layers
 from .tied_weights import COINCIDENCES, MOST_CLUSTERS, ties_kept
 
@@ -74,10 +74,9 @@ def sparsity_kept(model: keras.Model, keep: bool | None) -> Iterator[Compressed 
     found = None if keep is False else compressed_kernels(model)
     if not keep or found is None:
         if found is not None and found.kernels:
-            warnings.warn(
+            warn(
                 f"{model.name}: training does not keep {found}; pass keep_sparsity=True (--keep-sparsity) to keep "
-                "them, or False (--lose-sparsity) if they may go.",
-                stacklevel=2,
+                "them, or False (--lose-sparsity) if they may go."
             )
         yield None
         return
@@ -89,10 +88,9 @@ def warn_of_clusters(model: keras.Model) -> None:
     """Warn that pruning loses the clusters of `model`, if it has any."""
     clustered = compressed_kernels(model).clustered
     if clustered:
-        warnings.warn(
+        warn(
             f"{model.name}: pruning does not keep the clusters of {_kernels(len(clustered))} ({clustered[0]}); cluster "
-            "after pruning, which keeps the zeros.",
-            stacklevel=3,
+            "after pruning, which keeps the zeros."
         )
 
 
