@@ -10,7 +10,9 @@ from ..zoo.cards import ModelCard
 from ..zoo.registry import model_card
 from . import console
 from .artifact_info import SUFFIXES, show_artifact
-from .options import Json
+from .inputs import is_model_path
+from .model_info import load_with_layers, model_facts, show_facts
+from .options import MODEL_FILE, Json
 from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
@@ -30,13 +32,22 @@ LAYER_HEADER = (
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A name from `pocketzoo list`, or a .tflite or .onnx file.")],
+    name: Annotated[
+        str,
+        typer.Argument(help=f"A name from `pocketzoo list`, a .tflite or .onnx file, {MODEL_FILE}."),
+    ],
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer of the flat form.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a model's card, its endpoints and the costs of its stages; or how an artifact was made and validated."""
+    """Show a model's card, its endpoints and the costs of its stages; or how an artifact was made and validated.
+
+    For a model in a file, its inputs, its outputs and what they mean.
+    """
     if Path(name).suffix in SUFFIXES:
         show_artifact(Path(name), as_json=as_json)
+        return
+    if is_model_path(name):
+        _show_file(Path(name), layers=layers, as_json=as_json)
         return
     card = model_card(name)
     rows = _layer_table(card)
@@ -48,6 +59,19 @@ def info(
         console.show_table(LAYER_HEADER, [_layer_cells(row) for row in rows], title=card.name)
     else:
         _show_card(card, rows)
+
+
+def _show_file(path: Path, *, layers: bool, as_json: bool) -> None:
+    """Print what is known of a model in a file, or its layers."""
+    model, rows = load_with_layers(path)
+    if as_json:
+        console.show_json(
+            model_facts(model, rows) | ({"layers": [asdict(row) for row in rows or ()]} if layers else {})
+        )
+    elif layers and rows:
+        console.show_table(LAYER_HEADER, [_layer_cells(row) for row in rows], title=model.name)
+    else:
+        show_facts(model_facts(model, rows))
 
 
 def _layer_table(card: ModelCard) -> "list[LayerRow]":

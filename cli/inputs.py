@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from ..core.errors import InputError
+from ..zoo.registry import MODEL_SUFFIXES
 from .model_contract import ModelContract
 from .option_groups import DataReading, TrainingSetup
 from .options import Layout
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     """Height, width and channels; None where the model accepts any."""
 
 
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 SAVED_MODEL = "saved_model.pb"
 """File in the folder of a SavedModel."""
 
@@ -191,7 +191,7 @@ class TrainingInputs:
         from .. import zoo
 
         original = zoo.load_model(self.file)
-        self.contract.state(original)
+        self.contract.state(original, self.data)
         return original
 
 
@@ -206,7 +206,7 @@ def open_training_inputs(
     recipe = read_recipe(setup.recipe, setup.changes, default_recipe)
     shape, pixels = image_shape(loaded), stated_range(loaded)
     images = load_training_images(setup.data, recipe, shape, reading, pixel_range=pixels)
-    contract.state(loaded)
+    contract.state(loaded, images)
     return TrainingInputs(loaded, images, recipe, model, contract)
 
 

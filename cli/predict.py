@@ -87,6 +87,8 @@ def predict(
             (answer.source, label, shown.format_figure(figure)) for answer in answers for label, figure in answer.rows
         ]
         console.show_table(("image", "label", str(shown.figure_name)), cells)
+        if masks is not None:
+            typer.echo(f"Masks: {masks}")
     if failed == len(answers) or (failed and not skip_unreadable):
         raise typer.Exit(2)
 
