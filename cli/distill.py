@@ -46,7 +46,7 @@ def distill(
     if is_model_path(student):
         keras.utils.set_random_seed(inputs.recipe.seed)
         pupil = zoo.load_model(student)
-        contract.state(pupil)
+        contract.state(pupil, inputs.data)
     else:
         pupil = new_model(student, inputs.data, inputs.recipe.seed)
     result = training.distill(

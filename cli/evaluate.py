@@ -49,10 +49,10 @@ def evaluate(
 ) -> None:
     """Evaluate a model, or an artifact in its runtime, on the test split of a dataset."""
     evaluated, shape = _open(model, weights)
-    contract.state(evaluated)
     from .. import training
 
     images = load_images(data, shape, reading, stated_range(evaluated))
+    contract.state(evaluated, images)
     if report is None:
         evaluation = training.evaluate(evaluated, images, test_time_augmentation=test_time_augmentation)
     else:

@@ -64,10 +64,10 @@ def export(
     from ..zoo.signature import image_shape
 
     loaded = open_model(model, weights, pretrained=True)
-    contract.state(loaded)
     *sides, channels = image_shape(loaded)
     shape, pixel_range = (*(_size(input_size) or sides), channels), stated_range(loaded)
     images = load_images(data, shape, reading, pixel_range) if data else None
+    contract.state(loaded, images)
     with console.status("Preparing") as progress:
         manifest = export.export_model(
             loaded,

@@ -91,10 +91,12 @@ def _with_head_for(model: "keras.Model", data: "ImageData", features: str | None
     """Return `model` if its outputs match the labels of `data`, otherwise its backbone with a new head."""
     from .. import zoo
     from ..training.compatibility import check_fit_together
+    from ..zoo.contract import state_contract
 
     if features is not None:
         return zoo.replace_head(model, data.task, labels=data.labels, features=features)
     try:
+        state_contract(model, known_tasks=data.task, known_labels=data.labels, report=False)  # fine_tune reports it
         check_fit_together(model, data)
     except InputError as error:
         typer.echo(f"New head: {error}", err=True)

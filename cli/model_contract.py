@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
 
     from ..export import Artifact
+    from ..training import ImageData
 
 Task = Annotated[
     list[str] | None,
@@ -48,8 +49,11 @@ class ModelContract:
     pixels: Pixels = None
     from_logits: FromLogits = None
 
-    def state(self, model: "keras.Model | Artifact") -> None:
-        """State what the options say about a model, if any is set; it holds for the rest of the command."""
+    def state(self, model: "keras.Model | Artifact", data: "ImageData | None" = None) -> None:
+        """State what the options say about a model, if any is set; it holds for the rest of the command.
+
+        Tasks and labels that the options leave open are those of `data`.
+        """
         if self == ModelContract():
             return
         from ..export.artifact.artifact import Artifact
@@ -67,6 +71,8 @@ class ModelContract:
             labels=_by_output("--labels", self.labels, _names),
             pixels=self.pixels,
             from_logits=self.from_logits,
+            known_tasks=data and data.task,
+            known_labels=data and data.labels,
             report=False,  # the command goes on to use it with data, which tells more
         )
 

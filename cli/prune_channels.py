@@ -73,12 +73,12 @@ def prune_channels(
     from ..zoo.signature import image_shape
 
     original = zoo.load_model(model)
-    contract.state(original)
     settings = read_recipe(setup.recipe, setup.changes, DEFAULT_RECIPE)
     trains = setup.data is not None or settings.data.source is not None
     if not trains and (setup.recipe or setup.changes):
         raise InputError("there is no data to train on; set --data, or leave out --recipe and --set.")
     images = load_training_images(setup.data, settings, image_shape(original), reading) if trains else None
+    contract.state(original, images)
     result = training.prune_channels(
         original,
         images,

@@ -18,7 +18,7 @@ from .artifact.manifest import Gate, Manifest, ValidationContext
 from .artifact.report import write_report
 from .formats import Format
 from .sample_images import Samples, calibration_samples, evaluation_samples
-from .sample_sources import likely_ranges, likely_tasks
+from .sample_sources import in_memory, likely_ranges, likely_tasks
 from .targets import formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
 from .validation.checks.web_page import PAGE, render_page
@@ -71,7 +71,8 @@ def export_model(
             channels)`, where whole numbers are raw pixels 0..255 and floats are values that the model expects; a pair
             (images, labels); or a split such as `data.train`. 200 are used, balanced over the classes; images that are
             also in `evaluation` are excluded. For several inputs, a dict of arrays by name, or a list in the order of
-            the model, in place of the images. A quantization-aware model has its own ranges and needs none; it is
+            the model, in place of the images. Or a finite `tf.data.Dataset` or `keras.utils.PyDataset` of such batches,
+            which is read into memory. A quantization-aware model has its own ranges and needs none; it is
             exported in integers only.
         evaluation: Images, preferably with labels, that were not used for training, such as `data.test`, in the same
             forms. The labels depend on the task: class indices, `(count, labels)` of 0 or 1, numbers
@@ -92,7 +93,8 @@ def export_model(
         task: Task of a model without a head of the zoo: `"classification"`, `"multi_label"`, `"regression"`,
             `"segmentation"`, `"embedding"`, or `"raw"` for any other numbers, which are only compared. If None, that of
             the data, of the loss the model was compiled with, or of its last activation.
-        labels: Names of its classes, labels or values; their indices if None.
+        labels: Names of its classes, labels or values. If None, those of the dataset of `evaluation`, else their
+            indices.
         pixels: Range of pixel values that it expects, such as `"0..1"` or `(-1, 1)`. If None, the range that its first
             layers show, or that of float images, else 0..255.
         from_logits: Whether its outputs are logits; artifacts then output logits, too, and predictions of them are
@@ -109,6 +111,7 @@ def export_model(
     from .conversion.artifact_files import write_artifacts
     from .validation.keras_reference import KerasReference
 
+    calibration, evaluation = in_memory(calibration, "calibration"), in_memory(evaluation, "evaluation")
     check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
@@ -120,6 +123,7 @@ def export_model(
         pixels=pixels,
         from_logits=from_logits,
         known_tasks=getattr(evaluation, "task", None),
+        known_labels=getattr(evaluation, "names", None),
         likely_tasks=likely_tasks(evaluation, input_keys(model), output_keys(model)),
         likely_range=likely_ranges({"evaluation": evaluation, "calibration": calibration}, input_keys(model)),
     )

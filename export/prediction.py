@@ -127,13 +127,14 @@ def predict(
             if value is not None:
                 raise InputError(f"{name} is {value!r}, but {artifact_or_model.path} states it itself; leave it out.")
     else:
-        from ..zoo.contract import state_contract
+        from ..zoo.contract import copy_contract, state_contract
         from ..zoo.model_arguments import functional_argument
         from ..zoo.signature import input_keys
 
-        artifact_or_model = functional_argument(artifact_or_model)
+        model, artifact_or_model = artifact_or_model, functional_argument(artifact_or_model)
         likely = None if files else likely_ranges({"images": images}, input_keys(artifact_or_model))
         state_contract(artifact_or_model, **statements, likely_range=likely)
+        copy_contract(artifact_or_model, model)
     artifact = to_artifact(artifact_or_model)
     images = _read(artifact, files) if files else images
     outputs = artifact.decode(artifact.run(_checked(artifact, images)))

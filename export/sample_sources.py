@@ -78,6 +78,23 @@ def read_source(
     return read, {name: None if each is None else each[rows] for name, each in labels.items()}, is_part
 
 
+def in_memory(source: Any, what: str) -> Any:
+    """Return the arrays of a finite dataset of TensorFlow or Keras, `images` or `(images, labels)`; others as they are.
+
+    Raises:
+        InputError: The dataset has no end, or no images.
+    """
+    from ..core.batched_data import batches_of, joined_batches, with_raw_pixels
+
+    batches = batches_of(source, what)
+    if batches is None:
+        return source
+    joined = joined_batches(batches, what)
+    images, *targets = joined if isinstance(joined, tuple) else (joined,)
+    images = with_raw_pixels(images) if isinstance(images, np.ndarray) else images
+    return (images, targets[0]) if targets else images
+
+
 def _of(what: str, name: str) -> str:
     return f"{what} of {name!r}" if name else what
 

@@ -21,6 +21,8 @@ from .output_form import activations_of, compiled_losses, head_of
 from .pixel_range import RAW, Range, parse_range, pixel_range
 from .signature import check_image_inputs, named_outputs, output_keys
 
+OPTIONS = {"task": "--task", "from_logits": "--from-probabilities", "pixels": "--pixels 0..1"}
+"""What to set, in a command, where an argument was inferred wrongly, as it usually is."""
 OF_OUTPUTS = ("task", "labels", "known_tasks", "known_labels", "likely_tasks")
 """Arguments of `state_contract` about outputs that a model's file keeps as they are."""
 
@@ -71,7 +73,7 @@ class Contract:
             ]
             found.append(f"{', '.join(ranges)}, {self.reason}")
         names = {name for output in by_name(self.outputs).values() for name in output.inferred} | {*self.inferred}
-        arguments = " and ".join(name for name in ("task", "from_logits", "pixels") if name in names)
+        arguments = " and ".join(f"{name} ({option})" for name, option in OPTIONS.items() if name in names)
         return f"Inferred for {model}: {'; '.join(found)}. State {arguments} where that is wrong."
 
 
@@ -121,15 +123,32 @@ def state_contract(
     }
     check_image_inputs(model)
     before = _MEMORY.get(model)
+    if before and known_labels is not None:
+        _check_order(model, before.contract, known_labels)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
     losses = [id(loss) for loss in compiled_losses(functional_form(model)).values()]
-    if before and (statements, losses) == (before.statements, before.losses):
-        return before.contract
-    contract = _resolve(model, **statements)
-    if report and not contract.is_stated and not (before and before.contract == contract):
+    is_same = before is not None and (statements, losses) == (before.statements, before.losses)
+    contract = before.contract if before and is_same else _resolve(model, **statements)
+    is_reported = before is not None and before.is_reported and before.contract == contract
+    if report and not contract.is_stated and not is_reported:
         print(contract.describe(model.name), file=sys.stderr)
-    _MEMORY[model] = _Memory(statements, losses, contract)
+    _MEMORY[model] = _Memory(statements, losses, contract, report or is_reported)
     return contract
+
+
+def _check_order(model: keras.Model, contract: Contract, labels: Any) -> None:
+    """Raise InputError where targets have the labels of a model in another order: all predictions would be wrong."""
+    tensors = by_name(_outputs_by_name(functional_form(model)))
+    for name, own in by_name(contract.outputs).items():
+        of_targets = by_name(labels).get(name)
+        if head_of(tensors[name]) is not None or not own.labels or not of_targets:
+            continue
+        if tuple(of_targets) != own.labels and sorted(of_targets) == sorted(own.labels):
+            raise InputError(
+                f"{model.name} has the labels {', '.join(own.labels)}, but the data has them in the order "
+                f"{', '.join(of_targets)}; give the data those of the model, as in from_arrays(..., labels=...) or a "
+                "labels.txt."
+            )
 
 
 def contract_of(model: keras.Model) -> Contract:
@@ -189,6 +208,8 @@ class _Memory:
     losses: list[int]
     """Identities of the compiled losses: with another loss, outputs may mean something else."""
     contract: Contract
+    is_reported: bool
+    """Whether what is inferred was printed."""
 
 
 _MEMORY: WeakKeyDictionary[keras.Model, _Memory] = WeakKeyDictionary()

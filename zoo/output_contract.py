@@ -70,7 +70,9 @@ def output_contract(
         evident = stated["task"] or known["task"] or task_of_loss(loss_name(loss), len(tensor.shape))
         is_common = len(tensor.shape) in COMMON_RANKS
         likely = None if activation in ("softmax", "sigmoid") or not is_common else known["likely task"]
-        task = get_task(evident or likely or recognize_task(tensor.shape, activation))
+        of_logits = "sigmoid" if size == 1 else "softmax"
+        form = recognize_task(tensor.shape, of_logits if stated["from_logits"] else activation)
+        task = get_task(evident or likely or form)
         if not is_common and not task.has_any_rank:
             raise InputError(
                 f"{name} has shape {tuple(tensor.shape)}, but outputs of a {task.name} are (batch, outputs) or (batch, "
@@ -81,7 +83,8 @@ def output_contract(
         inferred = (*([] if evident else ["task"]), *(["from_logits"] if is_guess else []))
         size = 2 if size == 1 and task.activation == "softmax" else size
     labels = stated["labels"] or (head and head.labels)
-    if labels is None and known["labels"] is not None and len(known["labels"]) == size:
+    is_known = known["labels"] is not None and known["task"] in (None, task.name)
+    if labels is None and is_known and len(known["labels"]) == size:
         labels = known["labels"]
     if labels is not None and len(labels) != size:
         raise InputError(f"{name} has {size} outputs, but there are {len(labels)} labels; give one label for each.")
@@ -107,5 +110,5 @@ def _from_logits(name: str, task: Task, activation: str | None, loss: Any, state
     last = f"the activation {activation}" if activation else "a layer without an activation"
     raise InputError(
         f"{name} ends in {last}, so it is not evident whether the output for a {task.name} is probabilities or logits; "
-        "state from_logits."
+        "state from_logits, True (--from-logits) or False (--from-probabilities)."
     )

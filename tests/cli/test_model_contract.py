@@ -8,6 +8,9 @@ import pytest
 from keras import layers
 from PIL import Image
 
+from pocketzoo import training, zoo
+from pocketzoo.cli.fine_tune import _with_head_for
+
 
 @pytest.fixture
 def quadrants(tmp_path):
@@ -60,7 +63,32 @@ def test_range_that_is_left_out_is_inferred_and_recorded(pocketzoo, quadrants, l
     code, out, err = pocketzoo("export", logits_file, *options, "--json")
     assert code == 0
     assert "Inferred for quadrant: the output is logits of a classification; pixels go from 0 to 255, since" in err
-    assert json.loads(out)["model"]["inferred"] == ["from_logits", "pixels"]
+    model = json.loads(out)["model"]
+    assert model["inferred"] == ["from_logits", "pixels"]
+    assert model["labels"] == list("abcd")  # those of the data
+    options = ("--out", tmp_path / "stated", "--targets", "mobile-gpu", "--data", quadrants, "--pixels", "0..1")
+    code, out, err = pocketzoo("export", logits_file, *options, "--from-logits", "--json")
+    assert (code, json.loads(out)["model"]["task"]) == (0, "classification"), err
+
+
+def test_info_of_a_file_lists_inputs_and_outputs_and_what_they_mean(pocketzoo, logits_file):
+    code, out, _ = pocketzoo("info", logits_file, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert (facts["pixels"], facts["task"], facts["inferred"]) == ([0.0, 255.0], "regression", ["pixels", "task"])
+    assert (facts["parameters"], facts["multiply_adds"]) == (48, 48)
+    code, out, _ = pocketzoo("info", logits_file)
+    assert code == 0
+    assert [" ".join(line.split()) for line in out.splitlines() if "put" in line] == [
+        "input input_layer 16x16x3 float32".replace("input_layer", next(iter(facts["inputs"]))),
+        f"output {next(iter(facts['outputs']))} 4 float32",
+    ]
+
+
+def test_outputs_that_fit_the_data_keep_their_head(quadrants, logits_file, capsys):
+    model, data = zoo.load_model(logits_file), training.load_data(quadrants, image_size=16)
+    assert _with_head_for(model, data, features=None) is model
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

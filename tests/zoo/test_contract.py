@@ -47,6 +47,8 @@ def inferred(model, **known):
         ([dense(4)], {}, ("regression", False, 4)),
         ([dense(4), layers.Rescaling(10.0)], {}, ("regression", False, 4)),
         ([dense(4)], {"known_tasks": "classification"}, ("classification", True, 4)),
+        ([dense(4)], {"from_logits": True}, ("classification", True, 4)),
+        ([dense(1)], {"from_logits": True}, ("multi_label", True, 1)),
         ([dense(4)], {"known_tasks": "multi_label"}, ("multi_label", True, 4)),
         ([dense(4)], {"likely_tasks": "classification"}, ("classification", True, 4)),
         ([dense(4, "softmax")], {"likely_tasks": "regression"}, ("classification", False, 4)),
@@ -171,7 +173,7 @@ def test_inference_is_reported_once_and_statements_are_remembered(capsys):
     state_contract(model, known_tasks="classification")
     assert capsys.readouterr().err == (
         "Inferred for net: the output is logits of a classification; pixels go from 0 to 255, since no layer scales "
-        "them. State from_logits and pixels where that is wrong.\n"
+        "them. State from_logits (--from-probabilities) and pixels (--pixels 0..1) where that is wrong.\n"
     )
     state_contract(model)
     assert capsys.readouterr().err == ""
@@ -219,6 +221,15 @@ def test_decoded_form_takes_bytes_and_gives_outputs_of_the_task(last, stated, ex
 def test_decoded_form_of_a_model_of_the_zoo_is_the_model():
     model = zoo.create_model("lenet5")
     assert decoded_form(model) is model
+
+
+def test_labels_in_another_order_are_refused():
+    model = net(dense(2))
+    state_contract(model, known_tasks="classification", known_labels=("cat", "dog"), report=False)
+    with pytest.raises(InputError, match="net has the labels cat, dog, but the data has them in the order dog, cat"):
+        state_contract(model, known_tasks="classification", known_labels=("dog", "cat"), report=False)
+    contract = state_contract(model, known_tasks="classification", known_labels=("up", "down"), report=False)
+    assert contract.outputs.labels == ("up", "down")
 
 
 @accepts_any_model

@@ -1,6 +1,6 @@
 """What a user may pass as data besides `ImageData`: a path, arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import keras
 import numpy as np
 
-from ...core.arguments import received
+from ...core.arguments import bind_arguments, received
+from ...core.batched_data import batches_of, joined_batches, with_raw_pixels
 from ...core.errors import InputError
 from ...core.keras_private import source_operation
 from ...core.outputs import by_name, map_outputs
@@ -46,7 +47,7 @@ def accepts_any_data(
 
         @wraps(verb)
         def with_image_data(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-            bound = parameters.bind(*args, **kwargs)
+            bound = bind_arguments(verb, parameters, args, kwargs)
             data = bound.arguments.get("data")
             if data is not None and not isinstance(data, ImageData | ImageSplit):
                 models = [value for value in bound.arguments.values() if isinstance(value, keras.Model)]
@@ -123,20 +124,10 @@ def as_split(data: Any, model: keras.Model | None = None, *, task: Any = None, l
 
 def _arrays(data: Any) -> tuple[np.ndarray, Any]:
     """Return images and targets, a dict of targets for several outputs."""
-    batches: Iterator[Any] | None = None
-    if isinstance(data, keras.utils.PyDataset):
-        if data.num_batches is None:
-            raise InputError("data is a PyDataset without an end; give it a __len__, the number of its batches.")
-        batches = (data[index] for index in range(data.num_batches))
-    elif _is_tf_dataset(data):
-        batches = _batches_of(data)
+    batches = batches_of(data, "data")
     if batches is not None:
-        columns = [_pair(batch) for batch in batches]
-        if not columns:
-            raise InputError("data has no batch; it takes at least one image of each class.")
-        images = np.concatenate([np.asarray(images) for images, _ in columns])
-        targets = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *(targets for _, targets in columns))
-        return _whole_numbers(images), targets
+        images, targets = joined_batches(map(_pair, batches), "data")
+        return with_raw_pixels(images), targets
     if isinstance(data, tuple | list) and len(data) in (2, 3) and not isinstance(data[0], str):
         images, targets = _pair(data)
         if isinstance(images, tuple | list) and len(images) == 2 and np.ndim(images[0]) >= 3:
@@ -144,7 +135,7 @@ def _arrays(data: Any) -> tuple[np.ndarray, Any]:
                 "data is a pair of (images, targets), which may be train and test or train and validation; give a dict "
                 "by these names."
             )
-        return _whole_numbers(np.asarray(images)), keras.tree.map_structure(np.asarray, targets)
+        return with_raw_pixels(np.asarray(images)), keras.tree.map_structure(np.asarray, targets)
     if hasattr(data, "shape"):
         raise InputError(f"data is {received(data)} without targets; give (images, targets).")
     raise InputError(f"data is {received(data)}; allowed are {ALLOWED}.")
@@ -156,33 +147,6 @@ def _pair(item: Any) -> tuple[Any, Any]:
     if len(item) > 2 and item[2] is not None:
         raise InputError("data has sample weights, which are not used; the recipe's data.class_weights weigh classes.")
     return item[0], item[1]
-
-
-def _is_tf_dataset(data: Any) -> bool:
-    import tensorflow as tf
-
-    return isinstance(data, tf.data.Dataset)
-
-
-def _batches_of(dataset: Any) -> Iterator[Any]:
-    """Yield the batches of a finite `tf.data.Dataset`, as arrays."""
-    import tensorflow as tf
-
-    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise InputError("data is a tf.data.Dataset without an end; leave out repeat(), or add take().")
-    spec = dataset.element_spec
-    images = spec[0] if isinstance(spec, tuple | list) and spec else spec
-    if isinstance(images, tf.TensorSpec) and images.shape.rank is not None and images.shape.rank < 4:
-        dataset = dataset.batch(1024)
-    yield from dataset.as_numpy_iterator()
-
-
-def _whole_numbers(images: np.ndarray) -> np.ndarray:
-    """Return images as uint8 where that keeps every value, as of Keras' loaders, which return float32 0..255."""
-    if images.dtype == np.uint8 or images.dtype.kind not in "iuf" or not images.size:
-        return images
-    is_whole = images.min() >= 0 and 1 < images.max() <= 255 and bool((images == np.floor(images)).all())
-    return images.astype("uint8") if is_whole else images
 
 
 def _meaning(targets: Any, model: keras.Model | None, task: Any, labels: Any) -> tuple[Any, Any]:

@@ -97,6 +97,8 @@ class ImageSplit:
     """Lowest and highest value that pixels may have."""
     ignore: int | None = None
     """Label of the pixels of masks that have no class."""
+    names: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
+    """Names of the classes, labels or values, a dict for several outputs; None for a split of no dataset."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -152,7 +154,13 @@ class ImageData:
         """Sets what each split has in common with the dataset."""
         for name in SPLITS:  # the folder's own name alone: its path is private
             source = f"{Path(self.source).resolve().name}, {name}"
-            common = {"source": source, "task": self.task, "pixel_range": self.pixel_range, "ignore": self.ignore}
+            common = {
+                "source": source,
+                "task": self.task,
+                "pixel_range": self.pixel_range,
+                "ignore": self.ignore,
+                "names": self.labels,
+            }
             object.__setattr__(self, name, replace(getattr(self, name), **common))
 
     def fingerprint(self) -> str:
