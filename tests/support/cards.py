@@ -33,14 +33,34 @@ NARROW: dict[str, dict[str, Any]] = {
 """Arguments that make a builder's nets narrow; a builder that is not here is tested at its full width."""
 
 
-def narrow_model(name: str, **arguments: Any) -> keras.Model:
-    """The model of that name, of its full depth and narrow, by default for its smallest input."""
+SHALLOW: dict[str, dict[str, Any]] = {
+    "densenet:densenet": {"blocks": (2, 2, 2, 2)},
+    "efficientnet:efficientnet": {"depth": 0.4},
+    "inception:inception_v3": {"pool_filters": (32,), "factor_filters": (128,), "last_blocks": 1},
+    "inception:inception_v4": {"blocks": (1, 1, 1)},
+    "inception_resnet:inception_resnet_v2": {"blocks": (1, 1, 1)},
+    "resnet:resnet": {"blocks": (2, 2, 1, 1)},
+    "resnet:resnet_v2": {"blocks": (2, 2, 1, 1)},
+    "resnet_cifar:resnet_cifar": {"blocks": 2},
+    "xception:xception": {"middle_blocks": 2},
+}
+"""Arguments for shallow nets that still have every type of block, and every pair of consecutive types."""
+ALL_ENDPOINTS = ("deeplab:deeplab_v3", "unet:unet_on_backbone")
+"""Builders that find feature maps of their backbone by the endpoints on its card, so that it stays deep."""
+
+
+def narrow_model(name: str, *, deep: bool = False, **arguments: Any) -> keras.Model:
+    """The model of that name, narrow, by default shallow and for its smallest input."""
     arguments.setdefault("input_shape", smallest_shape(name))
     card = zoo.model_card(name)
-    narrow = dict(NARROW.get(card.builder, {}))
+    small = _small(card, deep)
     if card.backbone:
-        narrow["backbone_arguments"] = NARROW.get(zoo.model_card(card.backbone).builder, {})
-    return zoo.create_model(name, **narrow, **arguments)
+        small["backbone_arguments"] = _small(zoo.model_card(card.backbone), deep or card.builder in ALL_ENDPOINTS)
+    return zoo.create_model(name, **small | arguments)
+
+
+def _small(card: zoo.ModelCard, deep: bool) -> dict[str, Any]:
+    return NARROW.get(card.builder, {}) | ({} if deep else SHALLOW.get(card.builder, {}))
 
 
 def smallest_shape(name: str) -> tuple[int, int, int]:
@@ -59,7 +79,8 @@ def first_of_its_kind(name: str) -> bool:
 
 def _kind(card: zoo.ModelCard) -> tuple:
     words = sorted((key, value) for key, value in card.arguments.items() if isinstance(value, str | bool))
-    return card.builder, card.neck, card.backbone, str(words), *sorted(card.arguments)
+    backbone = card.backbone and _kind(zoo.model_card(card.backbone))
+    return card.builder, card.neck, backbone, str(words), *sorted(card.arguments)
 
 
 def all_cards() -> list:
@@ -68,13 +89,30 @@ def all_cards() -> list:
 
 
 def all_cards_by_kind() -> list:
-    """Every model; those that differ from a cheaper one in nothing but numbers are marked `every_card`."""
-    return [
+    """Every model with whether it has its full depth.
+
+    Marked `every_card` are full depths, and models that differ from a cheaper one in nothing but numbers.
+    """
+    names = zoo.list_models()
+    shallow = [
         pytest.param(
-            name, marks=[pytest.mark.xdist_group(name), *([] if first_of_its_kind(name) else [pytest.mark.every_card])]
+            (name, False),
+            id=name,
+            marks=[pytest.mark.xdist_group(name), *([] if first_of_its_kind(name) else [pytest.mark.every_card])],
         )
-        for name in zoo.list_models()
+        for name in names
     ]
+    marks = pytest.mark.every_card
+    return shallow + [
+        pytest.param((name, True), id=f"{name}-deep", marks=[marks, pytest.mark.xdist_group(f"{name}-deep")])
+        for name in names
+        if _has_shallow_form(zoo.model_card(name))
+    ]
+
+
+def _has_shallow_form(card: zoo.ModelCard) -> bool:
+    inner = card.backbone if card.builder not in ALL_ENDPOINTS else None
+    return card.builder in SHALLOW or bool(inner and _has_shallow_form(zoo.model_card(inner)))
 
 
 def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:

@@ -1,6 +1,7 @@
 """Conformance of every model in the zoo. A new card is tested automatically.
 
-Models have the card's smallest input and, if the builder has a width argument (`support.cards.NARROW`), few channels.
+Models have the card's smallest input, few channels and few blocks, where the builder has arguments for that
+(`support.cards`). In `make test-all` they are tested at their full depth, too.
 """
 
 import subprocess
@@ -31,6 +32,7 @@ class Case:
     """A model with what its tests share. Tests must not modify it."""
 
     name: str
+    deep: bool
     model: keras.Model
     flat: keras.Model
     images: np.ndarray
@@ -41,14 +43,14 @@ class Case:
 def case(request, randomize_batch_norm, pixels):
     """Each model with random BatchNorm statistics, as in a trained model."""
     keras.backend.clear_session()
-    return make_case(request.param, randomize_batch_norm, pixels)
+    return make_case(*request.param, randomize_batch_norm, pixels)
 
 
-def make_case(name, randomize_batch_norm, pixels) -> Case:
+def make_case(name, deep, randomize_batch_norm, pixels) -> Case:
     keras.utils.set_random_seed(0)
-    model = randomize_batch_norm(narrow_model(name))
+    model = randomize_batch_norm(narrow_model(name, deep=deep))
     images = pixels(8, *smallest_shape(name))
-    return Case(name, model, zoo.flatten_model(model), images, predict(model, images))
+    return Case(name, deep, model, zoo.flatten_model(model), images, predict(model, images))
 
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -57,7 +59,7 @@ def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 def test_accepts_other_input_size_channels_and_classes(case, pixels):
     size = zoo.model_card(case.name).smallest_input + 5
-    model = narrow_model(case.name, classes=3, input_shape=(size, size + 2, 2))
+    model = narrow_model(case.name, deep=case.deep, classes=3, input_shape=(size, size + 2, 2))
     probabilities = predict(model, pixels(2, size, size + 2, 2))
     assert probabilities.shape[0] == 2
     assert probabilities.shape[-1] == 3
@@ -69,9 +71,9 @@ def test_accepts_any_size_if_the_card_allows_it(case, pixels):
     shape = (None, None, card.input_shape[2])
     if not card.variable_size:
         with pytest.raises(zoo.InputError, match="needs a fixed height and width"):
-            narrow_model(case.name, input_shape=shape)
+            narrow_model(case.name, deep=case.deep, input_shape=shape)
         return
-    model = narrow_model(case.name, input_shape=shape)
+    model = narrow_model(case.name, deep=case.deep, input_shape=shape)
     for size in (card.smallest_input, 2 * card.smallest_input):
         outputs = predict(model, pixels(1, size, size, shape[2]))
         assert (outputs.shape[0], outputs.shape[-1]) == (1, card.classes)
@@ -110,8 +112,11 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(case):
 
 
 def test_feature_extractor_outputs_every_endpoint(case):
-    features = zoo.feature_extractor(case.model)(case.images[:1])
-    for name, endpoint in zoo.model_card(case.name).endpoints.items():
+    features, endpoints = zoo.feature_extractor(case.model)(case.images[:1]), zoo.model_card(case.name).endpoints
+    assert features.keys() == endpoints.keys() if case.deep else 0 < len(features) <= len(endpoints)
+    for name, endpoint in endpoints.items():
+        if name not in features:  # its block is not in the shallow net; test_published_figures.py has all
+            continue
         assert 0 < features[name].shape[1] <= -(-case.images.shape[1] // endpoint.stride)
         assert np.isfinite(features[name].numpy()).all()
 
@@ -121,7 +126,7 @@ def test_mixed_precision_outputs_finite_float32(case, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = narrow_model(case.name)
+        model = narrow_model(case.name, deep=case.deep)
     finally:
         keras.config.set_dtype_policy(before)
     assert model.get_layer("head").compute_dtype == policy.removeprefix("mixed_")

@@ -122,7 +122,7 @@ def test_deeplab_at_output_stride_8_dilates_two_stages():
 @pytest.mark.parametrize(("output_stride", "rates"), [(16, [1, 1, 1, 2, 2]), (8, [1, 2, 2, 4, 4])])
 def test_dilation_without_a_multi_grid_is_torchvisions(output_stride, rates):
     """The convolution that had the stride keeps the rate of the stage before."""
-    model = narrow_model("resnet50", output_stride=output_stride, input_shape=(64, 64, 3))
+    model = narrow_model("resnet50", deep=True, output_stride=output_stride, input_shape=(64, 64, 3))
     blocks = ("stage3_block1", "stage3_block2", "stage4_block1", "stage4_block2", "stage4_block3")
     assert [model.get_layer(block).conv2.dilation_rate for block in blocks] == rates
 

@@ -16,19 +16,6 @@ from pocketzoo.training.compression.channels.choose.pruning_groups import prunin
 from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
 from pocketzoo.zoo.layer_table import count_macs
 
-SHALLOW = {
-    "densenet:densenet": {"blocks": (2, 2, 2, 2)},
-    "efficientnet:efficientnet": {"depth": 0.4},
-    "inception:inception_v3": {"pool_filters": (32,), "factor_filters": (128,), "last_blocks": 1},
-    "inception:inception_v4": {"blocks": (1, 1, 1)},
-    "inception_resnet:inception_resnet_v2": {"blocks": (1, 1, 1)},
-    "resnet:resnet": {"blocks": (2, 2, 1, 1)},
-    "resnet:resnet_v2": {"blocks": (2, 2, 1, 1)},
-    "resnet_cifar:resnet_cifar": {"blocks": 2},
-    "xception:xception": {"middle_blocks": 2},
-}
-"""Arguments for shallow models that still have every type of block, and every pair of consecutive types."""
-
 
 def cards() -> list:
     """Every model; those that differ from a cheaper one only in depth, backbone or padding are marked."""
@@ -42,16 +29,12 @@ def cards() -> list:
     ]
 
 
-def shallow_model(name: str) -> keras.Model:
-    return narrow_model(name, **SHALLOW.get(zoo.model_card(name).builder, {}))
-
-
 @pytest.fixture(scope="module", params=cards())
 def removal(request, randomize_batch_norm):
     """A model with BatchNorms like a trained one's, and the model without about half of every layer's channels."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
-    model = randomize_batch_norm(shallow_model(request.param))
+    model = randomize_batch_norm(narrow_model(request.param))
     random = np.random.default_rng(0)
     for weight in model.weights:
         if weight.path.endswith("/bias"):
