@@ -8,12 +8,12 @@ from support.user_nets import NETS
 
 from pocketzoo import training
 from pocketzoo.core.keras_private import all_layers
+from pocketzoo.zoo.contract import state_contract
+from pocketzoo.zoo.decoded_form import decoded_form
 from pocketzoo.zoo.functional_form import functional_form
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-TRAINING = training.Recipe(
-    epochs=20, batch_size=16, augmentation="none", optimizer={"lr": 3e-3}, schedule={"warmup_epochs": 0}
-)
+LOSSES = dict.fromkeys(("classification", "segmentation"), "sparse_categorical_crossentropy") | {"regression": "mse"}
 
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NETS])
@@ -29,9 +29,13 @@ def prepared(request):
     form = functional_form(model)
     outputs = form.output_shape[-1]
     images, targets = pictures(net.task, form.input_shape[1:], outputs)
+    state_contract(form, task=net.task, report=False, **net.contract)
+    decoded = decoded_form(form)
+    decoded.compile("adam", LOSSES[net.task], jit_compile=False)
+    decoded.optimizer.learning_rate = 3e-3
+    decoded.fit(images.astype("float32"), targets, batch_size=16, epochs=8, verbose=0)
     # One unit stands for two classes.
     data = {"task": net.task, "labels": list("abcd"[: max(2, outputs)])}
-    training.fit(model, training.from_arrays(images, targets, **data), TRAINING, verbose=False, **net.contract)
     few = training.from_arrays(images[:24], targets[:24], **data)
     return Case(model, images, targets, few, net.contract, net.no_integers, net.budget)
 
