@@ -23,6 +23,7 @@ NAMES = tuple(
         "keras.src.ops.function.map_graph": "models in which two layers have the same name",
         "Operation._inbound_nodes": "models in which two layers have the same name",
         "Operation._outbound_nodes": "models in which two layers have the same name",
+        "keras.src.backend.common.global_state.uninitialized_variables": "models that are built for their shapes alone",
         "Optimizer._iterations": "validation with averaged weights (optimizer.ema)",
         "Optimizer._trainable_variables": "averaged weights (optimizer.ema) and the penalties l1 and l2",
         "Optimizer._model_variables_moving_average": "validation with averaged weights (optimizer.ema)",
@@ -93,6 +94,23 @@ def _operations_before(outputs: list[keras.KerasTensor]) -> list[keras.Operation
             operations[id(history.operation)] = history.operation
             waiting += history.operation._inbound_nodes[history.node_index].input_tensors
     return list(operations.values())
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Build models during the block that never get values, such as the 0.5 GB of VGG: only names and shapes count.
+
+    Keras would give them values at the end of the next scope that creates variables anywhere in the program.
+    """
+    from keras.src.backend.common import global_state
+
+    waiting = "uninitialized_variables"
+    with keras.StatelessScope(initialize_variables=False):
+        earlier = list(global_state.get_global_attribute(waiting, []))
+        try:
+            yield
+        finally:
+            global_state.set_global_attribute(waiting, earlier)
 
 
 def batches_seen(optimizer: keras.optimizers.Optimizer) -> int:

@@ -13,6 +13,7 @@ from keras.src.utils import file_utils
 from support.keras_peers import PEERS, assert_outputs_match, normalize, peer_of, randomize
 
 from pocketzoo import zoo
+from pocketzoo.core.keras_private import without_values
 
 TESTS = Path(__file__).parents[1]
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,7 +52,7 @@ def test_urls_and_hashes_on_cards_are_those_of_keras(name, monkeypatch):
     net, arguments, _, _ = PEERS[name]
     card = zoo.model_card(name)
     # Without values, which VGG has 0.5 GB of.
-    with keras.StatelessScope(initialize_variables=False), pytest.raises(ConnectionRefusedError) as raised:
+    with without_values(), pytest.raises(ConnectionRefusedError) as raised:
         getattr(keras.applications, net)(weights="imagenet", input_shape=card.input_shape, **arguments)
     assert (card.pretrained["keras"].source, card.pretrained["keras"].hash) == raised.value.args
 

@@ -7,6 +7,7 @@ import pytest
 from support.cards import all_cards
 
 from pocketzoo import zoo
+from pocketzoo.core.keras_private import without_values
 from pocketzoo.layers import PixelNormalization
 from pocketzoo.zoo.feature_builder import FeatureBuilder
 
@@ -55,7 +56,7 @@ def test_parameters_on_the_card_are_those_published(name):
 def model(request):
     """Each model as on its card, at full width and with its default input."""
     keras.backend.clear_session()
-    with keras.StatelessScope(initialize_variables=False):  # without the 0.5 GB of VGG's values
+    with without_values():
         return zoo.create_model(request.param)
 
 

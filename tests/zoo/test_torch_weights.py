@@ -14,6 +14,7 @@ from support import peers
 from support.cards import first_of_its_kind
 
 from pocketzoo import zoo
+from pocketzoo.core.keras_private import without_values
 from pocketzoo.zoo.pretrained.torch_layout import pairs
 from pocketzoo.zoo.pretrained.weight_conversion import PIXELS, convert
 from pocketzoo.zoo.pretrained.weighted_layers import named_weights, weighted_layers
@@ -78,7 +79,7 @@ def test_vgg_dense_layers_flatten_as_in_the_peer(case):
 def test_card_entries_match_tensors_epsilon_and_padding_of_the_peer(name, tag):
     entry, peer = zoo.model_card(name).pretrained[tag], peer_of_entry(name, tag)
     facts, shapes = peers.read_state_dict(LISTS[peer])
-    with keras.StatelessScope(initialize_variables=False):  # without the 0.5 GB of VGG's values
+    with without_values():
         model = zoo.create_model(name, **entry.arguments)
     parts = weighted_layers(model)
     found = pairs(hollow_tensors(shapes), parts, entry.layout, zoo.model_card(name))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.keras_private import without_values
 from ..cards import ModelCard
 from ..registry import ON, card_of
 from ..saving import load_model
@@ -77,7 +78,7 @@ def load_pretrained(cards: Sequence[ModelCard], weights: str | Path, build: Call
     matches, problems = [], []
     for source in published:
         try:
-            with keras.StatelessScope(initialize_variables=False):  # its values, 0.5 GB of VGG, are not needed
+            with without_values():
                 model = build(source)
             matches.append(Loaded(source, _converted(source, tensors, model)))
         except InputError as error:

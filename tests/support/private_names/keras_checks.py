@@ -96,6 +96,17 @@ def traced_step(prepare: Callable[[keras.optimizers.Optimizer], None]) -> weakre
     return weakref.ref(step.get_concrete_function().graph)
 
 
+@check_of("keras.src.backend.common.global_state.uninitialized_variables")
+def variables_without_values_never_get_them():
+    with keras_private.without_values():
+        variable = keras.Variable(initializer="ones", shape=(2,))
+    with keras.StatelessScope():
+        later = keras.Variable(initializer="ones", shape=(2,))
+    np.testing.assert_array_equal(later, [1, 1])
+    assert variable.shape == (2,)
+    assert variable._value is None
+
+
 @check_of("TFOptimizer._all_reduce_sum_gradients")
 def traced_step_is_released():
     kept, released = traced_step(lambda optimizer: None), traced_step(keras_private.keep_gradients_of_one_replica)

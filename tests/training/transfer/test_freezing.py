@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import layers, training, zoo
+from pocketzoo.core.keras_private import without_values
 from pocketzoo.training.transfer.freezing import momentum_for
 from pocketzoo.training.transfer.model_stages import stages_of
 
@@ -111,7 +112,7 @@ def test_decoders_are_not_part_of_their_backbone(backbone):
     "name", ["vgg11_bn", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "inception_v3", "spp_zf5"]
 )
 def test_stages_contain_every_layer_once(name):
-    with keras.StatelessScope(initialize_variables=False):  # without the 0.5 GB of VGG's values
+    with without_values():
         model = zoo.create_model(name, classes=3)
     names = [layer.name for stage in stages_of(model) for layer in stage.layers]
     assert sorted(names) == sorted(layer.name for layer in model.layers)
