@@ -64,6 +64,7 @@ def release_memory():
     """Free Keras state, models and graphs after each file; without it a worker grew to 7 GB."""
     yield
     keras.backend.clear_session()  # collects garbage, too
+    gc.freeze()  # what is left are modules that the file has imported
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise
 

@@ -147,7 +147,9 @@ def normalized_net():
     return keras.Model(image, layers.Dense(4)(layers.Flatten()(x)), name="normalized")
 
 
-@pytest.mark.parametrize("criterion", ["l1", "taylor", "activation"])
+@pytest.mark.parametrize(
+    "criterion", ["taylor", *(pytest.param(name, marks=pytest.mark.every_card) for name in ("l1", "activation"))]
+)
 def test_channels_are_chosen_and_recalibrated_on_the_stated_range(data, criterion):
     model = normalized_net()
     training.fit(model, data, RECIPE, pixels="-1..1", from_logits=True, verbose=False)
