@@ -28,10 +28,15 @@ def functional_form(model: keras.Model, input_shape: Sequence[int | None] | None
         input_shape: Shape of one input, without the batch, of a model that was never called.
 
     Raises:
-        InputError: `model` is not a Keras model, its input shape is unknown, or it fails on symbolic inputs.
+        InputError: `model` is not a Keras model, its input shape is unknown, it fails on symbolic inputs, or its name
+            cannot be that of a file.
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"the model is {model!r}; give a keras.Model, as create_model and load_model return.")
+    if not model.name or "/" in model.name:  # set later: constructors do not take such a name
+        raise InputError(
+            f"the name of the model is {model.name!r}; set model.name to one that is not empty, without '/'."
+        )
     if isinstance(model, keras.Function):
         return model
     if isinstance(model, keras.Sequential):

@@ -12,9 +12,6 @@ from ..tasks.registry import get_task, recognize_task, task_of_loss
 from ..tasks.task import Task
 from .output_form import check_form, head_of, loss_name, loss_takes_logits
 
-COMMON_RANKS = (2, 4)
-"""Numbers of axes of a vector and of a map for each image."""
-
 
 @dataclass(frozen=True)
 class OutputContract:
@@ -68,15 +65,16 @@ def output_contract(
         task, from_logits = get_task(head.TASK), False
     else:
         evident = stated["task"] or known["task"] or task_of_loss(loss_name(loss), len(tensor.shape))
-        is_common = len(tensor.shape) in COMMON_RANKS
-        likely = None if activation in ("softmax", "sigmoid") or not is_common else known["likely task"]
+        likely = known["likely task"] if activation not in ("softmax", "sigmoid") else None
+        likely = likely if likely and _fits(get_task(likely), tensor) else None
         of_logits = "sigmoid" if size == 1 else "softmax"
         form = recognize_task(tensor.shape, of_logits if stated["from_logits"] else activation)
         task = get_task(evident or likely or form)
-        if not is_common and not task.has_any_rank:
+        if not _fits(task, tensor):
             raise InputError(
-                f"{name} has shape {tuple(tensor.shape)}, but outputs of a {task.name} are (batch, outputs) or (batch, "
-                "height, width, outputs); reshape it, or state task='raw'."
+                f"{name} has shape {tuple(tensor.shape)}, but the output of a {task.name} is (batch, "
+                f"{'height, width, ' if task.covers_image else ''}outputs); reshape it, or state another task: "
+                f"{form!r}, or 'raw'."
             )
         from_logits, is_guess = _from_logits(name, task, activation, loss, stated["from_logits"])
         check_form(name, task, activation, size, from_logits=from_logits)
@@ -91,6 +89,11 @@ def output_contract(
     return OutputContract(task.name, None if labels is None else tuple(map(str, labels)), from_logits, size, inferred)
 
 
+def _fits(task: Task, tensor: keras.KerasTensor) -> bool:
+    """Whether an output has as many axes as outputs of a task: a vector or a map for each image."""
+    return task.has_any_rank or len(tensor.shape) == (4 if task.covers_image else 2)
+
+
 def _check_head(name: str, head: Head, stated: Mapping[str, Any]) -> None:
     """Raise InputError where a statement contradicts a head of the zoo."""
     for argument, own in (("task", head.TASK), ("from_logits", False), ("labels", head.labels)):
@@ -103,6 +106,11 @@ def _from_logits(name: str, task: Task, activation: str | None, loss: Any, state
     """Return whether an output is logits, and whether that was inferred."""
     if stated is not None or task.activation is None or activation in ("softmax", "sigmoid"):
         return bool(stated), False
+    if activation == "linear" and loss_takes_logits(loss) is False:
+        raise InputError(
+            f"{name} ends in a layer without an activation, but was compiled with {loss_name(loss)} of probabilities; "
+            "state from_logits, or add the activation."
+        )
     if loss_takes_logits(loss) is not None:
         return bool(loss_takes_logits(loss)), False
     if activation == "linear":

@@ -139,12 +139,19 @@ def _stated_by_layer(graph: FlatGraph, tensor: keras.KerasTensor) -> Range | Non
     node = graph.only_consumer(tensor)
     if node is None:
         return None
-    if isinstance(node.operation, keras.Model) and node.operation.inputs:
-        nested = FlatGraph(without_optimizer(node.operation))
-        return _stated_by_layer(nested, nested.inputs[node.inputs.index(tensor)])
+    if (inside := _inside(node, tensor)) is not None:
+        return _stated_by_layer(*inside)
     if hasattr(node.operation, "pixel_range"):
         return node.operation.pixel_range  # type: ignore[no-any-return]
     return _stated_by_layer(graph, node.outputs[0]) if _keeps_values(node.operation) else None
+
+
+def _inside(node: Node, tensor: keras.KerasTensor) -> tuple[FlatGraph, keras.KerasTensor] | None:
+    """Return the graph of a nested model and its input that is `tensor` outside; None where there is no such graph."""
+    if not isinstance(node.operation, keras.Model) or not getattr(node.operation, "inputs", None):
+        return None  # a subclassed model has no inputs
+    nested = FlatGraph(without_optimizer(node.operation))
+    return nested, nested.inputs[node.inputs.index(tensor)]
 
 
 def _normalization(
@@ -154,9 +161,8 @@ def _normalization(
     node = graph.only_consumer(tensor)
     if node is None:
         return scale, offset
-    if isinstance(node.operation, keras.Model) and getattr(node.operation, "inputs", None):
-        nested = FlatGraph(without_optimizer(node.operation))
-        return _normalization(nested, nested.inputs[node.inputs.index(tensor)], scale, offset)
+    if (inside := _inside(node, tensor)) is not None:
+        return _normalization(*inside, scale, offset)
     step = _affine(node)
     if step is None or len(node.outputs) != 1:
         return scale, offset

@@ -124,6 +124,14 @@ def test_pixels_of_more_than_eight_bits_are_never_taken_for_raw_ones():
     assert state_contract(model, likely_range=(0.0, 4095.0)).pixels == (0, 4095)
 
 
+def test_logits_with_a_loss_of_probabilities_are_an_error_until_they_are_stated():
+    model = net(dense(4))
+    model.compile(loss="sparse_categorical_crossentropy")
+    with pytest.raises(zoo.InputError, match="compiled with sparse_categorical_crossentropy of probabilities; state"):
+        state_contract(model)
+    assert inferred(model, from_logits=True) == ("classification", True, 4)
+
+
 def test_model_of_the_zoo_states_everything():
     contract = contract_of(zoo.create_model("lenet5", labels=list("abcdefghij")))
     assert contract.is_stated
@@ -138,7 +146,13 @@ def test_model_of_the_zoo_states_everything():
         (net(dense(4, "sigmoid")), {"task": "classification"}, "which has a softmax, but it ends in a sigmoid"),
         (net(dense(1, "softmax")), {"task": "classification"}, "a softmax over a single output, which is always 1"),
         (net(dense(4, "relu")), {"task": "classification"}, "ends in the activation relu, .* state from_logits"),
-        (net(dense(12), layers.Reshape((3, 4))), {"task": "classification"}, r"\(None, 3, 4\), .* state task='raw'"),
+        (net(dense(12), layers.Reshape((3, 4))), {"task": "classification"}, r"\(None, 3, 4\), .* another task: 'raw'"),
+        (net(dense(4)), {"task": "segmentation"}, r"\(None, 4\), but the output of a segmentation is \(batch, height"),
+        (
+            net(dense(192, "softmax"), layers.Reshape(SHAPE)),
+            {"task": "classification"},
+            "of a classification is .*: 'segmentation'",
+        ),
         (net(dense(4)), {"task": "clasification"}, "did you mean classification"),
         (net(dense(4)), {"labels": ["a"]}, "net has 4 outputs, but there are 1 labels"),
         (net(dense(4)), {"pixels": "0-1"}, "pixels is '0-1'; it takes the range"),

@@ -188,3 +188,11 @@ def test_batch_norm_inside_a_subclassed_model_follows_training(images):
     np.testing.assert_array_equal(model.first.norm.moving_mean, before)
     form(images, training=True)
     assert not np.array_equal(model.first.norm.moving_mean, before)
+
+
+@pytest.mark.parametrize("name", ["", "cnn/v2"])
+def test_name_that_no_file_can_have_is_refused(name):
+    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten()])
+    model.name = name
+    with pytest.raises(zoo.InputError, match=f"the name of the model is '{name}'; set model.name to one"):
+        functional_form(model)

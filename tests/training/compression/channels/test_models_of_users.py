@@ -116,6 +116,16 @@ def test_model_around_a_kept_layer_is_narrowed(part):
     assert result.widths["after"][1] < 12
 
 
+def test_constants_of_removed_channels_do_not_reach_a_normalization_of_rows():
+    def by_rows(x):
+        x = layers.Conv2D(12, 1, use_bias=False)(layers.Conv2D(12, 3, bias_initializer="ones")(x))
+        return layers.BatchNormalization(axis=1, beta_initializer="ones", moving_mean_initializer="ones")(x)
+
+    result = pruned(net(by_rows))
+    assert result.widths["before"][1] < 12
+    assert "another axis than the last" in "".join(result.frozen.values())
+
+
 def test_unreachable_budget_names_the_layers_that_keep_their_channels():
     with pytest.raises(
         zoo.InputError, match=r"takes \d+: that is the least .* kept by own \(Gain is of a type that has no"

@@ -45,7 +45,7 @@ def compensate(graph: ChannelGraph, keep: np.ndarray) -> Compensation:
         if isinstance(rule, KernelRule):
             constants = _through_kernel(result, node, rule, inputs[0], kept, node in absorbing)
         else:
-            if isinstance(rule, NormalizationRule) and isinstance(node.operation, keras.layers.BatchNormalization):
+            if _is_batch_norm(node, rule):
                 _add(result.shifts, node.operation.moving_mean, -inputs[0], kept)
             constants = rule.propagate(node, inputs)
             if not rule.is_additive(node):
@@ -108,5 +108,11 @@ def _passes(graph: ChannelGraph, node: Node, rule: LayerRule, after: bool) -> bo
     if isinstance(rule, KernelRule):
         return False
     if isinstance(node.operation, keras.layers.BatchNormalization):
-        return graph.flat.applications(node.operation) == 1 and isinstance(rule, NormalizationRule)
+        return graph.flat.applications(node.operation) == 1 and _is_batch_norm(node, rule)
     return rule.is_additive(node) and after
+
+
+def _is_batch_norm(node: Node, rule: LayerRule) -> bool:
+    """Whether a node has a moving mean for each channel, from which a constant can be subtracted."""
+    is_batch_norm = isinstance(node.operation, keras.layers.BatchNormalization)
+    return is_batch_norm and isinstance(rule, NormalizationRule) and rule.is_by_channel(node)

@@ -244,10 +244,9 @@ class NormalizationRule(LayerRule):
     def trace(self, graph: ChannelLabels, node: Node, inputs: list[Labels]) -> Labels:
         """Return the labels of the input; all weights run over them."""
         layer = node.operation
-        axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
         if isinstance(layer, layers.GroupNormalization) and layer.groups != len(inputs[0]):
             return MixingRule().trace(graph, node, inputs)
-        if list(axes) not in ([-1], [len(node.inputs[0].shape) - 1]):
+        if not self.is_by_channel(node):
             return OtherAxisRule().trace(graph, node, inputs)
         for weight in layer.weights:
             graph.label_axis(weight, 0, inputs[0])
@@ -255,8 +254,15 @@ class NormalizationRule(LayerRule):
 
     def propagate(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the shift: a channel that does not vary is normalized to zero."""
-        beta = node.operation.beta
+        beta = node.operation.beta if self.is_by_channel(node) else None
         return np.zeros_like(inputs[0]) if beta is None else keras.ops.convert_to_numpy(beta)
+
+    @staticmethod
+    def is_by_channel(node: Node) -> bool:
+        """Whether the weights run over the last axis."""
+        axis = node.operation.axis
+        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+        return axes in ([-1], [len(node.inputs[0].shape) - 1])
 
     def config_changes(self, node: Node, kept_in: list[np.ndarray], kept_out: np.ndarray) -> dict[str, Any]:
         """Return as many groups as there are channels."""
