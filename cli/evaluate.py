@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.errors import InputError
 from . import console
 from .inputs import check_weights, is_model_path, load_images, open_model, stated_range
 from .model_contract import ModelContract
@@ -65,6 +66,16 @@ def evaluate(
         typer.echo(f"Report: {report}")
 
 
+def _image_shape(artifact: "Artifact") -> "ImageShape":
+    if len(artifact.inputs) > 1:
+        raise InputError(
+            f"{artifact.path} takes the inputs {', '.join(artifact.inputs)}, but files and folders have images alone; "
+            "evaluate it in Python, by pocketzoo.training.evaluate."
+        )
+    (tensor,) = artifact.inputs.values()
+    return tensor.image_shape
+
+
 def _open(model: str, weights: str | None) -> "tuple[Artifact | keras.Model, ImageShape]":
     """Return the model or artifact, and the shape of the images that it takes."""
     from ..export.loading import load_artifact
@@ -74,7 +85,7 @@ def _open(model: str, weights: str | None) -> "tuple[Artifact | keras.Model, Ima
     if Path(model).suffix in (".tflite", ".onnx"):
         artifact = load_artifact(model)
         import_tensorflow()  # the image pipeline uses it
-        return artifact, artifact.input.image_shape
+        return artifact, _image_shape(artifact)
     if not is_model_path(model):
         model_card(model)
     import_tensorflow()

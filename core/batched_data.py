@@ -33,8 +33,9 @@ def batches_of(data: Any, what: str) -> Iterator[Any] | None:
     if data.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise InputError(f"{what} is a tf.data.Dataset without an end; leave out repeat(), or add take().")
     spec = data.element_spec
-    images = spec[0] if isinstance(spec, tuple | list) and spec else spec
-    is_single = isinstance(images, tf.TensorSpec) and images.shape.rank is not None and images.shape.rank < 4
+    inputs = tf.nest.flatten(spec[0] if isinstance(spec, tuple | list) and spec else spec)
+    ranks = [each.shape.rank for each in inputs if isinstance(each, tf.TensorSpec)]
+    is_single = bool(ranks) and None not in ranks and max(ranks) < 4
     batches: Iterator[Any] = (data.batch(UNBATCHED_ROWS) if is_single else data).as_numpy_iterator()
     return batches
 
@@ -51,9 +52,17 @@ def joined_batches(batches: Iterator[Any], what: str) -> Any:
     return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def with_raw_pixels(images: np.ndarray) -> np.ndarray:
-    """Return images as uint8 where that keeps every value, as of Keras' loaders, which return float32 0..255."""
-    if images.dtype == np.uint8 or images.dtype.kind not in "iuf" or not images.size:
+def with_raw_pixels(inputs: Any) -> Any:
+    """Return images as uint8 where that keeps every value, as of Keras' loaders, which return float32 0..255.
+
+    Args:
+        inputs: An array, or several inputs in a dict or tuple, of which those that are no images stay as they are.
+    """
+    return keras.tree.map_structure(_with_raw_pixels, inputs)
+
+
+def _with_raw_pixels(images: np.ndarray) -> np.ndarray:
+    if images.ndim < 3 or images.dtype == np.uint8 or images.dtype.kind not in "iuf" or not images.size:
         return images
     is_whole = images.min() >= 0 and 1 < images.max() <= 255 and bool((images == np.floor(images)).all())
     return images.astype("uint8") if is_whole else images

@@ -99,6 +99,11 @@ class FlatGraph:
         return self.model.inputs
 
     @property
+    def model_input(self) -> Any:
+        """The only symbolic input, or all in the model's own structure."""
+        return self.inputs[0] if len(self.inputs) == 1 else self.model.input
+
+    @property
     def outputs(self) -> list[KerasTensor]:
         """The symbolic outputs of the model; `model.output` has them in the model's own structure."""
         return self.model.outputs

@@ -1,6 +1,6 @@
 """Reading the arrays and splits that users give for calibration and evaluation, and checks on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -70,7 +70,7 @@ def read_source(
     rows = _subsample(count, next(classes, None), most)
     is_part = len(rows) < count
     read = {
-        name: _read_split(each, rows, what, inputs[name], getattr(source, "pixel_range", RAW))
+        name: _read_split(each, rows, _of(what, name), inputs[name], source.pixel_ranges[name])
         if is_split
         else _read_array(each[rows] if is_part else each, _of(what, name), inputs[name])
         for name, each in values.items()
@@ -91,7 +91,7 @@ def in_memory(source: Any, what: str) -> Any:
         return source
     joined = joined_batches(batches, what)
     images, *targets = joined if isinstance(joined, tuple) else (joined,)
-    images = with_raw_pixels(images) if isinstance(images, np.ndarray) else images
+    images = with_raw_pixels(images)
     return (images, targets[0]) if targets else images
 
 
@@ -106,11 +106,13 @@ def _split(source: Any, what: str, names: Sequence[str]) -> tuple[dict[str, Any]
     """
     several = len(names) > 1
     if hasattr(source, "images") and hasattr(source, "labels"):
-        if several:
+        given = source.inputs
+        if set(given) != set(names):
             raise InputError(
-                f"{what} is a split with one input; give ({{name: array}}, targets) for {', '.join(names)}."
+                f"{what} is a split with {_listed(given)}, but the model has {_listed(names)}; make the data of a dict "
+                "of arrays by these names."
             )
-        return {names[0]: source.images}, source.labels
+        return {name: given[name] for name in names}, source.labels
     is_pair = isinstance(source, tuple) and len(source) == 2
     if several:
         is_pair = is_pair and isinstance(source[0], Mapping | list | tuple)
@@ -147,13 +149,21 @@ def _read_array(values: np.ndarray, what: str, form: InputForm) -> Rows:
     return store_rows(to_range(values[batch], form.pixel_range) for batch in batches)
 
 
-def _read_split(images: Any, rows: np.ndarray, what: str, form: InputForm, stored: tuple[float, float]) -> Rows:
-    return store_rows(_read_batches(images, rows, what, form.shape, form.pixel_range or RAW, stored))
+def _listed(names: Iterable[str]) -> str:
+    return "one input" if list(names) == [""] else f"the inputs {', '.join(names)}"
+
+
+def _read_split(values: Any, rows: np.ndarray, what: str, form: InputForm, stored: tuple[float, float] | None) -> Rows:
+    if form.pixel_range is None or stored is None:
+        return _check_values(values.take(rows), what, form)
+    return store_rows(_read_batches(values, rows, what, form.shape, form.pixel_range, stored))
 
 
 def _check_values(values: np.ndarray, what: str, form: InputForm) -> np.ndarray:
     """Return the values of an input that is no image in the type of the input."""
     kinds = "uif" if form.dtype.startswith("float") else "ui" if form.dtype != "bool" else "b"
+    if form.shape == (1,) and values.ndim == 1:  # as Keras does
+        values = values[:, np.newaxis]
     if values.dtype.kind not in kinds or values.shape[1:] != tuple(form.shape):
         expected = f"{form.dtype} of shape (count, {', '.join(map(str, form.shape))})"
         raise InputError(f"{what} is {values.dtype} of shape {values.shape}; the model takes {expected}.")

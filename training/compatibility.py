@@ -1,12 +1,13 @@
 """Checks that a model and a dataset can be used together."""
 
 import re
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.flat_graph import FlatGraph, Node
 from ..core.keras_private import all_layers
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ..core.user_warnings import warn
@@ -14,13 +15,15 @@ from ..layers import Head
 from ..tasks.registry import get_task
 from ..zoo.contract import contract_of, state_contract
 from ..zoo.decoded_form import decoded_form
+from ..zoo.functional_form import functional_form, without_optimizer
 from ..zoo.output_contract import OutputContract
-from ..zoo.pixel_range import RAW
-from ..zoo.signature import image_shape
+from ..zoo.pixel_range import RAW, Range
+from ..zoo.signature import image_shape, named_inputs
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
-from .data.images import ImageData, ImageSplit, Targets
+from .data.images import FurtherInput, ImageData, Images, ImageSplit, Targets, dtype_of
 from .model_outputs import heads_of, tasks_of
+from .recipe.augmentation import Augmentation, transformations
 from .recipe.recipe import Recipe
 
 VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
@@ -35,17 +38,19 @@ def describe_model(
     model: keras.Model,
     data: ImageData | ImageSplit,
     *,
-    task: TaskNames | None,
-    labels: LabelNames | None,
-    pixels: PixelRange | None,
-    from_logits: Flags | None,
-    verbose: bool,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
+    verbose: bool = True,
 ) -> None:
     """State or infer what the inputs and outputs of `model` mean, with tasks and labels of `data` where none are given.
 
     Arguments and errors are those of `zoo.contract.state_contract`.
     """
     tasks, names = (data.task, data.labels) if isinstance(data, ImageData) else (data.tasks, None)
+    ranges = {name: limits for name, limits in _split_of(data).pixel_ranges.items() if limits is not None}
+    unusual = {name: limits for name, limits in ranges.items() if limits != RAW}
     contract = state_contract(
         model,
         task=task,
@@ -54,34 +59,38 @@ def describe_model(
         from_logits=from_logits,
         known_tasks=tasks,
         known_labels=names,
-        likely_range=None if data.pixel_range == RAW else data.pixel_range,
+        likely_range=unusual.get("", unusual) or None,
         report=verbose,
     )
-    low, high = data.pixel_range
-    takes_stored_values = isinstance(contract.pixels, tuple) and contract.pixels[1] > RAW[1]
-    if takes_stored_values and data.pixel_range not in (RAW, contract.pixels):
-        raise InputError(
-            f"{model.name} takes pixels of {_shown(contract.pixels)}, but {data.source} has {low:g}..{high:g}; load "
-            "the data with the pixel_range of the model, or adapt the model to it (training.adapt_normalization)."
-        )
-    if verbose and data.pixel_range not in (RAW, contract.pixels):
-        warn(
-            f"{model.name} takes pixels of {_shown(contract.pixels)}, to which those of {data.source}, "
-            f"{low:g}..{high:g}, are scaled. "
-            "Scale images for predictions likewise, or let the model take them as they are: "
-            "training.adapt_normalization."
-        )
+    for name, expected in by_name(contract.pixels).items():
+        limits = unusual.get(name, expected)
+        if limits == expected:
+            continue
+        shown, stored, which = _shown(expected), _shown(limits), f" as {name!r}" if name else ""
+        if expected[1] > RAW[1]:
+            raise InputError(
+                f"{model.name} takes pixels of {shown}{which}, but {data.source} has {stored}; load the data with the "
+                "pixel_range of the model, or adapt the model to it (training.adapt_normalization)."
+            )
+        if verbose:
+            warn(
+                f"{model.name} takes pixels of {shown}{which}, to which those of {data.source}, {stored}, are scaled. "
+                "Scale images for predictions likewise, or let the model take them as they are: "
+                "training.adapt_normalization."
+            )
 
 
-def _shown(pixels: Any) -> str:
-    """Return the range of an image, or of several by name, as text."""
-    shown = {name: f"{limits[0]:g}..{limits[1]:g}" for name, limits in by_name(pixels).items()}
-    return ", ".join(f"{name} {limits}".strip() for name, limits in shown.items())
+def _split_of(data: ImageData | ImageSplit) -> ImageSplit:
+    return data.train if isinstance(data, ImageData) else data
+
+
+def _shown(limits: Range) -> str:
+    return f"{limits[0]:g}..{limits[1]:g}"
 
 
 def check_fit_together(model: keras.Model, data: ImageData) -> None:
-    """Raises InputError where the shape of the images, the tasks or the labels of `model` and `data` differ."""
-    _check_images(model, data.train)
+    """Raises InputError where the inputs, the tasks or the labels of `model` and `data` differ."""
+    _check_inputs(model, data.train)
     tasks = tasks_of(model)
     if tasks != data.task:
         raise InputError(
@@ -103,12 +112,10 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
 
 
 def check_split(model: keras.Model, split: ImageSplit) -> None:
-    """Raises InputError where images or targets of `split` do not have the form that `model` needs."""
-    _check_images(model, split)
+    """Raises InputError where inputs or targets of `split` do not have the form that `model` needs."""
+    _check_inputs(model, split)
     tasks, targets = by_name(tasks_of(model)), by_name(split.labels)
-    decoded = decoded_form(model)
-    shapes = decoded.compute_output_shape((None, *split.images.shape))
-    shapes = shapes if isinstance(decoded.output, dict) else {"": shapes[0] if isinstance(shapes, list) else shapes}
+    shapes = _output_shapes(model, split)
     if tasks.keys() != targets.keys():
         raise InputError(f"{model.name} has the outputs {_names(tasks)}, but the data has {_names(targets)}.")
     for name, task_name in tasks.items():
@@ -125,6 +132,16 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
             wrong = task.class_out_of_range(task.without_void(targets[name], split.ignore), classes)
             if wrong is not None:
                 raise InputError(f"{model.name} has {classes} classes, but the data has class {wrong}.")
+
+
+def _output_shapes(model: keras.Model, split: ImageSplit) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output, in the form of its task, for the images of `split`."""
+    decoded = decoded_form(model)
+    named = {name: (None, *each.shape) for name, each in split.inputs.items() if len(each.shape) == 3}
+    if len(decoded.inputs) > 1:
+        named = {name: tensor.shape for name, tensor in decoded.input.items()} | named
+    shapes = decoded.compute_output_shape(named.get("", named))
+    return shapes if isinstance(decoded.output, dict) else {"": shapes[0] if isinstance(shapes, list) else shapes}
 
 
 def check_savable(model: keras.Model) -> None:
@@ -165,6 +182,28 @@ def check_trainable(data: ImageData, recipe: Recipe) -> None:
             )
 
     map_outputs(check, data.task, data.labels, data.train.labels, data.validation.labels)
+    check_augmentation(data.train, recipe.augmentation)
+
+
+def check_augmentation(split: ImageSplit, augmentation: Augmentation) -> None:
+    """Raises InputError where transformations of the image alone would make it contradict another input."""
+    names, maps = [step.name for step in transformations(augmentation)], further_maps(split)
+    if names and maps:
+        raise InputError(
+            f"augmentation {', '.join(names)} would change the image {split.image_name!r} but not the input "
+            f"{maps[0]!r}; set augmentation to 'none' and augment both alike, in the arrays or in layers of the model."
+        )
+    if mixing(augmentation) and split.further:
+        raise InputError(
+            f"augmentation {mixing(augmentation)[0]!r} mixes images and targets, but not the input "
+            f"{next(iter(split.further))!r}; leave it out of the list."
+        )
+
+
+def further_maps(split: ImageSplit) -> list[str]:
+    """Return the names of the further inputs that are images, or have a value for each pixel."""
+    sides = split.images.shape[:2]
+    return [name for name, each in split.further.items() if len(each.shape) == 3 or each.shape[:2] == sides]
 
 
 def adopt_labels(model: keras.Model, data: ImageData) -> None:
@@ -177,20 +216,70 @@ def adopt_labels(model: keras.Model, data: ImageData) -> None:
     map_outputs(adopt, data.labels, heads_of(model))
 
 
-def _check_images(model: keras.Model, split: ImageSplit) -> None:
+def _check_inputs(model: keras.Model, split: ImageSplit) -> None:
     if not VALID_NAME.fullmatch(model.name):
         raise InputError(
             f"the model is called {model.name!r}, which TensorFlow cannot run; set model.name to letters, digits, '_', "
             "'-' and '.'."
         )
-    expected, actual = image_shape(model), split.images.shape
-    if any(size not in (None, side) for size, side in zip(expected, actual, strict=True)):
-        known = {"image_size": expected[:2], "channels": expected[2]}
-        stated = ", ".join(f"{name}={value}" for name, value in known.items() if value and value != (None, None))
-        remedy = f"; load files with {stated}" if expected[2] == actual[2] or expected[2] in (1, 3) else ""
+    tensors, inputs = named_inputs(functional_form(model)), split.inputs
+    if len(tensors) == 1 and len(inputs) == 1:
+        expected, actual = image_shape(model), split.images.shape
+        if not _matches(actual, expected):
+            known = {"image_size": expected[:2], "channels": expected[2]}
+            stated = ", ".join(f"{name}={value}" for name, value in known.items() if value and value != (None, None))
+            remedy = f"; load files with {stated}" if expected[2] == actual[2] or expected[2] in (1, 3) else ""
+            raise InputError(
+                f"{model.name} takes images of {expected} (height, width, channels), but the data has {actual}{remedy}."
+            )
+        return
+    if tensors.keys() != inputs.keys():
+        if len(tensors) == 1:
+            raise InputError(
+                f"{model.name} takes images alone, but the data has the inputs {', '.join(inputs)}; leave out the "
+                "others."
+            )
+        given = f"the inputs {', '.join(inputs)}" if split.further else "images alone"
         raise InputError(
-            f"{model.name} takes images of {expected} (height, width, channels), but the data has {actual}{remedy}."
+            f"{model.name} takes the inputs {', '.join(tensors)}, but the data has {given}; give a dict of arrays by "
+            "the names of the model in place of the images."
         )
+    for name, tensor in tensors.items():
+        _check_input(f"the input {name!r} of {model.name}", tensor, inputs[name])
+    for node, name in _embeddings(model):
+        rows = inputs[name].take(np.arange(len(split)))
+        if len(rows) and not 0 <= rows.min() <= rows.max() < node.operation.input_dim:
+            raise InputError(
+                f"the input {name!r} of {model.name} takes indices 0 to {node.operation.input_dim - 1} of "
+                f"{node.name}, but the data has {rows.min()} to {rows.max()}."
+            )
+
+
+def _embeddings(model: keras.Model) -> Iterator[tuple[Node, str]]:
+    """Yield the embeddings that take an input of the model as it is, and its name."""
+    graph = FlatGraph(without_optimizer(model))
+    for name, tensor in named_inputs(graph.model).items():
+        for node in graph.consumers(tensor):
+            if isinstance(node.operation, keras.layers.Embedding):
+                yield node, name
+
+
+def _matches(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    """Return whether `shape` equals `expected`, where None matches any size."""
+    return len(shape) == len(expected) and all(e in (None, side) for side, e in zip(shape, expected, strict=True))
+
+
+def _check_input(what: str, tensor: keras.KerasTensor, values: Images | FurtherInput) -> None:
+    expected, actual, dtype = tuple(tensor.shape[1:]), values.shape, dtype_of(values)
+    if not _matches(actual, expected) and {actual, expected} != {(), (1,)}:  # which Keras converts
+        raise InputError(f"{what} takes values of the shape {expected}, but the data has {actual}.")
+    if "float" in tensor.dtype or len(expected) == 3:
+        return
+    if dtype.kind not in ("b" if tensor.dtype == "bool" else "ui"):
+        raise InputError(f"{what} takes {tensor.dtype}, but the data has {dtype}; convert it.")
+    rows = values.take(np.arange(len(values)))
+    if tensor.dtype != "bool" and (rows.astype(tensor.dtype) != rows).any():
+        raise InputError(f"{what} takes {tensor.dtype}, but the data has values up to {rows.max()}.")
 
 
 def _described(tasks: str | dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from .contract import Contract, contract_of
 from .flat import without_optimizer
 from .output_contract import OutputContract
 from .pixel_range import RAW, Range
-from .signature import named_inputs
+from .signature import arrange_inputs, named_inputs
 
 
 def decoded_form(model: keras.Model) -> keras.Model:
@@ -23,19 +23,28 @@ def decoded_form(model: keras.Model) -> keras.Model:
 
 
 def with_raw_pixels(network: keras.Model, contract: Contract) -> keras.Model:
-    """Return a network that takes raw pixels, of one that takes images in the range of the contract."""
-    ranges = by_name(contract.pixels)
-    if all(limits == RAW for limits in ranges.values()):
+    """Return a network that takes raw pixels, of one that takes images in the range of the contract.
+
+    Several inputs are a dict by name.
+    """
+    if isinstance(contract.pixels, dict):
+        return _with_named_inputs(network, contract.pixels)
+    if contract.pixels == RAW:
         return network
-    if not isinstance(contract.pixels, dict):
-        image = keras.Input(network.inputs[0].shape[1:], name="raw_pixels")
-        return keras.Model(image, network(_scaled(image, contract.pixels)), name=network.name)
+    image = keras.Input(network.inputs[0].shape[1:], name="raw_pixels")
+    return keras.Model(image, network(_scaled(image, contract.pixels)), name=network.name)
+
+
+def _with_named_inputs(network: keras.Model, ranges: dict[str, Range]) -> keras.Model:
+    if all(limits == RAW for limits in ranges.values()):
+        is_named = isinstance(network.input, dict)
+        return network if is_named else keras.Model(named_inputs(network), network.output, name=network.name)
     inputs = {
         name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
         for name, tensor in named_inputs(network).items()
     }
-    scaled = [_scaled(tensor, ranges.get(name, RAW)) for name, tensor in inputs.items()]
-    return keras.Model(inputs, network(keras.tree.pack_sequence_as(network.input, scaled)), name=network.name)
+    scaled = {name: _scaled(tensor, ranges.get(name, RAW)) for name, tensor in inputs.items()}
+    return keras.Model(inputs, network(arrange_inputs(network, scaled)), name=network.name)
 
 
 def _scaled(image: keras.KerasTensor, limits: Range) -> keras.KerasTensor:

@@ -1,6 +1,6 @@
 """The functional form: any Keras model as a functional model that shares its layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from inspect import signature
 from itertools import count
 from typing import Any
@@ -104,15 +104,16 @@ def _symbolic_inputs(model: keras.Model, input_shape: Sequence[int | None] | Non
             f"{model.name} is a subclassed model that was never called, so its input shape is unknown; call it once on "
             "a batch of images."
         )
-    return _map_shapes(lambda shape: keras.Input(shape[1:]), shapes)
+    return _inputs_of(shapes)
 
 
-def _map_shapes(function: Callable[[tuple[int | None, ...]], Any], shapes: Any) -> Any:
+def _inputs_of(shapes: Any, name: str | None = None) -> Any:
+    """Return inputs of these shapes; those in a dict have its keys as names, those in a list `input_1` and so on."""
     if isinstance(shapes, dict):
-        return {name: _map_shapes(function, shape) for name, shape in shapes.items()}
+        return {key: _inputs_of(shape, key) for key, shape in shapes.items()}
     if all(size is None or isinstance(size, int) for size in shapes):
-        return function(tuple(shapes))
-    return [_map_shapes(function, shape) for shape in shapes]
+        return keras.Input(tuple(shapes)[1:], name=name)
+    return [_inputs_of(shape, f"input_{number}") for number, shape in enumerate(shapes, start=1)]
 
 
 def graph_of_call(model: keras.Layer, inputs: Any) -> keras.Model | None:
@@ -141,11 +142,12 @@ def _layers(graph: keras.Model) -> list[Any]:
 
 
 def _equal_outputs(graph: keras.Model, model: keras.Layer) -> bool:
-    """Whether both compute the same from one random image."""
+    """Whether both compute the same from one random image, and numbers from 0 to 1 of other inputs."""
     generator = np.random.default_rng(0)
 
     def image(tensor: keras.KerasTensor) -> np.ndarray:
-        return generator.uniform(0, 255, (1, *(size or OPEN_SIZE for size in tensor.shape[1:]))).astype(tensor.dtype)
+        shape = (1, *(size or OPEN_SIZE for size in tensor.shape[1:]))
+        return generator.uniform(0, 255 if len(shape) == 4 else 1, shape).astype(tensor.dtype)
 
     images = keras.tree.map_structure(image, graph.input)
     results = [keras.tree.flatten(each(images, training=False)) for each in (graph, model)]

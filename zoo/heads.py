@@ -129,7 +129,7 @@ def replace_head(
     backbone = backbone_of(form, features, maps=needs_map)
     inputs, tensor = backbone.graph.model.input, backbone.features
     if old and features is None:
-        inputs, tensor = form.inputs[0], old[0].input
+        inputs, tensor = form.inputs[0] if len(form.inputs) == 1 else form.input, old[0].input
     elif features is None:
         report_backbone(model, backbone)
     if classes is None and labels is None and isinstance(head, str) and len(old) == 1 and _names_outputs(head):

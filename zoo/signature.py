@@ -16,11 +16,16 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
         InputError: `model` is not a Keras model, or its input is not a single batch of images.
     """
     check_model(model)
-    inputs = functional_form(model).inputs
-    if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        shapes = [tuple(tensor.shape) for tensor in inputs]
+    form = functional_form(model)
+    inputs = form.inputs
+    if len(inputs) > 1:
         raise InputError(
-            f"the inputs of {model.name} have shapes {shapes}; expected is one batch of images, "
+            f"{model.name} takes the inputs {', '.join(named_inputs(form))}, but files and folders have images alone; "
+            "use it in Python, with a dict of arrays by these names."
+        )
+    if len(inputs[0].shape) != 4:
+        raise InputError(
+            f"the input of {model.name} has the shape {tuple(inputs[0].shape)}; expected is one batch of images, "
             "(batch, height, width, channels)."
         )
     height, width, channels = inputs[0].shape[1:]

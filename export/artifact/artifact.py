@@ -57,12 +57,11 @@ class Artifact:
         """Return outputs in the form of the task; as they are where the file does not state a task."""
         return self.metadata.decode(outputs) if self.metadata else outputs
 
-    def predict_raw(self, images: np.ndarray) -> np.ndarray:
+    def predict_raw(self, images: Any) -> Any:
         """Return the outputs in the form of the task for raw pixels 0..255 of any dtype, otherwise like `run`."""
-        low, high = self.pixel_range
-        if self.pixel_range != RAW:
-            images = low + np.float32(images) * np.float32((high - low) / 255)
-        return self.decode(self.run(images))
+        ranges = self.pixel_ranges
+        scaled = {name: _from_raw(values, ranges.get(name)) for name, values in by_name(images).items()}
+        return self.decode(self.run(scaled.get("", scaled)))
 
     def run(self, images: Any) -> Any:
         """Run a batch of images, one after another.
@@ -90,6 +89,14 @@ class Artifact:
 
     def _only_or_all(self, named: dict[str, Any]) -> Any:
         return named if isinstance(self.input, dict) else named[""]
+
+
+def _from_raw(values: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:
+    """Return raw pixels 0..255 as values of a range; None for values of other inputs."""
+    if limits in (None, RAW):
+        return values
+    low, high = limits
+    return low + np.float32(values) * np.float32((high - low) / 255)
 
 
 def _to_tensor(tensor: TensorInfo, value: Any, limits: tuple[float, float] | None) -> np.ndarray:

@@ -17,10 +17,10 @@ from ...core.outputs import by_name, map_outputs
 from ...layers import Head
 from ...tasks.registry import get_task, task_of_labels
 from ...zoo.functional_form import functional_form
-from ...zoo.signature import image_shape
+from ...zoo.signature import image_shape, input_keys, named_inputs
 from .arrays import from_arrays
 from .images import ArrayImages, ImageData, ImageSplit
-from .pixel_format import array_format
+from .named_inputs import Arrays, read_inputs
 from .sources import load_data
 from .splitting import SPLITS
 
@@ -67,7 +67,8 @@ def as_data(data: Any, model: keras.Model | None = None, *, task: Any = None, la
     Args:
         data: An `ImageData`; a path, as in `load_data`; images and targets as arrays, or a finite `tf.data.Dataset` or
             `keras.utils.PyDataset` of them, which is read once, into memory; or a dict of these by split. Without
-            splits, 10 % are for validation and 20 % for the test.
+            splits, 10 % are for validation and 20 % for the test. In place of images, a model with several inputs takes
+            a dict by name, or a tuple or list in its order.
         model: Model that is to be trained on it: gives the size of images in files, and the task of its heads.
         task: Task of the targets; None for that of the model's heads, or else the one that the targets suggest.
         labels: Names of the classes, labels or values.
@@ -86,7 +87,7 @@ def as_data(data: Any, model: keras.Model | None = None, *, task: Any = None, la
         raise InputError(f"data has the split {unknown[0]!r}; allowed are {', '.join(SPLITS)}.")
     if "train" not in parts:
         raise InputError("data has no split 'train'; name the images to train on so.")
-    arrays = {name: _arrays(part) for name, part in parts.items()}
+    arrays = {name: _arrays(part, model) for name, part in parts.items()}
     tasks, names = _meaning(arrays["train"][1], model, task, labels if labels is not None else _names(parts["train"]))
     return from_arrays(
         *arrays["train"],
@@ -106,36 +107,38 @@ def as_split(data: Any, model: keras.Model | None = None, *, task: Any = None, l
         return data
     if isinstance(data, str | Path | Mapping):
         return as_data(data, model, task=task, labels=labels)
-    images, targets = _arrays(data)
+    images, targets = _arrays(data, model)
     tasks, _ = _meaning(targets, model, task, labels)
-    images = images[..., np.newaxis] if images.ndim == 3 else images
-    if images.ndim != 4 or 0 in images.shape:
-        raise InputError(
-            f"the images have the shape {images.shape}; an evaluation takes arrays (count, height, width, channels)."
-        )
-    images, pixels = array_format(images, "the images")
-    if targets_of_other_length := [rows for rows in by_name(targets).values() if len(rows) != len(images)]:
-        raise InputError(
-            f"data has {len(images)} images and {len(targets_of_other_length[0])} targets; counts must match."
-        )
+    inputs = read_inputs({"data": images})
+    count = len(inputs.images)
+    if targets_of_other_length := [rows for rows in by_name(targets).values() if len(rows) != count]:
+        raise InputError(f"data has {count} images and {len(targets_of_other_length[0])} targets; counts must match.")
     valid = map_outputs(lambda name, rows: get_task(name).check_targets(rows, "the targets"), tasks, targets)
-    return ImageSplit(ArrayImages(images), valid, task=tasks, pixel_range=pixels.pixel_range)
+    return ImageSplit(
+        ArrayImages(inputs.images),
+        valid,
+        task=tasks,
+        pixel_range=inputs.format.pixel_range,
+        image_name=inputs.image_name,
+        further=inputs.further,
+    )
 
 
-def _arrays(data: Any) -> tuple[np.ndarray, Any]:
-    """Return images and targets, a dict of targets for several outputs."""
+def _arrays(data: Any, model: keras.Model | None) -> tuple[Arrays, Any]:
+    """Return images and targets, a dict of them for several inputs, or outputs."""
     batches = batches_of(data, "data")
     if batches is not None:
-        images, targets = joined_batches(map(_pair, batches), "data")
-        return with_raw_pixels(images), targets
+        inputs, targets = joined_batches(map(_pair, batches), "data")
+        return with_raw_pixels(_inputs(inputs, model)), targets
     if isinstance(data, tuple | list) and len(data) in (2, 3) and not isinstance(data[0], str):
-        images, targets = _pair(data)
-        if isinstance(images, tuple | list) and len(images) == 2 and np.ndim(images[0]) >= 3:
+        inputs, targets = _pair(data)
+        is_pair = isinstance(inputs, tuple | list) and len(inputs) == 2 and np.ndim(inputs[0]) >= 3
+        if is_pair and (model is None or input_keys(functional_form(model)) == [""]):
             raise InputError(
                 "data is a pair of (images, targets), which may be train and test or train and validation; give a dict "
                 "by these names."
             )
-        return with_raw_pixels(np.asarray(images)), keras.tree.map_structure(np.asarray, targets)
+        return with_raw_pixels(_inputs(inputs, model)), keras.tree.map_structure(np.asarray, targets)
     if hasattr(data, "shape"):
         raise InputError(f"data is {received(data)} without targets; give (images, targets).")
     raise InputError(f"data is {received(data)}; allowed are {ALLOWED}.")
@@ -147,6 +150,19 @@ def _pair(item: Any) -> tuple[Any, Any]:
     if len(item) > 2 and item[2] is not None:
         raise InputError("data has sample weights, which are not used; the recipe's data.class_weights weigh classes.")
     return item[0], item[1]
+
+
+def _inputs(inputs: Any, model: keras.Model | None) -> Arrays:
+    """Return images as an array, or several inputs as a dict of arrays by name."""
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(rows) for name, rows in inputs.items()}
+    form = None if model is None else functional_form(model)
+    if form is None or input_keys(form) == [""] or not isinstance(inputs, tuple | list):
+        return np.asarray(inputs)
+    names = list(named_inputs(form))
+    if len(inputs) != len(names):
+        raise InputError(f"data has {len(inputs)} inputs, but {form.name} takes {', '.join(names)}.")
+    return {name: np.asarray(rows) for name, rows in zip(names, inputs, strict=True)}
 
 
 def _meaning(targets: Any, model: keras.Model | None, task: Any, labels: Any) -> tuple[Any, Any]:

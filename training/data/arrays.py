@@ -1,6 +1,5 @@
 """Datasets from arrays in memory, validated and split as files are."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,34 +11,33 @@ from ...tasks.registry import get_task, task_names
 from ...tasks.task import Task
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target, check_ignore
+from .named_inputs import SOURCE, Arrays, PixelRanges, concatenated, read_inputs
 from .partition import partition
-from .pixel_format import array_dtype, array_format
-
-SOURCE = "arrays"
-Arrays = np.ndarray | dict[str, np.ndarray]
 
 
 @check_arguments
 def from_arrays(
-    images: np.ndarray,
+    images: Arrays,
     targets: Arrays,
     *,
     labels: Sequence[str] | dict[str, Sequence[str]] | None = None,
     task: str | dict[str, str] = "classification",
-    validation: tuple[np.ndarray, Arrays] | None = None,
-    test: tuple[np.ndarray, Arrays] | None = None,
+    validation: tuple[Arrays, Arrays] | None = None,
+    test: tuple[Arrays, Arrays] | None = None,
     seed: Seed = 0,
-    pixel_range: tuple[float, float] | None = None,
+    pixel_range: PixelRanges | None = None,
     ignore: int | None = None,
 ) -> ImageData:
     """Return a dataset of images in memory.
 
     If `validation` or `test` is not given, 10 % or 20 % of `images` is used, stratified by class if there are classes;
-    copies of an image stay together.
+    copies of an image stay together (with several inputs, where all of them are equal).
 
     Args:
         images: uint8 0..255, or uint16, other integers or floats of any range, whose values are kept; of shape
-            `(count, height, width, channels)` with any number of channels, or gray `(count, height, width)`.
+            `(count, height, width, channels)` with any number of channels, or gray `(count, height, width)`. For a
+            model with several inputs, a dict of arrays by their names: the first image, which is augmented and shown in
+            reports; further images; and numbers, vectors or indices `(count, ...)`, which stay as they are.
         targets: True value for each image: class indices `(count,)`, rows of 0 and 1 `(count, labels)`, finite numbers
             `(count,)` or `(count, values)`, or masks `(count, height, width)`. A dict of these by name for several
             outputs.
@@ -49,7 +47,7 @@ def from_arrays(
         test: Images and targets for the final evaluation, as `validation`.
         seed: Seed for the split.
         pixel_range: Lowest and highest value that pixels of other dtypes than uint8 may have. Where it is not stated,
-            it is inferred with a warning.
+            it is inferred with a warning. For several images, a dict by the name of the input.
         ignore: Label of the pixels of masks that have no class, often 255.
 
     Raises:
@@ -58,20 +56,18 @@ def from_arrays(
     """
     splits = {"train": (images, targets), "validation": validation, "test": test}
     parts = {name: part for name, part in splits.items() if part is not None}
-    pixels = _concatenated({name: _images(name, part[0]) for name, part in parts.items()}, "images")
-    split_names = np.repeat(list(parts), [len(part[0]) for part in parts.values()])
-
-    pixels, pixel_format = array_format(pixels, "the images", source=SOURCE, pixel_range=pixel_range)
+    inputs = read_inputs({name: part[0] for name, part in parts.items()}, pixel_range)
+    pixels, split_names = inputs.images, np.repeat(list(parts), list(inputs.counts.values()))
 
     def target(task_name: str, output: str = "") -> Target:
         task, by_split = _task(task_name), {name: _targets_of(name, part[1], output) for name, part in parts.items()}
-        for name, (part, _) in parts.items():
-            if len(part) != len(by_split[name]):
-                raise InputError(f"{name} has {len(part)} images and {len(by_split[name])} targets; counts must match.")
+        for name, count in inputs.counts.items():
+            if count != len(by_split[name]):
+                raise InputError(f"{name} has {count} images and {len(by_split[name])} targets; counts must match.")
         valid = {
             name: task.check_targets(rows, f"the targets of {name}", ignore=ignore) for name, rows in by_split.items()
         }
-        rows = _concatenated(valid, "targets")
+        rows = concatenated(valid, "targets")
         names = _labels(task.without_void(rows, ignore), task, by_name(labels).get(output))
         if rows.shape[1:] != task.target_shape(len(names), pixels.shape[1:3]):
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
@@ -81,10 +77,14 @@ def from_arrays(
         check_ignore(ignore, map_outputs(lambda name: _task(name).name, task), SOURCE)
     found = {name: target(task_name, name) for name, task_name in by_name(task).items()}
     listing = Listing(SOURCE, _NumberedImages(pixels, np.arange(len(pixels))), found.get("", found), split_names)
-    contents = [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in pixels]
-    listings = partition(listing, contents, missing=listing.missing, seed=seed)
+    listings = partition(listing, inputs.contents(), missing=listing.missing, seed=seed)
     train_part, validation_part, test_part = (
-        ImageSplit(ArrayImages(part.images.pixels), map_outputs(lambda target: target.rows, part.targets))
+        ImageSplit(
+            ArrayImages(part.images.pixels),
+            map_outputs(lambda target: target.rows, part.targets),
+            image_name=inputs.image_name,
+            further={name: each.at(part.images.numbers) for name, each in inputs.further.items()},
+        )
         for part in listings
     )
     return ImageData(
@@ -94,8 +94,8 @@ def from_arrays(
         validation_part,
         test_part,
         task=task,
-        interpretation=pixel_format.note,
-        pixel_range=pixel_format.pixel_range,
+        interpretation=inputs.format.note,
+        pixel_range=inputs.format.pixel_range,
         ignore=ignore,
     )
 
@@ -105,27 +105,16 @@ class _NumberedImages:
 
     def __init__(self, pixels: np.ndarray, numbers: np.ndarray):
         self.pixels = pixels
-        self._numbers = numbers
+        self.numbers = numbers
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def name(self, row: int) -> str:
-        return f"image {self._numbers[row]}"
+        return f"image {self.numbers[row]}"
 
     def at(self, rows: np.ndarray) -> "_NumberedImages":
-        return _NumberedImages(self.pixels[rows], self._numbers[rows])
-
-
-def _images(split: str, images: np.ndarray) -> np.ndarray:
-    images = np.asarray(images)
-    images = images[..., np.newaxis] if images.ndim == 3 else images
-    if images.ndim != 4 or 0 in images.shape:
-        raise InputError(
-            f"the images of {split} have the shape {images.shape}; they take (count, height, width, channels), with 1 "
-            "channel for gray and 3 for RGB, or gray (count, height, width)."
-        )
-    return array_dtype(images, f"the images of {split}")
+        return _NumberedImages(self.pixels[rows], self.numbers[rows])
 
 
 def _task(name: str) -> Task:
@@ -141,17 +130,6 @@ def _targets_of(split: str, targets: Arrays, output: str) -> np.ndarray:
         return np.asarray(by_name(targets)[output])
     names = ", ".join(name or "one without a name" for name in by_name(targets))
     raise InputError(f"the targets of {split} are of {names}; task names {output or 'one without a name'}.")
-
-
-def _concatenated(by_split: dict[str, np.ndarray], what: str) -> np.ndarray:
-    dtypes = {str(part.dtype) for part in by_split.values()}
-    if len(dtypes) > 1:
-        raise InputError(f"the {what} of the splits are {' and '.join(sorted(dtypes))}; give all of them one dtype.")
-    shapes = {split: part.shape[1:] for split, part in by_split.items()}
-    for split, shape in shapes.items():
-        if shape != shapes["train"]:
-            raise InputError(f"the {what} of {split} have the shape {shape}, those of train {shapes['train']}.")
-    return np.concatenate(list(by_split.values()))
 
 
 def _labels(targets: np.ndarray, task: Task, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
-from .images import ImageData, Images, ImageSplit, Shape, Targets, dtype_of
+from .images import FurtherInput, ImageData, Images, ImageSplit, Shape, Targets, dtype_of
 
 BATCH = 64
 """Images that are read together to compute their hashes."""
@@ -34,7 +34,7 @@ def folds_of(data: ImageData, count: int, *, seed: int) -> list[ImageData]:
     targets = map_outputs(_joined_targets, *(part.labels for part in parts))
     labels, tasks = by_name(data.labels), by_name(data.task)
     stratum = next((name for name, task in tasks.items() if get_task(task).one_class_per_image), None)
-    contents = [content for part in parts for content in _contents(part.images, seed)]
+    contents = [content for part in parts for content in _contents(part, seed)]
     classes = np.zeros(len(contents), int) if stratum is None else by_name(targets)[stratum]
     fold = fold_numbers(classes, contents, count)
     for label in np.unique(classes):
@@ -43,9 +43,15 @@ def folds_of(data: ImageData, count: int, *, seed: int) -> list[ImageData]:
             what = f"{data.source}" if stratum is None else f"{data.source}: class {labels[stratum][label]!r}"
             raise InputError(f"{what} has {different} different images outside the test split; folds is {count}.")
 
+    further = {name: _joined_inputs([part.further[name] for part in parts]) for name in data.train.further}
+
     def split(rows: np.ndarray) -> ImageSplit:
-        images = JoinedImages([part.images for part in parts], rows)
-        return ImageSplit(images, map_outputs(lambda joined: _at(joined, rows), targets))
+        return ImageSplit(
+            JoinedImages([part.images for part in parts], rows),
+            map_outputs(lambda joined: _at(joined, rows), targets),
+            image_name=data.train.image_name,
+            further={name: each.at(rows) for name, each in further.items()},
+        )
 
     return [
         replace(data, train=split(np.flatnonzero(fold != number)), validation=split(np.flatnonzero(fold == number)))
@@ -68,11 +74,19 @@ def fold_numbers(classes: np.ndarray, contents: Sequence[bytes], count: int) -> 
     return np.array([assigned[content] for content in contents])
 
 
-def _contents(images: Images, seed: int) -> list[bytes]:
-    """Return the hash of the pixels of each image."""
-    starts = range(0, len(images), BATCH)
-    batches = (images.take(np.arange(start, min(start + BATCH, len(images)))) for start in starts)
-    return [hashlib.sha256(b"%d " % seed + pixels.tobytes()).digest() for batch in batches for pixels in batch]
+def _contents(split: ImageSplit, seed: int) -> list[bytes]:
+    """Return the hash of the pixels of each image, and of its values of the other inputs."""
+    batches = (np.arange(start, min(start + BATCH, len(split))) for start in range(0, len(split), BATCH))
+    return [
+        hashlib.sha256(b"%d " % seed + b"".join(values.tobytes() for values in row)).digest()
+        for rows in batches
+        for row in zip(*(each.take(rows) for each in split.inputs.values()), strict=True)
+    ]
+
+
+def _joined_inputs(parts: Sequence[FurtherInput]) -> FurtherInput:
+    rows = [part.take(np.arange(len(part))) for part in parts]
+    return FurtherInput(np.concatenate(rows), parts[0].pixel_range)
 
 
 class JoinedImages:

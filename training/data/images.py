@@ -1,8 +1,8 @@
-"""Images and their targets, split into train, validation and test."""
+"""Images, perhaps with further inputs, and their targets, split into train, validation and test."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -82,9 +82,38 @@ class FileImages:
         return decode_image(encoded, name, height=height, width=width, channels=channels, dtype=dtype)
 
 
+class FurtherInput:
+    """Values of another input of a model than the image, in memory, one row for each image.
+
+    Args:
+        rows: Second images `(count, height, width, channels)`; or vectors, indices or other arrays, `(count, ...)`.
+        pixel_range: Lowest and highest value that the pixels of images may have; None for other values.
+        chosen: Indices of the rows that it has, in their order; all if None.
+    """
+
+    def __init__(self, rows: np.ndarray, pixel_range: Range | None = None, chosen: np.ndarray | None = None):
+        self._rows = rows
+        self._chosen = np.arange(len(rows)) if chosen is None else chosen
+        self.pixel_range = pixel_range
+        self.dtype = rows.dtype
+        self.shape: tuple[int, ...] = rows.shape[1:]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._chosen)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return the rows at `indices`."""
+        return self._rows[self._chosen[indices]]
+
+    def at(self, indices: np.ndarray) -> "FurtherInput":
+        """Return the input with the rows at `indices` alone; they are not copied."""
+        return FurtherInput(self._rows, self.pixel_range, self._chosen[indices])
+
+
 @dataclass(frozen=True)
 class ImageSplit:
-    """One part of a dataset: images and their targets."""
+    """One part of a dataset: images, perhaps with further inputs, and their targets."""
 
     images: Images
     labels: Targets | dict[str, Targets]
@@ -99,6 +128,10 @@ class ImageSplit:
     """Label of the pixels of masks that have no class."""
     names: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
     """Names of the classes, labels or values, a dict for several outputs; None for a split of no dataset."""
+    image_name: str = ""
+    """Name of the input that takes the images, where there are several inputs."""
+    further: dict[str, FurtherInput] = field(default_factory=dict)
+    """The other inputs by name."""
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -114,16 +147,31 @@ class ImageSplit:
         """Task of each output, recognized by the form of the targets where it is not stated."""
         return map_outputs(task_of_targets, self.labels) if self.task is None else self.task
 
+    @property
+    def inputs(self) -> dict[str, Images | FurtherInput]:
+        """All inputs by name, the images first; the name of a single one is empty."""
+        return {self.image_name: self.images, **self.further}
+
+    @property
+    def pixel_ranges(self) -> dict[str, Range | None]:
+        """Range of the pixels of each of `inputs`; None where it is no image."""
+        return {self.image_name: self.pixel_range} | {name: each.pixel_range for name, each in self.further.items()}
+
+    def at(self, rows: np.ndarray) -> "ImageSplit":
+        """Return the split with the images of these rows alone, in memory."""
+        labels = map_outputs(lambda targets: targets[rows], self.labels)
+        further = {name: each.at(rows) for name, each in self.further.items()}
+        return replace(self, images=ArrayImages(self.images.take(rows)), labels=labels, further=further)
+
     def drawn(self, most: int, seed: int = 0) -> "ImageSplit":
         """Return a random sample of at most `most` images, in memory: files are often sorted by class."""
-        rows = np.random.default_rng(seed).permutation(len(self))[:most]
-        labels = map_outputs(lambda targets: targets[rows], self.labels)
-        return replace(self, images=ArrayImages(self.images.take(rows)), labels=labels)
+        return self.at(np.random.default_rng(seed).permutation(len(self))[:most])
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray | dict[str, np.ndarray]]:
-        """Return all images, `(count, height, width, channels)`, and their targets, in memory."""
+    def arrays(self) -> tuple[np.ndarray | dict[str, np.ndarray], np.ndarray | dict[str, np.ndarray]]:
+        """Return all images, `(count, height, width, channels)`, or all inputs by name, and the targets, in memory."""
         everything = np.arange(len(self))
-        return self.images.take(everything), map_outputs(lambda targets: targets[everything], self.labels)
+        inputs = {name: each.take(everything) for name, each in self.inputs.items()}
+        return inputs.get("", inputs), map_outputs(lambda targets: targets[everything], self.labels)
 
 
 @dataclass(frozen=True)
@@ -174,6 +222,9 @@ class ImageData:
             for targets in by_name(split.labels).values():
                 digest.update(targets.tobytes() if isinstance(targets, np.ndarray) else targets[first].tobytes())
             digest.update(split.images.take(first).tobytes())
+            for name, each in split.further.items():
+                digest.update(name.encode())
+                digest.update(each.take(np.arange(len(each)) if each.pixel_range is None else first).tobytes())
         return digest.hexdigest()
 
     @property

@@ -34,6 +34,8 @@ def adapt_normalization(model: keras.Model, data: ImageData, *, seed: Seed = 0) 
             f"{model.name} has no PixelNormalization, the first layer of the models of the zoo; adapt the layer that "
             "normalizes its pixels in its own way, as keras.layers.Normalization.adapt."
         )
+    if len(model.inputs) > 1:
+        raise InputError(f"{model.name} has several inputs; adapt its image part before you put it into the model.")
     channels = model.inputs[0].shape[-1]
     if channels != data.image_shape[-1]:
         raise InputError(f"{model.name} takes {channels} channels, but {data.source} has {data.image_shape[-1]}.")

@@ -1,7 +1,7 @@
 """tf.data streams whose order and augmentation depend only on (seed, epoch, image), not on parallelism."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from ...zoo.pixel_range import Range
 from ..augmentation.augmenter import make_augmenter
 from ..augmentation.mixing import mixable, mixing
 from ..recipe.recipe import Recipe
@@ -44,9 +45,9 @@ def training_batches(
         first_step: Index of the first batch in that epoch.
 
     Returns:
-        Float32 pixels `(batch, height, width, channels)`, mapped from the range of the split to 0..255, and targets as
-        in `Targets`, one-hot instead of class indices where the augmentation mixes images; and sample weights where
-        classes have weights.
+        Float32 pixels `(batch, height, width, channels)`, mapped from the range of the split to 0..255, of several
+        inputs a dict by name; and targets as in `Targets`, one-hot instead of class indices where the augmentation
+        mixes images; and sample weights where classes have weights. Only the images are augmented.
 
     Raises:
         InputError: The recipe balances classes or mixes targets, which these targets do not support.
@@ -70,7 +71,7 @@ def training_batches(
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
-    """Return the batches of float32 pixels, mapped to 0..255, and targets, in the order of the split."""
+    """Return the batches of inputs, as in `training_batches`, and targets, in the order of the split."""
     read = _reader(split.images, split)
     indices = tf.data.Dataset.range(len(split)).batch(batch_size)
     batches = indices.map(_tensors(split, read), num_parallel_calls=tf.data.AUTOTUNE)
@@ -82,7 +83,7 @@ def _loader(split: ImageSplit, recipe: Recipe, read: Reader) -> Callable[..., tu
 
     An image's random numbers depend on its position: one that is shown twice in an epoch is augmented in two ways.
     """
-    from_features = isinstance(split.images, FeatureMaps)
+    from_features, image_name = isinstance(split.images, FeatureMaps), split.image_name
     augmentation = "none" if from_features else recipe.augmentation
     augment = make_augmenter(augmentation, split.tasks, has_void=split.ignore is not None)
     weigh = weigher(split, recipe.data)
@@ -97,7 +98,8 @@ def _loader(split: ImageSplit, recipe: Recipe, read: Reader) -> Callable[..., tu
         if augment is not None:
             epoch_seeds = tf.fill(tf.shape(positions), (recipe.seed << 32) + epoch)
             seeds = tf.stack([epoch_seeds, tf.cast(positions, tf.int64)], axis=1)
-            inputs, targets = augment(inputs, targets, seeds)
+            image, targets = augment(by_name(inputs)[image_name], targets, seeds)
+            inputs = {**inputs, image_name: image} if image_name else image
         return (inputs, targets) if weigh is None else (inputs, targets, weigh(targets))
 
     return load
@@ -124,32 +126,45 @@ def _decoded_images(split: ImageSplit, recipe: Recipe) -> Images | FeatureMaps:
 def _reader(images: Images | FeatureMaps, split: ImageSplit) -> Reader:
     """Return a function from rows to arrays: the inputs, then the targets of each output."""
     labels, ignore, tasks = by_name(split.labels), split.ignore, by_name(split.tasks)
+    further = list(split.further.values())
 
     def read(rows: np.ndarray) -> list[np.ndarray]:
         inputs = images.take(rows)
         parts = inputs if isinstance(inputs, list) else [inputs]
         marked = (get_task(tasks[name]).mark_void(targets[rows], ignore) for name, targets in labels.items())
-        return [*parts, *marked]
+        return [*parts, *(each.take(rows) for each in further), *marked]
 
     return read
 
 
 def _tensors(split: ImageSplit, read: Reader) -> Callable[[tf.Tensor], tuple[Any, Any]]:
-    """Return a function from rows to float32 inputs and the targets; no data becomes part of a graph."""
+    """Return a function from rows to the inputs and the targets; no data becomes part of a graph."""
     from_features, names = isinstance(split.images, FeatureMaps), list(by_name(split.labels))
-    images = split.images
-    inputs = zip(images.dtypes, images.shapes, strict=True) if from_features else [(dtype_of(images), images.shape)]
+    images, ranges = split.images, split.pixel_ranges
+    inputs = (
+        list(zip(images.dtypes, images.shapes, strict=True))
+        if from_features
+        else [(dtype_of(each), each.shape) for each in split.inputs.values()]
+    )
     targets = [(targets.dtype, targets.shape[1:]) for targets in by_name(split.labels).values()]
     dtypes, shapes = zip(*inputs, *targets, strict=True)
-    pixel_range = split.pixel_range
     has_names, read_weakly = isinstance(split.labels, dict), called_weakly(read)
 
     @tf.autograph.experimental.do_not_convert
     def tensors(rows: tf.Tensor) -> tuple[Any, Any]:
         arrays = tf.numpy_function(read_weakly, [rows], [tf.as_dtype(dtype) for dtype in dtypes])
         arrays = [tf.ensure_shape(array, (None, *shape)) for array, shape in zip(arrays, shapes, strict=True)]
-        *inputs, targets = *arrays[: -len(names)], arrays[-len(names) :]
-        images = tuple(inputs) if from_features else to_raw(tf.cast(inputs[0], tf.float32), pixel_range)
-        return images, dict(zip(names, targets, strict=True)) if has_names else targets[0]
+        values, targets = arrays[: -len(names)], arrays[-len(names) :]
+        inputs = tuple(values) if from_features else _named_inputs(values, ranges)
+        return inputs, dict(zip(names, targets, strict=True)) if has_names else targets[0]
 
     return tensors
+
+
+def _named_inputs(values: Sequence[tf.Tensor], ranges: Mapping[str, Range | None]) -> Any:
+    """Return the images, or all inputs by name; pixels are mapped from their range to 0..255."""
+    named = {
+        name: rows if limits is None else to_raw(tf.cast(rows, tf.float32), limits)
+        for rows, (name, limits) in zip(values, ranges.items(), strict=True)
+    }
+    return named.get("", named)

@@ -14,6 +14,7 @@ from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.outputs import by_name
+from ..compatibility import describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.folds import folds_of
 from ..data.images import ImageData
@@ -96,6 +97,7 @@ def cross_validate(
     for number, fold in enumerate(folds_of(data, count, seed=recipe.seed), start=1):
         keras.utils.set_random_seed(recipe.seed)
         model = make_model()
+        describe_model(model, fold, verbose=verbose and number == 1)
         run = None if run_dir is None else Path(run_dir, f"fold-{number}")
         settings = {"verb": "cross_validate", "fold": number, "of folds": count}
         fold_recipe = resolve_precision(

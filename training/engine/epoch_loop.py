@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
+from ...core.outputs import map_outputs
 from ..data.balance import images_per_epoch
 from ..data.images import ImageData
 from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
@@ -113,8 +114,8 @@ class EpochLoop:
         batches = (
             evaluation_batches(data.validation, self.recipe.batch_size).take(1) for data in (self.data, self.inputs)
         )
-        (images, _), batch = (next(iter(first)) for first in batches)
-        return Diagnostics(self.model, images.numpy(), batch)
+        (inputs, _), batch = (next(iter(first)) for first in batches)
+        return Diagnostics(self.model, map_outputs(lambda values: values.numpy(), inputs), batch)
 
 
 def recipe_callbacks(recipe: Recipe, history: History) -> list[keras.callbacks.Callback]:

@@ -20,7 +20,7 @@ from ...core.errors import InputError
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
-from ..compatibility import check_fit_together, check_trainable
+from ..compatibility import check_fit_together, check_trainable, describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches
@@ -93,6 +93,7 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
         InputError: Model, data and recipe are incompatible, or the loss is not finite from the start.
     """
     recipe = resolve_precision(recipe or Recipe(), model, verbose=True)
+    describe_model(model, data)
     check_fit_together(model, data)
     check_trainable(data, recipe)
     steps = steps_per_epoch(data.train, recipe)

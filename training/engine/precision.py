@@ -18,9 +18,9 @@ from rich.console import Console
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.keras_private import all_layers, source_operation
-from ...core.outputs import map_outputs
 from ...layers import Head, L2Pool2D, LocalResponseNormalization
 from ...zoo.pretrained.download import cache_folder
+from ...zoo.signature import arrange_inputs, named_inputs
 from .environment import processor
 
 SQUARING_LAYERS = (L2Pool2D, LocalResponseNormalization)
@@ -86,7 +86,7 @@ def _cache_key(model: keras.Model, batch_size: int) -> dict[str, Any]:
     return {
         "model": model.name,
         "layers": _layers_digest(model),
-        "image": _image_shape(model),
+        "inputs": {name: values.shape[1:] for name, values in _random_inputs(model, 1).items()},
         "batch_size": batch_size,
         "machine": [platform.machine(), processor(), *(str(device.get("device_name")) for device in devices)],
         "threads": len(_usable_cores()),
@@ -128,8 +128,15 @@ def _read_times(file: Path) -> dict[str, float] | None:
         raise InputError(f"{file} cannot be read: {error}. Remove it to measure again.") from error
 
 
-def _image_shape(model: keras.Model) -> tuple[int, ...]:
-    return tuple(side or DEFAULT_SIDE for side in model.input_shape[1:])
+def _random_inputs(model: keras.Model, count: int) -> dict[str, np.ndarray]:
+    """Return pixels for images; for other inputs numbers from 0 to 1, as whole numbers 0, which every table has."""
+    random = np.random.default_rng(0)
+
+    def values(tensor: keras.KerasTensor) -> np.ndarray:
+        shape = (count, *(side or DEFAULT_SIDE for side in tensor.shape[1:]))
+        return random.uniform(0, 255 if len(shape) == 4 else 1, shape).astype(tensor.dtype)
+
+    return {name: values(tensor) for name, tensor in named_inputs(model).items()}
 
 
 def _measure_step_times(model: keras.Model, batch_size: int) -> dict[str, float]:
@@ -138,13 +145,13 @@ def _measure_step_times(model: keras.Model, batch_size: int) -> dict[str, float]
     if tf.config.list_physical_devices("GPU"):
         names.append("mixed_float16")
     networks = {name: _compiled_copy(model, name) for name in names}
-    images = np.random.default_rng(0).integers(0, 256, (batch_size, *_image_shape(model))).astype("float32")
-    targets = map_outputs(np.zeros_like, networks["float32"].predict_on_batch(images))
+    inputs = arrange_inputs(networks["float32"], _random_inputs(model, batch_size))
+    targets = keras.tree.map_structure(np.zeros_like, networks["float32"].predict_on_batch(inputs))
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(ROUNDS + 1):
         for name, network in networks.items():
             start = time.perf_counter()
-            network.train_on_batch(images, targets)
+            network.train_on_batch(inputs, targets)
             if number:  # the first step includes compilation
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}
@@ -155,6 +162,10 @@ def _compiled_copy(model: keras.Model, precision: str) -> keras.Model:
     for layer in castable_layers(network):
         layer.dtype_policy = precision
     # Next to the network's own time, every loss takes about the same.
-    loss = map_outputs(lambda _: lambda targets, outputs: ops.mean(ops.square(outputs - targets)), network.output)
+
+    def squared_error(targets: Any, outputs: Any) -> Any:
+        return ops.mean(ops.square(outputs - targets))
+
+    loss = keras.tree.map_structure(lambda _: squared_error, network.output)
     network.compile("sgd", loss=loss, auto_scale_loss=False)
     return network

@@ -1,40 +1,71 @@
 """Checks that an artifact and a dataset can be used together."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
-from ..data.images import ImageData, ImageSplit
+from ..data.images import ImageData, ImageSplit, Targets
 from .predictor import Artifact
 
 
-def describe_artifact(artifact: Artifact, data: ImageData | ImageSplit) -> tuple[str, tuple[str, ...]]:
-    """Return the task and labels of an artifact; those of the data for an artifact without metadata.
+def describe_artifact(artifact: Artifact, data: ImageData | ImageSplit) -> tuple[Any, Any]:
+    """Return the task and labels of each output of an artifact; those of the data for one without metadata.
 
     Raises:
-        InputError: The artifact takes images of another size, or its task or labels are not those of the data.
+        InputError: The artifact has other inputs or outputs, takes images of another size, or its task or labels are
+            not those of the data.
     """
     split = data.test if isinstance(data, ImageData) else data
-    _check(artifact, "takes images of", artifact.input.image_shape, split.images.shape)
-    if isinstance(split.labels, dict):
-        raise InputError(f"{artifact.path} has one output, but the data has {', '.join(split.labels)}.")
-    if artifact.metadata is None and not isinstance(data, ImageData):
-        raise InputError(f"{artifact.path} has no metadata about its output; give the whole dataset, which has it.")
+    _check_inputs(artifact, split)
+    own, other = by_name(artifact.output), by_name(split.labels)
+    if own.keys() != other.keys():
+        raise InputError(f"{artifact.path} has {_outputs(own)}, but the data has {_outputs(other)}.")
     if artifact.metadata is None:
+        if not isinstance(data, ImageData):
+            raise InputError(f"{artifact.path} has no metadata about its output; give the whole dataset, which has it.")
         return data.task, data.labels
-    task, labels = artifact.metadata.task, tuple(artifact.metadata.labels)
+    forms = artifact.metadata.output_forms
+    tasks, labels = map_outputs(lambda form: form.task, forms), map_outputs(lambda form: tuple(form.labels), forms)
     if isinstance(data, ImageData):
-        _check(artifact, "has the task", task, data.task)
-        if labels == tuple(map(str, range(len(labels)))):  # without names
-            _check(artifact, "has this many classes:", len(labels), len(data.labels))
-        else:
-            _check(artifact, "has the classes", labels, data.labels)
-        labels = data.labels
-    _check_targets(artifact, task, labels, split)
-    return task, labels
+        _check(artifact, "has the task", tasks, data.task)
+        labels = map_outputs(lambda own, given: _known_labels(artifact, own, given), labels, data.labels)
+    map_outputs(lambda *output: _check_targets(artifact, split, *output), tasks, labels, split.labels)
+    return tasks, labels
 
 
-def _check_targets(artifact: Artifact, task_name: str, labels: tuple[str, ...], split: ImageSplit) -> None:
+def _check_inputs(artifact: Artifact, split: ImageSplit) -> None:
+    own = {name: tensor.value_shape for name, tensor in by_name(artifact.input).items()}
+    given = {name: each.shape for name, each in split.inputs.items()}
+    if len(own) == 1 and len(given) == 1:
+        _check(artifact, "takes images of", *own.values(), *given.values())
+    elif own.keys() != given.keys():
+        names = ", ".join(given) if split.further else "images alone"
+        raise InputError(f"{artifact.path} takes the inputs {', '.join(own)}; the data has {names}.")
+    else:
+        for name, shape in own.items():
+            _check(artifact, f"takes as {name!r} values of", shape, given[name])
+
+
+def _outputs(names: Iterable[str]) -> str:
+    return "one output" if list(names) == [""] else f"the outputs {', '.join(names)}"
+
+
+def _known_labels(artifact: Artifact, own: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels of the data, which must be those of the artifact where it has names."""
+    if own == tuple(map(str, range(len(own)))):
+        _check(artifact, "has this many classes:", len(own), len(given))
+    else:
+        _check(artifact, "has the classes", own, given)
+    return given
+
+
+def _check_targets(
+    artifact: Artifact, split: ImageSplit, task_name: str, labels: tuple[str, ...], targets: Targets
+) -> None:
     task = get_task(task_name)
     if not task.has_targets:
         raise InputError(f"{artifact.path} outputs an {task_name}, which has no targets to evaluate it with.")
@@ -42,10 +73,10 @@ def _check_targets(artifact: Artifact, task_name: str, labels: tuple[str, ...], 
         artifact,
         f"has the task {task_name}, whose targets have for an image the shape",
         task.target_shape(len(labels), split.images.shape[:2]),
-        split.labels.shape[1:],
+        targets.shape[1:],
     )
-    if isinstance(split.labels, np.ndarray):  # masks in files were compared with the labels when they were read
-        wrong = task.class_out_of_range(task.without_void(split.labels, split.ignore), len(labels))
+    if isinstance(targets, np.ndarray):  # masks in files were compared with the labels when they were read
+        wrong = task.class_out_of_range(task.without_void(targets, split.ignore), len(labels))
         if wrong is not None:
             raise InputError(f"{artifact.path} has {len(labels)} classes; the data has the class {wrong}.")
 

@@ -17,7 +17,7 @@ from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
 from ...zoo.contract import contract_of
 from ...zoo.model_arguments import accepts_any_model
-from ..compatibility import check_fit_together, check_split, describe_model
+from ..compatibility import check_fit_together, check_split, describe_model, further_maps
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
@@ -47,7 +47,7 @@ def evaluate(
         data: A dataset or a split, or what `as_data` accepts; of arrays and datasets without splits, all images.
         batch_size: Images at a time; changes the metrics by rounding only.
         test_time_augmentation: Average the outputs over views of each image: `"flip"`, the image and its mirror image,
-            or `"shift"`, the image and itself moved by a few pixels in four directions.
+            or `"shift"`, the image and itself moved by a few pixels in four directions. Not for several images at once.
         task: As in `fit`.
         labels: As in `fit`.
         pixels: As in `fit`.
@@ -79,10 +79,19 @@ def accumulate(
         source = f"{data.source}: the test split" if isinstance(data, ImageData) else "the split"
         raise InputError(f"{source} has no images to evaluate on.")
     accumulators = map_outputs(lambda task, labels: get_task(task).accumulator(labels), tasks, labels)
-    for images, targets in evaluation_batches(split, batch_size):
-        outputs = predictor(images.numpy())
+    if predictor.has_views and (maps := further_maps(split)):
+        raise InputError(
+            f"test_time_augmentation moves the image {split.image_name!r} but not the input {maps[0]!r}; leave it out."
+        )
+    for inputs, targets in evaluation_batches(split, batch_size):
+        outputs = predictor(as_arrays(inputs))
         map_outputs(_add_batch, accumulators, targets, outputs)
     return tasks, accumulators
+
+
+def as_arrays(inputs: Any) -> Any:
+    """Return a batch of `evaluation_batches` as arrays."""
+    return map_outputs(lambda values: values.numpy(), inputs)
 
 
 def split_of(data: ImageData | ImageSplit) -> ImageSplit:

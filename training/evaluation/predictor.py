@@ -20,10 +20,11 @@ class Artifact(Protocol):
     metadata: Any
     """With `task` and `labels`, or None where nothing is known."""
     input: Any
-    """With `image_shape`."""
+    """With `value_shape`; a dict by name for several inputs."""
 
-    def predict_raw(self, images: np.ndarray) -> np.ndarray:
-        """Return the outputs of the task for raw pixels 0..255, `(count, height, width, channels)`."""
+    def predict_raw(self, images: Any) -> Any:
+        """Return the outputs of the task for raw pixels 0..255, `(count, height, width, channels)`; by name if there
+        are several inputs or outputs."""
 
 
 class Predictor:
@@ -46,8 +47,16 @@ class Predictor:
         self._predict = decoded_form(model).predict_on_batch if is_keras else model.predict_raw
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
-    def __call__(self, images: np.ndarray) -> Any:
+    @property
+    def has_views(self) -> bool:
+        """Whether outputs are averaged over views of the images."""
+        return self._views is not None
+
+    def __call__(self, images: np.ndarray | dict[str, np.ndarray]) -> Any:
         """Return the outputs for images `(count, height, width, channels)` of 0..255, a dict for several outputs.
+
+        Args:
+            images: The images, or a dict of all inputs by name; views are of its images.
 
         Raises:
             InputError: An output is not finite.
@@ -56,7 +65,8 @@ class Predictor:
             outputs = self._predict(images)
         else:
             by_view = [
-                map_outputs(_restorer(view.restore), self._predict(view.transform(images))) for view in self._views
+                map_outputs(_of_maps(view.restore), self._predict(map_outputs(_of_maps(view.transform), images)))
+                for view in self._views
             ]
             outputs = map_outputs(lambda *of_views: np.mean(of_views, axis=0), *by_view)
         self._check_finite(outputs)
@@ -73,5 +83,5 @@ class Predictor:
                 )
 
 
-def _restorer(restore: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda outputs: restore(outputs) if outputs.ndim == 4 else outputs
+def _of_maps(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda values: function(values) if values.ndim == 4 else values

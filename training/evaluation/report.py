@@ -20,8 +20,9 @@ from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import FileImages, ImageData, ImageSplit
-from ..data.pixel_format import displayable, to_raw
-from .evaluate import accumulate, split_of
+from ..data.pipeline import evaluation_batches
+from ..data.pixel_format import displayable
+from .evaluate import accumulate, as_arrays, split_of
 from .predictor import Artifact, Predictor
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def _draw_worst(
     rows = np.argsort(-accumulator.errors(), kind="stable")[:WORST]
     images = split.images.take(rows)
     targets = task.mark_void(by_name(split.labels)[output][rows], split.ignore)
-    outputs = by_name(predictor(to_raw(images.astype("float32"), split.pixel_range)))[output]
+    ((inputs, _),) = evaluation_batches(split.at(rows), len(rows))
+    outputs = by_name(predictor(as_arrays(inputs)))[output]
     names = [_image_name(split, row) for row in rows]
     images = displayable(images, split.pixel_range)
     _save_picture(task.plot_examples(images, targets, outputs, accumulator.labels, names), folder / "worst.png")

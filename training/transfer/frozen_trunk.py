@@ -19,6 +19,7 @@ from ...core.atomic_files import UNFINISHED
 from ...core.errors import InputError
 from ...core.flat_graph import FlatGraph
 from ...zoo.flat import flatten_model
+from ...zoo.signature import arrange_inputs, named_inputs
 from ..data.feature_maps import write_feature_maps
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
@@ -28,14 +29,16 @@ class SplitModel(NamedTuple):
     """Two networks that share a model's layers and follow one another."""
 
     trunk: keras.Model
-    """Images to a list of feature maps. Its layers are frozen; run it in inference mode."""
+    """Inputs to a list of feature maps. Its layers are frozen; run it in inference mode."""
     tail: keras.Model
     """That list to the model's outputs."""
 
     def whole(self) -> keras.Model:
-        """Return the tail on top of the trunk, from images to outputs; its weights are those of the tail only."""
-        image = keras.Input(self.trunk.input_shape[1:])
-        whole = keras.Model(image, self.tail(InferenceMode(self.trunk)(image)), name=self.tail.name)
+        """Return the tail on top of the trunk, from inputs to outputs; its weights are those of the tail only."""
+        inputs = keras.tree.map_structure(
+            lambda tensor: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name), self.trunk.input
+        )
+        whole = keras.Model(inputs, self.tail(InferenceMode(self.trunk)(inputs)), name=self.tail.name)
         whole.output_names = self.tail.output_names
         return whole
 
@@ -72,12 +75,17 @@ def split_at_frozen(model: keras.Model) -> SplitModel:
             border |= dict.fromkeys(tensor for tensor in node.inputs if tensor in frozen)
     tail = keras.Model(list(border), graph.model.output, name=model.name)
     tail.output_names = model.output_names
-    return SplitModel(keras.Model(graph.inputs[0], list(border)), tail)
+    return SplitModel(keras.Model(graph.model_input, list(border)), tail)
 
 
 def feature_bytes(trunk: keras.Model, split: ImageSplit) -> int:
     """Return the size on disk, in bytes, of the trunk's feature maps of all images of `split`."""
-    maps = trunk.compute_output_spec(keras.KerasTensor((len(split), *split.images.shape)))
+    dtypes = {name: tensor.dtype for name, tensor in named_inputs(trunk).items()}
+    inputs = {
+        name: keras.KerasTensor((len(split), *each.shape), dtypes.get(name, "float32"))
+        for name, each in split.inputs.items()
+    }
+    maps = trunk.compute_output_spec(inputs.get("") or arrange_inputs(trunk, inputs))
     return sum(math.prod(map_.shape) * np.dtype(map_.dtype).itemsize for map_ in keras.tree.flatten(maps))
 
 
@@ -105,14 +113,15 @@ def cached_features(
 
 def _features(trunk: keras.Model, split: ImageSplit, folder: Path, batch_size: int, quiet: bool) -> ImageSplit:
     console = Console(stderr=True)
+    batches = evaluation_batches(split, batch_size)
     shown = track(
-        evaluation_batches(split, batch_size),
+        batches,
         "Features",
         total=math.ceil(len(split) / batch_size),
         console=console,
         disable=quiet or not console.is_terminal,
     )
-    infer = tf.function(partial(trunk, training=False), [tf.TensorSpec((None, *split.images.shape))], autograph=False)
-    maps = ([map_.numpy() for map_ in keras.tree.flatten(infer(images))] for images, _ in shown)
+    infer = tf.function(partial(trunk, training=False), [batches.element_spec[0]], autograph=False)
+    maps = ([map_.numpy() for map_ in keras.tree.flatten(infer(inputs))] for inputs, _ in shown)
     folder.mkdir()
-    return replace(split, images=write_feature_maps(maps, folder))
+    return replace(split, images=write_feature_maps(maps, folder), image_name="", further={})

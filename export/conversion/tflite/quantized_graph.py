@@ -1,6 +1,6 @@
 """Checks and corrections of quantized TFLite graphs that the converter leaves out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,46 @@ BIAS_INPUTS = {
 """Operators with a bias, and the index of that input."""
 TYPE_CONVERSIONS = (tflite.BuiltinOperator.QUANTIZE, tflite.BuiltinOperator.DEQUANTIZE)
 """They link floats and integers at the input and the output; whatever computes in floats after them is found itself."""
+WITH_KERNELS = ("MatMul", "BatchMatMulV2", "Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput")
+"""Nodes of TensorFlow with which those after them are fused."""
 BOUNDED = (tflite.BuiltinOperator.LOGISTIC, tflite.BuiltinOperator.TANH)
 
 
-def check_order(content: bytes, function: Any) -> None:
-    """Raise RuntimeError where inputs or outputs of a TFLite file are not in the order of the traced function."""
-    graph = unpack_model(content).subgraphs[0]
-    for indices, tensors in ((graph.inputs, function.inputs), (graph.outputs, function.outputs)):
+def check_order(content: bytes, function: Any, nodes: Sequence[Any]) -> None:
+    """Raise RuntimeError where inputs or outputs of a TFLite file are not in the order of the traced function.
+
+    Args:
+        content: The file.
+        function: The traced function.
+        nodes: The nodes of its graph. Where they round, the file calls an input after the node that rounds it, and an
+            output after the nodes fused to compute it.
+    """
+    graph, named = unpack_model(content).subgraphs[0], {node.name: node for node in nodes}
+    inputs, outputs = (
+        [_node_name(tensor.name) for tensor in tensors] for tensors in (function.inputs, function.outputs)
+    )
+    rounded = {_node_name(node.input[0]): node.name for node in nodes if node.op.startswith("FakeQuant")}
+    for indices, expected, allowed in (
+        (graph.inputs, inputs, [{name, rounded.get(name)} for name in inputs]),
+        (graph.outputs, outputs, [set(_fusible_before(name, named)) for name in outputs]),
+    ):
         found = [graph.tensors[index].name.decode() for index in indices]
-        expected = [tensor.name.partition(":")[0] for tensor in tensors]
-        if found != expected:
+        if len(found) != len(expected) or any(map(set.isdisjoint, allowed, (name.split(";") for name in found))):
             raise RuntimeError(f"the converter made {', '.join(found)} of {', '.join(expected)}.")
+
+
+def _node_name(tensor: str) -> str:
+    return tensor.partition(":")[0]
+
+
+def _fusible_before(name: str, nodes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the name of an output's node, and those of the nodes before it up to the one with a kernel."""
+    while name in nodes:
+        yield name
+        node = nodes[name]
+        if node.op in WITH_KERNELS or not node.input:
+            return
+        name = _node_name(node.input[0])
 
 
 def check_ranges(content: bytes, scopes: LayerScopes) -> None:

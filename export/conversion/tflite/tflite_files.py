@@ -113,7 +113,8 @@ class TFLiteFiles:
             RuntimeError: The converter changed the order of several inputs or outputs.
         """
         if not metadata.is_plain:
-            check_order(content, self._traced_for(metadata.making.format).function)
+            traced = self._traced_for(metadata.making.format)
+            check_order(content, traced.function, traced.graph.node)
         return embed_in_tflite(content, metadata, self.graph.names)
 
     @cached_property

@@ -12,7 +12,7 @@ from ....core.keras_private import all_layers
 from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....layers import FakeQuantize
 from ....layers.quantized_kernels import KernelOnGrid
-from ....zoo.contract import contract_of, copy_contract
+from ....zoo.contract import contract_of, copy_contract, state_contract
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import adopt_labels, check_fit_together, describe_model
@@ -74,7 +74,7 @@ def quantize_aware(
         from_logits: As in `fit`.
 
     Returns:
-        The run. Its model is a new one, in flat form.
+        The run. Its model is a new one, in flat form, with several outputs in a dict by name.
 
     Raises:
         InputError: `model` is already quantized or has a layer without an integer kernel in TFLite, `activation_bits`
@@ -89,8 +89,9 @@ def quantize_aware(
     check_float32_weights(model, "quantized")
     check_fit_together(model, data)
     adopt_labels(model, data)
-    quantized = quantized_model(model, activation_bits, pixels=_single_range(model))
+    quantized = quantized_model(model, activation_bits, pixels=contract_of(model).pixels)
     copy_contract(model, quantized)
+    state_contract(quantized, pixels=contract_of(model).pixels, report=False)  # its first layers no longer show it
     on_grid = [layer for layer in quantized.layers if isinstance(layer, KernelOnGrid)]
     frozen_from = recipe.epochs - max(int(recipe.epochs * FROZEN_SHARE), recipe.epochs > 1)
     job = Job(
@@ -102,14 +103,6 @@ def quantize_aware(
     )
     with ties_kept([layer.kernel for layer in on_grid], [layer.output_axes for layer in on_grid]):
         return run_job(job, quantized, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
-
-
-def _single_range(model: keras.Model) -> tuple[float, float]:
-    """Return the range of pixels that a model of one image expects."""
-    pixels = contract_of(model).pixels
-    if isinstance(pixels, dict):
-        raise InputError(f"{model.name} has the inputs {', '.join(pixels)}; quantization-aware training takes one.")
-    return pixels
 
 
 def check_recipe(recipe: Recipe) -> None:

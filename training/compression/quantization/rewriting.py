@@ -16,9 +16,10 @@ from ....core.errors import InputError
 from ....core.flat_graph import FlatGraph, Node
 from ....core.layer_traits import traits_of
 from ....core.operation_layers import layers_for_operations
-from ....core.outputs import map_outputs
+from ....core.outputs import by_name
 from ....layers import Answer, FakeQuantize, Head
 from ....zoo.flat import flatten_model
+from ....zoo.signature import named_inputs, named_outputs, output_keys
 from ...model_outputs import heads_of
 from .kernels import QUANTIZED_LAYERS, Affine, affine_of, fold_into_quantized, pointwise
 
@@ -47,8 +48,9 @@ def quantized_model(
 ) -> keras.Model:
     """Return the flat form of `model` with BatchNorms folded and fake quantization wherever TFLite will have integers.
 
-    The weights are copies. Nagel et al. (A White Paper on Neural Network Quantization, arXiv:2106.08295, section 4.2)
-    find that folding BatchNorms before training does as well as other methods; so what is trained is what is shipped.
+    Several outputs are in a dict, since the last layers have other names. The weights are copies. Nagel et al. (A White
+    Paper on Neural Network Quantization, arXiv:2106.08295, section 4.2) find that folding BatchNorms before training
+    does as well as other methods; so what is trained is what is shipped.
 
     Args:
         model: A trained model.
@@ -73,8 +75,11 @@ class _Rewriting:
         self.bits = bits
         self.pixels = pixels
         self.graph = FlatGraph(layers_for_operations(flatten_model(model)))
-        self.heads: dict[keras.KerasTensor, Head | None] = {}
-        map_outputs(lambda tensor, head: self.heads.update({tensor: head}), self.graph.model.output, heads_of(model))
+        self.inputs = {tensor: name for name, tensor in named_inputs(self.graph.model).items()}
+        outputs = named_outputs(self.graph.model).values()
+        self.outputs = dict(zip(output_keys(model), outputs, strict=True))
+        self.heads: dict[keras.KerasTensor, Head | None]
+        self.heads = dict(zip(outputs, by_name(heads_of(model)).values(), strict=True))
         self.values: dict[keras.KerasTensor, Value] = {}
         """By tensor of the flat form."""
         self.fused: set[Node] = set()
@@ -84,23 +89,23 @@ class _Rewriting:
         self.names: Counter[str] = Counter()
 
     def result(self) -> keras.Model:
-        inputs = {tensor: keras.Input(tensor.shape[1:], name=tensor.name) for tensor in self.graph.inputs}
-        for tensor, entry in inputs.items():
+        inputs = {tensor: keras.Input(tensor.shape[1:], name=name) for tensor, name in self.inputs.items()}
+        for tensor, name in self.inputs.items():
             if "float" not in tensor.dtype:
-                raise self.refusal(tensor.name, f"an input of {tensor.dtype}")
-            self.round(tensor, entry, "image", self.range_of(tensor))
+                raise self.refusal(name, f"an input of {tensor.dtype}")
+            self.round(tensor, inputs[tensor], "image" if len(tensor.shape) == 4 else name, self.range_of(tensor))
         for node in self.graph.nodes:
             if node not in self.fused:
                 self.rewrite(node)
-        outputs = map_outputs(lambda tensor: self.values[tensor].tensor, self.graph.model.output)
+        outputs = {name: self.values[tensor].tensor for name, tensor in self.outputs.items()}
         entries = keras.tree.map_structure(inputs.__getitem__, self.graph.model.input)
-        return keras.Model(entries, outputs, name=self.name)
+        return keras.Model(entries, outputs.get("", outputs), name=self.name)
 
     def range_of(self, tensor: keras.KerasTensor) -> Range | None:
         """Return the range of the pixels, with 0, if the tensor is an image that the model takes."""
-        if len(tensor.shape) != 4 or not any(tensor is one for one in self.graph.inputs):
+        if len(tensor.shape) != 4 or tensor not in self.inputs:
             return None
-        low, high = self.pixels.get(tensor.name, PIXELS) if isinstance(self.pixels, dict) else self.pixels
+        low, high = self.pixels.get(self.inputs[tensor], PIXELS) if isinstance(self.pixels, dict) else self.pixels
         return min(low, 0.0), max(high, 0.0)
 
     def rewrite(self, node: Node) -> None:

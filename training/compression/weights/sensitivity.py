@@ -13,7 +13,7 @@ from ....core.errors import InputError
 from ....zoo.decoded_form import decoded_form
 from ....zoo.flat import without_optimizer
 from ....zoo.model_arguments import accepts_any_model
-from ...compatibility import check_fit_together
+from ...compatibility import check_fit_together, describe_model
 from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...data.pipeline import evaluation_batches
@@ -96,6 +96,7 @@ def sensitivity(
     levels = tuple(levels)
     _check(settings, levels, images)
     check_not_quantized(model, "pruned")
+    describe_model(model, data)
     check_fit_together(model, data)
     names = list(select_layers(model, settings))
     kernels = kernels_of(model, names)

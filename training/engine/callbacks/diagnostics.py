@@ -24,13 +24,13 @@ class Diagnostics(keras.callbacks.Callback):
 
     Args:
         model: The model of the run.
-        images: A batch of its input images.
+        inputs: A batch of its images, or of its inputs by name.
         batch: Inputs and targets of the same images for the trained network, which may take features of the images.
     """
 
-    def __init__(self, model: keras.Model, images: np.ndarray, batch: tuple[Any, ...]):
+    def __init__(self, model: keras.Model, inputs: Any, batch: tuple[Any, ...]):
         super().__init__()
-        self._images = images
+        self._inputs = inputs
         self._batch = batch
         self._rectified = rectified_outputs(model)
 
@@ -43,7 +43,7 @@ class Diagnostics(keras.callbacks.Callback):
         logs["gradient_norm"] = float(self._norm(*self._batch))
         if self._rectified is None:
             return
-        dead = {name: _dead_units(map_) for name, map_ in self._rectified.predict_on_batch(self._images).items()}
+        dead = {name: _dead_units(map_) for name, map_ in self._rectified.predict_on_batch(self._inputs).items()}
         logs["dead_units"] = float(np.mean(np.concatenate(list(dead.values()))))
         logs.update({f"dead_units/{name}": float(np.mean(units)) for name, units in dead.items()})
 
@@ -60,7 +60,7 @@ def rectified_outputs(model: keras.Model) -> keras.Model | None:
     """Return a model with the output of every ReLU and ReLU6 of `model`, by layer name; None if there is none."""
     graph = FlatGraph(flatten_model(model))
     outputs = {node.name: node.output for node in graph.nodes if _is_rectifier(node.operation)}
-    return with_raw_pixels(keras.Model(graph.inputs[0], outputs), contract_of(model)) if outputs else None
+    return with_raw_pixels(keras.Model(graph.model_input, outputs), contract_of(model)) if outputs else None
 
 
 def _is_rectifier(layer: keras.Layer) -> bool:

@@ -130,10 +130,15 @@ def _in_float32(flat: FlatGraph) -> Iterator[None]:
 
 
 def _noise(flat: FlatGraph) -> list[Any]:
+    """Return random pixels for images; for other inputs numbers from 0 to 1, whole ones 0, which every table has."""
     random = np.random.default_rng(0)
-    shapes = [[IMAGES, *(OPEN_SIDE if side is None else side for side in tensor.shape[1:])] for tensor in flat.inputs]
-    pairs = zip(shapes, flat.inputs, strict=True)
-    return [keras.ops.convert_to_tensor(random.uniform(0, 255, shape).astype(one.dtype)) for shape, one in pairs]
+
+    def values(tensor: keras.KerasTensor) -> Any:
+        shape = [IMAGES, *(OPEN_SIDE if side is None else side for side in tensor.shape[1:])]
+        numbers = random.uniform(0, 255 if len(shape) == 4 else 1, shape)
+        return keras.ops.convert_to_tensor(numbers.astype(tensor.dtype))
+
+    return [values(tensor) for tensor in flat.inputs]
 
 
 def _run_masked(graph: ChannelGraph, keep: np.ndarray, compensation: Compensation, images: list[Any]) -> Values:

@@ -16,6 +16,7 @@ from .....core.arguments import check_arguments
 from .....core.errors import InputError
 from .....core.layer_traits import main_kernel, traits_of
 from .....zoo.model_arguments import accepts_any_model
+from ....compatibility import describe_model
 from ....data.accepted_data import accepts_any_data
 from ....data.images import ImageData
 from ....engine.fit import Job, RunResult, resolve_precision, run_job
@@ -61,6 +62,7 @@ def shrink_channels(
         InputError: `strength` is out of range, the model has no channels that can be removed, or as in `fit`.
     """
     recipe = recipe_for("shrink_channels", recipe, DEFAULT_RECIPE)
+    describe_model(model, data, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     if not 0 < strength < math.inf:
         raise InputError(f"strength is {strength}; it takes a number above 0.")

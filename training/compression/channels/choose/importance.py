@@ -65,7 +65,7 @@ def activation(graph: ChannelGraph, data: ImageData) -> Iterator[Score]:
     """Mean absolute value of a channel at the input of a kernel (Molchanov et al., arXiv:1611.06440, section 2.2)."""
     kernel_inputs = (node.inputs[0] for node in graph.flat.nodes if traits_of(node.operation).kernels)
     tensors = list(dict.fromkeys(kernel_inputs))
-    intermediate = with_raw_pixels(keras.Model(graph.flat.inputs, tensors), contract_of(graph.model))
+    intermediate = with_raw_pixels(keras.Model(graph.flat.model_input, tensors), contract_of(graph.model))
     sums = [np.zeros(tensor.shape[-1]) for tensor in tensors]
     for images, _ in training_images(data):
         for total, values in zip(sums, intermediate.predict_on_batch(images), strict=True):
