@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,7 +51,7 @@ def describe_model(
     """
     tasks, names = (data.task, data.labels) if isinstance(data, ImageData) else (data.tasks, None)
     ranges = {name: limits for name, limits in _split_of(data).pixel_ranges.items() if limits is not None}
-    unusual = {name: limits for name, limits in ranges.items() if limits != RAW}
+    unusual: dict[str, Any] = {name: limits for name, limits in ranges.items() if limits != RAW}
     contract = state_contract(
         model,
         task=task,

@@ -96,7 +96,7 @@ def _from_raw(values: np.ndarray, limits: tuple[float, float] | None) -> np.ndar
     if limits in (None, RAW):
         return values
     low, high = limits
-    return low + np.float32(values) * np.float32((high - low) / 255)
+    return low + values.astype("float32") * np.float32((high - low) / 255)
 
 
 def _to_tensor(tensor: TensorInfo, value: Any, limits: tuple[float, float] | None) -> np.ndarray:

@@ -37,7 +37,7 @@ class Images(Protocol):
         """Return the images at `indices`, `(len(indices), height, width, channels)`."""
 
 
-def dtype_of(images: Images) -> np.dtype:
+def dtype_of(images: "Images | FurtherInput") -> np.dtype:
     """Return the dtype of images; uint8 for those of a class that does not state it."""
     return np.dtype(getattr(images, "dtype", "uint8"))
 

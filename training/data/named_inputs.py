@@ -36,7 +36,7 @@ class Inputs:
         return [self._content(row) for row in range(len(self.images))]
 
     def _content(self, row: int) -> bytes:
-        digest = hashlib.sha256(np.ascontiguousarray(self.images[row]))
+        digest = hashlib.sha256(self.images[row].tobytes())
         for each in self.further.values():
             digest.update(each.take(np.array([row])).tobytes())
         return digest.digest()

@@ -21,6 +21,8 @@ class Artifact(Protocol):
     """With `task` and `labels`, or None where nothing is known."""
     input: Any
     """With `value_shape`; a dict by name for several inputs."""
+    output: Any
+    """A dict by name for several outputs."""
 
     def predict_raw(self, images: Any) -> Any:
         """Return the outputs of the task for raw pixels 0..255, `(count, height, width, channels)`; by name if there
