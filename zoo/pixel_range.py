@@ -142,7 +142,7 @@ def _stated_by_layer(graph: FlatGraph, tensor: keras.KerasTensor) -> Range | Non
     if (inside := _inside(node, tensor)) is not None:
         return _stated_by_layer(*inside)
     if hasattr(node.operation, "pixel_range"):
-        return node.operation.pixel_range  # type: ignore[no-any-return]
+        return node.operation.pixel_range
     return _stated_by_layer(graph, node.outputs[0]) if _keeps_values(node.operation) else None
 
 

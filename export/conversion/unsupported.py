@@ -1,6 +1,6 @@
 """Refusals of operators that a format does not have."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import keras
 
@@ -41,7 +41,7 @@ def unsupported(operator: str, names: Iterable[str], scopes: LayerScopes, model:
     return InputError(f"{place} computes {operator}, which {form} does not have; {remedy}.")
 
 
-def check_own_quantization(flat: keras.Model, modes: Iterable[str], form: str) -> None:
+def check_own_quantization(flat: keras.Model, modes: Collection[str], form: str) -> None:
     """Raise InputError where Keras' own `quantize` changed a layer to numbers that a format does not have.
 
     Args:
