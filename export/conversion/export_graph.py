@@ -1,5 +1,6 @@
 """The export graph: the model as converters take it, flat, with static shapes and for inference only."""
 
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,8 +144,12 @@ class ExportGraph:
         try:
             self.trace()
         except tf.errors.OperatorNotAllowedInGraphError as error:  # a layer compares a size with 0
+            found = re.search(r"when calling (\w+)\.call", str(error))
+            layers = [layer.name for layer in self.flat.layers if found and type(layer).__name__ == found[1]]
+            which = f", {layers[0]} ({found[1]})" if found and layers else ""
             raise InputError(
-                f"{self.metadata.model} has a layer that needs a fixed map size; give input_size, or --input-size."
+                f"{self.metadata.model} has a layer that needs a fixed map size{which}; give input_size, or "
+                "--input-size."
             ) from error
 
     @property
