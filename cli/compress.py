@@ -8,7 +8,7 @@ import typer
 from . import console
 from .inputs import load_images
 from .option_groups import DataReading, RunControl
-from .options import Data, Json, TrainedModel
+from .options import AllowCode, Data, Json, TrainedModel
 from .results import compare, show_comparison, show_manifest
 from .tensorflow_import import import_tensorflow
 
@@ -34,12 +34,13 @@ def compress(
     *,
     reading: DataReading,
     run: RunControl,
+    allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Remove channels, distill, set weights to zero, cluster, quantize and export: the stages of a spec, in order."""
     from ..training.compression.pipeline.spec import CompressionSpec
 
-    stages = CompressionSpec.load(spec)
+    stages = CompressionSpec.load(spec, allow_code=allow_code)
     _check_export(stages)  # before TensorFlow takes seconds to load, and training hours
     import_tensorflow()
     from .. import training, zoo

@@ -8,7 +8,7 @@ import typer
 
 from . import console
 from .inputs import read_recipe
-from .options import Changes, FolderLayout, Ignore, Json, RecipeFile
+from .options import AllowCode, Changes, FolderLayout, Ignore, Json, RecipeFile
 from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def data(
     ] = None,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    allow_code: AllowCode = False,
     layout: FolderLayout = None,
     ignore: Ignore = None,
     as_json: Json = False,
@@ -35,7 +36,7 @@ def data(
     """Show a dataset's classes, image sizes, brightness, duplicates and unreadable files."""
     from .. import training
 
-    settings = read_recipe(recipe, changes, training.Recipe())
+    settings = read_recipe(recipe, changes, training.Recipe(), allow_code)
     if augmentation is not None:
         settings = settings.changed(augmentation=augmentation)
     import_tensorflow()

@@ -28,7 +28,7 @@ def find_lr(
     import_tensorflow()
     from .. import training
 
-    settings = read_recipe(setup.recipe, setup.changes, training.Recipe())
+    settings = read_recipe(setup.recipe, setup.changes, training.Recipe(), setup.allow_code)
     images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
     with console.status("Trying learning rates"):
         search = training.find_learning_rate(new_model(name, images, settings.seed), images, settings)

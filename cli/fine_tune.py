@@ -54,7 +54,7 @@ def fine_tune(
     from .. import training, zoo
     from ..zoo.signature import image_shape
 
-    settings = read_recipe(setup.recipe, setup.changes, training.FineTuneRecipe())
+    settings = read_recipe(setup.recipe, setup.changes, training.FineTuneRecipe(), setup.allow_code)
     shape: ImageShape
     if card is None:
         loaded = zoo.load_model(model)

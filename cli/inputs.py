@@ -97,12 +97,15 @@ def load_training_images(
     return load_images(source, (*sides, channels), reading, pixel_range)
 
 
-def read_recipe(file: Path | None, changes: list[str] | None, default: "R") -> "R":
+def read_recipe(file: Path | None, changes: list[str] | None, default: "R", allow_code: bool = False) -> "R":
     """Return the recipe of a file, or the default one, with the fields of `--set` changed."""
+    from ..training.recipe.user_functions import import_functions
+
     fields: dict[str, Any] = {}
     for change in changes or []:
         _set_field(fields, change)
-    return (type(default).load(file) if file else default).changed(**fields)
+    recipe = type(default).load(file, allow_code=allow_code) if file else default
+    return recipe.changed(**import_functions(fields) if allow_code else fields)
 
 
 def _set_field(fields: dict[str, Any], change: str) -> None:
@@ -203,7 +206,7 @@ def open_training_inputs(
     from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
-    recipe = read_recipe(setup.recipe, setup.changes, default_recipe)
+    recipe = read_recipe(setup.recipe, setup.changes, default_recipe, setup.allow_code)
     shape, pixels = image_shape(loaded), stated_range(loaded)
     images = load_training_images(setup.data, recipe, shape, reading, pixel_range=pixels)
     contract.state(loaded, images)

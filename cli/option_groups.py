@@ -6,7 +6,18 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, get_type_hints
 
-from .options import Changes, Extend, FolderLayout, Ignore, Overwrite, RecipeData, RecipeFile, Resume, SkipUnreadable
+from .options import (
+    AllowCode,
+    Changes,
+    Extend,
+    FolderLayout,
+    Ignore,
+    Overwrite,
+    RecipeData,
+    RecipeFile,
+    Resume,
+    SkipUnreadable,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,7 @@ class TrainingSetup:
     data: RecipeData = None
     recipe: RecipeFile = None
     changes: Changes = None
+    allow_code: AllowCode = False
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,10 @@ SkipUnreadable = Annotated[
     typer.Option("--skip-unreadable", help="Skip images that cannot be read, and list them, instead of stopping."),
 ]
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML file with the training recipe.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option("--allow-code", help="Import and run the functions of your own that the recipe names."),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a field of the recipe: --set epochs=5, --set optimizer.lr=0.1; repeatable."),

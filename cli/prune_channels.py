@@ -73,7 +73,7 @@ def prune_channels(
     from ..zoo.signature import image_shape
 
     original = zoo.load_model(model)
-    settings = read_recipe(setup.recipe, setup.changes, DEFAULT_RECIPE)
+    settings = read_recipe(setup.recipe, setup.changes, DEFAULT_RECIPE, setup.allow_code)
     trains = setup.data is not None or settings.data.source is not None
     if not trains and (setup.recipe or setup.changes):
         raise InputError("there is no data to train on; set --data, or leave out --recipe and --set.")

@@ -36,7 +36,7 @@ def train(
     import_tensorflow()
     from .. import training
 
-    settings = read_recipe(setup.recipe, setup.changes, training.Recipe())
+    settings = read_recipe(setup.recipe, setup.changes, training.Recipe(), setup.allow_code)
     images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
     if settings.folds is None:
         model = new_model(name, images, settings.seed)

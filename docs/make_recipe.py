@@ -69,7 +69,9 @@ def _choices(field: str, union: Any) -> str:
     rows = []
     for section in get_args(get_args(union)[0]):
         own = {name: info for name, info in section.model_fields.items() if name != "name"}
-        fields = ", ".join(f"`{name}: {_plain(info.default)}`" for name, info in own.items())
+        fields = ", ".join(
+            f"`{name}`" if info.is_required() else f"`{name}: {_plain(info.default)}`" for name, info in own.items()
+        )
         rows.append(f"| `{section.model_fields['name'].default}` | {fields} | {_line(inspect.getdoc(section))} |")
     return "\n".join([f"## `{field}`", "", "| name | fields | description |", "| --- | --- | --- |", *rows])
 

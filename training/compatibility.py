@@ -23,9 +23,11 @@ from ..zoo.signature import image_shape, named_inputs
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
 from .data.images import FurtherInput, ImageData, Images, ImageSplit, Targets, dtype_of
+from .data.pipeline import augmented_images
 from .model_outputs import heads_of, tasks_of
-from .recipe.augmentation import Augmentation, transformations
+from .recipe.augmentation import Augmentation, Function, transformations
 from .recipe.recipe import Recipe
+from .recipe.user_functions import name_of
 
 VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 """Names of models that TensorFlow accepts."""
@@ -157,6 +159,20 @@ def check_savable(model: keras.Model) -> None:
             ) from error
 
 
+def check_not_distributed(model: keras.Model) -> None:
+    """Raise InputError where a model, or the call, is in the scope of a strategy that spreads weights over devices."""
+    import tensorflow as tf
+
+    remedy = "training runs on one device, so create the model and call this function outside of the scope"
+    if any(isinstance(variable.value, tf.distribute.DistributedValues) for variable in model.variables):
+        raise InputError(
+            f"{model.name} was created in the scope of a tf.distribute strategy; {remedy}, or save it and load it with "
+            "zoo.load_model."
+        )
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise InputError(f"this is the scope of {type(tf.distribute.get_strategy()).__name__}; {remedy}.")
+
+
 def check_trainable(data: ImageData, recipe: Recipe) -> None:
     """Raises InputError where there are too few images for a batch, or no training images of a class to validate."""
     shown = images_per_epoch(data.train, recipe.data)
@@ -184,6 +200,7 @@ def check_trainable(data: ImageData, recipe: Recipe) -> None:
 
     map_outputs(check, data.task, data.labels, data.train.labels, data.validation.labels)
     check_augmentation(data.train, recipe.augmentation)
+    _check_functions(data, recipe)
 
 
 def check_augmentation(split: ImageSplit, augmentation: Augmentation) -> None:
@@ -205,6 +222,20 @@ def further_maps(split: ImageSplit) -> list[str]:
     """Return the names of the further inputs that are images, or have a value for each pixel."""
     sides = split.images.shape[:2]
     return [name for name, each in split.further.items() if len(each.shape) == 3 or each.shape[:2] == sides]
+
+
+def _check_functions(data: ImageData, recipe: Recipe) -> None:
+    """Raise InputError where the first image shows that a function of the user's in the augmentation cannot be used."""
+    functions = [step for step in transformations(recipe.augmentation) if isinstance(step, Function)]
+    if not functions:
+        return
+    first, second = (augmented_images(data.train, recipe, np.arange(1), epoch=0) for _ in range(2))
+    if not all(map(np.array_equal, keras.tree.flatten(first), keras.tree.flatten(second))):
+        names = " or ".join(name_of(step.function) for step in functions)
+        raise InputError(
+            f"the augmentation function {names} changes an image in another way each time; it must draw its random "
+            "numbers from rng, so that a run can be repeated and resumed."
+        )
 
 
 def adopt_labels(model: keras.Model, data: ImageData) -> None:

@@ -48,7 +48,8 @@ def functional_form(model: keras.Model, input_shape: Sequence[int | None] | None
         if model.compiled:
             form.compile(model.optimizer, model.loss)
         elif isinstance(model, keras.Sequential):
-            form.loss = getattr(model, "loss", None)  # of a file that was read without its optimizer
+            loss: Any = getattr(model, "loss", None)  # of a file that was read without its optimizer
+            form.loss = loss  # type: ignore[method-assign]
     return form
 
 

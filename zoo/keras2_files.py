@@ -79,12 +79,12 @@ def with_loss(model: keras.Model, training: Any) -> keras.Model:
         training: What the file says of its compilation.
     """
     saved = training.get("loss") if isinstance(training, dict) else None
+    loss: Any = _loss(saved)
     if isinstance(saved, dict) and "class_name" not in saved:
-        model.loss = {name: _loss(of_output) for name, of_output in saved.items()}
+        loss = {name: _loss(of_output) for name, of_output in saved.items()}
     elif isinstance(saved, list):
-        model.loss = [_loss(of_output) for of_output in saved]
-    else:
-        model.loss = _loss(saved)
+        loss = [_loss(of_output) for of_output in saved]
+    model.loss = loss  # type: ignore[method-assign]
     return model
 
 
@@ -92,10 +92,12 @@ def _loss(saved: Any) -> str | keras.losses.Loss | None:
     """Return a loss of Keras by name, or with its `from_logits`; None for any other. Nothing is executed."""
     if not isinstance(saved, dict):
         return saved if isinstance(saved, str) else None
-    kind, config = getattr(keras.losses, str(saved.get("class_name")), None), saved.get("config")
+    kind: Any = getattr(keras.losses, str(saved.get("class_name")), None)
+    config = saved.get("config")
     if not (inspect.isclass(kind) and issubclass(kind, keras.losses.Loss) and isinstance(config, dict)):
         return _loss(config)  # the name of a function
-    return kind(from_logits=True) if config.get("from_logits") is True else kind()
+    options = {"from_logits": True} if config.get("from_logits") is True else {}
+    return kind(**options)
 
 
 def _text(value: Any) -> str:

@@ -41,8 +41,8 @@ def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, 
     def with_functional_forms(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         bound = bind_arguments(verb, parameters, args, kwargs)
         models = {name: value for name, value in bound.arguments.items() if isinstance(value, keras.Model)}
-        if "recipe" in parameters.parameters:
-            _report_own_training(next(iter(models.values()), None))
+        if models and parameters.parameters.keys() & {"recipe", "spec"}:
+            report_own_training(next(iter(models.values())))
         forms = {name: functional_argument(model) for name, model in models.items()}
         for model in models.values():
             if is_saved_model(model) and verb.__name__ not in COMPUTING:
@@ -63,13 +63,14 @@ def accepts_any_model(verb: Callable[Arguments, Result]) -> Callable[Arguments, 
     return with_functional_forms
 
 
-def _report_own_training(model: keras.Model | None) -> None:
-    """Print that a model's own training step is not used by a verb that trains by a recipe."""
-    if model is not None and type(model).train_step is not keras.Model.train_step:
-        print(
-            f"{model.name} has its own train_step, which is not used here: its layers are trained by the recipe.",
-            file=sys.stderr,
-        )
+def report_own_training(model: keras.Model) -> None:
+    """Print which own method of a model is not used where it is trained by a recipe."""
+    for method in ("train_step", "compute_loss"):
+        if getattr(type(model), method) is not getattr(keras.Model, method):
+            print(
+                f"{model.name} has its own {method}, which is not used here: its layers are trained by the recipe.",
+                file=sys.stderr,
+            )
 
 
 def _with_originals(result: Any, others: list[tuple[keras.Model, keras.Model]]) -> Any:

@@ -197,11 +197,38 @@ def test_name_that_tensorflow_refuses_is_explained(data, verb):
     assert training.evaluate(model, data).images == len(data.test)
 
 
-def test_own_training_step_is_reported(data, capsys):
-    class Own(keras.Model):
-        def train_step(self, batch):
-            raise NotImplementedError
+SPARSITY = training.CompressionSpec(sparsity={})
 
+
+@pytest.mark.parametrize("method", ["train_step", "compute_loss"])
+def test_own_training_step_is_reported_by_every_verb_that_trains(method, data, capsys, tmp_path):
+    def own_method(self, *arguments, **options):
+        raise NotImplementedError
+
+    own_class = type("Own", (keras.Model,), {method: own_method})
     plain = net(layers.Dense(4, "softmax"))
-    training.fit(Own(plain.input, plain.output, name="own"), data, RECIPE.changed(epochs=1), verbose=False)
-    assert "own has its own train_step, which is not used here" in capsys.readouterr().err
+    model = own_class(plain.input, plain.output, name="own")
+    other = training.from_arrays(
+        np.zeros((40, 8, 8, 1), "uint8") + np.arange(40, dtype="uint8")[:, None, None, None], np.arange(40) % 4
+    )
+    verbs = {
+        "fit": lambda: training.fit(model, other),
+        "fine_tune": lambda: training.fine_tune(model, other),
+        "find_learning_rate": lambda: training.find_learning_rate(model, other),
+        "cross_validate": lambda: training.cross_validate(lambda: model, other),
+        "prune": lambda: training.prune(model, other),
+        "cluster": lambda: training.cluster(model, other),
+        "prune_channels": lambda: training.prune_channels(model, other, budget="macs:0.5"),
+        "shrink_channels": lambda: training.shrink_channels(model, other),
+        "quantize_aware": lambda: training.quantize_aware(model, other),
+        "distill": lambda: training.distill(model, plain, other),
+        "compress": lambda: training.compress(model, other, SPARSITY, run_dir=tmp_path / "run"),
+    }
+    for name, verb in verbs.items():
+        with pytest.raises(zoo.InputError):
+            verb()
+        printed = capsys.readouterr().err
+        assert f"own has its own {method}, which is not used here: its layers are trained by the recipe." in printed, (
+            name
+        )
+    training.fit(model, data, RECIPE.changed(epochs=1), verbose=False)

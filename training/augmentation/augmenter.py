@@ -8,12 +8,14 @@ import tensorflow as tf
 
 from ...core.outputs import map_outputs
 from ...tasks.registry import get_task
-from ..recipe.augmentation import Augmentation, Color, Erase, RandAugment, transformations
+from ..data.stream_functions import called_weakly
+from ..recipe.augmentation import Augmentation, Color, Erase, Function, RandAugment, transformations
 from .affine import AXIS_ALIGNED, MATRICES, crop_and_resize, resample
 from .color import erase, jitter_color
 from .mixing import MIXERS
 from .rand_augment import random_matrices, random_photometry
 from .random_stream import RandomStream, random_numbers
+from .user_functions import CallFunction
 
 GEOMETRIC: dict[type, Callable[..., tf.Tensor]] = MATRICES | {RandAugment: random_matrices}
 PHOTOMETRIC: dict[type, Callable[..., tf.Tensor]] = {Color: jitter_color, Erase: erase, RandAugment: random_photometry}
@@ -24,13 +26,20 @@ Augment = Callable[[tf.Tensor, Any, tf.Tensor], tuple[tf.Tensor, Any]]
 
 
 def make_augmenter(
-    augmentation: Augmentation, tasks: str | dict[str, str] | None = None, *, has_void: bool = False
+    augmentation: Augmentation,
+    tasks: str | dict[str, str] | None = None,
+    *,
+    has_void: bool = False,
+    call: CallFunction | None = None,
 ) -> Augment | None:
     """Return the function that applies the transformations of a policy or a list; None if there are none.
 
-    `tasks` names the task of each output, whose targets follow the images; without it, targets do not change.
-    Where masks have pixels without a class (`has_void`), so have those from outside of the image.
-    For transformations that mix images, the targets must be in the form that `mixing.mixable` returns.
+    Args:
+        augmentation: The policy or list.
+        tasks: Task of each output, whose targets follow the images; without it, targets do not change. For
+            transformations that mix images, they must be in the form that `mixing.mixable` returns.
+        has_void: Whether masks have pixels without a class; then so have those from outside of the image.
+        call: Calls functions of the user, from `user_functions.caller`; the caller of this function keeps it alive.
     """
     steps = transformations(augmentation)
     if not steps:
@@ -52,13 +61,28 @@ def make_augmenter(
             images = move(images, product, "bilinear")
             if tasks is not None:
                 targets = map_outputs(partial(_move_targets, move, product, has_void), tasks, targets)
-        for change_color in select(PHOTOMETRIC, numbers):
-            images = change_color(images)
+        for index, (step, own) in enumerate(zip(steps, numbers, strict=True)):
+            if isinstance(step, Function):
+                images, targets = _call_function(index, call, images, targets, seeds)
+            elif type(step) in PHOTOMETRIC:
+                images = PHOTOMETRIC[type(step)](step, RandomStream(own), images)
         for mix in select(MIXERS, numbers):
             images, targets = mix(images, targets)
         return images, targets
 
     return augment
+
+
+def _call_function(
+    index: int, call: CallFunction | None, images: tf.Tensor, targets: Any, seeds: tf.Tensor
+) -> tuple[tf.Tensor, Any]:
+    """Return images and targets from the function of the user that is the step at `index`."""
+    assert call is not None
+    before = [images, *tf.nest.flatten(targets)]
+    arguments = [index, images, seeds, *before[1:]]
+    after = tf.numpy_function(called_weakly(call), arguments, [tensor.dtype for tensor in before])
+    shaped = [tf.ensure_shape(tensor, like.shape) for tensor, like in zip(after, before, strict=True)]
+    return shaped[0], tf.nest.pack_sequence_as(targets, shaped[1:])
 
 
 def _move_targets(move: Callable[..., tf.Tensor], matrices: tf.Tensor, has_void: bool, task: str, targets: Any) -> Any:

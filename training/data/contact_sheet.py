@@ -7,9 +7,11 @@ from PIL import Image
 
 from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
-from ..recipe.augmentation import Augmentation
+from ...zoo.pixel_range import RAW
+from ..recipe.augmentation import Augmentation, transformations
+from ..recipe.recipe import Recipe
 from .images import ImageData
-from .pixel_format import displayable
+from .pixel_format import displayable, to_raw
 
 IMAGES, VERSIONS = 6, 7
 
@@ -29,22 +31,18 @@ def write_contact_sheet(
     Raises:
         InputError: The path does not end in .png.
     """
-    import tensorflow as tf
-
     from ...core.atomic_files import atomic_path
-    from ..augmentation.augmenter import make_augmenter
+    from .pipeline import augmented_images  # imports TensorFlow
 
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"{path} is not the name of a picture; it must end in .png.")
     chosen = np.random.default_rng(seed).permutation(len(data.train))[:IMAGES]
-    shown = displayable(data.train.images.take(np.sort(chosen)), data.pixel_range)
-    images = tf.constant(shown, tf.float32)
-    columns, augment = [images], make_augmenter(augmentation)
-    for version in range(VERSIONS if augment else 0):
-        seeds = tf.constant([[(seed << 32) + version, row] for row in range(len(images))], tf.int64)
-        columns.append(augment(images, tf.eye(len(images)), seeds)[0])
-    sheet = np.stack(columns, axis=1).round().clip(0, 255).astype("uint8")
+    rows, recipe = np.sort(chosen), Recipe(augmentation=augmentation, seed=seed)
+    columns = [to_raw(data.train.images.take(rows).astype("float32"), data.pixel_range)]
+    for version in range(VERSIONS if transformations(augmentation) else 0):
+        columns.append(augmented_images(data.train, recipe, rows, epoch=version)[0])
+    sheet = displayable(np.stack(columns, axis=1).round().clip(0, 255).astype("uint8"), RAW)
     with atomic_path(path) as unfinished:
         _tiled(sheet).save(unfinished, format="png")
 

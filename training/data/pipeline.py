@@ -13,6 +13,8 @@ from ...tasks.registry import get_task
 from ...zoo.pixel_range import Range
 from ..augmentation.augmenter import make_augmenter
 from ..augmentation.mixing import mixable, mixing
+from ..augmentation.user_functions import CallFunction, caller
+from ..recipe.augmentation import Transformation, transformations
 from ..recipe.recipe import Recipe
 from .balance import chosen_images, images_per_epoch, weigher
 from .cache import cached
@@ -56,6 +58,7 @@ def training_batches(
     read = _reader(_decoded_images(split, recipe), split)
     choose = partial(_choose_rows, split, recipe)
     rows_of = _rows_of_epoch(split, recipe, called_weakly(choose))
+    call = caller(_steps(split, recipe), split)
 
     @tf.autograph.experimental.do_not_convert
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -66,8 +69,26 @@ def training_batches(
         return rest.map(lambda positions, rows: (epoch, positions, rows))
 
     batches = tf.data.Dataset.range(first_epoch, recipe.epochs).flat_map(batches_of)
-    batches = batches.map(_loader(split, recipe, read), num_parallel_calls=tf.data.AUTOTUNE)
-    return owning(batches.prefetch(tf.data.AUTOTUNE), read, choose)
+    batches = batches.map(_loader(split, recipe, read, call), num_parallel_calls=tf.data.AUTOTUNE)
+    return owning(batches.prefetch(tf.data.AUTOTUNE), read, choose, *([] if call is None else [call]))
+
+
+def augmented_images(split: ImageSplit, recipe: Recipe, rows: np.ndarray, *, epoch: int) -> tuple[np.ndarray, Any]:
+    """Return one batch of augmented images, float32 0..255, and its targets, as training would show them.
+
+    Args:
+        split: Images and targets.
+        recipe: Seed and augmentation.
+        rows: Rows of the images in the split, which take the first positions of the epoch.
+        epoch: Index of the epoch.
+
+    Raises:
+        InputError: A function of the user fails, or returns something else than an image and its target.
+    """
+    read, call = _reader(split.images, split), caller(_steps(split, recipe), split)
+    load = _loader(split, recipe, read, call)
+    inputs, targets, *_ = load(tf.constant(epoch, tf.int64), tf.range(len(rows)), tf.constant(rows, tf.int64))
+    return by_name(inputs)[split.image_name].numpy(), tf.nest.map_structure(lambda tensor: tensor.numpy(), targets)
 
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
@@ -78,14 +99,18 @@ def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
     return owning(batches.prefetch(tf.data.AUTOTUNE), read)
 
 
-def _loader(split: ImageSplit, recipe: Recipe, read: Reader) -> Callable[..., tuple]:
+def _steps(split: ImageSplit, recipe: Recipe) -> tuple[Transformation, ...]:
+    """Return the transformations of the images; feature maps have none."""
+    return () if isinstance(split.images, FeatureMaps) else transformations(recipe.augmentation)
+
+
+def _loader(split: ImageSplit, recipe: Recipe, read: Reader, call: CallFunction | None) -> Callable[..., tuple]:
     """Return a function from an epoch, positions in it and the rows of the images there to a batch.
 
     An image's random numbers depend on its position: one that is shown twice in an epoch is augmented in two ways.
     """
-    from_features, image_name = isinstance(split.images, FeatureMaps), split.image_name
-    augmentation = "none" if from_features else recipe.augmentation
-    augment = make_augmenter(augmentation, split.tasks, has_void=split.ignore is not None)
+    augmentation, image_name = _steps(split, recipe), split.image_name
+    augment = make_augmenter(augmentation, split.tasks, has_void=split.ignore is not None, call=call)
     weigh = weigher(split, recipe.data)
     mixers = mixing(augmentation)
     to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda *_: tf.identity, split.tasks, split.labels)

@@ -6,10 +6,16 @@ and the stream owns the real one.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
+
+from ...core.errors import InputError
+
+_FAILURES: weakref.WeakKeyDictionary[Callable[..., Any], InputError] = weakref.WeakKeyDictionary()
+"""The last error of each function that had one."""
 
 
 def called_weakly(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,9 +26,26 @@ def called_weakly(function: Callable[..., Any]) -> Callable[..., Any]:
         called = reference()
         if called is None:
             raise RuntimeError("the stream that owned this function is gone.")
-        return called(*arguments)
+        try:
+            return called(*arguments)
+        except InputError as error:
+            _FAILURES[called] = error
+            raise
 
     return call
+
+
+@contextmanager
+def raising_failures(*streams: tf.data.Dataset) -> Iterator[None]:
+    """Raise the InputError of a function that one of the streams owns, in place of TensorFlow's, which quotes it."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        owned = (called for stream in streams for called in stream.called_functions)
+        failures = [_FAILURES[called] for called in owned if called in _FAILURES]
+        if not failures:
+            raise
+        raise failures[0] from error
 
 
 def owning(stream: tf.data.Dataset, *functions: Callable[..., Any]) -> tf.data.Dataset:

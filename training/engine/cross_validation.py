@@ -14,6 +14,7 @@ from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.outputs import by_name
+from ...zoo.model_arguments import report_own_training
 from ..compatibility import describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.folds import folds_of
@@ -98,6 +99,8 @@ def cross_validate(
         keras.utils.set_random_seed(recipe.seed)
         model = make_model()
         describe_model(model, fold, verbose=verbose and number == 1)
+        if number == 1:
+            report_own_training(model)
         run = None if run_dir is None else Path(run_dir, f"fold-{number}")
         settings = {"verb": "cross_validate", "fold": number, "of folds": count}
         fold_recipe = resolve_precision(

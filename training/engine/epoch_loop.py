@@ -10,6 +10,7 @@ from ...core.outputs import map_outputs
 from ..data.balance import images_per_epoch
 from ..data.images import ImageData
 from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from ..data.stream_functions import raising_failures
 from ..recipe.recipe import Recipe
 from ..recipe.schedule import Plateau
 from .callbacks.diagnostics import Diagnostics
@@ -56,22 +57,24 @@ class EpochLoop:
             self.network.optimizer.build(self.network.trainable_variables)
         self.network.evaluate(validation.take(1), verbose=0)
         first, epochs, steps = history.phases[-1], self.recipe.epochs, steps_per_epoch(self.inputs.train, self.recipe)
-        with ProgressBar(
+        # Epochs are counted over the whole run here, so that every phase has its own order of images.
+        batches = training_batches(
+            self.inputs.train,
+            self.recipe.changed(epochs=first + epochs),
+            first_epoch=len(history),
+            first_step=history.step,
+        )
+        bar = ProgressBar(
             self.title,
             epochs=epochs,
             steps=steps,
             done=history.in_phase * steps + history.step,
             images=images_per_epoch(self.inputs.train, self.recipe.data),
             quiet=not self.verbose,
-        ) as bar:
+        )
+        with bar, raising_failures(batches, validation):
             self.network.fit(
-                # Epochs are counted over the whole run here, so that every phase has its own order of images.
-                training_batches(
-                    self.inputs.train,
-                    self.recipe.changed(epochs=first + epochs),
-                    first_epoch=len(history),
-                    first_step=history.step,
-                ),
+                batches,
                 steps_per_epoch=steps,
                 initial_epoch=history.in_phase,
                 epochs=epochs,

@@ -17,7 +17,14 @@ from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ...zoo.contract import contract_of
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
-from ..compatibility import adopt_labels, check_fit_together, check_savable, check_trainable, describe_model
+from ..compatibility import (
+    adopt_labels,
+    check_fit_together,
+    check_not_distributed,
+    check_savable,
+    check_trainable,
+    describe_model,
+)
 from ..compression.weights.kept_sparsity import sparsity_kept
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
@@ -195,6 +202,7 @@ def run_job(
         )
     check_fit_together(model, data)
     check_savable(model)
+    check_not_distributed(model)
     check_trainable(data, job.recipe)
     if not job.phases:
         check_changes_weights(model, job.recipe, steps_per_epoch(data.train, job.recipe))

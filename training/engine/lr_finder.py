@@ -20,10 +20,11 @@ from ...core.errors import InputError
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
-from ..compatibility import check_fit_together, check_trainable, describe_model
+from ..compatibility import check_fit_together, check_not_distributed, check_trainable, describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches
+from ..data.stream_functions import raising_failures
 from ..recipe.recipe import Recipe
 from .compilation import compile_network, reinitialize_kernels
 from .fit import resolve_precision
@@ -95,6 +96,7 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
     recipe = resolve_precision(recipe or Recipe(), model, verbose=True)
     describe_model(model, data)
     check_fit_together(model, data)
+    check_not_distributed(model)
     check_trainable(data, recipe)
     steps = steps_per_epoch(data.train, recipe)
     long_enough = recipe.changed(epochs=math.ceil(STEPS / steps), steps_per_execution=1)
@@ -106,15 +108,17 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
         rise = keras.optimizers.schedules.ExponentialDecay(LOWEST, STEPS - 1, HIGHEST / LOWEST)
         unwrap_optimizer(network.optimizer).learning_rate = rise
         search = RateSearch([], [], [])
-        for step, batch in enumerate(training_batches(data.train, long_enough).take(STEPS)):
-            network.reset_metrics()
-            loss = float(network.train_on_batch(*batch, return_dict=True)["loss"])
-            smoothed = _smoothed([*search.losses, loss])
-            if not math.isfinite(loss) or smoothed > DIVERGED * min(search.smoothed, default=math.inf):
-                break
-            search.rates.append(float(rise(step)))
-            search.losses.append(loss)
-            search.smoothed.append(smoothed)
+        batches = training_batches(data.train, long_enough)
+        with raising_failures(batches):
+            for step, batch in enumerate(batches.take(STEPS)):
+                network.reset_metrics()
+                loss = float(network.train_on_batch(*batch, return_dict=True)["loss"])
+                smoothed = _smoothed([*search.losses, loss])
+                if not math.isfinite(loss) or smoothed > DIVERGED * min(search.smoothed, default=math.inf):
+                    break
+                search.rates.append(float(rise(step)))
+                search.losses.append(loss)
+                search.smoothed.append(smoothed)
     if len(search.rates) <= BURN_IN:
         raise InputError(f"the loss of {model.name} is {loss} after {step} batches; no learning rate can be suggested.")
     return search

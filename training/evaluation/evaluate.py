@@ -21,6 +21,7 @@ from ..compatibility import check_fit_together, check_split, describe_model, fur
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
+from ..data.stream_functions import raising_failures
 from ..model_outputs import tasks_of
 from .artifacts import describe_artifact
 from .predictor import Artifact, Predictor
@@ -83,9 +84,11 @@ def accumulate(
         raise InputError(
             f"test_time_augmentation moves the image {split.image_name!r} but not the input {maps[0]!r}; leave it out."
         )
-    for inputs, targets in evaluation_batches(split, batch_size):
-        outputs = predictor(as_arrays(inputs))
-        map_outputs(_add_batch, accumulators, targets, outputs)
+    batches = evaluation_batches(split, batch_size)
+    with raising_failures(batches):
+        for inputs, targets in batches:
+            outputs = predictor(as_arrays(inputs))
+            map_outputs(_add_batch, accumulators, targets, outputs)
     return tasks, accumulators
 
 

@@ -3,11 +3,12 @@
 Geometric transformations are combined and applied first, so that an image is resampled once; then the others, in order.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import BeforeValidator, Field, Tag
 
 from .section import NAMED, ONE_OR_SEVERAL, Positive, Section
+from .user_functions import NAME, UserFunction, is_name
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -102,15 +103,30 @@ class CutMix(_Transformation):
     alpha: Positive = 1.0
 
 
+class Function(_Transformation):
+    """A function of your own, `function(image, target, rng)`, which returns image and target; in a file, its name as in
+    `my_package.my_module:my_function`, with `--allow-code`."""
+
+    name: Literal["function"] = "function"
+    function: UserFunction
+
+
+def _from_function(value: Any) -> Any:
+    return {"name": NAME, NAME: value} if is_name(value) or callable(value) else value
+
+
 Transformation = Annotated[
-    Flip | Translate | Rotate | Zoom | Shear | Crop | Color | Erase | RandAugment | MixUp | CutMix,
+    Flip | Translate | Rotate | Zoom | Shear | Crop | Color | Erase | RandAugment | MixUp | CutMix | Function,
     Field(discriminator="name"),
     NAMED,
+    BeforeValidator(_from_function),
 ]
 Policy = Literal["none", "light", "standard", "strong", "randaugment", "segmentation"]
 """Names of the policies in `POLICIES`."""
 Augmentation = Annotated[
-    Annotated[Policy, Tag("one")] | Annotated[tuple[Transformation, ...], Tag("several")], ONE_OR_SEVERAL
+    Annotated[Policy, Tag("one")] | Annotated[tuple[Transformation, ...], Tag("several")],
+    ONE_OR_SEVERAL,
+    BeforeValidator(lambda value: (value,) if is_name(value) or callable(value) else value),
 ]
 
 POLICIES: dict[str, tuple[Transformation, ...]] = {

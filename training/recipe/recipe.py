@@ -13,6 +13,7 @@ from .loss import Losses
 from .optimizer import AdamW, Optimizer
 from .schedule import Cosine, Schedule
 from .section import NonNegative, Positive, Section, Share, read_yaml_fields
+from .user_functions import import_functions
 from .validation_errors import describe_errors
 
 AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
@@ -32,7 +33,7 @@ class Recipe(Section):
     loss: Losses | None = None
     """Loss, or a list of losses to be added; by default that of the head's task."""
     augmentation: Augmentation = "light"
-    """Name of a policy, or a list of transformations."""
+    """Name of a policy, or a list of transformations and functions of your own."""
     data: Data = Data()
     """Images to load, class weights and sampling."""
     l1: NonNegative = 0.0
@@ -80,13 +81,19 @@ class Recipe(Section):
             raise InputError(f"recipe: {describe_errors(error, type(self))}") from error
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, *, allow_code: bool = False) -> Self:
         """Read a recipe from a YAML file.
+
+        Args:
+            path: The file.
+            allow_code: Import the functions that its `augmentation` names, which runs their modules; without it they
+                are an error.
 
         Raises:
             InputError: There is no such file, it is not a YAML mapping, or a field is invalid; the message names it.
         """
-        return cls(**read_yaml_fields(path, "recipe"))
+        fields = read_yaml_fields(path, "recipe")
+        return cls(**(import_functions(fields) if allow_code else fields))
 
     def changed(self, **fields: Any) -> Self:
         """Return this recipe with some fields changed, validated again.

@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 from ....core.errors import InputError
 from ...recipe.recipe import Recipe
 from ...recipe.section import Positive, Section, read_yaml_fields
+from ...recipe.user_functions import import_functions
 from ...recipe.validation_errors import describe_errors
 from ..weights.sparsity import Sparsity
 
@@ -80,14 +81,19 @@ class CompressionSpec(Section):
             raise InputError(f"spec: {describe_errors(error, type(self))}") from error
 
     @classmethod
-    def load(cls, path: str | Path) -> "CompressionSpec":
+    def load(cls, path: str | Path, *, allow_code: bool = False) -> "CompressionSpec":
         """Read a spec from a YAML file.
+
+        Args:
+            path: The file.
+            allow_code: Import the functions that its recipes name, as in `Recipe.load`.
 
         Raises:
             InputError: There is no such file, it is not a YAML mapping, or a field is wrong; the message names the
                 field.
         """
-        return cls(**read_yaml_fields(path, "compression spec"))
+        fields = read_yaml_fields(path, "compression spec")
+        return cls(**(import_functions(fields) if allow_code else fields))
 
     @model_validator(mode="before")
     @classmethod
