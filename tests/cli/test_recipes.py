@@ -71,3 +71,12 @@ def test_section_keeps_fields_that_are_not_set(tmp_path):
 def test_fields_that_cannot_be_set_are_named(change, message):
     with pytest.raises(zoo.InputError, match=message):
         read_recipe(None, [change], training.Recipe())
+
+
+def test_code_of_ones_own_is_run_where_it_is_allowed_only(tmp_path):
+    file, change = tmp_path / "recipe.yaml", "augmentation=[flip, 'os.path:join']"
+    file.write_text("augmentation: ['os.path:split']")
+    for arguments in ((file, None), (None, [change])):
+        with pytest.raises(zoo.InputError, match=r"is code of your own, .* or --allow-code"):
+            read_recipe(*arguments, training.Recipe())
+        assert read_recipe(*arguments, training.Recipe(), allow_code=True).augmentation[-1].name == "function"

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
-from ...core.errors import InputError
+from ...core.errors import InputError, report_write_errors
 from ...core.outputs import by_name
 from ...zoo.model_arguments import report_own_training
 from ..compatibility import describe_model
@@ -94,6 +94,10 @@ def cross_validate(
     count = recipe.folds or FOLDS
     if overwrite and not resume and run_dir is not None:
         _remove_runs(Path(run_dir))
+    if run_dir is not None and not resume and (result_file := Path(run_dir, RESULT)).exists():
+        raise InputError(
+            f"{result_file} is of an earlier cross-validation; resume it, overwrite it, or name another directory."
+        )
     folds = []
     for number, fold in enumerate(folds_of(data, count, seed=recipe.seed), start=1):
         keras.utils.set_random_seed(recipe.seed)
@@ -111,7 +115,8 @@ def cross_validate(
         folds.append(_metrics(model, fold))
     result = CrossValidation(tuple(folds))
     if run_dir is not None:
-        with atomic_path(Path(run_dir, RESULT)) as temporary:
+        file = Path(run_dir, RESULT)
+        with report_write_errors(str(file)), atomic_path(file) as temporary:
             temporary.write_text(json.dumps(result.to_dict(), indent=1))
     return result
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -106,3 +107,7 @@ def test_overwriting_removes_all_earlier_folds(small_digits, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cross-validation.json", "fold-1", "fold-2"]
     with pytest.raises(zoo.InputError, match="of folds was 2, is 3"):
         training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, resume=True, verbose=False)
+    for run in tmp_path.glob("fold-*"):
+        shutil.rmtree(run)
+    with pytest.raises(zoo.InputError, match="is of an earlier cross-validation; resume it, overwrite it"):
+        training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, verbose=False)
