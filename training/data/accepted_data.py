@@ -84,7 +84,10 @@ def as_data(data: Any, model: keras.Model | None = None, *, task: Any = None, la
         return load_data(data, image_size=size, channels=channels)
     parts = data if isinstance(data, Mapping) else {"train": data}
     if unknown := [name for name in parts if name not in SPLITS]:
-        raise InputError(f"data has the split {unknown[0]!r}; allowed are {', '.join(SPLITS)}.")
+        raise InputError(
+            f"data has the split {unknown[0]!r}; allowed are {', '.join(SPLITS)} (several inputs by name go with their "
+            "targets: ({...}, targets))."
+        )
     if "train" not in parts:
         raise InputError("data has no split 'train'; name the images to train on so.")
     arrays = {name: _arrays(part, model) for name, part in parts.items()}

@@ -82,11 +82,12 @@ def fastest_precision(model: keras.Model, batch_size: int, *, verbose: bool = Tr
 
 def _cache_key(model: keras.Model, batch_size: int) -> dict[str, Any]:
     """Return all that the step time depends on."""
+    shapes = [values.shape[1:] for values in _random_inputs(model, 1).values()]
     devices = [tf.config.experimental.get_device_details(device) for device in tf.config.list_physical_devices("GPU")]
     return {
         "model": model.name,
         "layers": _layers_digest(model),
-        "inputs": {name: values.shape[1:] for name, values in _random_inputs(model, 1).items()},
+        "image": shapes[0] if len(shapes) == 1 else shapes,
         "batch_size": batch_size,
         "machine": [platform.machine(), processor(), *(str(device.get("device_name")) for device in devices)],
         "threads": len(_usable_cores()),
