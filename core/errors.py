@@ -1,6 +1,7 @@
 """Errors that the user can correct, in one clear sentence each."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -55,8 +56,14 @@ def describe(error: "ValidationError") -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its class if the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's message, or the name of its class if the message is empty.
+
+    Where Keras put the layer before the message, it comes after it.
+    """
+    text = re.sub(r"\x1b\[\d+m", "", str(error))  # Keras prints messages in bold
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    layer = re.match(r"Exception encountered when calling (\S+)\.call\(\)", lines[0])
+    return f"{lines[1].rstrip('.')}, in {layer[1]}" if layer and len(lines) > 1 else lines[0]
 
 
 @contextmanager

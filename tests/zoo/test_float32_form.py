@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from pocketzoo import zoo
@@ -42,3 +43,11 @@ def test_copy_computes_in_float32_with_the_same_weights(make, policy, pixels):
 def test_float32_model_is_its_own_form():
     model = zoo.create_model("lenet5")
     assert float32_form(model) is model
+
+
+def test_layer_that_cannot_compute_in_float32_is_named_with_the_reason():
+    half = tf.constant(0.5, tf.float16)
+    image = keras.Input((4, 4, 1), dtype="float16")
+    model = keras.Model(image, layers.Lambda(lambda x: x * half, dtype="float16")(image), name="net")
+    with pytest.raises(zoo.InputError, match=r"cannot be copied in float32: (?!Exception).+, in Lambda; create"):
+        float32_form(model)
