@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 
 from ..layers import ConvNormAct, InvertedResidual
+from ..layers.norm_and_activation import Norm
 from .mobilenet_v2 import make_divisible
 
 NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
@@ -46,6 +47,7 @@ def efficientnet(
     scale_ends: bool = True,
     stochastic_depth: float = 0.2,
     padding: str = "same",
+    norm: Norm = NORM,
 ) -> keras.KerasTensor:
     """Apply EfficientNet and return the feature map before global pooling.
 
@@ -60,8 +62,9 @@ def efficientnet(
             stage; not in Lite.
         stochastic_depth: Probability that a training step drops the last block; it increases linearly from 0.
         padding: Padding of every 3x3 and 5x5 convolution: `"same"`, as in TensorFlow, or `"symmetric"`, as in PyTorch.
+        norm: As in `ConvNormAct`; in PyTorch, epsilon is 1e-5.
     """
-    unit: dict[str, Any] = {"norm": NORM, "activation": activation}
+    unit: dict[str, Any] = {"norm": norm, "activation": activation}
     end_width = width if scale_ends else 1.0
     blocks = [
         stage.blocks if not scale_ends and stage in (STAGES[0], STAGES[-1]) else ceil(depth * stage.blocks)

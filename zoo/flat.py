@@ -79,8 +79,12 @@ class _Inlining:
 
 
 def _is_custom_without_weights(layer: keras.Layer) -> bool:
-    """Whether a layer is a user's own, and all its weights and random states are those of layers inside it."""
-    stock = next(ancestor for ancestor in type(layer).__mro__ if ancestor.__module__.startswith("keras."))
+    """Whether all weights and random states of a custom layer, if any, are those of layers inside it.
+
+    Layers that one model of `keras.applications` has for itself are custom, too.
+    """
+    modules = ((ancestor, ancestor.__module__) for ancestor in type(layer).__mro__)
+    stock = next(one for one, module in modules if module.startswith("keras.") and ".applications." not in module)
     if stock is not keras.Layer or type(layer).__module__.startswith("pocketzoo."):
         return False
     inside = {id(variable) for part in all_layers(layer) for variable in part.variables}

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 from ..layers import ConvNormAct, InvertedResidual
+from ..layers.norm_and_activation import Norm
 
 NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
-UNIT: dict[str, Any] = {"norm": NORM, "activation": "relu6"}
 
 STAGES = (
     (1, 16, 1, 1),
@@ -25,15 +25,19 @@ STAGES = (
 """Table 2 of the paper: expansion factor t, output channels c, number of blocks n, stride s of the first block."""
 
 
-def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0, padding: str = "same") -> keras.KerasTensor:
+def mobilenet_v2(
+    pixels: keras.KerasTensor, *, width: float = 1.0, padding: str = "same", norm: Norm = NORM
+) -> keras.KerasTensor:
     """Apply MobileNetV2 and return the feature map before global pooling.
 
     Args:
         pixels: Normalized image, `(batch, height, width, channels)`.
         width: Channel multiplier; below 1 the last convolution keeps its 1280 channels.
         padding: Padding of every 3x3 convolution: `"same"`, as in TensorFlow, or `"symmetric"`, as in PyTorch.
+        norm: As in `ConvNormAct`; in PyTorch, epsilon is 1e-5.
     """
-    x = ConvNormAct(make_divisible(32 * width), 3, strides=2, padding=padding, name="stem", **UNIT)(pixels)
+    unit: dict[str, Any] = {"norm": norm, "activation": "relu6"}
+    x = ConvNormAct(make_divisible(32 * width), 3, strides=2, padding=padding, name="stem", **unit)(pixels)
     for stage, (expansion, channels, blocks, first_strides) in enumerate(STAGES, start=1):
         filters = make_divisible(int(channels * width))
         for block in range(1, blocks + 1):
@@ -45,9 +49,9 @@ def mobilenet_v2(pixels: keras.KerasTensor, *, width: float = 1.0, padding: str 
                 padding=padding,
                 shortcut=strides == 1 and x.shape[-1] == filters,
                 name=f"stage{stage}_block{block}",
-                **UNIT,
+                **unit,
             )(x)
-    return ConvNormAct(make_divisible(1280 * max(1.0, width)), 1, name="final", **UNIT)(x)
+    return ConvNormAct(make_divisible(1280 * max(1.0, width)), 1, name="final", **unit)(x)
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:

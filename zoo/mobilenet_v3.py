@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from ..layers import ConvNormAct, InvertedResidual
+from ..layers.norm_and_activation import Norm
 from .mobilenet_v2 import make_divisible
 
 NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-3}
@@ -60,6 +61,7 @@ def mobilenet_v3(
     width: float = 1.0,
     minimalistic: bool = False,
     padding: str = "same",
+    norm: Norm = NORM,
 ) -> keras.KerasTensor:
     """Apply MobileNetV3 and return the feature map before global pooling.
 
@@ -69,9 +71,10 @@ def mobilenet_v3(
         width: Channel multiplier, not for the stem.
         minimalistic: Whether to omit squeeze-excite, hard-swish and 5x5 kernels.
         padding: Padding of every 3x3 and 5x5 convolution: `"same"`, as in TensorFlow, or `"symmetric"`, as in PyTorch.
+        norm: As in `ConvNormAct`; in PyTorch, epsilon is 1e-5.
     """
     activation = _activation(minimalistic)
-    stem: dict[str, Any] = {"strides": 2, "padding": padding, "norm": NORM, "activation": activation}
+    stem: dict[str, Any] = {"strides": 2, "padding": padding, "norm": norm, "activation": activation}
     x = ConvNormAct(STEM_WIDTH, 3, **stem, name="stem")(pixels)
     unscaled = STEM_WIDTH
     for stage, rows in enumerate(_rows(size), start=1):
@@ -89,12 +92,12 @@ def mobilenet_v3(
                 squeeze_filters=make_divisible(expanded / 4) if squeeze else None,
                 gate="hard_sigmoid",
                 shortcut=row.strides == 1 and x.shape[-1] == filters,
-                norm=NORM,
+                norm=norm,
                 activation="relu" if minimalistic else row.activation,
                 name=f"stage{stage}_block{block}",
             )(x)
             unscaled = row.filters
-    return ConvNormAct(make_divisible(6 * x.shape[-1]), 1, norm=NORM, activation=activation, name="final")(x)
+    return ConvNormAct(make_divisible(6 * x.shape[-1]), 1, norm=norm, activation=activation, name="final")(x)
 
 
 def pooled_conv(

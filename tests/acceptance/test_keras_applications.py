@@ -24,12 +24,7 @@ SIDES = (32, 64, 71, 75)
 """Sides of the smallest image that a model takes."""
 CLASSES = 4
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-NO_INTEGERS = {
-    "convnext": "LayerNormalization",
-    "inception_resnet_v2": "CustomScaleLayer",
-    "nasnet": "SeparableConv2D",
-    "xception": "SeparableConv2D",
-}
+NO_INTEGERS = {"convnext": "LayerNormalization"}
 """Types of layers for which training for integers refuses a family."""
 
 

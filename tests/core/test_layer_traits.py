@@ -50,7 +50,10 @@ JOINS = (
     layers.Minimum,
     layers.Concatenate,
 )
-BEYOND_THE_TABLE = (layers.BatchNormalization, layers.Rescaling, layers.Activation)
+BEYOND_THE_TABLE = (
+    *(layers.BatchNormalization, layers.Rescaling, layers.Activation, layers.Softmax),
+    *(layers.SeparableConv2D, layers.Average),
+)
 """Quantization has code for these, in place of an `integer_range`."""
 
 PLANAR = [one for one in LAYERS if not re.search("1D|3D|Einsum|Random(?!Flip)", one.__name__)]

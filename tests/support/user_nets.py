@@ -34,7 +34,7 @@ def net(**about: Any) -> Callable[[Callable[[], keras.Model]], Callable[[], kera
     return added
 
 
-@net(no_integers="RandomFlip")
+@net()
 def sequential_with_augmentation() -> keras.Model:
     """The image classification of Keras' tutorials: augmentation and scaling in the model, logits."""
     return keras.Sequential(
@@ -94,7 +94,7 @@ def teachable_machine() -> keras.Model:
     return keras.Sequential([features, head])
 
 
-@net(contract={"pixels": "0..255"}, no_integers="RandomFlip")
+@net(contract={"pixels": "0..255"})
 def transfer_learning() -> keras.Model:
     """Keras' transfer learning: `preprocess_input` in the model, a nested backbone in inference mode, one logit."""
     mobile = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.25)
@@ -145,7 +145,7 @@ def subclassed() -> keras.Model:
     return model
 
 
-@net(no_integers="hard_sigmoid|softmax")
+@net()
 def squeeze_excite() -> keras.Model:
     """Channel attention by Reshape and Multiply, with swish and hard_sigmoid."""
     image = keras.Input((24, 24, 3), name="input image")
@@ -178,7 +178,7 @@ def unet_with_one_channel() -> keras.Model:
     return keras.Model(image, layers.Conv2D(1, (1, 1), activation="sigmoid")(x))
 
 
-@net(task="segmentation", no_integers="Resizing")
+@net(task="segmentation")
 def decoder_of_upsampling() -> keras.Model:
     """An encoder and decoder with UpSampling2D and Resizing, and a softmax over the channels."""
     image = keras.Input((32, 32, 3))
@@ -218,7 +218,7 @@ def convmixer() -> keras.Model:
     return keras.Model(image, layers.Dense(CLASSES, activation="softmax")(layers.GlobalAvgPool2D()(x)))
 
 
-@net(no_integers="SeparableConv2D")
+@net()
 def small_xception() -> keras.Model:
     """Keras' image classification from scratch: separable convolutions, pooled residuals, `layers.add`."""
     image = keras.Input((32, 32, 3))

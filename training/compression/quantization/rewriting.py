@@ -7,6 +7,7 @@ grid of its output.
 """
 
 from collections import Counter
+from math import prod
 from typing import NamedTuple
 
 import keras
@@ -15,12 +16,12 @@ import numpy as np
 from ....core.errors import InputError
 from ....core.flat_graph import FlatGraph, Node
 from ....core.layer_traits import traits_of
-from ....core.operation_layers import layers_for_operations
 from ....core.outputs import by_name
 from ....layers import Answer, FakeQuantize, Head
 from ....zoo.flat import flatten_model
 from ....zoo.signature import named_inputs, named_outputs, output_keys
 from ...model_outputs import heads_of
+from .integer_form import integer_form, integer_range
 from .kernels import QUANTIZED_LAYERS, Affine, affine_of, fold_into_quantized, pointwise
 
 FUSED = ("relu", "relu6")
@@ -74,7 +75,7 @@ class _Rewriting:
         self.name = model.name
         self.bits = bits
         self.pixels = pixels
-        self.graph = FlatGraph(layers_for_operations(flatten_model(model)))
+        self.graph = FlatGraph(integer_form(flatten_model(model)))
         self.inputs = {tensor: name for name, tensor in named_inputs(self.graph.model).items()}
         outputs = named_outputs(self.graph.model).values()
         self.outputs = dict(zip(output_keys(model), outputs, strict=True))
@@ -87,13 +88,19 @@ class _Rewriting:
         self.copies: dict[int, keras.layers.Layer] = {}
         """By `id` of the layer of the flat form."""
         self.names: Counter[str] = Counter()
+        self.ranges: dict[keras.KerasTensor, Range] = {}
+        """Ranges of the tensors that consist of the pixels of an image."""
 
     def result(self) -> keras.Model:
         inputs = {tensor: keras.Input(tensor.shape[1:], name=name) for tensor, name in self.inputs.items()}
         for tensor, name in self.inputs.items():
             if "float" not in tensor.dtype:
                 raise self.refusal(name, f"an input of {tensor.dtype}")
-            self.round(tensor, inputs[tensor], "image" if len(tensor.shape) == 4 else name, self.range_of(tensor))
+            is_image = len(tensor.shape) == 4
+            if is_image:
+                low, high = self.pixels.get(name, PIXELS) if isinstance(self.pixels, dict) else self.pixels
+                self.ranges[tensor] = min(low, 0.0), max(high, 0.0)
+            self.round(tensor, inputs[tensor], "image" if is_image else name, self.ranges.get(tensor))
         for node in self.graph.nodes:
             if node not in self.fused:
                 self.rewrite(node)
@@ -101,15 +108,9 @@ class _Rewriting:
         entries = keras.tree.map_structure(inputs.__getitem__, self.graph.model.input)
         return keras.Model(entries, outputs.get("", outputs), name=self.name)
 
-    def range_of(self, tensor: keras.KerasTensor) -> Range | None:
-        """Return the range of the pixels, with 0, if the tensor is an image that the model takes."""
-        if len(tensor.shape) != 4 or tensor not in self.inputs:
-            return None
-        low, high = self.pixels.get(self.inputs[tensor], PIXELS) if isinstance(self.pixels, dict) else self.pixels
-        return min(low, 0.0), max(high, 0.0)
-
     def rewrite(self, node: Node) -> None:
         layer, end, traits = node.operation, node.output, traits_of(node.operation)
+        kind = integer_range(layer)
         if self.bits == 16 and not traits.int16:
             raise self.refusal(layer.name, type(layer).__name__)
         if getattr(layer, "data_format", None) == "channels_first" and traits.channels not in ("padding", "cropping"):
@@ -119,20 +120,20 @@ class _Rewriting:
         elif affine := affine_of(layer):
             self.affine(node, affine)
         elif isinstance(layer, keras.layers.Activation):
-            self.activation(end, self.value(node), _function(layer), layer.name)
+            self.activation(node, end, self.value(node), _function(layer), layer.name)
         elif isinstance(layer, keras.layers.Softmax) and layer.axis in (-1, len(end.shape) - 1):
-            self.activation(end, self.value(node), "softmax", layer.name)
+            self.activation(node, end, self.value(node), "softmax", layer.name)
         elif isinstance(layer, keras.layers.BatchNormalization):
             raise self.refusal(layer.name, f"BatchNormalization of axis {layer.axis}")
-        elif traits.integer_range == "own":
+        elif kind == "own":
             x = self.copied(node)
             end, x = self.with_relu(end, x) if traits.fuses_relu else (end, x)
             self.round(end, x, layer.name)
-        elif traits.integer_range == "input":
-            self.values[end] = Value(self.copied(node), self.value(node).grid)
-        elif traits.integer_range == "input_rounded":
-            grid = self.value(node).grid
-            self.values[end] = Value(grid(self.copied(node), observe=False), grid)
+        elif kind:
+            x, grid = self.copied(node), self.value(node).grid
+            self.values[end] = Value(x if kind == "input" else grid(x, observe=False), grid)
+            if node.inputs[0] in self.ranges:
+                self.ranges[end] = self.ranges[node.inputs[0]]
         else:
             raise self.refusal(layer.name, type(layer).__name__)
 
@@ -157,21 +158,21 @@ class _Rewriting:
             self.round(end, self.applied("relu", f"{layer.name}_act", x), layer.name, UNIT)
         else:
             grid = self.grid(layer.name)
-            self.activation(end, Value(grid(x), grid), function, f"{layer.name}_act")
+            self.activation(node, end, Value(grid(x), grid), function, f"{layer.name}_act")
 
     def affine(self, node: Node, affine: Affine) -> None:
         """Rewrite a BatchNorm or Rescaling that cannot be folded into a convolution before it."""
         layer = node.operation
         trainable = layer.trainable and isinstance(layer, keras.layers.BatchNormalization)
         x = self.pointwise(affine, self.value(node).tensor, layer.name, trainable=trainable)
-        pixels = self.range_of(node.inputs[0])
+        pixels = self.ranges.get(node.inputs[0])
         limits = pixel_limits(affine, pixels) if pixels else None
         self.round(*self.with_relu(node.output, x), layer.name, limits)
 
-    def activation(self, end: keras.KerasTensor, value: Value, function: str, name: str) -> None:
-        """Rewrite an activation that is an operation of its own."""
+    def activation(self, node: Node, end: keras.KerasTensor, value: Value, function: str, name: str) -> None:
+        """Rewrite an activation of `node`, up to the tensor `end`, that is an operation of its own."""
         x = value.tensor
-        if self.graph.is_output(end) and function in OUTPUT_ACTIVATIONS:
+        if function in OUTPUT_ACTIVATIONS and self.is_only_reshaped(end):
             self.values[end] = Value(self.output_layer(end, function, name)(x), None)
         elif function == "linear":
             self.values[end] = value
@@ -179,7 +180,7 @@ class _Rewriting:
             self.round(end, self.applied(function, name, x), name)
         elif function == "tanh":
             self.round(end, self.applied(function, name, x), name, (-1.0 if self.bits == 8 else 0, self.below_one(128)))
-        elif function == "sigmoid":
+        elif function in ("sigmoid", "softmax"):
             self.round(end, self.applied(function, name, x), name, (0.0, self.below_one(256)))
         elif function == "hard_sigmoid":
             self.round(end, self.hard_gate(x, name), name, UNIT)
@@ -189,7 +190,14 @@ class _Rewriting:
         elif function == "hard_silu":
             self.round(end, self.gated(x, self.hard_gate(x, f"{name}_gate"), name, UNIT), name)
         else:
-            raise self.refusal(name, function)
+            raise self.refusal(node.name, function)
+
+    def is_only_reshaped(self, end: keras.KerasTensor) -> bool:
+        """Whether the tensor is an output of the model, or becomes one without another rounding."""
+        use = self.graph.only_consumer(end)
+        while use and isinstance(use.operation, keras.layers.Flatten | keras.layers.Reshape):
+            end, use = use.output, self.graph.only_consumer(use.output)
+        return self.graph.is_output(end)
 
     def hard_gate(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """Return `hard_sigmoid(x)` without its upper bound."""
@@ -256,12 +264,15 @@ class _Rewriting:
         return keras.layers.Activation(function, name=self.unique(name))(x)
 
     def pointwise(self, affine: Affine, x: keras.KerasTensor, name: str, *, trainable: bool) -> keras.KerasTensor:
-        if len(x.shape) != 4:
-            raise self.refusal(name, f"on a tensor of rank {len(x.shape)}")
-        return pointwise(affine, x.shape[-1], name=self.unique(name), trainable=trainable)(x)
+        layer = pointwise(affine, x.shape[-1], name=self.unique(name), trainable=trainable)
+        if len(x.shape) == 4:
+            return layer(x)
+        shape = [-1 if side is None else side for side in x.shape[1:]]
+        x = keras.layers.Reshape((prod(shape[:-1]), 1, shape[-1]), name=self.unique(f"{name}_map"))(x)
+        return keras.layers.Reshape(shape, name=self.unique(f"{name}_rows"))(layer(x))
 
     def output_layer(self, end: keras.KerasTensor, function: str, name: str) -> keras.layers.Layer:
-        head = self.heads[end]
+        head = self.heads.get(end)
         if head is None:
             return keras.layers.Activation(function, name=self.unique(name))
         return Answer(head.TASK, function, labels=head.labels, name=self.unique(head.name))

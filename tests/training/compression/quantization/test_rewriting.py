@@ -27,6 +27,14 @@ def branches(x):
     return layers.Concatenate()([conv(4)(x), layers.Concatenate()([conv(2, activation="relu6")(x), conv(3)(x)])])
 
 
+def separable(**arguments):
+    return layers.SeparableConv2D(5, 3, padding="same", activation="relu", bias_initializer="uniform", **arguments)
+
+
+def vector(x):
+    return layers.BatchNormalization()(layers.Dense(3, activation="relu")(layers.GlobalAveragePooling2D()(x)))
+
+
 def gated(activation, gate):
     return lambda x: SqueezeExcite(6, 3, activation=activation, gate=gate)(conv(activation="silu")(x))
 
@@ -54,11 +62,24 @@ SITUATIONS = {
     "upsampled": lambda x: UpBlock(4, 4, up="resize")([conv(strides=2)(x), x]),
     "channels": lambda x: conv()(layers.ZeroPadding2D(((0, 0), (1, 1)), data_format="channels_first")(x)),
     "applied twice": lambda x: (lambda once: layers.Add()([once(x), once(conv(3)(x))]))(layers.Conv2D(4, 3)),
+    "separable": lambda x: layers.BatchNormalization()(separable(strides=2, depth_multiplier=2)(separable()(x))),
+    "resized": lambda x: layers.Resizing(9, 17, interpolation="nearest")(layers.Resizing(9, 7)(conv()(x))),
+    "cropped": lambda x: conv()(layers.CenterCrop(8, 7)(x)),
+    "extremes": lambda x: layers.Minimum()([layers.Maximum()([conv(3)(x), conv(3)(x), x]), conv(3)(x)]),
+    "average": lambda x: layers.Average()([conv(3)(x), x, conv(3)(x)]),
+    "sum and product of three": lambda x: layers.multiply([layers.add([conv(3)(x), x, conv(3)(x)]), conv(3)(x), x]),
+    "norm of rows": lambda x: layers.Reshape((12, 12, 3))(layers.BatchNormalization()(layers.Reshape((-1, 3))(x))),
+    "norm of a vector": lambda x: layers.Multiply()([x, layers.Reshape((1, 1, 3))(vector(x))]),
+    "softmax": lambda x: conv(activation="softmax")(x),
+    "augmentation": lambda x: conv()(layers.RandomRotation(0.1)(layers.RandomFlip()(x))),
     "dropout": lambda x: layers.Dropout(0.5)(conv()(x)),
 }
 
 
-WITH_16_BITS = ("addition", "two norms", "maxima and means", "gates", "smooth gates", "hard swish", "bounded")
+WITH_16_BITS = (
+    *("separable", "extremes", "average", "norm of rows", "softmax"),
+    *("addition", "two norms", "maxima and means", "gates", "smooth gates", "hard swish", "bounded"),
+)
 
 
 def net(situations) -> keras.Model:
