@@ -4,6 +4,7 @@ Cost and receptive field (`zoo.layer_table`), weight pruning, channel pruning, q
 rules read this table; none of them has a list of layers of its own.
 """
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -100,6 +101,25 @@ def kernel_positions(node: Node) -> tuple[Any, ...]:
         return tuple(size for letter, size in list(sizes)[1:] if letter not in weights)
     tensors = node.inputs if traits_of(node.operation).window == "transposed" else node.outputs
     return tuple(tensors[0].shape[1:-1])
+
+
+def attention_macs(node: Node) -> int | None:
+    """Return the multiply-adds of a `MultiHeadAttention`: of its four projections and its two products.
+
+    None for other layers, and where a side is open.
+    """
+    layer, named = node.operation, dict(zip(("query", "value", "key"), node.args, strict=False)) | node.kwargs
+    if type(layer) is not layers.MultiHeadAttention:
+        return None
+    query, value = named["query"].shape, named["value"].shape
+    if None in (*query[1:], *value[1:]):
+        return None
+    queries, values = math.prod(query[1:-1]), math.prod(value[1:-1])
+    projections = [(layer.query_dense, queries), (layer.output_dense, queries)]
+    projections += [(layer.key_dense, values), (layer.value_dense, values)]
+    attended = math.prod(value[axis] for axis in layer.attention_axes)
+    products = queries * attended * layer.num_heads * (layer.key_dim + layer.value_dim)
+    return products + sum(math.prod(dense.kernel.shape) * positions for dense, positions in projections)
 
 
 def main_kernel(layer: keras.Layer) -> keras.Variable:

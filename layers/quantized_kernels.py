@@ -26,6 +26,8 @@ class KernelOnGrid(_LayerMethods):
     kernel: keras.Variable
     bias: keras.Variable | None
     activation: Callable[[Any], Any] | None
+    folded_scale: float = 1.0
+    """Size of the kernel as a multiple of what it was before a normalization was folded in; it is not saved."""
 
     @property
     def output_axes(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import keras
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..core.flat_graph import FlatGraph, Node
-from ..core.layer_traits import UNKNOWN, kernel_positions, traits_of
+from ..core.layer_traits import UNKNOWN, attention_macs, kernel_positions, traits_of
 from .flat import flatten_model
 
 View = tuple[int, float] | None
@@ -77,7 +77,7 @@ def layer_table(model: keras.Model) -> list[LayerRow]:
 
 @check_arguments
 def count_macs(model: keras.Model) -> int:
-    """Return the multiply-adds of one image in convolutions (plain, grouped, depthwise, transposed) and dense layers.
+    """Return the multiply-adds of one image in convolutions of any kind, dense layers and MultiHeadAttention.
 
     One multiplication and the addition of its product count as one. Biases, normalization, activations, pooling and
     element-wise operations are not counted, as in the papers' figures.
@@ -102,7 +102,7 @@ def _view(node: Node, views: Sequence[View]) -> View:
     """The receptive field of the outputs, from those of the inputs."""
     layer, window = node.operation, traits_of(node.operation).window
     known = [view for view in views if view is not None]
-    if window == "global" or len(known) < len(views) or not views:
+    if window == "global" or isinstance(layer, keras.layers.MultiHeadAttention) or len(known) < len(views) or not views:
         return None
     field, step = max(view[0] for view in known), max(view[1] for view in known)
     if window == "sliding":
@@ -152,10 +152,13 @@ def _multiply_adds(node: Node) -> int:
     layer, traits = node.operation, traits_of(node.operation)
     if traits.kernels:
         return math.prod(kernel_positions(node)) * sum(math.prod(kernel.of(layer).shape) for kernel in traits.kernels)
+    if (attention := attention_macs(node)) is not None:
+        return attention
     if traits is UNKNOWN and any(len(weight.shape) > 1 for weight in _weights(layer)):
         kind = type(layer).__name__
         raise InputError(
-            f"layer {layer.name} ({kind}) cannot be counted; counted are 2-D convolutions and dense layers."
+            f"layer {layer.name} ({kind}) cannot be counted; counted are convolutions, dense layers and "
+            "MultiHeadAttention."
         )
     return 0
 

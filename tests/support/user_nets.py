@@ -299,7 +299,7 @@ class PatchEncoder(layers.Layer):
         return super().get_config() | {"count": self.count, "width": self.width}
 
 
-@net(contract={"pixels": "0..1"}, no_integers="ExtractPatches|LayerNormalization", budget="params:0.9")
+@net(contract={"pixels": "0..1"}, no_integers="ExtractPatches|LayerNormalization")
 def vision_transformer() -> keras.Model:
     """Keras' ViT: custom layers for patches, MultiHeadAttention, LayerNormalization, GELU, logits."""
     image = keras.Input((24, 24, 3))

@@ -94,6 +94,15 @@ def test_multiply_adds_of_sequences_and_volumes(shape, layer, expected):
     assert zoo.count_macs(keras.Model(image, layer(image))) == expected
 
 
+def test_multiply_adds_of_attention_are_those_of_its_projections_and_products():
+    image = keras.Input((16, 8))
+    rows, keys, attend = layers.Dense(7)(image), layers.AveragePooling1D(4)(image), layers.MultiHeadAttention(2, 3, 5)
+    (row,) = [row for row in zoo.layer_table(keras.Model(image, attend(rows, keys))) if "Attention" in row.kind]
+    projections = 16 * 7 * 6 + 4 * 8 * 6 + 4 * 8 * 10 + 16 * 10 * 7
+    assert row.multiply_adds == projections + 16 * 4 * 2 * (3 + 5)
+    assert row.receptive_field is None
+
+
 @pytest.mark.parametrize(("shape", "layer"), UNCOUNTED)
 def test_layer_that_cannot_be_counted_is_named_rather_than_counted_as_zero(shape, layer):
     image = keras.Input(shape)

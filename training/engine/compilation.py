@@ -49,6 +49,7 @@ def compile_for_training(
     steps: int,
     build_network: Callable[[keras.Model], keras.Model] = without_optimizer,
     user_objectives: UserObjectives = OF_THE_RECIPE,
+    groups: Callable[[Recipe], Sequence[ParameterGroup]] | None = None,
 ) -> keras.Model:
     """Return a network of all layers of `model`, compiled for training by `recipe`.
 
@@ -60,10 +61,11 @@ def compile_for_training(
         steps: Batches per epoch.
         build_network: Returns a network that shares the layers of `model`.
         user_objectives: Loss and metrics of the user.
+        groups: Returns all weights to be trained with their learning rates; None for that of the recipe.
     """
     network = build_network(decoded_form(model))
-    groups = [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)]
-    compile_network(network, model, recipe, steps, groups, user_objectives=user_objectives)
+    trained = groups(recipe) if groups else [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)]
+    compile_network(network, model, recipe, steps, trained, user_objectives=user_objectives)
     return network
 
 

@@ -35,7 +35,7 @@ from .compilation import compile_for_training, reinitialize_kernels
 from .epoch_loop import EpochLoop
 from .history import History
 from .layer_settings import training_settings
-from .optimizers import check_changes_weights
+from .optimizers import ParameterGroup, check_changes_weights
 from .precision import fastest_precision
 from .run_directory import RunDirectory
 from .user_objectives import OF_THE_RECIPE, Losses, Metrics, UserObjectives
@@ -163,6 +163,8 @@ class Job:
     """Field of the recipe with the number of epochs of the last phase, and others that may change with it."""
     build_network: Callable[[keras.Model], keras.Model] = without_optimizer
     """Returns the network to be trained, which shares the layers of the model and may add layers for its loss."""
+    groups: Callable[[Recipe], Sequence[ParameterGroup]] | None = None
+    """Returns all weights to be trained with their learning rates; None for that of the recipe."""
     keep_sparsity: bool | None = False
     """Whether zeros and clusters of the model are kept, as in `fit`; False too for jobs that see to them themselves."""
 
@@ -268,7 +270,9 @@ def _single_phase(job: Job, model: keras.Model, data: ImageData, verbose: bool) 
                 job.recipe,
                 model,
                 data,
-                network=compile_for_training(model, job.recipe, steps, job.build_network, job.user_objectives),
+                network=compile_for_training(
+                    model, job.recipe, steps, job.build_network, job.user_objectives, job.groups
+                ),
                 inputs=data,
                 callbacks=job.callbacks,
                 user_callbacks=job.user_callbacks,

@@ -62,26 +62,34 @@ def fold_into_quantized(layer: keras.layers.Layer, affines: Sequence[Affine]) ->
     quantized = QUANTIZED_LAYERS[type(layer)].from_config(config)
     quantized.build_from_config(layer.get_build_config())
     kernel, *biases = (weight.astype("float64") for weight in layer.get_weights())
+    size = np.linalg.norm(kernel)
     bias = biases[0] if biases else np.zeros(quantized.bias.shape)
     for scale, offset in affines:
         kernel, bias = kernel * _along_outputs(np.broadcast_to(scale, bias.shape), quantized), bias * scale + offset
     quantized.set_weights([kernel, bias])
+    quantized.folded_scale = _ratio(np.linalg.norm(kernel), size)
     return quantized
 
 
-def pointwise(affine: Affine, channels: int, **arguments: Any) -> keras.layers.Layer:
+def pointwise(affine: Affine, channels: int, gamma: Any = 1.0, **arguments: Any) -> keras.layers.Layer:
     """Return `affine` as a layer of its own: a 1x1 depthwise convolution, whose int8 kernel is exact.
 
     Args:
         affine: Scale and offset, scalars or one number per channel.
         channels: Number of channels of the input and the output.
+        gamma: What training changed of the scale before.
         arguments: Keyword arguments of the layer.
     """
     layer = QuantizedDepthwiseConv2D(1, **arguments)
     layer.build((None, None, None, channels))
     kernel, bias = (np.broadcast_to(part, (channels,)) for part in affine)
     layer.set_weights([kernel.reshape(1, 1, channels, 1), bias])
+    layer.folded_scale = _ratio(np.linalg.norm(kernel), np.linalg.norm(np.broadcast_to(_values(gamma), (channels,))))
     return layer
+
+
+def _ratio(after: float, before: float) -> float:
+    return float(after / before) if after and before else 1.0
 
 
 def _along_outputs(values: np.ndarray, quantized: keras.layers.Layer) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Quantization-aware training."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ...compatibility import adopt_labels, check_fit_together, describe_model
 from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...engine.fit import Job, RunResult, run_job
+from ...engine.optimizers import ParameterGroup
 from ...recipe.recipe import Recipe, recipe_for
 from ..weights.tied_weights import ties_kept
 from .detection import check_float32_weights, check_not_quantized
@@ -28,6 +30,8 @@ DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
 """A trained model whose BatchNorms are folded takes small steps only."""
 FROZEN_SHARE = 1 / 3
 """Share of the epochs, at the end, in which ranges are frozen: at least one epoch of two or more."""
+POWERS = {"sgd": 2, "momentum": 2, "nesterov": 2, "lamb": 0}
+"""Power of the size of a weight to which an optimizer's steps have to be proportional; 1 for others."""
 
 
 @accepts_any_data("dataset")
@@ -100,9 +104,28 @@ def quantize_aware(
         settings={"verb": "quantize", "weights": weights_sha256(model), "activation_bits": activation_bits},
         callbacks=[FreezeRanges(frozen_from)],
         user_callbacks=callbacks,
+        groups=lambda recipe: groups_by_size(quantized, recipe),
     )
     with ties_kept([layer.kernel for layer in on_grid], [layer.output_axes for layer in on_grid]):
         return run_job(job, quantized, data, run_dir=run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+
+
+def groups_by_size(quantized: keras.Model, recipe: Recipe) -> list[ParameterGroup]:
+    """Return the weights of a model of `quantized_model` with learning rates as if nothing had been folded.
+
+    A BatchNorm folded into a kernel makes it smaller, by the deviation of its inputs: several hundred times where
+    pixels are not scaled. A few steps of Adam, whose length does not depend on the gradient, would replace it. Steps
+    of the unfolded kernel are as much smaller after folding; those of gradient descent by the square. LAMB's are
+    relative anyway.
+    """
+    power = POWERS.get(recipe.optimizer.name, 1)
+    kernels = {id(layer.kernel): layer for layer in quantized.layers if isinstance(layer, KernelOnGrid)}
+    groups: dict[float, list[keras.Variable]] = defaultdict(list)
+    for variable in quantized.trainable_variables:
+        layer = kernels.get(id(variable))
+        share = min(1.0, layer.folded_scale) ** power if layer else 1.0
+        groups[recipe.optimizer.lr * share].append(variable)
+    return [ParameterGroup(rate, variables) for rate, variables in groups.items()]
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -8,7 +8,7 @@ grid of its output.
 
 from collections import Counter
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -163,8 +163,9 @@ class _Rewriting:
     def affine(self, node: Node, affine: Affine) -> None:
         """Rewrite a BatchNorm or Rescaling that cannot be folded into a convolution before it."""
         layer = node.operation
-        trainable = layer.trainable and isinstance(layer, keras.layers.BatchNormalization)
-        x = self.pointwise(affine, self.value(node).tensor, layer.name, trainable=trainable)
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        about = {"trainable": layer.trainable and is_norm, "gamma": layer.gamma if is_norm and layer.scale else 1.0}
+        x = self.pointwise(affine, self.value(node).tensor, layer.name, **about)
         pixels = self.ranges.get(node.inputs[0])
         limits = pixel_limits(affine, pixels) if pixels else None
         self.round(*self.with_relu(node.output, x), layer.name, limits)
@@ -263,8 +264,8 @@ class _Rewriting:
     def applied(self, function: str, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
         return keras.layers.Activation(function, name=self.unique(name))(x)
 
-    def pointwise(self, affine: Affine, x: keras.KerasTensor, name: str, *, trainable: bool) -> keras.KerasTensor:
-        layer = pointwise(affine, x.shape[-1], name=self.unique(name), trainable=trainable)
+    def pointwise(self, affine: Affine, x: keras.KerasTensor, name: str, **arguments: Any) -> keras.KerasTensor:
+        layer = pointwise(affine, x.shape[-1], name=self.unique(name), **arguments)
         if len(x.shape) == 4:
             return layer(x)
         shape = [-1 if side is None else side for side in x.shape[1:]]

@@ -164,6 +164,16 @@ def test_layers_that_are_not_counted_allow_a_budget_of_parameters_only():
     assert pruned(model).after.multiply_adds is None
 
 
+def test_attention_counts_for_a_budget_of_multiply_adds():
+    def attended(x):
+        rows = layers.Reshape((64, 12))(layers.Conv2D(12, 1)(layers.Conv2D(24, 3, padding="same", name="wide")(x)))
+        return layers.MultiHeadAttention(2, 4)(rows, rows)
+
+    model = net(attended)
+    result = pruned(model, "macs:0.9")
+    assert result.after.multiply_adds == zoo.count_macs(result.model) <= 0.9 * zoo.count_macs(model)
+
+
 @pytest.mark.parametrize("criterion", ["l1", "l2", "fpgm", "taylor", "obd", "activation"])
 def test_importance_does_not_depend_on_the_positions_before_flatten(criterion):
     """A convolution before Flatten has channels that count once, not once for each of 64 positions."""

@@ -11,8 +11,9 @@ from pocketzoo import export, training, zoo
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.layers import Answer, FakeQuantize
-from pocketzoo.training.compression.quantization.quantize_aware import FreezeRanges
+from pocketzoo.training.compression.quantization.quantize_aware import FreezeRanges, groups_by_size
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
+from pocketzoo.training.engine.optimizers import ParameterGroup, make_optimizer
 
 BRIEF = training.Recipe(epochs=3, batch_size=40, optimizer={"lr": 1e-4})
 
@@ -132,6 +133,31 @@ def test_quantized_model_is_neither_quantized_nor_pruned_nor_clustered(run, few_
     for verb in (training.quantize_aware, training.prune, training.cluster):
         with pytest.raises(zoo.InputError, match="already quantized"):
             verb(run.model, few_digits)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "lion", "rmsprop"])
+def test_step_of_a_folded_kernel_is_that_of_the_kernel_before(name):
+    """Where pixels are not scaled, a BatchNorm divides the kernel by several hundred, and steps would replace it."""
+    image = keras.Input((6, 6, 3))
+    conv, norm = keras.layers.Conv2D(4, 3, use_bias=False, name="conv"), keras.layers.BatchNormalization()
+    model = keras.Model(image, norm(conv(image)))
+    norm.moving_variance.assign(np.full(4, 400.0**2))
+    quantized = quantized_model(model, 8)
+    optimizer = {"name": name, "lr": 1e-3, "weight_decay": 0.0}
+    recipe = training.Recipe(optimizer=optimizer, schedule={"warmup_epochs": 0})
+    folded = quantized.get_layer("conv").kernel
+    gradient = np.random.default_rng(0).uniform(10, 20, folded.shape).astype("float32")
+    before, steps = [folded.numpy(), conv.kernel.numpy()], []
+    for groups, kernel, slope in (
+        (groups_by_size(quantized, recipe), folded, gradient),
+        ([ParameterGroup(1e-3, [conv.kernel])], conv.kernel, gradient / 400),
+    ):
+        optimizer = make_optimizer(recipe, 1, groups)
+        optimizer.apply([slope], [kernel])
+        steps.append(kernel.numpy())
+    folded_step, step = (after - start for after, start in zip(steps, before, strict=True))
+    assert np.abs(step).min() > 0
+    np.testing.assert_allclose(folded_step * 400, step, rtol=1e-3)
 
 
 def test_layer_without_integer_kernel_is_named():

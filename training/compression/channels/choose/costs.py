@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .....core.errors import InputError
-from .....core.layer_traits import UNKNOWN, kernel_positions, traits_of
+from .....core.layer_traits import UNKNOWN, attention_macs, kernel_positions, traits_of
 from ..graph.channel_graph import ChannelGraph
 from ..graph.labels import ChannelAxis
 
@@ -35,11 +35,14 @@ class Costs:
         self._axes = np.array([[*rows, -1, -1][:2] for _, rows in shapes])
         self._counts = self._units_by_row()
         self._kernels, self._positions = self._kernel_applications(weights)
-        layers = {node.name: node.operation for node in graph.flat.nodes if traits_of(node.operation) is UNKNOWN}
+        others = [node for node in graph.flat.nodes if traits_of(node.operation) is UNKNOWN]
+        attention = {node: attention_macs(node) for node in others}
+        self._attention = sum(filter(None, attention.values()))
+        """Multiply-adds of layers whose width does not change."""
         self._uncounted = [
-            f"layer {name} ({type(layer).__name__})"
-            for name, layer in layers.items()
-            if any(len(weight.shape) > 1 for weight in getattr(layer, "weights", ()))
+            f"layer {node.name} ({type(node.operation).__name__})"
+            for node, counted in attention.items()
+            if counted is None and any(len(weight.shape) > 1 for weight in getattr(node.operation, "weights", ()))
         ]
 
     @property
@@ -67,7 +70,7 @@ class Costs:
                 f"{self._graph.model.name} leaves height or width open: its multiply-adds cannot be counted; use a "
                 "budget of params or bytes."
             )
-        return int((self._sizes(keep)[self._kernels] * self._positions).sum())
+        return self._attention + int((self._sizes(keep)[self._kernels] * self._positions).sum())
 
     def of(self, kind: str) -> Callable[[np.ndarray], int]:
         """Return the cost function of `macs`, `params` or `bytes` (of the weights in float32)."""
