@@ -164,6 +164,12 @@ def test_layers_that_are_not_counted_allow_a_budget_of_parameters_only():
     assert pruned(model).after.multiply_adds is None
 
 
+def test_channels_are_removed_before_the_mean_of_instance_normalization():
+    """Whose result are the offsets, which are all 0 in a new model."""
+    result = pruned(net(lambda x: layers.GlobalAveragePooling2D()(layers.GroupNormalization(-1)(x))))
+    assert result.widths["before"][1] < 12
+
+
 def test_attention_counts_for_a_budget_of_multiply_adds():
     def attended(x):
         rows = layers.Reshape((64, 12))(layers.Conv2D(12, 1)(layers.Conv2D(24, 3, padding="same", name="wide")(x)))
