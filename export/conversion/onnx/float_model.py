@@ -19,6 +19,7 @@ from .graph_fixes import (
     keep_zero_padding_before_max_pooling,
     omit_scales_of_resizes,
     pad_transposed_convolutions,
+    use_table_of_bicubic_weights,
     without_computed_biases,
 )
 from .onnx_nodes import name_by_constants
@@ -55,6 +56,7 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
         pad_transposed_convolutions(model.graph)
         model = onnxslim.slim(without_computed_biases(model))
     model = fold_flattening(model)
+    use_table_of_bicubic_weights(model)
     keep_zero_padding_before_max_pooling(model.graph)
     model.graph.name = graph.metadata.model
     name_by_constants(model.graph)

@@ -5,13 +5,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 from support.graph_quality import findings
 
 from pocketzoo import export, zoo
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.conversion.onnx.float_model import to_onnx
-from pocketzoo.export.conversion.onnx.graph_fixes import fold_flattening
+from pocketzoo.export.conversion.onnx.graph_fixes import _bicubic_weights, fold_flattening
 
 
 def answers(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
@@ -140,6 +142,24 @@ def test_vector_that_is_used_elsewhere_keeps_its_order(shared):
     before, after = (onnxruntime.InferenceSession(m.SerializeToString()).run(None, image) for m in (model, folded))
     for expected, found in zip(before, after, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_weights_of_bicubic_resizing_are_those_of_tensorflow(before, after):
+    pixels = np.eye(before, dtype="float32")[..., None]
+    expected = keras.ops.image.resize(pixels, (after, before), "bicubic")[..., 0]
+    np.testing.assert_allclose(_bicubic_weights(before, after), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_bicubic_resizing_equals_keras(last, pixels):
+    image = keras.Input((11, 8, 3))
+    x = keras.layers.Resizing(7, 12, interpolation="bicubic")(image)
+    model = keras.Model(image, x if last else keras.layers.Conv2D(2, 3)(x))
+    images = pixels(2, 11, 8, 3)
+    expected = model.predict(images, verbose=0).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(answers(to_onnx(ExportGraph.from_model(model)), images), expected, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize(
