@@ -18,17 +18,6 @@ from ....core.operation_layers import layers_for_operations
 PAIRWISE = (layers.Add, layers.Multiply, layers.Maximum, layers.Minimum)
 """Layers of any number of inputs that TFLite computes two by two."""
 
-AUGMENTATION = (
-    *(layers.RandomFlip, layers.RandomRotation, layers.RandomTranslation, layers.RandomZoom),
-    *(layers.RandomShear, layers.RandomPerspective, layers.RandomElasticTransform),
-    *(layers.RandomBrightness, layers.RandomContrast, layers.RandomHue),
-    *(layers.RandomSaturation, layers.RandomColorJitter, layers.RandomColorDegeneration),
-    *(layers.RandomSharpness, layers.RandomGaussianBlur, layers.RandomGrayscale),
-    *(layers.RandomInvert, layers.RandomPosterization, layers.RandomErasing),
-    *(layers.RandAugment, layers.AugMix),
-)
-"""Layers that change images in training only."""
-
 
 def integer_form(flat: keras.Model) -> keras.Model:
     """Return the same function in more elementary layers; those that are elementary already are shared with `flat`.
@@ -56,8 +45,6 @@ def integer_form(flat: keras.Model) -> keras.Model:
 
 def integer_range(layer: keras.Operation) -> IntegerRange | None:
     """Return how TFLite represents the output of a layer, as `LayerTraits.integer_range`."""
-    if isinstance(layer, AUGMENTATION):
-        return "input"
     if isinstance(layer, layers.Resizing):
         is_plain = not (layer.antialias or layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio)
         return "input_rounded" if is_plain and layer.interpolation in ("nearest", "bilinear") else None
@@ -118,7 +105,7 @@ def _crop(layer: layers.CenterCrop, tensor: KerasTensor) -> Callable[[KerasTenso
     return layers.Cropping2D([(int(margin // 2), int(margin - margin // 2)) for margin in margins], name=name)
 
 
-def _pairwise(join: type[keras.Layer], name: str, count: int) -> Callable[[list[KerasTensor]], KerasTensor]:
+def _pairwise(join: Callable[..., Any], name: str, count: int) -> Callable[[list[KerasTensor]], KerasTensor]:
     joins = [join(name=name if number == count else f"{name}_of_{number}") for number in range(2, count + 1)]
     return lambda tensors: reduce(
         lambda one, pair: pair[0]([one, pair[1]]), zip(joins, tensors[1:], strict=True), tensors[0]

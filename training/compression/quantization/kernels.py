@@ -88,7 +88,7 @@ def pointwise(affine: Affine, channels: int, gamma: Any = 1.0, **arguments: Any)
     return layer
 
 
-def _ratio(after: float, before: float) -> float:
+def _ratio(after: Any, before: Any) -> float:
     return float(after / before) if after and before else 1.0
 
 
