@@ -16,6 +16,7 @@ from ..data.images import ImageData, ImageSplit
 from ..engine.fit import Phase
 from ..engine.history import History
 from ..engine.run_directory import RunDirectory
+from ..recipe.augmentation import Function, transformations
 from ..recipe.recipe import FineTuneRecipe
 from .freezing import freeze_stages, preserve_trainability, report, show_report
 from .frozen_trunk import cached_features, split_at_frozen
@@ -116,6 +117,7 @@ def _check_recipe(recipe: FineTuneRecipe) -> None:
         "dropout": recipe.dropout is not None,
         "data.class_weights": recipe.data.class_weights != "none",
         "data.sampling": recipe.data.sampling != "none",
+        "functions in augmentation": any(isinstance(step, Function) for step in transformations(recipe.augmentation)),
     }
     if unsupported := [name for name, value in is_set.items() if value]:
         raise InputError(

@@ -221,3 +221,13 @@ def test_contact_sheet_shows_what_the_function_does(unit, tmp_path):
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert (sheet[:8, 12:20] == 0).all()
     assert sheet[:8, :8].any()
+
+
+def test_linear_probe_does_not_ignore_a_function():
+    backbone = zoo.replace_head(
+        zoo.create_model("lenet5", input_shape=(16, 16, 3)), "classification", labels=list("abc")
+    )
+    large = training.from_arrays(PIXELS.repeat(2, 1).repeat(2, 2), CLASSES, labels=list("abc"), pixel_range=(0, 1))
+    recipe = training.FineTuneRecipe(mode="linear_probe", augmentation=darken)
+    with pytest.raises(zoo.InputError, match=r"linear_probe.*does not support functions in augmentation"):
+        training.fine_tune(backbone, large, recipe, verbose=False)
