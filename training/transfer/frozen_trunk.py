@@ -85,7 +85,7 @@ def feature_bytes(trunk: keras.Model, split: ImageSplit) -> int:
         name: keras.KerasTensor((len(split), *each.shape), dtypes.get(name, "float32"))
         for name, each in split.inputs.items()
     }
-    maps = trunk.compute_output_spec(inputs.get("") or arrange_inputs(trunk, inputs))
+    maps = trunk.compute_output_spec(inputs[""] if "" in inputs else arrange_inputs(trunk, inputs))
     return sum(math.prod(map_.shape) * np.dtype(map_.dtype).itemsize for map_ in keras.tree.flatten(maps))
 
 
