@@ -20,7 +20,7 @@ def batches_of(data: Any, what: str) -> Iterator[Any] | None:
         what: What messages call it.
 
     Raises:
-        InputError: The dataset has no end.
+        InputError: The dataset has no end, or images of different sizes.
     """
     import tensorflow as tf
 
@@ -36,20 +36,48 @@ def batches_of(data: Any, what: str) -> Iterator[Any] | None:
     inputs = tf.nest.flatten(spec[0] if isinstance(spec, tuple | list) and spec else spec)
     ranks = [each.shape.rank for each in inputs if isinstance(each, tf.TensorSpec)]
     is_single = bool(ranks) and None not in ranks and max(ranks) < 4
-    batches: Iterator[Any] = (data.batch(UNBATCHED_ROWS) if is_single else data).as_numpy_iterator()
-    return batches
+    if is_single and max(ranks) == 3 and all(map(_is_open, inputs)) and len(spec) > 1 and _is_open(spec[1]):
+        is_single = False  # a batch of gray images without an axis of channels
+    return _arrays_of(data.batch(UNBATCHED_ROWS) if is_single else data, what)
+
+
+def _is_open(spec: Any) -> bool:
+    """Whether the first axis of a part of a dataset's elements has any length, as that of a batch does."""
+    shape = getattr(spec, "shape", None)
+    return shape is not None and bool(shape.rank) and shape[0] is None
+
+
+def _arrays_of(dataset: Any, what: str) -> Iterator[Any]:
+    import tensorflow as tf
+
+    try:
+        yield from dataset.as_numpy_iterator()
+    except tf.errors.InvalidArgumentError as error:
+        if "different shapes" not in str(error):
+            raise
+        raise InputError(
+            f"the images in {what} differ in size; resize them, as in dataset.map(lambda image, label: "
+            "(tf.image.resize(image, size), label))."
+        ) from error
 
 
 def joined_batches(batches: Iterator[Any], what: str) -> Any:
     """Return batches of one structure as one, of arrays of all rows.
 
     Raises:
-        InputError: There is no batch.
+        InputError: There is no batch, or rows differ in shape.
     """
     parts = list(batches)
     if not parts:
         raise InputError(f"{what} has no batch; it takes at least one image of each class.")
-    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+    return keras.tree.map_structure(lambda *arrays: _joined(arrays, what), *parts)
+
+
+def _joined(arrays: tuple[Any, ...], what: str) -> np.ndarray:
+    shapes = {np.shape(array)[1:] for array in arrays}
+    if len(shapes) > 1:
+        raise InputError(f"batches of {what} have rows of the shapes {' and '.join(map(str, sorted(shapes)[:2]))}.")
+    return np.concatenate(arrays)
 
 
 def with_raw_pixels(inputs: Any) -> Any:

@@ -26,7 +26,10 @@ class Regression(Task):
     """Unbounded numbers `(batch, values)`; targets are float32 `(count, values)`, in the data's own units."""
 
     name = "regression"
-    keras_losses = ("mean_squared_error", "mean_absolute_error", "huber_loss", "huber", "log_cosh")
+    keras_losses = (
+        *("mean_squared_error", "mean_absolute_error", "huber_loss", "huber", "log_cosh", "poisson"),
+        *("mean_squared_logarithmic_error", "mean_absolute_percentage_error"),
+    )
     target_form = "finite numbers (count,) or (count, values)"
     feature_key = "numbers"
     losses = ("mse", "mae", "huber")

@@ -63,7 +63,7 @@ class TargetForm(ABC):
         Raises:
             InputError: Dtype, shape or a value is not what the task accepts.
         """
-        targets = self._with_axes(np.asarray(targets))
+        targets = self._with_axes(_as_integers(np.asarray(targets)) if self.class_indices else np.asarray(targets))
         shape = self.target_shape(num_outputs, (None, None))
         if targets.dtype.kind not in self.target_kinds or not _fits(targets.shape[1:], shape):
             size = "" if num_outputs is None else f" of {num_outputs}"
@@ -193,6 +193,12 @@ class TargetForm(ABC):
     def soft_targets(self, targets: Any, num_outputs: int) -> Any:
         """Return a batch's targets in a form that can be averaged, float32 `(batch, num_outputs)`, where `mixable`."""
         return targets
+
+
+def _as_integers(targets: np.ndarray) -> np.ndarray:
+    """Return truth values, and floats that are all whole, as integers; other targets as they are."""
+    is_whole = targets.dtype.kind == "f" and bool(np.isfinite(targets).all() and (targets == np.floor(targets)).all())
+    return targets.astype("int64") if targets.dtype.kind == "b" or is_whole else targets
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -102,6 +102,12 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
 
     def check(labels: tuple[str, ...], output: OutputContract, head: Head | None) -> None:
         classes = output.size
+        if classes == 2 and output.is_single and classes != len(labels):
+            raise InputError(
+                f"{model.name} has one output, which stands for 2 classes, but {data.source} has {len(labels)}; of "
+                "numbers, state task='regression' for the data (from_arrays, as_data); of classes, make a model with "
+                "an output for each (zoo.replace_head)."
+            )
         if classes != len(labels):
             raise InputError(f"{model.name} has {classes} classes, but {data.source} has {len(labels)}; {REMEDY}.")
         if head is not None and head.labels not in (None, list(labels)):

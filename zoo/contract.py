@@ -16,7 +16,7 @@ import keras
 from ..core.errors import InputError
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from .functional_form import functional_form
-from .output_contract import OutputContract, output_contract
+from .output_contract import OutputContract, are_names, check_order, output_contract
 from .output_form import activations_of, compiled_losses, head_of
 from .pixel_range import RAW, Range, parse_range, pixel_range
 from .signature import check_image_inputs, named_outputs, output_keys
@@ -93,7 +93,8 @@ def state_contract(
     """Return what the inputs and outputs of a model mean: as stated, as its layers say, or inferred.
 
     What is stated holds for the model as long as the object lives: a model that is trained and then exported needs it
-    once. What is inferred is printed on standard error, once.
+    once. So does the range of the pixels of the first data that it was used with. What is inferred is printed on
+    standard error, once.
 
     Args:
         model: A functional or Sequential model.
@@ -123,12 +124,17 @@ def state_contract(
     }
     check_image_inputs(model)
     before = _MEMORY.get(model)
-    if before and known_labels is not None:
+    if before and known_labels is not None and labels is None:
         _check_order(model, before.contract, known_labels)
+    if before:  # other data does not change what the outputs and pixels of a model in use mean
+        given["likely_range"] = None
+        given["known_labels"] = _latest_names(before.statements.get("known_labels"), known_labels)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
     losses = [id(loss) for loss in compiled_losses(functional_form(model)).values()]
     is_same = before is not None and (statements, losses) == (before.statements, before.losses)
     contract = before.contract if before and is_same else _resolve(model, **statements)
+    if known_labels is not None:  # which may have been stated in another order
+        _check_order(model, contract, known_labels)
     is_reported = before is not None and before.is_reported and before.contract == contract
     if report and not contract.is_stated and not is_reported:
         print(contract.describe(model.name), file=sys.stderr)
@@ -140,21 +146,27 @@ def _check_order(model: keras.Model, contract: Contract, labels: Any) -> None:
     """Raise InputError where targets have the labels of a model in another order: all predictions would be wrong."""
     tensors = by_name(_outputs_by_name(functional_form(model)))
     for name, own in by_name(contract.outputs).items():
-        of_targets = by_name(labels).get(name)
-        if head_of(tensors[name]) is not None or not own.labels or not of_targets:
-            continue
-        if tuple(of_targets) != own.labels and sorted(of_targets) == sorted(own.labels):
-            raise InputError(
-                f"{model.name} has the labels {', '.join(own.labels)}, but the data has them in the order "
-                f"{', '.join(of_targets)}; give the data those of the model, as in from_arrays(..., labels=...) or a "
-                "labels.txt."
-            )
+        if head_of(tensors[name]) is None:
+            check_order(model.name, own.labels, by_name(labels).get(name))
 
 
 def contract_of(model: keras.Model) -> Contract:
     """Return what the inputs and outputs of a model mean, as `state_contract` returned it, or as its layers say."""
     memory = _MEMORY.get(model)
     return _resolve(model) if memory is None else memory.contract
+
+
+def known_range(model: keras.Model | None, stated: PixelRange | None) -> Range | None:
+    """Return the pixel range that is stated for a model, now or before; None for one of which none is known."""
+    if stated is None and model is not None and model in _MEMORY:
+        stated = _MEMORY[model].contract.pixels
+    return None if stated is None or isinstance(stated, Mapping) else parse_range(stated)
+
+
+def known_names(model: keras.Model) -> tuple[str, ...] | None:
+    """Return the names of the classes of a model's only output, as stated or of its first data; None without any."""
+    outputs = _MEMORY[model].contract.outputs if model in _MEMORY else None
+    return outputs.labels if isinstance(outputs, OutputContract) else None
 
 
 def copy_contract(source: keras.Model, model: keras.Model) -> None:
@@ -214,6 +226,15 @@ class _Memory:
 
 _MEMORY: WeakKeyDictionary[keras.Model, _Memory] = WeakKeyDictionary()
 """What was stated about each model."""
+
+
+def _latest_names(first: Any, later: Any) -> Any:
+    """Return names of classes by output: those of the latest data that has more than their indices."""
+    if first is None or later is None or isinstance(first, Mapping) != isinstance(later, Mapping):
+        return later if first is None else first
+    known = by_name(first)
+    merged = {name: names if are_names(names) else known.get(name, names) for name, names in by_name(later).items()}
+    return merged if isinstance(later, Mapping) else merged[""]
 
 
 def _resolve(

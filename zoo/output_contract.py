@@ -1,6 +1,6 @@
 """What one output of a model means: task, labels, probabilities or logits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ class OutputContract:
     classes."""
     inferred: tuple[str, ...] = ()
     """Arguments that nobody stated."""
+    is_single: bool = False
+    """Whether one output stands for two classes."""
 
     @property
     def task(self) -> Task:
@@ -58,7 +60,7 @@ def output_contract(
         stated: `task`, `labels` and `from_logits`; None where the user did not state it.
         known: `task` and `labels` of the targets.
     """
-    head, size = head_of(tensor), tensor.shape[-1]
+    head, size, is_single = head_of(tensor), tensor.shape[-1], False
     inferred: tuple[str, ...] = ()
     if head is not None:
         _check_head(name, head, stated)
@@ -79,14 +81,36 @@ def output_contract(
         from_logits, is_guess = _from_logits(name, task, activation, loss, stated["from_logits"])
         check_form(name, task, activation, size, from_logits=from_logits)
         inferred = (*([] if evident else ["task"]), *(["from_logits"] if is_guess else []))
-        size = 2 if size == 1 and task.activation == "softmax" else size
+        is_single = size == 1 and task.activation == "softmax"
+        size = 2 if is_single else size
     labels = stated["labels"] or (head and head.labels)
     is_known = known["labels"] is not None and known["task"] in (None, task.name)
     if labels is None and is_known and len(known["labels"]) == size:
         labels = known["labels"]
     if labels is not None and len(labels) != size:
         raise InputError(f"{name} has {size} outputs, but there are {len(labels)} labels; give one label for each.")
-    return OutputContract(task.name, None if labels is None else tuple(map(str, labels)), from_logits, size, inferred)
+    names = None if labels is None else tuple(map(str, labels))
+    return OutputContract(task.name, names, from_logits, size, inferred, is_single)
+
+
+def are_names(labels: Sequence[str] | None) -> bool:
+    """Whether labels are more than the indices of classes, which stand for them where nobody named them."""
+    return labels is not None and list(labels) != list(map(str, range(len(labels))))
+
+
+def check_order(name: str, labels: Sequence[str] | None, others: Sequence[str] | None) -> None:
+    """Raise InputError where targets have the labels of a model in another order: all predictions would be wrong.
+
+    Args:
+        name: The model, for messages.
+        labels: Labels of its outputs.
+        others: Labels of the targets.
+    """
+    if labels and others and tuple(others) != tuple(labels) and sorted(others) == sorted(labels):
+        raise InputError(
+            f"{name} has the labels {', '.join(labels)}, but the data has them in the order {', '.join(others)}; give "
+            "the data those of the model, as in from_arrays(..., labels=...) or a labels.txt."
+        )
 
 
 def _fits(task: Task, tensor: keras.KerasTensor) -> bool:

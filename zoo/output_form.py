@@ -18,6 +18,11 @@ UNCHANGED = {
     *("Dropout", "SpatialDropout2D", "GaussianNoise", "Identity", "Cast", "ConvertToTensor", "FakeQuantize"),
 }
 """Classes of layers and operations that do not change what their values mean."""
+NO_PROBABILITIES = {
+    *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "softplus", "softsign", "tanh"),
+    *("mish", "exponential", "log_softmax", "log_sigmoid"),
+}
+"""Activations whose outputs are below 0, above 1 or do not add up to 1."""
 OPERATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "LogSoftmax": "log_softmax"}
 """Activation by class of the layer or operation that applies it."""
 
@@ -51,7 +56,8 @@ def _activation(graph: FlatGraph, tensor: keras.KerasTensor) -> str | None:
     if isinstance(operation, Head):
         return _activation_name(operation.chain(len(node.inputs[0].shape))[-1])
     if kind in OPERATIONS:
-        return OPERATIONS[kind]
+        is_over_last = getattr(operation, "axis", -1) in (-1, len(tensor.shape) - 1)
+        return OPERATIONS[kind] if is_over_last else None
     name = _activation_name(operation)
     passes = kind in UNCHANGED or (kind == "Activation" and name == "linear")
     return _activation(graph, node.inputs[0]) if passes and node.inputs else name
@@ -102,6 +108,12 @@ def check_form(name: str, task: Task, activation: str | None, size: int | None, 
     if from_logits and (wanted is None or activation in ("softmax", "sigmoid")):
         reason = f"it is a {task.name}, which has no logits" if wanted is None else f"it ends in a {activation}"
         raise InputError(f"from_logits is True for {name}, but {reason}; leave from_logits out.")
+    if wanted and not from_logits and activation in NO_PROBABILITIES:
+        raise InputError(
+            f"{name} ends in the activation {activation}, whose outputs are no probabilities, though from_logits is "
+            f"False, as stated or in the loss that it was compiled with; state from_logits=True for logits, or end it "
+            f"in a {'sigmoid' if is_single else wanted}."
+        )
     if is_single and activation == "softmax":
         raise InputError(f"{name} is a softmax over a single output, which is always 1; use a sigmoid, or two outputs.")
     if wanted and activation in {"softmax", "sigmoid"} - {"sigmoid" if is_single else wanted}:

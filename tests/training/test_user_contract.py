@@ -1,11 +1,15 @@
 """Models of users, without heads of the zoo, through the functions that train and evaluate."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from pocketzoo import export, training, zoo
+from pocketzoo.zoo.contract import state_contract
 
 RECIPE = training.Recipe(epochs=8, batch_size=16, augmentation="none", optimizer={"lr": 3e-3})
 
@@ -232,3 +236,49 @@ def test_own_training_step_is_reported_by_every_verb_that_trains(method, data, c
             name
         )
     training.fit(model, data, RECIPE.changed(epochs=1), verbose=False)
+
+
+def test_names_of_the_classes_in_another_order_are_refused(quadrants, data):
+    images, classes = quadrants
+    reversed_data = training.from_arrays(images, 3 - classes, labels=list("dcba"))
+    model, student = net(layers.Dense(4, "softmax")), net(layers.Dense(4, "softmax"), name="student")
+    training.evaluate(model, data)
+    for verb in (training.evaluate, training.fit, partial(training.distill, student)):
+        with pytest.raises(zoo.InputError, match="has them in the order d, c, b, a"):
+            verb(model, reversed_data)
+    with pytest.raises(zoo.InputError, match="has them in the order a, b, c, d"):
+        training.fit(student, data, RECIPE, labels=list("abdc"), verbose=False)
+    assert training.evaluate(model, reversed_data, labels=list("dcba")).images == len(reversed_data.test)
+    assert training.evaluate(model, quadrants).images == 160  # without names
+
+
+def test_other_names_than_those_of_a_loader_of_keras_are_refused(data, quadrants):
+    model = net(layers.Dense(4, "softmax"))
+    training.evaluate(model, data)
+    batches = tf.data.Dataset.from_tensor_slices(quadrants).batch(40)
+    batches.class_names = list("badc")
+    with pytest.raises(zoo.InputError, match="but the data has them in the order b, a, d, c"):
+        training.evaluate(model, batches)
+
+
+def test_float_images_have_the_range_of_the_model(quadrants):
+    images, classes = quadrants
+    bright = images / np.float32(255)  # all of it above 0, though the range is -1..1
+    stated, used = net(layers.Dense(4, "softmax"), scaled=False), net(layers.Dense(4, "softmax"), scaled=False)
+    state_contract(used, likely_range=(-1.0, 1.0), report=False)
+    assert training.as_data((bright, classes), stated, pixels="-1..1").pixel_range == (-1, 1)
+    assert training.as_data((bright, classes), used).pixel_range == (-1, 1)
+    assert state_contract(used, likely_range=(0.0, 1.0)).pixels == (-1, 1)
+    with pytest.warns(UserWarning, match=r"float32 of the range 0\.\.1, inferred"):
+        assert training.as_data((bright, classes), stated, pixels="0..255").pixel_range == (0, 1)
+    normalized = (bright - 0.45) / 0.22
+    assert training.as_data((normalized, classes), stated, pixels=(-3, 3)).pixel_range == (-3, 3)
+    used.compile(loss="sparse_categorical_crossentropy")
+    expected = used.evaluate(bright, classes, verbose=0)
+    assert training.evaluate(used, (bright, classes)).loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_verbs_without_a_statement_infer_it_from_the_data(data, capsys):
+    model = net(layers.Dense(4))
+    training.sensitivity(model, data, levels=(0.5,), images=16)
+    assert "the output is logits of a classification" in capsys.readouterr().err

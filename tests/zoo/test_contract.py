@@ -66,6 +66,12 @@ def test_output_of_a_users_model_is_inferred(last, known, expected):
     assert inferred(net(*last), **known) == expected
 
 
+def compiled_net(loss):
+    model = net(dense(4))
+    model.compile("sgd", loss)
+    return model
+
+
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
@@ -76,9 +82,7 @@ def test_output_of_a_users_model_is_inferred(last, known, expected):
     ],
 )
 def test_compiled_loss_tells_the_task_and_logits(loss, expected):
-    model = net(dense(4))
-    model.compile("sgd", loss)
-    assert inferred(model) == expected
+    assert inferred(compiled_net(loss)) == expected
 
 
 @pytest.mark.parametrize(
@@ -146,6 +150,8 @@ def test_model_of_the_zoo_states_everything():
         (net(dense(4, "sigmoid")), {"task": "classification"}, "which has a softmax, but it ends in a sigmoid"),
         (net(dense(1, "softmax")), {"task": "classification"}, "a softmax over a single output, which is always 1"),
         (net(dense(4, "relu")), {"task": "classification"}, "ends in the activation relu, .* state from_logits"),
+        (net(dense(4)), {"task": "classification", "from_logits": False}, "linear, whose outputs are no probabilities"),
+        (compiled_net("sparse_categorical_crossentropy"), {}, "state from_logits=True for logits, or end it"),
         (net(dense(12), layers.Reshape((3, 4))), {"task": "classification"}, r"\(None, 3, 4\), .* another task: 'raw'"),
         (net(dense(4)), {"task": "segmentation"}, r"\(None, 4\), but the output of a segmentation is \(batch, height"),
         (

@@ -15,14 +15,19 @@ from ...core.errors import InputError
 from ...core.keras_private import source_operation
 from ...core.outputs import by_name, map_outputs
 from ...layers import Head
-from ...tasks.registry import get_task, task_of_labels
+from ...tasks.registry import get_task
+from ...zoo.contract import known_names, known_range
 from ...zoo.functional_form import functional_form
+from ...zoo.output_contract import check_order
+from ...zoo.pixel_range import Range
 from ...zoo.signature import image_shape, input_keys, named_inputs
 from .arrays import from_arrays
 from .images import ArrayImages, ImageData, ImageSplit
 from .named_inputs import Arrays, read_inputs
+from .pixel_format import range_of_model
 from .sources import load_data
 from .splitting import SPLITS
+from .suggested_tasks import LastLayer, last_layers, suggested_task
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -51,7 +56,7 @@ def accepts_any_data(
             data = bound.arguments.get("data")
             if data is not None and not isinstance(data, ImageData | ImageSplit):
                 models = [value for value in bound.arguments.values() if isinstance(value, keras.Model)]
-                options = {name: bound.arguments.get(name) for name in ("task", "labels")}
+                options = {name: bound.arguments.get(name) for name in ("task", "labels", "pixels")}
                 convert = as_data if form == "dataset" else as_split
                 bound.arguments["data"] = convert(data, models[0] if models else None, **options)
             return verb(*bound.args, **bound.kwargs)
@@ -61,7 +66,9 @@ def accepts_any_data(
     return decorate
 
 
-def as_data(data: Any, model: keras.Model | None = None, *, task: Any = None, labels: Any = None) -> ImageData:
+def as_data(
+    data: Any, model: keras.Model | None = None, *, task: Any = None, labels: Any = None, pixels: Any = None
+) -> ImageData:
     """Return `data` as a dataset of images.
 
     Args:
@@ -70,8 +77,11 @@ def as_data(data: Any, model: keras.Model | None = None, *, task: Any = None, la
             splits, 10 % are for validation and 20 % for the test. In place of images, a model with several inputs takes
             a dict by name, or a tuple or list in its order.
         model: Model that is to be trained on it: gives the size of images in files, and the task of its heads.
-        task: Task of the targets; None for that of the model's heads, or else the one that the targets suggest.
+        task: Task of the targets; None for that of the model's heads, or else the one that the targets suggest,
+            together with the model's last activation and the loss that it was compiled with.
         labels: Names of the classes, labels or values.
+        pixels: Range of the pixels of float images, `"0..1"` for example. If None, the range of a model that was used
+            before; else the one that their values show.
 
     Raises:
         InputError: It is none of these, is infinite, has sample weights, or is no valid dataset.
@@ -98,10 +108,13 @@ def as_data(data: Any, model: keras.Model | None = None, *, task: Any = None, la
         task=tasks,
         validation=arrays.get("validation"),
         test=arrays.get("test"),
+        pixel_range=_range_of_model([images for images, _ in arrays.values()], model, pixels),
     )
 
 
-def as_split(data: Any, model: keras.Model | None = None, *, task: Any = None, labels: Any = None) -> Any:
+def as_split(
+    data: Any, model: keras.Model | None = None, *, task: Any = None, labels: Any = None, pixels: Any = None
+) -> Any:
     """Return `data` for an evaluation: all images of arrays, and of a dict the dataset, of which the test is evaluated.
 
     Arguments and errors are those of `as_data`.
@@ -109,10 +122,12 @@ def as_split(data: Any, model: keras.Model | None = None, *, task: Any = None, l
     if isinstance(data, ImageSplit):
         return data
     if isinstance(data, str | Path | Mapping):
-        return as_data(data, model, task=task, labels=labels)
+        return as_data(data, model, task=task, labels=labels, pixels=pixels)
     images, targets = _arrays(data, model)
-    tasks, _ = _meaning(targets, model, task, labels)
-    inputs = read_inputs({"data": images})
+    tasks, names = _meaning(targets, model, task, labels)
+    if model is not None and labels is None:
+        check_order(model.name, known_names(model) or names, _names(data))
+    inputs = read_inputs({"data": images}, _range_of_model([images], model, pixels))
     count = len(inputs.images)
     if targets_of_other_length := [rows for rows in by_name(targets).values() if len(rows) != count]:
         raise InputError(f"data has {count} images and {len(targets_of_other_length[0])} targets; counts must match.")
@@ -125,6 +140,12 @@ def as_split(data: Any, model: keras.Model | None = None, *, task: Any = None, l
         image_name=inputs.image_name,
         further=inputs.further,
     )
+
+
+def _range_of_model(parts: list[Arrays], model: keras.Model | None, pixels: Any) -> Range | None:
+    """Return the range that float images of a model with one input have; None where nothing tells it."""
+    images = [part for part in parts if not isinstance(part, Mapping)]
+    return range_of_model(images, known_range(model, pixels)) if len(images) == len(parts) else None
 
 
 def _arrays(data: Any, model: keras.Model | None) -> tuple[Arrays, Any]:
@@ -141,7 +162,8 @@ def _arrays(data: Any, model: keras.Model | None) -> tuple[Arrays, Any]:
                 "data is a pair of (images, targets), which may be train and test or train and validation; give a dict "
                 "by these names."
             )
-        return with_raw_pixels(_inputs(inputs, model)), keras.tree.map_structure(np.asarray, targets)
+        targets = _array(targets) if isinstance(targets, list) else keras.tree.map_structure(np.asarray, targets)
+        return with_raw_pixels(_inputs(inputs, model)), targets
     if hasattr(data, "shape"):
         raise InputError(f"data is {received(data)} without targets; give (images, targets).")
     raise InputError(f"data is {received(data)}; allowed are {ALLOWED}.")
@@ -158,26 +180,46 @@ def _pair(item: Any) -> tuple[Any, Any]:
 def _inputs(inputs: Any, model: keras.Model | None) -> Arrays:
     """Return images as an array, or several inputs as a dict of arrays by name."""
     if isinstance(inputs, Mapping):
-        return {name: np.asarray(rows) for name, rows in inputs.items()}
+        return {name: _array(rows) for name, rows in inputs.items()}
     form = None if model is None else functional_form(model)
     if form is None or input_keys(form) == [""] or not isinstance(inputs, tuple | list):
-        return np.asarray(inputs)
+        return _array(inputs)
     names = list(named_inputs(form))
     if len(inputs) != len(names):
         raise InputError(f"data has {len(inputs)} inputs, but {form.name} takes {', '.join(names)}.")
-    return {name: np.asarray(rows) for name, rows in zip(names, inputs, strict=True)}
+    return {name: _array(rows) for name, rows in zip(names, inputs, strict=True)}
+
+
+def _array(values: Any) -> np.ndarray:
+    """Return images or targets as an array, which has at least one row."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different shapes
+        array = np.empty(len(values), object)
+        if np.ndim(values[0]) >= 2:
+            raise InputError(
+                "the images in data differ in size or channels; give all of them one shape (height, width, channels), "
+                "or a folder, whose images are resized."
+            ) from None
+    if not array.ndim or not len(array):
+        raise InputError(
+            f"data has {received(values)} for images or targets; it takes arrays with a row for each image."
+        )
+    return array
 
 
 def _meaning(targets: Any, model: keras.Model | None, task: Any, labels: Any) -> tuple[Any, Any]:
     """Return task and labels by output, from what is stated, the heads of the model and the form of the targets."""
-    outputs = None if model is None else functional_form(model).output
+    form = None if model is None else functional_form(model)
+    outputs = None if form is None else form.output
     heads = map_outputs(_head, outputs) if isinstance(outputs, dict) == isinstance(targets, dict) else {}
 
     def of(name: str) -> tuple[str, Any]:
         head = by_name(heads).get(name)
         rows = by_name(targets)[name]
         stated = by_name(task).get(name) if task is not None else None
-        found = stated or (head.TASK if head is not None else None) or task_of_labels(rows)
+        own = stated or (head.TASK if head is not None else None)
+        found = own or suggested_task(rows, None if form is None else _last_layer(form, name))
         if found is None:
             output = f" of {name!r}" if name else ""
             raise InputError(f"the targets{output} are {received(rows)}, which shows no task; state it with task=.")
@@ -190,6 +232,12 @@ def _meaning(targets: Any, model: keras.Model | None, task: Any, labels: Any) ->
     if isinstance(targets, dict):
         return tasks, {name: own for name, own in names.items() if own is not None} or None
     return tasks[""], names[""]
+
+
+def _last_layer(model: keras.Model, output: str) -> LastLayer | None:
+    """Return the end of a model for an output by name; `""` for the only one."""
+    last = last_layers(model)
+    return last.get(output, next(iter(last.values())) if len(last) == 1 else None)
 
 
 def _all_classes(targets: np.ndarray, output: Any) -> list[str] | None:

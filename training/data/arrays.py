@@ -8,6 +8,7 @@ from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError, unknown
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task, task_names
+from ...tasks.segmentation import LIKELY_VOID
 from ...tasks.task import Task
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target, check_ignore
@@ -68,6 +69,8 @@ def from_arrays(
             name: task.check_targets(rows, f"the targets of {name}", ignore=ignore) for name, rows in by_split.items()
         }
         rows = concatenated(valid, "targets")
+        if task.covers_image and by_name(labels or {}).get(output) is None:
+            _check_masks(rows, ignore)
         names = _labels(task.without_void(rows, ignore), task, by_name(labels).get(output))
         if rows.shape[1:] != task.target_shape(len(names), pixels.shape[1:3]):
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
@@ -115,6 +118,22 @@ class _NumberedImages:
 
     def at(self, rows: np.ndarray) -> "_NumberedImages":
         return _NumberedImages(self.pixels[rows], self.numbers[rows])
+
+
+def _check_masks(masks: np.ndarray, ignore: int | None) -> None:
+    """Raise InputError where 255 is no class but marks pixels, or everything but one class is left out."""
+    values = np.flatnonzero(np.bincount(masks.ravel()))
+    if ignore is None and LIKELY_VOID in values and len(values) < LIKELY_VOID:
+        raise InputError(
+            f"the masks have the values {', '.join(map(str, values[:5]))}{', ...' if len(values) > 5 else ''}, which "
+            "are class indices, from 0 on; where 255 marks the object, divide the masks by 255, and where it marks "
+            "pixels without a class, state ignore=255 (training.from_arrays)."
+        )
+    if ignore in values and len(values) < 3:
+        raise InputError(
+            f"the masks have one class, {values[values != ignore]}, besides {ignore}, which is ignored; where {ignore} "
+            "is a class, make it 1, and leave ignore out."
+        )
 
 
 def _task(name: str) -> Task:

@@ -10,7 +10,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.user_warnings import warn
 from ...zoo.image_files import Dtype
-from ...zoo.pixel_range import RAW, Range
+from ...zoo.pixel_range import LARGEST_RAW_SCALE, RAW, Range
 
 INTEGER_BITS = (8, 10, 12, 14, 16)
 """Bits of the numbers that cameras store in 16."""
@@ -95,8 +95,24 @@ def _inferred(dtype: Dtype, low: float, high: float, source: str) -> Range:
             return start, end
     raise InputError(
         f"{source} has {dtype} pixels from {low:g} to {high:g}; state the range that they may have, as in "
-        f"pixel_range=({math.floor(low)}, {math.ceil(high)})."
+        f"pixel_range=({math.floor(low)}, {math.ceil(high)}) of the data, or pixels= of the model."
     )
+
+
+def range_of_model(images: Iterable[np.ndarray], known: Range | None) -> Range | None:
+    """Return the range of a model that floats are said to have; None where they are not in it, or show another.
+
+    Args:
+        images: Images in memory.
+        known: Range of the model, if it is known.
+    """
+    parts = [part for part in images if part.size and part.dtype.kind in "if"]
+    if known is None or not parts:
+        return None
+    low, high = min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    shown = next((limits for limits in FLOAT_RANGES if limits[0] <= low and high <= limits[1]), known)
+    would_be_dark = shown[1] - shown[0] < LARGEST_RAW_SCALE * (known[1] - known[0])
+    return None if would_be_dark or low < known[0] or high > known[1] else known
 
 
 def _shown(pixel_range: Range) -> str:

@@ -14,7 +14,7 @@ from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, report_write_errors
 from ...core.outputs import by_name
-from ...zoo.model_arguments import report_own_training
+from ...zoo.model_arguments import functional_argument, report_own_training
 from ..compatibility import describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.folds import folds_of
@@ -101,10 +101,10 @@ def cross_validate(
     folds = []
     for number, fold in enumerate(folds_of(data, count, seed=recipe.seed), start=1):
         keras.utils.set_random_seed(recipe.seed)
-        model = make_model()
+        model = functional_argument(made := make_model())
         describe_model(model, fold, verbose=verbose and number == 1)
         if number == 1:
-            report_own_training(model)
+            report_own_training(made)
         run = None if run_dir is None else Path(run_dir, f"fold-{number}")
         settings = {"verb": "cross_validate", "fold": number, "of folds": count}
         fold_recipe = resolve_precision(

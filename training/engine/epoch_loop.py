@@ -1,12 +1,14 @@
 """Epochs of gradient descent on one network, recorded and resumable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from ...core.outputs import map_outputs
+from ...zoo.functional_form import without_optimizer
 from ..data.balance import images_per_epoch
 from ..data.images import ImageData
 from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
@@ -56,6 +58,7 @@ class EpochLoop:
         if not self.network.optimizer.built:
             self.network.optimizer.build(self.network.trainable_variables)
         self.network.evaluate(validation.take(1), verbose=0)
+        self._save_the_model()
         first, epochs, steps = history.phases[-1], self.recipe.epochs, steps_per_epoch(self.inputs.train, self.recipe)
         # Epochs are counted over the whole run here, so that every phase has its own order of images.
         batches = training_batches(
@@ -83,6 +86,20 @@ class EpochLoop:
                 shuffle=False,  # the stream is shuffled already
                 verbose=0,
             )
+
+    def _save_the_model(self) -> None:
+        """Let the network save the model of the run, whose pixels and outputs are those that the user knows."""
+        model, settings = without_optimizer(self.model), self.original_settings
+
+        def saved_by(method: Callable[..., None]) -> Callable[..., None]:
+            def save(*args: Any, **kwargs: Any) -> None:
+                with settings():
+                    method(*args, **kwargs)
+
+            return save
+
+        self.network.save, self.network.save_weights = saved_by(model.save), saved_by(model.save_weights)
+        self.network.load_weights = model.load_weights
 
     def _callbacks(self, run: RunDirectory, history: History, steps: int) -> list[keras.callbacks.Callback]:
         """Return the callbacks in order: those that change the network or add metrics before those that record."""

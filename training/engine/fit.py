@@ -93,12 +93,14 @@ def fit(
         extend: Continue the run in `run_dir`, finished or not, to the larger number of epochs of `recipe`, over which
             the learning rate schedule is spread from here on; all else must be the same.
         callbacks: Callbacks of Keras, called in order after those of the recipe and before each checkpoint. Their
-            `model` is the compiled network, which shares the layers of `model`. A resumed run continues with their
-            states: what `get_state()` returned, for `set_state()`, or else the attributes that training has changed and
-            that hold plain values (None, numbers, strings, arrays, and lists, tuples and dicts of these).
+            `model` is the compiled network, which shares the layers of `model`; what they save is `model`. A resumed
+            run continues with their states: what `get_state()` returned, for `set_state()`, or else the attributes that
+            training has changed and that hold plain values (None, numbers, strings, arrays, and lists, tuples and dicts
+            of these).
         loss: Loss in place of the recipe's: a Keras object, a function of targets and outputs, or its name in Keras; a
             dict for several outputs. Outputs are probabilities (or numbers, of a regression). Targets of classes are
-            indices for losses that Keras calls sparse and for functions, one-hot for others of Keras.
+            indices for losses that Keras calls sparse and for functions, one-hot for others of Keras. Of one unit for
+            two classes, targets and outputs are `(..., 1)`, as from Keras.
         metrics: Metrics to report in addition, likewise; a list, or a dict of lists.
         verbose: Show progress on standard error.
         keep_sparsity: Whether zeros and clusters of a pruned or clustered model stay. If None, a warning says what is

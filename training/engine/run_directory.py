@@ -169,7 +169,7 @@ class RunDirectory:
             elif last and (last / BEST).exists():
                 # A copy: with a hard link, damage to one file would reach all checkpoints.
                 shutil.copyfile(last / BEST, folder / BEST)
-            network.save_weights(folder / "state.weights.h5")
+            keras.Model.save_weights(network, folder / "state.weights.h5")
             np.savez(folder / "seeds.npz", *map(np.array, _seeds(model)))
             np.savez(folder / "metrics.npz", *map(np.array, _running_metrics(network)))
             add_files(folder)
@@ -206,7 +206,7 @@ class RunDirectory:
         """Restore the weights of the compiled `network` and the state of its optimizer from the last checkpoint."""
         network.optimizer.build(network.trainable_variables)
         with readable(self.last_checkpoint()) as checkpoint:
-            network.load_weights(checkpoint / "state.weights.h5")
+            keras.Model.load_weights(network, checkpoint / "state.weights.h5")
 
     def restore_seeds(self, model: keras.Model) -> None:
         """Restore the random states of the run's `model` from the last checkpoint."""

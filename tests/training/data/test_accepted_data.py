@@ -46,6 +46,11 @@ FORMS = {
     "tf.data of images": lambda *columns: tf.data.Dataset.from_tensor_slices(columns),
     "PyDataset": Batches,
     "dict": lambda images, labels: {"train": (images, labels)},
+    "lists": lambda images, labels: (list(images), [float(label) for label in labels]),
+    "input by name": lambda images, labels: tf.data.Dataset.from_tensor_slices(({"image": images}, labels)).batch(32),
+    "gray without channels": lambda images, labels: tf.data.Dataset.from_tensor_slices((images[..., 0], labels)).batch(
+        32
+    ),
 }
 
 
@@ -94,6 +99,13 @@ def test_names_of_the_classes_are_those_of_the_folder(arrays, tmp_path):
     assert training.as_data(dataset).labels == tuple(f"digit {label}" for label in range(10))
 
 
+def sizes_that_differ():
+    signature = (tf.TensorSpec((None, 16, 1), tf.uint8), tf.TensorSpec((), tf.int64))
+    return tf.data.Dataset.from_generator(
+        lambda: zip((IMAGES[0], IMAGES[1, :8]), (0, 1), strict=True), output_signature=signature
+    )
+
+
 IMAGES, LABELS = np.zeros((8, 16, 16, 1), "uint8"), np.arange(8)
 
 
@@ -110,6 +122,10 @@ IMAGES, LABELS = np.zeros((8, 16, 16, 1), "uint8"), np.arange(8)
         ({"test": (IMAGES, LABELS)}, "data has no split 'train'"),
         (7, "data is 7; allowed are an ImageData, a path"),
         (Batches(IMAGES[:0], LABELS[:0]), "data has no batch"),
+        ((IMAGES[:0], LABELS[:0]), "it takes arrays with a row for each image"),
+        (([*IMAGES[:2], IMAGES[2, :8]], [0, 1, 2]), "differ in size or channels"),
+        (sizes_that_differ(), "differ in size; resize them"),
+        (tf.data.Dataset.from_tensor_slices(({"a": IMAGES, "b": IMAGES}, LABELS)).batch(4), "for images or targets"),
     ],
 )
 def test_what_is_no_dataset_is_refused_in_a_sentence(data, message):

@@ -138,3 +138,19 @@ def test_file_of_labels_that_names_no_two_classes_is_refused(text, table):
     (table.parent / "labels.txt").write_text(text)
     with pytest.raises(zoo.InputError, match=r"labels\.txt has .*; it takes 2 or more different names, one a line"):
         training.load_data(table)
+
+
+@pytest.mark.parametrize(
+    ("values", "ignore", "message"),
+    [
+        ((0, 255), None, "values 0, 255, .* divide the masks by 255, .* state ignore=255"),
+        ((0, 1, 255), None, "state ignore=255"),
+        ((0, 255), 255, "have one class, .*0.*, besides 255, which is ignored"),
+    ],
+)
+def test_masks_of_0_and_255_are_not_taken_for_256_classes_or_for_one(values, ignore, message):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    masks = generator.choice(np.array(values, "uint8"), (20, 8, 8))
+    with pytest.raises(zoo.InputError, match=message):
+        training.from_arrays(images, masks, task="segmentation", ignore=ignore)

@@ -1,5 +1,7 @@
 """Callbacks that a user passes to a verb."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -168,6 +170,40 @@ def test_checkpoint_of_keras_can_be_loaded(small_digits, tmp_path):
     training.fit(net(), small_digits, BRIEF, callbacks=[callback, notes], verbose=False)
     loaded = zoo.load_model(tmp_path / "last.keras")
     np.testing.assert_array_equal(loaded.trainable_variables[0], notes.kernel)
+
+
+def test_checkpoint_of_keras_has_the_pixels_and_outputs_of_the_model(small_digits, tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input(small_digits.image_shape)
+    model = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(image)))
+    checkpoint = partial(keras.callbacks.ModelCheckpoint, save_best_only=True)
+    callbacks = [checkpoint(tmp_path / "best.keras"), checkpoint(tmp_path / "best.weights.h5", save_weights_only=True)]
+    training.fit(model, small_digits, BRIEF, callbacks=callbacks, pixels="0..1", verbose=False)
+    trained = model.get_weights()
+    saved = zoo.load_model(tmp_path / "best.keras").get_weights()
+    model.load_weights(tmp_path / "best.weights.h5")
+    for weights in (saved, model.get_weights()):
+        for one, other in zip(weights, trained, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_least_improvement_of_early_stopping_is_kept_when_a_run_is_extended(small_digits, tmp_path):
+    def run(epochs, **arguments):
+        callback = keras.callbacks.EarlyStopping(min_delta=100, patience=1)
+        recipe = training.Recipe(epochs=epochs, batch_size=60, augmentation="none")
+        return training.fit(
+            net(), small_digits, recipe, callbacks=[callback], run_dir=tmp_path / "run", verbose=False, **arguments
+        ).history
+
+    assert len(run(4)) == 2
+    assert len(run(8, extend=True)) == 3
+
+
+@pytest.mark.parametrize("kind", [keras.callbacks.BackupAndRestore, keras.callbacks.SwapEMAWeights])
+def test_callback_that_does_what_a_run_does_is_refused(small_digits, tmp_path, kind):
+    callback = kind(tmp_path) if kind is keras.callbacks.BackupAndRestore else kind()
+    with pytest.raises(zoo.InputError, match=f"{kind.__name__} does what a run does itself; leave it out, and"):
+        training.fit(net(), small_digits, BRIEF, callbacks=[callback], verbose=False)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from support.transfer import BRIEF as OF_FINE_TUNING
 from support.transfer import lenet, with_tasks
 
 from pocketzoo import training, zoo
+from pocketzoo.training.engine.user_objectives import UserObjectives
+from pocketzoo.zoo.contract import state_contract
 
 BRIEF = training.Recipe(epochs=2, batch_size=40, augmentation="none")
 
@@ -97,6 +99,7 @@ def test_fine_tuning_takes_them_in_every_phase(small_digits):
     [
         ("mse", {"loss": "focal"}, "loss is mse, and the recipe has a loss too; leave one of them out"),
         ("mze", {}, "loss 'mze' is unknown"),
+        (keras.Model, {}, "loss is the class Model, which is no loss of Keras"),
         (keras.losses.CategoricalCrossentropy(from_logits=True), {}, "expects logits, but gets the outputs of a"),
         ("sparse_categorical_crossentropy", {"augmentation": ["mixup"]}, "takes class indices, but the augmentation"),
     ],
@@ -105,3 +108,31 @@ def test_loss_that_cannot_be_right_is_refused(small_digits, loss, recipe, messag
     with pytest.raises(zoo.InputError, match=message):
         training.fit(net(), small_digits, BRIEF.changed(**recipe), loss=loss, verbose=False)
     assert np.isfinite(net().get_weights()[0]).all()
+
+
+def test_losses_and_metrics_of_one_unit_are_those_of_keras():
+    generator = np.random.default_rng(0)
+    targets, outputs = generator.integers(0, 2, 40), generator.random((40, 1)).astype("float32")
+    image = keras.Input((4, 4, 1))
+    model = keras.Model(image, keras.layers.Dense(1, "sigmoid")(keras.layers.Flatten()(image)))
+    state_contract(model, task="classification", report=False)
+    kinds = [keras.metrics.Precision, keras.metrics.AUC, keras.metrics.BinaryCrossentropy]
+    stated = UserObjectives(
+        lambda targets, outputs: ops.mean(ops.square(targets - outputs), axis=-1),
+        [kinds[0], kinds[1](), "binary_crossentropy"],
+    )
+    arguments = stated.arguments(model, BRIEF)
+    both = np.concatenate([1 - outputs, outputs], axis=-1)
+    squared = np.mean((targets[:, np.newaxis] - outputs) ** 2)
+    assert float(arguments["loss"](targets, both)) == pytest.approx(squared, rel=1e-5)
+    for metric, kind in zip(arguments["metrics"][-3:], kinds, strict=True):
+        of_keras = kind()
+        metric.update_state(targets, both)
+        of_keras.update_state(targets[:, np.newaxis], outputs)
+        assert float(metric.result()) == pytest.approx(float(of_keras.result()), rel=1e-5)
+
+
+def test_metric_of_several_values_is_refused(small_digits):
+    metrics = [keras.metrics.MeanIoU(10, sparse_y_pred=False), keras.metrics.F1Score()]
+    with pytest.raises(zoo.InputError, match="metric f1_score has 10 values; give metrics of one number"):
+        training.fit(net(), small_digits, BRIEF, metrics=metrics, verbose=False)

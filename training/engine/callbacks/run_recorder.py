@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from ....core.errors import InputError, first_line
 from ..history import History
@@ -98,6 +99,11 @@ class RunRecorder(keras.callbacks.Callback):
             InputError: A metric is NaN or infinite, or the checkpoint cannot be saved.
         """
         number = len(self._history) + 1
+        if several := [name for name, value in logs.items() if np.ndim(value)]:
+            raise InputError(
+                f"metric {several[0]} has {np.size(logs[several[0]])} values; give metrics of one number, such as "
+                "keras.metrics.F1Score(average='macro')."
+            )
         if not all(math.isfinite(value) for value in logs.values()):
             raise InputError(
                 f"the metrics of epoch {number} are {logs}; try a lower optimizer.lr. {self._last_checkpoint()}"

@@ -18,13 +18,20 @@ from ....core.errors import InputError
 
 FILE, ARRAYS = "callbacks.json", "callbacks.npz"
 OF_KERAS = {"_model", "model", "params", "validation_data"}
-"""Attributes that Keras sets."""
+"""Attributes that Keras sets, as it does the sign of `min_delta` of EarlyStopping."""
+DONE_BY_THE_RUN = {
+    keras.callbacks.BackupAndRestore: "continue an interrupted run with run_dir and resume",
+    keras.callbacks.SwapEMAWeights: "average the weights by optimizer.ema of the recipe",
+}
 SETS_LEARNING_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Raise InputError for a callback that would set what the recipe decides."""
     for callback in callbacks:
+        for kind, remedy in DONE_BY_THE_RUN.items():
+            if isinstance(callback, kind):
+                raise InputError(f"callbacks: {kind.__name__} does what a run does itself; leave it out, and {remedy}.")
         if isinstance(callback, SETS_LEARNING_RATE):
             raise InputError(
                 f"callbacks: {type(callback).__name__} sets the learning rate, as the recipe's schedule does; leave it "
@@ -109,7 +116,8 @@ def _has_own_state(callback: keras.callbacks.Callback) -> bool:
 
 
 def _plain_attributes(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    return {name: value for name, value in vars(callback).items() if name not in OF_KERAS and _is_plain(value)}
+    others = OF_KERAS | ({"min_delta"} if isinstance(callback, keras.callbacks.EarlyStopping) else set())
+    return {name: value for name, value in vars(callback).items() if name not in others and _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:
