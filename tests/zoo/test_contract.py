@@ -151,7 +151,7 @@ def test_model_of_the_zoo_states_everything():
         (net(dense(1, "softmax")), {"task": "classification"}, "a softmax over a single output, which is always 1"),
         (net(dense(4, "relu")), {"task": "classification"}, "ends in the activation relu, .* state from_logits"),
         (net(dense(4)), {"task": "classification", "from_logits": False}, "linear, whose outputs are no probabilities"),
-        (compiled_net("sparse_categorical_crossentropy"), {}, "state from_logits=True for logits, or end it"),
+        (compiled_net("sparse_categorical_crossentropy"), {}, "state from_logits, or"),
         (net(dense(12), layers.Reshape((3, 4))), {"task": "classification"}, r"\(None, 3, 4\), .* another task: 'raw'"),
         (net(dense(4)), {"task": "segmentation"}, r"\(None, 4\), but the output of a segmentation is \(batch, height"),
         (

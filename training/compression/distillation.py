@@ -105,7 +105,7 @@ def distill(
         raise InputError(f"temperature is {temperature}; it must be a number above 0.")
     if not 0 <= weight <= 1:
         raise InputError(f"weight is {weight}; it must be 0 to 1, the weight of the teacher in the loss.")
-    _check_models(teacher, student, data)
+    _check_models(teacher, student, data, verbose=verbose)
     names = [features] if isinstance(features, str) else features or ()
     pairs = dict(features) if isinstance(features, Mapping) else dict(zip(names, names, strict=True))
     student_maps, teacher_maps = _feature_maps(student, list(pairs)), _feature_maps(teacher, list(pairs.values()))
@@ -215,11 +215,12 @@ def _feature_maps(model: keras.Model, endpoints: list[str]) -> list[keras.KerasT
     return [outputs[name] for name in endpoints]
 
 
-def _check_models(teacher: keras.Model, student: keras.Model, data: ImageData) -> None:
+def _check_models(teacher: keras.Model, student: keras.Model, data: ImageData, *, verbose: bool) -> None:
     shared = {id(weight) for weight in teacher.weights} & {id(weight) for weight in student.weights}
     if shared:
         raise InputError("teacher and student share weights; a model cannot teach itself: load it a second time.")
     try:
+        describe_model(teacher, data, verbose=verbose)
         check_fit_together(teacher, data)
     except InputError as error:
         raise InputError(f"the teacher: {error}") from error

@@ -125,7 +125,6 @@ IMAGES, LABELS = np.zeros((8, 16, 16, 1), "uint8"), np.arange(8)
         ((IMAGES[:0], LABELS[:0]), "it takes arrays with a row for each image"),
         (([*IMAGES[:2], IMAGES[2, :8]], [0, 1, 2]), "differ in size or channels"),
         (sizes_that_differ(), "differ in size; resize them"),
-        (tf.data.Dataset.from_tensor_slices(({"a": IMAGES, "b": IMAGES}, LABELS)).batch(4), "for images or targets"),
     ],
 )
 def test_what_is_no_dataset_is_refused_in_a_sentence(data, message):
