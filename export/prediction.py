@@ -15,7 +15,8 @@ from .artifact.artifact import Artifact
 from .artifact.metadata import OutputForm
 from .artifact.tensors import matches_shape, values_by_name
 from .loading import to_artifact
-from .sample_sources import check_pixels, likely_ranges
+from .pixel_values import check_pixels
+from .sample_sources import likely_ranges
 
 if TYPE_CHECKING:
     import keras

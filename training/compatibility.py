@@ -1,14 +1,11 @@
 """Checks that a model and a dataset can be used together."""
 
-import re
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.flat_graph import FlatGraph, Node
 from ..core.keras_private import all_layers
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ..core.user_warnings import warn
@@ -16,21 +13,18 @@ from ..layers import Head
 from ..tasks.registry import get_task
 from ..zoo.contract import contract_of, state_contract
 from ..zoo.decoded_form import decoded_form
-from ..zoo.functional_form import functional_form, without_optimizer
 from ..zoo.output_contract import OutputContract
 from ..zoo.pixel_range import RAW, Range
-from ..zoo.signature import image_shape, named_inputs
 from .augmentation.mixing import mixing
 from .data.balance import images_per_epoch
-from .data.images import FurtherInput, ImageData, Images, ImageSplit, Targets, dtype_of
+from .data.images import ImageData, ImageSplit, Targets
 from .data.pipeline import augmented_images
+from .input_compatibility import check_inputs, further_maps
 from .model_outputs import heads_of, tasks_of
 from .recipe.augmentation import Augmentation, Function, transformations
 from .recipe.recipe import Recipe
 from .recipe.user_functions import name_of
 
-VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
-"""Names of models that TensorFlow accepts."""
 REMEDY = (
     "create_model(..., head=data.task, labels=data.labels), or zoo.replace_head(model, data.task, labels=data.labels), "
     "makes a model for this data, and so does `pocketzoo fine-tune`"
@@ -93,7 +87,7 @@ def _shown(limits: Range) -> str:
 
 def check_fit_together(model: keras.Model, data: ImageData) -> None:
     """Raises InputError where the inputs, the tasks or the labels of `model` and `data` differ."""
-    _check_inputs(model, data.train)
+    check_inputs(model, data.train)
     tasks = tasks_of(model)
     if tasks != data.task:
         raise InputError(
@@ -122,7 +116,7 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
 
 def check_split(model: keras.Model, split: ImageSplit) -> None:
     """Raises InputError where inputs or targets of `split` do not have the form that `model` needs."""
-    _check_inputs(model, split)
+    check_inputs(model, split)
     tasks, targets = by_name(tasks_of(model)), by_name(split.labels)
     shapes = _output_shapes(model, split)
     if tasks.keys() != targets.keys():
@@ -224,12 +218,6 @@ def check_augmentation(split: ImageSplit, augmentation: Augmentation) -> None:
         )
 
 
-def further_maps(split: ImageSplit) -> list[str]:
-    """Return the names of the further inputs that are images, or have a value for each pixel."""
-    sides = split.images.shape[:2]
-    return [name for name, each in split.further.items() if len(each.shape) == 3 or each.shape[:2] == sides]
-
-
 def _check_functions(data: ImageData, recipe: Recipe) -> None:
     """Raise InputError where the first image shows that a function of the user's in the augmentation cannot be used."""
     functions = [step for step in transformations(recipe.augmentation) if isinstance(step, Function)]
@@ -252,72 +240,6 @@ def adopt_labels(model: keras.Model, data: ImageData) -> None:
             head.labels = list(labels)
 
     map_outputs(adopt, data.labels, heads_of(model))
-
-
-def _check_inputs(model: keras.Model, split: ImageSplit) -> None:
-    if not VALID_NAME.fullmatch(model.name):
-        raise InputError(
-            f"the model is called {model.name!r}, which TensorFlow cannot run; set model.name to letters, digits, '_', "
-            "'-' and '.'."
-        )
-    tensors, inputs = named_inputs(functional_form(model)), split.inputs
-    if len(tensors) == 1 and len(inputs) == 1:
-        expected, actual = image_shape(model), split.images.shape
-        if not _matches(actual, expected):
-            known = {"image_size": expected[:2], "channels": expected[2]}
-            stated = ", ".join(f"{name}={value}" for name, value in known.items() if value and value != (None, None))
-            remedy = f"; load files with {stated}" if expected[2] == actual[2] or expected[2] in (1, 3) else ""
-            raise InputError(
-                f"{model.name} takes images of {expected} (height, width, channels), but the data has {actual}{remedy}."
-            )
-        return
-    if tensors.keys() != inputs.keys():
-        if len(tensors) == 1:
-            raise InputError(
-                f"{model.name} takes images alone, but the data has the inputs {', '.join(inputs)}; leave out the "
-                "others."
-            )
-        given = f"the inputs {', '.join(inputs)}" if split.further else "images alone"
-        raise InputError(
-            f"{model.name} takes the inputs {', '.join(tensors)}, but the data has {given}; give a dict of arrays by "
-            "the names of the model in place of the images."
-        )
-    for name, tensor in tensors.items():
-        _check_input(f"the input {name!r} of {model.name}", tensor, inputs[name])
-    for node, name in _embeddings(model):
-        rows = inputs[name].take(np.arange(len(split)))
-        if len(rows) and not 0 <= rows.min() <= rows.max() < node.operation.input_dim:
-            raise InputError(
-                f"the input {name!r} of {model.name} takes indices 0 to {node.operation.input_dim - 1} of "
-                f"{node.name}, but the data has {rows.min()} to {rows.max()}."
-            )
-
-
-def _embeddings(model: keras.Model) -> Iterator[tuple[Node, str]]:
-    """Yield the embeddings that take an input of the model as it is, and its name."""
-    graph = FlatGraph(without_optimizer(model))
-    for name, tensor in named_inputs(graph.model).items():
-        for node in graph.consumers(tensor):
-            if isinstance(node.operation, keras.layers.Embedding):
-                yield node, name
-
-
-def _matches(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
-    """Return whether `shape` equals `expected`, where None matches any size."""
-    return len(shape) == len(expected) and all(e in (None, side) for side, e in zip(shape, expected, strict=True))
-
-
-def _check_input(what: str, tensor: keras.KerasTensor, values: Images | FurtherInput) -> None:
-    expected, actual, dtype = tuple(tensor.shape[1:]), values.shape, dtype_of(values)
-    if not _matches(actual, expected) and {actual, expected} != {(), (1,)}:  # which Keras converts
-        raise InputError(f"{what} takes values of the shape {expected}, but the data has {actual}.")
-    if "float" in tensor.dtype or len(expected) == 3:
-        return
-    if dtype.kind not in ("b" if tensor.dtype == "bool" else "ui"):
-        raise InputError(f"{what} takes {tensor.dtype}, but the data has {dtype}; convert it.")
-    rows = values.take(np.arange(len(values)))
-    if tensor.dtype != "bool" and (rows.astype(tensor.dtype) != rows).any():
-        raise InputError(f"{what} takes {tensor.dtype}, but the data has values up to {rows.max()}.")
 
 
 def _described(tasks: str | dict[str, str]) -> str:

@@ -17,11 +17,12 @@ from ...tasks.regression import RegressionEvaluation as RegressionEvaluation
 from ...tasks.segmentation import SegmentationEvaluation as SegmentationEvaluation
 from ...zoo.contract import contract_of
 from ...zoo.model_arguments import accepts_any_model
-from ..compatibility import check_fit_together, check_split, describe_model, further_maps
+from ..compatibility import check_fit_together, check_split, describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
 from ..data.stream_functions import raising_failures
+from ..input_compatibility import further_maps
 from ..model_outputs import tasks_of
 from .artifacts import describe_artifact
 from .predictor import Artifact, Predictor
