@@ -188,16 +188,16 @@ def test_h5_file_of_keras_3_is_read(tmp_path, pixels):
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])
 @pytest.mark.parametrize(
-    ("loss", "expected"),
+    ("loss", "activation", "expected"),
     [
-        (tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ("classification", True)),
-        (tf_keras.losses.binary_crossentropy, ("multi_label", False)),
-        ("mse", ("regression", False)),
-        (lambda targets, outputs: targets - outputs, ("regression", False)),
+        (tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), None, ("classification", True)),
+        (tf_keras.losses.binary_crossentropy, "sigmoid", ("multi_label", False)),
+        ("mse", None, ("regression", False)),
+        (lambda targets, outputs: targets - outputs, None, ("regression", False)),
     ],
 )
-def test_loss_in_a_file_of_keras_2_says_what_the_output_is(ending, loss, expected, tmp_path):
-    model = tf_keras.Sequential([L.Input((4, 4, 3)), L.Flatten(), L.Dense(3)])
+def test_loss_in_a_file_of_keras_2_says_what_the_output_is(ending, loss, activation, expected, tmp_path):
+    model = tf_keras.Sequential([L.Input((4, 4, 3)), L.Flatten(), L.Dense(3, activation)])
     model.compile("adam", loss)
     model.save(tmp_path / f"net.{ending}")
     contract = state_contract(zoo.load_model(tmp_path / f"net.{ending}"), report=False)
