@@ -15,6 +15,7 @@ class Embedding(Task):
     name = "embedding"
     min_outputs = None
     has_targets = False
+    meaning = "an embedding"
     output_name = "embedding"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "EmbeddingHead":

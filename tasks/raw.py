@@ -17,6 +17,7 @@ class Raw(Task):
     has_head = False
     min_outputs = None
     has_targets = False
+    meaning = "raw numbers"
     has_any_rank = True
     output_name = "output"
 

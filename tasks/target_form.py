@@ -36,6 +36,8 @@ class TargetForm(ABC):
     # Form
     has_targets: ClassVar[bool] = True
     """Whether there is a true value that outputs can be trained and evaluated with."""
+    meaning: ClassVar[str] = ""
+    """What an output without targets is, in messages: `"an embedding"`."""
     target_dtype: ClassVar[str] = "float32"
     """NumPy dtype of targets in training."""
     target_kinds: ClassVar[str] = "iuf"

@@ -27,12 +27,13 @@ def tasks_of(model: keras.Model) -> str | dict[str, str]:
         InputError: One has no targets, or cannot be inferred.
     """
     tasks = contract_of(model).tasks
-    for name, task in by_name(tasks).items():
-        if not get_task(task).has_targets:
-            meaning, output = {"raw": "raw numbers"}.get(task, f"an {task}"), f" as {name!r}" if name else ""
+    for name, task_name in by_name(tasks).items():
+        task = get_task(task_name)
+        if not task.has_targets:
+            output = f" as {name!r}" if name else ""
             raise InputError(
-                f"{model.name} outputs {meaning}{output}, which has no targets to train or evaluate it with; if they "
-                "are those of a task, state it with task (--task)."
+                f"{model.name} outputs {task.meaning}{output}, which has no targets to train or evaluate it with; if "
+                "they are those of a task, state it with task (--task)."
             )
     return tasks
 
