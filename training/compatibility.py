@@ -159,18 +159,23 @@ def check_savable(model: keras.Model) -> None:
             ) from error
 
 
-def check_not_distributed(model: keras.Model) -> None:
-    """Raise InputError where a model, or the call, is in the scope of a strategy that spreads weights over devices."""
+def check_strategy(model: keras.Model) -> None:
+    """Raise InputError where training a model is called in another `tf.distribute` scope than it was created in."""
     import tensorflow as tf
 
-    remedy = "training runs on one device, so create the model and call this function outside of the scope"
-    if any(isinstance(variable.value, tf.distribute.DistributedValues) for variable in model.variables):
+    current = tf.distribute.get_strategy()
+    spread = (each.value for each in model.variables if isinstance(each.value, tf.distribute.DistributedValues))
+    own = next((value.distribute_strategy for value in spread), None)
+    if own is not None and own is not current:
         raise InputError(
-            f"{model.name} was created in the scope of a tf.distribute strategy; {remedy}, or save it and load it with "
-            "zoo.load_model."
+            f"{model.name} was created in the scope of a tf.distribute strategy; train it in the same scope, or save "
+            "it and load it with zoo.load_model."
         )
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        raise InputError(f"this is the scope of {type(tf.distribute.get_strategy()).__name__}; {remedy}.")
+    if own is None and current.num_replicas_in_sync > 1:
+        raise InputError(
+            f"{model.name} was created outside of the scope of {type(current).__name__}; create and train it in the "
+            "same scope, or train it outside."
+        )
 
 
 def check_trainable(data: ImageData, recipe: Recipe) -> None:

@@ -104,6 +104,7 @@ def test_training_for_integers_or_its_refusal(case, tmp_path):
     case.check_quantized(tmp_path)
 
 
+@pytest.mark.every_card  # pruning trains, too
 def test_training_step(case):
     case.check_trained()
 

@@ -16,7 +16,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.exper
 LOSSES = dict.fromkeys(("classification", "segmentation"), "sparse_categorical_crossentropy") | {"regression": "mse"}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NETS])
+OF_KNOWN_LAYERS = ("inception_like", "kaggle_cnn", "small_xception", "teachable_machine")
+"""Nets of which others, or models of keras.applications, have every layer."""
+
+
+def nets() -> list:
+    return [
+        pytest.param(
+            name,
+            marks=[pytest.mark.xdist_group(name), *([pytest.mark.every_card] if name in OF_KNOWN_LAYERS else [])],
+        )
+        for name in NETS
+    ]
+
+
+@pytest.fixture(scope="module", params=nets())
 def prepared(request):
     """A net after a short training, which its outputs need to tell the images apart."""
     keras.backend.clear_session()
@@ -75,6 +89,7 @@ def test_training_for_integers_or_its_refusal(case, tmp_path):
     case.check_quantized(tmp_path)
 
 
+@pytest.mark.every_card  # pruning trains, too
 def test_training_step(case):
     case.check_trained()
 

@@ -20,8 +20,8 @@ from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import (
     adopt_labels,
     check_fit_together,
-    check_not_distributed,
     check_savable,
+    check_strategy,
     check_trainable,
     describe_model,
 )
@@ -206,7 +206,7 @@ def run_job(
         )
     check_fit_together(model, data)
     check_savable(model)
-    check_not_distributed(model)
+    check_strategy(model)
     check_trainable(data, job.recipe)
     if not job.phases:
         check_changes_weights(model, job.recipe, steps_per_epoch(data.train, job.recipe))

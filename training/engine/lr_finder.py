@@ -20,7 +20,7 @@ from ...core.errors import InputError
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
-from ..compatibility import check_fit_together, check_not_distributed, check_trainable, describe_model
+from ..compatibility import check_fit_together, check_strategy, check_trainable, describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch, training_batches
@@ -96,7 +96,7 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
     recipe = resolve_precision(recipe or Recipe(), model, verbose=True)
     describe_model(model, data)
     check_fit_together(model, data)
-    check_not_distributed(model)
+    check_strategy(model)
     check_trainable(data, recipe)
     steps = steps_per_epoch(data.train, recipe)
     long_enough = recipe.changed(epochs=math.ceil(STEPS / steps), steps_per_execution=1)

@@ -45,6 +45,8 @@ class Predictor:
         if test_time_augmentation not in (None, *VIEWS):
             raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
         is_keras = isinstance(model, keras.Model)
+        if is_keras:
+            _check_one_replica(model)
         self._name = model.name if is_keras else str(model.path)
         self._predict = decoded_form(model).predict_on_batch if is_keras else model.predict_raw
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
@@ -83,6 +85,18 @@ class Predictor:
                     f"{self._name} outputs {wrong}{output}, which is not a finite number: its weights are broken, as "
                     "after a training that diverged. Train it with a lower learning rate."
                 )
+
+
+def _check_one_replica(model: keras.Model) -> None:
+    """Raise InputError in a scope where every device would predict the same batch, and its outputs come twice."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync > 1:
+        raise InputError(
+            f"{model.name} is evaluated on one device; call this function outside of the scope of "
+            f"{type(strategy).__name__}."
+        )
 
 
 def _of_maps(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:

@@ -25,11 +25,11 @@ def fuzz(files, count):
 def test_damaged_files_are_refused_or_run_without_harm(bundle, trained_file):
     # Most changes of a manifest make it invalid, so that it takes more of them until one is answered.
     manifests = [bundle / "manifest.json"] * 3
-    done = fuzz([bundle / "lenet5-int8.tflite", bundle / "lenet5-int8.onnx", trained_file, *manifests], 150)
+    done = fuzz([bundle / "lenet5-int8.tflite", bundle / "lenet5-int8.onnx", trained_file, *manifests], 100)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = [int(line.split()[0]) for line in done.stdout.splitlines()]
-    assert sum(counts) == 150
-    assert sum(int(line.split()[0]) for line in done.stdout.splitlines() if "refused" in line) > 75
+    assert sum(counts) == 100
+    assert sum(int(line.split()[0]) for line in done.stdout.splitlines() if "refused" in line) > 50
     answered = {line.split()[1] for line in done.stdout.splitlines() if "answered" in line}
     assert answered == {".tflite", ".onnx", ".keras", ".json"}  # so that of each kind some are opened and run
 

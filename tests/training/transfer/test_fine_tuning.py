@@ -17,7 +17,7 @@ from pocketzoo.training.transfer import fine_tuning_phase
         ("feature_extraction", "train", "none", ["heads"]),
         ("feature_extraction", "train", "light", ["heads"]),
         ("linear_probe", "train", "none", ["heads"]),
-        ("fine_tune", "train", "light", ["stage3", "heads"]),
+        pytest.param("fine_tune", "train", "light", ["stage3", "heads"], marks=pytest.mark.every_card),
         ("gradual", "frozen", "none", ["stage2", "stage3", "heads"]),
     ],
 )

@@ -14,7 +14,7 @@ from pocketzoo.training.data.images import ArrayImages
 @pytest.mark.parametrize(
     "tasks", ["multi_label", "regression", {"digit": "classification", "kind": "multi_label", "value": "regression"}]
 )
-@pytest.mark.parametrize("augmentation", ["none", "light"])
+@pytest.mark.parametrize("augmentation", ["none", pytest.param("light", marks=pytest.mark.every_card)])
 def test_heads_of_every_task_are_fine_tuned(small_digits, tasks, augmentation):
     data = with_tasks(small_digits, tasks)
     model = lenet(head=tasks, labels=data.labels)

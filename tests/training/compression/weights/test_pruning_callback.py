@@ -72,7 +72,10 @@ def test_every_pattern_reaches_its_target(small_digits, pattern):
 
 @pytest.mark.parametrize(
     ("pattern", "stop"),
-    [pytest.param("element", 5, marks=pytest.mark.every_card), ("block", 11), ("gradual 2:4", 6)],
+    [
+        *(pytest.param(*each, marks=pytest.mark.every_card) for each in (("element", 5), ("block", 11))),
+        ("gradual 2:4", 6),
+    ],
 )
 def test_interrupted_run_resumes_to_the_same_weights(small_digits, tmp_path, monkeypatch, pattern, stop):
     settings = training.Sparsity(**PATTERNS[pattern], frequency=2)  # the sparsity rises over the first 12 of 24 steps
