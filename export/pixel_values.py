@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError
-from ..zoo.pixel_range import RAW
+from .artifact.tensors import RAW
 
 
 def check_pixels(images: np.ndarray, what: str, limits: tuple[float, float]) -> None:
