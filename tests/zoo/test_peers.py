@@ -86,7 +86,13 @@ THEIR_PIXELS = {"efficientnet_b0": lambda x: x * 255}
 THEIR_PIXELS |= {name: lambda x: (x + 1) * 127.5 for name in SAME_NUMBERS if name.startswith("mobilenet_v3")}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SAME_NUMBERS])
+def same_numbers() -> list:
+    """One model of each family; the largest, which takes 0.3 GB, in `make test-all`."""
+    large = {"inception_resnet_v2": [pytest.mark.every_card]}
+    return [pytest.param(name, marks=[pytest.mark.xdist_group(name), *large.get(name, [])]) for name in SAME_NUMBERS]
+
+
+@pytest.mark.parametrize("name", same_numbers())
 def test_last_feature_map_matches_the_peer_with_its_weights(name, pixels):
     """Compares what the windows do not show: order, padding, epsilon, activations."""
     keras.backend.clear_session()
