@@ -44,11 +44,12 @@ class Predictor:
     def __init__(self, model: keras.Model | Artifact, test_time_augmentation: str | None):
         if test_time_augmentation not in (None, *VIEWS):
             raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
-        is_keras = isinstance(model, keras.Model)
-        if is_keras:
+        self._predict: Callable[..., Any]
+        if isinstance(model, keras.Model):
             _check_one_replica(model)
-        self._name = model.name if is_keras else str(model.path)
-        self._predict = decoded_form(model).predict_on_batch if is_keras else model.predict_raw
+            self._name, self._predict = model.name, decoded_form(model).predict_on_batch
+        else:
+            self._name, self._predict = str(model.path), model.predict_raw
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
     @property
