@@ -119,11 +119,12 @@ def test_only_layers_with_kernels_cost_multiply_adds(layer_class):
     assert (zoo.count_macs(bare(layer)) > 0) == bool(traits_of(layer).kernels)
 
 
-@every_layer
+@pytest.mark.parametrize("layer_class", [one for one in PLANAR if one is not layers.GroupNormalization])
 def test_window_is_what_moves_an_output_in_the_middle(layer_class):
-    """An output in the middle depends on as many columns as the receptive field; a maximum may depend on fewer."""
-    if layer_class is layers.GroupNormalization:
-        pytest.skip("its statistics are those of the whole image, which is not counted, as for other normalization")
+    """An output in the middle depends on as many columns as the receptive field; a maximum may depend on fewer.
+
+    Statistics of the whole image, as those of GroupNormalization, are not counted.
+    """
     keras.utils.set_random_seed(0)
     model = bare(instance_of(layer_class))
     image = np.random.default_rng(0).uniform(0.1, 1, (1, SIDE, SIDE, CHANNELS)).astype("float32")
