@@ -15,6 +15,7 @@ from .files import Paths
 from .folder_names import parse_folder_name, split_names
 from .listing import Listing, Target
 from .mask_folders import HOW_TO_STATE, MaskFolders, find_mask_folders, find_unnamed_pair, list_masks
+from .splitting import SPLITS
 
 Layout = Literal["classes", "splits", "masks"]
 """`classes`: each subfolder is a class. `splits`: each is a split with class folders, or each is a class with folders
@@ -157,8 +158,8 @@ def _splits_in_classes(folder: Path) -> dict[str, dict[str, Path]]:
             f"{folder}: {split[0]} has folders of splits and {others} has none; give every class the same, or set "
             "layout='classes' (--layout classes) to read all images in a folder as one class."
         )
-    splits = {part for parts in inside.values() for part in parts}
-    return {part: {name: parts[part] for name, parts in inside.items() if part in parts} for part in splits}
+    found = {part: {name: parts[part] for name, parts in inside.items() if part in parts} for part in SPLITS}
+    return {part: of_split for part, of_split in found.items() if of_split}
 
 
 def _unwrapped(folder: Path, *, as_split: bool = False) -> Path:

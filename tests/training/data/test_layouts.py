@@ -283,7 +283,7 @@ def test_empty_class_folder_is_reported_by_the_survey(tmp_path):
         (
             [f"fold{fold}/{split}/{name}" for fold in (1, 2) for split in ("train", "test") for name in "ab"],
             "splits",
-            "ambiguous whether fold1 is a class, because its folder of test has the folders a, b",
+            "ambiguous whether fold1 is a class, because its folder of train has the folders a, b",
         ),
     ],
 )
