@@ -12,6 +12,7 @@ from .accumulator import Accumulator
 from .bootstrap import intervals
 from .classification import SINGLE_CLASS, class_indices, log_probabilities
 from .evaluation import EPSILON, BaseEvaluation, Row, confusion_table
+from .mask_files import decode_mask, draw_mask, read_class_names
 from .plots import plot_confusion, plot_masks
 from .table_values import parse_path
 from .target_form import Labels, Table, Warp
@@ -24,18 +25,10 @@ if TYPE_CHECKING:
 
     from ..layers import SegmentationHead
 
-MASK_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
-"""Pillow's modes with one whole number for each pixel; with a palette (P), the index, not the color."""
 VOID = -1
 """Class index of pixels without a class, which losses and metrics leave out."""
 LIKELY_VOID = 255
 """Label of such pixels in most datasets."""
-MOST_CLASSES = 256
-"""Classes that a mask picture can show."""
-PALETTE = [
-    channel for index in range(MOST_CLASSES) for channel in (index * 67 % 256, index * 131 % 256, index * 197 % 256)
-]
-"""RGB color of each class, unlike those of the next ones; the first is black."""
 
 
 class Segmentation(Task):
@@ -85,17 +78,8 @@ class Segmentation(Task):
         return read_class_names(file) if file.exists() else None, paths
 
     def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
-        """Return the class indices in a mask file, rotated as its EXIF tag says, int32 `(height, width)`."""
-        from PIL import ImageOps  # Pillow is not needed to run an artifact
-
-        from ..core.encoded_images import open_image
-
-        with open_image(encoded, name) as image:
-            if image.format == "JPEG":
-                raise InputError(f"{name} is a JPEG, whose compression changes class indices; save masks as PNG.")
-            if image.mode not in MASK_MODES:
-                raise InputError(f"{name} has colors ({image.mode}); a mask has one number a pixel, the class index.")
-            return np.asarray(ImageOps.exif_transpose(image)).astype("int32")
+        """Return the class indices in a mask file, int32 `(height, width)`."""
+        return decode_mask(encoded, name)
 
     def check_file(
         self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None, ignore: int | None = None
@@ -185,13 +169,7 @@ class Segmentation(Task):
 
     def picture(self, output: np.ndarray) -> "Image.Image":
         """Return a mask whose values are class indices, with a color for each class."""
-        if output.shape[-1] > MOST_CLASSES:
-            raise InputError(f"there are {output.shape[-1]} classes; a mask in PNG holds {MOST_CLASSES} at most.")
-        from PIL import Image
-
-        picture = Image.fromarray(self.mask(output).astype("uint8"))
-        picture.putpalette(PALETTE)
-        return picture
+        return draw_mask(self.mask(output), output.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -325,21 +303,6 @@ def mean_iou(intersections: np.ndarray, unions: np.ndarray) -> np.ndarray:
     occurs = unions > 0
     with np.errstate(invalid="ignore"):
         return np.where(occurs, intersections / np.maximum(unions, 1), 0).sum(axis=-1) / occurs.sum(axis=-1)
-
-
-def read_class_names(file: Path) -> Labels:
-    """Names of classes in a text file, one on each line.
-
-    Raises:
-        InputError: The file cannot be read, or has fewer than two different names.
-    """
-    try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}.") from error
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise InputError(f"{file} has {', '.join(names) or 'nothing'}; it takes 2 or more different names, one a line.")
-    return tuple(names)
 
 
 def _shares(counts: np.ndarray, totals: np.ndarray) -> list[float | None]:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ...core.errors import InputError
-from ...tasks.segmentation import read_class_names
+from ...tasks.mask_files import read_class_names
 from ...zoo.image_sources import describe_other_files, image_files, sub_folders
 from .files import Paths
 from .folder_names import FolderName, parse_folder_name, split_names, split_of_name
