@@ -56,6 +56,7 @@ docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_models.py
 	$(BIN)/python docs/make_recipe.py
 	$(BIN)/python docs/make_commands.py
+	$(BIN)/python docs/make_limits.py
 	$(BIN)/python docs/make_pictures.py
 	$(MAKE) site
 

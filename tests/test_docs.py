@@ -33,9 +33,14 @@ def make(name):
 
 @pytest.mark.parametrize(
     ("page", "maker"),
-    [("models.md", "make_models"), ("recipe.md", "make_recipe"), ("commands.md", "make_commands")],
+    [
+        ("models.md", "make_models"),
+        ("recipe.md", "make_recipe"),
+        ("commands.md", "make_commands"),
+        ("limits.md", "make_limits"),
+    ],
 )
-def test_page_is_made_from_cards_schema_and_commands_as_they_are(page, maker):
+def test_page_is_made_from_cards_schema_commands_and_limits_as_they_are(page, maker):
     assert (DOCS / page).read_text(encoding="utf-8") == make(maker).page(), "run `make docs`"
 
 

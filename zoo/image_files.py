@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from ..core.arguments import check_arguments
 from ..core.encoded_images import on_white, open_image, read_bands, read_values
 from ..core.errors import InputError
+from ..core.limits import IMAGE_BYTES
 from .image_sources import STANDARD_INPUT, is_address
 
 MODES = {1: "L", 3: "RGB"}
@@ -18,8 +19,6 @@ Dtype = Literal["uint8", "uint16", "float32"]
 DTYPES: tuple[Dtype, ...] = ("uint8", "uint16", "float32")
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in gray, ITU-R BT.601, as in Pillow."""
-LARGEST_DOWNLOAD = 256 * 2**20
-"""Bytes of the largest image that is read from the web."""
 
 
 @check_arguments
@@ -116,8 +115,8 @@ def _download(address: str) -> bytes:
             content = bytearray()
             for part in response.iter_content(2**20):
                 content += part
-                if len(content) > LARGEST_DOWNLOAD:
-                    raise InputError(f"{address} is larger than {LARGEST_DOWNLOAD // 2**20} MiB.")
+                if len(content) > IMAGE_BYTES.value:
+                    raise IMAGE_BYTES.refusal(f"{address} has more bytes than an image may have")
             return bytes(content)
     except requests.RequestException as error:
         raise InputError(f"{address} cannot be downloaded: {error}.") from error

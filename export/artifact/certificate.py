@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
+from ...core.limits import TEXT_BYTES
 from .manifest import Validation, ValidationContext
 from .metadata import KEY
 
@@ -20,8 +21,6 @@ ENTRY = "proof.json"
 PROPERTY = f"{KEY}.proof"
 PROPERTY_TAG = bytes([14 << 3 | 2])
 """Tag of `metadata_props`, field 14 of ONNX's `ModelProto`, https://protobuf.dev/programming-guides/encoding."""
-MAX_BYTES = 2**24
-"""Largest certificate that is read: zip compression can hide a thousand times its size."""
 
 
 class Certificate(Validation):
@@ -106,8 +105,9 @@ def certificate_in_tflite(content: bytes) -> Certificate | None:
     with zipfile.ZipFile(file) as archive:
         if ENTRY not in archive.namelist():
             return None
-        if archive.getinfo(ENTRY).file_size > MAX_BYTES:
-            raise InputError(f"its {ENTRY} is larger than {MAX_BYTES:,} bytes.")
+        TEXT_BYTES.check(
+            archive.getinfo(ENTRY).file_size, f"its {ENTRY}"
+        )  # compression hides a thousand times its size
         return _parse(archive.read(ENTRY))
 
 

@@ -101,7 +101,11 @@ def export_form(trained_file):
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("{}", "model_bytes"), ("nonsense", "damaged"), ("0" * (2**24 + 1), "is larger than 16,777,216 bytes")],
+    [
+        ("{}", "model_bytes"),
+        ("nonsense", "damaged"),
+        ("0" * (2**24 + 1), "has 16,777,217 bytes; the limit is 16,777,216"),
+    ],
     ids=["of other fields", "no JSON", "endless"],
 )
 def test_damaged_certificate_is_refused(text, why, bundle, tmp_path):
