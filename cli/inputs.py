@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from ..core.errors import InputError
+from ..core.documents import parse_yaml
+from ..core.errors import InputError, shorten
 from ..zoo.registry import MODEL_SUFFIXES
 from .model_contract import ModelContract
 from .option_groups import DataReading, TrainingSetup
@@ -110,15 +111,13 @@ def read_recipe(file: Path | None, changes: list[str] | None, default: "R", allo
 
 def _set_field(fields: dict[str, Any], change: str) -> None:
     """Add the value of one `--set` to `fields`: `epochs=5`, `optimizer=lion`, `optimizer.lr=0.1`."""
-    import yaml
-
     path, equals, text = change.partition("=")
     if not equals:
-        raise InputError(f"--set {change!r} is not of the form field=value.")
+        raise InputError(f"--set {shorten(change)!r} is not of the form field=value.")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {change!r}: {text!r} is not a YAML value.") from error
+        value = parse_yaml(text)
+    except InputError as error:
+        raise InputError(f"--set {shorten(change)!r}: {shorten(text)!r} is not a YAML value: {error}") from error
     *sections, field = path.split(".")
     for section in sections:
         if not isinstance(fields.get(section), dict):  # the section's name, set before this field

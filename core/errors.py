@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20
 """Allowed values listed in a message."""
+MOST_PROBLEMS = 20
+"""Wrong fields of a file that are listed."""
+LONGEST_VALUE = 100
+"""Characters of a value in a message."""
 MOST_WORSE = 0.15
 """Difference in likeness to the best suggestion, 0..1, of others that are suggested too."""
 
@@ -35,6 +39,7 @@ def unknown(what: str, value: object, allowed: Iterable[str], *, listed_by: str 
         listed_by: A command or function that lists all names.
     """
     allowed = list(allowed)
+    value = shorten(value) if isinstance(value, str) else value
     nearest = difflib.get_close_matches(str(value).lower(), allowed, n=3, cutoff=0.6)
     likeness = [difflib.SequenceMatcher(None, str(value).lower(), name).ratio() for name in nearest]
     nearest = [name for name, share in zip(nearest, likeness, strict=True) if share > max(likeness) - MOST_WORSE]
@@ -48,11 +53,17 @@ def unknown(what: str, value: object, allowed: Iterable[str], *, listed_by: str 
 def describe(error: "ValidationError") -> str:
     """List everything that pydantic found wrong, each with its field and the value received."""
     sentences = []
-    for problem in error.errors():
-        field = "".join(f"{part}." for part in problem["loc"])[:-1]
-        received = "" if problem["type"] == "missing" or not field else f" (got {problem['input']!r})"
+    for problem in error.errors()[:MOST_PROBLEMS]:
+        field = shorten("".join(f"{part}." for part in problem["loc"])[:-1])
+        received = "" if problem["type"] == "missing" or not field else f" (got {shorten(repr(problem['input']))})"
         sentences.append(f"{field}: {problem['msg']}{received}" if field else problem["msg"])
-    return "; ".join(sentences)
+    more = error.error_count() - MOST_PROBLEMS
+    return "; ".join(sentences + ([f"and {more} more"] if more > 0 else []))
+
+
+def shorten(text: str) -> str:
+    """Return the beginning of a text that is long, as a part of a message: what a file contains can have any length."""
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def first_line(error: BaseException) -> str:

@@ -20,30 +20,36 @@ KINDS = {
 """What is not a regular file, by its type in `stat`."""
 
 
-def check_file(path: str | Path, limit: Limit) -> Path:
+def check_file(path: str | Path, limit: Limit, kind: str = "") -> Path:
     """Return the path of a regular file, or of a link to one, after a look at its size.
+
+    Args:
+        path: The file.
+        limit: Of its size in bytes.
+        kind: What it should be, such as "an image", for error messages.
 
     Raises:
         InputError: There is no such file, it is something else, such as a folder or a pipe, or it is above `limit`.
     """
+    cannot = f"{path} cannot be read{kind and f' as {kind}'}"
     try:
         status = Path(path).stat()
     except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file.") from error
+        raise InputError(f"{cannot if kind else path}: there is no such file.") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{cannot}: {error.strerror}.") from error
     except ValueError as error:  # a null byte, which no path can have
         raise InputError(f"{str(path)!r} is not a path: it has a null character.") from error
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is {KINDS.get(stat.S_IFMT(status.st_mode), 'no file')}; it takes a regular file.")
+        raise InputError(f"{cannot}: it is {KINDS.get(stat.S_IFMT(status.st_mode), 'special')}, not a regular file.")
     limit.check(status.st_size, path)
     return Path(path)
 
 
-def read_file(path: str | Path, limit: Limit) -> bytes:
-    """Return the content of a file; errors as in `check_file`."""
+def read_file(path: str | Path, limit: Limit, kind: str = "") -> bytes:
+    """Return the content of a file; arguments and errors as in `check_file`."""
     try:
-        return check_file(path, limit).read_bytes()
+        return check_file(path, limit, kind).read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -10,11 +10,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from .atomic_files import UNFINISHED, atomic_path, remove
-from .errors import InputError, first_line, report_write_errors
+from .documents import read_json
+from .errors import InputError, report_write_errors, shorten
 
 LOCK = f"{UNFINISHED}lock"
-LONGEST_VALUE = 100
-"""Characters of a setting in a message."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,9 @@ class WorkDirectory:
         """Read the settings of the job that is there; empty if there is none."""
         if not self.exists:
             return {}
-        file = self.path / self.settings_name
-        try:
-            saved: dict[str, Any] = json.loads(file.read_bytes())
-        except ValueError as error:
-            raise InputError(f"{file} cannot be read: {first_line(error)}.") from error
+        saved = read_json(self.path / self.settings_name)
+        if not isinstance(saved, dict):
+            raise InputError(f"{self.path / self.settings_name} is damaged: it does not contain settings by name.")
         return saved
 
     def write(self, name: str, text: str) -> None:
@@ -123,7 +120,7 @@ class WorkDirectory:
         before, now = _flatten(self.settings()), _flatten(json.loads(json.dumps(settings)))
         differing = [name for name in before | now if before.get(name) != now.get(name)]
         changes = [
-            f"{name} was {_shorten(before.get(name))}, is {_shorten(now.get(name))}"
+            f"{name} was {shorten(repr(before.get(name)))}, is {shorten(repr(now.get(name)))}"
             for name in differing
             if name not in self.explanations
         ]
@@ -170,8 +167,3 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

@@ -20,14 +20,14 @@ def special(tmp_path):
         "a socket": tmp_path / "socket",
         "a folder": tmp_path,
         "a device": "/dev/zero",
-        "a pipe; ": tmp_path / "link",
+        "a pipe, not": tmp_path / "link",
     }
     server.close()
 
 
 def test_what_is_not_a_regular_file_is_refused_without_opening_it(special):
     for kind, path in special.items():
-        with pytest.raises(InputError, match=f"is {kind}"):
+        with pytest.raises(InputError, match=f"cannot be read: it is {kind}"):
             read_file(path, TEXT_BYTES)
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 
+from ...core.documents import read_yaml
 from ...core.errors import InputError
 
 
@@ -44,10 +44,7 @@ def read_yaml_fields(path: str | Path, kind: str) -> dict[str, Any]:
     Raises:
         InputError: There is no such file, or it is not a YAML mapping.
     """
-    try:
-        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as a {kind}: {error}.") from error
+    fields = read_yaml(path, f"a {kind}")
     if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
         raise InputError(f"{path} is not a {kind}: a {kind} consists of `field: value` lines.")
     return fields
