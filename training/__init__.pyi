@@ -30,8 +30,8 @@ from .data.survey import Survey as Survey
 from .data.survey import survey as survey
 from .engine.cross_validation import CrossValidation as CrossValidation
 from .engine.cross_validation import cross_validate as cross_validate
-from .engine.fit import RunResult as RunResult
 from .engine.fit import fit as fit
+from .engine.job import RunResult as RunResult
 from .engine.lr_finder import RateSearch as RateSearch
 from .engine.lr_finder import find_learning_rate as find_learning_rate
 from .evaluation.evaluate import Evaluation as Evaluation

@@ -21,7 +21,7 @@ from ..data.folds import folds_of
 from ..data.images import ImageData
 from ..evaluation.evaluate import evaluate
 from ..recipe.recipe import Recipe, recipe_for
-from .fit import Job, resolve_precision, run_job
+from .job import Job, resolve_precision, run_job
 from .run_directory import RunDirectory
 
 FOLDS = 5

@@ -27,7 +27,7 @@ from ..data.pipeline import steps_per_epoch, training_batches
 from ..data.stream_functions import raising_failures
 from ..recipe.recipe import Recipe
 from .compilation import compile_network, reinitialize_kernels
-from .fit import resolve_precision
+from .job import resolve_precision
 from .layer_settings import training_settings
 from .optimizers import ParameterGroup, check_changes_weights, unwrap_optimizer
 

@@ -14,7 +14,7 @@ from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, describe_model
 from ..data.accepted_data import accepts_any_data
 from ..data.images import ImageData
-from ..engine.fit import Job, RunResult, resolve_precision, run_job
+from ..engine.job import Job, RunResult, resolve_precision, run_job
 from ..engine.optimizers import is_kernel
 from ..engine.user_objectives import Losses, Metrics, UserObjectives
 from ..recipe.recipe import FineTuneRecipe, recipe_for

@@ -15,8 +15,8 @@ from ..data.images import ImageData
 from ..data.pipeline import steps_per_epoch
 from ..engine.compilation import compile_network
 from ..engine.epoch_loop import EpochLoop
-from ..engine.fit import Phase
 from ..engine.history import History
+from ..engine.job import Phase
 from ..engine.layer_settings import OriginalSettings, training_settings
 from ..engine.optimizers import ParameterGroup, check_changes_weights
 from ..engine.run_directory import RunDirectory

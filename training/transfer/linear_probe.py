@@ -13,8 +13,8 @@ from ...tasks.registry import get_task
 from ...zoo.contract import contract_of
 from ...zoo.decoded_form import with_raw_pixels
 from ..data.images import ImageData, ImageSplit
-from ..engine.fit import Phase
 from ..engine.history import History
+from ..engine.job import Phase
 from ..engine.run_directory import RunDirectory
 from ..recipe.augmentation import Function, transformations
 from ..recipe.recipe import FineTuneRecipe

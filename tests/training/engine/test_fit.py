@@ -84,7 +84,7 @@ def test_run_directory_has_recipe_log_metrics_curves_and_best_model(finished):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "nesterov"])
 def test_weight_decay_excludes_normalization_and_biases(optimizer):
-    from pocketzoo.training.engine.fit import compile_for_training
+    from pocketzoo.training.engine.compilation import compile_for_training
 
     model = zoo.create_model("resnet20")
     network = compile_for_training(model, training.Recipe(optimizer=optimizer), steps=3)

@@ -6,7 +6,7 @@ import pytest
 
 from pocketzoo import training, zoo
 from pocketzoo.training.engine import precision
-from pocketzoo.training.engine.fit import resolve_precision
+from pocketzoo.training.engine.job import resolve_precision
 
 
 def net(**overrides) -> keras.Model:

@@ -11,7 +11,8 @@ from ....core.errors import InputError
 from ....zoo.model_arguments import accepts_any_model
 from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
-from ...engine.fit import RunResult, fit
+from ...engine.fit import fit
+from ...engine.job import RunResult
 from ...recipe.recipe import Recipe, recipe_for
 from ..distillation import distill
 from .apply.recalibration import recalibrate

@@ -16,7 +16,7 @@ from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import check_fit_together, describe_model
 from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
-from ...engine.fit import Job, RunResult, resolve_precision, run_job
+from ...engine.job import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
 from ..quantization.detection import check_float32_weights, check_not_quantized
 from ..weights.layer_selection import prunable_layers

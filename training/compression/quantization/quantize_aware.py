@@ -19,7 +19,7 @@ from ....zoo.model_arguments import accepts_any_model
 from ...compatibility import adopt_labels, check_fit_together, describe_model
 from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
-from ...engine.fit import Job, RunResult, run_job
+from ...engine.job import Job, RunResult, run_job
 from ...engine.optimizers import ParameterGroup
 from ...recipe.recipe import Recipe, recipe_for
 from ..weights.tied_weights import ties_kept

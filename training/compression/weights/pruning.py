@@ -15,7 +15,7 @@ from ...compatibility import describe_model
 from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...data.pipeline import steps_per_epoch
-from ...engine.fit import Job, RunResult, resolve_precision, run_job
+from ...engine.job import Job, RunResult, resolve_precision, run_job
 from ...engine.optimizers import check_not_frozen
 from ...recipe.recipe import Recipe, recipe_for
 from ..quantization.detection import check_float32_weights, check_not_quantized

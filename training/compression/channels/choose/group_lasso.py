@@ -19,7 +19,7 @@ from .....zoo.model_arguments import accepts_any_model
 from ....compatibility import describe_model
 from ....data.accepted_data import accepts_any_data
 from ....data.images import ImageData
-from ....engine.fit import Job, RunResult, resolve_precision, run_job
+from ....engine.job import Job, RunResult, resolve_precision, run_job
 from ....recipe.recipe import Recipe, recipe_for
 from ..graph.channel_graph import ChannelGraph
 from ..prune_channels import DEFAULT_RECIPE
