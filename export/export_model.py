@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +15,7 @@ from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ..zoo.model_arguments import accepts_any_model
 from .artifact.bundle_directory import check_free, converting, finished_directory
 from .artifact.errors import ProofError
-from .artifact.manifest import Gate, Manifest, ValidationContext
+from .artifact.manifest import ArtifactRecord, Gate, Manifest, ValidationContext
 from .artifact.report import write_report
 from .formats import Format
 from .sample_images import Samples, calibration_samples, evaluation_samples
@@ -146,31 +147,13 @@ def export_model(
         artifacts = _convert(files, formats, graph, reference, thresholds, progress)
         results = run_checks(artifacts, targets, progress)
         unchanged = keras_reference.weights_sha256() == metadata.weights_sha256
+        file_gates = partial(_file_gates, graph, targets, unchanged=unchanged, all_integers=not keep_float)
         records = [
-            certify_artifact(
-                artifact,
-                _file_gates(artifact.subject, graph, unchanged)
-                + (() if keep_float else integer_gates(artifact.subject, targets)),
-                checks,
-                targets,
-                context,
-            )
+            certify_artifact(artifact, file_gates(artifact.subject), checks, targets, context)
             for artifact, checks in results
         ]
-        manifest = Manifest(
-            model=metadata,
-            parameters=graph.flat.count_params(),
-            sparsity=graph.sparsity,
-            targets=tuple(targets),
-            artifacts=tuple(records),
-            calibration=calibration and calibration.record(),
-            tools={name: version(name) for name in TOOLS},
-            **dict(context),
-        )
-        (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-        write_report(manifest, folder / "report.md")
-        if (folder / PAGE).exists():  # once more, with the sizes of the files as they are now
-            (folder / PAGE).write_text(render_page(folder, metadata), encoding="utf-8")
+        manifest = _manifest(graph, targets, records, calibration, context)
+        _write_documents(manifest, folder)
         if not manifest.passed:
             raise ProofError(
                 f"the export of {metadata.model} failed its validation: {'; '.join(manifest.failures())} "
@@ -252,10 +235,40 @@ def _convert(
         yield artifact
 
 
-def _file_gates(subject: Subject, graph: "ExportGraph", unchanged: bool) -> tuple[Gate, ...]:
+def _manifest(
+    graph: "ExportGraph",
+    targets: Sequence[str],
+    records: Sequence[ArtifactRecord],
+    calibration: Samples | None,
+    context: ValidationContext,
+) -> Manifest:
+    return Manifest(
+        model=graph.metadata,
+        parameters=graph.flat.count_params(),
+        sparsity=graph.sparsity,
+        targets=tuple(targets),
+        artifacts=tuple(records),
+        calibration=calibration and calibration.record(),
+        tools={name: version(name) for name in TOOLS},
+        **dict(context),
+    )
+
+
+def _write_documents(manifest: Manifest, folder: Path) -> None:
+    """Write the manifest, the report, and the page of a bundle for the browser."""
+    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    write_report(manifest, folder / "report.md")
+    if (folder / PAGE).exists():  # once more, with the sizes of the files as they are now
+        (folder / PAGE).write_text(render_page(folder, manifest.model), encoding="utf-8")
+
+
+def _file_gates(
+    graph: "ExportGraph", targets: Sequence[str], subject: Subject, *, unchanged: bool, all_integers: bool
+) -> tuple[Gate, ...]:
     """Gates on the file itself: converters can drop weights, or change the model, without an error."""
     least = graph.kernel_weights * subject.format.bytes_per_weight
-    return (
+    gates = (
         Gate.measured("model untouched", float(unchanged), ">=", 1),
         Gate.measured("bytes", subject.path.stat().st_size, ">=", least),
     )
+    return gates + integer_gates(subject, targets) if all_integers else gates
