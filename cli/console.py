@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..core.output_capture import STANDARD_ERROR, duplicate_descriptor
+from ..core.visible_text import visible_line
 
 NUMERIC = re.compile(r"-|-?\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
 
@@ -16,8 +17,9 @@ NUMERIC = re.compile(r"-|-?\d[\d.,]*(%| [A-Za-z]+)?|\d+(x\d+)+|whole image")
 def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """Print rows under a header; numeric columns are right-aligned."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from ..core.safe_console import SafeConsole
 
     texts = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
@@ -28,13 +30,12 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
         table.add_column(name, justify="right" if is_numeric else "left", overflow="fold", no_wrap=no_wrap)
     for row in texts:
         table.add_row(*row)
-    # A pipe or a file has no width. Cells are shown verbatim: brackets are not markup and `:name:` is not an emoji.
-    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
+    SafeConsole(width=None if sys.stdout.isatty() else 200).print(table)  # a pipe or a file has no width
 
 
 def show_json(facts: Any) -> None:
     """Print plain data as JSON."""
-    print(json.dumps(facts, indent=1))
+    print(json.dumps(facts, indent=1).replace("\x7f", "\\u007f"))  # the one control character that json leaves as it is
 
 
 @contextmanager
@@ -44,8 +45,9 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
     Yields:
         A function that changes the text.
     """
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from ..core.safe_console import SafeConsole
 
     # The spinner writes to a descriptor of its own, because it keeps turning while converters' output is discarded.
     descriptor = duplicate_descriptor(STANDARD_ERROR)
@@ -54,7 +56,7 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
         return
     with os.fdopen(descriptor, "w") as own:
         columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-        console = Console(file=own)
+        console = SafeConsole(file=own)
         with Progress(
             *columns,
             console=console,
@@ -63,5 +65,5 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
             redirect_stdout=False,
             redirect_stderr=False,
         ) as progress:
-            task = progress.add_task(text)
-            yield lambda text: progress.update(task, description=text)
+            task = progress.add_task(visible_line(text))
+            yield lambda text: progress.update(task, description=visible_line(text))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.visible_text import visible_line
 from . import console
 from .inputs import read_recipe
 from .options import AllowCode, Changes, FolderLayout, Ignore, Json, RecipeFile
@@ -100,6 +101,6 @@ def _numbers(values: tuple[float, ...]) -> str:
 def _show_lines(title: str, lines: Sequence[str]) -> None:
     print(f"{title}: {len(lines):,}")
     for line in lines[:LINES_SHOWN]:
-        print(f"  {line}")
+        print(f"  {visible_line(line)}")
     if len(lines) > LINES_SHOWN:
         print(f"  and {len(lines) - LINES_SHOWN:,} more")

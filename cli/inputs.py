@@ -8,6 +8,7 @@ import typer
 
 from ..core.documents import parse_yaml
 from ..core.errors import InputError, shorten
+from ..core.visible_text import visible_line
 from ..zoo.registry import MODEL_SUFFIXES
 from .model_contract import ModelContract
 from .option_groups import DataReading, TrainingSetup
@@ -60,7 +61,7 @@ def load_images(
             typer.echo(f"Pixels are taken as {low:g}..{high:g}, the range that the model states.", err=True)
             data = replace(data, pixel_range=pixel_range)
     for path in data.skipped:
-        typer.echo(f"Skipped, cannot be read: {path}", err=True)
+        typer.echo(visible_line(f"Skipped, cannot be read: {path}"), err=True)
     if data.skipped:
         typer.echo(f"{len(data.skipped)} images skipped.", err=True)
     return data

@@ -1,9 +1,9 @@
 """The entry point: registers the commands, and turns errors into one sentence and an exit code."""
 
 import faulthandler
-import io
 import os
 import sys
+import traceback
 import warnings
 from importlib.metadata import version
 from typing import Annotated
@@ -37,6 +37,7 @@ from . import (
     train,
 )
 from .option_groups import with_option_groups
+from .standard_streams import visible_streams
 
 app = typer.Typer(
     help="Reference convolutional networks by name: train, compress and export them, validated on real runtimes.",
@@ -102,15 +103,23 @@ def main() -> None:
 
     Exits with 0, with 2 for a mistake by the user, with 1 for any other failure, or with 130 if interrupted.
     """
-    if not faulthandler.is_enabled() and (stderr := duplicate_descriptor(STANDARD_ERROR)) is not None:
-        # Prints the stack if a converter aborts the process, to a copy of the descriptor, as stderr may be redirected.
-        faulthandler.enable(stderr)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names that are not valid UTF-8 are printed as they are
-    if not os.environ.get("POCKETZOO_VERBOSE"):
-        warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code
+    with visible_streams():
+        if not faulthandler.is_enabled() and (stderr := duplicate_descriptor(STANDARD_ERROR)) is not None:
+            # Prints the stack if a converter aborts the process, to a copy of the descriptor, as stderr may be
+            # redirected.
+            faulthandler.enable(stderr)
+        if not os.environ.get("POCKETZOO_VERBOSE"):
+            warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code
+        _run()
+
+
+def _run() -> None:
+    """Run the command and exit; errors become one sentence and an exit code."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # where the disk is full, it shows now
     except SystemExit as end:
         if end.code == 130:
             print("Interrupted. Add --resume to continue a run with --run-dir.", file=sys.stderr)
@@ -123,7 +132,9 @@ def main() -> None:
 
 def _fail(error: Exception, code: int) -> None:
     if os.environ.get("POCKETZOO_VERBOSE"):
-        raise error
+        traceback.print_exception(error)
+        sys.exit(code)
     name = "" if isinstance(error, InputError | OSError | RuntimeError) else f"{type(error).__name__}: "
-    print(f"Error: {name}{error}", file=sys.stderr)
+    sentence = " ".join(str(error).split("\n"))  # the name of a file can have a line break and a message of its own
+    print(f"Error: {name}{sentence}", file=sys.stderr)
     sys.exit(code)

@@ -1,6 +1,5 @@
 """`pocketzoo predict`: predictions for image files. Imports TensorFlow for Keras models only."""
 
-import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,9 @@ from urllib.parse import urlsplit
 
 import typer
 
+from ..core.csv_tables import write_csv
 from ..core.errors import InputError
+from ..core.visible_text import visible_line
 from ..zoo.image_sources import image_sources, is_address
 from ..zoo.registry import model_card
 from . import console
@@ -70,7 +71,7 @@ def predict(
         try:
             prediction = _predict(artifact, source)
         except InputError as error:
-            typer.echo(f"{'Skipped' if skip_unreadable else 'Error'}: {error}", err=True)
+            typer.echo(visible_line(f"{'Skipped' if skip_unreadable else 'Error'}: {error}"), err=True)
             answers.append(Answer(source, error=str(error)))
             continue
         answers.append(Answer(source, prediction.task, prediction.rows(top)[0]))
@@ -120,12 +121,12 @@ def _predict(artifact: "Artifact", source: str) -> "Prediction":
 
 def _show_csv(answers: Sequence[Answer], figure_name: str | None) -> None:
     """Print a row for each image and label; an image that cannot be read has a row with the reason."""
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(("image", "label", figure_name, "error"))
+    rows: list[tuple[object, ...]] = [("image", "label", figure_name, "error")]
     for answer in answers:
-        table.writerows((answer.source, label, figure, "") for label, figure in answer.rows)
+        rows += [(answer.source, label, figure, "") for label, figure in answer.rows]
         if answer.error:
-            table.writerow((answer.source, "", "", answer.error))
+            rows.append((answer.source, "", "", answer.error))
+    write_csv(sys.stdout, rows)
 
 
 def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
-from ..core.outputs import map_outputs
+from ..core.outputs import by_name, map_outputs
 from ..tasks.registry import DEFAULT_TASK, get_task
 from .artifact.artifact import Artifact
 from .artifact.metadata import OutputForm
@@ -119,7 +119,7 @@ def predict(
         The prediction of the only output, or a dict of those of several outputs by name.
 
     Raises:
-        InputError: The size of the images does not match the input, or there are none.
+        InputError: The size of the images does not match the input, or there are none; or an output is not finite.
     """
     files = _files(images)
     statements: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
@@ -143,7 +143,21 @@ def predict(
         forms = artifact.metadata.output_forms
     else:
         forms = map_outputs(lambda values: OutputForm(labels=tuple(map(str, range(values.shape[-1])))), outputs)
-    return map_outputs(lambda values, form: Prediction(values, form.labels, form.task), outputs, forms)
+    predictions = map_outputs(lambda values, form: Prediction(values, form.labels, form.task), outputs, forms)
+    for name, prediction in by_name(predictions).items():
+        _check_finite(prediction, f"{artifact.path}, output {name!r}" if name else str(artifact.path))
+    return predictions
+
+
+def _check_finite(prediction: Prediction, what: str) -> None:
+    """Raise InputError where an output is NaN, or infinite although it is a probability or a value."""
+    values = prediction.probabilities
+    is_wrong = np.isnan(values) if get_task(prediction.task).figure_name is None else ~np.isfinite(values)
+    if is_wrong.any():
+        raise InputError(
+            f"{what}: the model outputs {values[is_wrong][0]}, which is not a finite number; its weights have such "
+            "values or are too large."
+        )
 
 
 def _files(images: Any) -> list[Any]:

@@ -1,14 +1,19 @@
 """The report of a bundle: its manifest as Markdown."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ...core.visible_text import visible
 from .manifest import ArtifactRecord, Check, Manifest
 
 HEADER = ("artifact", "bytes", "gzipped", "accuracy", "agreement", "ms", "validation")
 CHECKS_HEADER = (
     "artifact", "check", "accuracy", "agreement", "PSNR dB", "flips", "ms", "other measurements", "status"
 )  # fmt: skip
+
+MARKUP = re.compile(r"[|`\\]|<(?=[A-Za-z/!?])|\](?=[(\[])")
+"""What begins a cell, code, an escape, a tag, or the address of a link."""
 
 
 def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
@@ -31,7 +36,7 @@ def write_report(manifest: Manifest, path: Path) -> None:
     """Write the manifest as Markdown."""
     accuracy = manifest.evaluation.keras_accuracy if manifest.evaluation else None
     lines = [
-        f"# {manifest.model.model} for {', '.join(manifest.targets)}",
+        f"# {_escape(manifest.model.model)} for {', '.join(manifest.targets)}",
         "",
         f"{manifest.parameters:,} parameters; {manifest.sparsity:.1%} of the kernel weights are zero.",
         f"Exported on {manifest.created} ({manifest.host}).",
@@ -40,7 +45,7 @@ def write_report(manifest: Manifest, path: Path) -> None:
         "",
         *_markdown_table(HEADER, table_rows(manifest)),
         "",
-        *(f"No {name}: {reason}.\n" for name, reason in manifest.skipped.items()),
+        *(f"No {name}: {_escape(reason)}.\n" for name, reason in manifest.skipped.items()),
         *_noise_lines(manifest),
         "## Checks",
         "",
@@ -59,10 +64,10 @@ def _images_lines(manifest: Manifest) -> list[str]:
     evaluation, calibration = manifest.evaluation, manifest.calibration
     lines = [f"Validated on {manifest.proven_on}."]
     if evaluation:
-        lines = [f"Validated on {evaluation.count} {manifest.proven_on} ({evaluation.source})."]
+        lines = [f"Validated on {evaluation.count} {manifest.proven_on} ({_escape(evaluation.source)})."]
     if calibration:
         subsampled = "" if calibration.seed is None else f", subsampled with seed {calibration.seed}"
-        lines.append(f"Calibrated with {calibration.count} images ({calibration.source}{subsampled}).")
+        lines.append(f"Calibrated with {calibration.count} images ({_escape(calibration.source)}{subsampled}).")
     return lines
 
 
@@ -127,8 +132,8 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 
 def _escape(text: str) -> str:
-    """Text that fits in a cell: a single line with escaped vertical bars."""
-    return " ".join(text.split()).replace("|", "\\|")
+    """Text that fits in a cell or a sentence: a single line in which nothing is Markdown or HTML."""
+    return MARKUP.sub(r"\\\g<0>", " ".join(visible(text).split()))
 
 
 def _percent(share: float | None) -> str:

@@ -1,7 +1,11 @@
+import csv
+import io
 import json
 
+import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from pocketzoo import export, zoo
 from pocketzoo.export.formats import FORMATS
@@ -43,3 +47,38 @@ def test_info_reports_a_model_changed_since_validation(bundle, tmp_path, pocketz
     onnx.save(model, tmp_path / "changed.onnx")
     assert "yes: the model in the file is not the validated one" in pocketzoo("info", tmp_path / "changed.onnx")[1]
     assert json.loads(pocketzoo("info", tmp_path / "changed.onnx", "--json")[1])["unchanged_since_proof"] is False
+
+
+def test_text_of_an_artifact_cannot_control_the_terminal(bundle, tmp_path, pocketzoo):
+    model = onnx.load(bundle / "lenet5-fp32.onnx")
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "pocketzoo")
+    metadata = json.loads(entry.value)
+    labels = ["\x1b]0;title\x07\x1b[2J", "=1+1", "-1", "\x9b31m", "gpj\u202egnp", "\u200b", "[/x]", "a\nb", "\x7f", "é"]
+    entry.value = json.dumps(metadata | {"labels": labels, "model": "\x1b[2Jx"})
+    onnx.save(model, tmp_path / "m.onnx")
+    picture = tmp_path / "\x1b[2J.png"
+    Image.new("L", (32, 32)).save(picture)
+    predict = ("predict", tmp_path / "m.onnx", picture, "--top", 10)
+    card, table, rows, facts = (
+        pocketzoo(*arguments)[1]
+        for arguments in (("info", tmp_path / "m.onnx"), predict, (*predict, "--csv"), (*predict, "--json"))
+    )
+    assert not {"\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u200b"} & {*card, *table, *rows, *facts}
+    for shown in (r"\x1b]0;title\x07", r"\x9b31m", r"gpj\u202egnp", "[/x]", r"a\nb", "é"):
+        assert shown in table
+    assert {"'=1+1", "-1", "a\nb"} <= {row["label"] for row in csv.DictReader(io.StringIO(rows))}
+    assert {row["label"] for row in json.loads(facts)[0]["top"]} == {*labels}
+    error = pocketzoo("predict", tmp_path / "m.onnx", tmp_path / "\x1b[2J\nError: fake.png")[2]
+    assert error.count("\n") == 1
+    assert r"\x1b[2J" in error
+
+
+def test_weights_that_are_no_numbers_are_reported(bundle, tmp_path, pocketzoo):
+    model = onnx.load(bundle / "lenet5-fp32.onnx")
+    kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
+    kernel.raw_data = np.full(list(kernel.dims), np.nan, "float32").tobytes()
+    onnx.save(model, tmp_path / "nan.onnx")
+    Image.new("L", (32, 32)).save(tmp_path / "digit.png")
+    code, out, error = pocketzoo("predict", tmp_path / "nan.onnx", tmp_path / "digit.png")
+    assert (code, out) == (2, "")
+    assert "nan.onnx: the model outputs nan, which is not a finite number" in error

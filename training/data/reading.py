@@ -7,12 +7,12 @@ from multiprocessing.pool import ThreadPool
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
 from ...core.encoded_images import read_values
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
+from ...core.safe_console import SafeConsole
 from ...tasks.segmentation import LIKELY_VOID
 from ...zoo.image_files import MODES, Dtype, fit_values
 from ...zoo.pixel_range import Range
@@ -202,7 +202,7 @@ def _misfit(fact: FileFacts, name: str, dtype: Dtype, channels: int) -> InputErr
 
 def for_each(function: Callable[[int], Any], rows: Sequence[int], description: str) -> list[Any]:
     """Return the results of `function` for each row, in parallel; many rows show a progress bar on standard error."""
-    console = Console(stderr=True, quiet=len(rows) < 500)
+    console = SafeConsole(stderr=True, quiet=len(rows) < 500)
     with ThreadPool() as pool:  # in chunks: a future for each of 100,000 files would take 200 MB
         return list(track(pool.imap(function, rows, chunksize=16), description, total=len(rows), console=console))
 

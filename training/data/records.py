@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from rich.console import Console
 from rich.progress import track
 
 from ...core.errors import InputError, first_line
 from ...core.outputs import by_name
+from ...core.safe_console import SafeConsole
 from ...tasks.registry import get_task
 from .listing import Listing, Lost, Target
 
@@ -99,7 +99,7 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
         InputError: A shard has more records than it should.
     """
     locations, values, lost = [], [], []
-    console = Console(stderr=True, quiet=sum(shard.records for shard in shards) < 500)
+    console = SafeConsole(stderr=True, quiet=sum(shard.records for shard in shards) < 500)
     for number, shard in enumerate(track(shards, "Reading shards", console=console)):
         found, targets, missing = _scan(shard, image, by_name(fields))
         locations += [(*location, number) for location in found]

@@ -14,13 +14,13 @@ from typing import Annotated, Self, cast
 
 import tensorflow as tf
 from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
-from rich.console import Console
 from rich.progress import track
 
 from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
 from ...core.outputs import by_name
+from ...core.safe_console import SafeConsole
 from ...tasks.registry import get_task
 from ...tasks.task import Task
 from ...zoo.image_files import Dtype
@@ -130,7 +130,7 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
 
 def _write_split(name: str, split: ImageSplit, folder: Path, most: float) -> dict[str, int]:
     """Return the number of images in each of the shards that were written."""
-    console = Console(stderr=True, quiet=len(split) < 500)
+    console = SafeConsole(stderr=True, quiet=len(split) < 500)
     rows = iter(track(range(len(split)), f"Writing {name}", console=console))
     counts: dict[str, int] = {}
     for first in rows:

@@ -1,9 +1,10 @@
 """Metrics of every epoch of a run."""
 
-import csv
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ...core.csv_tables import write_csv
 
 
 @dataclass
@@ -41,9 +42,8 @@ class History:
         """Return one row per epoch, counted from 1."""
         text = io.StringIO()
         names = dict.fromkeys(name for epoch in self.epochs for name in epoch)
-        writer = csv.DictWriter(text, ["epoch", *names])
-        writer.writeheader()
-        writer.writerows({"epoch": number, **epoch} for number, epoch in enumerate(self.epochs, start=1))
+        rows = ([number, *map(epoch.get, names)] for number, epoch in enumerate(self.epochs, start=1))
+        write_csv(text, [["epoch", *names], *rows])
         return text.getvalue()
 
     def plot(self, path: Path) -> None:
@@ -61,7 +61,8 @@ class History:
             for prefix, label in (("", "train"), ("val_", "validation")):
                 if prefix + metric in names:
                     axes.plot(epochs, [epoch[prefix + metric] for epoch in self.epochs], label=label)
-            axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
+            axes.set_xlabel("epoch")
+            axes.set_ylabel(metric.replace("_", " "), parse_math=False)  # it has the names of outputs
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
             if metric not in rates:

@@ -13,11 +13,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from rich.console import Console
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.keras_private import all_layers, source_operation
+from ...core.safe_console import SafeConsole
 from ...layers import Head, L2Pool2D, LocalResponseNormalization
 from ...zoo.pretrained.download import cache_folder
 from ...zoo.signature import arrange_inputs, named_inputs
@@ -72,10 +72,9 @@ def fastest_precision(model: keras.Model, batch_size: int, *, verbose: bool = Tr
     fastest = min(seconds, key=seconds.__getitem__)
     chosen = fastest if seconds[fastest] < MAX_TIME_RATIO * seconds["float32"] else "float32"
     times = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
-    Console(stderr=True, quiet=not verbose).print(
+    SafeConsole(stderr=True, quiet=not verbose).print(
         f"Precision auto: {chosen} for {model.name}, a step of {batch_size} images takes {times} ({file}).",
         soft_wrap=True,
-        highlight=False,
     )
     return chosen
 

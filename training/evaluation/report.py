@@ -1,6 +1,5 @@
 """An evaluation as files: the metrics, and pictures of the mistakes."""
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from ...core.arguments import Count, check_arguments
 from ...core.atomic_files import atomic_path
+from ...core.csv_tables import write_csv
 from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ...tasks.accumulator import Accumulator
 from ...tasks.evaluation import BaseEvaluation
@@ -78,7 +78,7 @@ def _write_metrics(evaluation: BaseEvaluation, labels: Sequence[str], folder: Pa
         _save_picture(figure, folder / name)
     for name, rows in evaluation.tables(labels).items():
         with atomic_path(folder / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
+            write_csv(file, rows)
 
 
 def _draw_worst(

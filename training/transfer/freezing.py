@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ...core.arguments import check_arguments
 from ...core.keras_private import all_layers
+from ...core.safe_console import SafeConsole
 from ...layers import PixelNormalization
 from ...zoo.endpoints import feature_extractor
 from ...zoo.model_arguments import accepts_any_model
@@ -121,7 +121,7 @@ def show_report(report: TrainableReport, title: str, *, quiet: bool) -> None:
     """Print the table on standard error."""
     table = report.__rich__()
     table.title = title
-    Console(stderr=True, quiet=quiet).print(table)
+    SafeConsole(stderr=True, quiet=quiet).print(table)
 
 
 def _row(stage: Stage, rate: Callable[[Stage], float | None]) -> StageReport:

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
 from rich.progress import track
 
 from ...core.atomic_files import UNFINISHED
 from ...core.errors import InputError
 from ...core.flat_graph import FlatGraph
+from ...core.safe_console import SafeConsole
 from ...zoo.flat import flatten_model
 from ...zoo.signature import arrange_inputs, named_inputs
 from ..data.feature_maps import write_feature_maps
@@ -112,7 +112,7 @@ def cached_features(
 
 
 def _features(trunk: keras.Model, split: ImageSplit, folder: Path, batch_size: int, quiet: bool) -> ImageSplit:
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     batches = evaluation_batches(split, batch_size)
     shown = track(
         batches,

@@ -29,14 +29,16 @@ def draw_widths(result: "PruneResult", path: Path) -> None:
     for step, widths in enumerate(states):
         shade = str(0.8 * (1 - step / (len(states) - 1)))
         by_layer.step(indices, [widths[name] for name in result.widths], where="mid", color=shade, label=f"step {step}")
-    by_layer.set(xlabel="convolution or dense layer, in order", ylabel="channels", title=result.model.name)
+    by_layer.set(xlabel="convolution or dense layer, in order", ylabel="channels")
+    by_layer.set_title(result.model.name, parse_math=False)
     by_layer.legend()
     totals = [stage_widths(widths) for widths in states]
     for stage, whole in totals[0].items():
         by_stage.plot(range(len(states)), [100 * total[stage] / whole for total in totals], marker=".", label=stage)
     by_stage.set(xlabel="step", ylabel="remaining channels, %", ylim=(0, 105))
     by_stage.xaxis.set_major_locator(MaxNLocator(integer=True))
-    by_stage.legend(fontsize="small")
+    for text in by_stage.legend(fontsize="small").get_texts():
+        text.set_parse_math(False)  # stages are named after layers
     for axes in (by_layer, by_stage):
         axes.grid(alpha=0.3)
     figure.savefig(path, format="png", dpi=110)

@@ -91,7 +91,8 @@ class Comparison:
             if runtime == "tflite":
                 sizes = {name: cost.size.gzip_bytes / 1e6 for name, cost in costs.items()}
                 self._plot_points(by_size, sizes, marker, RUNTIMES[runtime])
-        by_latency.set(xlabel="ms per image, one thread", ylabel=next(iter(self.models[0].headlines)))
+        by_latency.set_xlabel("ms per image, one thread")
+        by_latency.set_ylabel(next(iter(self.models[0].headlines)), parse_math=False)
         by_latency.legend(loc="lower right")
         by_size.set(xlabel="MB of the TFLite file, gzipped")
         for axes in (by_latency, by_size):
@@ -105,7 +106,8 @@ class Comparison:
         metric = {name: math.nan if value is None else value for name, value in headlines.items()}
         axes.plot([*costs.values()], [metric[name] for name in costs], marker, alpha=0.8, label=runtime)
         for name, cost in costs.items() if runtime == "LiteRT" else ():
-            axes.annotate(name, (cost, metric[name]), xytext=(4, 4), textcoords="offset points", fontsize="small")
+            place = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": "small"}
+            axes.annotate(name, (cost, metric[name]), **place, parse_math=False)
 
 
 @check_arguments

@@ -5,8 +5,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import keras
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ....core.safe_console import SafeConsole
+from ....core.visible_text import visible_line
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -23,20 +25,25 @@ class ProgressBar(keras.callbacks.Callback):
 
     def __init__(self, title: str, *, epochs: int, steps: int, done: int, images: int, quiet: bool = False):
         super().__init__()
-        self._title, self._epochs, self._steps, self._images = title, epochs, steps, images
+        self._title, self._epochs, self._steps, self._images = visible_line(title), epochs, steps, images
         self._done_before_epoch = done
-        self._console = Console(stderr=True, quiet=quiet)
+        self._console = SafeConsole(stderr=True, quiet=quiet)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("epoch {task.fields[epoch]}  {task.fields[speed]}"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[metrics]}", markup=False),
             console=self._console,
             disable=quiet or not self._console.is_terminal,
         )
         self._task = self._progress.add_task(
-            title, total=epochs * steps, completed=done, epoch=f"{done // steps + 1}/{epochs}", speed="", metrics=""
+            self._title,
+            total=epochs * steps,
+            completed=done,
+            epoch=f"{done // steps + 1}/{epochs}",
+            speed="",
+            metrics="",
         )
         self._throughput = Throughput(images / steps)
 
@@ -60,12 +67,12 @@ class ProgressBar(keras.callbacks.Callback):
         self._done_before_epoch = (epoch + 1) * self._steps
         # A model with several outputs reports a loss for each; only their sum is shown.
         shown = [name for name in logs if name.startswith("val_") and not name.endswith("_loss")]
-        metrics = "  ".join(f"{name} {logs[name]:.3f}" for name in ("loss", "val_loss", *shown))
+        metrics = visible_line("  ".join(f"{name} {logs[name]:.3f}" for name in ("loss", "val_loss", *shown)))
         self._progress.update(self._task, metrics=metrics)
         done = epoch + 1
         if not self._console.is_terminal and (done == self._epochs or done % max(1, self._epochs // 10) == 0):
             line = f"{self._title}: epoch {done}/{self._epochs}  {metrics}  {self._throughput}"
-            self._console.print(line, soft_wrap=True, highlight=False)
+            self._console.print(line, soft_wrap=True)
 
     def __enter__(self) -> Self:
         """Return the bar; it is shown once training begins."""
