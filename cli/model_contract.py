@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..core.errors import InputError
+from ..core.input_files import read_text
 
 if TYPE_CHECKING:
     import keras
@@ -94,6 +94,6 @@ def _names(text: str) -> list[str]:
     if not text.endswith(".txt"):
         return [name.strip() for name in text.split(",")]
     try:
-        return Path(text).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--labels {text!r} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        return read_text(text).splitlines()
+    except InputError as error:
+        raise InputError(f"--labels {text!r} cannot be read: {error}") from error

@@ -68,24 +68,25 @@ def parse_yaml(text: str | bytes) -> Any:
 
 def _check_size(text: str | bytes) -> None:
     """Count levels and values before the tree is built, which recurses, with each alias for all that it stands for."""
-    total, depth, begun = 0, 0, list[tuple[str | None, int]]()
+    total, depth, begun = 0, 0, list[tuple[str, int]]()
     sizes = dict[str, int]()
     for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.anchor in sizes:
+            _refuse(f"the anchor &{shorten(event.anchor)} is there twice", event)
         if isinstance(event, AliasEvent):
             if event.anchor not in sizes and event.anchor in [anchor for anchor, _ in begun]:
                 _refuse(f"the alias *{shorten(event.anchor)} is inside of what it stands for", event)
             total += sizes.get(event.anchor, 1)  # an unknown one is an error of the parser
         elif isinstance(event, CollectionStartEvent):
             begun.append((event.anchor, total))
-            sizes.pop(event.anchor, None)
             depth, total = depth + 1, total + 1
             NESTING.check(depth, "it")
         elif isinstance(event, CollectionEndEvent):
             depth, (anchor, before) = depth - 1, begun.pop()
-            sizes[anchor] = total - before
+            sizes |= {anchor: total - before} if anchor else {}
         elif isinstance(event, ScalarEvent):
             total += 1
-            sizes[event.anchor] = 1
+            sizes |= {event.anchor: 1} if event.anchor else {}
         YAML_VALUES.check(total, "it")
 
 

@@ -20,12 +20,12 @@ KINDS = {
 """What is not a regular file, by its type in `stat`."""
 
 
-def check_file(path: str | Path, limit: Limit, kind: str = "") -> Path:
+def check_file(path: str | Path, limit: Limit | None = None, kind: str = "") -> Path:
     """Return the path of a regular file, or of a link to one, after a look at its size.
 
     Args:
         path: The file.
-        limit: Of its size in bytes.
+        limit: Of its size in bytes; None where it is read in pieces.
         kind: What it should be, such as "an image", for error messages.
 
     Raises:
@@ -42,7 +42,8 @@ def check_file(path: str | Path, limit: Limit, kind: str = "") -> Path:
         raise InputError(f"{str(path)!r} is not a path: it has a null character.") from error
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{cannot}: it is {KINDS.get(stat.S_IFMT(status.st_mode), 'special')}, not a regular file.")
-    limit.check(status.st_size, path)
+    if limit is not None:
+        limit.check(status.st_size, path)
     return Path(path)
 
 

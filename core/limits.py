@@ -87,14 +87,16 @@ YAML_VALUES = Limit(
 NUMBER_DIGITS = Limit(
     "NUMBER_DIGITS", 400, "digits", "a number in YAML and JSON", "conversion takes the square of their number"
 )
-TABLE_BYTES = Limit("TABLE_BYTES", 2**30, "bytes", "a CSV file of images", "its rows are held in memory")
+TABLE_BYTES = Limit(
+    "TABLE_BYTES", 2**28, "bytes", "a CSV file of images", "its rows take several times its size in memory"
+)
 TABLE_COLUMNS = Limit("TABLE_COLUMNS", 10_000, "columns", "a CSV file of images", "each can become an output")
-SHARD_RECORDS = Limit(
-    "SHARD_RECORDS",
-    5_000_000,
+MISSING_RECORDS = Limit(
+    "MISSING_RECORDS",
+    100_000,
     "records",
-    "a folder of TFRecord shards, as its index counts them",
-    "each takes at least 16 bytes of memory, and hundreds where it is missing",
+    "what TFRecord shards lack of the records that their index counts",
+    "each is listed by its name as one that cannot be read",
 )
 IMAGE_BYTES = Limit(
     "IMAGE_BYTES", 2**28, "bytes", "an encoded image, or a record with its targets", "it is read into memory"

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, shorten
+from ..core.input_files import read_text
 from .target_form import Labels
 
 if TYPE_CHECKING:
@@ -64,10 +65,9 @@ def read_class_names(file: Path) -> Labels:
     Raises:
         InputError: The file cannot be read, or has fewer than two different names.
     """
-    try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}.") from error
+    names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     if len(names) < 2 or len(set(names)) < len(names):
-        raise InputError(f"{file} has {', '.join(names) or 'nothing'}; it takes 2 or more different names, one a line.")
+        raise InputError(
+            f"{file} has {shorten(', '.join(names)) or 'nothing'}; it takes 2 or more different names, one a line."
+        )
     return tuple(names)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..core.errors import shorten
+
 
 def parse_path(value: str) -> str:
     """Return the path of a file, which is not empty."""
@@ -13,7 +15,7 @@ def parse_path(value: str) -> str:
 def parse_label(value: str) -> str:
     """Return the name of a class: one line, not empty."""
     if len(parse_path(value).splitlines()) > 1:
-        raise ValueError(f"{value!r} has more than one line.")
+        raise ValueError(f"{shorten(value)!r} has more than one line.")
     return value
 
 
@@ -27,7 +29,7 @@ def parse_number(value: str) -> float:
     try:
         number = float(value)
     except ValueError:
-        raise ValueError(f"{value!r} is not a number; remove the column if it is not a target.") from None
+        raise ValueError(f"{shorten(value)!r} is not a number; remove the column if it is not a target.") from None
     if not abs(number) <= float(np.finfo("float32").max):
-        raise ValueError(f"{value!r} is not a finite number of 32 bits.")
+        raise ValueError(f"{shorten(value)!r} is not a finite number of 32 bits.")
     return number

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from ..core.arguments import check_arguments
 from ..core.encoded_images import on_white, open_image, read_bands, read_values
 from ..core.errors import InputError
+from ..core.input_files import read_file
 from ..core.limits import IMAGE_BYTES
 from .image_sources import STANDARD_INPUT, is_address
 
@@ -96,12 +97,11 @@ def read_bytes(path: str | Path) -> bytes:
     """
     if is_address(str(path)):
         return _download(str(path))
-    try:
-        return sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file.") from error
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise InputError(f"{path} cannot be read as an image: {error}.") from error
+    if str(path) != STANDARD_INPUT:
+        return read_file(path, IMAGE_BYTES)
+    encoded = sys.stdin.buffer.read(IMAGE_BYTES.value + 1)
+    IMAGE_BYTES.check(len(encoded), "standard input")
+    return encoded
 
 
 def _download(address: str) -> bytes:

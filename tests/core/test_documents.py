@@ -2,7 +2,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketzoo.core.documents import parse_json, parse_yaml, read_json, read_yaml
@@ -31,6 +31,7 @@ def merge_bomb():
     return "\n".join(lines)
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_yaml_and_json_values_are_read_as_they_were_written(value):
     assert parse_yaml(yaml.safe_dump(value)) == value
@@ -50,6 +51,7 @@ def test_yaml_and_json_values_are_read_as_they_were_written(value):
         ("a: &a [*a]", r"the alias \*a is inside of what it stands for \(line 1, column 8\)"),
         ("a: &a {<<: *a}", r"the alias \*a is inside"),
         ("a: *b", "undefined alias"),
+        ("a: &a 1\nb: &a 2", r"the anchor &a is there twice \(line 2, column 4\)"),
         ("epochs: 1\nlr: 2\nepochs: 3", r"the key 'epochs' is there twice \(line 3, column 1\)"),
         ("optimizer: {lr: 1, 'lr': 2}", "the key 'lr' is there twice"),
         ("? [a]\n: 1", "unhashable key"),
@@ -90,6 +92,7 @@ def test_dates_in_yaml_stay_text():
     assert parse_yaml("name: 2001-01-01\nsign: =") == {"name": "2001-01-01", "sign": "="}
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab: -[]{}&*!|>'\"\n?<,#%@`1.~", max_size=60))
 def test_any_text_is_yaml_or_refused_in_words(text):
     try:

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ...core.errors import InputError
+from ...core.input_files import read_text
 from ...tasks.mask_files import read_class_names
 from ...zoo.image_sources import describe_other_files, image_files, sub_folders
 from .files import Paths
@@ -229,4 +230,4 @@ def _voc_lists(folder: Path) -> dict[str, str]:
     """Return the split of each image that Pascal VOC's lists name, by its name without suffix; empty without lists."""
     lists = sorted((folder / "ImageSets" / "Segmentation").glob("*.txt"))
     splits = {path: split_of_name(path.stem) for path in lists if path.stem != "trainval"}
-    return {name: split for path, split in splits.items() if split for name in path.read_text(encoding="utf-8").split()}
+    return {name: split for path, split in splits.items() if split for name in read_text(path).split()}

@@ -4,6 +4,8 @@ A record is a `tf.train.Example` with an encoded image and its targets. Order, s
 other source, because any record can be read at any time.
 """
 
+import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +15,18 @@ from google.protobuf.message import DecodeError
 from rich.progress import track
 
 from ...core.errors import InputError, first_line
+from ...core.input_files import check_file
+from ...core.limits import IMAGE_BYTES, MISSING_RECORDS
 from ...core.outputs import by_name
 from ...core.safe_console import SafeConsole
 from ...tasks.registry import get_task
 from .listing import Listing, Lost, Target
 
 LOCATION = np.dtype([("offset", "int64"), ("length", "int32"), ("shard", "int32")])
-BEFORE, AFTER = 12, 4
-"""Bytes of a TFRecord before its content (length and checksum) and after it (checksum)."""
+HEADER = struct.Struct("<QI")
+"""Length of a TFRecord, and checksum of the length."""
+BEFORE, AFTER = HEADER.size, 4
+"""Bytes of a TFRecord before its content, and after it (checksum)."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ class Records:
 def list_records(source: str, shards: list[Shard], image: str, fields: Field | dict[str, Field]) -> Listing:
     """Return the images of all shards; each record is read once and its checksums verified.
 
-    Images that a shard lacks, because it is damaged, cut short or missing, are in `lost`.
+    Images that a shard lacks, because it is damaged, cut short or missing, are in `lost`. TensorFlow reserves as much
+    memory as a record says it has, so it only gets records that fit into their file.
 
     Args:
         source: Name of the source in messages.
@@ -96,12 +103,18 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
         fields: Targets of the outputs.
 
     Raises:
-        InputError: A shard has more records than it should.
+        InputError: A shard has more records than it should, or shards lack more than a limit.
     """
-    locations, values, lost = [], [], []
+    locations, values, lost = [], [], list[Lost]()
     console = SafeConsole(stderr=True, quiet=sum(shard.records for shard in shards) < 500)
     for number, shard in enumerate(track(shards, "Reading shards", console=console)):
-        found, targets, missing = _scan(shard, image, by_name(fields))
+        whole, damage = _whole_records(shard)
+        if (lacking := len(lost) + shard.records - whole) > MISSING_RECORDS.value:
+            raise MISSING_RECORDS.refusal(
+                f"{shard.path} has {whole:,} of the {shard.records:,} records that it should have, so "
+                f"{lacking:,} are missing"
+            )
+        found, targets, missing = _scan(shard, whole, damage, image, by_name(fields))
         locations += [(*location, number) for location in found]
         values += targets
         lost += missing
@@ -119,12 +132,53 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
     return Listing(source, Records(paths, where, image), targets.get("", targets), splits, tuple(lost))
 
 
-def _scan(shard: Shard, image: str, fields: dict[str, Field]) -> tuple[list, list, list[Lost]]:
+def _whole_records(shard: Shard) -> tuple[int, str]:
+    """Return how many records a shard has as far as their lengths are whole, and what is wrong after them.
+
+    It counts up to one more than the shard should have.
+    """
+    count, offset = 0, 0
+    try:
+        with check_file(shard.path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            while offset < size and count <= shard.records:
+                file.seek(offset)
+                length, checksum = HEADER.unpack(file.read(BEFORE).ljust(BEFORE, b"\0"))
+                if checksum != _masked_checksum(length):
+                    break
+                if length > IMAGE_BYTES.value:
+                    return count, f" ({IMAGE_BYTES.refusal(f'the next one says it has {length:,} bytes')})"
+                offset += BEFORE + length + AFTER
+                count += offset <= size
+    except (InputError, OSError) as error:
+        return count, f" ({first_line(error)})" if shard.path.exists() else ""
+    return count, ""
+
+
+def _masked_checksum(length: int) -> int:
+    """Return the CRC-32C of a length as TFRecord files store it (tensorflow/core/lib/hash/crc32c.h)."""
+    crc = 0xFFFFFFFF
+    for byte in length.to_bytes(8, "little"):
+        crc = CRC32C[(crc ^ byte) & 255] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    return (crc >> 15 | crc << 17) + 0xA282EAD8 & 0xFFFFFFFF
+
+
+def _crc32c_of_byte(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+CRC32C = tuple(map(_crc32c_of_byte, range(256)))
+
+
+def _scan(shard: Shard, whole: int, damage: str, image: str, fields: dict[str, Field]) -> tuple[list, list, list[Lost]]:
     """Return the position of each record's content (offset, length), its values of `fields`, and lost images."""
     locations, values, lost = [], [], []
-    offset, reason = BEFORE, ""
+    offset, reason = BEFORE, damage
     try:
-        for record in tf.data.TFRecordDataset(str(shard.path)).as_numpy_iterator():
+        for record in tf.data.TFRecordDataset(str(shard.path)).take(whole).as_numpy_iterator() if whole else ():
             try:
                 values.append(_values(record, image, fields))
                 locations.append((offset, len(record)))

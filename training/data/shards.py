@@ -19,6 +19,8 @@ from rich.progress import track
 from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
+from ...core.input_files import read_file
+from ...core.limits import TEXT_BYTES
 from ...core.outputs import by_name
 from ...core.safe_console import SafeConsole
 from ...tasks.registry import get_task
@@ -77,11 +79,11 @@ def list_shards(folder: Path) -> Listing:
     """Return the images of the shards in `folder`, which has an index.
 
     Raises:
-        InputError: The index is invalid, or a shard has more images than the index says.
+        InputError: The index is invalid, or the shards have more images than it says, or lack more than a limit.
     """
     path = folder / INDEX
     try:
-        index = ShardIndex.model_validate_json(path.read_bytes())
+        index = ShardIndex.model_validate_json(read_file(path, TEXT_BYTES))
     except ValidationError as error:
         raise InputError(f"{path}: {describe(error)}.") from error
     shards = [Shard(folder / name, _split_of(name), count) for name, count in index.shards.items()]

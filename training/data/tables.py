@@ -15,13 +15,16 @@ classes in `road.labels.txt`) make a classification `kind`, labels `tags`, a reg
 """
 
 import csv
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ...core.errors import InputError, unknown
+from ...core.errors import InputError, shorten, unknown
+from ...core.input_files import check_file
+from ...core.limits import TABLE_BYTES, TABLE_COLUMNS
 from ...tasks.registry import get_task, task_names
 from ...tasks.table_values import parse_path
 from .files import Paths
@@ -50,7 +53,7 @@ class Table:
             try:
                 parsed.append(parse(value))
             except ValueError as error:
-                raise InputError(f"{self.path}, line {line}, column {column!r}: {error}") from None
+                raise InputError(f"{self.path}, line {line}, column {shorten(column)!r}: {error}") from None
         return parsed
 
 
@@ -72,16 +75,17 @@ def list_table(path: Path) -> Listing:
 
 def _table(path: Path) -> Table:
     try:
+        check_file(path, TABLE_BYTES)
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:  # names of files may be any
             reader = csv.reader(file, strict=True)
-            rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if row]
+            rows = [(reader.line_num, [value.strip() for value in row]) for row in _limited(path, reader) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a CSV file: {error}.") from error
     header = rows[0][1] if rows else []
     if not all(map(_is_unicode, header)):
         raise InputError(f"{path} cannot be read as a CSV file: its first row is not UTF-8.")
     if "image" not in header:
-        columns = ", ".join(header) or "none"
+        columns = shorten(", ".join(header)) or "none"
         remedy = " Rename the column of the paths." if header else ""
         raise InputError(
             f"{path} has no column 'image' with the path of each image; its first row has {columns}.{remedy}"
@@ -91,8 +95,8 @@ def _table(path: Path) -> Table:
             f"{path}: column {header.index('') + 1} has no name (pandas: index=False leaves its index out)."
         )
     if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise InputError(f"{path} has two columns {twice!r}.")
+        (twice, _), *_ = Counter(header).most_common(1)
+        raise InputError(f"{path} has two columns {shorten(twice)!r}.")
     if len(rows) < 2:
         raise InputError(f"{path} has no images, only names of columns.")
     for line, row in rows:
@@ -104,6 +108,12 @@ def _table(path: Path) -> Table:
         if name.rpartition(".")[2] not in ("image", "mask") and not all(map(_is_unicode, columns[name])):
             raise InputError(f"{path} cannot be read as a CSV file: its column {name!r} is not UTF-8.")
     return Table(path, list(lines), columns)
+
+
+def _limited(path: Path, rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    for row in rows:
+        TABLE_COLUMNS.check(len(row), path)
+        yield row
 
 
 def _is_unicode(text: str) -> bool:
@@ -122,10 +132,8 @@ def _outputs(path: Path, names: list[str]) -> dict[str, dict[str, str]]:
         else:
             outputs.setdefault("", {})[name] = name
     if "" in outputs and len(outputs) > 1:
-        nameless = ", ".join(outputs.pop(""))
-        raise InputError(
-            f"{path}: {nameless} belongs to no output, but others belong to {', '.join(outputs)}; name all outputs."
-        )
+        nameless, named = shorten(", ".join(outputs.pop(""))), shorten(", ".join(outputs))
+        raise InputError(f"{path}: {nameless} belongs to no output, but others belong to {named}; name all outputs.")
     return outputs
 
 
@@ -135,8 +143,8 @@ def _target(table: Table, columns: dict[str, str]) -> Target:
     named = [task for task in tasks if task.column in columns]
     if named and len(columns) > 1:
         raise InputError(
-            f"{table.path}: columns {', '.join(columns.values())} are more than one target. Remove what is not a "
-            "target, or name the outputs as in kind.label, size.height, size.width."
+            f"{table.path}: columns {shorten(', '.join(columns.values()))} are more than one target. Remove what is "
+            "not a target, or name the outputs as in kind.label, size.height, size.width."
         )
     classes = [column for column in columns if column.lower() in CLASS_COLUMNS]
     if classes and not named:

@@ -1,13 +1,16 @@
 import json
+import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.pipeline import training_batches
+from pocketzoo.training.data.records import HEADER, Shard, _masked_checksum, _whole_records
 
 COUNT = 24
 
@@ -65,6 +68,12 @@ def counts(folder):
     return json.loads((folder / "shards.json").read_text())["shards"]
 
 
+def set_count(folder, name, count):
+    index = json.loads((folder / "shards.json").read_text())
+    index["shards"] |= {name: count}
+    (folder / "shards.json").write_text(json.dumps(index))
+
+
 def size(data):
     return len(data.train) + len(data.validation) + len(data.test)
 
@@ -97,8 +106,6 @@ def test_training_sees_shards_as_it_sees_files(table, shards, tmp_path):
 
 
 def test_records_are_read_by_tensorflow_itself(shards):
-    import tensorflow as tf
-
     files = sorted(map(str, shards.glob("train-*.tfrecord")))
     form = {
         "image/encoded": tf.io.FixedLenFeature([], tf.string),
@@ -150,6 +157,57 @@ def test_shard_that_is_gone_is_named_and_counted(shards):
         training.load_data(shards)
     data = training.load_data(shards, on_unreadable="skip")
     assert len(data.skipped) == counts(shards)["train-00002.tfrecord"]
+
+
+@pytest.mark.parametrize("claim", [10**7, 10**20])
+@pytest.mark.parametrize("name", ["train-00000.tfrecord", "train-00009.tfrecord"])
+def test_index_that_counts_records_by_the_million_is_refused(shards, name, claim):
+    set_count(shards, name, claim)
+    with pytest.raises(zoo.InputError, match=rf"of the {claim:,} records .* are missing; the limit is 100,000"):
+        training.load_data(shards, on_unreadable="skip")
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1.5, "x", [1], 1e300])
+def test_impossible_count_in_the_index_is_refused(shards, count):
+    set_count(shards, "train-00000.tfrecord", count)
+    with pytest.raises(zoo.InputError, match=r"shards\.json: shards\.train-00000\.tfrecord"):
+        training.load_data(shards)
+
+
+def test_record_of_a_terabyte_with_a_valid_checksum_is_not_given_to_tensorflow(shards):
+    path = shards / "train-00000.tfrecord"
+    header = HEADER.pack(2**40, _masked_checksum(2**40))
+    whole = path.read_bytes()
+    for start, count in ((b"", 0), (whole, counts(shards)[path.name])):
+        path.write_bytes(start + header + b"content")
+        set_count(shards, path.name, count + 1)
+        with pytest.raises(
+            zoo.InputError, match=rf"after {count} of .* says it has 1,099,511,627,776 bytes; the limit is 268,435,456"
+        ):
+            training.load_data(shards)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: (path.touch(), os.truncate(path, 2**40))])
+def test_shard_that_is_a_pipe_a_folder_or_a_terabyte_of_nothing_is_lost(shards, make):
+    path, lost = shards / "train-00000.tfrecord", counts(shards)["train-00000.tfrecord"]
+    path.unlink()
+    make(path)
+    with pytest.raises(zoo.InputError, match=rf"after 0 of its {lost} records"):
+        training.load_data(shards)
+    assert len(training.load_data(shards, image_size=6, on_unreadable="skip").skipped) == lost
+
+
+@settings(deadline=None)
+@given(lengths=st.lists(st.integers(0, 3000), max_size=5), cut=st.integers(0, 20))
+def test_records_are_counted_by_their_lengths_as_tensorflow_writes_them(lengths, cut, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "counted.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for length in lengths:
+            writer.write(b"x" * length)
+    assert _whole_records(Shard(path, "train", len(lengths))) == (len(lengths), "")
+    if lengths:
+        os.truncate(path, max(0, path.stat().st_size - 1 - min(cut, lengths[-1])))
+        assert _whole_records(Shard(path, "train", len(lengths))) == (len(lengths) - 1, "")
 
 
 def test_split_that_is_lost_is_not_taken_from_train_instead(shards):
