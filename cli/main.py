@@ -110,6 +110,7 @@ def main() -> None:
             faulthandler.enable(stderr)
         if not os.environ.get("POCKETZOO_VERBOSE"):
             warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"  # without the line of code
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, without the name of the file
         _run()
 
 

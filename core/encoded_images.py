@@ -1,84 +1,120 @@
-"""Encoded images opened with Pillow, and their values as stored."""
+"""Encoded images decoded with Pillow, and their values as stored."""
 
-import importlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from .errors import InputError, first_line
-from .tiff_bands import ORIENTATION, read_tiff_bands, rotated
+from .image_formats import FORMATS, JPEG, check_scans, open_image
+from .limits import IMAGE_PIXELS
+from .tiff_bands import ORIENTATION, read_tiff_bands, read_tiff_size, rotated
 
-UNTRUSTED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
-"""Pillow's formats that start other programs, or that it only names."""
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-NOT_IMAGES = {
-    b"\0\0\0\x0cJXL ": "it is a JPEG XL image, which Pillow does not read; convert it to PNG or JPEG",
-    b"\xff\x0a": "it is a JPEG XL image, which Pillow does not read; convert it to PNG or JPEG",
-    b"%PDF": "it is a PDF document; convert its pages to PNG",
-    b"%!PS": "it is a PostScript drawing; convert it to PNG",
-    b"version https://git-lfs": "it is a pointer of Git LFS; `git lfs pull` fetches the image",
-    b"<!DOCTYPE": "it is a web page; the download of the image failed",
-    b"<html": "it is a web page; the download of the image failed",
-    b"<svg": "it is an SVG drawing; convert it to PNG",
-    b"<?xml": "it is an XML document",
-    b"PK\x03\x04": "it is a ZIP archive",
-}
-"""What a file is instead, by its first bytes."""
+PNG = b"\x89PNG\r\n\x1a\n"
+DEEP_COLOR = (b"\x10\x02", b"\x10\x04", b"\x10\x06")
+"""Bits and color type of a PNG, at byte 24: 16 bits in RGB, gray with transparency, or RGB with it."""
 
 
-@contextmanager
-def open_image(encoded: bytes, name: object) -> Iterator[Image.Image]:
-    """Return Pillow's image of an encoded file; errors that occur in the block name the file.
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the first bytes of an image file say."""
 
-    Raises:
-        InputError: The file is not a whole image.
-    """
-    with _naming_errors(encoded, name):
-        if encoded[4:8] == b"ftyp" and encoded[8:12] in HEIC_BRANDS:
-            _register_heic_reader()
-        Image.init()
-        formats = [known for known in Image.ID if known not in UNTRUSTED]
-        with Image.open(io.BytesIO(encoded), formats=formats) as image:
-            yield image
+    format: str
+    """Its name as users know it, such as `WebP`."""
+    mode: str
+    """Pillow's name for the bands and bits of its pixels, such as `RGB` or `I;16`."""
+    size: tuple[int, int]
+    """Height and width, after the rotation in its EXIF tag where that comes before the pixels."""
 
 
 @contextmanager
-def _naming_errors(encoded: bytes, name: object) -> Iterator[None]:
+def _decoding(name: object) -> Iterator[None]:
+    """Name the file in all errors of the block, in which nothing but decoders runs: their errors have any class."""
     cannot = f"{name} cannot be read as an image"
     try:
-        if not encoded:
-            raise InputError(f"{cannot}: the file is empty.")
         yield
     except InputError as error:
-        raise error if str(name) in str(error) else InputError(f"{cannot}: {error}") from error
-    except UnidentifiedImageError as error:  # whose text shows the buffer in memory
-        reason = next((text for start, text in NOT_IMAGES.items() if encoded.lstrip().startswith(start)), None)
-        raise InputError(f"{cannot}: {reason or 'it is in no image format that Pillow reads'}.") from error
-    except Exception as error:  # damaged files make Pillow's decoders raise almost any class
-        known = isinstance(error, OSError | SyntaxError | ValueError | Image.DecompressionBombError)
+        raise InputError(f"{cannot}: {error}") from error
+    except Image.DecompressionBombError as error:  # of a frame or tile, which Pillow checks itself
+        text = first_line(error).partition(" exceeds")[0]
+        raise IMAGE_PIXELS.refusal(f"{cannot}: {text}") from error
+    except Exception as error:
         text = first_line(error).removesuffix(".")
-        raise InputError(f"{cannot}: {text if known else f'it is damaged ({text})'}.") from error
+        raise InputError(f"{cannot}: it is damaged ({text}).") from error
 
 
-def _register_heic_reader() -> None:
-    try:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError:
-        raise InputError("it is a HEIC image, whose reader is not installed: pip install pillow-heif.") from None
+def read_header(file: IO[bytes], name: object) -> ImageHeader:
+    """Return what the header of an image file says, without decoding its pixels.
 
-
-def displayed_size(encoded: bytes) -> tuple[int, int]:
-    """Return the height and width of a readable image after the rotation in its EXIF tag."""
-    bands = read_tiff_bands(encoded, "image")
-    if bands is not None:
-        return bands.shape[:2]
-    with open_image(encoded, "image") as image:
+    Raises:
+        InputError: It is no image, or its header is damaged.
+    """
+    with _decoding(name):
+        bands = read_tiff_size(file)
+        if bands is not None:
+            return ImageHeader("TIFF", *bands)
+        file.seek(0)
+        image = open_image(file)
+        kind = "JPEG" if image.format in JPEG else str(image.format)
         width, height = image.size
-        is_turned = image.getexif().get(ORIENTATION, 1) >= 5  # by a quarter
-        return (width, height) if is_turned else (height, width)
+        is_stated = "exif" in image.info or kind == "TIFF"  # else `getexif` decodes the pixels of a PNG
+        is_turned = is_stated and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)  # by a quarter
+        return ImageHeader(FORMATS[kind], image.mode, (width, height) if is_turned else (height, width))
+
+
+def load_image(encoded: bytes, name: object) -> Image.Image:
+    """Return the pixels of an encoded file as stored, rotated as its EXIF tag says.
+
+    Raises:
+        InputError: It is not a whole image, or larger than the limits.
+    """
+    with _decoding(name):
+        return _load(encoded, None)
+
+
+def load_displayed(encoded: bytes, name: object, side: int | None = None) -> Image.Image:
+    """Return an image as viewers show it: rotated, in gray (L) or RGB, on white where it is transparent.
+
+    Images of 16 bits, 32 bits or floats keep their mode, except for 16-bit PNG in color, which is reduced to 8 bits.
+
+    Args:
+        encoded: Content of the file.
+        name: Name of the file in messages.
+        side: A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as both sides have as many pixels.
+
+    Raises:
+        InputError: As of `load_image`.
+    """
+    with _decoding(name):
+        return _displayed(_load(encoded, side))
+
+
+def _load(encoded: bytes, side: int | None) -> Image.Image:
+    with open_image(io.BytesIO(encoded)) as image:
+        check_scans(encoded, image)
+        if side:
+            image.draft(None, (side, side))
+        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        return image
+
+
+def _displayed(image: Image.Image) -> Image.Image:
+    if is_deep(image):
+        return image
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Return whether each pixel is one number of 16 or 32 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def read_bands(encoded: bytes, name: object) -> np.ndarray | None:
@@ -87,8 +123,8 @@ def read_bands(encoded: bytes, name: object) -> np.ndarray | None:
     Raises:
         InputError: It is damaged, or in a form that cannot be read.
     """
-    with _naming_errors(encoded, name):
-        return read_tiff_bands(encoded, name)
+    with _decoding(name):
+        return read_tiff_bands(encoded)
 
 
 def read_values(encoded: bytes, name: object) -> np.ndarray:
@@ -100,43 +136,33 @@ def read_values(encoded: bytes, name: object) -> np.ndarray:
     Raises:
         InputError: It is not a whole image.
     """
-    bands = read_bands(encoded, name)
-    if bands is not None:
-        return bands
-    with open_image(encoded, name) as image:
-        if is_sixteen_bit_color(image):
-            return rotated(_decode_png(encoded), image.getexif().get(ORIENTATION, 1))
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("I") or image.mode == "F":
-            values = np.asarray(image)
-            return values.astype(values.dtype.newbyteorder("="))[..., np.newaxis]
-        opaque = on_white(image)
-        values = np.asarray(opaque if opaque.mode in ("L", "RGB") else opaque.convert(_displayed_mode(opaque)))
-        return values[..., np.newaxis] if values.ndim == 2 else values
+    values = read_bands(encoded, name)
+    if values is None:
+        values = _read_deep_color(encoded, name)
+    if values is None:
+        image = load_displayed(encoded, name)
+        values = np.asarray(image)
+        if is_deep(image):
+            values = values.astype(values.dtype.newbyteorder("="))
+    return values[..., np.newaxis] if values.ndim == 2 else values
 
 
-def is_sixteen_bit_color(image: Image.Image) -> bool:
-    """Return whether Pillow reduces an opened image, in PNG format, to 8 bits."""
-    return image.format == "PNG" and ";16" in str(getattr(image, "tile", "")) and image.mode in ("RGB", "RGBA")
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """Return `image` without transparency, composited on white."""
-    if not image.has_transparency_data:
-        return image
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-
-
-def _displayed_mode(image: Image.Image) -> str:
-    return "L" if image.mode in ("1", "LA") else "RGB"
+def _read_deep_color(encoded: bytes, name: object) -> np.ndarray | None:
+    """Return the values of a PNG of 16 bits in color, which Pillow reduces to 8; None for any other file."""
+    if not encoded.startswith(PNG) or encoded[24:26] not in DEEP_COLOR:
+        return None
+    with _decoding(name), open_image(io.BytesIO(encoded)) as image:
+        return rotated(_decode_png(encoded), image.getexif().get(ORIENTATION, 1))
 
 
 def _decode_png(encoded: bytes) -> np.ndarray:
     """Return the 16-bit values of a PNG in color; transparency is composited on white, gray has one band."""
     import tensorflow as tf  # Pillow reduces them to 8 bits
 
-    values = tf.io.decode_png(encoded, dtype=tf.uint16).numpy()
+    try:
+        values: np.ndarray = tf.io.decode_png(encoded, dtype=tf.uint16).numpy()
+    except tf.errors.OpError as error:  # whose message is about TensorFlow's graph
+        raise OSError("its pixels cannot be decompressed") from error
     if values.shape[-1] in (2, 4):
         share = values[..., -1:] / 65535
         values = np.round(values[..., :-1] * share + 65535 * (1 - share)).astype("uint16")

@@ -108,6 +108,19 @@ IMAGE_PIXELS = Limit(
     "an image, height times width",
     "a few kilobytes decode to gigabytes; this is Pillow's own limit",
 )
+JPEG_PIXELS = Limit(
+    "JPEG_PIXELS",
+    16 * 178_956_970,
+    "pixels",
+    "a progressive JPEG, which has all of them in each of its scans",
+    "a scan takes a few bytes, and the time of decoding the image; cameras and editors write ten",
+)
+TIFF_BANDS = Limit(
+    "TIFF_BANDS", 4096, "bands", "a TIFF file", "each is decoded by itself; hyperspectral cameras have hundreds"
+)
+TIFF_BYTES = Limit(
+    "TIFF_BYTES", 2**30, "bytes", "a TIFF file with several bands, uncompressed", "a few kilobytes expand to gigabytes"
+)
 MODEL_BYTES = Limit(
     "MODEL_BYTES",
     2**31,

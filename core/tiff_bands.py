@@ -2,12 +2,15 @@
 
 import io
 import math
-from typing import Any, Literal
+from itertools import accumulate
+from typing import IO, Any, Literal
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import TiffImagePlugin
 
 from .errors import InputError
+from .image_formats import open_image
+from .limits import IMAGE_PIXELS, TIFF_BANDS, TIFF_BYTES
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIPS, ORIENTATION, BANDS = 256, 257, 258, 259, 262, 273, 274, 277
 ROWS_PER_STRIP, STRIP_BYTES, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT = 278, 279, 284, 317, 322, 323
@@ -22,7 +25,7 @@ DTYPES = {(1, 8): "uint8", (1, 16): "uint16", (2, 16): "int16", (2, 32): "int32"
 """NumPy dtype by sample format (1 unsigned, 2 signed, 3 float) and bits."""
 
 
-def read_tiff_bands(encoded: bytes, name: object) -> np.ndarray | None:
+def read_tiff_bands(encoded: bytes) -> np.ndarray | None:
     """Return the values of a TIFF file's first image, `(height, width, bands)`, rotated as its tag says.
 
     The directory is rewritten, so that Pillow sees the bytes of all bands as one gray image of several times the width,
@@ -34,29 +37,23 @@ def read_tiff_bands(encoded: bytes, name: object) -> np.ndarray | None:
     Raises:
         InputError: It has several bands in a form that cannot be read.
     """
-    if encoded[:4] not in (b"II*\0", b"MM\0*"):
+    tags = _read_tags(io.BytesIO(encoded))
+    if tags is None or _is_read_by_pillow(tags):
         return None
-    tags = TiffImagePlugin.ImageFileDirectory_v2(encoded[:8])
-    file = io.BytesIO(encoded)
-    file.seek(tags.next)
-    tags.load(file)
     bands, bits, kind = int(tags.get(BANDS, 1)), _all(tags.get(BITS, 1)), _all(tags.get(FORMAT, 1))
-    extra = tags.get(EXTRA_BANDS, ())
-    alpha = bands in (2, 4) and extra in ((1,), (2,), 1, 2)
-    # Pillow swaps the bytes of compressed big-endian numbers twice, and widens signed numbers of 16 bits.
-    is_read = bands == 1 and (bits is None or bits <= 8 or (encoded[:2] == b"II" and kind != SIGNED))
-    if is_read or tags.get(PHOTOMETRIC) not in GRAY_OR_RGB or (bits == 8 and (bands == 3 or alpha)):
-        return None
     dtype, compression = DTYPES.get((kind or 0, bits or 0)), tags.get(COMPRESSION, 1)
     predictor = tags.get(PREDICTOR, 1) if COMPRESSIONS.get(compression) in ("LZW", "Deflate") else 1
     if dtype is None or compression not in COMPRESSIONS or predictor not in (1, 2):
         raise InputError(
-            f"{name} cannot be read as an image: it has {bands} bands of {bits or 'several numbers of'} bits in "
+            f"it has {bands} bands of {bits or 'several numbers of'} bits in "
             f"compression {compression}; TIFF files with several bands are read with 8 or 16 bits or float32, "
             "uncompressed or as LZW, Deflate or PackBits. Convert it, or read it with tifffile (pip install tifffile) "
             "and give arrays to from_arrays."
         )
     size = tags[HEIGHT], tags[WIDTH]
+    TIFF_BANDS.check(bands, "it")
+    IMAGE_PIXELS.check(math.prod(size), f"it is {size[1]:,} x {size[0]:,} and")
+    TIFF_BYTES.check(math.prod(size) * bands * np.dtype(dtype).itemsize, f"it is {size[1]:,} x {size[0]:,} and")
     if tags.get(PLANAR, 1) == 1:
         values = _gray(encoded, tags, dtype, bands, slice(None)).reshape(*size, bands)
     else:
@@ -65,6 +62,42 @@ def read_tiff_bands(encoded: bytes, name: object) -> np.ndarray | None:
         values = np.stack([_gray(encoded, tags, dtype, 1, plane) for plane in planes], axis=-1)
     values = values if predictor == 1 else _undo_differences(values, tags.get(TILE_WIDTH))
     return rotated(values, tags.get(ORIENTATION, 1))
+
+
+def read_tiff_size(file: IO[bytes]) -> tuple[str, tuple[int, int]] | None:
+    """Return what the pixels of such a file are, and its height and width as displayed; None for any other file.
+
+    Args:
+        file: At its beginning.
+    """
+    tags = _read_tags(file)
+    if tags is None or _is_read_by_pillow(tags):
+        return None
+    height, width = tags[HEIGHT], tags[WIDTH]
+    mode = f"{tags.get(BANDS, 1)} x {_all(tags.get(BITS, 1)) or '?'} bits"
+    return mode, (width, height) if tags.get(ORIENTATION, 1) >= 5 else (height, width)
+
+
+def _read_tags(file: IO[bytes]) -> Any:
+    """Return the directory of a TIFF file's first image; None for a file that is no TIFF."""
+    header = file.read(8)
+    if header[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
+def _is_read_by_pillow(tags: Any) -> bool:
+    """Return whether Pillow reads all bands and bits."""
+    bands, bits = int(tags.get(BANDS, 1)), _all(tags.get(BITS, 1))
+    extra = tags.get(EXTRA_BANDS, ())
+    alpha = bands in (2, 4) and extra in ((1,), (2,), 1, 2)
+    # Pillow swaps the bytes of compressed big-endian numbers twice, and widens signed numbers of 16 bits.
+    little = tags.prefix == b"II"
+    is_read = bands == 1 and (bits is None or bits <= 8 or (little and _all(tags.get(FORMAT, 1)) != SIGNED))
+    return is_read or tags.get(PHOTOMETRIC) not in GRAY_OR_RGB or (bits == 8 and (bands == 3 or alpha))
 
 
 def rotated(values: np.ndarray, orientation: int) -> np.ndarray:
@@ -97,11 +130,17 @@ def _gray(encoded: bytes, tags: Any, dtype: str, bands: int, chunks: slice) -> n
         new |= {TILE_WIDTH: (tags[TILE_WIDTH] * pixel,), TILE_HEIGHT: (tags[TILE_HEIGHT],)}
     else:
         new |= {ROWS_PER_STRIP: (min(tags.get(ROWS_PER_STRIP, tags[HEIGHT]), tags[HEIGHT]),)}
-    new |= {tag: tuple(tags[tag])[chunks] for tag in (STRIPS, STRIP_BYTES, TILES, TILE_BYTES) if tag in tags}
-    start = len(encoded) + len(encoded) % 2
-    header = encoded[:4] + start.to_bytes(4, order)
-    rewritten = header + encoded[8:].ljust(start - 8, b"\0") + _directory(new, start, order)
-    with Image.open(io.BytesIO(rewritten), formats=["TIFF"]) as image:
+    places, sizes = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
+    starts = tags[places]
+    lengths = tags.get(sizes, (len(encoded),) * len(starts))
+    parts = [encoded[start : start + length] for start, length in zip(starts[chunks], lengths[chunks], strict=True)]
+    ends = list(accumulate(map(len, parts), initial=8))
+    if ends[-1] > 8 + len(encoded):
+        raise InputError("it is damaged (its strips or tiles overlap).")
+    new |= {places: tuple(ends[:-1]), sizes: tuple(map(len, parts))}
+    header = encoded[:4] + ends[-1].to_bytes(4, order)
+    rewritten = io.BytesIO(header + b"".join(parts) + _directory(new, ends[-1], order))
+    with open_image(rewritten) as image:
         return np.asarray(image).view(np.dtype(dtype).newbyteorder(order)).astype(dtype)
 
 

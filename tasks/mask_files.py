@@ -28,16 +28,15 @@ def decode_mask(encoded: bytes, name: str) -> np.ndarray:
     Raises:
         InputError: It is no image, or one with colors, or a JPEG.
     """
-    from PIL import ImageOps  # Pillow is not needed to run an artifact
+    from ..core.encoded_images import load_image  # Pillow is not needed to run an artifact
+    from ..core.image_formats import JPEG
 
-    from ..core.encoded_images import open_image
-
-    with open_image(encoded, name) as image:
-        if image.format == "JPEG":
-            raise InputError(f"{name} is a JPEG, whose compression changes class indices; save masks as PNG.")
-        if image.mode not in MASK_MODES:
-            raise InputError(f"{name} has colors ({image.mode}); a mask has one number a pixel, the class index.")
-        return np.asarray(ImageOps.exif_transpose(image)).astype("int32")
+    image = load_image(encoded, name)
+    if image.format in JPEG:
+        raise InputError(f"{name} is a JPEG, whose compression changes class indices; save masks as PNG.")
+    if image.mode not in MASK_MODES:
+        raise InputError(f"{name} has colors ({image.mode}); a mask has one number a pixel, the class index.")
+    return np.asarray(image).astype("int32")
 
 
 def draw_mask(indices: np.ndarray, classes: int) -> "Image.Image":

@@ -82,15 +82,17 @@ class Segmentation(Task):
         return decode_mask(encoded, name)
 
     def check_file(
-        self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None, ignore: int | None = None
+        self,
+        target: np.ndarray,
+        name: str,
+        image_size: tuple[int, int],
+        num_outputs: int | None,
+        ignore: int | None = None,
     ) -> None:
-        """Raises InputError where a mask has not the size of its readable image, or other classes."""
-        from ..core.encoded_images import displayed_size
-
-        height, width = displayed_size(image)
-        if target.shape != (height, width):
-            size = f"{target.shape[1]}x{target.shape[0]}"
-            raise InputError(f"{name} has {size} pixels, but its image has {width}x{height}.")
+        """Raises InputError where a mask has not the size of its image, or other classes."""
+        if target.shape != image_size:
+            size, expected = (f"{width}x{height}" for height, width in (target.shape, image_size))
+            raise InputError(f"{name} has {size} pixels, but its image has {expected}.")
         wrong = self.class_out_of_range(self.without_void(target, ignore), num_outputs)
         if wrong is not None and num_outputs is not None:
             hint = ""

@@ -161,9 +161,14 @@ class TargetForm(ABC):
         raise NotImplementedError
 
     def check_file(
-        self, target: np.ndarray, name: str, image: bytes, num_outputs: int | None, ignore: int | None = None
+        self,
+        target: np.ndarray,
+        name: str,
+        image_size: tuple[int, int],
+        num_outputs: int | None,
+        ignore: int | None = None,
     ) -> None:
-        """Raises InputError where a decoded target does not belong to its encoded, readable `image`."""
+        """Raises InputError where a decoded target does not belong to its image, of that height and width."""
         raise NotImplementedError
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..core.arguments import check_arguments
-from ..core.encoded_images import on_white, open_image, read_bands, read_values
-from ..core.errors import InputError
+from ..core.encoded_images import is_deep, load_displayed, read_bands, read_values
+from ..core.errors import InputError, first_line
 from ..core.input_files import read_file
 from ..core.limits import IMAGE_BYTES
 from .image_sources import STANDARD_INPUT, is_address
@@ -34,7 +34,7 @@ def read_image(
     the time. As uint16 or float32, values stay as they are stored, except that 8 bits become 16 as a multiple of 257.
 
     Args:
-        path: An image file in any format that Pillow reads, or a TIFF with any number of bands; an address that begins
+        path: An image file in one of the formats that docs/data.md lists, whatever its name; an address that begins
             with http:// or https://; or `"-"` for standard input.
         height: Rows to resize to; None for those of the file.
         width: Columns to resize to; None for those of the file.
@@ -82,6 +82,10 @@ def read_pixels(
 def _encoded(image: Image.Image) -> bytes:
     """Return an image of Pillow as the content of a TIFF file, which stores every mode without loss."""
     content = io.BytesIO()
+    try:
+        image.load()
+    except Exception as error:  # whatever its decoder raises where its file is damaged
+        raise InputError(f"the image of Pillow cannot be read: {first_line(error)}.") from error
     try:
         image.save(content, "TIFF", exif=image.getexif())
     except (OSError, ValueError, KeyError) as error:
@@ -146,15 +150,11 @@ def decode_image(
     """
     if dtype != "uint8" or channels not in MODES or read_bands(encoded, name) is not None:
         return fit_values(read_values(encoded, name), name, height=height, width=width, channels=channels, dtype=dtype)
-    with open_image(encoded, name) as image:
-        if height and width:
-            # Only affects JPEG. The larger side twice, because the image may be rotated by its EXIF tag.
-            image.draft(None, (max(height, width),) * 2)
-        ImageOps.exif_transpose(image, in_place=True)
-        opaque, mode = _to_eight_bits(image), MODES[channels]
-        return resize(
-            opaque if opaque.mode == mode else opaque.convert(mode), height or opaque.height, width or opaque.width
-        )
+    # The larger side, because the image may be rotated by its EXIF tag.
+    side = max(height, width) if height and width else None
+    image = _to_eight_bits(load_displayed(encoded, name, side), name)
+    image = image if image.mode == MODES[channels] else image.convert(MODES[channels])
+    return resize(image, height or image.height, width or image.width)
 
 
 def fit_values(
@@ -209,15 +209,15 @@ def _with_channels(values: np.ndarray, name: object, channels: int) -> np.ndarra
     raise InputError(f"{name} has {bands} bands, but {channels} channels are to be read; set channels to {bands}.")
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Return `image` with values 0..255 and without transparency, composited on white."""
+def _to_eight_bits(image: Image.Image, name: object) -> Image.Image:
     if image.mode == "F":
-        raise ValueError(
-            "its pixels are floating-point numbers of unknown range; state dtype='float32' and pixel_range=(low, high)"
+        raise InputError(
+            f"{name} cannot be read as an image: its pixels are floating-point numbers of unknown range; state "
+            "dtype='float32' and pixel_range=(low, high)."
         )
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
+    if is_deep(image):  # Pillow's own conversion would clip at 255
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
-    return on_white(image)
+    return image
 
 
 def resize(image: Image.Image, height: int, width: int) -> np.ndarray:

@@ -1,10 +1,14 @@
+import io
+import os
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 from support.deep_images import encode_tiff
 
 from pocketzoo import zoo
-from pocketzoo.zoo.image_files import MODES, fit_values, read_image, resize
+from pocketzoo.zoo.image_files import MODES, fit_values, read_image, read_pixels, resize
 
 pytestmark = pytest.mark.fast
 
@@ -101,3 +105,24 @@ def test_values_are_resized_and_converted_as_pillow_does(channels, scale):
     dtype = "uint8" if scale == 1 else "uint16"
     values = fit_values(pixels.astype(dtype) * scale, "a", height=5, width=6, channels=channels, dtype=dtype)
     np.testing.assert_allclose(values / scale, expected, atol=1.01)
+
+
+def test_damaged_image_of_pillow_is_refused(tmp_path):
+    path = tmp_path / "cut.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype("uint8")).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with Image.open(path) as image, pytest.raises(zoo.InputError, match=r"the image of Pillow cannot be read: .*trunc"):
+        read_pixels(image, height=4, width=4, channels=3, pixel_range=(0, 255))
+
+
+def test_pipes_and_files_above_the_limit_are_not_read(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(zoo.InputError, match=r"pipe\.png cannot be read.*: it is a pipe, not a regular file"):
+        read_image(tmp_path / "pipe.png", height=4, width=4)
+    monkeypatch.setenv("POCKETZOO_LIMIT_IMAGE_BYTES", "20")
+    (tmp_path / "large.png").write_bytes(bytes(21))
+    with pytest.raises(zoo.InputError, match=r"large\.png has 21 bytes; the limit is 20"):
+        read_image(tmp_path / "large.png", height=4, width=4)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(bytes(30))))
+    with pytest.raises(zoo.InputError, match=r"standard input has 21 bytes; the limit is 20"):
+        read_image("-", height=4, width=4)

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from ...core.encoded_images import displayed_size
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
@@ -123,10 +122,10 @@ def _inspect_file(listing: Listing, row: int) -> ImageStatistics:
     for output, target in by_name(listing.targets).items():
         if target.in_files:
             decoded = target.decode(row)
-            target.check_file(decoded, row, encoded)
+            target.check_file(decoded, row, values.shape[:2])
             if get_task(target.task).class_unit == "pixels":
                 counts[output] = _count_values(decoded, target.ignore)
-    return replace(_statistics(name, facts.pixels, displayed_size(encoded), pixels, counts), facts=facts)
+    return replace(_statistics(name, facts.pixels, values.shape[:2], pixels, counts), facts=facts)
 
 
 def _in_format(image: ImageStatistics, pixels: PixelFormat) -> ImageStatistics:

@@ -58,10 +58,10 @@ class Target:
         """
         return get_task(self.task).decode_file(self.rows.read(row), self.rows.name(row))
 
-    def check_file(self, target: np.ndarray, row: int, image: bytes) -> None:
-        """Raises InputError where a decoded target does not belong to its encoded image."""
+    def check_file(self, target: np.ndarray, row: int, image_size: tuple[int, int]) -> None:
+        """Raises InputError where a decoded target does not belong to its image, of that height and width."""
         classes = None if self.labels is None else len(self.labels)
-        get_task(self.task).check_file(target, self.rows.name(row), image, classes, self.ignore)
+        get_task(self.task).check_file(target, self.rows.name(row), image_size, classes, self.ignore)
 
     def as_targets(self, height: int, width: int) -> Targets:
         """Return the targets for training, files resized to the size of the images."""

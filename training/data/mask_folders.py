@@ -13,11 +13,12 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from ...core.encoded_images import load_image
 from ...core.errors import InputError
 from ...core.input_files import read_text
 from ...tasks.mask_files import read_class_names
+from ...zoo.image_files import read_bytes
 from ...zoo.image_sources import describe_other_files, image_files, sub_folders
 from .files import Paths
 from .folder_names import FolderName, parse_folder_name, split_names, split_of_name
@@ -115,7 +116,7 @@ def _images_first(pairs: Sequence[tuple[Path, Path]]) -> bool | None:
     """Return whether the first or the second file of each pair is the image; None if none is the other's mask."""
     try:
         sides = [[_size_and_colors(path) for path in pair] for pair in pairs]
-    except (OSError, SyntaxError, ValueError):
+    except InputError:
         return None
     if any(first[0] != second[0] for first, second in sides):
         return None
@@ -127,10 +128,10 @@ def _images_first(pairs: Sequence[tuple[Path, Path]]) -> bool | None:
 
 
 def _size_and_colors(path: Path) -> tuple[tuple[int, int], int]:
-    with Image.open(path) as image:
-        middle = image.crop((image.width // 4, image.height // 4, image.width, image.height))
-        pixels = np.asarray(middle).reshape(middle.width * middle.height, -1)
-        return image.size, len(np.unique(pixels, axis=0))
+    image = load_image(read_bytes(path), path)
+    middle = image.crop((image.width // 4, image.height // 4, image.width, image.height))
+    pixels = np.asarray(middle).reshape(middle.width * middle.height, -1)
+    return image.size, len(np.unique(pixels, axis=0))
 
 
 def list_masks(folder: Path, found: dict[str, MaskFolders]) -> Listing:

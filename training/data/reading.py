@@ -121,9 +121,9 @@ def read_all(listing: Listing) -> tuple[list[FileFacts | None], dict[int, Lost]]
     def read(row: int) -> FileFacts | None:
         try:
             encoded = listing.images.read(row)
-            facts, _ = read_facts(encoded, listing.images.name(row))
+            facts, values = read_facts(encoded, listing.images.name(row))
             for target in in_files:
-                target.check_file(target.decode(row), row, encoded)
+                target.check_file(target.decode(row), row, values.shape[:2])
             return facts
         except InputError as error:
             bad[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from pocketzoo import training
+from pocketzoo import training, zoo
 
 pytestmark = pytest.mark.fast
 
@@ -86,3 +86,25 @@ def test_sideways_photos_are_turned_upright(tmp_path):
     images, _ = data.train.arrays()
     assert (images[:, :3] >= 150).all()
     assert (images[:, 3:] <= 3).all()
+
+
+@pytest.mark.parametrize("suffix", ["avif", "dds", "gif", "jp2", "jpg", "png", "ppm", "tif", "webp"])
+def test_damaged_files_of_every_format_are_named_and_left_out(suffix, tmp_path):
+    """Cut at places where decoders raise many classes of errors."""
+    for name, shade in (("dark", 40), ("light", 190)):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            shaded(shade + number).save(tmp_path / name / f"{number}.png")
+    whole = tmp_path / f"whole.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(whole)
+    content = whole.read_bytes()
+    bad = [tmp_path / "dark" / f"bad-{number}.{suffix}" for number in range(8)]
+    for number, path in enumerate(bad):
+        damaged = bytearray(content[: len(content) * number // 9])
+        damaged[8:] = bytes(value ^ 255 for value in damaged[8:]) if number % 2 else damaged[8:]
+        path.write_bytes(damaged)
+    whole.unlink()
+    assert set(training.survey(tmp_path).unreadable) == set(map(str, bad))
+    assert set(training.load_data(tmp_path, image_size=8, on_unreadable="skip").skipped) == set(map(str, bad))
+    with pytest.raises(zoo.InputError, match=rf"8 of 16 images cannot be read, first .*bad-\d\.{suffix} cannot be"):
+        training.load_data(tmp_path, image_size=8)
