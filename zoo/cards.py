@@ -51,6 +51,8 @@ class Pretrained(_Table):
     source: str = Field(pattern=r"^(https://|hf://[^/]+/|package:).+")
     """URL of the file, `hf://owner/repository` for `model.safetensors` on the Hugging Face Hub, or `package:` and the
     name of a file in `zoo/weights/`."""
+    commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    """Commit of a repository on the hub; the file is that of this commit, whatever is published there later."""
     layout: Layout
     """Naming and axis order of the tensors: whose convention they follow."""
     pixels: Literal["signed", "unit", "imagenet", "caffe", "file"]
@@ -69,6 +71,12 @@ class Pretrained(_Table):
     """Published top-1 accuracy in percent."""
     top1_source: str | None = None
     """Where the accuracy was published, and how it was measured."""
+
+    @model_validator(mode="after")
+    def _commit_is_of_the_hub(self) -> Self:
+        if self.commit and not self.source.startswith("hf://"):
+            raise ValueError(f"commit is only for a repository on the hub, not for {self.source}")
+        return self
 
 
 class ModelCard(_Table):

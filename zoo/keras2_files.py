@@ -11,6 +11,7 @@ import h5py
 import keras
 
 from ..core.errors import InputError
+from ..core.hdf5_files import check_hdf5
 from .keras2_config import repair
 
 
@@ -21,6 +22,7 @@ def load_h5(path: Path) -> keras.Model:
         InputError: The file has weights only, contains code, or something that Keras 3 does not have.
     """
     with h5py.File(path) as file:
+        check_hdf5(file)
         config, training = file.attrs.get("model_config"), file.attrs.get("training_config", "{}")
         version = _text(file.attrs.get("keras_version", "2"))
     if config is None:
@@ -49,6 +51,8 @@ def load_keras2(path: Path) -> keras.Model:
         model = _model(document)
         weights = Path(folder, "model.weights.h5")
         weights.write_bytes(archive.read("model.weights.h5"))
+        with h5py.File(weights) as file:
+            check_hdf5(file)
         model.load_weights(weights)
     return with_loss(model, document.get("compile_config"))
 

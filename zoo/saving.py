@@ -17,6 +17,7 @@ from .. import layers as _layers
 from ..core.arguments import check_arguments
 from ..core.atomic_files import atomic_path
 from ..core.errors import InputError, first_line
+from ..core.hdf5_files import check_hdf5
 from ..core.outputs import map_outputs
 from .contract import recorded_statements, state_contract
 from .keras2_files import is_keras2, load_h5, load_keras2, with_loss
@@ -141,7 +142,10 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
             f"{path} does not contain the weights of {model.name}: {len(different)} tensors differ, first {first}, "
             f"{in_file.get(first, 'missing')} in the file and {in_model.get(first, 'missing')} in the model."
         )
-    model.load_weights(path)
+    try:
+        model.load_weights(path)
+    except Exception as error:  # names and shapes are right; types and what Keras refuses remain
+        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
     for weight in model.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
             raise InputError(f"{path}: tensor {weight.path} has values that are NaN or infinite.")
@@ -163,6 +167,7 @@ def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
     try:
         content = zipfile.ZipFile(path).read("model.weights.h5") if path.suffix == ".keras" else path.read_bytes()
         with h5py.File(io.BytesIO(content)) as file:
+            check_hdf5(file)
             file.visititems(add_shape)
     except Exception as error:  # zipfile and h5py raise many types for damaged files
         raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error

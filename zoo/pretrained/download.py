@@ -1,180 +1,228 @@
-"""Download of files: cached, complete, and verified by hash."""
+"""Download of files: cached, whole, of the expected kind, and verified by hash."""
 
 import hashlib
 import json
+import logging
 import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from ...core.atomic_files import atomic_path
-from ...core.errors import InputError, first_line
+from ...core.errors import InputError, describe, first_line
+from ...core.input_files import read_file
+from ...core.limits import TEXT_BYTES
+from .network_errors import TransferError, switched_off
+from .tensor_files import check_content, foreign_content
 
-if TYPE_CHECKING:
-    pass
+log = logging.getLogger("pocketzoo")
 
-if TYPE_CHECKING:
-    import requests
-
-CHUNK = 1 << 16
-"""Bytes per read."""
+HUB = "https://huggingface.co"
+HUB_SOURCE = re.compile(r"hf://([A-Za-z0-9][\w.-]*)/(\w[\w.-]*?)(?:@([\w.-]+))?", re.ASCII)
+"""Owner, repository, and a commit, branch or tag."""
 
 
 def cache_folder() -> Path:
     """Return the folder of downloaded files: `POCKETZOO_CACHE`, or else `~/.cache/pocketzoo`."""
-    return Path(os.environ.get("POCKETZOO_CACHE") or "~/.cache/pocketzoo").expanduser()
+    folder = os.environ.get("POCKETZOO_CACHE") or "~/.cache/pocketzoo"
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"POCKETZOO_CACHE is {folder!r}, which names no folder: {first_line(error)}") from error
 
 
-def is_offline() -> bool:
-    """Return whether downloads are disabled: `POCKETZOO_OFFLINE` is set, but not to 0 or false."""
-    return os.environ.get("POCKETZOO_OFFLINE", "").lower() not in ("", "0", "false")
+@dataclass(frozen=True)
+class _Remote:
+    """A file at a source."""
+
+    key: str
+    """Names the file in the records of first uses."""
+    name: str
+    """Names it in messages."""
+    url: str
+    path: Path
+    """Place in the cache."""
+    token: str | None = None
+    """Authorizes the request."""
+
+
+def _remote(source: str, filename: str) -> _Remote:
+    if not source.startswith("hf://"):
+        name = source.rpartition("/")[2]
+        return _Remote(source, source, source, cache_folder() / hashlib.sha256(source.encode()).hexdigest()[:8] / name)
+    parts = HUB_SOURCE.fullmatch(source)
+    if parts is None:
+        raise InputError(f"{source!r} is not a repository on the hub: hf://OWNER/REPOSITORY or hf://O/R@COMMIT.")
+    owner, repository, revision = parts[1], parts[2], parts[3] or "main"
+    endpoint = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+    return _Remote(
+        f"{source}/{filename}",
+        f"{filename} of {source}",
+        f"{endpoint}/{owner}/{repository}/resolve/{quote(revision)}/{filename}",
+        cache_folder() / "hub" / owner / repository / revision / filename,
+        os.environ.get("HF_TOKEN"),
+    )
 
 
 def fetch(source: str, published: str | None = None, *, filename: str = "model.safetensors") -> Path:
     """Return the path of a file, from the cache or downloaded.
 
     Args:
-        source: An `https://` (or `http://`) URL, or `hf://owner/repository` on the Hugging Face Hub.
+        source: An `https://` (or `http://`) URL, or `hf://owner/repository` on the Hugging Face Hub, with `@` and a
+            commit if it is to be that of the commit.
         published: Published hash, `md5:...` or `sha256:...`; a SHA-256 may be truncated to its first digits. Without
-            one, the SHA-256 of the first download is recorded, and any other file is rejected from then on.
+            one, the file must be whole and of the kind that its name says, with finite tensors; its SHA-256 is
+            recorded, and any other file is rejected from then on.
         filename: Name of the file in a repository on the hub.
 
     Raises:
-        InputError: The file cannot be downloaded, or its hash is wrong.
+        InputError: The file cannot be downloaded, is something else, or its hash is wrong.
     """
-    if source.startswith("hf://"):
-        path = _from_hub(source, filename)
-        url = f"{source}/{filename}"
-    else:
-        path = cache_folder() / hashlib.sha256(source.encode()).hexdigest()[:8] / source.rpartition("/")[2]
-        if not path.is_file():
-            _download(source, path, published)
-        url = source
-    _verify(url, path, published)
-    return path
+    remote = _remote(source, filename)
+    if not remote.path.is_file():
+        _download(remote, published)
+    _verify(remote, remote.path, published)
+    return remote.path
 
 
-def _verify(source: str, path: Path, published: str | None) -> None:
-    """Check the hash of a file, or record it if none was published or recorded."""
-    known = published or _recorded_hash(source)
+def forget(path: Path) -> bool:
+    """Remove a downloaded file without a published hash, and the record of its first use; return whether it is one."""
+    records = _read_records()
+    keys = [key for key in records if _place(key) == path]
+    if not keys:
+        return False
+    _change_records(remove=keys)
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _place(key: str) -> Path:
+    """Return where the file of a record is in the cache."""
+    source, _, filename = key.rpartition("/")
+    return _remote(source, filename).path if key.startswith("hf://") else _remote(key, "").path
+
+
+def _download(remote: _Remote, published: str | None) -> None:
+    """Download to `<path>.part`, from which an interrupted download continues, and rename it once it is verified."""
+    if setting := switched_off(remote.key):
+        raise _download_error(remote, f"{setting} is set")
+    part = remote.path.with_name(f"{remote.path.name}.part")
+    try:
+        remote.path.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(part):
+            if remote.path.is_file():  # another process was faster
+                return
+            _receive(remote, part, published)
+            part.replace(remote.path)
+    except TransferError as error:
+        raise _download_error(remote, str(error)) from error
+    except OSError as error:
+        reason = f"{remote.path.parent} cannot be written: {error.strerror or error}"
+        raise _download_error(remote, f"{reason}; POCKETZOO_CACHE can name another folder") from error
+
+
+@contextmanager
+def _lock(part: Path) -> Iterator[None]:
+    """Keep other processes from the partial file, until the block or this process ends."""
+    lock = FileLock(f"{part}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.warning("Another process downloads %s; waiting for it.", part.stem)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _receive(remote: _Remote, part: Path, published: str | None) -> None:
+    """Download and verify the partial file; it stays only where the next download can continue it."""
+    from .transfer import transfer
+
+    try:
+        if published is None or not part.is_file() or not _matches(part, published):
+            stated = transfer(remote.url, part, resume=published is not None, token=remote.token)
+            if stated and not _matches(part, stated):
+                raise TransferError(f"it was damaged on its way: the hub states its {stated}, which it does not have")
+        _verify(remote, part, published)
+    except (TransferError, InputError, OSError) as error:
+        can_be_continued = published and isinstance(error, TransferError)
+        if not can_be_continued:
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _download_error(remote: _Remote, reason: str) -> InputError:
+    return InputError(f"{remote.name} cannot be downloaded: {reason}. Or save the file as {remote.path} manually.")
+
+
+def _verify(remote: _Remote, path: Path, published: str | None) -> None:
+    """Check the hash of a file; if none was published or recorded, check the content and record the hash."""
+    known = published or _read_records().get(remote.key)
     algorithm, _, expected = (known or "sha256:").partition(":")
-    with path.open("rb") as file:
-        actual = hashlib.file_digest(file, algorithm).hexdigest()
-    if not actual.startswith(expected):
-        origin = "was published" if published else "was recorded at its first use"
-        remedy = f"Remove {path} to download it again"
-        if not published:
-            remedy += f"; if the publisher changed it and you trust the change, remove its line in {_records()}"
-        raise InputError(
-            f"the file of {source} is not the expected one: its {algorithm} is {actual}, but {expected} {origin}. "
-            f"{remedy}."
-        )
+    actual = _hash(path, algorithm)
+    if actual.startswith(expected) and known is not None:
+        return
+    if not published:
+        try:
+            check_content(path, remote.path.name)
+        except InputError as error:
+            remedy = "Nothing was kept" if path != remote.path else f"Remove {path} to download it again"
+            reason = str(error).removeprefix(str(path)).lstrip(": ").rstrip(".")
+            raise InputError(f"the file of {remote.key} is not the expected one: {reason}. {remedy}.") from error
     if known is None:
-        _record_hash(source, f"sha256:{actual}")
+        _change_records(add={remote.key: f"sha256:{actual}"})
+        return
+    content = foreign_content(path)
+    origin = f"was published{f'; it is {content}' if content else ''}" if published else "was recorded at its first use"
+    remedy = f"Remove {remote.path} to download it again"
+    if not published:
+        remedy += f"; if the publisher changed it and you trust the change, remove its line in {_records()}"
+    raise InputError(
+        f"the file of {remote.key} is not the expected one: its {algorithm} is {actual}, but {expected} {origin}. "
+        f"{remedy}."
+    )
+
+
+def _hash(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _matches(path: Path, known: str) -> bool:
+    algorithm, _, expected = known.partition(":")
+    return _hash(path, algorithm).startswith(expected)
 
 
 def _records() -> Path:
     return cache_folder() / "first-use.json"
 
 
-def _recorded_hash(source: str) -> str | None:
+def _read_records() -> dict[str, str]:
+    """Return the hashes of the first uses of files without a published one, by source."""
     if not _records().is_file():
-        return None
+        return {}
     try:
-        hashes: dict[str, str] = json.loads(_records().read_text())
-    except ValueError as error:
+        return TypeAdapter(dict[str, str]).validate_json(read_file(_records(), TEXT_BYTES))
+    except ValidationError as error:
         raise InputError(
-            f"{_records()} cannot be read: {error}. Remove it if you trust the files in the cache."
+            f"{_records()} cannot be read: {describe(error)}. Remove it if you trust the files in the cache."
         ) from error
-    return hashes.get(source)
 
 
-def _record_hash(source: str, value: str) -> None:
-    from filelock import FileLock
-
-    with FileLock(f"{_records()}.lock"):
-        known = json.loads(_records().read_text()) if _records().is_file() else {}
-        with atomic_path(_records()) as temporary:
-            temporary.write_text(json.dumps(known | {source: value}, indent=1))
-
-
-def _download_error(source: str, path: Path, reason: str) -> InputError:
-    return InputError(f"{source} cannot be downloaded: {reason}. Or save the file as {path} manually.")
-
-
-def _download(source: str, path: Path, published: str | None) -> None:
-    """Download to `<path>.part`, from which an interrupted download continues, and rename it when complete."""
-    import requests
-    from filelock import FileLock
-
-    if is_offline():
-        raise _download_error(source, path, "POCKETZOO_OFFLINE (--offline) is set")
-    part = path.with_name(f"{path.name}.part")
+def _change_records(*, add: Mapping[str, str] = MappingProxyType({}), remove: Iterable[str] = ()) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{part}.lock").acquire()
-    except OSError as error:
-        raise _download_error(source, path, f"{path.parent} cannot be written: {error.strerror}") from error
-    with lock:
-        if path.is_file():  # another process was faster
-            return
-        # Without a published hash, a second half from a changed file would go unnoticed.
-        offset = part.stat().st_size if published and part.is_file() else 0
-        try:
-            with requests.get(source, headers=_range_headers(offset), stream=True, timeout=30) as response:
-                if response.status_code != requests.codes.requested_range_not_satisfiable:  # else it is complete
-                    response.raise_for_status()
-                    _write(response, part, offset if response.status_code == requests.codes.partial_content else 0)
-        except (requests.RequestException, OSError) as error:
-            raise _download_error(source, path, first_line(error)) from error
-        try:
-            _verify(source, part, published)
-        except InputError:
-            part.unlink()
-            raise
-        part.replace(path)
-
-
-def _range_headers(offset: int) -> dict[str, str]:
-    # Uncompressed: an offset into a compressed transfer would not be an offset into the file.
-    return {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
-
-
-def _from_hub(source: str, filename: str) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    repository = source.removeprefix("hf://")
-    folder = cache_folder() / "hub"
-    try:
-        # The hub's client resumes downloads, has a cache and shows its progress.
-        path = hf_hub_download(
-            repository,
-            filename,
-            cache_dir=folder,
-            local_files_only=is_offline(),
-            endpoint=os.environ.get("HF_ENDPOINT"),
-        )
-    except (OSError, ValueError) as error:  # all errors of the hub's client are one of these
-        raise InputError(
-            f"{filename} of {source} cannot be downloaded: {first_line(error).rstrip('.')}. Or download it manually "
-            "and pass weights='TAG=PATH' with the card's tag and the file's path."
-        ) from error
-    return Path(path)
-
-
-def _write(response: "requests.Response", part: Path, offset: int) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    length = response.headers.get("Content-Length")
-    with Progress(*columns, console=Console(stderr=True)) as progress, part.open("ab" if offset else "wb") as file:
-        task = progress.add_task(part.stem, total=None if length is None else offset + int(length), completed=offset)
-        for chunk in response.iter_content(CHUNK):
-            file.write(chunk)
-            progress.advance(task, len(chunk))
+        with FileLock(f"{_records()}.lock"):
+            hashes = {key: value for key, value in _read_records().items() if key not in remove} | dict(add)
+            with atomic_path(_records()) as temporary:
+                temporary.write_text(json.dumps(hashes, indent=1))
+    except OSError as error:  # such as a cache that is shared and read-only: its files are whole and of their kind
+        log.warning("%s cannot be written: %s; a change of %s will not be noticed.", _records(), error.strerror, [*add])

@@ -60,7 +60,7 @@ def classes_in(tensors: Tensors, layout: str, card: ModelCard) -> int | None:
     if card.builder not in names:
         return None
     head = tensors.get(f"{names[card.builder]('head_dense', card)}.weight")
-    return None if head is None else head.shape[0]
+    return head.shape[0] if head is not None and head.size and head.ndim else None
 
 
 def pairs(tensors: Tensors, parts: dict[str, WeightedLayer], layout: str, card: ModelCard) -> list[Pair]:

@@ -89,5 +89,7 @@ def _stored_normalization(tensors: Tensors) -> Pixels:
     if [tensors[name].size for name in names] != [3, 3, 1]:
         raise InputError(f"the file begins with {', '.join(names)}, not with a mean, a variance and a count of pixels.")
     mean, variance, _ = (tensors.pop(name).ravel().astype("float64") for name in names)
-    deviation = variance if np.allclose(variance, IMAGENET_DEVIATION) else np.sqrt(variance)
+    deviation = variance if np.allclose(variance, IMAGENET_DEVIATION) else np.sqrt(np.maximum(variance, 0))
+    if not deviation.all():
+        raise InputError(f"the file begins with the variances {variance.tolist()} of pixels; they must be above 0.")
     return Pixels.of(tuple(mean.tolist()), tuple(deviation.tolist()))

@@ -14,6 +14,7 @@ from ..cards import ModelCard
 from ..registry import ON, card_of
 from ..saving import load_model
 from . import torch_layout
+from .download import forget
 from .layouts import abbreviate
 from .native_format import Description, HeadFacts, heads_of, read_description
 from .tensor_files import Tensors, checked, read_tensors
@@ -64,6 +65,19 @@ def load_pretrained(cards: Sequence[ModelCard], weights: str | Path, build: Call
         InputError: The weights cannot be found or read, or belong to another architecture: both sides are listed.
     """
     candidates = find_weights(cards, weights)
+    try:
+        return _load(cards, candidates, build)
+    except InputError as error:
+        if not forget(candidates[0].path):
+            raise
+        raise InputError(
+            f"{error} This file, of which no hash is published, and the record of its first use were removed from the "
+            "cache: the next use downloads it again."
+        ) from error
+
+
+def _load(cards: Sequence[ModelCard], candidates: list[Weights], build: Callable[[Weights], keras.Model]) -> Loaded:
+    """Read and convert the file of the `candidates`, all of which have the same."""
     path = candidates[0].path
     if path.suffix == ".keras":
         model = load_model(path)
@@ -102,11 +116,14 @@ def _with_classes_of(tensors: Tensors, source: Weights) -> Weights:
 
 def _native(cards: Sequence[ModelCard], source: Weights, tensors: Tensors, description: Description | None) -> Loaded:
     """Return tensors that already have the zoo's names; without a description the head's kernel gives its classes."""
-    if "pixels/mean" not in tensors:
-        raise InputError(f"{source.path} does not contain a model of the zoo: pixels/mean is missing.")
+    for name in ("pixels/mean", "pixels/scale"):
+        if name not in tensors:
+            raise InputError(f"{source.path} does not contain a model of the zoo: {name} is missing.")
+        if tensors[name].ndim != 1 or tensors[name].shape != tensors["pixels/mean"].shape or not tensors[name].size:
+            raise InputError(f"{source.path}: the shape of {name} is {tensors[name].shape}; it must be (channels,).")
     if description is None:
         kernel = next((tensors[name] for name in ("head_dense/kernel", "head_scores/kernel") if name in tensors), None)
-        classes = None if kernel is None else kernel.shape[-1]
+        classes = None if kernel is None or not kernel.size or not kernel.ndim else kernel.shape[-1]
         return Loaded(replace(source, task=source.card.task, classes=source.classes or classes), tensors)
     names = {card.name: card for card in cards}
     name = description.model.partition(ON)[0]
@@ -197,6 +214,8 @@ def _with_channels(loaded: Loaded, model: keras.Model) -> Tensors:
     if first not in loaded.tensors:
         return loaded.tensors  # another architecture; the caller reports it
     kernel = loaded.tensors[first]
+    if kernel.ndim != 4 or kernel.shape[2] != loaded.channels:
+        return loaded.tensors  # another shape; the caller reports it
     order = np.arange(channels) % loaded.channels
     if channels == 1:
         kernel = kernel.sum(axis=2, keepdims=True)

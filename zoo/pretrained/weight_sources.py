@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from ...core.errors import InputError, unknown
+from pydantic import BaseModel, Field, FiniteFloat, PositiveInt, ValidationError
+
+from ...core.errors import InputError, describe, unknown
 from ..cards import ModelCard, Pretrained
-from .download import fetch
+from .download import fetch, forget
 from .tensor_files import STATE_DICTS, check_readable
 from .weight_conversion import PIXELS, Pixels
 
@@ -85,7 +87,7 @@ def _file_of(entry: Pretrained) -> Path:
         return FOLDER / "weights" / entry.source.removeprefix("package:")
     if entry.source.startswith("https://"):
         check_readable(Path(entry.source))
-    return fetch(entry.source, entry.hash)
+    return fetch(entry.source + (f"@{entry.commit}" if entry.commit else ""), entry.hash)
 
 
 def _from_card(card: ModelCard, tag: str, entry: Pretrained, path: Path) -> Weights:
@@ -123,32 +125,64 @@ def _from_file(cards: Sequence[ModelCard], path: Path) -> list[Weights]:
     return published
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
+_Deviation = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class _Preprocessing(BaseModel):
+    """What timm states about the images in training, of values 0..1."""
+
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    std: tuple[_Deviation, _Deviation, _Deviation]
+    num_classes: PositiveInt | None = None
+
+
+class _Repository(BaseModel):
+    """The `config.json` of a timm repository."""
+
+    architecture: str
+    pretrained_cfg: dict[str, Any] | None = None
+    """A `_Preprocessing`, which older files have beside the architecture."""
+    num_classes: PositiveInt | None = None
+    label_names: tuple[str, ...] | None = None
+
+
+def _checked(source: str, path: Path, kind: type[_Model], config: dict[str, Any]) -> _Model:
+    """Return what is stated in the `config.json` of a repository, which is removed from the cache if it is invalid."""
+    try:
+        return kind.model_validate(config)
+    except ValidationError as error:
+        forget(path)
+        raise InputError(f"config.json of {source} does not describe a timm model: {describe(error)}.") from error
+
+
 def _from_hub(cards: Sequence[ModelCard], source: str) -> Weights:
     """Return the weights in a timm repository, which has `model.safetensors` and a `config.json` that describes it."""
     for card in cards:
         for tag, entry in card.pretrained.items():
             if entry.source == source:
                 return _from_card(card, tag, entry, _file_of(entry))
-    config = json.loads(fetch(source, filename="config.json").read_text())
-    architecture = config.get("architecture")
+    path = fetch(source, filename="config.json")
+    config = json.loads(path.read_bytes())
+    repository = _checked(source, path, _Repository, config)
     for card in cards:
         for entry in card.pretrained.values():
-            if entry.layout == "timm" and entry.source.rpartition("/")[2].partition(".")[0] == architecture:
-                preprocessing = config.get("pretrained_cfg", config)
-                classes = config.get("num_classes", preprocessing.get("num_classes"))
-                labels = config.get("label_names")
-                if labels is None and classes == 1000 and source.endswith("in1k"):  # timm's suffix for ImageNet-1K
-                    labels = read_labels("imagenet")
+            named = entry.source.rpartition("/")[2].partition(".")[0]
+            if entry.layout == "timm" and named == repository.architecture:
+                preprocessing = _checked(source, path, _Preprocessing, repository.pretrained_cfg or config)
+                classes, labels = repository.num_classes or preprocessing.num_classes, repository.label_names
+                if labels is None and classes == 1000 and source.partition("@")[0].endswith("in1k"):
+                    labels = read_labels("imagenet")  # timm's suffix for ImageNet-1K
                 return Weights(
                     source,
                     fetch(source),
                     "timm",
                     card,
-                    Pixels.of(tuple(preprocessing["mean"]), tuple(preprocessing["std"])),
+                    Pixels.of(preprocessing.mean, preprocessing.std),
                     entry.epsilon,
                     entry.arguments,
                     classes=classes,
-                    labels=tuple(labels) if labels else None,
+                    labels=labels or None,
                 )
     names = " or ".join(card.name for card in cards)
-    raise InputError(f"{source} has timm's architecture {architecture!r}, not that of {names}.")
+    raise InputError(f"{source} has timm's architecture {repository.architecture!r}, not that of {names}.")
