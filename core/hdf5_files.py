@@ -25,15 +25,15 @@ def check_hdf5(file: h5py.File) -> None:
 
     Raises:
         InputError: Something lies in another file or is a link of another kind, or a dataset declares values that are
-            not stored; the message names it.
+            not stored. The message names it, but not the file, which the caller knows.
     """
     bytes_of_values = 0
-    for count, (name, item) in enumerate(_items(file)):
-        MODEL_PARTS.check(count, f"the HDF5 file, at {name},")
+    for count, (name, item) in enumerate(_items(file), start=1):
+        MODEL_PARTS.check(count, "it")
         if isinstance(item, h5py.Dataset):
             _check_dataset(name, item)
             bytes_of_values += item.nbytes
-    MODEL_BYTES.check(bytes_of_values, "the HDF5 file, without compression,")
+    MODEL_BYTES.check(bytes_of_values, "it, without compression,")
 
 
 def _items(file: h5py.File) -> Iterator[tuple[str, Any]]:

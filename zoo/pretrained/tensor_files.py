@@ -21,7 +21,7 @@ STATE_DICTS = (".safetensors", ".pth", ".pt", ".bin")
 """Suffixes of files that contain a flat dict of tensors."""
 
 TORCH_ONLY = STATE_DICTS[1:]
-NOT_WEIGHTS = ("F8", "F6", "F4", "C64")
+NOT_WEIGHTS = ("F8_", "F6_", "F4", "C64")
 """First letters of types in safetensors files that are no plain real numbers: they need scales from elsewhere."""
 COUNTERS = ("num_batches_tracked", "/count")
 """Suffixes of the names of PyTorch's and Keras' counters, which are integers."""
@@ -41,14 +41,14 @@ def read_tensors(path: Path, suffix: str | None = None) -> Tensors:
     check_file(path, MODEL_BYTES)
     suffix = suffix or path.suffix
     check_readable(path.with_suffix(suffix))
-    if content := foreign_content(path):
-        raise InputError(f"{path} cannot be read as weights: it is {content}.")
     try:
         tensors = _READERS[suffix](path)
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{path} cannot be read as weights: {error}") from error
     except Exception as error:  # h5py, safetensors and PyTorch raise many types for damaged files
-        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
+        content = foreign_content(path)
+        reason = f"it is {content}." if content else first_line(error)
+        raise InputError(f"{path} cannot be read as weights: {reason}") from error
     if not tensors:
         raise InputError(f"{path} cannot be read as weights: it has no tensors.")
     return {name: checked(path, name, tensor) for name, tensor in tensors.items()}
@@ -126,11 +126,11 @@ def _safetensors(path: Path) -> Tensors:
 
     with safe_open(path, "numpy") as file:  # checks the header against the size of the file
         names = list(file.keys())
-        MODEL_PARTS.check(len(names), path)
+        MODEL_PARTS.check(len(names), "it")
         for name in names:
             dtype = file.get_slice(name).get_dtype()
             if dtype.startswith(NOT_WEIGHTS):
-                raise InputError(f"{path}: tensor {name} is of {dtype}; weights must be F64, F32, F16 or BF16.")
+                raise InputError(f"its tensor {name} is of {dtype}; weights must be F64, F32, F16 or BF16.")
     with path.open("rb") as file:
         header = file.read(int.from_bytes(file.read(8), "little"))
     json.loads(header, object_pairs_hook=_unique)
@@ -141,7 +141,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object; a second entry of a name would silently replace the first."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        raise InputError(f"the header names {next(name for name in names if names.count(name) > 1)!r} twice.")
+        raise InputError(f"its header names {next(name for name in names if names.count(name) > 1)!r} twice.")
     return dict(pairs)
 
 
@@ -151,10 +151,10 @@ def _state_dict(path: Path) -> Tensors:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(f"{path} contains more than tensors, or is damaged; nothing in it was executed.") from error
+        raise InputError("it contains more than tensors, or is damaged; nothing in it was executed.") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else {"nothing": None}
     if not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise InputError(f"{path} is not a flat dict of tensors; it has {', '.join(map(str, list(state)[:5]))}.")
+        raise InputError(f"it is not a flat dict of tensors; it has {', '.join(map(str, list(state)[:5]))}.")
     return {name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in state.items()}
 
 
@@ -164,25 +164,25 @@ def _legacy_h5(path: Path) -> Tensors:
     with h5py.File(path) as file:
         check_hdf5(file)
         root = file.get("model_weights", file)
-        for layer in _names(path, root, "layer_names"):
+        for layer in _names(root, "layer_names"):
             group = root[layer]
-            for weight in _names(path, group, "weight_names"):
+            for weight in _names(group, "weight_names"):
                 name = f"{layer}/{weight.rpartition('/')[2].removesuffix(':0')}"
                 if name in tensors:
-                    raise InputError(f"{path}: layer {layer} has two weights named {name.rpartition('/')[2]}.")
+                    raise InputError(f"its layer {layer} has two weights named {name.rpartition('/')[2]}.")
                 if not isinstance(group[weight], h5py.Dataset):
-                    raise InputError(f"{path}: {layer}/{weight} is no tensor.")
-                tensors[name] = group[weight][()]
+                    raise InputError(f"{layer}/{weight} is no tensor.")
+                tensors[name] = np.asarray(group[weight][()])
     return tensors
 
 
-def _names(path: Path, item: Any, attribute: str) -> list[str]:
+def _names(item: Any, attribute: str) -> list[str]:
     """Return the names in an attribute of a group."""
     if attribute not in item.attrs:
-        raise InputError(f"{path} is not a weights file of Keras 1 or 2: {item.name} has no {attribute}.")
+        raise InputError(f"it is not a weights file of Keras 1 or 2: {item.name} has no {attribute}.")
     names = np.atleast_1d(item.attrs[attribute]).tolist()
     if not all(isinstance(name, str | bytes) for name in names):
-        raise InputError(f"{path} is not a weights file of Keras 1 or 2: the {attribute} of {item.name} are no names.")
+        raise InputError(f"it is not a weights file of Keras 1 or 2: the {attribute} of {item.name} are no names.")
     return [_text(name) for name in names]
 
 
