@@ -94,9 +94,10 @@ def _is_read_by_pillow(tags: Any) -> bool:
     bands, bits = int(tags.get(BANDS, 1)), _all(tags.get(BITS, 1))
     extra = tags.get(EXTRA_BANDS, ())
     alpha = bands in (2, 4) and extra in ((1,), (2,), 1, 2)
-    # Pillow swaps the bytes of compressed big-endian numbers twice, and widens signed numbers of 16 bits.
-    little = tags.prefix == b"II"
-    is_read = bands == 1 and (bits is None or bits <= 8 or (little and _all(tags.get(FORMAT, 1)) != SIGNED))
+    # Pillow swaps the bytes of compressed big-endian numbers twice, widens signed numbers of 16 bits, and has no name
+    # for a plane of 16 bits.
+    exact = tags.prefix == b"II" and _all(tags.get(FORMAT, 1)) != SIGNED and tags.get(PLANAR, 1) == 1
+    is_read = bands == 1 and (bits is None or bits <= 8 or exact)
     return is_read or tags.get(PHOTOMETRIC) not in GRAY_OR_RGB or (bits == 8 and (bands == 3 or alpha))
 
 

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 from PIL.JpegImagePlugin import JpegImageFile
@@ -43,6 +43,7 @@ def encoded(pixels, form, **options) -> bytes:
     deflate=st.booleans(),
     differences=st.booleans(),
 )
+@example(dtype="uint16", shape=(2, 1, 1), planar=True, order="<", deflate=False, differences=False)
 def test_tiff_of_any_bands_and_bits_keeps_its_values(dtype, shape, planar, order, deflate, differences):
     high = {"uint8": 255, "float32": 1000}.get(dtype, 32000)
     pixels = np.random.default_rng(0).integers(-high if dtype[0] in "if" else 0, high, shape).astype(dtype)
