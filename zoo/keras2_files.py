@@ -11,7 +11,7 @@ import h5py
 import keras
 
 from ..core.errors import InputError
-from ..core.hdf5_files import check_hdf5
+from ..core.hdf5_files import check_hdf5, open_hdf5
 from .keras2_config import repair
 
 
@@ -21,8 +21,7 @@ def load_h5(path: Path) -> keras.Model:
     Raises:
         InputError: The file has weights only, contains code, or something that Keras 3 does not have.
     """
-    with h5py.File(path) as file:
-        check_hdf5(file)
+    with open_hdf5(path) as file:
         config, training = file.attrs.get("model_config"), file.attrs.get("training_config", "{}")
         version = _text(file.attrs.get("keras_version", "2"))
     if config is None:

@@ -17,7 +17,7 @@ from .. import layers as _layers
 from ..core.arguments import check_arguments
 from ..core.atomic_files import atomic_path
 from ..core.errors import InputError, first_line
-from ..core.hdf5_files import check_hdf5
+from ..core.hdf5_files import check_hdf5, open_hdf5
 from ..core.outputs import map_outputs
 from .contract import recorded_statements, state_contract
 from .keras2_files import is_keras2, load_h5, load_keras2, with_loss
@@ -133,7 +133,8 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     in_file = tensor_shapes(path)
     with TemporaryDirectory() as folder:
         model.save_weights(Path(folder, "own.weights.h5"))
-        in_model = tensor_shapes(Path(folder, "own.weights.h5"))
+        with h5py.File(Path(folder, "own.weights.h5")) as file:
+            in_model = _shapes(file)
     if in_model != in_file:
         names = in_model.keys() | in_file.keys()
         different = sorted(name for name in names if in_model.get(name) != in_file.get(name))
@@ -158,19 +159,25 @@ def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
         InputError: The file does not exist or is damaged.
     """
     path = _existing(path)
+    try:
+        if path.suffix != ".keras":
+            with open_hdf5(path) as file:
+                return _shapes(file)
+        with h5py.File(io.BytesIO(zipfile.ZipFile(path).read("model.weights.h5"))) as file:
+            check_hdf5(file)
+            return _shapes(file)
+    except Exception as error:  # zipfile and h5py raise many types for damaged files
+        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
+
+
+def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
 
     def add_shape(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer/"):
             shapes[name] = item.shape
 
-    try:
-        content = zipfile.ZipFile(path).read("model.weights.h5") if path.suffix == ".keras" else path.read_bytes()
-        with h5py.File(io.BytesIO(content)) as file:
-            check_hdf5(file)
-            file.visititems(add_shape)
-    except Exception as error:  # zipfile and h5py raise many types for damaged files
-        raise InputError(f"{path} cannot be read as weights: {first_line(error)}") from error
+    file.visititems(add_shape)
     return shapes
 
 

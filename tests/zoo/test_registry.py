@@ -1,9 +1,13 @@
+from pathlib import Path
+
+import keras
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pocketzoo import zoo
-from pocketzoo.zoo.cards import CARDS, load_cards
+from pocketzoo.zoo.cards import CARDS, Pretrained, load_cards
 
 pytestmark = pytest.mark.fast
 
@@ -93,3 +97,28 @@ def test_any_text_is_a_model_name_or_an_input_error(name):
     else:
         with pytest.raises(zoo.InputError, match="unknown model"):
             zoo.model_card(name)
+
+
+def test_hash_on_every_card_is_the_published_one():
+    """Keras publishes MD5 in its code, PyTorch the first digits of SHA-256 in the names of files."""
+    applications = Path(keras.__file__).parent / "src" / "applications"
+    published = "".join(path.read_text() for path in applications.glob("*.py"))
+    entries = [entry for card in load_cards().values() for entry in card.pretrained.values()]
+    hashes = {entry.source: entry.hash for entry in entries if entry.layout in ("keras", "torchvision")}
+    assert len(hashes) > 50
+    for source, value in hashes.items():
+        if source.startswith("https://download.pytorch.org/"):
+            assert value == f"sha256:{source.rpartition('-')[2].removesuffix('.pth')}"
+        elif "/mobilenet/" in source or "/mobilenet_v2/" in source:
+            assert value is None
+            assert "hash" not in (applications / f"{source.split('/')[-2]}.py").read_text()
+        else:
+            assert value.removeprefix("md5:") in published
+
+
+def test_commit_is_only_for_the_hub():
+    entry = load_cards()["resnet50"].pretrained["a1_in1k"]
+    assert entry.source == "hf://timm/resnet50.a1_in1k"
+    assert entry.commit
+    with pytest.raises(ValidationError, match="commit is only for a repository on the hub, not for https://a/b"):
+        Pretrained(source="https://a/b", layout="keras", pixels="unit", commit="0" * 40)

@@ -14,6 +14,7 @@ from safetensors.numpy import save, save_file
 from support.weight_files import legacy_h5, safetensors
 
 from pocketzoo import zoo
+from pocketzoo.core import hdf5_files
 from pocketzoo.zoo.pretrained.tensor_files import read_tensors
 from pocketzoo.zoo.pretrained.weighted_layers import named_weights
 from pocketzoo.zoo.saving import load_weights
@@ -205,6 +206,13 @@ def test_damaged_h5_file_is_refused(tmp_path, kind):
         read_tensors(path)
 
 
+def test_empty_attributes_are_read(tmp_path):
+    (tmp_path / "w.h5").write_bytes(
+        changed(lambda file: file.attrs.update({"none": h5py.Empty("f4"), "no_names": np.zeros((0,), "S1")}))
+    )
+    assert set(read_tensors(tmp_path / "w.h5")) == {"conv/kernel", "conv/bias"}
+
+
 def test_groups_that_contain_themselves_are_read_once(tmp_path):
     (tmp_path / "w.h5").write_bytes(
         changed(lambda file: file["conv"].update({"again": file["conv"], "root": file["/"]}))
@@ -232,3 +240,20 @@ def test_damaged_weights_file_of_keras_3_is_refused(dense, tmp_path, secret, kin
             file.move("conv/conv/kernel:0", "layers/dense/vars/0")
     with pytest.raises(zoo.InputError, match=r"w\.weights\.h5"):
         load_weights(dense, path)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("while True: pass", "reading it does not end"),
+        ("import os; os.abort()", "ends the process that reads it .SIGABRT."),
+        ("import sys; sys.exit(3)", "asks for more memory than it can fill"),
+    ],
+)
+def test_file_that_hangs_or_ends_its_reader_is_refused(tmp_path, monkeypatch, program, message):
+    limits = "from resource import *; setrlimit(RLIMIT_CPU, (1, 2)); setrlimit(RLIMIT_CORE, (0, 0))"
+    (tmp_path / "probe.py").write_text(f"{limits}\n{program}")
+    monkeypatch.setattr(hdf5_files, "PROBE", tmp_path / "probe.py")
+    (tmp_path / "w.h5").write_bytes(changed(lambda file: None))
+    with pytest.raises(zoo.InputError, match=message):
+        read_tensors(tmp_path / "w.h5")

@@ -11,7 +11,7 @@ import ml_dtypes  # gives NumPy the type bfloat16 by name
 import numpy as np
 
 from ...core.errors import InputError, first_line
-from ...core.hdf5_files import check_hdf5
+from ...core.hdf5_files import open_hdf5
 from ...core.input_files import check_file, read_file
 from ...core.limits import MODEL_BYTES, MODEL_PARTS, TEXT_BYTES
 
@@ -161,8 +161,7 @@ def _state_dict(path: Path) -> Tensors:
 def _legacy_h5(path: Path) -> Tensors:
     """Read a file with one group per layer, whose attributes store the order of layers and of their weights."""
     tensors: Tensors = {}
-    with h5py.File(path) as file:
-        check_hdf5(file)
+    with open_hdf5(path) as file:
         root = file.get("model_weights", file)
         for layer in _names(root, "layer_names"):
             group = root[layer]
