@@ -77,6 +77,13 @@ def first_line(error: BaseException) -> str:
     return f"{lines[1].rstrip('.')}, in {layer[1]}" if layer and len(lines) > 1 else lines[0]
 
 
+def input_error_in(error: BaseException | None) -> InputError | None:
+    """Return the InputError that a library raised another error about, or `error` itself; None if there is none."""
+    while error is not None and not isinstance(error, InputError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 @contextmanager
 def report_write_errors(what: str) -> Iterator[None]:
     """Convert an `OSError` of the block to an `InputError` that `what` cannot be written, with the reason."""

@@ -129,7 +129,14 @@ MODEL_BYTES = Limit(
     "it is held in memory, some of it twice; ONNX and TFLite files cannot be larger",
 )
 MODEL_PARTS = Limit(
-    "MODEL_PARTS", 100_000, "parts", "entries, tensors or layers of a model file", "each takes time, however small"
+    "MODEL_PARTS", 20_000, "parts", "entries, tensors, weights or operators of a model file", "each takes time to read"
+)
+MODEL_LAYERS = Limit(
+    "MODEL_LAYERS",
+    4_000,
+    "layers",
+    "the config of a Keras model, at any depth",
+    "Keras takes the square of their number to build a Sequential model",
 )
 MODEL_MEMORY = Limit(
     "MODEL_MEMORY",

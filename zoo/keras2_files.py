@@ -1,7 +1,6 @@
 """Files of Keras 2: `.h5`, as Teachable Machine writes it, and its `.keras` files."""
 
 import inspect
-import json
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,8 +9,12 @@ from typing import Any
 import h5py
 import keras
 
+from ..core.documents import parse_json
 from ..core.errors import InputError
 from ..core.hdf5_files import check_hdf5, open_hdf5
+from ..core.limits import TEXT_BYTES
+from ..core.weight_budget import check_layers, limit_weights
+from ..core.zip_files import read_json_part
 from .keras2_config import repair
 
 
@@ -26,27 +29,29 @@ def load_h5(path: Path) -> keras.Model:
         version = _text(file.attrs.get("keras_version", "2"))
     if config is None:
         raise InputError("it has weights only; create the model and load them into it, or save the whole model.")
-    document = json.loads(_text(config))
+    document = _parsed(config)
+    check_layers(document)
     if version.startswith("3"):
         check_code(document)
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with limit_weights():
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     else:
         model = _model(document)
         model.load_weights(path)
-    return with_loss(model, json.loads(_text(training)))
+    return with_loss(model, _parsed(training))
 
 
 def is_keras2(path: Path) -> bool:
     """Whether Keras 2 wrote a `.keras` file."""
     with zipfile.ZipFile(path) as archive:
-        version = json.loads(archive.read("metadata.json"))["keras_version"]
+        version = read_json_part(archive, "metadata.json")["keras_version"]
     return str(version).startswith("2")
 
 
 def load_keras2(path: Path) -> keras.Model:
     """Load a `.keras` file of Keras 2, without its optimizer; errors as in `load_h5`."""
     with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
-        document = json.loads(archive.read("config.json"))
+        document = read_json_part(archive, "config.json")
         model = _model(document)
         weights = Path(folder, "model.weights.h5")
         weights.write_bytes(archive.read("model.weights.h5"))
@@ -71,7 +76,8 @@ def check_code(value: Any) -> None:
 def _model(document: dict[str, Any]) -> keras.Model:
     entry = repair(document)
     kind = keras.Sequential if entry["class_name"] == "Sequential" else keras.Model
-    return kind.from_config(entry["config"])
+    with limit_weights():
+        return kind.from_config(entry["config"])
 
 
 def with_loss(model: keras.Model, training: Any) -> keras.Model:
@@ -101,6 +107,12 @@ def _loss(saved: Any) -> str | keras.losses.Loss | None:
         return _loss(config)  # the name of a function
     options = {"from_logits": True} if config.get("from_logits") is True else {}
     return kind(**options)
+
+
+def _parsed(attribute: Any) -> Any:
+    text = _text(attribute)
+    TEXT_BYTES.check(len(text), "its config")
+    return parse_json(text)
 
 
 def _text(value: Any) -> str:

@@ -16,15 +16,21 @@ import numpy as np
 from .. import layers as _layers
 from ..core.arguments import check_arguments
 from ..core.atomic_files import atomic_path
-from ..core.errors import InputError, first_line
+from ..core.errors import InputError, first_line, input_error_in
 from ..core.hdf5_files import check_hdf5, open_hdf5
+from ..core.input_files import check_file
+from ..core.limits import MODEL_BYTES
 from ..core.outputs import map_outputs
+from ..core.weight_budget import check_layers, check_tensors, limit_weights
+from ..core.zip_files import check_archive, read_json_part
 from .contract import recorded_statements, state_contract
 from .keras2_files import is_keras2, load_h5, load_keras2, with_loss
 from .saved_model import load_saved_model
 
 STATEMENTS = "pocketzoo.json"
 """Entry of a `.keras` file with what was stated about the model; Keras passes over it."""
+WEIGHTS = "model.weights.h5"
+"""Entry with the weights."""
 NOT_FOUND = re.compile(r"Could not locate (class|function) '([^']+)'")
 REGISTRATION = (
     "in Python import it first, decorated with @keras.saving.register_keras_serializable(); for the commands save the "
@@ -68,7 +74,7 @@ def load_model(path: str | Path) -> keras.Model:
     path = Path(path)
     if path.is_dir():
         return load_saved_model(path)
-    path = _existing(path)
+    path = check_file(path, MODEL_BYTES)
     kinds = {".keras": zipfile.is_zipfile, ".h5": h5py.is_hdf5, ".hdf5": h5py.is_hdf5}
     if path.suffix not in kinds:
         raise InputError(
@@ -78,27 +84,39 @@ def load_model(path: str | Path) -> keras.Model:
         raise InputError(f"{path} is not a {path.suffix} model file.")
     _register_layers()
     try:
-        if path.suffix != ".keras":
-            return load_h5(path)
-        _check_packages(path)
-        return load_keras2(path) if is_keras2(path) else _load_keras3(path)
+        model = load_h5(path) if path.suffix != ".keras" else _load_keras(path)
+        check_tensors(model)
+        return model
     except Exception as error:  # A damaged file raises one of a dozen types, from KeyError to BadZipFile.
         if missing := NOT_FOUND.search(str(error)):
             raise InputError(
                 f"{path} has the {missing[1]} {missing[2]!r}, which is not known here; {REGISTRATION}."
             ) from error
-        raise InputError(f"{path} cannot be read as a {path.suffix} model: {first_line(error)}") from error
+        reason = first_line(input_error_in(error) or error)  # a refusal may be within an error of Keras
+        raise InputError(f"{path} cannot be read as a {path.suffix} model: {reason}") from error
 
 
-def _load_keras3(path: Path) -> keras.Model:
-    """Load a `.keras` file of Keras 3; one with a loss or metric of the user's own, which is not here, uncompiled."""
+def _load_keras(path: Path) -> keras.Model:
     with zipfile.ZipFile(path) as archive:
-        config, entries = json.loads(archive.read("config.json")), archive.namelist()
-        statements = json.loads(archive.read(STATEMENTS)) if STATEMENTS in entries else {}
+        check_archive(archive)
+        if WEIGHTS in archive.namelist():
+            with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
+                check_hdf5(file)
+        config = read_json_part(archive, "config.json")
+        statements = read_json_part(archive, STATEMENTS) if STATEMENTS in archive.namelist() else {}
+    _check_packages(config)
+    check_layers(config)
+    return load_keras2(path) if is_keras2(path) else _load_keras3(path, config, statements)
+
+
+def _load_keras3(path: Path, config: dict[str, Any], statements: dict[str, Any]) -> keras.Model:
+    """Load a `.keras` file of Keras 3; one with a loss or metric of the user's own, which is not here, uncompiled."""
     try:
-        model = keras.saving.load_model(path, safe_mode=True)
+        with limit_weights():
+            model = keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError):
-        model = keras.saving.load_model(path, safe_mode=True, compile=False)
+        with limit_weights():
+            model = keras.saving.load_model(path, safe_mode=True, compile=False)
         model = with_loss(model, config.get("compile_config"))
     if statements:
         if likely_range := statements.pop("likely_range", None):
@@ -107,17 +125,14 @@ def _load_keras3(path: Path) -> keras.Model:
     return model
 
 
-def _check_packages(path: Path) -> None:
-    """Raise InputError if a file refers to a package that Keras would import, from wherever Python finds it."""
-
-    def check(entry: dict[str, Any]) -> dict[str, Any]:
-        package = str(entry.get("module")).partition(".")[0]
+def _check_packages(config: Any) -> None:
+    """Raise InputError if a config refers to a package that Keras would import, from wherever Python finds it."""
+    if isinstance(config, dict):
+        package = str(config.get("module")).partition(".")[0]
         if package in ("keras_hub", "keras_cv", "keras_nlp") and package not in sys.modules:
             raise InputError(f"it needs {package}; if you trust the file, import {package} first.")
-        return entry
-
-    with zipfile.ZipFile(path) as archive:
-        json.loads(archive.read("config.json"), object_hook=check)
+    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        _check_packages(inner)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:
@@ -158,12 +173,12 @@ def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
     Raises:
         InputError: The file does not exist or is damaged.
     """
-    path = _existing(path)
+    path = check_file(path, MODEL_BYTES)
     try:
         if path.suffix != ".keras":
             with open_hdf5(path) as file:
                 return _shapes(file)
-        with h5py.File(io.BytesIO(zipfile.ZipFile(path).read("model.weights.h5"))) as file:
+        with h5py.File(io.BytesIO(_weights_part(path))) as file:
             check_hdf5(file)
             return _shapes(file)
     except Exception as error:  # zipfile and h5py raise many types for damaged files
@@ -181,11 +196,10 @@ def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _existing(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
-    return path
+def _weights_part(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        check_archive(archive)
+        return archive.read(WEIGHTS)
 
 
 def _register_layers() -> None:
