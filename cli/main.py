@@ -36,7 +36,7 @@ from . import (
     targets,
     train,
 )
-from .option_groups import with_option_groups
+from .option_groups import with_option_groups, with_own_directory
 from .standard_streams import visible_streams
 
 app = typer.Typer(
@@ -69,7 +69,7 @@ for command in (
     benchmark.benchmark,
     quickstart.quickstart,
 ):
-    app.command()(with_option_groups(command))
+    app.command()(with_option_groups(with_own_directory(command)))
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,11 +1,13 @@
-"""Options that go together, as a dataclass with a field for each: `with_option_groups` lets a command take it whole."""
+"""What commands have in common: options that go together, as a dataclass with a field for each, and a run directory."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, get_type_hints
 
+from ..core.work_directory import lend_directory
 from .options import (
     AllowCode,
     Changes,
@@ -76,6 +78,20 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     expanded.__signature__ = signature(command).replace(parameters=options)  # type: ignore[attr-defined]
     expanded.__annotations__ = {option.name: option.annotation for option in options}
     return expanded
+
+
+def with_own_directory(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that has its `run_dir`, if it has one, for itself from before it loads anything to its end."""
+    if "run_dir" not in signature(command).parameters:
+        return command
+
+    @wraps(command)
+    def alone(**values: Any) -> None:
+        directory = values["run_dir"]
+        with nullcontext() if directory is None else lend_directory(directory):
+            command(**values)
+
+    return alone
 
 
 def _parameter(field: "Field[Any]", annotation: Any) -> Parameter:

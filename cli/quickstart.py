@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.work_directory import lend_directory
 from . import console
 from .options import Json
 from .results import show_manifest
@@ -56,19 +57,24 @@ def quickstart(
     as_json: Json = False,
 ) -> None:
     """Train LeNet-5 on real digits, prune it, export it, and validate every artifact."""
-    import_tensorflow()
+    out = out if out.name else out.resolve()  # "." has no name that "-runs" could follow
+    runs = out.with_name(f"{out.name}-runs")
+    with lend_directory(runs):
+        import_tensorflow()
+        from ..export.artifact.bundle_directory import check_free
+
+        check_free(out, overwrite=True)  # before minutes of training
+        _run(out, runs, FAST if fast else FULL, as_json=as_json)
+
+
+def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
     import keras
 
     from .. import export, training, zoo
-    from ..export.artifact.bundle_directory import check_free
     from ..export.artifact.manifest import Gate
     from ..training.compression.weights.pruning import DEFAULT_RECIPE
 
-    out = out if out.name else out.resolve()  # "." has no name that "-runs" could follow
-    check_free(out, overwrite=True)  # before minutes of training
-    plan = FAST if fast else FULL
     start = time.perf_counter()
-    runs = out.with_name(f"{out.name}-runs")
     data = training.load_data("digits")
     keras.utils.set_random_seed(0)
     model = zoo.create_model("lenet5", labels=data.labels)

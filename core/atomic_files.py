@@ -1,32 +1,45 @@
 """Files and directories that are either complete or not there."""
 
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from .errors import report_write_errors
+from .file_lock import UNLOCKED, NoLocksError, open_locked, release
 
 UNFINISHED = ".pocketzoo-"
 """Prefix of the names of files and directories that are not complete yet."""
+OLD = ".old"
+"""Suffix of the name of a directory while a new one takes its place."""
+ABANDONED = re.compile(re.escape(UNFINISHED) + r"([0-9a-f]{16}(\.[^.]*){0,2}|.+\.(lock|old))")
+"""Names that are made here and for locks. Which of them are in use, their locks tell."""
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary file beside `path`, with the same suffixes, which becomes `path` when the block ends.
 
-    If the block raises, the temporary file is removed and `path` stays as it was. Folders above `path` are made.
+    If the block raises, the temporary file is removed and `path` stays as it was. Folders above `path` are made. The
+    content is on the disk before the name is: after a power failure, too, the file is whole.
+
+    Raises:
+        WriteError: The file cannot be written, for example because the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _unfinished(path)
-    temporary.touch(exist_ok=False)
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with report_write_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _unfinished(path, lambda temporary: temporary.touch(exist_ok=False)) as temporary:
+            try:
+                yield temporary
+                flush_file(temporary)
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
 
 
 @contextmanager
@@ -36,14 +49,26 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     A directory that is at `path` is replaced: it is removed once the new one is there. If the block raises, the new one
     is removed, unless the block has moved it elsewhere, and `path` stays as it was.
     """
-    temporary = _unfinished(path)
-    temporary.mkdir()
+    with _unfinished(path, Path.mkdir) as temporary:
+        try:
+            yield temporary
+            _replace_directory(path, temporary)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def flush_file(path: Path) -> None:
+    """Wait until the content of a file is on the disk.
+
+    Raises:
+        OSError: It cannot be written there, which some file systems tell no sooner.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield temporary
-        _replace_directory(path, temporary)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: Path) -> None:
@@ -54,20 +79,70 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def _replace_directory(path: Path, new: Path) -> None:
-    old = _unfinished(path)
-    if path.exists():
-        os.rename(path, old)
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write in `folder`, and their locks.
+
+    A directory that such a process had moved away, and not replaced yet, is moved back. What a process still works on
+    is locked by it and stays.
+    """
+    for entry in list(folder.iterdir()):
+        if ABANDONED.fullmatch(entry.name):
+            with suppress(OSError):  # what cannot be locked or removed stays
+                _remove_unlocked(entry)
+
+
+def _remove_unlocked(entry: Path) -> None:
+    descriptor = open_locked(entry)
+    if descriptor is None:
+        return
     try:
+        replaced = entry.with_name(entry.name.removeprefix(UNFINISHED).removesuffix(OLD))
+        if entry.name.endswith(OLD) and not replaced.exists():
+            os.rename(entry, replaced)
+        else:
+            remove(entry)
+    finally:
+        release(descriptor)
+
+
+def _replace_directory(path: Path, new: Path) -> None:
+    if not path.exists():
         os.rename(new, path)
-    except OSError:
+        return
+    old = path.with_name(f"{UNFINISHED}{path.name}{OLD}")
+    descriptor = _locked(path)
+    try:
         if old.exists():
+            remove(old)
+        os.rename(path, old)
+        try:
+            os.rename(new, path)
+        except OSError:
             os.rename(old, path)
-        raise
-    if old.exists():
+            raise
         shutil.rmtree(old)
+    finally:
+        release(descriptor)
 
 
-def _unfinished(path: Path) -> Path:
-    """A new name in the folder of `path`."""
-    return path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}{''.join(path.suffixes[-2:])}")
+@contextmanager
+def _unfinished(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make an entry with a new name in the folder of `path`, and keep it locked until the block ends."""
+    descriptor = None
+    while descriptor is None:
+        temporary = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}{''.join(path.suffixes[-2:])}")
+        make(temporary)
+        with suppress(FileNotFoundError):  # another process may take it for abandoned before it is locked
+            descriptor = _locked(temporary)
+    try:
+        yield temporary
+    finally:
+        release(descriptor)
+
+
+def _locked(path: Path) -> int | None:
+    """Lock what is at `path` as far as the file system has locks; return what `release` takes, or None if it is."""
+    try:
+        return open_locked(path)
+    except NoLocksError:
+        return UNLOCKED

@@ -1,6 +1,7 @@
 """Errors that the user can correct, in one clear sentence each."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,14 @@ class InputError(ValueError):
 
     The command line shows the message alone and exits with code 2.
     """
+
+
+class WriteError(InputError, OSError):
+    """A file cannot be written: the disk or a quota is full, a limit is reached, or it is read-only."""
+
+    def __init__(self, message: str, errno: int | None = None):
+        super().__init__(message)
+        self.errno = errno
 
 
 def unknown(what: str, value: object, allowed: Iterable[str], *, listed_by: str | None = None) -> InputError:
@@ -86,8 +95,15 @@ def input_error_in(error: BaseException | None) -> InputError | None:
 
 @contextmanager
 def report_write_errors(what: str) -> Iterator[None]:
-    """Convert an `OSError` of the block to an `InputError` that `what` cannot be written, with the reason."""
+    """Convert an `OSError` of the block to a `WriteError` that `what` cannot be written, with the reason."""
     try:
         yield
+    except WriteError:
+        raise
     except OSError as error:
-        raise InputError(f"{what} cannot be written: {error.strerror or error}.") from error
+        raise WriteError(f"{what} cannot be written: {write_error_reason(error)}.", error.errno) from error
+
+
+def write_error_reason(error: OSError) -> str:
+    """Return the system's reason alone, without the file, which may be a temporary one."""
+    return os.strerror(error.errno) if error.errno else first_line(error).rstrip(".")

@@ -1,5 +1,6 @@
 """Private names of Keras."""
 
+import io
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
@@ -31,6 +32,9 @@ NAMES = tuple(
         "Optimizer._var_key": "learning rates that differ between weights",
         "Optimizer._use_weight_decay": "weight decay",
         "TFOptimizer._all_reduce_sum_gradients": "releasing the memory of a model after its training",
+        "keras.src.saving.saving_lib.save_model": "saving models on a disk that may be full",
+        "keras.src.saving.saving_lib.H5IOStore": "saving weights on a disk that may be full",
+        "keras.src.saving.saving_lib._save_state": "saving weights on a disk that may be full",
         "keras.src.backend.tensorflow.nn.tf": "ONNX and TFLite files of grouped convolutions and GELU",
         "Layer._open_name_scope": "telling which layer a tensor of a TFLite or ONNX file belongs to",
         "keras.src.backend.tensorflow.nn.hard_sigmoid": "tflite-int16x8 files of models with hard-swish",
@@ -160,6 +164,29 @@ def keep_gradients_of_one_replica(optimizer: Optimizer) -> None:
         )
 
     optimizer._all_reduce_sum_gradients = reduce
+
+
+def keras_file(model: keras.Model) -> memoryview:
+    """Return the content of the `.keras` file of a model.
+
+    Keras writes files by steps; where one fails, HDF5 leaves its file open, and can crash the process when it ends.
+    """
+    from keras.src.saving import saving_lib
+
+    content = io.BytesIO()
+    saving_lib.save_model(model, content)
+    return content.getbuffer()
+
+
+def weights_file(model: keras.Model) -> memoryview:
+    """Return the content of the `.weights.h5` file of a model, with the state of the optimizer if it is compiled."""
+    from keras.src.saving import saving_lib
+
+    content = io.BytesIO()
+    store = saving_lib.H5IOStore(content, mode="w")
+    saving_lib._save_state(model, store, assets_store=None, inner_path="", visited_saveables=set())
+    store.close()
+    return content.getbuffer()
 
 
 @contextmanager

@@ -1,19 +1,50 @@
 """Directories that a long job fills: whether one is free, another job's, resumable, or in use by another process."""
 
+import errno
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from .atomic_files import UNFINISHED, atomic_path, remove
 from .documents import read_json
-from .errors import InputError, report_write_errors, shorten
+from .errors import InputError, WriteError, report_write_errors, shorten, write_error_reason
+from .file_lock import hold_lock
 
 LOCK = f"{UNFINISHED}lock"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Numbers of the errors of a full disk, quota, or limit on the size of files."""
+RESUME = "continue with --resume (resume=True); what was saved before is intact."
+
+_lent: ContextVar[frozenset[Path]] = ContextVar("_lent", default=frozenset())
+"""Directories that this thread has locked for the jobs that it starts in them."""
+
+
+@contextmanager
+def lend_directory(path: Path) -> Iterator[None]:
+    """Lock a directory for all jobs that the block starts in it, one after another.
+
+    So nobody gets in before the first one or between two of them. The directory is made; if it is still empty in the
+    end, it is removed again.
+
+    Raises:
+        InputError: Another process uses the directory, or it cannot be written.
+    """
+    existed = path.exists()
+    try:
+        with WorkDirectory(path, "run", "", ()).lock():
+            token = _lent.set(_lent.get() | {path.resolve()})
+            try:
+                yield
+            finally:
+                _lent.reset(token)
+    finally:
+        if not existed:
+            with suppress(OSError):  # it is not empty, or was never made
+                path.rmdir()
 
 
 @dataclass(frozen=True)
@@ -42,9 +73,14 @@ class WorkDirectory:
         Raises:
             InputError: Another process uses the directory, or it cannot be written.
         """
+        if self.path.resolve() in _lent.get():
+            with self._resumable():
+                yield
+            return
         with self._errors():
             self.path.mkdir(parents=True, exist_ok=True)
-        with hold_lock(self.path / LOCK, what=self._name, busy=f"{self._name} is in use by another process."):
+        busy = f"{self._name} is in use by another process"
+        with hold_lock(self.path / LOCK, what=self._name, busy=busy), self._resumable():
             yield
 
     def open(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool, restart: bool = False) -> None:
@@ -94,10 +130,15 @@ class WorkDirectory:
             temporary.write_text(text, encoding="utf-8")
 
     def remove(self) -> None:
-        """Remove the job, if there is one; the directory too, unless it has other files."""
+        """Remove the job, if there is one; the directory too, unless it has other files.
+
+        Raises:
+            InputError: Another process uses the directory.
+        """
         if self.exists:
-            self.remove_files()
-            if not any(self.path.iterdir()):
+            with self.lock():
+                self.remove_files()
+            with suppress(OSError):  # it is not empty
                 self.path.rmdir()
 
     def remove_files(self) -> None:
@@ -128,37 +169,29 @@ class WorkDirectory:
         if changes:
             raise InputError(f"{self._name} belongs to another {self.job}: {'; '.join(changes)}.")
 
+    @contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """Add to the error that something cannot be written how the job continues."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, WriteError):
+                message = str(error)
+            elif error.errno in {*FULL, errno.EROFS}:  # out of a callback of the user's, for example
+                message = f"{error.filename or self._name} cannot be written: {write_error_reason(error)}."
+            else:
+                raise
+            if not message.endswith(RESUME):  # of a job within this one
+                remedy = "there is room again" if error.errno in FULL else "it can be written again"
+                message += f" When {remedy}, {RESUME}"
+            raise WriteError(message, error.errno) from error
+
     def _errors(self) -> AbstractContextManager[None]:
         return report_write_errors(self._name)
 
     @property
     def _name(self) -> str:
         return f"run directory {self.path}"
-
-
-@contextmanager
-def hold_lock(lock_file: Path, *, what: str, busy: str) -> Iterator[None]:
-    """Hold a file lock until the block ends or this process does.
-
-    Args:
-        lock_file: Exists only while the lock is held, unless the process is killed; its folder must exist.
-        what: What the message calls the thing that is locked where the lock cannot be written.
-        busy: The message where another process, or another block of this one, holds the lock.
-
-    Raises:
-        InputError: The lock is held already, or cannot be written.
-    """
-    lock = FileLock(lock_file)
-    with report_write_errors(what):
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise InputError(busy) from error
-    try:
-        yield
-    finally:
-        lock_file.unlink(missing_ok=True)  # while it is held: nobody else can hold the file that is removed
-        lock.release()
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,6 @@ import re
 import sys
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -19,6 +18,7 @@ from ..core.atomic_files import atomic_path
 from ..core.errors import InputError, first_line, input_error_in
 from ..core.hdf5_files import check_hdf5, open_hdf5
 from ..core.input_files import check_file
+from ..core.keras_private import keras_file, weights_file
 from ..core.limits import MODEL_BYTES
 from ..core.outputs import map_outputs
 from ..core.weight_budget import check_layers, check_tensors, limit_weights
@@ -46,17 +46,28 @@ def save_model(model: keras.Model, path: str | Path) -> Path:
     What was stated about a model of the user's own, such as its pixel range, is in the file, too, for `load_model`.
 
     Raises:
-        InputError: `path` does not end in `.keras`.
+        InputError: `path` does not end in `.keras`, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".keras":
         raise InputError(f"cannot save a model as {str(path)!r}: the name must end in .keras.")
+    content = io.BytesIO(keras_file(model))
+    if statements := recorded_statements(model):
+        with zipfile.ZipFile(content, "a") as archive:  # the same bytes at any time
+            archive.writestr(zipfile.ZipInfo(STATEMENTS), json.dumps(statements))
     with atomic_path(path) as temporary:
-        model.save(temporary)
-        if statements := recorded_statements(model):
-            with zipfile.ZipFile(temporary, "a") as archive:  # the same bytes at any time
-                archive.writestr(zipfile.ZipInfo(STATEMENTS), json.dumps(statements))
+        temporary.write_bytes(content.getbuffer())
     return path
+
+
+def save_weights_file(model: keras.Model, path: str | Path) -> None:
+    """Save the weights as Keras' `.weights.h5` file, with the state of the optimizer if the model is compiled.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(weights_file(model))
 
 
 @check_arguments
@@ -146,10 +157,8 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
             infinite.
     """
     in_file = tensor_shapes(path)
-    with TemporaryDirectory() as folder:
-        model.save_weights(Path(folder, "own.weights.h5"))
-        with h5py.File(Path(folder, "own.weights.h5")) as file:
-            in_model = _shapes(file)
+    with h5py.File(io.BytesIO(weights_file(model))) as file:
+        in_model = _shapes(file)
     if in_model != in_file:
         names = in_model.keys() | in_file.keys()
         different = sorted(name for name in names if in_model.get(name) != in_file.get(name))

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...core.atomic_files import UNFINISHED, atomic_directory
+from ...core.atomic_files import UNFINISHED, atomic_directory, remove_abandoned
 from ...core.errors import InputError, first_line, report_write_errors
-from ...core.work_directory import hold_lock
+from ...core.file_lock import hold_lock
 from .errors import ConversionError, ProofError
 from .manifest import Manifest
 
@@ -20,7 +20,7 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
     A block that raises leaves `path` as it was; one that ends removes what an earlier failed one left. After a
     `ProofError` its directory is kept as `<path>.failed`, after any other error it is removed; the output of a
-    converter that failed is kept as `<path>.failed.log`.
+    converter that failed is kept as `<path>.failed.log`. What killed exports have left beside `path` is removed first.
 
     Raises:
         InputError: `path` is not free (it is not empty and `overwrite` is false, or it is no bundle), another process
@@ -28,6 +28,7 @@ def finished_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     path = path.resolve()  # the folder that "." and links refer to is replaced
     with _lock(path), report_write_errors(str(path)):
+        remove_abandoned(path.parent)
         check_free(path, overwrite=overwrite)
         try:
             with atomic_directory(path) as folder:
@@ -51,7 +52,7 @@ def _lock(path: Path) -> Iterator[None]:
     with report_write_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
     lock_file = path.with_name(f"{UNFINISHED}{path.name}.lock")
-    with hold_lock(lock_file, what=str(path), busy=f"{path} is being written by another export."):
+    with hold_lock(lock_file, what=str(path), busy=f"{path} is being written by another export"):
         yield
 
 

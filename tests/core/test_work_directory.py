@@ -1,12 +1,13 @@
 """One protocol for the directories of runs: free, another job's, resumable, or in use by another process."""
 
+import errno
 import subprocess
 import sys
 
 import pytest
 
-from pocketzoo.core.errors import InputError
-from pocketzoo.core.work_directory import LOCK, WorkDirectory
+from pocketzoo.core.errors import InputError, WriteError
+from pocketzoo.core.work_directory import LOCK, WorkDirectory, lend_directory
 
 pytestmark = pytest.mark.fast
 
@@ -159,3 +160,69 @@ with WorkDirectory(Path(sys.argv[1]), "run", "settings.json", ()).lock():
     with directory.lock():
         start(directory)
     assert names(directory) == ["settings.json"]
+
+
+def test_lent_directory_is_open_to_the_jobs_of_its_block_alone(directory):
+    with lend_directory(directory.path):
+        for _ in range(2):
+            with directory.lock():
+                start(directory, restart=True)
+        script = "from pathlib import Path; from pocketzoo.core.work_directory import *; import sys\n"
+        script += "with WorkDirectory(Path(sys.argv[1]), 'run', 's', ()).lock(): pass"
+        other = subprocess.run(
+            [sys.executable, "-c", script, str(directory.path)], capture_output=True, text=True, check=False
+        )
+        assert "in use by another process: process" in other.stderr
+    assert names(directory) == ["settings.json"]
+    with directory.lock(), pytest.raises(InputError, match="in use by"), lend_directory(directory.path):
+        pass
+
+
+def test_lent_directory_that_stays_empty_is_not_left(directory):
+    with lend_directory(directory.path):
+        assert directory.path.is_dir()
+    assert not directory.path.exists()
+    directory.path.mkdir()
+    with lend_directory(directory.path):
+        pass
+    assert directory.path.is_dir()
+
+
+def test_job_in_use_is_not_removed(directory):
+    start(directory)
+    with directory.lock(), pytest.raises(InputError, match="in use by another process"):
+        directory.remove()
+    assert names(directory) == ["settings.json"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            WriteError("best.keras cannot be written: full.", errno.ENOSPC),
+            r"^best.keras cannot be written: full\. When",
+        ),
+        (
+            OSError(errno.EDQUOT, "full", "mine.csv"),
+            r"^mine\.csv cannot be written: Disk quota exceeded\. When there is",
+        ),
+        (
+            OSError(errno.EFBIG, "full"),
+            r"^run directory .* cannot be written: File too large\. When there is room again",
+        ),
+        (
+            OSError(errno.EROFS, "full"),
+            r"^run directory .* cannot be written: Read-only .*\. When it can be written again",
+        ),
+    ],
+)
+def test_job_that_cannot_be_written_tells_once_how_it_continues(directory, error, message):
+    inner = WorkDirectory(directory.path / "stage", "run", "settings.json", ())
+    with pytest.raises(InputError, match=message) as raised, directory.lock(), inner.lock():
+        raise error
+    assert str(raised.value).count("continue with --resume (resume=True); what was saved before is intact.") == 1
+
+
+def test_other_errors_of_a_job_stay_as_they_are(directory):
+    with pytest.raises(FileNotFoundError), directory.lock():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "photo.png")

@@ -16,11 +16,14 @@ LARGEST = 2 * 2**30
 
 def cached(images: Images, keep: bool | Literal["auto"]) -> Images:
     """Return `images`, cached if `keep`; with `auto` if they take at most 2 GiB and half of the free space in the
-    folder for temporary files."""
-    if keep == "auto":
-        free = shutil.disk_usage(tempfile.gettempdir()).free
-        keep = len(images) * _image_bytes(images) <= min(LARGEST, free // 2)
-    return CachedImages(images) if keep else images
+    folder for temporary files. They are not cached where no such folder can be written."""
+    try:
+        if keep == "auto":
+            free = shutil.disk_usage(tempfile.gettempdir()).free
+            keep = len(images) * _image_bytes(images) <= min(LARGEST, free // 2)
+        return CachedImages(images) if keep else images
+    except OSError:
+        return images
 
 
 class CachedImages:
@@ -36,7 +39,6 @@ class CachedImages:
         self.shape = images.shape
         self.dtype = dtype_of(images)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object)
-        self._file.truncate(len(images) * _image_bytes(images))
         self._kept = np.zeros(len(images), bool)
 
     def __len__(self) -> int:

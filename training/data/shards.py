@@ -7,6 +7,7 @@ of an image, under the keys that are usual in TensorFlow; those of several outpu
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -17,16 +18,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, Validat
 from rich.progress import track
 
 from ...core.arguments import check_arguments
-from ...core.atomic_files import atomic_path
-from ...core.errors import InputError, describe
+from ...core.atomic_files import atomic_path, remove_abandoned
+from ...core.errors import InputError, describe, report_write_errors
+from ...core.file_lock import hold_lock
 from ...core.input_files import read_file
 from ...core.limits import TEXT_BYTES
 from ...core.outputs import by_name
 from ...core.safe_console import SafeConsole
+from ...core.work_directory import LOCK
 from ...tasks.registry import get_task
 from ...tasks.task import Task
 from ...zoo.image_files import Dtype
 from ...zoo.pixel_range import Range
+from ..tensorflow_files import tensorflow_write_errors
 from .file_targets import FileTargets
 from .images import FileImages, ImageData, ImageSplit, Targets
 from .listing import Listing
@@ -112,22 +116,42 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
         raise InputError(f"{data.source} is not made of files; shards are written from a folder, a table or shards.")
     if not shard_mb > 0:
         raise InputError(f"shard_mb is {shard_mb}; it takes megabytes, more than 0.")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty; shards are written into an empty folder.")
-    counts: dict[str, int] = {}
-    for name in SPLITS:
-        counts |= _write_split(name, getattr(data, name), folder, shard_mb * 1e6)
-    index = ShardIndex(
-        task=data.task,
-        labels=data.labels,
-        shards=counts,
-        ignore=data.ignore,
-        dtype=cast(Dtype, data.dtype),
-        pixel_range=data.pixel_range,
-    )
-    with atomic_path(folder / INDEX) as temporary:
-        temporary.write_text(index.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
+    with _empty_folder(folder):
+        counts: dict[str, int] = {}
+        for name in SPLITS:
+            counts |= _write_split(name, getattr(data, name), folder, shard_mb * 1e6)
+        index = ShardIndex(
+            task=data.task,
+            labels=data.labels,
+            shards=counts,
+            ignore=data.ignore,
+            dtype=cast(Dtype, data.dtype),
+            pixel_range=data.pixel_range,
+        )
+        with atomic_path(folder / INDEX) as temporary:
+            temporary.write_text(index.model_dump_json(indent=1, exclude_none=True), encoding="utf-8")
     return index
+
+
+@contextmanager
+def _empty_folder(folder: Path) -> Iterator[None]:
+    """Make `folder`, or use it if it is empty, for this process alone; a block that raises leaves it empty.
+
+    What a process that was killed has left unfinished there is removed.
+    """
+    with report_write_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+    busy = f"{folder} is in use by another process"
+    with hold_lock(folder / LOCK, what=str(folder), busy=busy):
+        remove_abandoned(folder)
+        if any(entry.name != LOCK for entry in folder.iterdir()):
+            raise InputError(f"{folder} is not empty; shards are written into an empty folder.")
+        try:
+            yield
+        except BaseException:
+            for shard in folder.glob("*.tfrecord"):
+                shard.unlink()
+            raise
 
 
 def _write_split(name: str, split: ImageSplit, folder: Path, most: float) -> dict[str, int]:
@@ -145,7 +169,7 @@ def _write_split(name: str, split: ImageSplit, folder: Path, most: float) -> dic
 def _write_shard(path: Path, split: ImageSplit, rows: Iterator[int], most: float) -> int:
     """Writes rows until the shard has `most` bytes; returns their number."""
     size = count = 0
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with tensorflow_write_errors(), tf.io.TFRecordWriter(str(path)) as writer:
         for row in rows:
             record = _example(split, row).SerializeToString()
             writer.write(record)

@@ -1,14 +1,17 @@
 """Checkpoints of a training run: each is complete or not there, and the last two are kept."""
 
 import hashlib
+import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.atomic_files import atomic_directory
+import numpy as np
+
+from ...core.atomic_files import atomic_directory, flush_file
 from ...core.errors import InputError, first_line
 from .history import History
 
@@ -46,6 +49,8 @@ class Checkpoints:
             yield checkpoint
             checksums = {file.name: _sha256(file) for file in checkpoint.iterdir()}
             (checkpoint / CHECKSUMS).write_text(json.dumps(checksums, indent=1))
+            for file in checkpoint.iterdir():
+                flush_file(file)
         for outdated in self.all()[:-KEPT]:
             shutil.rmtree(outdated)
 
@@ -76,6 +81,17 @@ def readable(checkpoint: Path) -> Iterator[Path]:
         yield checkpoint
     except Exception as error:  # Keras, h5py, NumPy and JSON each raise their own
         raise InputError(f"{checkpoint} cannot be read: {first_line(error)}") from error
+
+
+def save_arrays(path: Path, arrays: Iterable[np.ndarray]) -> None:
+    """Write arrays as an `.npz` file, at once: NumPy reports a write that fails halfway once more at a later time.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    content = io.BytesIO()
+    np.savez(content, *arrays)
+    path.write_bytes(content.getbuffer())
 
 
 def _is_intact(checkpoint: Path) -> bool:

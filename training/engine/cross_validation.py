@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 
 from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
-from ...core.errors import InputError, report_write_errors
+from ...core.errors import InputError
 from ...core.outputs import by_name
+from ...core.work_directory import WorkDirectory
 from ...zoo.model_arguments import functional_argument, report_own_training
 from ..compatibility import describe_model
 from ..data.accepted_data import accepts_any_data
@@ -91,6 +93,21 @@ def cross_validate(
     recipe = recipe_for("cross_validate", recipe, Recipe())
     if resume and run_dir is None:
         raise InputError("resume requires run_dir, the directory of the run to resume.")
+    with nullcontext() if run_dir is None else WorkDirectory(Path(run_dir), "cross-validation", RESULT, ()).lock():
+        return _train_folds(make_model, data, recipe, run_dir, resume=resume, overwrite=overwrite, verbose=verbose)
+
+
+def _train_folds(
+    make_model: Callable[[], keras.Model],
+    data: ImageData,
+    recipe: Recipe,
+    run_dir: str | Path | None,
+    *,
+    resume: bool,
+    overwrite: bool,
+    verbose: bool,
+) -> CrossValidation:
+    """Train and evaluate the folds in the locked `run_dir`."""
     count = recipe.folds or FOLDS
     if overwrite and not resume and run_dir is not None:
         _remove_runs(Path(run_dir))
@@ -116,7 +133,7 @@ def cross_validate(
     result = CrossValidation(tuple(folds))
     if run_dir is not None:
         file = Path(run_dir, RESULT)
-        with report_write_errors(str(file)), atomic_path(file) as temporary:
+        with atomic_path(file) as temporary:
             temporary.write_text(json.dumps(result.to_dict(), indent=1))
     return result
 

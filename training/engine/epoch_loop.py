@@ -8,7 +8,9 @@ from typing import Any
 import keras
 
 from ...core.outputs import map_outputs
+from ...zoo.contract import copy_contract
 from ...zoo.functional_form import without_optimizer
+from ...zoo.saving import save_model, save_weights_file
 from ..data.balance import images_per_epoch
 from ..data.images import ImageData
 from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
@@ -90,15 +92,22 @@ class EpochLoop:
     def _save_the_model(self) -> None:
         """Let the network save the model of the run, whose pixels and outputs are those that the user knows."""
         model, settings = without_optimizer(self.model), self.original_settings
+        copy_contract(self.model, model)
 
-        def saved_by(method: Callable[..., None]) -> Callable[..., None]:
-            def save(*args: Any, **kwargs: Any) -> None:
+        def saved_by(
+            own: Callable[[keras.Model, Any], object], suffix: str, of_keras: Callable[..., None]
+        ) -> Callable[..., None]:
+            def save(filepath: Any, overwrite: bool = True, **options: Any) -> None:
                 with settings():
-                    method(*args, **kwargs)
+                    if str(filepath).endswith(suffix) and overwrite and not options:
+                        own(model, filepath)  # which a full disk does not crash
+                    else:
+                        of_keras(filepath, overwrite, **options)
 
             return save
 
-        self.network.save, self.network.save_weights = saved_by(model.save), saved_by(model.save_weights)
+        self.network.save = saved_by(save_model, ".keras", model.save)
+        self.network.save_weights = saved_by(save_weights_file, ".weights.h5", model.save_weights)
         self.network.load_weights = model.load_weights
 
     def _callbacks(self, run: RunDirectory, history: History, steps: int) -> list[keras.callbacks.Callback]:

@@ -18,9 +18,9 @@ from ...core.user_warnings import warn
 from ...core.work_directory import WorkDirectory
 from ...zoo.contract import copy_contract
 from ...zoo.flat import without_optimizer
-from ...zoo.saving import save_model
+from ...zoo.saving import save_model, save_weights_file
 from ..recipe.recipe import Recipe
-from .checkpoints import Checkpoints, readable
+from .checkpoints import Checkpoints, readable, save_arrays
 from .environment import environment
 from .history import History
 
@@ -169,9 +169,9 @@ class RunDirectory:
             elif last and (last / BEST).exists():
                 # A copy: with a hard link, damage to one file would reach all checkpoints.
                 shutil.copyfile(last / BEST, folder / BEST)
-            keras.Model.save_weights(network, folder / "state.weights.h5")
-            np.savez(folder / "seeds.npz", *map(np.array, _seeds(model)))
-            np.savez(folder / "metrics.npz", *map(np.array, _running_metrics(network)))
+            save_weights_file(network, folder / "state.weights.h5")
+            save_arrays(folder / "seeds.npz", map(np.array, _seeds(model)))
+            save_arrays(folder / "metrics.npz", map(np.array, _running_metrics(network)))
             add_files(folder)
             (folder / "history.json").write_text(json.dumps(asdict(history)))
         if is_best:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from pydantic import BaseModel, ValidationError
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
@@ -95,7 +95,7 @@ def save_weights(model: keras.Model, path: str | Path) -> Path:
         raise InputError(f"cannot save weights as {str(path)!r}: the name must end in .safetensors.")
     tensors = {name: keras.ops.convert_to_numpy(weight) for name, weight in named_weights(model).items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {KEY: Description.of(model).model_dump_json()})
+        temporary.write_bytes(save(tensors, {KEY: Description.of(model).model_dump_json()}))
     return path
 
 

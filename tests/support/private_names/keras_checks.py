@@ -2,10 +2,15 @@
 
 import contextlib
 import gc
+import io
+import tempfile
 import weakref
+import zipfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -201,3 +206,42 @@ def largest_and_smallest_values_are_found_by_bare_operators():
                 traced = tf.function(partial(select, **how)).get_concrete_function(tf.TensorSpec((2, 3, 4)))
             assert not any("Bit" in operation.type for operation in traced.graph.get_operations())
             np.testing.assert_array_equal(traced(tf.constant(values)), select(values, **how))
+
+
+def h5_tensors(content: bytes) -> dict[str, np.ndarray]:
+    """The tensors in the content of an HDF5 file, by name."""
+    tensors: dict[str, np.ndarray] = {}
+    with h5py.File(io.BytesIO(content)) as file:
+        file.visititems(lambda name, item: tensors.update({name: item[()]}) if hasattr(item, "shape") else None)
+    return tensors
+
+
+def assert_same_tensors(first: bytes, second: bytes) -> None:
+    first, second = h5_tensors(first), h5_tensors(second)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name])
+
+
+@check_of("keras.src.saving.saving_lib.H5IOStore", "keras.src.saving.saving_lib._save_state")
+def weights_in_memory_are_those_that_keras_saves():
+    model = two_layers()
+    model.compile("adam", "mse")
+    model.fit(np.ones((2, 8, 8, 1)), np.ones((2, 72)), verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.weights.h5")
+        model.save_weights(path)
+        assert any(name.startswith("optimizer/") for name in h5_tensors(path.read_bytes()))
+        assert_same_tensors(bytes(keras_private.weights_file(model)), path.read_bytes())
+
+
+@check_of("keras.src.saving.saving_lib.save_model")
+def model_in_memory_is_the_one_that_keras_saves():
+    model = two_layers()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        with zipfile.ZipFile(path) as saved, zipfile.ZipFile(io.BytesIO(keras_private.keras_file(model))) as ours:
+            assert ours.namelist() == saved.namelist()
+            assert ours.read("config.json") == saved.read("config.json")
+            assert_same_tensors(ours.read("model.weights.h5"), saved.read("model.weights.h5"))

@@ -1,8 +1,6 @@
 """The callback that records a run in its directory and decides when to stop it."""
 
 import math
-import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ....core.errors import InputError, first_line
+from ....core.errors import InputError, WriteError, write_error_reason
 from ..history import History
 from ..layer_settings import OriginalSettings
 from ..optimizers import current_learning_rate
@@ -128,8 +126,9 @@ class RunRecorder(keras.callbacks.Callback):
                 as_kept=self._as_validated,
             )
         except OSError as error:
-            raise InputError(
-                f"{what} cannot be saved in {self._run.path}: {_reason(error)}. {self._last_checkpoint()}"
+            raise WriteError(
+                f"{what} cannot be saved in {self._run.path}: {write_error_reason(error)}. {self._last_checkpoint()}",
+                error.errno,
             ) from error
 
     @contextmanager
@@ -139,9 +138,3 @@ class RunRecorder(keras.callbacks.Callback):
 
     def _last_checkpoint(self) -> str:
         return f"Last good checkpoint: {self._run.last_checkpoint() or 'none yet'}."
-
-
-def _reason(error: OSError) -> str:
-    """Return the system's message; HDF5 hides the error number in a text of its own."""
-    number = error.errno or next(iter(re.findall(r"errno = (\d+)", str(error))), None)
-    return os.strerror(int(number)) if number else first_line(error)

@@ -4,12 +4,16 @@ Keras' own callback requires the package `tensorboard` for writing; TensorFlow a
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from ....core.errors import report_write_errors
+from ...tensorflow_files import tensorflow_write_errors
 from ..history import History
 
 SCALARS = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
@@ -31,20 +35,28 @@ class TensorBoardLog(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Write all epochs again, so that epochs lost in a crash do not appear twice."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._writers = {
-            name: tf.summary.create_file_writer(str(self._folder / name)) for name in ("train", "validation")
-        }
-        for number in range(len(self._history)):
-            self._write(number)
+        with self._errors():
+            self._writers = {
+                name: tf.summary.create_file_writer(str(self._folder / name)) for name in ("train", "validation")
+            }
+            for number in range(len(self._history)):
+                self._write(number)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Append the epoch."""
-        self._write(len(self._history) - 1)
+        with self._errors():
+            self._write(len(self._history) - 1)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Close the event files."""
-        for writer in self._writers.values():
-            writer.close()
+        with self._errors():
+            for writer in self._writers.values():
+                writer.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with report_write_errors(str(self._folder)), tensorflow_write_errors():
+            yield
 
     def _write(self, number: int) -> None:
         for name, value in self._history.epochs[number].items():

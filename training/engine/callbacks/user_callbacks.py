@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from ....core.errors import InputError
+from ..checkpoints import save_arrays
 
 FILE, ARRAYS = "callbacks.json", "callbacks.npz"
 OF_KERAS = {"_model", "model", "params", "validation_data"}
@@ -83,7 +84,7 @@ class UserCallbacks(keras.callbacks.Callback):
             for callback, initial in zip(self._callbacks, self._initial, strict=True)
         ]
         (folder / FILE).write_text(json.dumps(states), encoding="utf-8")
-        np.savez(folder / ARRAYS, *arrays)
+        save_arrays(folder / ARRAYS, arrays)
 
     def _state(self, callback: keras.callbacks.Callback, initial: dict[str, str]) -> Any:
         if not _has_own_state(callback):
