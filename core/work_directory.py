@@ -27,13 +27,13 @@ _lent: ContextVar[frozenset[Path]] = ContextVar("_lent", default=frozenset())
 def lend_directory(path: Path) -> Iterator[None]:
     """Lock a directory for all jobs that the block starts in it, one after another.
 
-    So nobody gets in before the first one or between two of them. The directory is made; if it is still empty in the
-    end, it is removed again.
+    So nobody gets in before the first one or between two of them. Folders that are made and are empty in the end are
+    removed again.
 
     Raises:
         InputError: Another process uses the directory, or it cannot be written.
     """
-    existed = path.exists()
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         with WorkDirectory(path, "run", "", ()).lock():
             token = _lent.set(_lent.get() | {path.resolve()})
@@ -42,9 +42,9 @@ def lend_directory(path: Path) -> Iterator[None]:
             finally:
                 _lent.reset(token)
     finally:
-        if not existed:
-            with suppress(OSError):  # it is not empty, or was never made
-                path.rmdir()
+        with suppress(OSError):  # not empty
+            for folder in missing:
+                folder.rmdir()
 
 
 @dataclass(frozen=True)

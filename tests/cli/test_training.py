@@ -1,7 +1,11 @@
 import json
+import os
 import re
 
+import pytest
+
 from pocketzoo import training, zoo
+from pocketzoo.core.work_directory import LOCK, WorkDirectory
 
 BRIEF = ["--set", "epochs=1", "--set", "batch_size=60"]
 
@@ -44,3 +48,42 @@ def test_find_lr_suggests_a_rate_and_plots_the_loss(pocketzoo, tmp_path):
     suggestion = float(re.search(r"--set optimizer\.lr=(\S+)", out)[1])
     assert training.Recipe(optimizer={"lr": suggestion}).optimizer.lr == suggestion
     assert curve.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "lenet5", "--resume"),
+        ("train", "lenet5", "--overwrite"),
+        ("train", "lenet5", "--set", "folds=2"),
+        ("fine-tune", "lenet5"),
+        ("prune", "net.keras"),
+        ("prune-channels", "net.keras"),
+        ("cluster", "net.keras"),
+        ("quantize", "net.keras"),
+        ("distill", "lenet5", "net.keras"),
+        ("compress", "net.keras", "--spec", "spec.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_second_process_is_told_who_uses_the_run_directory_before_it_loads_anything(pocketzoo, tmp_path, command):
+    (tmp_path / "link").symlink_to("run")
+    with WorkDirectory(tmp_path / "run", "run", "", ()).lock():
+        code, _, err = pocketzoo(*command, "--data", "digits", "--run-dir", tmp_path / "link")
+        assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]
+    assert code == 2
+    assert re.fullmatch(
+        rf"Error: run directory \S*link is in use by another process: process {os.getpid()} on .* since .*\.\n", err
+    )
+
+
+def test_second_quickstart_is_told_who_uses_the_directory(pocketzoo, tmp_path):
+    with WorkDirectory(tmp_path / "out-runs", "run", "", ()).lock():
+        code, _, err = pocketzoo("quickstart", "--out", tmp_path / "out")
+    assert (code, err.count("out-runs is in use by another process: process ")) == (2, 1)
+
+
+def test_mistake_leaves_no_run_directory(pocketzoo, tmp_path):
+    code, _, err = pocketzoo("train", "lenet6", "--data", "digits", "--run-dir", tmp_path / "new" / "run")
+    assert (code, "did you mean lenet5" in err) == (2, True)
+    assert list(tmp_path.iterdir()) == []

@@ -92,3 +92,20 @@ def test_full_disk_leaves_nothing_behind(trained_file, tmp_path):
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | {"TMPDIR": "/tmp"})
     assert "out cannot be written: File too large" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_next_export_removes_what_a_killed_one_left_and_not_what_is_in_use(tmp_path):
+    killed = tmp_path / ".pocketzoo-0123456789abcdef"
+    killed.mkdir()
+    (killed / "half.tflite").write_text("")
+    (tmp_path / ".pocketzoo-killed.lock").write_text("{}")
+    replaced = tmp_path / ".pocketzoo-replaced.old"
+    replaced.mkdir()
+    (replaced / "manifest.json").write_text("")
+    with finished_directory(tmp_path / "first", overwrite=False) as first:
+        assert not any(entry.exists() for entry in (killed, replaced, tmp_path / ".pocketzoo-killed.lock"))
+        with finished_directory(tmp_path / "second", overwrite=False):
+            assert first.is_dir()
+            with pytest.raises(zoo.InputError, match=rf"being written by another export: process {os.getpid()} on "):
+                finished_directory(tmp_path / "first", overwrite=True).__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "replaced", "second"]

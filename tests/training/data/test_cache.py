@@ -1,5 +1,6 @@
 import errno
 import os
+import resource
 from types import SimpleNamespace
 
 import numpy as np
@@ -81,3 +82,27 @@ def test_more_than_there_is_room_for_is_not_kept_unasked(images, monkeypatch, la
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
     assert cache.cached(images, "auto") is images
     assert isinstance(cache.cached(images, True), CachedImages)
+
+
+def test_images_are_not_kept_where_no_temporary_file_can_be_made(images, monkeypatch):
+    def full(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    for name in ("gettempdir", "TemporaryFile"):
+        with monkeypatch.context() as patched:
+            patched.setattr(cache.tempfile, name, full)
+            assert cache.cached(images, "auto") is images
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", full)
+    assert cache.cached(images, True) is images
+
+
+def test_limit_on_files_below_the_size_of_all_images_keeps_as_many_as_fit(images):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10 * 5 * 6 * 3, before[1]))
+    try:
+        kept, rows = cache.cached(images, True), np.arange(30)
+        for _ in range(2):
+            np.testing.assert_array_equal(kept.take(rows), ArrayImages.take(images, rows))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (images.times == [1] * 10 + [2] * 20).all()

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pocketzoo import training, zoo
+from pocketzoo.core.file_lock import hold_lock
+from pocketzoo.core.work_directory import LOCK
 from pocketzoo.training.data.pipeline import training_batches
 from pocketzoo.training.data.records import HEADER, Shard, _masked_checksum, _whole_records
 
@@ -348,3 +351,30 @@ def set_bytes(feature, value):
 
 def set_label(features, value):
     features["image/class/label"].int64_list.value[:] = [value]
+
+
+def test_shards_without_room_leave_an_empty_folder(table, tmp_path, monkeypatch):
+    data, folder = training.load_data(table({"label": ["ant", "bee"] * 12}), image_size=6), tmp_path / "shards"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (0, 500, 2000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(zoo.InputError, match=r"train-0000\d\.tfrecord cannot be written: File too large"):
+                training.write_shards(data, folder, shard_mb=0.0018 if limit > 500 else 100)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(folder.iterdir()) == []
+    training.write_shards(data, folder)
+
+
+def test_folder_of_shards_is_written_by_one_process_and_cleared_of_what_a_killed_one_left(table, tmp_path):
+    data, folder = training.load_data(table({"label": ["ant", "bee"] * 12}), image_size=6), tmp_path / "shards"
+    folder.mkdir()
+    with (
+        hold_lock(folder / LOCK, what="it", busy="it is held"),
+        pytest.raises(zoo.InputError, match="shards is in use by another process: process "),
+    ):
+        training.write_shards(data, folder)
+    (folder / ".pocketzoo-0123456789abcdef.tfrecord").write_text("half")
+    index = training.write_shards(data, folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*index.shards, "shards.json"])

@@ -12,6 +12,7 @@ from pocketzoo import training, zoo
 from pocketzoo.training.data.folds import fold_numbers, folds_of
 from pocketzoo.training.data.images import ArrayImages
 from pocketzoo.training.engine import cross_validation
+from pocketzoo.training.engine.run_directory import RunDirectory
 
 BRIEF = training.Recipe(epochs=1, batch_size=20, folds=3)
 
@@ -111,3 +112,17 @@ def test_overwriting_removes_all_earlier_folds(small_digits, tmp_path):
         shutil.rmtree(run)
     with pytest.raises(zoo.InputError, match="is of an earlier cross-validation; resume it, overwrite it"):
         training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, verbose=False)
+
+
+def test_directory_of_another_cross_validation_is_refused_before_anything_is_removed(small_digits, tmp_path):
+    result, run = tmp_path / "cross-validation.json", tmp_path / "fold-1"
+    result.write_text("{}")
+    with (
+        RunDirectory(tmp_path).lock(),
+        pytest.raises(zoo.InputError, match="in use by another process: process"),
+    ):
+        training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, overwrite=True, verbose=False)
+    RunDirectory.open(run, BRIEF, {}, resume=False, overwrite=False)
+    with RunDirectory(run).lock(), pytest.raises(zoo.InputError, match="fold-1 is in use by another process"):
+        training.cross_validate(small_net, small_digits, BRIEF, run_dir=tmp_path, overwrite=True, verbose=False)
+    assert (run / "recipe.yaml").exists()
