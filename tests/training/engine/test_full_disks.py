@@ -1,7 +1,6 @@
 """A full disk, a quota or a limit stops a run with one sentence; nothing that was saved is lost, and it resumes."""
 
 import csv
-import os
 import resource
 import subprocess
 import sys
@@ -126,19 +125,9 @@ def small_disk(tmp_path):
 
 
 def test_command_on_a_full_disk_ends_with_one_sentence(small_disk):
-    command = [
-        sys.executable,
-        "-m",
-        "pocketzoo",
-        "train",
-        "lenet5",
-        "--data",
-        "digits",
-        "--run-dir",
-        small_disk / "run",
-    ]
-    settings = ["--set", "epochs=1", "--set", "checkpoint_steps=2"]
-    done = subprocess.run([*command, *settings], capture_output=True, text=True, check=False, env=os.environ)
+    command = ["train", "lenet5", "--data", "digits", "--set", "epochs=1", "--set", "checkpoint_steps=2", "--run-dir"]
+    run = [sys.executable, "-m", "pocketzoo", *command, small_disk / "run"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if "Training" not in line and line.strip()]
     assert len(lines) == 1
