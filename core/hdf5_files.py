@@ -33,7 +33,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         InputError: As in `check_hdf5`, or the file hangs or ends the process that reads it.
         OSError: It is no HDF5 file, is truncated or damaged.
     """
-    _probe(path, path.stat().st_size, path.stat().st_mtime_ns)
+    if h5py.is_hdf5(path):
+        _probe(path, path.stat().st_size, path.stat().st_mtime_ns)
     with h5py.File(path) as file:
         check_hdf5(file)
         yield file

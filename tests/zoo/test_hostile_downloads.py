@@ -116,38 +116,38 @@ def test_first_download_without_tensors_is_not_kept(server):
 def test_other_content_than_published_is_named(server):
     server.answers = [answer(PORTAL)]
     with pytest.raises(zoo.InputError, match=r"was published; it is an HTML page"):
-        fetch(server.address("w.h5"), "sha256:" + "0" * 64)
+        fetch(server.address("w.safetensors"), "sha256:" + "0" * 64)
     assert cached() == []
 
 
 def test_compressed_transfer_gives_the_file(server):
-    body = gzip.compress(WEIGHTS["h5"])
+    body = gzip.compress(WEIGHTS["safetensors"])
     server.answers = [answer(body, length=len(body), Content_Encoding="gzip")]
-    assert fetch(server.address("w.h5")).read_bytes() == WEIGHTS["h5"]
+    assert fetch(server.address("w.safetensors")).read_bytes() == WEIGHTS["safetensors"]
 
 
 def test_damaged_compressed_transfer_is_not_kept(server):
     body = b"\x1f\x8b" + bytes(100)
     server.answers = [answer(body, length=len(body), Content_Encoding="gzip")]
     with pytest.raises(zoo.InputError, match="compressed transfer is damaged"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
     assert cached() == []
 
 
 def test_compressed_file_is_not_kept(server):
-    body = gzip.compress(WEIGHTS["h5"])
+    body = gzip.compress(WEIGHTS["safetensors"])
     server.answers = [answer(body, length=len(body))]
     with pytest.raises(zoo.InputError, match="compressed with gzip"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
     assert cached() == []
 
 
 def test_download_above_the_limit_is_refused(server, monkeypatch):
     monkeypatch.setenv("POCKETZOO_LIMIT_MODEL_BYTES", "1000")
-    for length in (len(WEIGHTS["h5"]), None):
-        server.answers = [answer(WEIGHTS["h5"], length=length)]
+    for length in (len(WEIGHTS["safetensors"]), None):
+        server.answers = [answer(WEIGHTS["safetensors"], length=length)]
         with pytest.raises(zoo.InputError, match=r"the limit is 1,000 .*POCKETZOO_LIMIT_MODEL_BYTES"):
-            fetch(server.address("w.h5"))
+            fetch(server.address("w.safetensors"))
     assert cached() == []
 
 
@@ -157,23 +157,23 @@ def test_download_that_does_not_fit_on_the_disk_is_not_started(server):
     try:
         transfer.shutil.disk_usage = lambda folder: free(folder)._replace(free=100)
         with pytest.raises(zoo.InputError, match=r"2,000,000,000 bytes are needed in .*, where 100 are free"):
-            fetch(server.address("w.h5"))
+            fetch(server.address("w.safetensors"))
     finally:
         transfer.shutil.disk_usage = free
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_status_that_can_pass_is_tried_again(server, status):
-    good = answer(WEIGHTS["h5"], length=len(WEIGHTS["h5"]))
+    good = answer(WEIGHTS["safetensors"], length=len(WEIGHTS["safetensors"]))
     server.answers = [answer(b"", status, length=0), good]
-    fetch(server.address("w.h5"))
+    fetch(server.address("w.safetensors"))
     assert len(server.requests) == 2
 
 
 def test_status_that_stays_is_given_up(server):
     server.answers = [answer(b"", 503, length=0)]
     with pytest.raises(zoo.InputError, match=r"503 Service Unavailable from 127\.0\.0\.1, 4 times"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
     assert len(server.requests) == 4
 
 
@@ -181,7 +181,7 @@ def test_status_that_stays_is_given_up(server):
 def test_other_statuses_are_errors_at_once(server, status):
     server.answers = [answer(b"", status, length=0)]
     with pytest.raises(zoo.InputError, match=rf"cannot be downloaded: {status} "):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
     assert len(server.requests) == 1
     assert cached() == []
 
@@ -189,13 +189,13 @@ def test_other_statuses_are_errors_at_once(server, status):
 def test_asked_pause_is_kept_if_it_is_short(server, monkeypatch):
     pauses = []
     monkeypatch.setattr(transfer.time, "sleep", pauses.append)
-    good = answer(WEIGHTS["h5"], length=len(WEIGHTS["h5"]))
+    good = answer(WEIGHTS["safetensors"], length=len(WEIGHTS["safetensors"]))
     server.answers = [answer(b"", 429, length=0, Retry_After="7"), good]
-    fetch(server.address("w.h5"))
+    fetch(server.address("w.safetensors"))
     assert pauses == [7.0]
     server.answers = [answer(b"", 429, length=0, Retry_After="86400"), good]
     with pytest.raises(zoo.InputError, match=r"429 Too Many Requests .* asks to wait for 86,400 s"):
-        fetch(server.address("other.h5"))
+        fetch(server.address("other.safetensors"))
 
 
 def break_off(after: int, **headers: str):
@@ -203,7 +203,7 @@ def break_off(after: int, **headers: str):
 
     def run(handler):
         start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
-        body = WEIGHTS["h5"][start:]
+        body = WEIGHTS["safetensors"][start:]
         handler.answer(body[:after], 206 if start else 200, length=len(body), **headers)
         handler.wfile.flush()
         if after < len(body):
@@ -216,19 +216,19 @@ def break_off(after: int, **headers: str):
 
 def test_lost_connection_continues_where_it_stopped(server):
     server.answers = [break_off(10_000, ETag='"v1"'), break_off(10**6, ETag='"v1"')]
-    assert fetch(server.address("w.h5")).read_bytes() == WEIGHTS["h5"]
+    assert fetch(server.address("w.safetensors")).read_bytes() == WEIGHTS["safetensors"]
     assert [byte_range for _, byte_range in server.requests] == [None, "bytes=10000-"]
 
 
 def test_file_that_changed_in_the_meantime_is_downloaded_from_the_start(server):
-    whole = answer(WEIGHTS["h5"], length=len(WEIGHTS["h5"]), ETag='"v2"')
+    whole = answer(WEIGHTS["safetensors"], length=len(WEIGHTS["safetensors"]), ETag='"v2"')
     server.answers = [break_off(10_000, ETag='"v1"'), whole]
-    assert fetch(server.address("w.h5")).read_bytes() == WEIGHTS["h5"]
+    assert fetch(server.address("w.safetensors")).read_bytes() == WEIGHTS["safetensors"]
 
 
 def test_lost_connection_starts_again_where_nothing_tells_a_changed_file(server):
     server.answers = [break_off(10_000), break_off(10**6)]
-    assert fetch(server.address("w.h5")).read_bytes() == WEIGHTS["h5"]
+    assert fetch(server.address("w.safetensors")).read_bytes() == WEIGHTS["safetensors"]
     assert [byte_range for _, byte_range in server.requests] == [None, None]
 
 
@@ -236,26 +236,26 @@ def test_part_of_another_place_in_the_file_is_refused(server):
     wrong = answer(b"x" * 10, 206, length=10, Content_Range="bytes 5-14/100")
     server.answers = [break_off(10_000, ETag='"v1"'), wrong]
     with pytest.raises(zoo.InputError, match="sends another part of the file"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
     assert cached() == []
 
 
 def test_partial_file_that_the_server_cannot_continue_is_replaced(server):
-    published = f"md5:{transfer.hashlib.md5(WEIGHTS['h5']).hexdigest()}"
-    part = fetch(server.address("w.h5"), published)
+    published = f"md5:{transfer.hashlib.md5(WEIGHTS['safetensors']).hexdigest()}"
+    part = fetch(server.address("w.safetensors"), published)
     part.rename(f"{part}.part")
-    Path(f"{part}.part").write_bytes(WEIGHTS["h5"] + b"from another file")
-    server.answers = [answer(b"", 416, length=0), answer(WEIGHTS["h5"], length=len(WEIGHTS["h5"]))]
-    assert fetch(server.address("w.h5"), published).read_bytes() == WEIGHTS["h5"]
-    assert cached() == ["w.h5"]
+    Path(f"{part}.part").write_bytes(WEIGHTS["safetensors"] + b"from another file")
+    server.answers = [answer(b"", 416, length=0), answer(WEIGHTS["safetensors"], length=len(WEIGHTS["safetensors"]))]
+    assert fetch(server.address("w.safetensors"), published).read_bytes() == WEIGHTS["safetensors"]
+    assert cached() == ["w.safetensors"]
 
 
 def test_complete_partial_file_needs_no_request(server):
-    published = f"md5:{transfer.hashlib.md5(WEIGHTS['h5']).hexdigest()}"
-    path = fetch(server.address("w.h5"), published)
+    published = f"md5:{transfer.hashlib.md5(WEIGHTS['safetensors']).hexdigest()}"
+    path = fetch(server.address("w.safetensors"), published)
     path.rename(f"{path}.part")
     server.requests.clear()
-    assert fetch(server.address("w.h5"), published) == path
+    assert fetch(server.address("w.safetensors"), published) == path
     assert server.requests == []
 
 
@@ -263,7 +263,7 @@ def test_complete_partial_file_needs_no_request(server):
 def test_redirect_to_another_scheme_is_not_followed(server, target):
     server.answers = [answer(b"", 302, length=0, Location=target)]
     with pytest.raises(zoo.InputError, match=r"redirects from http:// to .* which is not followed"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
 
 
 def test_redirect_from_encrypted_to_plain_is_not_followed():
@@ -273,9 +273,9 @@ def test_redirect_from_encrypted_to_plain_is_not_followed():
 
 
 def test_redirects_without_an_end_are_given_up(server):
-    server.answers = [answer(b"", 302, length=0, Location="/w.h5")]
+    server.answers = [answer(b"", 302, length=0, Location="/w.safetensors")]
     with pytest.raises(zoo.InputError, match="redirects more than 10 times"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
     assert len(server.requests) == 10
 
 
@@ -402,7 +402,7 @@ def test_missing_proxy_is_named(server, monkeypatch):
 def test_missing_certificate_file_is_named(server, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
     with pytest.raises(zoo.InputError, match=r"SSL_CERT_FILE names the certificates /no/such\.pem, which do not exist"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
 
 
 def test_untrusted_certificate_says_which_variable_to_set(server):
@@ -424,14 +424,14 @@ def test_transfer_that_hardly_moves_is_given_up(server, monkeypatch):
 
     server.answers = [drip]
     with pytest.raises(zoo.InputError, match="arrives at less than 1 KiB per second"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
 
 
 def test_server_that_falls_silent_is_tried_again_and_given_up(server, monkeypatch):
     monkeypatch.setattr(transfer, "SILENT_SECONDS", 0.2)
     server.answers = [lambda handler: (handler.answer(b"x", length=10), time.sleep(1))]
     with pytest.raises(zoo.InputError, match=r"127\.0\.0\.1 stopped sending, 4 times"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
 
 
 @pytest.fixture
@@ -470,10 +470,10 @@ def test_first_use_recorded_without_a_look_at_its_content_is_discarded(tagged, s
 
 
 def test_files_of_the_user_are_never_forgotten(server, tmp_path):
-    fetch(server.address("w.h5"))
-    (tmp_path / "w.h5").write_bytes(WEIGHTS["h5"])
+    fetch(server.address("w.safetensors"))
+    (tmp_path / "w.h5").write_bytes(WEIGHTS["safetensors"])
     assert not forget(tmp_path / "w.h5")
-    assert cached() == ["first-use.json", "w.h5"]
+    assert cached() == ["first-use.json", "w.safetensors"]
 
 
 @pytest.mark.parametrize("records", [b"[]", b'{"a": 5}', b"\xff", b"{", b'{"a":' * 50_000])
@@ -481,15 +481,15 @@ def test_damaged_records_are_reported(server, records):
     cache_folder().mkdir()
     (cache_folder() / "first-use.json").write_bytes(records)
     with pytest.raises(zoo.InputError, match=r"first-use\.json cannot be read"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
 
 
 def test_shared_cache_that_cannot_be_written_is_used(server, caplog):
     """As root every folder can be written, so the lock is a folder here."""
     (cache_folder() / "first-use.json.lock").mkdir(parents=True)
-    assert fetch(server.address("w.h5")).read_bytes() == WEIGHTS["h5"]
+    assert fetch(server.address("w.safetensors")).read_bytes() == WEIGHTS["safetensors"]
     assert "first-use.json cannot be written" in caplog.text
-    assert fetch(server.address("w.h5")).is_file()
+    assert fetch(server.address("w.safetensors")).is_file()
 
 
 def test_cache_on_a_full_disk_keeps_nothing(server, monkeypatch):
@@ -498,14 +498,14 @@ def test_cache_on_a_full_disk_keeps_nothing(server, monkeypatch):
 
     monkeypatch.setattr(transfer, "_write", write)
     with pytest.raises(zoo.InputError, match=r"cannot be written: No space left on device; POCKETZOO_CACHE can name"):
-        fetch(server.address("w.h5"), "md5:" + "0" * 32)
+        fetch(server.address("w.safetensors"), "md5:" + "0" * 32)
     assert cached() == []
 
 
 def test_cache_that_names_no_folder_is_reported(server, monkeypatch):
     monkeypatch.setenv("POCKETZOO_CACHE", "~nobody-of-this-name/cache")
     with pytest.raises(zoo.InputError, match="POCKETZOO_CACHE is '~nobody"):
-        fetch(server.address("w.h5"))
+        fetch(server.address("w.safetensors"))
 
 
 CHILD = """
@@ -516,11 +516,11 @@ print(fetch(*sys.argv[1:]))
 
 
 def test_two_processes_share_a_download_and_a_killed_one_is_continued(server, monkeypatch, caplog):
-    published = f"md5:{transfer.hashlib.md5(WEIGHTS['h5']).hexdigest()}"
+    published = f"md5:{transfer.hashlib.md5(WEIGHTS['safetensors']).hexdigest()}"
     stalled, go_on = threading.Event(), threading.Event()
 
     def stall(handler):
-        handler.answer(WEIGHTS["h5"][:20_000], length=len(WEIGHTS["h5"]))
+        handler.answer(WEIGHTS["safetensors"][:20_000], length=len(WEIGHTS["safetensors"]))
         handler.wfile.flush()
         stalled.set()
         go_on.wait(30)
@@ -528,19 +528,19 @@ def test_two_processes_share_a_download_and_a_killed_one_is_continued(server, mo
     rest = break_off(10**6)
     server.answers = [stall, rest]
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD, server.address("w.h5"), published], stdout=-1, stderr=-1
+        [sys.executable, "-c", CHILD, server.address("w.safetensors"), published], stdout=-1, stderr=-1
     ) as child:
         assert stalled.wait(60)
         got = []
         with caplog.at_level(logging.WARNING):
-            second = threading.Thread(target=lambda: got.append(fetch(server.address("w.h5"), published)))
+            second = threading.Thread(target=lambda: got.append(fetch(server.address("w.safetensors"), published)))
             second.start()
-            while "Another process downloads w.h5" not in caplog.text:
+            while "Another process downloads w.safetensors" not in caplog.text:
                 time.sleep(0.01)
             time.sleep(0.2)  # the child has written what it got
             os.kill(child.pid, signal.SIGKILL)
             second.join(60)
         go_on.set()
-    assert got[0].read_bytes() == WEIGHTS["h5"]
+    assert got[0].read_bytes() == WEIGHTS["safetensors"]
     assert [byte_range for _, byte_range in server.requests] == [None, "bytes=20000-"]
-    assert cached() == ["w.h5"]
+    assert cached() == ["w.safetensors"]

@@ -161,7 +161,10 @@ def _receive(remote: _Remote, part: Path, published: str | None) -> None:
 
 
 def _download_error(remote: _Remote, reason: str) -> InputError:
-    return InputError(f"{remote.name} cannot be downloaded: {reason}. Or save the file as {remote.path} manually.")
+    address = "" if remote.url == remote.key else f" ({remote.url})"
+    return InputError(
+        f"{remote.name} cannot be downloaded: {reason}{address}. Or save the file as {remote.path} manually."
+    )
 
 
 def _verify(remote: _Remote, path: Path, published: str | None) -> None:
