@@ -3,6 +3,7 @@
 import io
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -110,20 +111,19 @@ def read_bytes(path: str | Path) -> bytes:
 
 def _download(address: str) -> bytes:
     try:
-        import requests
+        from .pretrained.network_errors import TransferError, switched_off
+        from .pretrained.transfer import transfer
     except ImportError as error:
         raise InputError(f"{address} cannot be downloaded without requests: pip install requests.") from error
-    try:
-        with requests.get(address, timeout=30, stream=True) as response:
-            response.raise_for_status()
-            content = bytearray()
-            for part in response.iter_content(2**20):
-                content += part
-                if len(content) > IMAGE_BYTES.value:
-                    raise IMAGE_BYTES.refusal(f"{address} has more bytes than an image may have")
-            return bytes(content)
-    except requests.RequestException as error:
-        raise InputError(f"{address} cannot be downloaded: {error}.") from error
+    if setting := switched_off(address):
+        raise InputError(f"{address} cannot be downloaded: {setting} is set.")
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "image")
+        try:
+            transfer(address, file, resume=False, limit=IMAGE_BYTES)
+        except TransferError as error:
+            raise InputError(f"{address} cannot be downloaded: {error}.") from error
+        return file.read_bytes()
 
 
 def decode_image(

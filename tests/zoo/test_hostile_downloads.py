@@ -22,6 +22,7 @@ from support.weight_files import legacy_h5, safetensors
 from pocketzoo import zoo
 from pocketzoo.zoo import registry
 from pocketzoo.zoo.cards import Pretrained
+from pocketzoo.zoo.image_files import read_bytes
 from pocketzoo.zoo.pretrained import network_errors, transfer
 from pocketzoo.zoo.pretrained.download import cache_folder, fetch, forget
 
@@ -544,3 +545,20 @@ def test_two_processes_share_a_download_and_a_killed_one_is_continued(server, mo
     assert got[0].read_bytes() == WEIGHTS["safetensors"]
     assert [byte_range for _, byte_range in server.requests] == [None, "bytes=20000-"]
     assert cached() == ["w.safetensors"]
+
+
+def test_image_from_the_web_comes_by_the_same_rules(server, monkeypatch):
+    server.answers = [answer(b"", 302, length=0, Location="file:///etc/passwd")]
+    with pytest.raises(zoo.InputError, match="which is not followed"):
+        read_bytes(server.address("a.png"))
+    with pytest.raises(zoo.InputError, match=r"cannot be downloaded: 127\.0\.0\.1 cannot be reached: it refuses"):
+        read_bytes(f"http://127.0.0.1:{closed_port()}/a.png")
+    monkeypatch.setenv("POCKETZOO_LIMIT_IMAGE_BYTES", "3")
+    server.answers = [answer(b"1234")]
+    with pytest.raises(zoo.InputError, match="the limit is 3"):
+        read_bytes(server.address("a.png"))
+    server.answers = [answer(b"123")]
+    assert read_bytes(server.address("a.png")) == b"123"
+    monkeypatch.setenv("POCKETZOO_OFFLINE", "1")
+    with pytest.raises(zoo.InputError, match=r"POCKETZOO_OFFLINE \(--offline\) is set"):
+        read_bytes(server.address("a.png"))

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from ...core.limits import MODEL_BYTES
+from ...core.limits import MODEL_BYTES, Limit
 from .network_errors import CERTIFICATES, InterruptionError, TransferError, explain, explain_status
 
 log = logging.getLogger("pocketzoo")
@@ -30,6 +30,8 @@ SLOWEST = 1024
 WAITS = (0.5, 1.0, 2.0)
 """Seconds before each further try after an interruption."""
 MOST_REDIRECTS = 10
+SMALL = 2**20
+"""Bytes of a file that needs no progress bar, and that an interruption must be apart to be counted anew."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ class _Progress:
     """SHA-256 that the hub states for the file."""
 
 
-def transfer(url: str, part: Path, *, resume: bool, token: str | None = None) -> str | None:
+def transfer(url: str, part: Path, *, resume: bool, token: str | None = None, limit: Limit = MODEL_BYTES) -> str | None:
     """Download a file to `part`, and return the SHA-256 that the server states for it, if it does, as the hub does.
 
     Interruptions (an overloaded server, silence, a lost connection) are tried again three times, from where the
@@ -57,10 +59,11 @@ def transfer(url: str, part: Path, *, resume: bool, token: str | None = None) ->
         part: The partial file; it stays after an error, except where the disk is full.
         resume: Whether bytes in `part` from an earlier call belong to the file, as its hash will show.
         token: Sent to the host of `url`, but not to those it redirects to.
+        limit: The most bytes that the file may have.
 
     Raises:
         TransferError: The file cannot be downloaded; the message is the reason.
-        InputError: It is larger than the limit for models.
+        InputError: It is larger than the limit.
         OSError: It cannot be written.
     """
     progress = _Progress(part.stat().st_size if resume and part.is_file() else 0)
@@ -70,10 +73,10 @@ def transfer(url: str, part: Path, *, resume: bool, token: str | None = None) ->
         while True:
             start = progress.offset
             try:
-                _receive(session, url, part, progress, resume, token)
+                _receive(session, url, part, progress, resume, token, limit)
                 return progress.published
             except InterruptionError as interruption:
-                if progress.offset >= start + 2**20:
+                if progress.offset >= start + SMALL:
                     waits = list(WAITS)
                 if not waits:
                     raise TransferError(f"{interruption}, {len(WAITS) + 1} times") from interruption
@@ -92,7 +95,13 @@ def _certificates() -> str | bool:
 
 
 def _receive(
-    session: requests.Session, url: str, part: Path, progress: _Progress, resume: bool, token: str | None
+    session: requests.Session,
+    url: str,
+    part: Path,
+    progress: _Progress,
+    resume: bool,
+    token: str | None,
+    limit: Limit,
 ) -> None:
     """Request what is missing of the file and append it to `part`."""
     with _request(session, url, progress, token) as response:
@@ -111,7 +120,7 @@ def _receive(
         etag = response.headers.get("ETag", "W/")
         progress.validator = response.headers.get("Last-Modified") if etag.startswith("W/") else etag
         try:
-            _write(response, part, progress)
+            _write(response, part, progress, limit)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if not (resume or progress.validator or progress.published):
                 progress.offset = 0  # the second half could be that of another file, which nothing would show
@@ -170,13 +179,13 @@ def _redirected(url: str, location: str) -> str:
     return target
 
 
-def _write(response: requests.Response, part: Path, progress: _Progress) -> None:
+def _write(response: requests.Response, part: Path, progress: _Progress, limit: Limit) -> None:
     """Append the body of an answer to the partial file, from the offset on."""
     encoding = response.headers.get("Content-Encoding", "identity")
     length = response.headers.get("Content-Length", "") if encoding == "identity" else ""
     size = progress.offset + int(length) if length.isdecimal() else None
     if size is not None:
-        MODEL_BYTES.check(size, response.url)
+        limit.check(size, response.url)
         _check_space(size, progress.offset, part)
     since, received = time.monotonic(), 0
     with _progress_bar(part.stem, size, progress.offset) as advance, part.open("ab") as file:
@@ -186,7 +195,7 @@ def _write(response: requests.Response, part: Path, progress: _Progress) -> None
             progress.offset += len(chunk)
             received += len(chunk)
             advance(len(chunk))
-            MODEL_BYTES.check(progress.offset, response.url)
+            limit.check(progress.offset, response.url)
             if time.monotonic() - since > SILENT_SECONDS:
                 if received < SLOWEST * SILENT_SECONDS:
                     raise TransferError(f"it arrives at less than {SLOWEST // 1024} KiB per second")
@@ -207,6 +216,7 @@ def _progress_bar(name: str, size: int | None, completed: int) -> Iterator[Calla
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}", markup=False), *columns, console=Console(stderr=True)) as progress:
+    text, is_small = TextColumn("{task.description}", markup=False), size is not None and size < SMALL
+    with Progress(text, *columns, console=Console(stderr=True), disable=is_small) as progress:
         task = progress.add_task(name, total=size, completed=completed)
         yield lambda count: progress.advance(task, count)
