@@ -562,3 +562,45 @@ def test_image_from_the_web_comes_by_the_same_rules(server, monkeypatch):
     monkeypatch.setenv("POCKETZOO_OFFLINE", "1")
     with pytest.raises(zoo.InputError, match=r"POCKETZOO_OFFLINE \(--offline\) is set"):
         read_bytes(server.address("a.png"))
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+RAW = {
+    "no answer": b"",
+    "no HTTP": b"hello\r\n\r\n",
+    "escapes": b"\x1b]0;title\x07 200\r\n\r\n",
+    "another version": b"HTTP/9.9 200 OK\r\n\r\n",
+    "unknown status": b"HTTP/1.1 999 X\r\n\r\n",
+    "endless header": OK + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
+    "many headers": OK + b"X: a\r\n" * 500 + b"\r\n",
+    "damaged chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "cut chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "negative length": OK + b"Content-Length: -5\r\n\r\nabc",
+    "two lengths": OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+    "huge length": OK + b"Content-Length: 99999999999999999999999\r\n\r\nabc",
+    "unknown encoding": OK + b"Content-Encoding: zork\r\nContent-Length: 3\r\n\r\nabc",
+    "seven encodings": OK + b"Content-Encoding: gzip, gzip, gzip, gzip, gzip, gzip, gzip\r\n\r\nabc",
+    "redirect nowhere": b"HTTP/1.1 302 F\r\n\r\n",
+    "redirect to no address": b"HTTP/1.1 302 F\r\nLocation: http://[::1\r\n\r\n",
+    "redirect to no port": b"HTTP/1.1 302 F\r\nLocation: http://a:99999999/\r\n\r\n",
+    "redirect in no text": b"HTTP/1.1 302 F\r\nLocation: http://\xff\xfe/\r\n\r\n",
+    "a part of what": b"HTTP/1.1 206 P\r\nContent-Range: zork\r\n\r\nabc",
+}
+
+
+@pytest.mark.parametrize("kind", RAW)
+def test_answer_that_no_server_gives_is_one_sentence_without_control_characters(server, kind):
+    server.answers = [lambda handler: handler.wfile.write(RAW[kind])]
+    with pytest.raises(zoo.InputError) as refused:
+        fetch(server.address("w.safetensors"))
+    assert str(refused.value).isprintable()
+    assert cached() == []
+
+
+def test_interrupted_compressed_transfer_starts_again(server):
+    def cut(handler):
+        handler.answer(gzip.compress(WEIGHTS["safetensors"])[:5000], length=10**5, ETag='"v1"', Content_Encoding="gzip")
+
+    server.answers = [cut, answer(WEIGHTS["safetensors"], length=len(WEIGHTS["safetensors"]), ETag='"v1"')]
+    assert fetch(server.address("w.safetensors")).read_bytes() == WEIGHTS["safetensors"]
+    assert [byte_range for _, byte_range in server.requests] == [None, None]

@@ -122,7 +122,8 @@ def _receive(
         try:
             _write(response, part, progress, limit)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            if not (resume or progress.validator or progress.published):
+            is_known = resume or progress.validator or progress.published
+            if not is_known or "Content-Encoding" in response.headers:
                 progress.offset = 0  # the second half could be that of another file, which nothing would show
             raise explain(error, response.url) from error
 
