@@ -260,7 +260,7 @@ def in_a_fork(use: Callable[[Path], object], path: Path) -> int:
 
 
 def _watch(event: str, arguments: tuple) -> None:
-    probing = event == "subprocess.Popen" and arguments[1] == probe.COMMAND
+    probing = event == "subprocess.Popen" and arguments[1][: len(probe.COMMAND)] == probe.COMMAND
     if event in FOREIGN or (event == "subprocess.Popen" and not probing):
         os._exit(RAN_CODE)
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from ..core.arguments import check_arguments
 from ..core.errors import InputError, first_line
+from ..core.input_files import read_file
+from ..core.limits import MODEL_BYTES
 from ..core.output_capture import suppress_output
 from ..core.outputs import by_name
 from .artifact.artifact import Artifact
@@ -30,8 +32,9 @@ def to_artifact(artifact_or_model: "Artifact | keras.Model") -> Artifact:
 def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
     """Open a `.tflite` file in LiteRT, an `.onnx` file in ONNX Runtime, or a model file in Keras.
 
-    The file may come from an untrusted source. LiteRT crashes on some damaged files, so it first runs the file in a
-    subprocess, which takes half a second plus the time of one image. TFLite and ONNX files need no TensorFlow.
+    The file may come from an untrusted source. Some files crash a runtime, or take any time or memory, so a TFLite or
+    ONNX file first runs in a subprocess, which takes half a second plus the time of one image. They need no TensorFlow.
+    An ONNX file may have data in other files of its folder, but nowhere else.
 
     Args:
         path: The file; for Keras also an `.h5` file or the folder of a SavedModel, as `zoo.load_model` takes them.
@@ -42,12 +45,12 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
             a time, perhaps with other inputs. Running the artifact raises it too, where its graph cannot be run.
     """
     from .runtimes.litert import open_untrusted_tflite
-    from .runtimes.onnx_runtime import open_onnx
+    from .runtimes.onnx_runtime import open_untrusted_onnx
 
     path = Path(path)
     if path.suffix in (".keras", ".h5", ".hdf5") or path.is_dir():
         return _open_keras(path)
-    openers = {".tflite": open_untrusted_tflite, ".onnx": open_onnx}
+    openers = {".tflite": open_untrusted_tflite, ".onnx": open_untrusted_onnx}
     if path.suffix not in openers:
         raise InputError(
             f"{path} is not an artifact: its name must end in {', '.join(openers)} or .keras, or it is an "
@@ -83,10 +86,7 @@ def open_with(opener: Callable[..., Artifact], path: Path, **options: Any) -> Ar
     Raises:
         InputError: The file cannot be read, or the runtime rejects it.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    content = read_file(path, MODEL_BYTES)
     try:
         with suppress_output():
             artifact = opener(path, content, **options)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from ...core.errors import InputError, describe
+from ...core.input_files import read_file
+from ...core.limits import TEXT_BYTES
 from .metadata import ImagesRecord, Metadata, Record
 
 
@@ -178,9 +180,7 @@ class Manifest(ValidationContext):
             InputError: The file cannot be read or is not a manifest.
         """
         try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+            return cls.model_validate_json(read_file(path, TEXT_BYTES))
         except ValidationError as error:
             raise InputError(f"{path} is not a bundle's manifest: {describe(error)}.") from error
 

@@ -8,6 +8,8 @@ from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_onnx
 from ..artifact.metadata import InputForm, read_from_onnx
 from ..artifact.tensors import RAW, TensorInfo, byte_quantization, check_signature, only_or_named
+from .onnx_files import check_onnx
+from .probe import check_survivable
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -24,6 +26,8 @@ PROVIDER_OPTIONS = {
     "CUDAExecutionProvider": {"use_tf32": "0"},  # its 10 bits of mantissa are not float32
     "TensorrtExecutionProvider": {"trt_fp16_enable": "1", "trt_int8_enable": "1"},
 }
+DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+"""Option of a session: where a model that is opened from memory has its data in other files."""
 
 
 class NoProviderError(RuntimeError):
@@ -35,6 +39,13 @@ def has_provider(provider: str) -> bool:
     import onnxruntime
 
     return provider in onnxruntime.get_available_providers()
+
+
+def open_untrusted_onnx(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
+    """Open an ONNX file from an unknown source: it is inspected, and first runs in a subprocess."""
+    has_data_files = check_onnx(path, content)
+    check_survivable(content, ".onnx", str(path.parent.resolve()) if has_data_files else "")
+    return open_onnx(path, content, threads=threads)
 
 
 def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "CPUExecutionProvider") -> Artifact:
@@ -55,6 +66,7 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.add_session_config_entry(DATA_FOLDER, str(path.parent.resolve()))  # else it is the current folder
     if not has_provider(provider):
         raise NoProviderError("this ONNX Runtime is built without it: pip install onnxruntime-gpu")
     session = onnxruntime.InferenceSession(content, options, providers=[(provider, PROVIDER_OPTIONS.get(provider, {}))])

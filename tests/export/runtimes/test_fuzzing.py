@@ -113,5 +113,5 @@ def test_file_that_is_not_a_manifest_is_refused(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(zoo.InputError, match=r"manifest\.json is not a bundle's manifest"):
         export.Manifest.load(path)
-    with pytest.raises(zoo.InputError, match="cannot be read: No such file"):
+    with pytest.raises(zoo.InputError, match="there is no such file"):
         export.Manifest.load(tmp_path / "none.json")
