@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import console
-from .inputs import open_model
+from .inputs import check_model, open_model
 from .options import Json, NameOrFile, Weights
 from .results import kilobytes
 from .tensorflow_import import import_tensorflow
@@ -21,7 +21,8 @@ def advise(
     """Measure on this machine what int8, fewer channels and zero weights bring, without training anything."""
     from ..training.compression.pipeline.goals import goal_of
 
-    goal_of(target)  # before TensorFlow takes seconds to load
+    goal_of(target)
+    check_model(model, weights)
     import_tensorflow()
     from .. import export, training
 

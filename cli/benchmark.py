@@ -1,14 +1,12 @@
 """`pocketzoo benchmark`: latency of artifacts and models."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..zoo.registry import model_card
 from . import console
-from .inputs import check_weights, is_model_path, open_model
+from .inputs import check_model, is_artifact_path, open_model
 from .options import MODEL_FILE, Json, Weights
 from .tensorflow_import import import_tensorflow
 
@@ -30,13 +28,9 @@ def benchmark(
     from ..export.latency import side_by_side
     from ..export.loading import load_artifact, to_artifact
 
-    models = [each for each in artifacts if Path(each).suffix not in (".tflite", ".onnx")]
-    for each in models:
-        check_weights(each, weights)
-        if not is_model_path(each):
-            model_card(each)
-    if weights is not None and not models:
-        check_weights(artifacts[0], weights)
+    models = [each for each in artifacts if not is_artifact_path(each)]
+    for each in artifacts:
+        check_model(each, weights if each in models or not models else None)
     if models:
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)  # TensorFlow reads it when it is imported
         import_tensorflow()

@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from .inputs import open_training_inputs
+from .inputs import check_stage, open_training_inputs
 from .model_contract import ModelContract
 from .option_groups import DataReading, RunControl, TrainingSetup
 from .options import Json, RunDir, TrainedModel
 from .results import show_compression
-from .tensorflow_import import import_tensorflow
 
 
 def cluster(
@@ -27,11 +26,12 @@ def cluster(
     as_json: Json = False,
 ) -> None:
     """Cluster the weights of every kernel of a trained model and fine-tune the centroids; zeros stay zero."""
-    import_tensorflow()
     from .. import training
-    from ..training.compression.clustering.cluster import DEFAULT_RECIPE
+    from ..training.compression.default_recipes import CLUSTERS
+    from ..training.compression.pipeline.spec import ClusterStage
 
-    inputs = open_training_inputs(model, setup, reading, contract, DEFAULT_RECIPE)
+    check_stage(ClusterStage, clusters=clusters, start=start)
+    inputs = open_training_inputs(model, setup, reading, contract, CLUSTERS)
     result = training.cluster(
         inputs.model,
         inputs.data,

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..zoo.model_files import check_model_file
 from . import console
-from .inputs import load_images
+from .inputs import check_images, load_images
 from .option_groups import DataReading, RunControl
 from .options import AllowCode, Data, Json, TrainedModel
 from .results import compare, show_comparison, show_manifest
@@ -41,7 +42,9 @@ def compress(
     from ..training.compression.pipeline.spec import CompressionSpec
 
     stages = CompressionSpec.load(spec, allow_code=allow_code)
-    _check_export(stages)  # before TensorFlow takes seconds to load, and training hours
+    _check_export(stages)
+    check_model_file(model)
+    check_images(data, reading)
     import_tensorflow()
     from .. import training, zoo
     from ..export.footprint import milliseconds

@@ -36,17 +36,20 @@ def data(
 ) -> None:
     """Show a dataset's classes, image sizes, brightness, duplicates and unreadable files."""
     from .. import training
+    from ..training.data.sources import takes_tensorflow
 
     settings = read_recipe(recipe, changes, training.Recipe(), allow_code)
     if augmentation is not None:
         settings = settings.changed(augmentation=augmentation)
-    import_tensorflow()
+    if takes_tensorflow(source):
+        import_tensorflow()
     survey = training.survey(source, layout=None if layout is None else layout.value, ignore=ignore)
     if as_json:
         console.show_json(survey.to_dict())
     else:
         _show(survey)
     if sheet is not None:
+        import_tensorflow()
         images = training.load_data(
             source,
             image_size=settings.data.image_size,

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
-from .inputs import is_model_path, new_model, open_training_inputs
+from .inputs import check_model, check_stage, is_model_path, new_model, open_training_inputs
 from .model_contract import ModelContract
 from .option_groups import DataReading, ExtendableRun, TrainingSetup
 from .options import Json, KeepSparsity, NameOrFile, RunDir
 from .results import show_compression
-from .tensorflow_import import import_tensorflow
 
 
 def distill(
@@ -36,14 +35,16 @@ def distill(
     as_json: Json = False,
 ) -> None:
     """Train a student to reproduce the outputs of a trained teacher; RUN_DIR/best.keras is the result."""
-    pairs = endpoint_pairs(features)
-    import_tensorflow()
-    import keras
-
     from .. import training, zoo
+    from ..training.compression.pipeline.spec import DistillationStage
 
+    pairs = endpoint_pairs(features)
+    check_stage(DistillationStage, temperature=temperature, weight=weight)
+    check_model(student)
     inputs = open_training_inputs(teacher, setup, reading, contract, training.Recipe())
     if is_model_path(student):
+        import keras
+
         keras.utils.set_random_seed(inputs.recipe.seed)
         pupil = zoo.load_model(student)
         contract.state(pupil, inputs.data)

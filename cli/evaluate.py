@@ -7,7 +7,7 @@ import typer
 
 from ..core.errors import InputError
 from . import console
-from .inputs import check_weights, is_model_path, load_images, open_model, stated_range
+from .inputs import check_images, check_model, is_artifact_path, load_images, open_model, stated_range
 from .model_contract import ModelContract
 from .option_groups import DataReading
 from .options import MODEL_FILE, Data, Json, Weights
@@ -49,6 +49,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a model, or an artifact in its runtime, on the test split of a dataset."""
+    from ..training.augmentation.test_time import check_views
+
+    check_model(model, weights, pretrained=True)
+    contract.check()
+    check_views(test_time_augmentation)
+    check_images(data, reading)
     evaluated, shape = _open(model, weights)
     from .. import training
 
@@ -79,15 +85,11 @@ def _image_shape(artifact: "Artifact") -> "ImageShape":
 def _open(model: str, weights: str | None) -> "tuple[Artifact | keras.Model, ImageShape]":
     """Return the model or artifact, and the shape of the images that it takes."""
     from ..export.loading import load_artifact
-    from ..zoo.registry import model_card
 
-    check_weights(model, weights)
-    if Path(model).suffix in (".tflite", ".onnx"):
+    if is_artifact_path(model):
         artifact = load_artifact(model)
         import_tensorflow()  # the image pipeline uses it
         return artifact, _image_shape(artifact)
-    if not is_model_path(model):
-        model_card(model)
     import_tensorflow()
     from ..zoo.signature import image_shape
 

@@ -1,15 +1,15 @@
 """`pocketzoo export`: a validated bundle from a model file."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ..core.errors import InputError
-from ..export.targets import list_targets, targets_of
-from ..zoo.registry import model_card
+from ..export.targets import check_batch, formats_of, list_targets, targets_of
 from . import console
-from .inputs import is_model_path, load_images, open_model, stated_range
+from .inputs import check_images, check_model, is_artifact_path, load_images, open_model, stated_range
 from .model_contract import ModelContract
 from .option_groups import DataReading
 from .options import Json, NameOrFile, Overwrite, Weights
@@ -51,21 +51,28 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Convert a model, validate every artifact in its runtime, and write the bundle."""
-    if not is_model_path(model):
-        model_card(model)
-    names = [name.strip() for name in targets.split(",") if name.strip()]
-    targets_of(names)  # a misspelled target fails before TensorFlow takes seconds to load
-    thresholds = dict(_threshold(text) for text in threshold or ())
     from ..export.artifact.bundle_directory import check_free
+    from ..export.validation.thresholds import check_thresholds
 
+    if is_artifact_path(model):
+        raise InputError(f"{model} is exported already; export the Keras model that it was made from.")
+    check_model(model, weights, pretrained=True)
+    contract.check()
+    names = [name.strip() for name in targets.split(",") if name.strip()]
+    thresholds = dict(_threshold(text) for text in threshold or ())
+    check_thresholds(thresholds, None, targets_of(names))
+    size, count = _size(input_size), _batch(batch)
+    check_batch(count, formats_of(targets_of(names)))
     check_free(out, overwrite=overwrite)
+    if data:
+        check_images(data, reading)
     import_tensorflow()
     from .. import export
     from ..zoo.signature import image_shape
 
     loaded = open_model(model, weights, pretrained=True)
     *sides, channels = image_shape(loaded)
-    shape, pixel_range = (*(_size(input_size) or sides), channels), stated_range(loaded)
+    shape, pixel_range = (*(size or sides), channels), stated_range(loaded)
     images = load_images(data, shape, reading, pixel_range) if data else None
     contract.state(loaded, images)
     with console.status("Preparing") as progress:
@@ -76,8 +83,8 @@ def export(
             calibration=images and images.train,
             evaluation=images and images.test,
             thresholds=thresholds,
-            input_size=_size(input_size),
-            batch=_batch(batch),
+            input_size=size,
+            batch=count,
             keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),
             overwrite=overwrite,
             progress=progress,
@@ -102,7 +109,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     sides = text.split("x")
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+    if len(sides) != 2 or not all(re.fullmatch("0*[1-9][0-9]{0,4}", side) for side in sides):
         raise InputError(f"--input-size is {text!r}; it must be height and width, such as 224x192.")
     return int(sides[0]), int(sides[1])
 

@@ -22,14 +22,13 @@ def find_lr(
     as_json: Json = False,
 ) -> None:
     """Train a new model for 100 batches at increasing learning rates, and suggest one for the recipe."""
+    from .. import training
     from ..zoo.registry import model_card
 
     card = model_card(name)
-    import_tensorflow()
-    from .. import training
-
     settings = read_recipe(setup.recipe, setup.changes, training.Recipe(), setup.allow_code)
     images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
+    import_tensorflow()
     with console.status("Trying learning rates"):
         search = training.find_learning_rate(new_model(name, images, settings.seed), images, settings)
     if plot is not None:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import InputError
-from .inputs import check_weights, default_weights, is_model_path, load_training_images, read_recipe
+from .inputs import (
+    check_images,
+    check_model,
+    default_weights,
+    is_model_path,
+    load_training_images,
+    read_recipe,
+    training_source,
+)
 from .model_contract import ModelContract, Pixels
 from .option_groups import DataReading, ExtendableRun, TrainingSetup
 from .options import ImageSize, Json, KeepSparsity, NameOrFile, RunDir
@@ -39,22 +47,25 @@ def fine_tune(
     as_json: Json = False,
 ) -> None:
     """Adapt a pretrained model, its head first; RUN_DIR/best.keras is the result."""
+    from .. import training
     from ..zoo.registry import model_card
 
-    check_weights(model, weights)
+    check_model(model, weights, pretrained=True)
+    ModelContract(pixels=pixels).check()
     if features is not None and not is_model_path(model):
         raise InputError(f"--features is {features!r}, but {model} is a model of the zoo, which has its head anew.")
     if pixels is not None and not is_model_path(model):
         raise InputError(f"--pixels is {pixels!r}, but {model} is a model of the zoo, which takes 0..255.")
     card = None if is_model_path(model) else model_card(model)
 
+    settings = read_recipe(setup.recipe, setup.changes, training.FineTuneRecipe(), setup.allow_code)
+    check_images(*training_source(setup.data, settings, reading))
     import_tensorflow()
     import keras
 
-    from .. import training, zoo
+    from .. import zoo
     from ..zoo.signature import image_shape
 
-    settings = read_recipe(setup.recipe, setup.changes, training.FineTuneRecipe(), setup.allow_code)
     shape: ImageShape
     if card is None:
         loaded = zoo.load_model(model)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..zoo.cards import ModelCard
+from ..zoo.model_files import check_model_file
 from ..zoo.registry import model_card
 from . import console
 from .artifact_info import SUFFIXES, show_artifact
@@ -63,6 +64,7 @@ def info(
 
 def _show_file(path: Path, *, layers: bool, as_json: bool) -> None:
     """Print what is known of a model in a file, or its layers."""
+    check_model_file(path)
     model, rows = load_with_layers(path)
     if as_json:
         console.show_json(

@@ -8,17 +8,23 @@ import typer
 
 from ..core.documents import parse_yaml
 from ..core.errors import InputError, shorten
+from ..core.input_files import check_file
+from ..core.limits import MODEL_BYTES
 from ..core.visible_text import visible_line
-from ..zoo.registry import MODEL_SUFFIXES
+from ..zoo.model_files import SAVED_MODEL, check_model_file
+from ..zoo.pretrained.weight_names import check_weights
+from ..zoo.registry import MODEL_SUFFIXES, model_card
 from .model_contract import ModelContract
 from .option_groups import DataReading, TrainingSetup
 from .options import Layout
+from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
     from ..export import Artifact
     from ..training import ImageData, Recipe
+    from ..training.compression.pipeline.spec import TrainedStage
     from ..zoo.cards import ModelCard
 
     R = TypeVar("R", bound=Recipe)
@@ -26,8 +32,8 @@ if TYPE_CHECKING:
     """Height, width and channels; None where the model accepts any."""
 
 
-SAVED_MODEL = "saved_model.pb"
-"""File in the folder of a SavedModel."""
+ARTIFACTS = (".tflite", ".onnx")
+"""Suffixes of exported files."""
 
 
 def load_images(
@@ -42,8 +48,11 @@ def load_images(
     applies to images of another range than 0..255 that lie within it.
     """
     from ..training import load_data
+    from ..training.data.sources import takes_tensorflow
     from ..zoo.pixel_range import RAW
 
+    if takes_tensorflow(source):
+        import_tensorflow()
     height, width, channels = shape
     data = load_data(
         source,
@@ -67,6 +76,16 @@ def load_images(
     return data
 
 
+def check_images(source: str, reading: DataReading) -> None:
+    """Raise InputError where a dataset cannot be read, as far as that shows before an image is decoded.
+
+    It is for commands that need TensorFlow before the dataset, to open a model that says how large its images are.
+    """
+    from ..training.data.sources import check_source
+
+    check_source(source, layout=None if reading.layout is None else reading.layout.value, ignore=reading.ignore)
+
+
 def load_training_images(
     source: str | None,
     recipe: "Recipe",
@@ -85,18 +104,24 @@ def load_training_images(
         image_size: Value of `--image-size`, in pixels.
         pixel_range: Range of pixels that a trained model takes.
     """
-    source = source or recipe.data.source
-    if source is None:
-        raise InputError("there is no data to train on; set --data, or data.source in the recipe.")
+    source, reading = training_source(source, recipe, reading)
     *sides, channels = shape
     size = image_size or recipe.data.image_size
     if size is not None:
         sides = [size, size] if isinstance(size, int) else list(size)
+    return load_images(source, (*sides, channels), reading, pixel_range)
+
+
+def training_source(source: str | None, recipe: "Recipe", reading: DataReading) -> tuple[str, DataReading]:
+    """Return the dataset, and how it is read, that the command line or else the recipe names."""
+    source = source or recipe.data.source
+    if source is None:
+        raise InputError("there is no data to train on; set --data, or data.source in the recipe.")
     if reading.layout is None and recipe.data.layout is not None:
         reading = replace(reading, layout=Layout(recipe.data.layout))
     if reading.ignore is None:
         reading = replace(reading, ignore=recipe.data.ignore)
-    return load_images(source, (*sides, channels), reading, pixel_range)
+    return source, reading
 
 
 def read_recipe(file: Path | None, changes: list[str] | None, default: "R", allow_code: bool = False) -> "R":
@@ -127,6 +152,18 @@ def _set_field(fields: dict[str, Any], change: str) -> None:
     fields[field] = value
 
 
+def check_stage(section: "type[TrainedStage]", **values: Any) -> None:
+    """Raise InputError where values of options are none that the section of a compression spec takes."""
+    from pydantic import ValidationError
+
+    from ..training.recipe.validation_errors import describe_errors
+
+    try:
+        section(**values)
+    except ValidationError as error:
+        raise InputError(describe_errors(error, section)) from error
+
+
 def default_weights(card: "ModelCard") -> str:
     """Return the first tag of the card's pretrained weights."""
     if not card.pretrained:
@@ -140,10 +177,32 @@ def is_model_path(text: str) -> bool:
     return path.suffix in MODEL_SUFFIXES or (path.is_dir() and (len(path.parts) > 1 or (path / SAVED_MODEL).exists()))
 
 
-def check_weights(model: str, weights: str | None) -> None:
-    """Raise InputError where `--weights` is set for a file."""
-    if weights is not None and (is_model_path(model) or Path(model).suffix in (".tflite", ".onnx")):
+def is_artifact_path(text: str) -> bool:
+    """Whether an argument is an exported file."""
+    return Path(text).suffix in ARTIFACTS
+
+
+def check_model(model: str, weights: str | None = None, *, pretrained: bool = False) -> None:
+    """Raise InputError where there is no such model, file or weights, before TensorFlow takes seconds to load.
+
+    Args:
+        model: Value of the argument: a name, or the path of a model or artifact.
+        weights: Value of `--weights`.
+        pretrained: As in `open_model`.
+    """
+    if weights is not None and (is_model_path(model) or is_artifact_path(model)):
         raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
+    if is_artifact_path(model):
+        check_file(model, MODEL_BYTES)
+    elif is_model_path(model):
+        check_model_file(model)
+    else:
+        card = model_card(model)
+        cards = [card, model_card(card.backbone)] if card.backbone else [card]
+        if weights is not None:
+            check_weights(cards, weights)
+        elif pretrained:
+            default_weights(card)
 
 
 def open_model(name_or_path: str, weights: str | None = None, *, pretrained: bool = False) -> "keras.Model":
@@ -155,9 +214,7 @@ def open_model(name_or_path: str, weights: str | None = None, *, pretrained: boo
         pretrained: Whether a model by name has its first published weights rather than random ones by default.
     """
     from .. import zoo
-    from ..zoo.registry import model_card
 
-    check_weights(name_or_path, weights)
     if is_model_path(name_or_path):
         return zoo.load_model(name_or_path)
     if pretrained and weights is None:
@@ -201,12 +258,19 @@ class TrainingInputs:
 def open_training_inputs(
     model: Path, setup: TrainingSetup, reading: DataReading, contract: ModelContract, default_recipe: "Recipe"
 ) -> TrainingInputs:
-    """Open the model, the recipe and the dataset that a command's options name."""
+    """Open the model, the recipe and the dataset that a command's options name.
+
+    TensorFlow is imported once everything that can be checked without it is.
+    """
+    check_model_file(model)
+    contract.check()
+    recipe = read_recipe(setup.recipe, setup.changes, default_recipe, setup.allow_code)
+    check_images(*training_source(setup.data, recipe, reading))
+    import_tensorflow()
     from .. import zoo
     from ..zoo.signature import image_shape
 
     loaded = zoo.load_model(model)
-    recipe = read_recipe(setup.recipe, setup.changes, default_recipe, setup.allow_code)
     shape, pixels = image_shape(loaded), stated_range(loaded)
     images = load_training_images(setup.data, recipe, shape, reading, pixel_range=pixels)
     contract.state(loaded, images)

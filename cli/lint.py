@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import console
-from .inputs import open_model
+from .inputs import check_model, open_model
 from .options import Json, NameOrFile, Weights
 from .tensorflow_import import import_tensorflow
 
@@ -23,7 +23,8 @@ def lint(
     """List the layers that a target does not support, each with a fix; exits with 1 if there are any."""
     from ..export.lint import check_target
 
-    check_target(target)  # before TensorFlow takes seconds to load
+    check_target(target)
+    check_model(model, weights)
     import_tensorflow()
     from ..export.lint import lint as lint_model
 

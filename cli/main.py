@@ -127,6 +127,8 @@ def _run() -> None:
         raise
     except (InputError, OSError) as error:
         _fail(error, 2)
+    except MemoryError as error:
+        _fail(InputError(f"there is not enough memory: {error}" if str(error) else "there is not enough memory."), 2)
     except Exception as error:
         _fail(error, 1)
 

@@ -49,6 +49,19 @@ class ModelContract:
     pixels: Pixels = None
     from_logits: FromLogits = None
 
+    def check(self) -> None:
+        """Raise InputError where a value cannot be right for any model, before TensorFlow takes seconds to load."""
+        from ..core.outputs import by_name
+        from ..tasks.registry import get_task
+        from ..zoo.pixel_range import parse_range
+
+        for task in by_name(_by_output("--task", self.task, str)).values():
+            if task is not None:
+                get_task(task)
+        _by_output("--labels", self.labels, _names)
+        if self.pixels is not None:
+            parse_range(self.pixels)
+
     def state(self, model: "keras.Model | Artifact", data: "ImageData | None" = None) -> None:
         """State what the options say about a model, if any is set; it holds for the rest of the command.
 

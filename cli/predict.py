@@ -12,10 +12,9 @@ import typer
 from ..core.csv_tables import write_csv
 from ..core.errors import InputError
 from ..core.visible_text import visible_line
-from ..zoo.image_sources import image_sources, is_address
-from ..zoo.registry import model_card
+from ..zoo.image_sources import STANDARD_INPUT, image_sources, is_address
 from . import console
-from .inputs import check_weights, is_model_path, open_model
+from .inputs import check_model, is_model_path, open_model
 from .model_contract import ModelContract
 from .options import MODEL_FILE, Json, SkipUnreadable
 from .tensorflow_import import import_tensorflow
@@ -59,19 +58,26 @@ def predict(
 
     if as_csv and as_json:
         raise InputError("--csv and --json cannot both be printed; leave one of them out.")
+    check_model(model, weights, pretrained=True)
+    contract.check()
     sources = image_sources(images)
-    artifact = _open(model, weights, contract)
-    if len(artifact.inputs) > 1 or isinstance(artifact.output, dict):
-        raise InputError(
-            f"{model} has several inputs, or named outputs; run it in Python, by pocketzoo.export.predict."
-        )
     mask_files = [None] * len(sources) if masks is None else _mask_files(masks, sources)
+    failure = "Skipped" if skip_unreadable else "Error"
+    missing = _missing(sources)
+    for error in missing.values():
+        typer.echo(visible_line(f"{failure}: {error}"), err=True)
+    artifact = _open(model, weights, contract) if {*sources} - {*missing} else None
+    if artifact is not None:
+        _check_one_image(artifact, model)
     answers: list[Answer] = []
     for source, mask_file in zip(sources, mask_files, strict=True):  # one by one: with an open size, sizes may differ
+        if artifact is None or source in missing:
+            answers.append(Answer(source, error=str(missing[source])))
+            continue
         try:
             prediction = _predict(artifact, source)
         except InputError as error:
-            typer.echo(visible_line(f"{'Skipped' if skip_unreadable else 'Error'}: {error}"), err=True)
+            typer.echo(visible_line(f"{failure}: {error}"), err=True)
             answers.append(Answer(source, error=str(error)))
             continue
         answers.append(Answer(source, prediction.task, prediction.rows(top)[0]))
@@ -108,6 +114,20 @@ class Answer:
         if self.error:
             return {"image": self.source, "error": self.error}
         return {"image": self.source, "top": [{"label": label, figure_name: figure} for label, figure in self.rows]}
+
+
+def _missing(sources: Sequence[str]) -> dict[str, InputError]:
+    """Return why files do not exist, by name: that is told before TensorFlow takes seconds to load."""
+    from ..zoo.image_files import read_bytes
+
+    missing = {}
+    for source in dict.fromkeys(sources):
+        if not (is_address(source) or source == STANDARD_INPUT or Path(source).exists()):
+            try:
+                read_bytes(source)
+            except InputError as error:
+                missing[source] = error
+    return missing
 
 
 def _predict(artifact: "Artifact", source: str) -> "Prediction":
@@ -155,17 +175,22 @@ def _open(model: str, weights: str | None, contract: ModelContract) -> "Artifact
     """Open the model or artifact, of which `contract` holds."""
     from ..export.loading import load_artifact, to_artifact
 
-    check_weights(model, weights)
     if Path(model).suffix and not is_model_path(model):
         artifact = load_artifact(model)
         contract.state(artifact)
         return artifact
-    if not is_model_path(model):
-        model_card(model)
     import_tensorflow()
     from ..zoo.contract import state_contract
+    from ..zoo.model_arguments import functional_argument
 
-    loaded = open_model(model, weights, pretrained=True)
+    loaded = functional_argument(open_model(model, weights, pretrained=True))
     contract.state(loaded)
     state_contract(loaded)  # prints what is inferred
     return replace(to_artifact(loaded), path=Path(model))
+
+
+def _check_one_image(artifact: "Artifact", model: str) -> None:
+    if len(artifact.inputs) > 1 or isinstance(artifact.output, dict):
+        raise InputError(
+            f"{model} has several inputs, or named outputs; run it in Python, by pocketzoo.export.predict."
+        )

@@ -14,7 +14,6 @@ from .option_groups import DataReading, RunControl, TrainingSetup
 from .options import Json, TrainedModel
 from .prune_channels import prune_channels, set_options
 from .results import metric_text, show_compression
-from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     from ..training import Sensitivity, Sparsity
@@ -68,6 +67,9 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Prune a trained model during further training; RUN_DIR/best.keras is the result."""
+    from .. import training
+    from ..training.compression.default_recipes import SPARSITY
+
     weight_options = set_options(target=sparsity, pattern=pattern, include=include, exclude=exclude)
     channel_options = set_options(budget=budget, criterion=criterion, round_to=round_to, steps=steps, plan=plan)
     if channels:
@@ -88,18 +90,11 @@ def prune(
         raise InputError(f"--{next(iter(channel_options)).replace('_', '-')} is only valid with --channels.")
     config = _read_settings(settings, weight_options | set_options(scope=scope))
     if sensitivity is not None:
-        import_tensorflow()
-        from ..training.compression.weights.pruning import DEFAULT_RECIPE
-
-        inputs = open_training_inputs(model, setup, reading, contract, DEFAULT_RECIPE)
+        inputs = open_training_inputs(model, setup, reading, contract, SPARSITY)
         _measure_sensitivity(inputs, config, sensitivity, as_json)
         return
     run_dir = _required(run_dir)
-    import_tensorflow()
-    from .. import training
-    from ..training.compression.weights.pruning import DEFAULT_RECIPE
-
-    inputs = open_training_inputs(model, setup, reading, contract, DEFAULT_RECIPE)
+    inputs = open_training_inputs(model, setup, reading, contract, SPARSITY)
     result = training.prune(
         inputs.model,
         inputs.data,

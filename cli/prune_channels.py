@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import InputError
+from ..zoo.model_files import check_model_file
 from . import console
-from .inputs import load_training_images, read_recipe
+from .inputs import check_images, check_stage, load_training_images, read_recipe, training_source
 from .model_contract import ModelContract
 from .option_groups import DataReading, RunControl, TrainingSetup
 from .options import Json, KeepSparsity, RunDir, TrainedModel
@@ -64,19 +65,26 @@ def prune_channels(
 
     Without --data nothing is trained.
     """
+    from ..training.compression.default_recipes import CHANNELS
+    from ..training.compression.pipeline.spec import ChannelStage
+
     choices = set_options(budget=budget, criterion=criterion, scope=scope, round_to=round_to, steps=steps)
     kept = _load_plan(plan, choices)
-    import_tensorflow()
-    from .. import training, zoo
-    from ..export.footprint import milliseconds
-    from ..training.compression.channels.prune_channels import DEFAULT_RECIPE
-    from ..zoo.signature import image_shape
-
-    original = zoo.load_model(model)
-    settings = read_recipe(setup.recipe, setup.changes, DEFAULT_RECIPE, setup.allow_code)
+    check_stage(ChannelStage, **choices)
+    check_model_file(model)
+    contract.check()
+    settings = read_recipe(setup.recipe, setup.changes, CHANNELS, setup.allow_code)
     trains = setup.data is not None or settings.data.source is not None
     if not trains and (setup.recipe or setup.changes):
         raise InputError("there is no data to train on; set --data, or leave out --recipe and --set.")
+    if trains:
+        check_images(*training_source(setup.data, settings, reading))
+    import_tensorflow()
+    from .. import training, zoo
+    from ..export.footprint import milliseconds
+    from ..zoo.signature import image_shape
+
+    original = zoo.load_model(model)
     images = load_training_images(setup.data, settings, image_shape(original), reading) if trains else None
     contract.state(original, images)
     result = training.prune_channels(

@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from .inputs import open_training_inputs
+from .inputs import check_stage, open_training_inputs
 from .model_contract import ModelContract
 from .option_groups import DataReading, RunControl, TrainingSetup
 from .options import Json, RunDir, TrainedModel
 from .results import show_compression
-from .tensorflow_import import import_tensorflow
 
 
 def quantize(
@@ -26,11 +25,12 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Train a trained model with fake quantization; RUN_DIR/best.keras exports to int8 without calibration images."""
-    import_tensorflow()
     from .. import training
-    from ..training.compression.quantization.quantize_aware import DEFAULT_RECIPE
+    from ..training.compression.default_recipes import QUANTIZATION
+    from ..training.compression.pipeline.spec import QuantizationStage
 
-    inputs = open_training_inputs(model, setup, reading, contract, DEFAULT_RECIPE)
+    check_stage(QuantizationStage, activation_bits=activation_bits)
+    inputs = open_training_inputs(model, setup, reading, contract, QUANTIZATION)
     result = training.quantize_aware(
         inputs.model,
         inputs.data,

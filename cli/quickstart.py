@@ -57,13 +57,13 @@ def quickstart(
     as_json: Json = False,
 ) -> None:
     """Train LeNet-5 on real digits, prune it, export it, and validate every artifact."""
+    from ..export.artifact.bundle_directory import check_free
+
     out = out if out.name else out.resolve()  # "." has no name that "-runs" could follow
     runs = out.with_name(f"{out.name}-runs")
     with lend_directory(runs):
-        import_tensorflow()
-        from ..export.artifact.bundle_directory import check_free
-
         check_free(out, overwrite=True)  # before minutes of training
+        import_tensorflow()
         _run(out, runs, FAST if fast else FULL, as_json=as_json)
 
 
@@ -72,7 +72,7 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
 
     from .. import export, training, zoo
     from ..export.artifact.manifest import Gate
-    from ..training.compression.weights.pruning import DEFAULT_RECIPE
+    from ..training.compression.default_recipes import SPARSITY as PRUNING
 
     start = time.perf_counter()
     data = training.load_data("digits")
@@ -80,7 +80,7 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
     model = zoo.create_model("lenet5", labels=data.labels)
     training.fit(model, data, training.Recipe(epochs=plan.epochs, **OPTIMIZER), run_dir=runs / "train", overwrite=True)
     trained = _accuracy(model, data)
-    recipe = DEFAULT_RECIPE.changed(epochs=plan.prune_epochs)
+    recipe = PRUNING.changed(epochs=plan.prune_epochs)
     result = training.prune(model, data, recipe, sparsity=SPARSITY, run_dir=runs / "prune", overwrite=True)
     pruned = _accuracy(model, data)
     gates = [

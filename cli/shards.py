@@ -21,10 +21,11 @@ def shards(
     as_json: Json = False,
 ) -> None:
     """Pack a dataset's image files into TFRecord shards, split and checked."""
+    images = load_images(source, (None, None, 3), reading)
     import_tensorflow()
     from ..training.data.shards import write_shards
 
-    index = write_shards(load_images(source, (None, None, 3), reading), out, shard_mb=shard_mb)
+    index = write_shards(images, out, shard_mb=shard_mb)
     sizes = {name: (out / name).stat().st_size for name in index.shards}
     if as_json:
         files = [{"file": name, "images": count, "bytes": sizes[name]} for name, count in index.shards.items()]

@@ -30,14 +30,15 @@ def train(
 
     With --set folds=5 it is cross-validated: trained five times, in RUN_DIR/fold-1 and so on.
     """
+    from .. import training
     from ..zoo.registry import model_card
 
-    card = model_card(name)  # a wrong name fails before TensorFlow takes seconds to load
-    import_tensorflow()
-    from .. import training
-
+    card = model_card(name)
     settings = read_recipe(setup.recipe, setup.changes, training.Recipe(), setup.allow_code)
+    if settings.folds is not None and run.extend:
+        raise InputError("--extend continues one run; with folds there are several. Leave one of them out.")
     images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
+    import_tensorflow()
     if settings.folds is None:
         model = new_model(name, images, settings.seed)
         result = training.fit(model, images, settings, run_dir=run_dir, **vars(run))
@@ -47,8 +48,6 @@ def train(
     def make() -> "keras.Model":
         return new_model(name, images, settings.seed)
 
-    if run.extend:
-        raise InputError("--extend continues one run; with folds there are several. Leave one of them out.")
     validated = training.cross_validate(
         make, images, settings, run_dir=run_dir, resume=run.resume, overwrite=run.overwrite
     )

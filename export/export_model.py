@@ -20,7 +20,7 @@ from .artifact.report import write_report
 from .formats import Format
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
-from .targets import formats_of, integer_formats, targets_of, targets_with
+from .targets import check_batch, formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
 from .validation.checks.web_page import PAGE, render_page
 from .validation.integers import integer_gates
@@ -166,13 +166,7 @@ def _export_graph(model: "keras.Model", formats: Sequence[Format], input_size: A
     """Build the export graph with the given size and batch; raises InputError where `formats` do not support them."""
     from .conversion.export_graph import ExportGraph
 
-    if batch not in (1, "N"):
-        raise InputError(f"batch is {batch!r}; it takes 1 or 'N'.")
-    fixed = [fmt.name for fmt in formats if fmt.suffix != ".onnx" or fmt.quantized]
-    if batch == "N" and fixed:
-        raise InputError(
-            f"batch is 'N', which only float ONNX supports, not {', '.join(fixed)}; export these with batch 1."
-        )
+    check_batch(batch, formats)
     pixels = isinstance(input_size, (tuple, list)) and all(isinstance(side, int) and side > 0 for side in input_size)
     if input_size is not None and not (pixels and len(input_size) == 2):
         raise InputError(f"input_size is {input_size!r}; it takes height and width in pixels, such as (224, 192).")

@@ -122,6 +122,17 @@ def targets_with(fmt: Format, targets: Iterable[str]) -> list[str]:
     return [target for target in targets if fmt.name in TARGETS[target].checks]
 
 
+def check_batch(batch: object, formats: Sequence[Format]) -> None:
+    """Raise InputError where `batch` is neither 1 nor "N", or one of `formats` has no open batch."""
+    if batch not in (1, "N"):
+        raise InputError(f"batch is {batch!r}; it takes 1 or 'N'.")
+    fixed = [fmt.name for fmt in formats if fmt.suffix != ".onnx" or fmt.quantized]
+    if batch == "N" and fixed:
+        raise InputError(
+            f"batch is 'N', which only float ONNX supports, not {', '.join(fixed)}; export these with batch 1."
+        )
+
+
 def integer_formats(formats: Sequence[Format], activation_bits: int) -> list[Format]:
     """Those of `formats` in which a quantization-aware model can be exported: with the integers it was trained for.
 

@@ -18,7 +18,8 @@ from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, ma
 from .functional_form import functional_form
 from .output_contract import OutputContract, are_names, check_order, output_contract
 from .output_form import activations_of, compiled_losses, head_of
-from .pixel_range import RAW, Range, parse_range, pixel_range
+from .pixel_range import RAW, Range, parse_range
+from .range_inference import pixel_range
 from .signature import check_image_inputs, named_outputs, output_keys
 
 OPTIONS = {"task": "--task", "from_logits": "--from-probabilities", "pixels": "--pixels 0..1"}

@@ -28,13 +28,11 @@ def load_saved_model(folder: Path) -> keras.Model:
     """Return the function of a SavedModel as a model of a single layer, without trainable weights.
 
     Args:
-        folder: A folder with `saved_model.pb`, as `model.export`, Keras 2 and TensorFlow write it.
+        folder: A folder that `check_model_file` accepts, as `model.export`, Keras 2 and TensorFlow write it.
 
     Raises:
-        InputError: It is no SavedModel, has no signature `serving_default`, or could read or write files.
+        InputError: It is damaged, has no signature `serving_default`, or could read or write files.
     """
-    if not (folder / "saved_model.pb").is_file():
-        raise InputError(f"{folder} is a folder without saved_model.pb, so it is not a SavedModel.")
     try:
         signature = _checked_signature(folder)
         layer = SignatureLayer(folder, call_endpoint=SIGNATURE, trainable=False, name=SIGNATURE)

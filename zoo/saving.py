@@ -25,6 +25,7 @@ from ..core.weight_budget import check_layers, check_tensors, limit_weights
 from ..core.zip_files import check_archive, read_json_part
 from .contract import recorded_statements, state_contract
 from .keras2_files import is_keras2, load_h5, load_keras2, with_loss
+from .model_files import check_model_file
 from .saved_model import load_saved_model
 
 STATEMENTS = "pocketzoo.json"
@@ -82,17 +83,9 @@ def load_model(path: str | Path) -> keras.Model:
         InputError: The file does not exist, is damaged, contains code (a Lambda layer), or something that Keras 3 does
             not have.
     """
-    path = Path(path)
+    path = check_model_file(path)
     if path.is_dir():
         return load_saved_model(path)
-    path = check_file(path, MODEL_BYTES)
-    kinds = {".keras": zipfile.is_zipfile, ".h5": h5py.is_hdf5, ".hdf5": h5py.is_hdf5}
-    if path.suffix not in kinds:
-        raise InputError(
-            f"{path} is not a model file: its name must end in .keras or .h5, or it is a SavedModel folder."
-        )
-    if not kinds[path.suffix](path):
-        raise InputError(f"{path} is not a {path.suffix} model file.")
     _register_layers()
     try:
         model = load_h5(path) if path.suffix != ".keras" else _load_keras(path)

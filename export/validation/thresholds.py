@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 
 from ...core.errors import InputError, unknown
-from ...tasks.registry import get_task
+from ...tasks.registry import get_task, task_names
 from ..targets import TARGETS
 from .checks.check_registry import CHECKS
 
@@ -15,22 +15,25 @@ CHECK_THRESHOLDS = tuple(dict.fromkeys(name for check in CHECKS.values() for nam
 
 
 def check_thresholds(
-    thresholds: Mapping[str, float], tasks: str | Sequence[str], targets: Sequence[str], *, is_plain: bool = True
+    thresholds: Mapping[str, float], tasks: str | Sequence[str] | None, targets: Sequence[str], *, is_plain: bool = True
 ) -> dict[str, float]:
     """Validate thresholds; their names are the fields of `formats.Format`, where blanks may replace underscores.
+
+    Without `tasks`, where the model is not loaded yet, thresholds for any task are valid.
 
     Raises:
         InputError: A name is unknown for these tasks, a value is out of range, or no check of `targets` can apply it.
     """
     tasks = [tasks] if isinstance(tasks, str) else tasks
-    fields = (get_task(task).threshold_field for task in tasks)
+    fields = (get_task(task).threshold_field for task in (task_names() if tasks is None else tasks))
+    kind = "threshold" if tasks is None else f"threshold for a {' and a '.join(dict.fromkeys(tasks))}"
     loss = tuple(dict.fromkeys(field for field in fields if field is not None))
     allowed = ("relative_difference", *SHARES, *loss, *CHECK_THRESHOLDS)
     validated: dict[str, float] = {}
     for given_name, value in thresholds.items():
         name = given_name.strip().lower().replace(" ", "_")
         if name not in allowed:
-            raise unknown(f"threshold for a {' and a '.join(dict.fromkeys(tasks))}", given_name, allowed)
+            raise unknown(kind, given_name, allowed)
         highest = 1 if name in SHARES else float("inf")
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= highest:
             limits = "from 0 to 1" if highest == 1 else "from 0"

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...core.errors import unknown
+
 SHIFT = 1 / 32
 """Translation of the `shift` views as a share of the side; at least one pixel."""
 
@@ -41,3 +43,9 @@ VIEWS: dict[str, tuple[View, ...]] = {
 }
 """Views by name: `flip`, original and mirrored, for images whose left and right do not matter (photos, not digits);
 `shift`, original and translated by a few pixels in each of the four directions."""
+
+
+def check_views(name: str | None) -> None:
+    """Raise InputError where there are no views of a name; None stands for the image alone."""
+    if name not in (None, *VIEWS):
+        raise unknown("test-time augmentation", name, VIEWS)

@@ -56,8 +56,7 @@ def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int)
     Raises:
         InputError: There are no such targets, or a side has less than 16 pixels.
     """
-    if targets not in (*TASKS, "all"):
-        raise unknown("targets of digit-scenes", targets, (*TASKS, "all"))
+    check_targets(targets)
     if min(sides) < SMALLEST:
         raise InputError(f"digit-scenes take {SMALLEST} pixels a side or more, not {sides[0]}x{sides[1]}.")
 
@@ -74,6 +73,12 @@ def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int)
         splits.append(ImageSplit(images, chosen(_targets(scenes))))
     train, validation, test = splits
     return ImageData("digit-scenes", chosen(LABELS), train, validation, test, task=chosen(TASKS))
+
+
+def check_targets(targets: str) -> None:
+    """Raise InputError where there are no such targets."""
+    if targets not in (*TASKS, "all"):
+        raise unknown("targets of digit-scenes", targets, (*TASKS, "all"))
 
 
 def _targets(scenes: list[Scene]) -> dict[str, np.ndarray]:

@@ -69,9 +69,7 @@ def load_data(
     """
     if on_unreadable not in ("raise", "skip"):
         raise InputError(f"on_unreadable is {on_unreadable!r}; allowed are 'raise' and 'skip'.")
-    _check_layout_applies(source, layout)
-    if ignore is not None and str(source).partition(":")[0] in BUILT_IN:
-        raise InputError(f"ignore is {ignore}, but every pixel of the masks of {source} has a class; leave it out.")
+    _check_applies(source, layout, ignore)
     name, _, targets = str(source).partition(":")
     if name in BUILT_IN:
         if channels not in (None, *MODES):
@@ -107,14 +105,14 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
     Raises:
         InputError: There is no such source, it is invalid, or it is no folder that a layout may be stated for.
     """
-    _check_layout_applies(source, layout)
+    _check_applies(source, layout)
     name, _, dataset = str(source).partition(":")
     if name == "tfds":
         from .tfds import list_tfds  # imports TensorFlow
 
         return list_tfds(dataset)
     path = Path(source)
-    if (path / "shards.json").is_file():
+    if _is_shards(path):
         from .shards import list_shards  # imports TensorFlow
 
         return list_shards(path)
@@ -127,9 +125,36 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
     )
 
 
-def _check_layout_applies(source: str | Path, layout: Layout | None) -> None:
-    if layout is not None and (not Path(source).is_dir() or (Path(source) / "shards.json").is_file()):
+def check_source(source: str | Path, *, layout: Layout | None = None, ignore: int | None = None) -> None:
+    """Raise the errors of `load_data` that show before an image is decoded, without TensorFlow, which takes seconds.
+
+    Shards and tensorflow-datasets are not looked into, as that takes TensorFlow.
+    """
+    _check_applies(source, layout, ignore)
+    name, _, targets = str(source).partition(":")
+    if name == "digit-scenes":
+        from .digit_scenes import check_targets  # imports scikit-learn
+
+        check_targets(targets or "segmentation")
+    elif source != "digits" and not takes_tensorflow(source):
+        list_source(source, layout).with_ignore(ignore)
+
+
+def takes_tensorflow(source: str | Path) -> bool:
+    """Return whether `load_data` imports TensorFlow to read a source."""
+    return str(source).startswith("tfds:") or _is_shards(source)
+
+
+def _is_shards(source: str | Path) -> bool:
+    return (Path(source) / "shards.json").is_file()
+
+
+def _check_applies(source: str | Path, layout: Layout | None, ignore: int | None = None) -> None:
+    """Raise InputError where a layout or a label of pixels without a class has no effect on a source."""
+    if layout is not None and (not Path(source).is_dir() or _is_shards(source)):
         raise InputError(f"layout is {layout!r}, but {str(source)!r} is no folder of images.")
+    if ignore is not None and str(source).partition(":")[0] in BUILT_IN:
+        raise InputError(f"ignore is {ignore}, but every pixel of the masks of {source} has a class; leave it out.")
 
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from ...core.errors import InputError, unknown
+from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...zoo.decoded_form import decoded_form
-from ..augmentation.test_time import VIEWS
+from ..augmentation.test_time import VIEWS, check_views
 
 
 class Artifact(Protocol):
@@ -42,8 +42,7 @@ class Predictor:
     """
 
     def __init__(self, model: keras.Model | Artifact, test_time_augmentation: str | None):
-        if test_time_augmentation not in (None, *VIEWS):
-            raise unknown("test-time augmentation", test_time_augmentation, VIEWS)
+        check_views(test_time_augmentation)
         self._predict: Callable[..., Any]
         if isinstance(model, keras.Model):
             _check_one_replica(model)

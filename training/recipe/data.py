@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PositiveInt
+from pydantic import BeforeValidator, Field
 
 from .section import Section
+
+Side = Annotated[int, Field(ge=1, le=2**14)]
 
 
 def _height_and_width(value: Any) -> Any:
@@ -16,7 +18,7 @@ class Data(Section):
 
     source: str | None = None
     """Data source, as in `training.load_data`; an explicit argument of the command or the caller takes precedence."""
-    image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_height_and_width)] = None
+    image_size: Annotated[tuple[Side, Side] | None, BeforeValidator(_height_and_width)] = None
     """Side, or height and width, in pixels; by default those of the model."""
     layout: Literal["classes", "splits", "masks"] | None = None
     """What the subfolders of a folder are, as in `training.load_data`; recognized if not set."""

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from .section import NAMED, NonNegative, Positive, Section, Share
+from .section import NAMED, Count, NonNegative, Positive, Section, Share
 
 
 class _Optimizer(Section):
@@ -15,7 +15,7 @@ class _Optimizer(Section):
     """Weight decay, decoupled from the gradient (arXiv:1711.05101); not applied to normalization and biases."""
     clip_norm: Positive | None = None
     """Maximum of the gradient norm over all weights; a larger gradient is scaled down to it."""
-    accumulate: PositiveInt = 1
+    accumulate: Count = 1
     """Gradient accumulation: batches per update, which uses their mean gradient."""
     ema: Share | None = None
     """Decay of an exponential moving average of the weights; the averages are validated and saved. 0.999 is usual."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ...core.errors import InputError
 from .augmentation import Augmentation
@@ -12,7 +12,7 @@ from .data import Data
 from .loss import Losses
 from .optimizer import AdamW, Optimizer
 from .schedule import Cosine, Schedule
-from .section import NonNegative, Positive, Section, Share, read_yaml_fields
+from .section import Count, NonNegative, Positive, Section, Share, read_yaml_fields
 from .user_functions import import_functions
 from .validation_errors import describe_errors
 
@@ -22,9 +22,9 @@ AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
 class Recipe(Section):
     """How to train a model. Every field has a default; an unknown field or an impossible value is an error."""
 
-    epochs: PositiveInt = 30
+    epochs: Count = 30
     """Passes over the training images."""
-    batch_size: PositiveInt = 32
+    batch_size: Count = 32
     """Images per batch."""
     optimizer: Optimizer = AdamW()
     """Optimizer, learning rate, weight decay, gradient clipping and weight averaging."""
@@ -50,12 +50,12 @@ class Recipe(Section):
     machine, measured once."""
     xla: bool | None = None
     """Compile the training step with XLA; by default Keras decides: on a GPU only."""
-    steps_per_execution: PositiveInt = 1
+    steps_per_execution: Count = 1
     """Most batches per call of the compiled step, rounded down to a divisor of the batches per epoch: less overhead for
     small models."""
-    early_stopping: PositiveInt | None = None
+    early_stopping: Count | None = None
     """Stop after this many epochs without a better validation loss."""
-    checkpoint_steps: PositiveInt | None = None
+    checkpoint_steps: Count | None = None
     """Save a checkpoint after this many batches too; by default after every epoch only."""
     monitor: bool = False
     """Measure the gradient norm and the share of dead units, by layer, after every epoch."""
@@ -135,7 +135,7 @@ def _merge_section(old: Any, new: Any) -> Any:
 class FineTuneRecipe(Recipe):
     """How to adapt a pretrained model."""
 
-    epochs: PositiveInt = 20
+    epochs: Count = 20
     """Epochs of fine-tuning, after those of the head alone. For `feature_extraction`, those of the head, unless
     `head_epochs` is set."""
     optimizer: Optimizer = AdamW(lr=5e-4)
@@ -144,7 +144,7 @@ class FineTuneRecipe(Recipe):
     """`feature_extraction`: the head alone, on a frozen backbone. `linear_probe`: the same by logistic regression, with
     a search over the strength of its L2 penalty. `fine_tune`: the head, then everything from `unfreeze_from` on.
     `gradual`: the head, then one more stage after each equal share of the epochs, from the top."""
-    head_epochs: NonNegativeInt = 10
+    head_epochs: int = Field(default=10, ge=0, le=10**9)
     """Epochs of the head alone, before the backbone is trained."""
     head_lr: Positive = 5e-3
     """Peak learning rate of the head alone."""

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, field_validator
 
-from .section import NAMED, NonNegative, Positive, Section, Share
+from .section import NAMED, Count, NonNegative, Positive, Section, Share
 
 
 class _Schedule(Section):
@@ -65,7 +65,7 @@ class Plateau(_Schedule):
 
     name: Literal["plateau"] = "plateau"
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    patience: PositiveInt = 5
+    patience: Count = 5
     lowest: Positive = 1e-3
     """Minimum learning rate, as a share of the peak."""
 

@@ -9,11 +9,12 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, PositiveInt, ValidationError
 
-from ...core.errors import InputError, describe, unknown
+from ...core.errors import InputError, describe
 from ..cards import ModelCard, Pretrained
 from .download import fetch, forget
-from .tensor_files import STATE_DICTS, check_readable
+from .tensor_files import check_readable
 from .weight_conversion import PIXELS, Pixels
+from .weight_names import HUB, check_weights, tags_of
 
 FOLDER = Path(__file__).parent.parent
 """Folder that contains the weights and label lists of the package."""
@@ -55,31 +56,22 @@ def find_weights(cards: Sequence[ModelCard], weights: str | Path) -> list[Weight
     Raises:
         InputError: There is no such tag or file, it cannot be downloaded, or it belongs to another architecture.
     """
+    check_weights(cards, weights)
     text = str(weights)
-    if text.startswith("hf://"):
+    if text.startswith(HUB):
         return [_from_hub(cards, text)]
     tag, equals, path = text.partition("=")
     for card in cards:
-        if tag in _tags(card):
-            entry = _tags(card)[tag]
+        if tag in tags_of(card):
+            entry = tags_of(card)[tag]
             return [_from_card(card, tag, entry, Path(path) if equals else _file_of(entry))]
-    if Path(text).suffix in (".keras", ".h5", *STATE_DICTS) and not (equals and not Path(text).exists()):
-        return _from_file(cards, Path(text))
-    tags = [tag for card in cards for tag in _tags(card)]
-    files = "a .keras, .weights.h5, .h5, .safetensors or .pth file"
-    raise unknown(f"weights for {cards[0].name}", tag if equals else text, [*tags, files])
+    return _from_file(cards, Path(text))
 
 
 @cache
 def read_labels(name: str) -> tuple[str, ...]:
     """Return the label list `name` in `zoo/labels/`, in the order of the outputs."""
     return tuple((FOLDER / "labels" / f"{name}.txt").read_text(encoding="utf-8").splitlines())
-
-
-def _tags(card: ModelCard) -> dict[str, Pretrained]:
-    """Return the card's weights by tag, with `"imagenet"` for the first with ImageNet's classes."""
-    imagenet = [entry for entry in card.pretrained.values() if entry.labels == "imagenet"]
-    return dict(card.pretrained) | ({"imagenet": imagenet[0]} if imagenet else {})
 
 
 def _file_of(entry: Pretrained) -> Path:

@@ -14,15 +14,15 @@ from ...data.images import ImageData
 from ...engine.fit import fit
 from ...engine.job import RunResult
 from ...recipe.recipe import Recipe, recipe_for
+from ..default_recipes import CHANNELS
 from ..distillation import distill
 from .apply.recalibration import recalibrate
 from .apply.removal import plan_within, remove_channels, step_limits
-from .choose.budget import Measure
+from .choose.cost_limits import Measure
 from .files import PruneFiles
-from .plan import ChannelPlan, compose
+from .plan import ChannelPlan
+from .plan_units import compose
 from .prune_result import PruneResult, Size, Step
-
-DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 
 @accepts_any_data("dataset")
@@ -81,7 +81,7 @@ def prune_channels(
     """
     _check(data, steps, recipe, run_dir, resume)
     _check_teacher(teacher)
-    recipe = recipe_for("prune_channels", recipe, DEFAULT_RECIPE)
+    recipe = recipe_for("prune_channels", recipe, CHANNELS)
     selection: dict[str, Any] = {"criterion": criterion, "scope": scope, "round_to": round_to}
     limits = [plan] if plan else step_limits(model, budget, steps, measure)
     settings: dict[str, Any] = {"plan": plan.kept} if plan else selection | {"budget": budget, "steps": steps}

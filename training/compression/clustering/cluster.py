@@ -18,11 +18,11 @@ from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
 from ...engine.job import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
+from ..default_recipes import CLUSTERS
 from ..quantization.detection import check_float32_weights, check_not_quantized
 from ..weights.layer_selection import prunable_layers
 from ..weights.tied_weights import ties_kept
 
-DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
 STARTS = ("kmeans++", "linear", "density")
 
 
@@ -82,7 +82,7 @@ def cluster(
         InputError: `clusters` or `start` is not one of these, the model is quantized, the recipe initializes weights,
             or as in `fit`.
     """
-    recipe = recipe_for("cluster", recipe, DEFAULT_RECIPE)
+    recipe = recipe_for("cluster", recipe, CLUSTERS)
     check_not_quantized(model, "clustered")
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)

@@ -13,7 +13,7 @@ from ....zoo.model_arguments import accepts_any_model
 from ....zoo.saving import load_model, save_model
 from ...data.accepted_data import accepts_any_data
 from ...data.images import ImageData
-from ..channels.choose.budget import Measure
+from ..channels.choose.cost_limits import Measure
 from .spec import CompressionSpec
 from .stages import STAGES, Inputs, check_stages
 

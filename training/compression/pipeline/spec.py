@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ....core.errors import InputError
 from ...recipe.recipe import Recipe
-from ...recipe.section import Positive, Section, read_yaml_fields
+from ...recipe.section import Count, Positive, Section, read_yaml_fields
 from ...recipe.user_functions import import_functions
 from ...recipe.validation_errors import describe_errors
+from ..channels.choose.cost_limits import Budget
 from ..weights.sparsity import Sparsity
 
 
@@ -24,11 +25,17 @@ class ChannelStage(TrainedStage):
     """Channels are removed: `training.prune_channels`."""
 
     budget: str = "macs:0.5"
-    criterion: str = "taylor"
+    criterion: Literal["l1", "l2", "fpgm", "bn_gamma", "taylor", "obd", "activation", "random"] = "taylor"
     scope: Literal["global", "layer"] = "global"
-    round_to: PositiveInt = 8
-    steps: PositiveInt = 1
+    round_to: Count = 8
+    steps: int = Field(1, ge=1, le=1000)
     keep_sparsity: bool | None = None
+
+    @field_validator("budget")
+    @classmethod
+    def _check_budget(cls, budget: str) -> str:
+        Budget.parse(budget, measure=lambda model: 0.0)
+        return budget
 
 
 class DistillationStage(TrainedStage):

@@ -11,17 +11,14 @@ from ....zoo.contract import contract_of
 from ....zoo.endpoints import feature_extractor
 from ...data.images import ImageData
 from ...recipe.recipe import Recipe
-from ..channels.choose.budget import Measure
-from ..channels.prune_channels import DEFAULT_RECIPE as CHANNELS_RECIPE
+from ..channels.choose.cost_limits import Measure
 from ..channels.prune_channels import prune_channels
-from ..clustering.cluster import DEFAULT_RECIPE as CLUSTERS_RECIPE
 from ..clustering.cluster import cluster
+from ..default_recipes import CHANNELS, CLUSTERS, QUANTIZATION, SPARSITY
 from ..distillation import distill
-from ..quantization.quantize_aware import DEFAULT_RECIPE as QUANTIZATION_RECIPE
 from ..quantization.quantize_aware import check_recipe, quantize_aware
 from ..quantization.rewriting import quantized_model
 from ..weights.layer_selection import select_layers
-from ..weights.pruning import DEFAULT_RECIPE as SPARSITY_RECIPE
 from ..weights.pruning import prune
 from ..weights.sparsity import Sparsity
 from .spec import (
@@ -53,7 +50,7 @@ to the compressed model. The model to compress may be changed."""
 
 def _remove_channels(settings: ChannelStage, model: keras.Model, inputs: Inputs, **run: Any) -> keras.Model:
     options = settings.model_dump(exclude={"recipe"})
-    recipe = _recipe(settings, CHANNELS_RECIPE)
+    recipe = _recipe(settings, CHANNELS)
     return prune_channels(model, inputs.data, recipe=recipe, measure=inputs.measure, **options, **run).model
 
 
@@ -64,17 +61,17 @@ def _distill(settings: DistillationStage, model: keras.Model, inputs: Inputs, **
 
 def _prune(settings: SparsityStage, model: keras.Model, inputs: Inputs, **run: Any) -> keras.Model:
     sparsity = _sparsity(settings)
-    return prune(model, inputs.data, _recipe(settings, SPARSITY_RECIPE), sparsity=sparsity, **run).model
+    return prune(model, inputs.data, _recipe(settings, SPARSITY), sparsity=sparsity, **run).model
 
 
 def _cluster(settings: ClusterStage, model: keras.Model, inputs: Inputs, **run: Any) -> keras.Model:
     options = settings.model_dump(exclude={"recipe"})
-    return cluster(model, inputs.data, _recipe(settings, CLUSTERS_RECIPE), **options, **run).model
+    return cluster(model, inputs.data, _recipe(settings, CLUSTERS), **options, **run).model
 
 
 def _quantize(settings: QuantizationStage, model: keras.Model, inputs: Inputs, **run: Any) -> keras.Model:
     options = settings.model_dump(exclude={"recipe"})
-    return quantize_aware(model, inputs.data, _recipe(settings, QUANTIZATION_RECIPE), **options, **run).model
+    return quantize_aware(model, inputs.data, _recipe(settings, QUANTIZATION), **options, **run).model
 
 
 def _sparsity(settings: SparsityStage) -> Sparsity:

@@ -22,12 +22,11 @@ from ...data.images import ImageData
 from ...engine.job import Job, RunResult, run_job
 from ...engine.optimizers import ParameterGroup
 from ...recipe.recipe import Recipe, recipe_for
+from ..default_recipes import QUANTIZATION
 from ..weights.tied_weights import ties_kept
 from .detection import check_float32_weights, check_not_quantized
 from .rewriting import quantized_model
 
-DEFAULT_RECIPE = Recipe(epochs=10, optimizer={"lr": 1e-4})
-"""A trained model whose BatchNorms are folded takes small steps only."""
 FROZEN_SHARE = 1 / 3
 """Share of the epochs, at the end, in which ranges are frozen: at least one epoch of two or more."""
 POWERS = {"sgd": 2, "momentum": 2, "nesterov": 2, "lamb": 0}
@@ -84,7 +83,7 @@ def quantize_aware(
         InputError: `model` is already quantized or has a layer without an integer kernel in TFLite, `activation_bits`
             is invalid, the recipe initializes weights or uses reduced precision, or as in `fit`.
     """
-    recipe = recipe_for("quantize_aware", recipe, DEFAULT_RECIPE)
+    recipe = recipe_for("quantize_aware", recipe, QUANTIZATION)
     check_not_quantized(model, "quantized")
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     if activation_bits not in (8, 16):

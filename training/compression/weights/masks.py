@@ -56,7 +56,12 @@ class Blocks:
         """Return the pooled magnitude of each block, `(rows, columns)`."""
         from ....core.tfmot_private import block_magnitudes
 
-        return block_magnitudes(kernel.reshape(-1, kernel.shape[-1]), self._block, self._pooling)
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        return block_magnitudes(matrix, self._fitting(matrix.shape), self._pooling)
+
+    def _fitting(self, matrix: tuple[int, ...]) -> tuple[int, int]:
+        """Return the block, no larger than a matrix of that shape: what is beyond it would be padding."""
+        return min(self._block[0], matrix[0]), min(self._block[1], matrix[1])
 
     def kept(self, magnitudes: np.ndarray, sparsity: float) -> int:
         """Return how many blocks are kept, rounded as TF-MOT does."""
@@ -64,7 +69,7 @@ class Blocks:
 
     def mask(self, kept: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return the mask of whole blocks; at the edges of the matrix they may be smaller."""
-        height, width = self._block
+        height, width = self._fitting((int(np.prod(shape[:-1])), shape[-1]))
         matrix = kept.repeat(height, axis=0).repeat(width, axis=1)
         columns = shape[-1]
         return matrix[: int(np.prod(shape[:-1])), :columns].reshape(shape)

@@ -18,14 +18,13 @@ from ...data.pipeline import steps_per_epoch
 from ...engine.job import Job, RunResult, resolve_precision, run_job
 from ...engine.optimizers import check_not_frozen
 from ...recipe.recipe import Recipe, recipe_for
+from ..default_recipes import SPARSITY
 from ..quantization.detection import check_float32_weights, check_not_quantized
 from .kept_sparsity import warn_of_clusters
 from .layer_selection import kernels_of, layouts_of, select_layers
 from .mask_schedule import MaskSchedule
 from .pruning_callback import PruningCallback
 from .sparsity import Sparsity
-
-DEFAULT_RECIPE = Recipe(epochs=20, optimizer={"lr": 1e-3})
 
 
 @accepts_any_data("dataset")
@@ -81,7 +80,7 @@ def prune(
         InputError: `sparsity` or `frequency` is out of range or does not fit the model, the recipe initializes weights,
             the model is quantized, or as in `fit`.
     """
-    recipe = recipe_for("prune", recipe, DEFAULT_RECIPE)
+    recipe = recipe_for("prune", recipe, SPARSITY)
     check_not_quantized(model, "pruned")
     describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=verbose)
     if recipe.initializer is not None:

@@ -3,14 +3,14 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ....core.errors import InputError
-from ...recipe.section import Section, Share
+from ...recipe.section import Count, Section, Share
 from ...recipe.validation_errors import describe_errors
 
-BLOCK = re.compile(r"block:(\d+)x(\d+)")
-M_BY_N = re.compile(r"(\d+):(\d+)")
+BLOCK = re.compile(r"block:([0-9]{1,5})x([0-9]{1,5})")
+M_BY_N = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 Patterns = tuple[str, ...]
 """Layer names with shell-style wildcards: `stage3_*`."""
 
@@ -39,7 +39,7 @@ class Sparsity(Section):
     """Share of the run's steps after which pruning begins."""
     end: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the run's steps after which the target is reached; the remaining steps recover accuracy."""
-    frequency: PositiveInt | None = None
+    frequency: Count | None = None
     """Steps between two mask updates; by default chosen for about 20 updates."""
     include: Patterns = ("*",)
     """Layers to prune, if they are dense layers or convolutions other than depthwise, and not frozen."""

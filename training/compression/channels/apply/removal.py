@@ -10,13 +10,15 @@ from .....zoo.contract import copy_contract
 from .....zoo.model_arguments import accepts_any_model
 from ....data.accepted_data import accepts_any_data
 from ....data.images import ImageData
-from ..choose.budget import Budget, Limit, Measure, select_units
+from ..choose.budget import select_units
 from ..choose.channel_selection import ChannelSelection
+from ..choose.cost_limits import Budget, Limit, Measure
 from ..choose.costs import Costs
 from ..choose.importance import unit_importance
 from ..choose.pruning_groups import pruning_groups
 from ..graph.channel_graph import ChannelGraph
-from ..plan import ChannelPlan, plan_of, units_kept
+from ..plan import ChannelPlan
+from ..plan_units import plan_of, units_kept
 from .bias_compensation import compensate
 from .equivalence import check_equivalence, check_equivalence_with_perturbed_norms
 from .rebuild import rebuild

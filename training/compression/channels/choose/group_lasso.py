@@ -21,8 +21,8 @@ from ....data.accepted_data import accepts_any_data
 from ....data.images import ImageData
 from ....engine.job import Job, RunResult, resolve_precision, run_job
 from ....recipe.recipe import Recipe, recipe_for
+from ...default_recipes import CHANNELS
 from ..graph.channel_graph import ChannelGraph
-from ..prune_channels import DEFAULT_RECIPE
 from .pruning_groups import pruning_groups
 
 
@@ -61,7 +61,7 @@ def shrink_channels(
     Raises:
         InputError: `strength` is out of range, the model has no channels that can be removed, or as in `fit`.
     """
-    recipe = recipe_for("shrink_channels", recipe, DEFAULT_RECIPE)
+    recipe = recipe_for("shrink_channels", recipe, CHANNELS)
     describe_model(model, data, verbose=verbose)
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     if not 0 < strength < math.inf:

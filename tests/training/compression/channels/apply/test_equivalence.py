@@ -20,7 +20,7 @@ from pocketzoo.training.compression.channels.choose.importance import unit_impor
 from pocketzoo.training.compression.channels.choose.pruning_groups import pruning_groups
 from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
 from pocketzoo.training.compression.channels.graph.labels import ChannelAxis
-from pocketzoo.training.compression.channels.plan import plan_of, units_kept
+from pocketzoo.training.compression.channels.plan_units import plan_of, units_kept
 
 
 def has_widths(layer_class: type) -> bool:

@@ -14,7 +14,7 @@ from pocketzoo.training.compression.channels.choose.importance import unit_impor
 from pocketzoo.training.compression.channels.choose.pruning_groups import pruning_groups
 from pocketzoo.training.compression.channels.graph.channel_graph import ChannelGraph
 from pocketzoo.training.compression.channels.graph.labels import FROZEN
-from pocketzoo.training.compression.channels.plan import plan_of
+from pocketzoo.training.compression.channels.plan_units import plan_of
 
 
 def classifier(features: keras.KerasTensor, image: keras.KerasTensor) -> keras.Model:
