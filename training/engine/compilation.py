@@ -108,4 +108,4 @@ def compile_network(
 
 def whole_steps_per_execution(limit: int, steps: int) -> int:
     """Return the largest divisor of `steps` up to `limit`; Keras would fill a partial execution from the next epoch."""
-    return max(count for count in range(1, limit + 1) if steps % count == 0)
+    return max(count for count in range(1, min(limit, steps) + 1) if steps % count == 0)
