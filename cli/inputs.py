@@ -12,7 +12,6 @@ from ..core.input_files import check_file
 from ..core.limits import MODEL_BYTES
 from ..core.visible_text import visible_line
 from ..zoo.model_files import SAVED_MODEL, check_model_file
-from ..zoo.pretrained.weight_names import check_weights
 from ..zoo.registry import MODEL_SUFFIXES, model_card
 from .model_contract import ModelContract
 from .option_groups import DataReading, TrainingSetup
@@ -197,6 +196,8 @@ def check_model(model: str, weights: str | None = None, *, pretrained: bool = Fa
     elif is_model_path(model):
         check_model_file(model)
     else:
+        from ..zoo.pretrained.weight_names import check_weights  # takes NumPy, which lists of names do without
+
         card = model_card(model)
         cards = [card, model_card(card.backbone)] if card.backbone else [card]
         if weights is not None:

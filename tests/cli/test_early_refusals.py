@@ -149,7 +149,7 @@ REFUSALS = {
     | after(f"net.keras --data digits {RUN}", CONTRACT, {"--clusters 1": "clusters", "--start random": "start"}),
     "quantize": after(f"net.keras {RUN}", SETUP)
     | at(f"--data digits {RUN}", FILE)
-    | after(f"net.keras --data digits {RUN}", CONTRACT, {"--activation-bits 4": "allowed are 8 and 16"}),
+    | after(f"net.keras --data digits {RUN}", CONTRACT, {"--activation-bits 4": "must be 8 or 16"}),
     "distill": after(f"lenet5 net.keras {RUN}", SETUP)
     | at(f"net.keras --data digits {RUN}", NAME)
     | {f"lenet5 {file} --data digits {RUN}": message for file, message in FILE.items()}

@@ -22,4 +22,4 @@ def test_invalid_activation_bits_are_reported(pocketzoo, trained_file, tmp_path)
     run = tmp_path / "run"
     code, _, err = pocketzoo("quantize", trained_file, "--data", "digits", "--run-dir", run, "--activation-bits", 4)
     assert code == 2
-    assert "activation_bits is 4; allowed are 8 and 16" in err
+    assert "activation_bits: must be 8 or 16 (got 4)" in err

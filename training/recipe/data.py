@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from .section import Section
 
-Side = Annotated[int, Field(ge=1, le=2**14)]
+Side = Annotated[int, Field(gt=0, le=2**14)]
 
 
 def _height_and_width(value: Any) -> Any:

@@ -64,7 +64,7 @@ NAMED = BeforeValidator(_from_name)
 """Accepts the `name` alone for a section that is selected by its name."""
 ONE_OR_SEVERAL = Discriminator(lambda value: "several" if isinstance(value, list | tuple) else "one")
 """Distinguishes a list from a single value, by the tags `one` and `several`."""
-Count = Annotated[int, Field(ge=1, le=10**9)]
+Count = Annotated[int, Field(gt=0, le=10**9)]
 """A number of things, which native libraries take in 32 bits."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

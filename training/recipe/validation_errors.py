@@ -73,10 +73,7 @@ def _describe(details: ErrorDetails, location: _Location) -> str:
             message = str(unknown("name", received["name"], location.choices))
         case "union_tag_not_found" | "model_attributes_type" | "model_type" if location.choices:
             message = f"must have a name (got {received!r}): there are {', '.join(location.choices)}"
-        case "literal_error" if "'" not in details["ctx"]["expected"]:
-            expected = details["ctx"]["expected"].replace(" or ", " and ")
-            return f"{location.path} is {received!r}; allowed are {expected}"
-        case "literal_error":
+        case "literal_error" if "'" in details["ctx"]["expected"]:  # not of numbers
             message = str(unknown("value", received, re.findall(r"'([^']*)'", details["ctx"]["expected"])))
         case "value_error":
             message = str(details["ctx"]["error"])

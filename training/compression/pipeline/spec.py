@@ -28,7 +28,7 @@ class ChannelStage(TrainedStage):
     criterion: Literal["l1", "l2", "fpgm", "bn_gamma", "taylor", "obd", "activation", "random"] = "taylor"
     scope: Literal["global", "layer"] = "global"
     round_to: Count = 8
-    steps: int = Field(1, ge=1, le=1000)
+    steps: int = Field(1, gt=0, le=1000)
     keep_sparsity: bool | None = None
 
     @field_validator("budget")
