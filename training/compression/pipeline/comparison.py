@@ -106,8 +106,8 @@ class Comparison:
         metric = {name: math.nan if value is None else value for name, value in headlines.items()}
         axes.plot([*costs.values()], [metric[name] for name in costs], marker, alpha=0.8, label=runtime)
         for name, cost in costs.items() if runtime == "LiteRT" else ():
-            place = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": "small"}
-            axes.annotate(name, (cost, metric[name]), **place, parse_math=False)
+            text = axes.annotate(name, (cost, metric[name]), (4, 4), textcoords="offset points", fontsize="small")
+            text.set_parse_math(False)
 
 
 @check_arguments
