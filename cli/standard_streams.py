@@ -81,8 +81,8 @@ def visible_streams() -> Iterator[None]:
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     if hasattr(sys.stdout, "reconfigure"):  # file names that are not valid UTF-8 are printed as they are
         sys.stdout.reconfigure(errors="surrogateescape" if encoding == "utf8" else "backslashreplace")
-    sys.stdout = VisibleStream(sys.stdout, must_be_written=True)  # type: ignore[assignment]
-    sys.stderr = VisibleStream(sys.stderr, must_be_written=False)  # type: ignore[assignment]
+    sys.stdout = VisibleStream(sys.stdout, must_be_written=True)
+    sys.stderr = VisibleStream(sys.stderr, must_be_written=False)
     try:
         yield
     finally:

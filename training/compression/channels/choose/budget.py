@@ -61,7 +61,7 @@ def _within_latency(selection: ChannelSelection, costs: Costs, limit: float, lat
     best, full = selection.least, selection.keep(0)
     if latency(full) <= limit:
         return full
-    low, high = costs.macs(best), costs.macs(full)
+    low, high = float(costs.macs(best)), float(costs.macs(full))
     for _ in range(TRIALS):
         middle = (low + high) / 2
         keep = selection.within(costs.macs, middle)
