@@ -19,6 +19,7 @@ from .image_sources import STANDARD_INPUT, is_address
 MODES = {1: "L", 3: "RGB"}
 Dtype = Literal["uint8", "uint16", "float32"]
 DTYPES: tuple[Dtype, ...] = ("uint8", "uint16", "float32")
+JPEG_START = b"\xff\xd8"
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in gray, ITU-R BT.601, as in Pillow."""
 
@@ -155,6 +156,22 @@ def decode_image(
     image = _to_eight_bits(load_displayed(encoded, name, side), name)
     image = image if image.mode == MODES[channels] else image.convert(MODES[channels])
     return resize(image, height or image.height, width or image.width)
+
+
+def fit_displayed(encoded: bytes, values: np.ndarray, name: object, *, height: int, width: int) -> np.ndarray:
+    """Return what `decode_image` returns in RGB, decoding an image no second time unless it takes a part of a JPEG.
+
+    Args:
+        encoded: Content of the file.
+        values: Its uint8 values from `read_values`, with 1 or 3 bands.
+        name: Name of the file in error messages.
+        height: Rows to resize to.
+        width: Columns to resize to.
+    """
+    if encoded.startswith(JPEG_START) and min(values.shape[:2]) >= 2 * max(height, width):
+        return decode_image(encoded, name, height=height, width=width, channels=3)
+    image = Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+    return resize(image if image.mode == "RGB" else image.convert("RGB"), height, width)
 
 
 def fit_values(

@@ -58,7 +58,8 @@ def image_sources(sources: Iterable[str]) -> list[str]:
 
 def sub_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    with os.scandir(folder) as entries:  # which knows folders without a call of the system for each of 100,000 files
+        return sorted(folder / entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -72,25 +73,28 @@ def image_files(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not is_hidden(name)]
-        found += [
-            Path(parent, name)
-            for name in files
-            if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not is_hidden(name)
-        ]
-    return sorted(found)
+        found += [os.path.join(parent, name) for name in filter(_has_image_name, files)]
+    return [Path(path) for path in sorted(found, key=lambda path: path.split(os.sep))]  # as paths compare, but faster
 
 
 def has_images(folder: Path) -> bool:
     """Return whether there are images directly in a folder."""
-    return count_images(folder) > 0
+    with os.scandir(folder) as entries:
+        return any(map(_is_image, entries))
 
 
 def count_images(folder: Path) -> int:
     """Return the number of images directly in a folder."""
-    return sum(
-        entry.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(entry.name) and entry.is_file()
-        for entry in folder.iterdir()
-    )
+    with os.scandir(folder) as entries:
+        return sum(map(_is_image, entries))
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return _has_image_name(entry.name) and entry.is_file()
+
+
+def _has_image_name(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not is_hidden(name)
 
 
 def describe_other_files(folder: Path) -> str:

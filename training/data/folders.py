@@ -92,12 +92,13 @@ def _list_classes(folder: Path, classes: dict[str, dict[str, Path]], described: 
         raise InputError(
             f"{folder} has {len(names)} class folders; it takes one folder of images for each of 2 or more classes."
         )
+    index = {name: number for number, name in enumerate(names)}
     rows: list[tuple[Path, int, str]] = []
     empty: dict[str, str] = {}
     for split, of_split in found.items():
         for name in of_split:
             inside = image_files(classes[split][name])
-            rows += [(path, names.index(name), split) for path in inside]
+            rows += [(path, index[name], split) for path in inside]
             if not inside:
                 entry = classes[split][name]
                 empty[str(entry)] = (

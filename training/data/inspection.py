@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, cast
 
 import numpy as np
+from PIL import Image
 
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
-from ...zoo.image_files import Dtype, decode_image, fit_values
+from ...zoo.image_files import Dtype, fit_displayed, fit_values
 from ...zoo.pixel_range import Range
 from .images import FileImages, ImageData, ImageSplit
 from .listing import Listing, Target
@@ -114,7 +115,7 @@ def _inspect_file(listing: Listing, row: int) -> ImageStatistics:
     name, encoded = listing.images.name(row), listing.images.read(row)
     facts, values = read_facts(encoded, name)
     if facts.dtype == "uint8" and facts.bands in (1, CHANNELS):
-        pixels = decode_image(encoded, name, height=SIDE, width=SIDE, channels=CHANNELS)
+        pixels = fit_displayed(encoded, values, name, height=SIDE, width=SIDE)
     else:
         kept: Dtype = "uint16" if facts.dtype == "uint16" else "uint8" if facts.dtype == "uint8" else "float32"
         pixels = fit_values(values, name, height=SIDE, width=SIDE, channels=facts.bands, dtype=kept)
@@ -175,8 +176,17 @@ def _targets(data: ImageData) -> Target | dict[str, Target]:
 def _statistics(
     name: str, content: bytes, size: tuple[int, int], pixels: np.ndarray, counts: dict[str, Counter[int]]
 ) -> ImageStatistics:
+    return ImageStatistics(name, content, size, *_moments(pixels), counts)
+
+
+def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the mean square of each band."""
+    if pixels.dtype == np.uint8 and pixels.shape[-1] in (1, 3):  # Pillow counts values 20 times as fast
+        counts = np.array(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).histogram())
+        shares = counts.reshape(-1, 256) / (pixels.shape[0] * pixels.shape[1])
+        return shares @ np.arange(256.0), shares @ np.arange(256.0) ** 2
     values = pixels.reshape(-1, pixels.shape[-1]).astype("float64")
-    return ImageStatistics(name, content, size, values.mean(axis=0), (values**2).mean(axis=0), counts)
+    return values.mean(axis=0), (values**2).mean(axis=0)
 
 
 def _count_values(mask: np.ndarray, ignore: int | None) -> Counter[int]:

@@ -51,12 +51,15 @@ def contradictions(listing: Listing, contents: list[bytes], rows: Sequence[int])
         by_content.setdefault(contents[row], []).append(row)
     found = {}
     for copies in by_content.values():
+        first = copies[0]
+        second = next((row for row in copies if strata.rows[row] != strata.rows[first]), None)
+        if second is None:
+            continue
         for row in copies:
-            other = next((copy for copy in copies if strata.rows[copy] != strata.rows[row]), None)
-            if other is not None:
-                both = [f"{listing.images.name(n)} ({strata.labels[strata.rows[n]]})" for n in (row, other)]
-                error = InputError(f"{both[0]} has the same pixels as {both[1]}.")
-                found[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)
+            other = second if strata.rows[row] == strata.rows[first] else first
+            both = [f"{listing.images.name(n)} ({strata.labels[strata.rows[n]]})" for n in (row, other)]
+            error = InputError(f"{both[0]} has the same pixels as {both[1]}.")
+            found[row] = Lost(listing.images.name(row), str(listing.splits[row]), error)
     return found
 
 

@@ -139,7 +139,7 @@ def read_facts(encoded: bytes, name: str) -> tuple[FileFacts, np.ndarray]:
         InputError: It cannot be read, or has values that are not finite.
     """
     values = read_values(encoded, name)
-    if not np.isfinite(values).all():
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{name} has pixels that are no finite numbers.")
     colors = np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values  # gray may be stored as color
     digest = hashlib.sha256(f"{colors.dtype} {colors.shape}".encode())
