@@ -6,6 +6,7 @@ lets a library open it, calls `check_file` or a function that does.
 
 import stat
 from pathlib import Path
+from typing import IO
 
 from .errors import InputError
 from .limits import TEXT_BYTES, Limit
@@ -51,6 +52,14 @@ def read_file(path: str | Path, limit: Limit, kind: str = "") -> bytes:
     """Return the content of a file; arguments and errors as in `check_file`."""
     try:
         return check_file(path, limit, kind).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def open_file(path: str | Path, limit: Limit, kind: str = "") -> IO[bytes]:
+    """Open a file to read a part of it; arguments and errors as in `check_file`."""
+    try:
+        return check_file(path, limit, kind).open("rb")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -21,6 +21,8 @@ from .compression.weights.sparsity import Sparsity as Sparsity
 from .data.accepted_data import as_data as as_data
 from .data.arrays import from_arrays as from_arrays
 from .data.contact_sheet import write_contact_sheet as write_contact_sheet
+from .data.header_survey import HeaderSurvey as HeaderSurvey
+from .data.header_survey import survey_headers as survey_headers
 from .data.images import ImageData as ImageData
 from .data.images import ImageSplit as ImageSplit
 from .data.normalization import adapt_normalization as adapt_normalization

@@ -70,6 +70,20 @@ def test_data_shows_the_content_of_a_folder(pocketzoo, folder):
     assert list(facts["unreadable"]) == [str(folder / "dog" / "broken.png")]
 
 
+def test_data_reads_headers_alone_on_request(pocketzoo, folder, tmp_path):
+    code, out, err = pocketzoo("data", folder, "--headers")
+    assert code == 0, err
+    assert "pets: 19 images (19 unsplit)" in out
+    assert re.search(r"cat +13 *\n", out)
+    assert "smallest 8x6  median 8x6  largest 8x6\nFormats: PNG 19\nModes: RGB 19\nUnreadable files: 1\n" in out
+    assert "Not checked: damage behind the headers; copies of images" in out
+    facts = json.loads(pocketzoo("data", folder, "--headers", "--json")[1])
+    assert facts["labels"]["dog"] == {"unsplit": 6}
+    code, _, err = pocketzoo("data", folder, "--headers", "--sheet", tmp_path / "sheet.png")
+    assert code == 2
+    assert err.startswith("Error: --sheet needs the pixels of")
+
+
 def test_data_writes_a_sheet_of_augmented_images(pocketzoo, folder, tmp_path):
     sheet = tmp_path / "sheet.png"
     code, out, err = pocketzoo(

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, Self
+from typing import IO, Protocol, Self
 
 import numpy as np
 
+from ...core.input_files import open_file
+from ...core.limits import IMAGE_BYTES
 from ...zoo.image_files import read_bytes
 
 
@@ -25,6 +27,9 @@ class Files(Protocol):
         Raises:
             InputError: It cannot be read.
         """
+
+    def open(self, row: int) -> IO[bytes]:
+        """Open a file, of which only the beginning may be read; errors as of `read`."""
 
     def at(self, rows: np.ndarray) -> Self:
         """Return the files of these rows."""
@@ -50,6 +55,10 @@ class Paths:
     def read(self, row: int) -> bytes:
         """Return the content of a file."""
         return read_bytes(self.name(row))
+
+    def open(self, row: int) -> IO[bytes]:
+        """Open a file."""
+        return open_file(self.name(row), IMAGE_BYTES)
 
     def at(self, rows: np.ndarray) -> "Paths":
         """Return the files of these rows."""

@@ -4,10 +4,12 @@ A record is a `tf.train.Example` with an encoded image and its targets. Order, s
 other source, because any record can be read at any time.
 """
 
+import io
 import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import tensorflow as tf
@@ -84,6 +86,10 @@ class Records:
             return tf.train.Example.FromString(record).features.feature[self._key].bytes_list.value[0]
         except (DecodeError, IndexError) as error:
             raise InputError(f"{self.name(row)} has changed since it was listed: {error}.") from error
+
+    def open(self, row: int) -> IO[bytes]:
+        """Return the content of a file as a stream."""
+        return io.BytesIO(self.read(row))
 
     def at(self, rows: np.ndarray) -> "Records":
         """Return the files of these rows."""

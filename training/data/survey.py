@@ -1,6 +1,7 @@
 """Statistics of a dataset: images by class and split, sizes, brightness, duplicates and unreadable files."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def survey(
         images={name: int((found.splits == name).sum()) for name in SPLITS},
         labels=labels if several else labels[""],
         imbalance=imbalance if several else imbalance[""],
-        sizes=_sizes(found),
+        sizes=extreme_sizes(image.size for image in found.images),
         mean=mean,
         deviation=deviation,
         duplicates=_duplicates(found),
@@ -116,19 +117,29 @@ def survey(
 
 
 def _labels(found: Inspection, output: str, target: Target) -> dict[str, dict[str, float]]:
-    task = get_task(target.task)
-    if task.class_unit is None:
-        return task.value_statistics(target.rows, target.labels or ())
-    if task.class_unit == "images":
-        rows = {split: target.rows[found.splits == split] for split in SPLITS}
-        counts = {split: task.class_counts(rows[split], len(target.labels)).tolist() for split in SPLITS}
-        return {name: {split: counts[split][index] for split in SPLITS} for index, name in enumerate(target.labels)}
-    pixels = {split: Counter() for split in SPLITS}
+    if get_task(target.task).class_unit != "pixels":
+        return count_labels(target, found.splits, SPLITS)
+    pixels: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
     for image, split in zip(found.images, found.splits, strict=True):
         pixels[split].update(image.pixels[output])
     occurring = sorted(set().union(*pixels.values()))
     names = dict(enumerate(target.labels)) if target.labels else {value: str(value) for value in occurring}
     return {name: {split: pixels[split][value] for split in SPLITS} for value, name in names.items()}
+
+
+def count_labels(target: Target, splits: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the number of images by class and split, or statistics of values by name; not for masks.
+
+    Args:
+        target: Targets of an output.
+        splits: Split of each image, of `names`.
+        names: The splits.
+    """
+    task, labels = get_task(target.task), target.labels or ()
+    if task.class_unit is None:
+        return task.value_statistics(target.rows, labels)
+    counts = {split: task.class_counts(target.rows[splits == split], len(labels)).tolist() for split in names}
+    return {label: {split: counts[split][index] for split in names} for index, label in enumerate(labels)}
 
 
 def _imbalance(labels: dict[str, dict[str, float]], target: Target) -> float | None:
@@ -138,9 +149,10 @@ def _imbalance(labels: dict[str, dict[str, float]], target: Target) -> float | N
     return max(counts) / min(counts) if min(counts) else None
 
 
-def _sizes(found: Inspection) -> dict[str, tuple[int, int]]:
-    sizes = sorted((tuple(map(int, image.size)) for image in found.images), key=lambda size: size[0] * size[1])
-    return {"smallest": sizes[0], "median": sizes[len(sizes) // 2], "largest": sizes[-1]}
+def extreme_sizes(sizes: Iterable[tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Return the smallest, the median and the largest height and width, by area."""
+    by_area = sorted((tuple(map(int, size)) for size in sizes), key=lambda size: size[0] * size[1])
+    return {"smallest": by_area[0], "median": by_area[len(by_area) // 2], "largest": by_area[-1]}
 
 
 def _brightness(found: Inspection) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,5 +1,8 @@
 import json
 import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ from PIL import Image
 
 from pocketzoo import training, zoo
 from pocketzoo.training.data.contact_sheet import IMAGES, VERSIONS
+from pocketzoo.training.data.listing import Target
+from pocketzoo.training.data.partition import contradictions
 
 
 def save(path, pixels):
@@ -171,3 +176,65 @@ def test_what_a_damaged_shard_lacks_is_counted(tmp_path):
     assert len(found.unreadable) == 1
     assert "is damaged, cut short or gone" in next(iter(found.unreadable.values()))
     assert sum(found.images.values()) == 19
+
+
+def test_headers_tell_classes_sizes_formats_and_what_they_leave_out(photos):
+    (photos / "cat" / "9.png").write_bytes(b"no image")
+    Image.new("L", (50, 40)).save(photos / "cat" / "1.png", "JPEG")
+    cut = photos / "dog" / "0.png"
+    cut.write_bytes(cut.read_bytes()[:45])  # whose pixels are gone
+    found = training.survey_headers(photos)
+    assert found.images == {"unsplit": 14}
+    assert found.labels == {"cat": {"unsplit": 9}, "dog": {"unsplit": 5}}
+    assert found.sizes == {"smallest": (8, 9), "median": (20, 30), "largest": (200, 100)}
+    assert (found.formats, found.modes) == ({"PNG": 13, "JPEG": 1}, {"RGB": 13, "L": 1})
+    assert list(found.unreadable) == [str(photos / "cat" / "9.png")]
+    assert "damage behind the headers" in found.not_checked
+    assert str(cut) in training.survey(photos).unreadable
+    json.dumps(found.to_dict())
+
+
+def test_headers_of_splits_and_masks(photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "split" / "train")
+    shutil.copytree(photos, tmp_path / "split" / "test")
+    found = training.survey_headers(tmp_path / "split")
+    assert found.images == {"train": 15, "test": 15}
+    assert found.labels["cat"] == {"train": 10, "test": 10}
+    for number in range(3):
+        save(tmp_path / "road" / "images" / f"{number}.png", np.zeros((6, 8 + number, 3)))
+        save(tmp_path / "road" / "masks" / f"{number}.png", np.zeros((6, 8)))
+    found = training.survey_headers(tmp_path / "road")
+    assert (found.task, found.images, found.labels) == ("segmentation", {"unsplit": 1}, {})
+    assert (
+        "1.png has 8x6 pixels, but its image has 9x6" in found.unreadable[str(tmp_path / "road" / "images" / "1.png")]
+    )
+
+
+def test_headers_of_sources_without_files_are_refused():
+    with pytest.raises(zoo.InputError, match="digits is not made of files"):
+        training.survey_headers("digits")
+
+
+def test_survey_of_files_needs_no_tensorflow(photos):
+    code = f"""import sys
+from pocketzoo import training
+training.survey({str(photos)!r})
+training.survey_headers({str(photos)!r})
+assert not {{"tensorflow", "keras"}} & set(sys.modules)"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_time_of_listing_copies_grows_as_their_number():
+    """All of 100,000 copies in one class, and one in another: a comparison of pairs would take an hour."""
+    labels = np.zeros(100_000, int)
+    labels[-1] = 1
+    listing = SimpleNamespace(
+        targets=Target("classification", ("cat", "dog"), labels),
+        images=SimpleNamespace(name=str),
+        splits=np.full(100_000, "train"),
+    )
+    assert contradictions(listing, [b"same"] * 99_999 + [b"other"], range(100_000)) == {}
+    found = contradictions(listing, [b"same"] * 100_000, range(100_000))
+    assert len(found) == 100_000
+    assert str(found[3].error) == "3 (cat) has the same pixels as 99999 (dog)."
+    assert str(found[99_999].error) == "99999 (dog) has the same pixels as 0 (cat)."
