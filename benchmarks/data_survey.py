@@ -1,6 +1,6 @@
 """Files per second of `pocketzoo data`, next to a bare loop that decodes the same files with Pillow.
 
-    python benchmarks/data_survey.py                           # 2,000 photos of 500x375; threshold: a ratio of at most 4
+    python benchmarks/data_survey.py                           # 2,000 photos; threshold: a ratio of at most 4
     python benchmarks/data_survey.py --count 50000 --side 16   # many tiny files
     python benchmarks/data_survey.py --slope                   # whether the time of a file grows with their number
 
