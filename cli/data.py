@@ -57,7 +57,7 @@ def data(
         settings = settings.changed(augmentation=augmentation)
     if takes_tensorflow(source):
         import_tensorflow()
-    chosen = None if layout is None else layout.value
+    chosen: Any = None if layout is None else layout.value
     survey: Survey | HeaderSurvey
     if headers:
         survey = training.survey_headers(source, layout=chosen)

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ...core.encoded_images import ImageHeader, read_header
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from .files import Files
 from .folders import Layout
 from .listing import Listing, Target
 from .reading import for_each
@@ -113,7 +114,7 @@ def survey_headers(data: str | Path, *, layout: Layout | None = None) -> HeaderS
 
 def _read_row(listing: Listing, row: int) -> ImageHeader:
     """Return the header of an image; raises InputError where its mask has another size."""
-    with listing.images.open(row) as file:
+    with cast(Files, listing.images).open(row) as file:
         header = read_header(file, listing.images.name(row))
     for target in by_name(listing.targets).values():
         if target.in_files:

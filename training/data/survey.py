@@ -151,7 +151,7 @@ def _imbalance(labels: dict[str, dict[str, float]], target: Target) -> float | N
 
 def extreme_sizes(sizes: Iterable[tuple[int, int]]) -> dict[str, tuple[int, int]]:
     """Return the smallest, the median and the largest height and width, by area."""
-    by_area = sorted((tuple(map(int, size)) for size in sizes), key=lambda size: size[0] * size[1])
+    by_area = sorted(((int(height), int(width)) for height, width in sizes), key=lambda size: size[0] * size[1])
     return {"smallest": by_area[0], "median": by_area[len(by_area) // 2], "largest": by_area[-1]}
 
 
