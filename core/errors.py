@@ -33,7 +33,12 @@ class WriteError(InputError, OSError):
 
     def __init__(self, message: str, errno: int | None = None):
         super().__init__(message)
-        self.errno = errno
+        if errno is not None:
+            self.errno, self.strerror = errno, os.strerror(errno)
+
+    def __str__(self) -> str:
+        """Return the message alone, where `OSError` would show the number."""
+        return str(self.args[0])
 
 
 def unknown(what: str, value: object, allowed: Iterable[str], *, listed_by: str | None = None) -> InputError:

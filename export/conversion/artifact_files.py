@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ...core.errors import InputError
+from ...core.temporary_space import needing_temporary_space
 from ..formats import Format
 from ..sample_images import Samples
 from .export_graph import ExportGraph
@@ -48,11 +49,14 @@ def write_artifacts(
             ".onnx": partial(_onnx_files, graph, calibration, keep_float, Path(work)),
         }
         for suffix, group in groupby(formats, key=lambda fmt: fmt.suffix):
-            files = converters[suffix]()  # which releases what the converter before it has cached
+            with needing_temporary_space():
+                files = converters[suffix]()  # which releases what the converter before it has cached
             for fmt in group:
                 gc.collect()  # traced functions and tf2onnx's graphs hold all weights in reference cycles
                 path = folder / f"{graph.metadata.model}{fmt.file_ending}"
-                path.write_bytes(files.content(fmt.name))
+                with needing_temporary_space():
+                    content = files.content(fmt.name)
+                path.write_bytes(content)
                 yield path, fmt
 
 
