@@ -1,12 +1,16 @@
 """What commands have in common: options that go together, as a dataclass with a field for each, and a run directory."""
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any, get_type_hints
 
+from ..core.atomic_files import UNFINISHED
+from ..core.errors import InputError
 from ..core.work_directory import lend_directory
 from .options import (
     AllowCode,
@@ -88,10 +92,27 @@ def with_own_directory(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def alone(**values: Any) -> None:
         directory = values["run_dir"]
+        if directory is not None:
+            _check_unused(directory, values["run"])
         with nullcontext() if directory is None else lend_directory(directory):
             command(**values)
 
     return alone
+
+
+def _check_unused(directory: Path, run: RunControl) -> None:
+    """Raise InputError where the directory holds something and no option says what to do with it.
+
+    Jobs look closer, once TensorFlow is imported: one that had no time to save anything is replaced.
+    """
+    if any(vars(run).values()) or not directory.is_dir():
+        return
+    names = [name for name in os.listdir(directory) if not name.startswith(UNFINISHED)]
+    has_job = any(name.startswith("pocketzoo-") for name in names)
+    if names and not (has_job and not any(name.startswith(("checkpoint-", "best.")) for name in names)):
+        raise InputError(
+            f"run directory {directory} is not empty; resume the run, overwrite it, or name another directory."
+        )
 
 
 def _parameter(field: "Field[Any]", annotation: Any) -> Parameter:

@@ -88,13 +88,14 @@ REFUSALS = {
         "--max-params many": "--max-params",
         "--max-macs 1x": "--max-macs",
     },
-    "info": NAME | FILE | {"gone.onnx": "gone.onnx cannot be read", "--tpye x": "No such option"},
+    "info": NAME | FILE | {"gone.onnx": "gone.onnx", "--tpye x": "No such option"},
     "data": {table.removeprefix("--data "): message for table, message in DATA.items()}
     | {"digits --augmentation strongest": "augmentation", "digits --set epoch=1": "did you mean epochs?"},
     "shards": at("out", {table.removeprefix("--data "): message for table, message in DATA.items()}),
     "recipe": NAME,
     "find-lr": after("lenet5", SETUP) | at("--data digits", NAME),
     "train": after(f"lenet5 {RUN}", SETUP, {"": "there is no data to train on"})
+    | {"lenet5 --data digits --run-dir photos/one-class": "run directory photos/one-class is not empty"}
     | at(f"--data digits {RUN}", NAME)
     | {f"lenet5 {RUN} --data digits --set folds=3 --extend": "--extend continues one run"},
     "fine-tune": after(f"resnet20 {RUN}", SETUP)
