@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from ..core.errors import InputError, first_line
+from ..core.input_files import read_file
+from ..core.limits import MODEL_BYTES
 
 SIGNATURE = "serving_default"
 UNSAFE = re.compile(
@@ -56,7 +58,7 @@ def _checked_signature(folder: Path) -> dict[str, tuple[list[int | None], str]]:
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
-    document = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    document = saved_model_pb2.SavedModel.FromString(read_file(folder / "saved_model.pb", MODEL_BYTES))
     (graph, *_) = document.meta_graphs
     if not graph.HasField("object_graph_def"):
         raise InputError("TensorFlow 1 wrote it; save it again with TensorFlow 2.")

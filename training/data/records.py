@@ -114,13 +114,13 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
     locations, values, lost = [], [], list[Lost]()
     console = SafeConsole(stderr=True, quiet=sum(shard.records for shard in shards) < 500)
     for number, shard in enumerate(track(shards, "Reading shards", console=console)):
-        whole, damage = _whole_records(shard)
+        whole, reason = _whole_records(shard)
         if (lacking := len(lost) + shard.records - whole) > MISSING_RECORDS.value:
             raise MISSING_RECORDS.refusal(
                 f"{shard.path} has {whole:,} of the {shard.records:,} records that it should have, so "
                 f"{lacking:,} are missing"
             )
-        found, targets, missing = _scan(shard, whole, damage, image, by_name(fields))
+        found, targets, missing = _scan(shard, whole, reason, image, by_name(fields))
         locations += [(*location, number) for location in found]
         values += targets
         lost += missing
@@ -179,10 +179,10 @@ def _crc32c_of_byte(byte: int) -> int:
 CRC32C = tuple(map(_crc32c_of_byte, range(256)))
 
 
-def _scan(shard: Shard, whole: int, damage: str, image: str, fields: dict[str, Field]) -> tuple[list, list, list[Lost]]:
+def _scan(shard: Shard, whole: int, reason: str, image: str, fields: dict[str, Field]) -> tuple[list, list, list[Lost]]:
     """Return the position of each record's content (offset, length), its values of `fields`, and lost images."""
     locations, values, lost = [], [], []
-    offset, reason = BEFORE, damage
+    offset = BEFORE
     try:
         for record in tf.data.TFRecordDataset(str(shard.path)).take(whole).as_numpy_iterator() if whole else ():
             try:
@@ -195,7 +195,7 @@ def _scan(shard: Shard, whole: int, damage: str, image: str, fields: dict[str, F
     except tf.errors.OpError as error:
         # TensorFlow's messages for these are about its graph.
         known = isinstance(error, tf.errors.DataLossError | tf.errors.NotFoundError)
-        reason = "" if known else f" ({first_line(error)})"
+        reason = reason if known else f" ({first_line(error)})"
     read = len(values) + len(lost)
     if read > shard.records:
         raise InputError(f"{shard.path} has more than the {shard.records} records that it should have.")

@@ -85,10 +85,10 @@ def _table(path: Path) -> Table:
     if not all(map(_is_unicode, header)):
         raise InputError(f"{path} cannot be read as a CSV file: its first row is not UTF-8.")
     if "image" not in header:
-        columns = shorten(", ".join(header)) or "none"
+        there = shorten(", ".join(header)) or "none"
         remedy = " Rename the column of the paths." if header else ""
         raise InputError(
-            f"{path} has no column 'image' with the path of each image; its first row has {columns}.{remedy}"
+            f"{path} has no column 'image' with the path of each image; its first row has {there}.{remedy}"
         )
     if "" in header:
         raise InputError(

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.atomic_files import atomic_directory, flush_file
+from ...core.documents import read_json
 from ...core.errors import InputError, first_line
 from .history import History
 
@@ -96,7 +97,7 @@ def save_arrays(path: Path, arrays: Iterable[np.ndarray]) -> None:
 
 def _is_intact(checkpoint: Path) -> bool:
     try:
-        checksums = json.loads((checkpoint / CHECKSUMS).read_bytes())
+        checksums = read_json(checkpoint / CHECKSUMS)
         return all(_sha256(checkpoint / name) == checksum for name, checksum in checksums.items())
     except (OSError, ValueError, AttributeError):  # a file is missing, or the checksums themselves are damaged
         return False

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from ...core.atomic_files import atomic_path
+from ...core.documents import read_json
 from ...core.errors import InputError
 from ...core.user_warnings import warn
 from ...core.work_directory import WorkDirectory
@@ -122,7 +123,7 @@ class RunDirectory:
     def _add_environment(self, recipe: Recipe) -> None:
         """Add an entry for each time that the run is started."""
         file = self.path / ENVIRONMENT
-        before = json.loads(file.read_text()) if file.exists() else []
+        before = read_json(file) if file.exists() else []
         self._write(ENVIRONMENT, json.dumps([*before, environment() | {"seed": recipe.seed}], indent=1))
 
     @property

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ....core.atomic_files import atomic_path
 from ....core.errors import InputError, describe
+from ....core.input_files import read_file
+from ....core.limits import TEXT_BYTES
 
 
 class ChannelPlan(BaseModel):
@@ -42,8 +44,6 @@ class ChannelPlan(BaseModel):
             InputError: The file does not exist, or is not a plan.
         """
         try:
-            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read as a plan: {error}.") from error
+            return cls.model_validate_json(read_file(path, TEXT_BYTES, "a plan"))
         except ValidationError as error:
             raise InputError(f"{path} is not a channel plan: {describe(error)}.") from error
