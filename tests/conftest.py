@@ -8,12 +8,16 @@ import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
 from support.images import random_pixels
 
 from pocketzoo import training, zoo
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes depends on the machine
+hypothesis.settings.load_profile("untimed")
 
 LONGEST_FILES = (
     "test_tutorials.py",
