@@ -102,6 +102,8 @@ class RunDirectory:
         before, now = self.recorded(fields[0]), getattr(recipe, fields[0])
         if before is None or before == now:  # no run, or extended before it was interrupted
             return
+        if not isinstance(before, int):
+            raise InputError(f"{self.path / SETTINGS} is damaged: {fields[0]} is {before!r}.")
         if now < before:
             raise InputError(f"{self.path} has a run of {before} epochs ({fields[0]}), which {now} do not extend.")
         earlier = {field: self.recorded(field) for field in fields}
@@ -124,6 +126,8 @@ class RunDirectory:
         """Add an entry for each time that the run is started."""
         file = self.path / ENVIRONMENT
         before = read_json(file) if file.exists() else []
+        if not isinstance(before, list):
+            raise InputError(f"{file} is damaged: it is no list. Remove it; nothing depends on it.")
         self._write(ENVIRONMENT, json.dumps([*before, environment() | {"seed": recipe.seed}], indent=1))
 
     @property
