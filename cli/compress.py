@@ -7,7 +7,7 @@ import typer
 
 from ..zoo.model_files import check_model_file
 from . import console
-from .inputs import check_images, load_images
+from .inputs import check_images, load_images, load_seeded
 from .option_groups import DataReading, RunControl
 from .options import AllowCode, Data, Json, TrainedModel
 from .results import compare, show_comparison, show_manifest
@@ -46,11 +46,11 @@ def compress(
     check_model_file(model)
     check_images(data, reading)
     import_tensorflow()
-    from .. import training, zoo
+    from .. import training
     from ..export.footprint import milliseconds
     from ..zoo.signature import image_shape
 
-    original = zoo.load_model(model)
+    original = load_seeded(model, training.Recipe().seed)
     images = load_images(data, image_shape(original), reading)
     result = training.compress(original, images, stages, run_dir=run_dir, measure=milliseconds, **vars(run))
     comparison = compare(result.models, images)

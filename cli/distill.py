@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
-from .inputs import check_model, check_stage, is_model_path, new_model, open_training_inputs
+from .inputs import check_model, check_stage, is_model_path, load_seeded, new_model, open_training_inputs
 from .model_contract import ModelContract
 from .option_groups import DataReading, ExtendableRun, TrainingSetup
 from .options import Json, KeepSparsity, NameOrFile, RunDir
@@ -35,7 +35,7 @@ def distill(
     as_json: Json = False,
 ) -> None:
     """Train a student to reproduce the outputs of a trained teacher; RUN_DIR/best.keras is the result."""
-    from .. import training, zoo
+    from .. import training
     from ..training.compression.pipeline.spec import DistillationStage
 
     pairs = endpoint_pairs(features)
@@ -43,10 +43,7 @@ def distill(
     check_model(student)
     inputs = open_training_inputs(teacher, setup, reading, contract, training.Recipe())
     if is_model_path(student):
-        import keras
-
-        keras.utils.set_random_seed(inputs.recipe.seed)
-        pupil = zoo.load_model(student)
+        pupil = load_seeded(student, inputs.recipe.seed)
         contract.state(pupil, inputs.data)
     else:
         pupil = new_model(student, inputs.data, inputs.recipe.seed)

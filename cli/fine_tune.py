@@ -10,6 +10,7 @@ from .inputs import (
     check_model,
     default_weights,
     is_model_path,
+    load_seeded,
     load_training_images,
     read_recipe,
     training_source,
@@ -68,7 +69,7 @@ def fine_tune(
 
     shape: ImageShape
     if card is None:
-        loaded = zoo.load_model(model)
+        loaded = load_seeded(model, settings.seed)
         ModelContract(pixels=pixels).state(loaded)
         shape = image_shape(loaded)
         if image_size is not None and not {*shape[:2]} <= {None, image_size}:

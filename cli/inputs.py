@@ -268,14 +268,23 @@ def open_training_inputs(
     recipe = read_recipe(setup.recipe, setup.changes, default_recipe, setup.allow_code)
     check_images(*training_source(setup.data, recipe, reading))
     import_tensorflow()
-    from .. import zoo
     from ..zoo.signature import image_shape
 
-    loaded = zoo.load_model(model)
+    loaded = load_seeded(model, recipe.seed)
     shape, pixels = image_shape(loaded), stated_range(loaded)
     images = load_training_images(setup.data, recipe, shape, reading, pixel_range=pixels)
     contract.state(loaded, images)
     return TrainingInputs(loaded, images, recipe, model, contract)
+
+
+def load_seeded(model: str | Path, seed: int) -> "keras.Model":
+    """Load a model whose Dropout, which gets its random state here, is the same each time: to repeat or to resume."""
+    import keras
+
+    from .. import zoo
+
+    keras.utils.set_random_seed(seed)
+    return zoo.load_model(model)
 
 
 def stated_range(model: "keras.Model | Artifact") -> Any:

@@ -8,7 +8,7 @@ import typer
 from ..core.errors import InputError
 from ..zoo.model_files import check_model_file
 from . import console
-from .inputs import check_images, check_stage, load_training_images, read_recipe, training_source
+from .inputs import check_images, check_stage, load_seeded, load_training_images, read_recipe, training_source
 from .model_contract import ModelContract
 from .option_groups import DataReading, RunControl, TrainingSetup
 from .options import Json, KeepSparsity, RunDir, TrainedModel
@@ -80,11 +80,11 @@ def prune_channels(
     if trains:
         check_images(*training_source(setup.data, settings, reading))
     import_tensorflow()
-    from .. import training, zoo
+    from .. import training
     from ..export.footprint import milliseconds
     from ..zoo.signature import image_shape
 
-    original = zoo.load_model(model)
+    original = load_seeded(model, settings.seed)
     images = load_training_images(setup.data, settings, image_shape(original), reading) if trains else None
     contract.state(original, images)
     result = training.prune_channels(

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from pocketzoo import training, zoo
+from pocketzoo.cli.inputs import load_seeded
 from pocketzoo.core.work_directory import LOCK, WorkDirectory
 
 BRIEF = ["--set", "epochs=1", "--set", "batch_size=60"]
@@ -87,3 +88,16 @@ def test_mistake_leaves_no_run_directory(pocketzoo, tmp_path):
     code, _, err = pocketzoo("train", "lenet6", "--data", "digits", "--run-dir", tmp_path / "new" / "run")
     assert (code, "did you mean lenet5" in err) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dropout_of_a_model_file_has_the_random_state_of_the_seed(tmp_path):
+    """So a run that was killed before its first checkpoint ends as it would have."""
+    path = zoo.save_model(zoo.create_model("lenet5", input_shape=(16, 16, 1), dropout=0.3), tmp_path / "net.keras")
+
+    def random_states(seed):
+        model = load_seeded(path, seed)
+        weights = {id(weight) for weight in model.weights}
+        return [variable.numpy().tolist() for variable in model.variables if id(variable) not in weights]
+
+    assert random_states(1) == random_states(1) != random_states(2)
+    assert random_states(1) != []
