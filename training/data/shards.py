@@ -137,21 +137,29 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
 def _empty_folder(folder: Path) -> Iterator[None]:
     """Make `folder`, or use it if it is empty, for this process alone; a block that raises leaves it empty.
 
-    What a process that was killed has left unfinished there is removed.
+    What a process that was killed has left there is removed: a lock and no index tell that its shards are not all.
     """
     with report_write_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
+    was_interrupted = (folder / LOCK).exists() and not (folder / INDEX).exists()
     busy = f"{folder} is in use by another process"
     with hold_lock(folder / LOCK, what=str(folder), busy=busy):
         remove_abandoned(folder)
+        if was_interrupted:
+            _remove_shards(folder)
         if any(entry.name != LOCK for entry in folder.iterdir()):
             raise InputError(f"{folder} is not empty; shards are written into an empty folder.")
         try:
             yield
         except BaseException:
-            for shard in folder.glob("*.tfrecord"):
-                shard.unlink()
+            _remove_shards(folder)
             raise
+
+
+def _remove_shards(folder: Path) -> None:
+    for name in SPLITS:
+        for shard in folder.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9].tfrecord"):
+            shard.unlink()
 
 
 def _write_split(name: str, split: ImageSplit, folder: Path, most: float) -> dict[str, int]:

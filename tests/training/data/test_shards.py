@@ -353,6 +353,18 @@ def set_label(features, value):
     features["image/class/label"].int64_list.value[:] = [value]
 
 
+def test_whole_shards_of_a_killed_process_are_replaced(table, tmp_path):
+    data, folder = training.load_data(table({"label": ["ant", "bee"] * 12}), image_size=6), tmp_path / "shards"
+    whole = training.write_shards(data, folder)
+    (folder / "shards.json").unlink()
+    with pytest.raises(zoo.InputError, match="is not empty"):  # they may be anyone's
+        training.write_shards(data, folder)
+    (folder / LOCK).touch()  # as a killed process leaves it
+    (folder / "train-00009.tfrecord").touch()
+    assert training.write_shards(data, folder) == whole
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*whole.shards, "shards.json"])
+
+
 def test_shards_without_room_leave_an_empty_folder(table, tmp_path, monkeypatch):
     data, folder = training.load_data(table({"label": ["ant", "bee"] * 12}), image_size=6), tmp_path / "shards"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
