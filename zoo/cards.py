@@ -153,7 +153,7 @@ def load_cards(folder: Path = CARDS) -> dict[str, ModelCard]:
 def _read_family(path: Path) -> list[ModelCard]:
     try:
         shared = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not valid TOML: {error}.") from error
     cards = []
     defaults = shared.pop("pretrained_defaults", {})
