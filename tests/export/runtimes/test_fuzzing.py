@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import keras
 import pytest
@@ -13,31 +12,6 @@ from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import export, zoo
 from pocketzoo.export.tflite_schema.flatbuffer import pack_model, unpack_model
-
-FUZZER = Path(__file__).parents[3] / "benchmarks" / "fuzz_artifacts.py"
-
-
-def fuzz(files, count):
-    command = [sys.executable, FUZZER, "--files", str(count), *files]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def test_damaged_files_are_refused_or_run_without_harm(bundle, trained_file):
-    # Most changes of a manifest make it invalid, so that it takes more of them until one is answered.
-    manifests = [bundle / "manifest.json"] * 3
-    done = fuzz([bundle / "lenet5-int8.tflite", bundle / "lenet5-int8.onnx", trained_file, *manifests], 100)
-    assert done.returncode == 0, done.stdout + done.stderr
-    counts = [int(line.split()[0]) for line in done.stdout.splitlines()]
-    assert sum(counts) == 100
-    assert sum(int(line.split()[0]) for line in done.stdout.splitlines() if "refused" in line) > 50
-    answered = {line.split()[1] for line in done.stdout.splitlines() if "answered" in line}
-    assert answered == {".tflite", ".onnx", ".keras", ".json"}  # so that of each kind some are opened and run
-
-
-@pytest.mark.every_card
-def test_two_thousand_damaged_files_are_refused_or_answer_and_run_nothing():
-    done = fuzz([], 2000)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_file_that_crashes_litert_does_not_crash_this_process(bundle, tmp_path):
