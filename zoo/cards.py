@@ -156,12 +156,20 @@ def _read_family(path: Path) -> list[ModelCard]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not valid TOML: {error}.") from error
     cards = []
-    defaults = shared.pop("pretrained_defaults", {})
-    for name, variant in shared.pop("models", {}).items():
-        tags = variant.get("pretrained", {})
-        variant = variant | {"pretrained": {tag: defaults | entry for tag, entry in tags.items()}}
+    defaults = _table(path, shared.pop("pretrained_defaults", {}), "pretrained_defaults")
+    for name, value in _table(path, shared.pop("models", {}), "models").items():
+        variant = _table(path, value, f"model {name!r}")
+        tags = _table(path, variant.get("pretrained", {}), f"model {name!r}, pretrained")
+        entries = {tag: defaults | _table(path, entry, f"weights {tag!r}") for tag, entry in tags.items()}
+        fields = {"name": name, "family": path.stem, **shared, **variant, "pretrained": entries}
         try:
-            cards.append(ModelCard(**{"name": name, "family": path.stem, **shared, **variant}))
+            cards.append(ModelCard(**fields))
         except ValidationError as error:
             raise InputError(f"{path.name}, model {name!r}: {describe(error)}.") from error
     return cards
+
+
+def _table(path: Path, value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{path.name}: {what} is {value!r}; it takes a table.")
+    return value

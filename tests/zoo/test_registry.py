@@ -73,12 +73,15 @@ LENET = (CARDS / "lenet.toml").read_text()
         (LENET.replace("classes = 10", ""), "classes: Field required"),
         (LENET.replace("smallest_input = 16", "smallest_input = 64"), "below smallest_input 64"),
         (LENET.replace("classes = 10", "classes = = 10"), "broken.toml is not valid TOML"),
+        (LENET.replace("classes = 10", "classes = '\udcff'"), "broken.toml is not valid TOML"),
+        ("models = 3", "broken.toml: models is 3; it takes a table"),
+        ("[models]\nlenet5 = 3", "broken.toml: model 'lenet5' is 3; it takes a table"),
         (LENET.replace("lenet:lenet5", "lenet.lenet5"), "builder: String should match pattern"),
         (LENET.replace("stride = 4", "strides = 4"), "endpoints.stage2.stride: Field required"),
     ],
 )
 def test_invalid_card_is_reported_with_file_model_and_field(text, message, tmp_path):
-    (tmp_path / "broken.toml").write_text(text)
+    (tmp_path / "broken.toml").write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(zoo.InputError, match=message):
         load_cards(tmp_path)
 
