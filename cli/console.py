@@ -1,6 +1,7 @@
 """Output of commands: tables for people, JSON for programs, progress on standard error."""
 
 import json
+import math
 import os
 import re
 import sys
@@ -34,8 +35,17 @@ def show_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
 
 
 def show_json(facts: Any) -> None:
-    """Print plain data as JSON."""
-    print(json.dumps(facts, indent=1).replace("\x7f", "\\u007f"))  # the one control character that json leaves as it is
+    """Print plain data as JSON; NaN and infinite numbers, which JSON does not have, as null."""
+    text = json.dumps(_with_nulls(facts), indent=1, allow_nan=False)
+    print(text.replace("\x7f", "\\u007f"))  # the one control character that json leaves as it is
+
+
+def _with_nulls(facts: Any) -> Any:
+    if isinstance(facts, dict):
+        return {name: _with_nulls(value) for name, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_with_nulls(value) for value in facts]
+    return None if isinstance(facts, float) and not math.isfinite(facts) else facts
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from pocketzoo import zoo
+from pocketzoo.cli import console
 
 pytestmark = pytest.mark.fast
 
@@ -63,3 +64,8 @@ def test_info_lists_the_weights_with_their_license(pocketzoo):
     assert re.search(r" keras +74\.93% .* MIT ", out)
     assert "resnet50v1" in pocketzoo("list", "--pretrained")[1]
     assert "resnet56" not in pocketzoo("list", "--pretrained")[1]
+
+
+def test_json_has_null_where_a_number_is_not_finite(capsys):
+    console.show_json({"loss": float("nan"), "gains": (1.5, float("-inf"))})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"loss": None, "gains": [1.5, None]}
