@@ -168,10 +168,10 @@ def _content(path: Path) -> object:
             return config, _arrays(io.BytesIO(archive.read("model.weights.h5")))
     if path.suffix == ".tflite":  # without the certificate, which has latencies
         return path.read_bytes().partition(b"PK\3\4")[0]
-    if path.suffix == ".onnx":
-        model = onnx.load(path)
-        del model.metadata_props[:]
-        return model.SerializeToString()
+    if path.suffix == ".onnx":  # tf2onnx numbers folded constants in no fixed order
+        graph = onnx.load(path).graph
+        constants = sorted((list(constant.dims), constant.raw_data) for constant in graph.initializer)
+        return [(node.op_type, str(node.attribute)) for node in graph.node], constants
     if path.suffix == ".h5":
         return _arrays(path)
     if path.suffix == ".npz":
