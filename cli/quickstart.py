@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.atomic_files import atomic_path
 from ..core.work_directory import lend_directory
 from . import console
 from .options import Json
@@ -61,7 +62,7 @@ def quickstart(
 
     out = out if out.name else out.resolve()  # "." has no name that "-runs" could follow
     runs = out.with_name(f"{out.name}-runs")
-    with lend_directory(runs):
+    with lend_directory(runs, remedy="run quickstart again, which starts over"):
         check_free(out, overwrite=True)  # before minutes of training
         import_tensorflow()
         _run(out, runs, FAST if fast else FULL, as_json=as_json)
@@ -134,5 +135,6 @@ def _save_digit(data: "ImageData", out: Path) -> Path:
     from PIL import Image
 
     path = out / "digit.png"
-    Image.fromarray(data.test.images.take(np.array([0]))[0, :, :, 0]).save(path)
+    with atomic_path(path) as temporary:
+        Image.fromarray(data.test.images.take(np.array([0]))[0, :, :, 0]).save(temporary)
     return path

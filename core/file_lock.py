@@ -8,7 +8,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +23,8 @@ NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF, errno.EIN
 
 TRIES = 3
 """Attempts to lock."""
+PAUSE = 0.02
+"""Seconds between them."""
 UNLOCKED = -1
 """In place of a descriptor where there are no locks."""
 
@@ -49,15 +51,47 @@ def hold_lock(lock_file: Path, *, what: str, busy: str) -> Iterator[None]:
     Raises:
         InputError: The lock is held already, or cannot be written.
     """
+    for _ in range(TRIES):  # who only looks whether the lock is held is waited for
+        if (descriptor := _try_to_lock(lock_file, what)) is not None:
+            break
+        time.sleep(PAUSE)
+    else:
+        raise InputError(f"{busy}{_holder(lock_file)}.")
+    with _kept(descriptor, lock_file):
+        yield
+
+
+@contextmanager
+def wait_for_lock(lock_file: Path, *, what: str, on_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold a lock as `hold_lock` does, as soon as nobody else holds it; `on_wait` is called once if that takes time.
+
+    Raises:
+        WriteError: The lock cannot be written.
+    """
+    tries = 0
+    while (descriptor := _try_to_lock(lock_file, what)) is None:
+        tries += 1
+        if tries == TRIES:
+            on_wait()
+        time.sleep(PAUSE)
+    with _kept(descriptor, lock_file):
+        yield
+
+
+def _try_to_lock(lock_file: Path, what: str) -> int | None:
+    """Return the descriptor of the locked file, `UNLOCKED` where there are no locks, or None if it is held."""
     with report_write_errors(what):
         try:
-            descriptor = _open_patiently(lock_file)
+            return open_locked(lock_file, os.O_RDWR | os.O_CREAT)
         except NoLocksError:
             warn(f"{what} is not locked, since its file system has no locks: use it from one process at a time.")
             lock_file.unlink(missing_ok=True)
-            descriptor = UNLOCKED
-    if descriptor is None:
-        raise InputError(f"{busy}{_holder(lock_file)}.")
+            return UNLOCKED
+
+
+@contextmanager
+def _kept(descriptor: int, lock_file: Path) -> Iterator[None]:
+    """Describe the holder of a lock in its file, and remove both when the block ends."""
     _describe_holder(descriptor)
     try:
         yield
@@ -66,16 +100,6 @@ def hold_lock(lock_file: Path, *, what: str, busy: str) -> Iterator[None]:
             with suppress(OSError):  # a file that stays keeps nobody out
                 lock_file.unlink()  # while it is held: nobody else can hold the file that is removed
         release(descriptor)
-
-
-def _open_patiently(lock_file: Path) -> int | None:
-    """Return the descriptor of the locked file, or None; who only looks whether the lock is held is waited for."""
-    for _ in range(TRIES):
-        descriptor = open_locked(lock_file, os.O_RDWR | os.O_CREAT)
-        if descriptor is not None:
-            return descriptor
-        time.sleep(0.02)
-    return None
 
 
 def open_locked(path: Path, flags: int = os.O_RDONLY) -> int | None:

@@ -17,23 +17,30 @@ from .file_lock import hold_lock
 LOCK = f"{UNFINISHED}lock"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Numbers of the errors of a full disk, quota, or limit on the size of files."""
-RESUME = "continue with --resume (resume=True); what was saved before is intact."
+RESUME = "continue with --resume (resume=True); what was saved before is intact"
 
 _lent: ContextVar[frozenset[Path]] = ContextVar("_lent", default=frozenset())
 """Directories that this thread has locked for the jobs that it starts in them."""
+_remedy: ContextVar[str] = ContextVar("_remedy", default=RESUME)
+"""What to do once the files of a job can be written again."""
 
 
 @contextmanager
-def lend_directory(path: Path) -> Iterator[None]:
+def lend_directory(path: Path, *, remedy: str = RESUME) -> Iterator[None]:
     """Lock a directory for all jobs that the block starts in it, one after another.
 
     So nobody gets in before the first one or between two of them. Folders that are made and are empty in the end are
     removed again.
 
+    Args:
+        path: The directory, or one above those of the jobs.
+        remedy: What to do, in messages, once files that could not be written can be, without a period.
+
     Raises:
         InputError: Another process uses the directory, or it cannot be written.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    before = _remedy.set(remedy)
     try:
         with WorkDirectory(path, "run", "", ()).lock():
             token = _lent.set(_lent.get() | {path.resolve()})
@@ -42,6 +49,7 @@ def lend_directory(path: Path) -> Iterator[None]:
             finally:
                 _lent.reset(token)
     finally:
+        _remedy.reset(before)
         with suppress(OSError):  # not empty
             for folder in missing:
                 folder.rmdir()
@@ -181,9 +189,10 @@ class WorkDirectory:
                 message = f"{error.filename or self._name} cannot be written: {write_error_reason(error)}."
             else:
                 raise
-            if not message.endswith(RESUME):  # of a job within this one
-                remedy = "there is room again" if error.errno in FULL else "it can be written again"
-                message += f" When {remedy}, {RESUME}"
+            remedy = f"{_remedy.get()}."
+            if not message.endswith(remedy):  # of a job within this one
+                repaired = "there is room again" if error.errno in FULL else "it can be written again"
+                message += f" When {repaired}, {remedy}"
             raise WriteError(message, error.errno) from error
 
     def _errors(self) -> AbstractContextManager[None]:

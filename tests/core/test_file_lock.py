@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from pocketzoo.core.errors import InputError
-from pocketzoo.core.file_lock import hold_lock, open_locked, release
+from pocketzoo.core.file_lock import hold_lock, open_locked, release, wait_for_lock
 
 pytestmark = pytest.mark.fast
 
@@ -110,6 +110,24 @@ sys.exit(entered != 40)
     command = [sys.executable, "-c", script, str(tmp_path)]
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
+
+
+def test_lock_that_is_waited_for_is_held_next(tmp_path):
+    path, waiting, order = tmp_path / "lock", threading.Event(), []
+
+    def wait() -> None:
+        with wait_for_lock(path, what="it", on_wait=waiting.set):
+            assert_held(path)
+            order.append("next")
+
+    thread = threading.Thread(target=wait)
+    with held(path):
+        thread.start()
+        assert waiting.wait(10)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "next"]
+    assert not path.exists()
 
 
 def test_lock_does_not_outlive_its_holder_in_a_forked_process(tmp_path):

@@ -188,6 +188,18 @@ def test_lent_directory_that_stays_empty_is_not_left(directory):
     assert directory.path.is_dir()
 
 
+def test_lender_says_how_its_jobs_go_on(directory):
+    def fail(path) -> None:
+        with WorkDirectory(path, "run", "settings.json", ()).lock():
+            raise WriteError("best.keras cannot be written: full.", errno.ENOSPC)
+
+    message = r"^best\.keras cannot be written: full\. When there is room again, start over\.$"
+    with pytest.raises(WriteError, match=message), lend_directory(directory.path, remedy="start over"):
+        fail(directory.path / "job")
+    with pytest.raises(WriteError, match="--resume"):
+        fail(directory.path)
+
+
 def test_job_in_use_is_not_removed(directory):
     start(directory)
     with directory.lock(), pytest.raises(InputError, match="in use by another process"):

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, Validat
 from rich.progress import track
 
 from ...core.arguments import check_arguments
-from ...core.atomic_files import atomic_path, remove_abandoned
+from ...core.atomic_files import UNFINISHED, atomic_path, remove_abandoned
 from ...core.errors import InputError, describe, report_write_errors
 from ...core.file_lock import hold_lock
 from ...core.input_files import read_file
@@ -38,6 +38,9 @@ from .records import Field, Shard, list_records
 from .splitting import SPLIT_NAMES, SPLITS
 
 INDEX = "shards.json"
+BEGUN = f"{UNFINISHED}shards"
+"""Marks a folder that was empty, until its shards are complete: what a killed process has left can be told from the
+shards of others."""
 IMAGE, FILE_NAME = "image/encoded", "image/filename"
 
 
@@ -137,26 +140,33 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
 def _empty_folder(folder: Path) -> Iterator[None]:
     """Make `folder`, or use it if it is empty, for this process alone; a block that raises leaves it empty.
 
-    What a process that was killed has left there is removed: a lock and no index tell that its shards are not all.
+    Shards that a process that was killed has left there are removed.
     """
     with report_write_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-    was_interrupted = (folder / LOCK).exists() and not (folder / INDEX).exists()
     busy = f"{folder} is in use by another process"
     with hold_lock(folder / LOCK, what=str(folder), busy=busy):
         remove_abandoned(folder)
-        if was_interrupted:
+        mark = folder / BEGUN
+        if mark.exists():
             _remove_shards(folder)
+            mark.unlink()
         if any(entry.name != LOCK for entry in folder.iterdir()):
             raise InputError(f"{folder} is not empty; shards are written into an empty folder.")
+        with report_write_errors(str(folder)):
+            mark.touch()
         try:
             yield
         except BaseException:
             _remove_shards(folder)
             raise
+        finally:
+            mark.unlink(missing_ok=True)
 
 
 def _remove_shards(folder: Path) -> None:
+    if (folder / INDEX).exists():  # complete
+        return
     for name in SPLITS:
         for shard in folder.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9].tfrecord"):
             shard.unlink()

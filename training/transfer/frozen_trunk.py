@@ -15,7 +15,7 @@ import tensorflow as tf
 from rich.progress import track
 
 from ...core.atomic_files import UNFINISHED
-from ...core.errors import InputError
+from ...core.errors import WriteError, write_error_reason
 from ...core.flat_graph import FlatGraph
 from ...core.safe_console import SafeConsole
 from ...zoo.flat import flatten_model
@@ -98,7 +98,7 @@ def cached_features(
     The maps are kept in temporary files in `folder` until the block ends.
 
     Raises:
-        InputError: The files cannot be written, for example because the disk is full.
+        WriteError: The files cannot be written, for example because the disk is full.
     """
     with TemporaryDirectory(prefix=UNFINISHED, dir=folder) as cache:
         try:
@@ -107,7 +107,8 @@ def cached_features(
                 for name, split in {"train": data.train, "validation": data.validation}.items()
             }
         except OSError as error:
-            raise InputError(f"features cannot be kept in {folder}: {error.strerror or error}.") from error
+            message = f"features cannot be kept in {folder}: {write_error_reason(error)}."
+            raise WriteError(message, error.errno) from error
         yield replace(data, **parts)
 
 

@@ -5,18 +5,19 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from ...core.atomic_files import atomic_path
-from ...core.errors import InputError, describe, first_line
+from ...core.errors import InputError, describe, first_line, write_error_reason
+from ...core.file_lock import hold_lock, wait_for_lock
 from ...core.input_files import read_file
 from ...core.limits import TEXT_BYTES
 from .network_errors import TransferError, switched_off
@@ -24,6 +25,10 @@ from .tensor_files import check_content, foreign_content
 
 log = logging.getLogger("pocketzoo")
 
+PART = ".part"
+"""Suffix of files that are not complete yet."""
+PART_SECONDS = 7 * 24 * 3600
+"""Age at which one is removed where no process works on it."""
 HUB = "https://huggingface.co"
 HUB_SOURCE = re.compile(r"hf://([A-Za-z0-9][\w.-]*)/(\w[\w.-]*?)(?:@([\w.-]+))?", re.ASCII)
 """Owner, repository, and a commit, branch or tag."""
@@ -113,9 +118,10 @@ def _download(remote: _Remote, published: str | None) -> None:
     """Download to `<path>.part`, from which an interrupted download continues, and rename it once it is verified."""
     if setting := switched_off(remote.key):
         raise _download_error(remote, f"{setting} is set")
-    part = remote.path.with_name(f"{remote.path.name}.part")
+    part = remote.path.with_name(f"{remote.path.name}{PART}")
     try:
         remote.path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_forgotten()
         with _lock(part):
             if remote.path.is_file():  # another process was faster
                 return
@@ -124,23 +130,30 @@ def _download(remote: _Remote, published: str | None) -> None:
     except TransferError as error:
         raise _download_error(remote, str(error)) from error
     except OSError as error:
-        reason = f"{remote.path.parent} cannot be written: {error.strerror or error}"
+        reason = f"{remote.path.parent} cannot be written: {write_error_reason(error)}"
         raise _download_error(remote, f"{reason}; POCKETZOO_CACHE can name another folder") from error
 
 
-@contextmanager
-def _lock(part: Path) -> Iterator[None]:
+def _lock(part: Path) -> AbstractContextManager[None]:
     """Keep other processes from the partial file, until the block or this process ends."""
-    lock = FileLock(f"{part}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+
+    def on_wait() -> None:
         log.warning("Another process downloads %s; waiting for it.", part.stem)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+
+    return wait_for_lock(_lock_file(part), what=str(part.parent), on_wait=on_wait)
+
+
+def _lock_file(file: Path) -> Path:
+    return file.with_name(f"{file.name}.lock")
+
+
+def _remove_forgotten() -> None:
+    """Remove partial files, of killed processes for example, that nobody has continued for a long time."""
+    for part in cache_folder().rglob(f"*{PART}"):
+        with suppress(OSError, InputError):  # it is gone, another user's, or in use after all
+            if time.time() - part.stat().st_mtime > PART_SECONDS:
+                with hold_lock(_lock_file(part), what=str(part), busy=f"{part} is in use"):
+                    part.unlink()
 
 
 def _receive(remote: _Remote, part: Path, published: str | None) -> None:
@@ -223,7 +236,7 @@ def _read_records() -> dict[str, str]:
 
 def _change_records(*, add: Mapping[str, str] = MappingProxyType({}), remove: Iterable[str] = ()) -> None:
     try:
-        with FileLock(f"{_records()}.lock"):
+        with wait_for_lock(_lock_file(_records()), what=str(_records())):
             hashes = {key: value for key, value in _read_records().items() if key not in remove} | dict(add)
             with atomic_path(_records()) as temporary:
                 temporary.write_text(json.dumps(hashes, indent=1))

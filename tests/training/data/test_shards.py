@@ -14,6 +14,7 @@ from pocketzoo.core.file_lock import hold_lock
 from pocketzoo.core.work_directory import LOCK
 from pocketzoo.training.data.pipeline import training_batches
 from pocketzoo.training.data.records import HEADER, Shard, _masked_checksum, _whole_records
+from pocketzoo.training.data.shards import BEGUN
 
 COUNT = 24
 
@@ -357,11 +358,16 @@ def test_whole_shards_of_a_killed_process_are_replaced(table, tmp_path):
     data, folder = training.load_data(table({"label": ["ant", "bee"] * 12}), image_size=6), tmp_path / "shards"
     whole = training.write_shards(data, folder)
     (folder / "shards.json").unlink()
+    (folder / LOCK).touch()  # a process was killed before it had looked
     with pytest.raises(zoo.InputError, match="is not empty"):  # they may be anyone's
         training.write_shards(data, folder)
-    (folder / LOCK).touch()  # as a killed process leaves it
+    (folder / BEGUN).touch()
     (folder / "train-00009.tfrecord").touch()
     assert training.write_shards(data, folder) == whole
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*whole.shards, "shards.json"])
+    (folder / BEGUN).touch()  # killed when the index was there
+    with pytest.raises(zoo.InputError, match="is not empty"):
+        training.write_shards(data, folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted([*whole.shards, "shards.json"])
 
 

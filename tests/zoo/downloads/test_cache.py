@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from support.downloads import PORTAL, WEIGHTS, break_off, cached
 
 from pocketzoo import zoo
+from pocketzoo.core.file_lock import hold_lock
 from pocketzoo.zoo import registry
 from pocketzoo.zoo.cards import Pretrained
 from pocketzoo.zoo.pretrained import transfer
@@ -85,6 +87,31 @@ def test_cache_on_a_full_disk_keeps_nothing(server, monkeypatch):
     with pytest.raises(zoo.InputError, match=r"cannot be written: No space left on device; POCKETZOO_CACHE can name"):
         fetch(server.address("w.safetensors"), "md5:" + "0" * 32)
     assert cached() == []
+
+
+def test_download_ends_on_a_full_disk_and_starts_again_with_room(server):
+    """A limit on the size of files gives the same error out of the same call."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(WEIGHTS["safetensors"]) // 2, before[1]))
+    try:
+        with pytest.raises(zoo.InputError, match=r"cannot be downloaded: .* cannot be written: File too large; POCKET"):
+            fetch(server.address("w.safetensors"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path for path in cache_folder().rglob("*") if path.is_file()] == []
+    assert fetch(server.address("w.safetensors")).read_bytes() == WEIGHTS["safetensors"]
+
+
+def test_old_partial_files_are_removed_unless_a_process_uses_them(server):
+    parts = {name: cache_folder() / name / "w.h5.part" for name in ("old", "new", "used")}
+    for part in parts.values():
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"half")
+    for name in ("old", "used"):
+        os.utime(parts[name], (time.time() - 8 * 24 * 3600,) * 2)
+    with hold_lock(parts["used"].with_name("w.h5.part.lock"), what="it", busy="held"):
+        fetch(server.address("w.safetensors"))
+    assert [name for name, part in parts.items() if part.exists()] == ["new", "used"]
 
 
 def test_cache_that_names_no_folder_is_reported(server, monkeypatch):
