@@ -56,13 +56,13 @@ def export(
 
     if is_artifact_path(model):
         raise InputError(f"{model} is exported already; export the Keras model that it was made from.")
-    check_model(model, weights, pretrained=True)
-    contract.check()
     names = [name.strip() for name in targets.split(",") if name.strip()]
     thresholds = dict(_threshold(text) for text in threshold or ())
     check_thresholds(thresholds, None, targets_of(names))
     size, count = _size(input_size), _batch(batch)
     check_batch(count, formats_of(targets_of(names)))
+    check_model(model, weights, pretrained=True)
+    contract.check()
     check_free(out, overwrite=overwrite)
     if data:
         check_images(data, reading)

@@ -12,7 +12,7 @@ from ..core.input_files import check_file
 from ..core.limits import MODEL_BYTES
 from ..core.visible_text import visible_line
 from ..zoo.model_files import SAVED_MODEL, check_model_file
-from ..zoo.registry import MODEL_SUFFIXES, model_card
+from ..zoo.registry import MODEL_SUFFIXES, list_models, model_card
 from .model_contract import ModelContract
 from .option_groups import DataReading, TrainingSetup
 from .options import Layout
@@ -195,6 +195,11 @@ def check_model(model: str, weights: str | None = None, *, pretrained: bool = Fa
         check_file(model, MODEL_BYTES)
     elif is_model_path(model):
         check_model_file(model)
+    elif Path(model).is_file() and model not in list_models():
+        raise InputError(
+            f"{model} is not a model: the name of a file must end in {', '.join(ARTIFACTS)} or .keras, or it is an .h5 "
+            "file or a SavedModel folder."
+        )
     else:
         from ..zoo.pretrained.weight_names import check_weights  # takes NumPy, which lists of names do without
 
