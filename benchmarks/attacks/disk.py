@@ -144,14 +144,13 @@ class Download(Attack):
 
     def __call__(self, folder: Path) -> Finding:
         """Serve a file, fetch it into a full disk, enlarge the disk, and fetch it again."""
-        cache, source = folder / "cache", self.command.originals / "bundle" / "resnet20-fp32.onnx"
-        weights = self.command.originals / "net.safetensors"
+        cache, weights = folder / "cache", self.command.originals / "net.safetensors"
         cache.mkdir()
-        handler = partial(SimpleHTTPRequestHandler, directory=str(source.parents[1]))
+        handler = partial(SimpleHTTPRequestHandler, directory=str(weights.parent))
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         process = forks.start(server.serve_forever, folder / "server.log", folder)
         address = f"http://127.0.0.1:{server.server_port}/{weights.name}"
-        size = max(16384, weights.stat().st_size // 2)
+        size = weights.stat().st_size // 2
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", cache], check=True)
 
         def fetch() -> int:
