@@ -148,12 +148,19 @@ MODEL_MEMORY = Limit(
 MODEL_SECONDS = Limit(
     "MODEL_SECONDS", 120, "seconds", "the first run of a TFLite or ONNX file", "a file can contain an endless loop"
 )
+LOOP_SECONDS = Limit(
+    "LOOP_SECONDS",
+    10,
+    "seconds",
+    "the first run of a TFLite or ONNX file with a loop",
+    "how often it repeats can be known to the graph of its condition alone",
+)
 LOOP_ITERATIONS = Limit(
     "LOOP_ITERATIONS",
     10_000,
     "iterations",
-    "the loops of a TFLite or ONNX file, nested ones multiplied; of unknown ones 2**63 - 1",
-    "the runtimes cannot be interrupted",
+    "the loops of an ONNX file whose number is stated, nested ones multiplied; 2**63 - 1 of those without an end",
+    "the runtime cannot be interrupted",
 )
 
 LIMITS = tuple(limit for limit in globals().values() if isinstance(limit, Limit))

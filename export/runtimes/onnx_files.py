@@ -15,7 +15,7 @@ from ...core.limits import LOOP_ITERATIONS, MODEL_BYTES, MODEL_PARTS, NESTING
 
 LOOPS = ("Loop", "Scan", "SequenceMap")
 UNKNOWN = 2**63 - 1
-"""Iterations of a loop whose number the file computes."""
+"""Iterations of a loop whose number the file computes or leaves open."""
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 """Types of a field in a protocol buffer."""
 
@@ -49,8 +49,9 @@ class _Model:
     def __init__(self, model: Message) -> None:
         self.external = set[str]()
         """Names of the files with data."""
-        self._functions = {_text(function, 1): function for function in map(_parse, model[25])}
-        self._function_sizes = dict[str, int]()
+        functions = map(_parse, model[25])
+        self._functions = {(_text(function, 10), _text(function, 1)): function for function in functions}
+        self._function_sizes = dict[tuple[str, str], int]()
         self.size = sum(self._graph_size(graph, {}, 1, 1) for graph in map(_parse, model[7]))
         """Number of nodes, with those of each function for each of its calls."""
 
@@ -68,19 +69,23 @@ class _Model:
         kind, attributes = _text(node, 4), list(map(_parse, node[5]))
         for attribute in attributes:
             for tensor in map(_parse, attribute[5] + attribute[10]):
-                integers |= self._integer(_text(node, 2), tensor)
+                integers |= self._integer(_first_text(node, 2), tensor)
             for sparse in map(_parse, attribute[22] + attribute[23]):
                 self._look_at_sparse(sparse)
         if kind in LOOPS:
-            stated = integers.get(_text(node, 1), UNKNOWN) if kind == "Loop" else UNKNOWN
+            stated = integers.get(_first_text(node, 1), UNKNOWN) if kind == "Loop" else UNKNOWN
+            bodies = (graph for attribute in attributes for graph in map(_parse, attribute[6]))
+            if stated == UNKNOWN and any(map(_ends_itself, bodies)):
+                stated = 1  # a while loop, whose time the trial run limits
             times = min(UNKNOWN, times * max(1, stated))
             if times > LOOP_ITERATIONS.value:
                 raise LOOP_ITERATIONS.refusal(f"its {kind} {shorten(_text(node, 3))!r} has up to {times:,} iterations")
         inner = (graph for attribute in attributes for graph in map(_parse, attribute[6] + attribute[11]))
-        called = self._function_size(kind, depth) if kind in self._functions else 0
+        function = _text(node, 7), kind
+        called = self._function_size(function, depth) if function in self._functions else 0
         return 1 + called + sum(self._graph_size(graph, integers, times, depth + 1) for graph in inner)
 
-    def _function_size(self, name: str, depth: int) -> int:
+    def _function_size(self, name: tuple[str, str], depth: int) -> int:
         """Count the nodes of a function; a loop in it counts as endless, as the function may be called in a loop."""
         NESTING.check(depth, "its graph")
         if name not in self._function_sizes:
@@ -107,6 +112,20 @@ class _Model:
             self.external.add(entries.get("location", ""))
 
 
+def _ends_itself(body: Message) -> bool:
+    """Return whether the body of a loop computes the condition on which it goes on, its first output."""
+    made = {_bytes(output): node for node in map(_parse, body[1]) for output in node[2]}
+    condition = next((_bytes(name) for output in body[12] for name in _parse(output)[1]), b"")
+    for _ in range(len(made)):
+        node = made.get(condition)
+        if node is None or _text(node, 4) == "Constant":
+            return False  # it has the same value in every iteration
+        if _text(node, 4) != "Identity":
+            return True
+        condition = next(map(_bytes, node[1]), b"")
+    return False
+
+
 def _external_size(folder: Path, location: str) -> int:
     """Return the size in bytes of a file with data; it must lie in the folder of the model."""
     parts = PurePosixPath(location).parts
@@ -125,6 +144,8 @@ def _parse(message: Any) -> Message:
     while position < end:
         key, position = _varint(message, position)
         number, kind = key >> 3, key & 7
+        if not 0 < number < 2**29:
+            raise InputError("it is damaged: it has a field of an impossible number.")
         if kind == VARINT:
             value, position = _varint(message, position)
         else:
@@ -162,6 +183,14 @@ def _varints(packed: Any) -> Iterator[int]:
 
 
 def _text(message: Message, number: int) -> str:
-    """Return the first text of a field; empty if there is none."""
-    value = message[number][0] if message[number] else b""
-    return bytes(value).decode("utf-8", "replace") if not isinstance(value, int) else ""
+    """Return the text of a field, the last one if a file has it twice; empty if there is none."""
+    return _bytes(message[number][-1]).decode("utf-8", "replace") if message[number] else ""
+
+
+def _first_text(message: Message, number: int) -> str:
+    """Return the first of the texts of a repeated field; empty if there is none."""
+    return _bytes(message[number][0]).decode("utf-8", "replace") if message[number] else ""
+
+
+def _bytes(value: Any) -> bytes:
+    return b"" if isinstance(value, int) else bytes(value)

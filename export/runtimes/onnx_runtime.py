@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import InputError
+from ...core.limits import LOOP_SECONDS, MODEL_SECONDS
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_onnx
 from ..artifact.metadata import InputForm, read_from_onnx
 from ..artifact.tensors import RAW, TensorInfo, byte_quantization, check_signature, only_or_named
-from .onnx_files import check_onnx
+from .onnx_files import LOOPS, check_onnx
 from .probe import check_survivable
 
 DTYPES = {
@@ -44,7 +45,9 @@ def has_provider(provider: str) -> bool:
 def open_untrusted_onnx(path: Path, content: bytes, *, threads: int = 1) -> Artifact:
     """Open an ONNX file from an unknown source: it is inspected, and first runs in a subprocess."""
     has_data_files = check_onnx(path, content)
-    check_survivable(content, ".onnx", str(path.parent.resolve()) if has_data_files else "")
+    # The name of an operator is in the file as it is, however its fields are hidden.
+    limit = LOOP_SECONDS if any(kind.encode() in content for kind in LOOPS) else MODEL_SECONDS
+    check_survivable(content, ".onnx", str(path.parent.resolve()) if has_data_files else "", limit=limit)
     return open_onnx(path, content, threads=threads)
 
 

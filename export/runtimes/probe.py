@@ -10,6 +10,10 @@ This file is also the program of the subprocess; it imports nothing but a runtim
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...core.limits import Limit
 
 OUT_OF_MEMORY = 3
 """Exit code of the subprocess."""
@@ -20,7 +24,7 @@ OPEN_SIDE = 64
 COMMAND = [sys.executable, "-P", __file__]  # -P: nothing is imported from the folder of this file
 
 
-def check_survivable(content: bytes, suffix: str, folder: str = "") -> None:
+def check_survivable(content: bytes, suffix: str, folder: str = "", *, limit: "Limit | None" = None) -> None:
     """Raise an error where a file does not open, cannot run, or crashes, blocks or fills its process.
 
     It takes half a second plus the time of one image. Harm that depends on the pixels cannot be detected.
@@ -29,6 +33,7 @@ def check_survivable(content: bytes, suffix: str, folder: str = "") -> None:
         content: The file.
         suffix: `.tflite` or `.onnx`.
         folder: Where an ONNX file has data in other files.
+        limit: Of its seconds; `MODEL_SECONDS` if None.
 
     Raises:
         ValueError: It does not open or cannot run, or it crashes the process.
@@ -36,18 +41,19 @@ def check_survivable(content: bytes, suffix: str, folder: str = "") -> None:
     """
     from ...core.limits import MODEL_MEMORY, MODEL_SECONDS
 
+    limit = limit or MODEL_SECONDS
     paths = os.pathsep.join(path for path in sys.path if path)
     try:
         done = subprocess.run(
             [*COMMAND, suffix, str(MODEL_MEMORY.value), folder],
             input=content,
             capture_output=True,
-            timeout=MODEL_SECONDS.value,
+            timeout=limit.value,
             env=os.environ | {"PYTHONPATH": paths},
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise MODEL_SECONDS.refusal(f"one image takes more than {MODEL_SECONDS.value:,} seconds") from error
+        raise limit.refusal(f"one image takes more than {limit.value:,} seconds") from error
     if done.returncode == OUT_OF_MEMORY:
         raise MODEL_MEMORY.refusal(f"one image takes more than {MODEL_MEMORY.value:,} bytes of memory")
     if done.returncode == 1:

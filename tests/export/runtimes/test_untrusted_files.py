@@ -1,17 +1,20 @@
 """A small TFLite or ONNX file that asks for any time, memory or file is refused before this process runs it."""
 
 import os
+import sys
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as tflite
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from pocketzoo import export, zoo
+from pocketzoo.export.runtimes import probe
 from pocketzoo.export.runtimes.onnx_files import check_onnx
-from pocketzoo.export.tflite_schema.flatbuffer import pack_model
 
 IMAGE = [1, 4, 4, 3]
 NODE, VALUE = helper.make_node, helper.make_tensor_value_info
@@ -86,6 +89,26 @@ def test_loop_in_a_function_or_a_branch_is_found(write):
         export.load_artifact(write([LARGE, either, SUM], [condition]))
 
 
+def test_loop_in_one_of_two_functions_of_a_name_is_found(write):
+    opset = [helper.make_opsetid("", 17)]
+    functions = [
+        helper.make_function(domain, "Repeat", ["large"], ["all"], nodes, opset)
+        for domain, nodes in {"own": [loop("count")], "other": [NODE("Identity", ["large"], ["all"])]}.items()
+    ]
+    with pytest.raises(zoo.InputError, match="its Loop 'repeat' has up to"):
+        export.load_artifact(write([LARGE, NODE("Repeat", ["large"], ["x"], domain="own"), SUM], functions=functions))
+
+
+def test_loop_whose_operator_is_stated_twice_is_found():
+    node = loop("count").SerializeToString()
+    twice = b"\x22\x03Add" + node  # the last one counts
+    graph = helper.make_graph([], "graph", [], [], [integers("count", 2**62)]).SerializeToString()
+    graph += b"\x0a" + bytes([len(twice) & 127 | 128, len(twice) >> 7]) + twice
+    model = b"\x3a" + bytes([len(graph) & 127 | 128, len(graph) >> 7]) + graph
+    with pytest.raises(zoo.InputError, match="its Loop 'repeat' has up to"):
+        check_onnx(Path("small.onnx"), model)
+
+
 @pytest.mark.parametrize("last", ["f0", "f20"])
 def test_functions_that_call_each_other_without_an_end_are_refused(write, last):
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
@@ -114,20 +137,22 @@ def test_tensor_larger_than_the_memory_limit_is_refused(write, nodes, initialize
 
 
 def test_model_that_takes_longer_than_the_limit_is_refused(write, monkeypatch):
-    monkeypatch.setenv("POCKETZOO_LIMIT_MODEL_SECONDS", "1")
+    monkeypatch.setenv("POCKETZOO_LIMIT_LOOP_SECONDS", "1")
     monkeypatch.setenv("POCKETZOO_LIMIT_LOOP_ITERATIONS", str(2**62))
     with pytest.raises(zoo.InputError, match="one image takes more than 1 seconds; the limit is 1 "):
         export.load_artifact(write([LARGE, loop("count"), SUM], [integers("count", 2**40)]))
 
 
-def test_loop_of_a_tflite_file_is_refused(tmp_path):
-    model, code, graph = tflite.ModelT(), tflite.OperatorCodeT(), tflite.SubGraphT()
-    code.builtinCode = code.deprecatedBuiltinCode = tflite.BuiltinOperator.WHILE
-    graph.tensors, graph.inputs, graph.outputs, graph.operators = [], [], [], [tflite.OperatorT()]
-    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [tflite.BufferT()]
+def test_tflite_file_with_a_loop_has_less_time(tmp_path, monkeypatch):
+    image = keras.Input((8, 8, 1))
+    looped = keras.layers.Lambda(lambda x: keras.ops.fori_loop(0, 3, lambda _, y: y * 0.9, x))(image)
+    net = keras.Model(image, keras.layers.GlobalAveragePooling2D()(looped))
     path = tmp_path / "loop.tflite"
-    path.write_bytes(pack_model(model))
-    with pytest.raises(zoo.InputError, match=r"is a WHILE of up to 9,223,372,036,854,775,807 iterations; the limit is"):
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(net).convert())
+    assert export.load_artifact(path).invoke(np.full((1, 8, 8, 1), 100, "float32")) == pytest.approx(72.9)
+    monkeypatch.setenv("POCKETZOO_LIMIT_LOOP_SECONDS", "1")
+    monkeypatch.setattr(probe, "COMMAND", [sys.executable, "-c", "import time; time.sleep(9)"])
+    with pytest.raises(zoo.InputError, match="one image takes more than 1 seconds; the limit is 1 "):
         export.load_artifact(path)
 
 
