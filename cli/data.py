@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.atomic_files import check_output
 from ..core.errors import InputError
 from ..core.visible_text import visible_line
 from . import console
@@ -52,6 +53,8 @@ def data(
         raise InputError(
             f"{used} needs the pixels of the images, which --headers does not read; leave one of them out."
         )
+    if sheet is not None:
+        check_output(sheet)
     settings = read_recipe(recipe, changes, training.Recipe(), allow_code)
     if augmentation is not None:
         settings = settings.changed(augmentation=augmentation)

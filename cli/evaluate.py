@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.atomic_files import check_output
 from ..core.errors import InputError
 from . import console
 from .inputs import check_images, check_model, is_artifact_path, load_images, open_model, stated_range
@@ -54,6 +55,8 @@ def evaluate(
     check_model(model, weights, pretrained=True)
     contract.check()
     check_views(test_time_augmentation)
+    if report is not None:
+        check_output(report, folder=True)
     check_images(data, reading)
     evaluated, shape = _open(model, weights)
     from .. import training

@@ -1,10 +1,12 @@
 """`pocketzoo shards`: a dataset's files packed into TFRecord shards."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..core.errors import InputError
 from . import console
 from .inputs import load_images
 from .option_groups import DataReading
@@ -21,6 +23,8 @@ def shards(
     as_json: Json = False,
 ) -> None:
     """Pack a dataset's image files into TFRecord shards, split and checked."""
+    if not 0 < shard_mb < math.inf:  # before TensorFlow is imported, which `write_shards` needs
+        raise InputError(f"--shard-mb is {shard_mb}; it takes a number of megabytes above 0.")
     images = load_images(source, (None, None, 3), reading)
     import_tensorflow()
     from ..training.data.shards import write_shards

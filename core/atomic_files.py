@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import report_write_errors
+from .errors import InputError, report_write_errors
 from .file_lock import UNLOCKED, NoLocksError, open_locked, release
 
 UNFINISHED = ".pocketzoo-"
@@ -28,8 +28,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises:
         WriteError: The file cannot be written, for example because the disk is full.
+        InputError: As in `check_output`.
     """
-    path = Path(path)
+    path = check_output(path)
     with report_write_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _unfinished(path, lambda temporary: temporary.touch(exist_ok=False)) as temporary:
@@ -40,6 +41,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
+
+
+def check_output(path: str | Path, *, folder: bool = False) -> Path:
+    """Return the path of a file or `folder` to be written, which need not exist.
+
+    Raises:
+        InputError: Something else is there, such as a device, which would be replaced; or it lies below a file.
+    """
+    path, what = Path(path), "a folder" if folder else "a file"
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r} is not a path: it has a null character.")
+    with report_write_errors(str(path)):
+        is_taken = path.exists() and not (path.is_dir() if folder else path.is_file())
+        above = next((parent for parent in path.parents if parent.exists()), None)
+    if is_taken:
+        raise InputError(f"{path} cannot be written: it exists and is not {what}.")
+    if above is not None and not above.is_dir():
+        raise InputError(f"{path} cannot be written: {above} is not a folder.")
+    return path
 
 
 @contextmanager

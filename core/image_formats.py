@@ -1,12 +1,12 @@
 """The image formats that are read, told apart by content, and the one function that opens an image with Pillow."""
 
 import importlib
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image
 
 from .errors import InputError
-from .limits import IMAGE_PIXELS, JPEG_PIXELS
+from .limits import IMAGE_PIXELS, IMAGE_READS, IMAGE_SIDE, JPEG_PIXELS
 
 FORMATS = {
     "JPEG": "JPEG",
@@ -81,9 +81,32 @@ def open_image(file: IO[bytes]) -> Image.Image:
     most = IMAGE_PIXELS.value
     if Image.MAX_IMAGE_PIXELS is not None and most > 2 * Image.MAX_IMAGE_PIXELS:  # the user has raised ours
         Image.MAX_IMAGE_PIXELS = most  # Pillow's readers check the size of frames and tiles themselves
-    image: Image.Image = Image.OPEN[name][0](file, "")
+    image: Image.Image = Image.OPEN[name][0](_CountedReads(file), "")
+    IMAGE_SIDE.check(max(image.size), f"it is {image.width:,} x {image.height:,} and a side of it")
     IMAGE_PIXELS.check(image.width * image.height, f"it is {image.width:,} x {image.height:,} and")
     return image
+
+
+class _CountedReads:
+    """A file that refuses to be read too often: some readers take every byte of a comment by itself.
+
+    Args:
+        file: Anything but `read` is that of this file.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._reads, self._most = 0, IMAGE_READS.value
+
+    def read(self, size: int = -1) -> bytes:
+        """Read from the file."""
+        self._reads += 1
+        if self._reads > self._most:
+            IMAGE_READS.check(self._reads, "it")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def check_scans(encoded: bytes, image: Image.Image) -> None:

@@ -108,6 +108,16 @@ IMAGE_PIXELS = Limit(
     "an image, height times width",
     "a few kilobytes decode to gigabytes; this is Pillow's own limit",
 )
+IMAGE_SIDE = Limit(
+    "IMAGE_SIDE", 2**20, "pixels", "a side of an image", "resizing takes memory by the longer side, however thin it is"
+)
+IMAGE_READS = Limit(
+    "IMAGE_READS",
+    500_000,
+    "parts",
+    "the header of an image file: chunks, comments and padding, as often as its reader reads from it",
+    "each takes time, however small; a second for this number",
+)
 JPEG_PIXELS = Limit(
     "JPEG_PIXELS",
     16 * 178_956_970,

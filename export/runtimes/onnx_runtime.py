@@ -68,7 +68,7 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     options.add_session_config_entry(DATA_FOLDER, str(path.parent.resolve()))  # else it is the current folder
     if not has_provider(provider):
         raise NoProviderError("this ONNX Runtime is built without it: pip install onnxruntime-gpu")

@@ -90,8 +90,10 @@ REFUSALS = {
     },
     "info": NAME | FILE | {"gone.onnx": "gone.onnx", "--tpye x": "No such option"},
     "data": {table.removeprefix("--data "): message for table, message in DATA.items()}
-    | {"digits --augmentation strongest": "augmentation", "digits --set epoch=1": "did you mean epochs?"},
-    "shards": at("out", {table.removeprefix("--data "): message for table, message in DATA.items()}),
+    | {"digits --augmentation strongest": "augmentation", "digits --set epoch=1": "did you mean epochs?"}
+    | {"digits --sheet /dev/full": "/dev/full cannot be written: it exists and is not a file"},
+    "shards": at("out", {table.removeprefix("--data "): message for table, message in DATA.items()})
+    | {f"photos out --shard-mb {size}": f"--shard-mb is {size}" for size in ("nan", "-1.0", "inf")},
     "recipe": NAME,
     "find-lr": after("lenet5", SETUP) | at("--data digits", NAME),
     "train": after(f"lenet5 {RUN}", SETUP, {"": "there is no data to train on"})
@@ -112,6 +114,7 @@ REFUSALS = {
     | {
         "net.keras --data digits --test-time-augmentation flop": "did you mean flip?",
         "gone.tflite --data digits": "gone.tflite",
+        "net.keras --data digits --report /dev/null": "/dev/null cannot be written: it exists and is not a folder",
     },
     "advise": NAME | FILE | {"net.keras --target mobiel": "did you mean mobile?"},
     "prune": after(f"net.keras {RUN}", SETUP, at("--data digits", CONTRACT))

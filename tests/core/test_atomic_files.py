@@ -202,3 +202,15 @@ def test_nothing_is_removed_where_the_file_system_has_no_locks(tmp_path, monkeyp
         remove_abandoned(tmp_path)
         (folder / "file").write_text("")
     assert names(tmp_path) == ["bundle"]
+
+
+@pytest.mark.parametrize("name", ["device", "pipe", "folder", "file/below", "nul\0"])
+def test_what_is_no_file_is_not_replaced(name, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=r"cannot be written: |null character"), atomic_path(tmp_path / name):
+        raise AssertionError
+    assert sorted(tmp_path.iterdir()) == before

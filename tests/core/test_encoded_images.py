@@ -231,3 +231,26 @@ def test_an_error_of_our_own_is_no_damaged_file(monkeypatch):
     monkeypatch.setattr("pocketzoo.zoo.image_files.resize", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         decode_image(FILES["jpeg"], "a.jpg", height=4, width=4, channels=3)
+
+
+def test_image_with_a_side_above_the_limit_is_refused(monkeypatch):
+    monkeypatch.setenv("POCKETZOO_LIMIT_IMAGE_SIDE", "1000")
+    file = encoded(np.zeros((1, 1001), "uint8"), "PNG")
+    with pytest.raises(InputError, match=r"thin\.png .*it is 1,001 x 1 and a side of it has 1,001 pixels; the "):
+        read_values(file, "thin.png")
+    read_values(encoded(np.zeros((1, 1000), "uint8"), "PNG"), "thin.png")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        b"P5 #" + b"a" * 10**6 + b"\n1 1 255 \0",
+        b"\xff\xd8" + b"\xff" * 10**6 + b"\xd9",
+        encoded(np.zeros((1, 1), "uint8"), "PNG")[:33] + 10**5 * (b"\0\0\0\0prVt" + zlib.crc32(b"prVt").to_bytes(4)),
+    ],
+    ids=["comment", "padding", "chunks"],
+)
+def test_header_of_too_many_parts_is_refused(file, monkeypatch):
+    monkeypatch.setenv("POCKETZOO_LIMIT_IMAGE_READS", "100000")
+    with pytest.raises(InputError, match=r"long cannot be read .*: it has 100,001 parts; the limit is 100,000"):
+        read_header(io.BytesIO(file), "long")

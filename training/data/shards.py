@@ -5,6 +5,7 @@ of an image, under the keys that are usual in TensorFlow; those of several outpu
 `road/segmentation/class/encoded`. The index, `shards.json`, has tasks, labels and the number of images in each shard.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,13 +113,13 @@ def write_shards(data: ImageData, folder: str | Path, *, shard_mb: float = 100) 
         shard_mb: Size at which a shard ends, in megabytes (10**6 bytes).
 
     Raises:
-        InputError: `data` is in memory, the folder is not empty, or `shard_mb` is not positive.
+        InputError: `data` is in memory, the folder is not empty, or `shard_mb` is not a positive number.
     """
     folder = Path(folder)
     if not isinstance(data.train.images, FileImages):
         raise InputError(f"{data.source} is not made of files; shards are written from a folder, a table or shards.")
-    if not shard_mb > 0:
-        raise InputError(f"shard_mb is {shard_mb}; it takes megabytes, more than 0.")
+    if not 0 < shard_mb < math.inf:
+        raise InputError(f"shard_mb is {shard_mb}; it takes a number of megabytes above 0.")
     with _empty_folder(folder):
         counts: dict[str, int] = {}
         for name in SPLITS:

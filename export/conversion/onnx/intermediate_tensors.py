@@ -27,7 +27,7 @@ class OnnxIntermediates:
         del copy.graph.output[:]
         copy.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in names.values())
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         self.session = onnxruntime.InferenceSession(
             copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )

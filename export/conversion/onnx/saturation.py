@@ -101,7 +101,7 @@ def _activations(model: onnx.ModelProto, names: set[str], inputs: Iterable[Feed]
     del copy.graph.output[:]
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in read)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     session = onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
     for feed in islice(inputs, IMAGES):
         values = session.run(read, dict(feed)) if read else []
