@@ -124,6 +124,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.every_card  # tests/attack has a sample of such commands
 def test_command_on_a_full_disk_ends_with_one_sentence(small_disk):
     command = ["train", "lenet5", "--data", "digits", "--set", "epochs=1", "--set", "checkpoint_steps=2", "--run-dir"]
     run = [sys.executable, "-m", "pocketzoo", *command, small_disk / "run"]
