@@ -10,7 +10,8 @@ def pocketzoo(monkeypatch, capsys):
     """Runs the command line in this process; gives its exit code, standard output and standard error."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setenv("POCKETZOO_VERBOSE", "")
+        for variable in ("POCKETZOO_VERBOSE", "POCKETZOO_OFFLINE"):  # which options set, for their process
+            monkeypatch.setenv(variable, "")
         monkeypatch.setattr(sys, "argv", ["pocketzoo", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit_:
             entry.main()

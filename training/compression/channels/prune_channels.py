@@ -90,6 +90,8 @@ def prune_channels(
         small, total_plan, before, history = model, None, {}, []
         for number, limit in enumerate(limits, start=1):
             planner = partial(plan_within, small, data, limit, measure=measure, seed=recipe.seed, **selection)
+            if data is not None:
+                keras.utils.set_random_seed(recipe.seed)  # of the Dropout that is made now: a resumed run has the same
             removal = remove_channels(small, files.plan(number, (lambda: plan) if plan else planner))
             small, metrics = removal.model, None
             if data is not None:

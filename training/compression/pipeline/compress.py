@@ -94,6 +94,7 @@ def _run_stages(spec: CompressionSpec, inputs: Inputs, run_dir: Path, verbose: b
             continue
         stage_run, file = run_dir / f"{number}-{name}", run_dir / f"{number}-{name}.keras"
         if not file.exists():
+            keras.utils.set_random_seed(getattr(stage.recipe, "seed", 0))  # of Dropout: a resumed run has the same
             # Some stages change their model, but the models so far are also results.
             previous = _copy([*models.values()][-1])
             options = {"run_dir": stage_run, "resume": stage_run.exists(), "verbose": verbose}

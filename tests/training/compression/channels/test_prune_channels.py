@@ -34,7 +34,7 @@ def tiny():
     image = keras.Input((16, 16, 1))
     x = ConvNormAct(16, 3, strides=2, name="stage1_conv")(PixelNormalization(name="pixels")(image))
     x = ConvNormAct(24, 3, strides=2, name="stage2_conv")(x)
-    return keras.Model(image, ClassificationHead(10, name="head")(x), name="tiny")
+    return keras.Model(image, ClassificationHead(10, dropout=0.3, name="head")(x), name="tiny")
 
 
 def test_half_the_multiply_adds_remain(net):

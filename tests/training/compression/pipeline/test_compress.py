@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
+from support.small_net import small_net
 
 from pocketzoo import training, zoo
 from pocketzoo.training import CompressionSpec
-from pocketzoo.training.compression.pipeline.stages import check_stages
+from pocketzoo.training.compression.pipeline.stages import STAGES, check_stages
 
 RECIPE = {"epochs": 1, "batch_size": 200}
 
@@ -30,6 +32,26 @@ def test_stages_run_in_order_and_leave_the_original_as_it_is(trained, digits, tm
         training.compress(trained, digits, spec, run_dir=tmp_path / "run")
     again = training.compress(trained, digits, spec, run_dir=tmp_path / "run", resume=True)
     np.testing.assert_array_equal(again.model.get_layer("dense1").kernel.numpy(), kernel)
+
+
+def test_stage_that_was_killed_before_its_first_checkpoint_has_the_same_dropout(small_digits, tmp_path, monkeypatch):
+    keras.utils.set_random_seed(0)
+    model, recipe = small_net(), {"epochs": 1, "batch_size": 60}
+    sparsity = {"target": 0.5, "end": 1.0, "keep_ends": False, "recipe": recipe}
+    spec = CompressionSpec(sparsity=sparsity, clusters={"recipe": recipe})
+    whole = training.compress(model, small_digits, spec, run_dir=tmp_path / "whole", verbose=False)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setitem(STAGES, "clusters", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.compress(model, small_digits, spec, run_dir=tmp_path / "run", verbose=False)
+    keras.utils.set_random_seed(9)  # a new process has another state
+    resumed = training.compress(model, small_digits, spec, run_dir=tmp_path / "run", resume=True, verbose=False)
+    for one, other in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_spec_that_only_exports_trains_nothing(trained, digits, tmp_path):
