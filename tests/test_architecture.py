@@ -39,7 +39,7 @@ def test_heavy_libraries_wait_until_they_are_needed(statement, forbidden):
 
 
 def test_every_folder_of_tests_has_fast_ones():
-    """`make test-fast` says something about every part; tutorials and whole models through all verbs are slow."""
+    """`make test-fast` says something about every part; tutorials, attacks and whole models in all verbs are slow."""
     files = {file: file.relative_to(TESTS).parts[0] for file in TESTS.rglob("test_*.py") if file.parent != TESTS}
     fast = {folder for file, folder in files.items() if "\npytestmark = pytest.mark.fast\n" in file.read_text()}
-    assert set(files.values()) - fast == {"acceptance", "docs"}
+    assert set(files.values()) - fast == {"acceptance", "attack", "docs"}

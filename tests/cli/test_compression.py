@@ -45,8 +45,8 @@ def test_student_is_distilled_and_compared_with_its_teacher(pocketzoo, trained_f
     kept = training.evaluate(zoo.load_model(run / "best.keras"), training.load_data(table, image_size=32, channels=1))
     assert student["test"]["accuracy"] == kept.accuracy
     assert teacher["footprint"]["artifacts"]["tflite-fp32"]["median_ms"] > 0
-    _, _, err = pocketzoo("distill", run / "best.keras", trained_file, "--data", table, "--run-dir", run, "--weight", 2)
-    assert "weight is 2.0; it must be 0 to 1" in err
+    _, _, err = pocketzoo("distill", "lenet5", trained_file, "--data", table, "--run-dir", run / "new", "--weight", 2)
+    assert "weight: must be less than or equal to 1 (got 2.0)" in err
 
 
 def test_endpoints_on_the_command_line():
