@@ -140,7 +140,7 @@ def _replace_directory(path: Path, new: Path) -> None:
         except OSError:
             os.rename(old, path)
             raise
-        shutil.rmtree(old)
+        remove(old)
     finally:
         release(descriptor)
 

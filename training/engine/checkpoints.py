@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,11 +15,13 @@ import numpy as np
 from ...core.atomic_files import atomic_directory, flush_file
 from ...core.documents import read_json
 from ...core.errors import InputError, first_line
+from ...core.input_files import check_file
 from .history import History
 
 KEPT = 2
 """Number of checkpoints: if the last one is damaged, the one before it is used."""
 CHECKSUMS = "checksums.json"
+NAME = re.compile(r"checkpoint-\d{5,}(-\d{7,})?")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,9 @@ class Checkpoints:
     folder: Path
 
     def all(self) -> list[Path]:
-        """List the checkpoints from the oldest to the newest."""
-        return sorted(path for path in self.folder.glob("checkpoint-*") if path.is_dir())
+        """List the checkpoints from the oldest to the newest; a user's copies, which have other names, are none."""
+        found = (path for path in self.folder.glob("checkpoint-*") if NAME.fullmatch(path.name))
+        return sorted(path for path in found if path.is_dir() and not path.is_symlink())
 
     def last(self) -> Path | None:
         """Return the newest checkpoint; None if there is none."""
@@ -98,8 +102,14 @@ def save_arrays(path: Path, arrays: Iterable[np.ndarray]) -> None:
 def _is_intact(checkpoint: Path) -> bool:
     try:
         checksums = read_json(checkpoint / CHECKSUMS)
-        return all(_sha256(checkpoint / name) == checksum for name, checksum in checksums.items())
-    except (OSError, ValueError, AttributeError):  # a file is missing, or the checksums themselves are damaged
+        files = {file.name: file for file in checkpoint.iterdir()}  # and none elsewhere, whatever the checksums name
+        return all(_sha256(check_file(files[name])) == checksum for name, checksum in checksums.items())
+    except (
+        OSError,
+        LookupError,
+        ValueError,
+        AttributeError,
+    ):  # a file is missing or no file, or the checksums themselves are damaged
         return False
 
 

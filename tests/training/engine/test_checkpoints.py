@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -87,7 +88,12 @@ def lost(file):
     file.unlink()
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_bit, lost])
+def made_a_pipe(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_bit, lost, made_a_pipe])
 @pytest.mark.parametrize(
     "name", ["best.keras", "state.weights.h5", "seeds.npz", "metrics.npz", "history.json", "checksums.json"]
 )
@@ -99,6 +105,26 @@ def test_damaged_checkpoint_is_replaced_by_the_previous_one(finished, tmp_path, 
         opened = reopened(run)
     assert len(opened.history()) == 1
     assert [path.name for path in run.glob("checkpoint-*")] == ["checkpoint-00001"]
+
+
+def test_checksums_of_files_elsewhere_are_not_computed(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "checkpoint-00002" / "checksums.json").write_text('{"/dev/zero": ""}')
+    with pytest.warns(UserWarning, match="checkpoint-00002 was damaged"):
+        reopened(run)
+
+
+def test_copies_of_checkpoints_are_neither_continued_nor_removed(small_digits, finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    for name in ("checkpoint-best", "checkpoint-99999-copy"):
+        shutil.copytree(run / "checkpoint-00001", run / name)
+        truncate(run / name / "state.weights.h5")
+    assert reopened(run).last_checkpoint().name == "checkpoint-00002"
+    training.fit(net(), small_digits, BRIEF.changed(epochs=3), run_dir=run, extend=True, verbose=False)
+    names = {path.name for path in run.glob("checkpoint-*")}
+    assert names == {"checkpoint-best", "checkpoint-99999-copy", "checkpoint-00002", "checkpoint-00003"}
 
 
 def reopened(run) -> RunDirectory:
