@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import InputError
+from ..core.limits import check_environment
 from ..core.output_capture import STANDARD_ERROR, duplicate_descriptor
 from . import (
     advise,
@@ -91,6 +92,7 @@ def options(
     ] = False,
 ) -> None:
     """Set the options that apply to every command."""
+    check_environment()
     os.environ["POCKETZOO_VERBOSE"] = "1" if verbose else ""
     if offline:
         os.environ["POCKETZOO_OFFLINE"] = "1"

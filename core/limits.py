@@ -7,7 +7,7 @@ Each limit is far above what real files need. A user raises one with an environm
 import os
 from dataclasses import dataclass
 
-from .errors import InputError
+from .errors import InputError, unknown
 
 PREFIX = "POCKETZOO_LIMIT_"
 
@@ -122,7 +122,7 @@ JPEG_PIXELS = Limit(
     "JPEG_PIXELS",
     16 * 178_956_970,
     "pixels",
-    "a progressive JPEG, which has all of them in each of its scans",
+    "a progressive JPEG, the sum over all of its scans",
     "a scan takes a few bytes, and the time of decoding the image; cameras and editors write ten",
 )
 TIFF_BANDS = Limit(
@@ -163,15 +163,26 @@ LOOP_SECONDS = Limit(
     10,
     "seconds",
     "the first run of a TFLite or ONNX file with a loop",
-    "how often it repeats can be known to the graph of its condition alone",
+    "how often it repeats need not be stated in the file",
 )
 LOOP_ITERATIONS = Limit(
     "LOOP_ITERATIONS",
     10_000,
     "iterations",
-    "the loops of an ONNX file whose number is stated, nested ones multiplied; 2**63 - 1 of those without an end",
+    "the loops of an ONNX file that state a number, nested ones multiplied; one without an end counts as 2**63 - 1",
     "the runtime cannot be interrupted",
 )
 
 LIMITS = tuple(limit for limit in globals().values() if isinstance(limit, Limit))
 """All limits, in the order of the documentation."""
+
+
+def check_environment() -> None:
+    """Raise InputError where a variable of the environment sets a limit that does not exist, or to no number."""
+    variables = {limit.variable: limit for limit in LIMITS}
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            if name not in variables:
+                names = [limit.name.lower() for limit in LIMITS]
+                raise unknown(f"limit in the environment ({PREFIX}...)", name.removeprefix(PREFIX).lower(), names)
+            _ = variables[name].value

@@ -24,8 +24,8 @@ version.
 | ---: | --- |
 | 0 | success |
 | 1 | a validation failed, or an unexpected error |
-| 2 | invalid input: the message names the value and what is allowed |
-| 130 | interrupted; a command with a run directory continues with `--resume` |
+| 2 | wrong input, an unreadable file, a full disk, a directory in use, a failed download: the message says what to do |
+| 130, 143, 137 | interrupted (Ctrl-C), terminated or killed; a command that has `--resume` continues with it |
 """
 
 

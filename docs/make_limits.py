@@ -15,7 +15,9 @@ Generated from `core/limits.py` by `make docs`; do not edit.
 
 A file of a few hundred bytes can ask for terabytes of memory or for a loop without an end. What a file may ask for is
 limited; a file that asks for more is refused before the work starts, with exit code 2 and a message that states the
-figure, the limit, and how to raise it. Each limit is an environment variable, for commands and in Python:
+figure, the limit, and how to raise it. Raise a limit for files that you trust only; `--skip-unreadable` leaves out the
+images above a limit, too. Each limit is an environment variable, for commands and in Python, with a whole number of 1
+or more:
 
 ```sh
 POCKETZOO_LIMIT_IMAGE_PIXELS=400000000 pocketzoo predict net.tflite panorama.png
@@ -23,7 +25,7 @@ POCKETZOO_LIMIT_IMAGE_PIXELS=400000000 pocketzoo predict net.tflite panorama.png
 
 Pipes, devices, sockets and folders in place of a file are refused without opening them.
 
-| variable | default | of | reason |
+| variable | default | applies to | reason |
 | --- | ---: | --- | --- |
 """
 

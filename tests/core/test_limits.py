@@ -1,7 +1,7 @@
 import pytest
 
 from pocketzoo.core.errors import InputError
-from pocketzoo.core.limits import IMAGE_PIXELS, LIMITS
+from pocketzoo.core.limits import IMAGE_PIXELS, LIMITS, check_environment
 
 
 def test_refusal_states_the_figure_the_limit_and_how_to_raise_it():
@@ -31,3 +31,12 @@ def test_invalid_value_of_the_environment_is_an_error(monkeypatch, value):
 
 def test_names_of_limits_are_distinct():
     assert len({limit.variable for limit in LIMITS}) == len(LIMITS) > 10
+
+
+def test_misspelled_limit_in_the_environment_is_named(monkeypatch):
+    check_environment()
+    monkeypatch.setenv("POCKETZOO_LIMIT_IMAGE_PIXEL", "100")
+    with pytest.raises(
+        InputError, match=r"unknown limit in the environment .* 'image_pixel': did you mean image_pixels"
+    ):
+        check_environment()
