@@ -13,6 +13,7 @@ from ..core.input_files import read_file
 from ..core.limits import MODEL_BYTES
 from ..core.output_capture import suppress_output
 from ..core.outputs import by_name
+from ..tasks.registry import get_task
 from .artifact.artifact import Artifact
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def _check_labels(artifact: Artifact) -> None:
     for name, form in forms.items():
         tensor = artifact.outputs[name]
         size = (tensor.image_shape if tensor.is_image else tensor.shape)[-1]
-        if not form.labels or size is None:
+        has_none = not form.labels and get_task(form.task).figure_name is None  # embeddings, and numbers of any kind
+        if has_none or size is None:
             continue
         if form.decode(np.zeros((1, size), "float32")).shape[-1] != len(form.labels):
             raise InputError(f"it has {len(form.labels)} labels for {size} outputs.")

@@ -1,6 +1,7 @@
 """Files of Keras 2: `.h5`, as Teachable Machine writes it, and its `.keras` files."""
 
 import inspect
+import sys
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +30,8 @@ def load_h5(path: Path) -> keras.Model:
         version = _text(file.attrs.get("keras_version", "2"))
     if config is None:
         raise InputError("it has weights only; create the model and load them into it, or save the whole model.")
-    document = _parsed(config)
+    document, settings = _parsed(config), _parsed(training)
+    check_packages([document, settings])
     check_layers(document)
     if version.startswith("3"):
         check_code(document)
@@ -38,7 +40,7 @@ def load_h5(path: Path) -> keras.Model:
     else:
         model = _model(document)
         model.load_weights(path)
-    return with_loss(model, _parsed(training))
+    return with_loss(model, settings)
 
 
 def is_keras2(path: Path) -> bool:
@@ -71,6 +73,16 @@ def check_code(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             check_code(item)
+
+
+def check_packages(config: Any) -> None:
+    """Raise InputError if a config refers to a package that Keras would import, from wherever Python finds it."""
+    if isinstance(config, dict):
+        package = str(config.get("module")).partition(".")[0]
+        if package in ("keras_hub", "keras_cv", "keras_nlp") and package not in sys.modules:
+            raise InputError(f"it needs {package}; if you trust the file, import {package} first.")
+    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        check_packages(inner)
 
 
 def _model(document: dict[str, Any]) -> keras.Model:

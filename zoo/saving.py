@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ..core.outputs import map_outputs
 from ..core.weight_budget import check_layers, check_tensors, limit_weights
 from ..core.zip_files import check_archive, read_json_part
 from .contract import recorded_statements, state_contract
-from .keras2_files import is_keras2, load_h5, load_keras2, with_loss
+from .keras2_files import check_packages, is_keras2, load_h5, load_keras2, with_loss
 from .model_files import check_model_file
 from .saved_model import load_saved_model
 
@@ -108,7 +107,7 @@ def _load_keras(path: Path) -> keras.Model:
                 check_hdf5(file)
         config = read_json_part(archive, "config.json")
         statements = read_json_part(archive, STATEMENTS) if STATEMENTS in archive.namelist() else {}
-    _check_packages(config)
+    check_packages(config)
     check_layers(config)
     return load_keras2(path) if is_keras2(path) else _load_keras3(path, config, statements)
 
@@ -127,16 +126,6 @@ def _load_keras3(path: Path, config: dict[str, Any], statements: dict[str, Any])
             statements["likely_range"] = map_outputs(tuple, likely_range)
         state_contract(model, **statements, report=False)
     return model
-
-
-def _check_packages(config: Any) -> None:
-    """Raise InputError if a config refers to a package that Keras would import, from wherever Python finds it."""
-    if isinstance(config, dict):
-        package = str(config.get("module")).partition(".")[0]
-        if package in ("keras_hub", "keras_cv", "keras_nlp") and package not in sys.modules:
-            raise InputError(f"it needs {package}; if you trust the file, import {package} first.")
-    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
-        _check_packages(inner)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:

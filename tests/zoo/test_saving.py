@@ -1,4 +1,5 @@
 import io
+import json
 import zipfile
 
 import h5py
@@ -126,3 +127,18 @@ def test_file_with_a_class_of_the_users_own_says_how_to_load_it_and_the_remedy_w
 def test_file_in_place_of_a_name_is_told_from_an_unknown_name():
     with pytest.raises(zoo.InputError, match=r"own\.keras is a file, not the name of a model; zoo\.load_model opens"):
         zoo.create_model("own.keras")
+
+
+@pytest.mark.parametrize("version", ["2.15.0", "3.0.0"])
+def test_packages_that_a_file_names_are_not_imported(version, tmp_path, monkeypatch):
+    (tmp_path / "keras_hub.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    layer = {"module": "keras_hub", "class_name": "X", "config": {}, "registered_name": None}
+    config = {"class_name": "Sequential", "config": {"name": "net", "layers": [layer]}}
+    for attributes in ({"model_config": config}, {"model_config": {}, "training_config": {"loss": layer}}):
+        with h5py.File(tmp_path / "net.h5", "w") as file:
+            file.attrs["keras_version"] = version
+            file.attrs.update({name: json.dumps(value) for name, value in attributes.items()})
+            file.create_group("model_weights")
+        with pytest.raises(zoo.InputError, match="it needs keras_hub; if you trust the file, import keras_hub first"):
+            zoo.load_model(tmp_path / "net.h5")
