@@ -19,6 +19,7 @@ PASSING = {408, 429, 500, 502, 503, 504}
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Environment variables that name a file of trusted certificates; the first that is set holds."""
 WITH_PROXY = "if the network has a proxy, HTTPS_PROXY must name it"
+STATUS_NAMES = {int(status): status.phrase for status in HTTPStatus}
 
 
 class TransferError(Exception):
@@ -75,7 +76,7 @@ def explain(error: Exception, url: str) -> TransferError:
 def explain_status(response: requests.Response) -> TransferError:
     """Say what a status other than success means."""
     code, proxy = response.status_code, _proxy(response.url)
-    name = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "an unknown status"
+    name = STATUS_NAMES.get(code, "an unknown status")
     host = urlsplit(response.url).hostname
     if code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _explain_proxy(proxy, str(host), f"{code} {name}")
