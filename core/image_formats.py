@@ -1,7 +1,7 @@
 """The image formats that are read, told apart by content, and the one function that opens an image with Pillow."""
 
 import importlib
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from PIL import Image
 
@@ -81,7 +81,7 @@ def open_image(file: IO[bytes]) -> Image.Image:
     most = IMAGE_PIXELS.value
     if Image.MAX_IMAGE_PIXELS is not None and most > 2 * Image.MAX_IMAGE_PIXELS:  # the user has raised ours
         Image.MAX_IMAGE_PIXELS = most  # Pillow's readers check the size of frames and tiles themselves
-    image: Image.Image = Image.OPEN[name][0](_CountedReads(file), "")
+    image: Image.Image = Image.OPEN[name][0](cast("IO[bytes]", _CountedReads(file)), "")
     IMAGE_SIDE.check(max(image.size), f"it is {image.width:,} x {image.height:,} and a side of it")
     IMAGE_PIXELS.check(image.width * image.height, f"it is {image.width:,} x {image.height:,} and")
     return image

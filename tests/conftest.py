@@ -29,7 +29,7 @@ LONGEST_FILES = (
     "test_commands.py",
     "test_prune_channels.py",
     "test_every_layer.py",
-    "test_killed_runs.py",
+    "test_attack.py",
 )
 """Files that keep a worker busy for half a minute or more; they run first, so that no worker ends up with one alone."""
 FAST_SECONDS = 3

@@ -81,7 +81,7 @@ def runs(tmp_path_factory):
     return whole, killed, {name: facts for name, *facts in json.loads(done.stdout)}
 
 
-@pytest.mark.slow
+@pytest.mark.every_card  # tests/attack kills training, too
 @pytest.mark.parametrize("verb", ["fit", "prune", "fine_tune"])
 def test_killed_run_resumes_to_identical_weights(runs, verb):
     *roots, ends = runs
