@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from ..core.errors import InputError as InputError  # public in `zoo`, whose lazy names are in its own modules
 from ..core.errors import describe
+from ..core.limits import NESTING
 
 CARDS = Path(__file__).parent / "cards"
 Layout = Literal["keras", "timm", "torchvision", "pocketzoo"]
@@ -155,6 +156,8 @@ def _read_family(path: Path) -> list[ModelCard]:
         shared = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise NESTING.refusal(f"{path.name} has more levels than can be read") from error
     cards = []
     defaults = _table(path, shared.pop("pretrained_defaults", {}), "pretrained_defaults")
     for name, value in _table(path, shared.pop("models", {}), "models").items():

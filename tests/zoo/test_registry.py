@@ -74,6 +74,7 @@ LENET = (CARDS / "lenet.toml").read_text()
         (LENET.replace("smallest_input = 16", "smallest_input = 64"), "below smallest_input 64"),
         (LENET.replace("classes = 10", "classes = = 10"), "broken.toml is not valid TOML"),
         (LENET.replace("classes = 10", "classes = '\udcff'"), "broken.toml is not valid TOML"),
+        ("models = " + "[" * 5000, "broken.toml has more levels than can be read; the limit is"),
         ("models = 3", "broken.toml: models is 3; it takes a table"),
         ("[models]\nlenet5 = 3", "broken.toml: model 'lenet5' is 3; it takes a table"),
         (LENET.replace("lenet:lenet5", "lenet.lenet5"), "builder: String should match pattern"),
