@@ -140,6 +140,8 @@ def _external_size(folder: Path, location: str) -> int:
 
 def _parse(message: Any) -> Message:
     """Return the fields of a message by number."""
+    if isinstance(message, int):
+        raise InputError("it is damaged: it has a number in place of a message.")
     fields, position, end = defaultdict[int, list[Any]](list), 0, len(message)
     while position < end:
         key, position = _varint(message, position)

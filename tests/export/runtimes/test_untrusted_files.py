@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -205,6 +205,7 @@ def test_data_of_an_onnx_file_that_lies_elsewhere_is_refused(with_data_in, tmp_p
 
 @settings(deadline=None, max_examples=200)
 @given(content=st.binary(max_size=60), cut=st.integers(0, 300), at=st.integers(0, 300))
+@example(content=b"\x08\x008\x00", cut=0, at=0)
 def test_any_bytes_are_inspected_or_refused_in_words(content, cut, at, tmp_path_factory):
     model = helper.make_model(
         helper.make_graph([LARGE, loop("count"), SUM], "graph", [VALUE("image", 1, IMAGE)], [], [integers("count", 3)])
