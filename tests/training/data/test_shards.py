@@ -307,7 +307,7 @@ def test_shards_of_others_load_once_an_index_is_beside_them(shards):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"shard_mb": 0}, "shard_mb is 0; it takes megabytes"),
+        ({"shard_mb": 0}, "shard_mb is 0; it takes a number of megabytes"),
         ({"folder": "."}, "is not empty; shards are written into an empty"),
     ],
 )
