@@ -117,7 +117,7 @@ class Answer:
 
 
 def _missing(sources: Sequence[str]) -> dict[str, InputError]:
-    """Return why files do not exist, by name: that is told before TensorFlow takes seconds to load."""
+    """Return why files cannot be read, by name, before TensorFlow takes seconds to load."""
     from ..zoo.image_files import read_bytes
 
     missing = {}
