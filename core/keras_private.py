@@ -36,6 +36,7 @@ NAMES = tuple(
         "keras.src.saving.saving_lib.H5IOStore": "saving weights on a disk that may be full",
         "keras.src.saving.saving_lib._save_state": "saving weights on a disk that may be full",
         "keras.src.backend.tensorflow.nn.tf": "ONNX and TFLite files of grouped convolutions and GELU",
+        "DTypePolicy._compute_dtype": "checking models whose rounding errors are large in double precision",
         "Layer._open_name_scope": "telling which layer a tensor of a TFLite or ONNX file belongs to",
         "keras.src.backend.tensorflow.nn.hard_sigmoid": "tflite-int16x8 files of models with hard-swish",
         "keras.src.backend.tensorflow.numpy.eye": "int8 files of models that take patches of images",
@@ -48,6 +49,13 @@ NAMES = tuple(
 def all_layers(layer: keras.Layer, *, include_self: bool = False) -> list[keras.Layer]:
     """List the layers inside a model or a layer, at any depth, each once."""
     return list(layer._flatten_layers(include_self=include_self))
+
+
+def double_precision() -> keras.DTypePolicy:
+    """Return the policy with which layers compute in float64, while their weights stay float32."""
+    policy = keras.DTypePolicy("mixed_float16")
+    policy._compute_dtype = "float64"
+    return policy
 
 
 def source_operation(tensor: keras.KerasTensor) -> keras.Operation:

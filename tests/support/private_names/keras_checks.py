@@ -43,6 +43,14 @@ def layers_are_listed_from_the_outside_in():
     assert keras_private.all_layers(model, include_self=True)[0] is model
 
 
+@check_of("DTypePolicy._compute_dtype")
+def layers_of_float32_weights_compute_in_double_precision():
+    dense = keras.layers.Dense(1, kernel_initializer="ones", dtype=keras_private.double_precision())
+    outputs = dense(keras.ops.convert_to_tensor(np.array([[1.0, 1e-12]])))
+    assert dense.kernel.dtype == "float32"
+    assert float(outputs[0, 0]) == 1 + 1e-12
+
+
 @check_of("KerasTensor._keras_history")
 def source_of_an_output_is_its_layer():
     model = two_layers()

@@ -132,3 +132,22 @@ def test_check_detects_a_later_output_that_is_no_number():
     bias.assign(bias * np.nan)
     with pytest.raises(EquivalenceError, match="differs by nan"):
         check_equivalence(graph, keep, compensation, rebuilt)
+
+
+def test_check_computes_in_double_precision_where_rounding_errors_are_large():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((6, 6, 3))
+    x = layers.Conv2D(16, 3, activation="relu", use_bias=False, name="removed")(image)
+    x = layers.Conv2D(8, 3, bias_initializer=keras.initializers.Constant(1e6), name="rounded")(x)
+    x = layers.BatchNormalization(moving_mean_initializer=keras.initializers.Constant(1e6))(x)
+    model = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    graph = ChannelGraph(model)
+    keep = units_kept(graph, plan_channels(model, budget="params:0.6", round_to=1))
+    compensation = compensate(graph, keep)
+    rebuilt = rebuild(graph, keep, compensation).model
+    assert check_equivalence(graph, keep, compensation, rebuilt) < 1e-5
+    assert {layer.dtype_policy.name for layer in (*model.layers, *rebuilt.layers)} == {"float32"}
+    kernel = rebuilt.get_layer("rounded").kernel
+    kernel.assign(kernel * 1.001)
+    with pytest.raises(EquivalenceError, match="differs by"):
+        check_equivalence(graph, keep, compensation, rebuilt)
