@@ -1,6 +1,8 @@
 """Arguments of public functions, checked against the annotations of their parameters. Imports nothing heavy."""
 
+import errno
 import math
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,9 +87,26 @@ def check_arguments(function: Callable[Parameters, Result]) -> Callable[Paramete
                     openers = [opener for phrase, opener in OPENERS.items() if phrase in (*others, last)]
                     phrases += f"; {' or '.join(openers)} opens a file" if openers else ""
                 raise InputError(f"{name} is {received(value)}; {function.__name__} requires {phrases}.")
+            if isinstance(value, str | Path) and Path in get_args(expected):
+                check_path(name, value)
         return function(*args, **kwargs)
 
     return checked
+
+
+def check_path(name: str, value: str | Path) -> None:
+    """Raise InputError if no file can have this path; whether there is one, the function itself finds out."""
+    if value == "":  # which `Path` takes for the working directory
+        raise InputError(f"{name} is an empty text; it must be a path.")
+    if "://" in str(value):
+        return
+    try:
+        os.stat(value)
+    except ValueError as error:
+        raise InputError(f"{name} is {received(value)}, which is not a path: it has a null character.") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{name} is {received(value)}, which is too long for a path.") from error
 
 
 def bind_arguments(

@@ -7,8 +7,10 @@ from typing import IO
 
 from .visible_text import visible
 
-FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # the last four are the wide forms of the first four
+FORMULA = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"  # the last four are the wide forms of the first four
 """Beginning of a cell that is computed, or that may be once white space is removed."""
+BEGINNING = re.compile(rf"(?:^|(?<=[;\t\r\n]))(?={FORMULA})")
+"""Where a formula begins, also in a program that separates cells at semicolons or tabs."""
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 
 
@@ -19,9 +21,8 @@ def write_csv(file: IO[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 def text_cell(text: str) -> str:
-    """Return a text that is no formula in a spreadsheet: an apostrophe is put before what would begin one.
+    """Return a text that is no formula in a spreadsheet: an apostrophe is put before whatever would begin one.
 
     Control characters become escapes, as on the terminal. A text that is a number, such as the label "-1", stays.
     """
-    is_formula = FORMULA.match(text) and not NUMBER.fullmatch(text)
-    return visible(f"'{text}" if is_formula else text)
+    return visible(text if NUMBER.fullmatch(text) else BEGINNING.sub("'", text))

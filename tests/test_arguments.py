@@ -3,7 +3,8 @@
 import inspect
 import math
 import re
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from pocketzoo import export, training, zoo
 from pocketzoo.core.arguments import accepts
 
 VALUES = (None, 3, -1, True, "x", object(), [], {}, ["x"], {"x": 1}, np.zeros(3), b"", math.nan)
+NO_PATHS = ("", "a\0b", "x" * 300)
 FUNCTIONS = {
     f"{package.__name__.rpartition('.')[2]}.{name}": function
     for package in (zoo, training, export)
@@ -36,6 +38,7 @@ def test_value_of_another_type_is_refused_and_named(name, parameter):
         hints = get_type_hints(function, localns={"keras": keras}, include_extras=True)
         assert parameter in hints, "a public function has an annotation for each argument"
         wrong = [value for value in VALUES if not accepts(hints[parameter], value)]
+        wrong += NO_PATHS if Path in get_args(hints[parameter]) else ()
     else:
         wrong = [object(), b"", math.nan]
     others = {

@@ -35,10 +35,10 @@ def load_h5(path: Path) -> keras.Model:
     check_layers(document)
     if version.startswith("3"):
         check_code(document)
-        with limit_weights():
+        with limit_weights(path.stat().st_size):
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     else:
-        model = _model(document)
+        model = _model(document, path.stat().st_size)
         model.load_weights(path)
     return with_loss(model, settings)
 
@@ -54,11 +54,11 @@ def load_keras2(path: Path) -> keras.Model:
     """Load a `.keras` file of Keras 2, without its optimizer; errors as in `load_h5`."""
     with zipfile.ZipFile(path) as archive, TemporaryDirectory() as folder:
         document = read_json_part(archive, "config.json")
-        model = _model(document)
         weights = Path(folder, "model.weights.h5")
         weights.write_bytes(archive.read("model.weights.h5"))
         with h5py.File(weights) as file:
             check_hdf5(file)
+        model = _model(document, weights.stat().st_size)
         model.load_weights(weights)
     return with_loss(model, document.get("compile_config"))
 
@@ -85,10 +85,10 @@ def check_packages(config: Any) -> None:
         check_packages(inner)
 
 
-def _model(document: dict[str, Any]) -> keras.Model:
+def _model(document: dict[str, Any], stored_bytes: int) -> keras.Model:
     entry = repair(document)
     kind = keras.Sequential if entry["class_name"] == "Sequential" else keras.Model
-    with limit_weights():
+    with limit_weights(stored_bytes):
         return kind.from_config(entry["config"])
 
 

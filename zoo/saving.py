@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -102,30 +103,41 @@ def load_model(path: str | Path) -> keras.Model:
 def _load_keras(path: Path) -> keras.Model:
     with zipfile.ZipFile(path) as archive:
         check_archive(archive)
+        stored_bytes = 0
         if WEIGHTS in archive.namelist():
+            stored_bytes = archive.getinfo(WEIGHTS).file_size
             with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
                 check_hdf5(file)
         config = read_json_part(archive, "config.json")
         statements = read_json_part(archive, STATEMENTS) if STATEMENTS in archive.namelist() else {}
     check_packages(config)
     check_layers(config)
-    return load_keras2(path) if is_keras2(path) else _load_keras3(path, config, statements)
+    return load_keras2(path) if is_keras2(path) else _load_keras3(path, stored_bytes, config, statements)
 
 
-def _load_keras3(path: Path, config: dict[str, Any], statements: dict[str, Any]) -> keras.Model:
+def _load_keras3(path: Path, stored_bytes: int, config: dict[str, Any], statements: Any) -> keras.Model:
     """Load a `.keras` file of Keras 3; one with a loss or metric of the user's own, which is not here, uncompiled."""
     try:
-        with limit_weights():
+        with limit_weights(stored_bytes):
             model = keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError):
-        with limit_weights():
+        with limit_weights(stored_bytes):
             model = keras.saving.load_model(path, safe_mode=True, compile=False)
         model = with_loss(model, config.get("compile_config"))
     if statements:
-        if likely_range := statements.pop("likely_range", None):
-            statements["likely_range"] = map_outputs(tuple, likely_range)
-        state_contract(model, **statements, report=False)
+        _state(model, statements)
     return model
+
+
+def _state(model: keras.Model, statements: Any) -> None:
+    """State what a file says about its model."""
+    allowed = signature(state_contract).parameters.keys() - {"model", "report"}
+    if not isinstance(statements, dict) or not statements.keys() <= allowed:
+        names = ", ".join(sorted(allowed))
+        raise InputError(f"its {STATEMENTS} has other entries than {names}.")
+    if likely_range := statements.pop("likely_range", None):
+        statements["likely_range"] = map_outputs(tuple, likely_range)
+    check_arguments(state_contract)(model, **statements, report=False)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:

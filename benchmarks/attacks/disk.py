@@ -2,7 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -43,8 +45,18 @@ def cases(count: int, seed: int, folder: Path) -> Iterator[Case]:
         yield Case(f"disk-{type(attack).__name__.lower()}-{attack.command.verb}-{index}", kind, attack)
 
 
+@contextmanager
+def small_disk(place: Path, size: int) -> Iterator[Callable[[], None]]:
+    """Mount a tmpfs of `size` bytes until the block ends; calling what is yielded gives it room for everything."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
+    try:
+        yield partial(subprocess.run, ["mount", "-o", f"remount,size={ROOM}", place], check=True)
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
 @dataclass(frozen=True)
-class Attack:
+class Attack(ABC):
     """A command that lacks space for some share of what it writes."""
 
     command: Command
@@ -54,9 +66,9 @@ class Attack:
 
     KIND = ""
 
+    @abstractmethod
     def __call__(self, folder: Path) -> Finding:
         """Run the command without enough space, and then with it."""
-        raise NotImplementedError
 
     def _judge(self, work: Path, first: forks.Ending, seen: bool) -> Finding:
         """Look at what the command did without space, and continue it: now there is some."""
@@ -92,17 +104,16 @@ class FullDisk(Attack):
     KIND = "full disk"
 
     def __call__(self, folder: Path) -> Finding:
-        """Mount the disk, run, enlarge it, and continue."""
+        """Run on a disk that fills up, give it more room, and continue."""
         reference = reference_of(self.command, self.base)
         work = folder / "work"
         work.mkdir()
         # Of the tmpfs, which counts in pages.
         size = max(16384, int(reference.peak_bytes * self.share))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", work], check=True)
-        first = forks.wait(self.command.start(work))
-        subprocess.run(["mount", "-o", f"remount,size={ROOM}", work], check=True)
-        finding = self._judge(work, first, seen=False)
-        subprocess.run(["umount", "--lazy", work], check=True)
+        with small_disk(work, size) as make_room:
+            first = forks.wait(self.command.start(work))
+            make_room()
+            finding = self._judge(work, first, seen=False)
         if not first.status and self.share < 0.5 and not finding.fault:
             return replace(finding, fault=f"{self.share:.0%} of the space was enough")
         return finding
@@ -143,15 +154,13 @@ class Download(Attack):
     KIND = "full download cache"
 
     def __call__(self, folder: Path) -> Finding:
-        """Serve a file, fetch it into a full disk, enlarge the disk, and fetch it again."""
+        """Serve a file, fetch it into a cache that fills up, give that more room, and fetch the file again."""
         cache, weights = folder / "cache", self.command.originals / "net.safetensors"
         cache.mkdir()
         handler = partial(SimpleHTTPRequestHandler, directory=str(weights.parent))
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         process = forks.start(server.serve_forever, folder / "server.log", folder)
         address = f"http://127.0.0.1:{server.server_port}/{weights.name}"
-        size = weights.stat().st_size // 2
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", cache], check=True)
 
         def fetch() -> int:
             from pocketzoo.core.errors import InputError
@@ -165,10 +174,10 @@ class Download(Attack):
                 return 2
             return 0 if found.read_bytes() == weights.read_bytes() else 3
 
-        first = forks.call(fetch, folder / "first.log", folder)
-        subprocess.run(["mount", "-o", f"remount,size={ROOM}", cache], check=True)
-        second = forks.call(fetch, folder / "second.log", folder)
-        subprocess.run(["umount", cache], check=True)
+        with small_disk(cache, weights.stat().st_size // 2) as make_room:
+            first = forks.call(fetch, folder / "first.log", folder)
+            make_room()
+            second = forks.call(fetch, folder / "second.log", folder)
         os.kill(process, 9)
         forks.wait(process)
         server.server_close()

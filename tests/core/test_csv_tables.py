@@ -16,7 +16,14 @@ def test_text_that_a_spreadsheet_would_compute_begins_with_an_apostrophe(text):
     assert text_cell(text)[1:].endswith(text[1:])
 
 
-@pytest.mark.parametrize("text", ["", "-1", "+2.5", "-1e-5", "cat", "a=b", "photo-1.png", "'quoted'", "two\nlines"])
+@pytest.mark.parametrize("separator", [";", "\t", "\n"])
+def test_text_after_another_separator_begins_with_an_apostrophe_too(separator):
+    assert text_cell(f"cat{separator}=1+1{separator}dog") == f"cat{separator}'=1+1{separator}dog"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+2.5", "-1e-5", "cat", "a=b", "photo-1.png", "'quoted'", "two\nlines", "cat; dog"]
+)
 def test_numbers_and_other_text_stay(text):
     assert text_cell(text) == text
 

@@ -1,4 +1,4 @@
-"""A server on the loopback interface that serves a folder, or answers as a test says."""
+"""A server on the loopback interface that serves a folder, or responds as a test says."""
 
 import functools
 import http.server
@@ -17,7 +17,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.most: int | None = None
         self.requests: list[tuple[str, str | None]] = []
         self.answers: list[Callable[[Handler], object]] = []
-        """What answers the next requests in place of the folder; the last one answers all others, too."""
+        """Handlers of the next requests, instead of the folder; the last one handles all that follow."""
 
     def address(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"

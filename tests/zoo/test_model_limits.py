@@ -6,6 +6,7 @@ import zipfile
 
 import h5py
 import keras
+import numpy as np
 import pytest
 
 from pocketzoo import zoo
@@ -47,6 +48,19 @@ def test_layer_with_more_weights_than_a_model_may_have_is_refused(rewrite, units
         zoo.load_model(rewrite("head", units=units))
 
 
+def test_more_weights_than_the_file_stores_are_refused_before_they_are_made(rewrite):
+    with pytest.raises(zoo.InputError, match=r"its config asks for 40,000,0\d\d bytes of weights, of which it stores"):
+        zoo.load_model(rewrite("head", units=10**7))
+
+
+def test_weights_of_a_file_take_no_time_to_initialize(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((4, 2)), keras.layers.GRU(3)])
+    path = zoo.save_model(model, tmp_path / "recurrent.keras")
+    monkeypatch.setattr(keras.initializers.Orthogonal, "__call__", lambda *_, **__: pytest.fail("takes the cube"))
+    loaded = zoo.load_model(path)
+    assert all(np.array_equal(*pair) for pair in zip(loaded.get_weights(), model.get_weights(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("layer", "fields"), [("larger", {"size": [10**5] * 2}), ("image", {"batch_shape": [1] + [10**5] * 2 + [1]})]
 )
@@ -65,12 +79,25 @@ def test_number_of_layers_is_limited(rewrite, monkeypatch):
     zoo.load_model(rewrite())
 
 
+def test_each_call_of_a_layer_counts(tmp_path, monkeypatch):
+    image = keras.Input((4, 4, 1))
+    relu, x = keras.layers.ReLU(), image
+    for _ in range(5):
+        x = relu(x)
+    path = zoo.save_model(keras.Model(image, x), tmp_path / "called.keras")
+    monkeypatch.setenv("POCKETZOO_LIMIT_MODEL_LAYERS", "6")
+    with pytest.raises(zoo.InputError, match="its config has 7 layers; the limit is 6"):
+        zoo.load_model(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("config.json", b"[" * 10**6, "its config.json .*levels|it has more levels than can be read; the limit is 200"),
         ("config.json", b" " * (2**24 + 1), "its config.json has 16,777,217 bytes; the limit is 16,777,216"),
         ("pocketzoo.json", b"[1]", r"its pocketzoo\.json is no JSON object"),
+        ("pocketzoo.json", b'{"model": 1}', r"its pocketzoo\.json has other entries than from_logits, known_labels"),
+        ("pocketzoo.json", b'{"labels": [{"a": 1}, null]}', r"labels is \[\{'a': 1\}, None\]; state_contract requires"),
         ("metadata.json", b"1", r"its metadata\.json is no JSON object"),
         ("config.json", b'{"n": ' + b"9" * 5000 + b"}", "a number in it has 5,000 digits"),
     ],

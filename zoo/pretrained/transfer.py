@@ -36,7 +36,7 @@ SMALL = 2**20
 
 @dataclass
 class _Progress:
-    """What is known of a file from the answers so far."""
+    """What is known of a file from the responses so far."""
 
     offset: int
     """Bytes in the partial file that can be kept."""
@@ -132,7 +132,7 @@ def _receive(
 def _request(
     session: requests.Session, url: str, progress: _Progress, token: str | None
 ) -> Iterator[requests.Response]:
-    """Yield the answer of the server, or of the one that it redirects to."""
+    """Yield the response of the server, or of the one that it redirects to."""
     # Uncompressed: an offset into a compressed transfer would not be an offset into the file.
     headers = {"Accept-Encoding": "identity"}
     if progress.offset:
@@ -163,7 +163,7 @@ def _request(
 
 
 def _stated_hash(response: requests.Response) -> str | None:
-    """Return the SHA-256 of a large file in the answer of the hub."""
+    """Return the SHA-256 of a large file in the response of the hub."""
     value = response.headers.get("X-Linked-Etag", "").strip('"').lower()
     is_hash = len(value) == hashlib.sha256().digest_size * 2 and not value.strip("0123456789abcdef")
     return f"sha256:{value}" if is_hash else None
@@ -181,7 +181,7 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _write(response: requests.Response, part: Path, progress: _Progress, limit: Limit) -> None:
-    """Append the body of an answer to the partial file, from the offset on."""
+    """Append the body of a response to the partial file, from the offset on."""
     encoding = response.headers.get("Content-Encoding", "identity")
     length = response.headers.get("Content-Length", "") if encoding == "identity" else ""
     size = progress.offset + int(length) if length.isdecimal() else None
