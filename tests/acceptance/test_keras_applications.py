@@ -1,7 +1,7 @@
 """Every model of keras.applications, with random weights, through every verb. A new one is tested automatically.
 
-By default the first layers of one model per family, as many as have every type of layer in it, are computed eagerly:
-tracing the steps of training takes most of the time. `make test-all` takes every model as it is.
+By default the first layers of one model per family are taken, as many as have every type of layer in it. `make
+test-all` takes every model as it is.
 """
 
 import inspect
@@ -56,7 +56,7 @@ def prepared(request):
     fit_last_layer(model, low + images.astype("float32") / 255 * (high - low), labels)
     data = training.from_arrays(images[:24], labels[:24], labels=list("abcd"))
     no_integers = NO_INTEGERS.get(family_of(name))
-    return Case(model, images, labels, data, {"pixels": pixels}, no_integers, traced=length == "full")
+    return Case(model, images, labels, data, {"pixels": pixels}, no_integers)
 
 
 @pytest.fixture

@@ -44,8 +44,6 @@ class Case:
     """Pattern of the types of layers for which training for integers may refuse the model."""
     budget: str = "macs:0.9"
     """For the removal of channels."""
-    traced: bool = False
-    """Whether steps of training are traced, which takes longer than a few of them take eagerly."""
 
     def __post_init__(self):
         object.__setattr__(self, "_weights", self.model.get_weights())
@@ -69,7 +67,7 @@ class Case:
         assert {gate.status for gate in gates if gate.name == "relative difference"} == {"passed"}
 
     def check_trained(self) -> None:
-        with self.steps():
+        with eager_steps():
             result = training.fit(self.model, self.data, RECIPE, verbose=False, **self.contract)
         assert np.isfinite(result.history[-1]["val_loss"])
         changed = [not np.array_equal(*pair) for pair in zip(self._weights, self.model.get_weights(), strict=True)]
@@ -77,7 +75,7 @@ class Case:
         assert all(np.isfinite(weight).all() for weight in self.model.get_weights())
 
     def check_pruned(self) -> None:
-        with self.steps():
+        with eager_steps():
             result = training.prune(self.model, self.data, RECIPE, sparsity=0.5, verbose=False, **self.contract)
         assert result.metrics["sparsity"] == pytest.approx(0.5, abs=0.01)
 
@@ -93,7 +91,7 @@ class Case:
     def check_quantized(self, folder: Path) -> None:
         """Train for integers, and export without calibration images; or be refused with the name of a layer."""
         try:
-            with self.steps():
+            with eager_steps():
                 result = training.quantize_aware(self.model, self.data, STILL, verbose=False, **self.contract)
         except zoo.InputError as error:
             if self.no_integers is None or not re.search(rf"no rule for \w+ \(({self.no_integers})\)", str(error)):
@@ -103,13 +101,15 @@ class Case:
         manifest = export.export_model(result.model, folder / "bundle", targets="mobile-cpu", evaluation=evaluation)
         assert [record.format for record in manifest.artifacts] == ["tflite-int8"]
 
-    @contextmanager
-    def steps(self) -> Iterator[None]:
-        tf.config.run_functions_eagerly(not self.traced)
-        try:
-            yield
-        finally:
-            tf.config.run_functions_eagerly(False)
+
+@contextmanager
+def eager_steps() -> Iterator[None]:
+    """Do not trace steps of training, which takes longer than the few of them here."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def colored_squares(count: int, shape: tuple[int, int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
