@@ -12,7 +12,7 @@ from . import console
 from .inputs import check_images, check_model, is_artifact_path, load_images, open_model, stated_range
 from .model_contract import ModelContract
 from .option_groups import DataReading
-from .options import Json, NameOrFile, Overwrite, Weights
+from .options import Budget, Json, NameOrFile, Overwrite, Weights
 from .results import show_manifest
 from .tensorflow_import import import_tensorflow
 
@@ -33,10 +33,11 @@ def export(
         typer.Option(
             "--threshold",
             "--bar",
-            help="Change a threshold, such as agreement=0.95 or accuracy_drop=0.02, or set a budget, "
-            "arena_bytes=256000; repeatable. The manifest records the changes.",
+            help="Change a threshold, such as agreement=0.95 or accuracy_drop=0.02, or set one that has no default, "
+            "such as arena_bytes=256000; repeatable. The manifest records the changes.",
         ),
     ] = None,
+    budget: Budget = None,
     keep_float: Annotated[
         str | None, typer.Option(help="Layers that int8 keeps in float, such as 'head_*'; several separated by commas.")
     ] = None,
@@ -52,13 +53,13 @@ def export(
 ) -> None:
     """Convert a model, validate every artifact in its runtime, and write the bundle."""
     from ..export.artifact.bundle_directory import check_free
-    from ..export.validation.thresholds import check_thresholds
+    from ..export.validation.thresholds import check_thresholds, with_budget
 
     if is_artifact_path(model):
         raise InputError(f"{model} is exported already; export the Keras model that it was made from.")
     names = [name.strip() for name in targets.split(",") if name.strip()]
     thresholds = dict(_threshold(text) for text in threshold or ())
-    check_thresholds(thresholds, None, targets_of(names))
+    check_thresholds(with_budget(thresholds, budget, targets_of(names)), None, targets_of(names))
     size, count = _size(input_size), _batch(batch)
     check_batch(count, formats_of(targets_of(names)))
     check_model(model, weights, pretrained=True)
@@ -83,6 +84,7 @@ def export(
             calibration=images and images.train,
             evaluation=images and images.test,
             thresholds=thresholds,
+            budget=budget,
             input_size=size,
             batch=count,
             keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),

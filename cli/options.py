@@ -37,6 +37,14 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", help="Weights of a model by name: a tag from `pocketzoo info NAME`, or a file."),
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        help="What an edge device has: flash=256KiB,ram=64KiB,latency_ms=20, or some of these; sizes in B, kB (or KB), "
+        "MB, KiB or MiB.",
+    ),
+]
 ImageSize = Annotated[
     int | None,
     typer.Option(min=1, max=4096, help="Height and width of the images in pixels; the model's default if not set."),

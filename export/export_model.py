@@ -26,7 +26,7 @@ from .validation.checks.web_page import PAGE, render_page
 from .validation.integers import integer_gates
 from .validation.reference import Reference
 from .validation.runner import ConvertedArtifact, certify_artifact, run_checks
-from .validation.thresholds import check_thresholds
+from .validation.thresholds import check_thresholds, with_budget
 
 if TYPE_CHECKING:
     import keras
@@ -46,6 +46,7 @@ def export_model(
     calibration: Any = None,
     evaluation: Any = None,
     thresholds: Mapping[str, float] | None = None,
+    budget: str | Mapping[str, float | str] | None = None,
     keep_float: str | Sequence[str] = (),
     input_size: tuple[int, int] | None = None,
     batch: Literal[1, "N"] = 1,
@@ -82,7 +83,11 @@ def export_model(
             Keras on the calibration images, and without these on noise; gates that cannot be measured then are skipped.
         thresholds: Replace those of all exported formats, including float formats: `{"agreement": 0.95,
             "accuracy_drop": 0.02}`, or `relative_difference`, `label_accuracy_drop`, `mean_iou_drop`, `mae_rise`; and
-            memory budgets, which have no default: `arena_bytes`, `sram_bytes`. The manifest records them.
+            limits of edge targets, which have no default and which `budget` sets too: `flash_bytes`, `arena_bytes`,
+            `sram_bytes`, `latency_ms`. The manifest records them.
+        budget: Flash, RAM and time of an edge device, which have no default: `"flash=256KiB,ram=64KiB,latency_ms=20"`
+            with the units B, kB (or KB), MB, KiB and MiB, or a mapping of these names to such texts, bytes and
+            milliseconds.
         keep_float: Names of layers that int8 leaves in floating point, or patterns such as `head_*`; the report lists
             the layers most affected by quantization.
         input_size: Height and width of the artifacts, where the model leaves them open. By default they stay open,
@@ -134,7 +139,8 @@ def export_model(
     metadata = graph.metadata
     if thresholds is not None and bars is not None:
         raise InputError("thresholds and bars are two names of one argument; give thresholds only.")
-    thresholds = check_thresholds(thresholds or bars or {}, metadata.tasks, targets, is_plain=metadata.is_plain)
+    thresholds = with_budget(thresholds or bars or {}, budget, targets)
+    thresholds = check_thresholds(thresholds, metadata.tasks, targets, is_plain=metadata.is_plain)
     evaluation = None if evaluation is None else evaluation_samples(evaluation, metadata)
     calibration = None if calibration is None else calibration_samples(calibration, evaluation, metadata)
     formats, skipped = _select_formats(formats, targets, graph, calibration)

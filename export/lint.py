@@ -1,20 +1,25 @@
-"""Operators of a model that a target does not support, found before hours of training."""
+"""Operators of a model that a target does not support, and budgets that it exceeds, found before hours of training."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import InputError, unknown
+from .artifact.certificate import model_part
+from .artifact.manifest import Gate
+from .formats import FORMATS, Format
 from .graph_rewrites.rewrite_registry import REWRITES, rewrite_graph
 from .runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from .sample_images import random_samples
 from .targets import TARGETS, list_targets
 from .tflite_schema.nodes import TYPE_CONVERSIONS, float_operators, tflite_nodes
 from .tflite_schema.operator_support import Refusal, operator_list
-from .validation.checks import tflite_micro, vela
+from .validation.checks import c_source, tflite_micro, vela
+from .validation.checks.artifact_check import budget_gates
+from .validation.thresholds import with_budget
 
 if TYPE_CHECKING:
     import keras
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from .conversion.export_graph import ExportGraph
 
 INT8 = "tflite-int8"
+ESTIMATE = "estimated before conversion"
+"""Source of a result where a budget is exceeded whatever the converter does; operators are not examined then."""
 NOISE_IMAGES = 2
 IN_FLOAT = "TFLite's converter leaves it in floating point"
 
@@ -51,6 +58,18 @@ class LintReport:
     facts: dict[str, float | int]
     """Costs on the target, where the list supports all operators: `bytes` of an int8 file, and with tools memory and
     estimated speed."""
+    budgets: tuple[Gate, ...] = ()
+    """The limits that were set, each passed, failed, or skipped where nothing here measures it."""
+
+    @property
+    def layers_examined(self) -> bool:
+        """Whether the operators are known, or only that a budget is exceeded."""
+        return self.asked != ESTIMATE
+
+    @property
+    def passed(self) -> bool:
+        """Whether the target supports all operators, and no budget is exceeded."""
+        return not self.objections and all(gate.status != "failed" for gate in self.budgets)
 
 
 def lint_targets() -> list[str]:
@@ -67,34 +86,44 @@ def check_target(target: str) -> None:
     raise unknown("target", target, lint_targets())
 
 
-def lint(model: "keras.Model", target: str) -> LintReport:
+def lint(model: "keras.Model", target: str, budget: str | Mapping[str, float | str] | None = None) -> LintReport:
     """Convert `model` as an export does, and list the operators that `target` does not support.
 
     First by the target's operator list; where that supports all, and the tools are installed, the first operator that
-    TensorFlow Lite Micro does not run, or those that Vela leaves to the CPU.
+    TensorFlow Lite Micro does not run, or those that Vela leaves to the CPU. A microcontroller's budget that the
+    weights alone, or the tensors of one layer, exceed is reported before anything is converted.
 
     Args:
         model: Trained or not; it is not changed.
         target: A name from `lint_targets()`.
+        budget: Flash, RAM and time of the device, such as `"flash=256KiB,ram=64KiB,latency_ms=20"`, or a mapping of
+            these names to bytes and milliseconds.
 
     Raises:
-        InputError: `target` has no operator list, or `model` cannot be exported at all.
+        InputError: `target` has no operator list, `model` cannot be exported at all, or `budget` cannot be read or has
+            no effect on `target`.
     """
     check_target(target)
+    limits = with_budget({}, budget, [target])
     from ..zoo.float32_form import float32_form
     from ..zoo.model_arguments import functional_argument
     from .conversion.export_graph import ExportGraph
 
     model = float32_form(functional_argument(model))
-    graph, runtime = ExportGraph.from_model(model), TARGETS[target].operators
+    graph, integers = ExportGraph.from_model(model), _integer_format(target)
+    report = partial(LintReport, model.name, target)
+    exceeded = _exceeded_by_layers(graph, target, limits)
+    if exceeded:
+        return report(ESTIMATE, (), {}, exceeded)
+    runtime = TARGETS[target].operators
     supported, rewrites = operator_list(runtime), REWRITES.get(runtime, {})
-    report, source = partial(LintReport, model.name, target), f"list of {supported.as_of}"
+    source = f"list of {supported.as_of}"
     # Floats first: the converter crashes when it quantizes some operators that are not supported.
-    content = _convert(graph, "tflite-fp32" if graph.activation_bits is None else INT8)
+    content = _convert(graph, "tflite-fp32" if graph.activation_bits is None else integers.name)
     refusals = [refusal for refusal in supported.refused(content) if refusal.node.operator not in rewrites]
-    if refusals or INT8 not in TARGETS[target].checks:
+    if refusals or integers.name not in TARGETS[target].checks:
         return report(source, _objections(refusals, content, graph), {})
-    content = _convert(graph, INT8)
+    content = _convert(graph, integers.name)
     content = rewrite_graph(content, runtime) if rewrites else content
     refusals = list(supported.refused(content))
     in_float = [Refusal(node, IN_FLOAT) for node in float_operators(content)]
@@ -103,30 +132,89 @@ def lint(model: "keras.Model", target: str) -> LintReport:
     if refusals:
         return report(source, _objections(refusals, content, graph), {})
     facts = {"bytes": len(content), "operators_on_processor": len(supported.left_to_processor(content))}
-    checks = TARGETS[target].checks[INT8]
-    if tflite_micro.NAME in checks and tflite_micro.REQUIREMENT.is_met():
-        not_run, measured = _lint_with_micro(content, graph)
-        return report(tflite_micro.TITLE, _objections(not_run or in_float, content, graph), facts | measured)
-    npu = next((npu for npu in vela.ACCELERATORS if vela.check_name(npu) in checks), None)
-    if npu and vela.REQUIREMENT.is_met():
-        compiled = vela.compile_for(vela.ACCELERATORS[npu], content)
-        on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
-        return report("Vela", _objections(on_cpu or in_float, content, graph), facts | compiled.figures)
-    return report(source, _objections(in_float, content, graph), facts)
+    measured, npu = Measurement(), _npu(target)
+    if _is_for_micro(target):
+        measured = _measure_in_micro(content, graph, integers, limits)
+    elif npu:
+        measured = _measure_with_vela(content, npu, limits)
+    objections = _objections(measured.refusals or in_float, content, graph)
+    return report(measured.source or source, objections, facts | measured.facts, measured.budgets)
 
 
-def _lint_with_micro(content: bytes, graph: "ExportGraph") -> tuple[tuple[Refusal, ...], dict[str, int]]:
+@dataclass(frozen=True)
+class Measurement:
+    """What the tool of a target tells of a file; `source` is None where it is not installed."""
+
+    source: str | None = None
+    refusals: Sequence[Refusal] = ()
+    facts: dict[str, float | int] = field(default_factory=dict)
+    budgets: tuple[Gate, ...] = ()
+
+
+def _integer_format(target: str) -> Format:
+    """The integer format that a target ships; int8 where it ships none, for models that were trained for integers."""
+    return next((FORMATS[name] for name in TARGETS[target].checks if FORMATS[name].quantized), FORMATS[INT8])
+
+
+def _is_for_micro(target: str) -> bool:
+    return tflite_micro.NAME in TARGETS[target].all_checks
+
+
+def _npu(target: str) -> vela.Accelerator | None:
+    checks = TARGETS[target].all_checks
+    return next((unit for name, unit in vela.ACCELERATORS.items() if vela.check_name(name) in checks), None)
+
+
+def _exceeded_by_layers(graph: "ExportGraph", target: str, limits: Mapping[str, float]) -> tuple[Gate, ...]:
+    """Gates of a microcontroller that fail whatever the converter does.
+
+    Of Ethos-U nothing is known before: Vela compresses weights, and computes layers in parts.
+    """
+    if not limits or not _is_for_micro(target):
+        return ()
+    from .least_costs import least_arena, least_flash
+
+    costs = {"flash_bytes": least_flash(graph), "arena_bytes": least_arena(graph, _integer_format(target))}
+    gates = budget_gates(
+        limits,
+        {name: cost.bytes for name, cost in costs.items()},
+        {name: f"at least: {cost.basis}" for name, cost in costs.items()},
+    )
+    return tuple(gate for gate in gates if gate.status == "failed")
+
+
+def _measure_in_micro(
+    content: bytes, graph: "ExportGraph", integers: Format, limits: Mapping[str, float]
+) -> Measurement:
     """The first operator that does not run, as many have no integer kernel; and the smallest arena."""
-    tensor, facts = np.random.default_rng(0).integers(-128, 128, (1, *graph.metadata.image_shape), "int8"), {}
+    facts = {"flash_bytes": len(model_part(content, ".tflite"))}
+    if not tflite_micro.REQUIREMENT.is_met():
+        missing = {"arena_bytes": tflite_micro.REQUIREMENT.sentence}
+        return Measurement(
+            None, (), facts, budget_gates(limits, facts, c_source.BASES, c_source.NOT_MEASURED | missing)
+        )
+    top = 2 ** (integers.activation_bits - 1)
+    shape, dtype = (1, *graph.metadata.image_shape), f"int{integers.activation_bits}"
+    tensor, refusals = np.random.default_rng(0).integers(-top, top, shape, dtype), ()
     try:
         facts["arena_bytes"] = smallest_arena(content)
         run_in_micro(content, tensor)
     except RefusedError:
         refused = tflite_micro.first_refused(content, tensor)
         # Its softmax fails where hundreds of classes have similar probabilities, as they do before training.
-        if refused.node.operator != "SOFTMAX":
-            return (refused,), facts
-    return (), facts
+        refusals = () if refused.node.operator == "SOFTMAX" else (refused,)
+    reasons = c_source.NOT_MEASURED | {"arena_bytes": "it does not load"}
+    return Measurement(tflite_micro.TITLE, refusals, facts, budget_gates(limits, facts, c_source.BASES, reasons))
+
+
+def _measure_with_vela(content: bytes, npu: vela.Accelerator, limits: Mapping[str, float]) -> Measurement:
+    """The operators that are left to the CPU, and Vela's estimates."""
+    if not vela.REQUIREMENT.is_met():
+        reasons = dict.fromkeys(limits, vela.REQUIREMENT.sentence)
+        return Measurement(budgets=budget_gates(limits, {}, not_measured=reasons))
+    compiled = vela.compile_for(npu, content)
+    on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
+    return Measurement("Vela", on_cpu, compiled.figures, budget_gates(limits, compiled.figures, vela.BASES))
 
 
 def _convert(graph: "ExportGraph", format_name: str) -> bytes:

@@ -173,7 +173,12 @@ REFUSALS = {
             "--spec target.yaml": "unknown target 'mobiel'",
         },
     ),
-    "lint": at("--target mobile-gpu", NAME | FILE) | {"net.keras --target mobile-gup": "did you mean mobile-gpu?"},
+    "lint": at("--target mobile-gpu", NAME | FILE)
+    | {
+        "net.keras --target mobile-gup": "did you mean mobile-gpu?",
+        "net.keras --target edge-mcu --budget flash=1": "has no unit",
+        "net.keras --target edge-tpu --budget flash=1B": "has no effect on edge-tpu",
+    },
     "export": after("net.keras --out out", DATA, CONTRACT)
     | at("--out out", NAME | FILE)
     | after(
@@ -185,6 +190,9 @@ REFUSALS = {
             "--bar agreement=nan": "takes a number from 0 to 1",
             "--bar agreement": "is not of the form name=number",
             "--bar arena_bytes=256000": "is for",
+            "--budget flash=256kb": "it takes B, kB, KB, MB, KiB, MiB",
+            "--budget flash=256KB": "is for edge-mcu",
+            "--targets edge-mcu --budget ram=1KB --bar arena_bytes=1": "two names of one limit",
             "--input-size 224": "--input-size is '224'",
             f"--input-size {'9' * 5000}x1": "it must be height and width",
             "--batch 0": "--batch is '0'",

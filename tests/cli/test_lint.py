@@ -37,3 +37,20 @@ def test_mistakes_exit_with_2(pocketzoo):
     assert code == 2
     assert "did you mean edge-mcu" in err
     assert pocketzoo("lint", "lenet55", "--target", "edge-mcu")[0] == 2
+
+
+def test_budgets_are_shown_and_exit_with_1_where_one_is_exceeded(pocketzoo):
+    command = ("lint", "lenet5", "--target", "edge-mcu", "--budget")
+    code, out, _ = pocketzoo(*command, "flash=256KiB,ram=8KiB,latency_ms=20")
+    assert code == 1
+    assert "all layers are supported" in out
+    assert "without the code of TensorFlow Lite Micro" in out
+    code, out, _ = pocketzoo(*command, "flash=20KiB")
+    assert code == 1
+    assert "budgets of edge-mcu (estimated before conversion)" in out
+    assert "all layers are supported" not in out
+    code, out, _ = pocketzoo(*command, "flash=20KiB", "--json")
+    assert code == 1
+    assert json.loads(out)["budgets"][0]["figure"] == 61_470
+    code, _, err = pocketzoo(*command, "flash=256kb")
+    assert (code, "it takes B, kB, KB, MB, KiB, MiB" in err) == (2, True)

@@ -3,8 +3,16 @@ import numpy as np
 import pytest
 
 from pocketzoo import layers, zoo
+from pocketzoo.export import lint as lint_module
+from pocketzoo.export.conversion.export_graph import ExportGraph
+from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.least_costs import least_arena, least_flash
 from pocketzoo.export.lint import lint, lint_targets
+from pocketzoo.export.runtimes.tflite_micro import smallest_arena
+from pocketzoo.export.sample_images import random_samples
 from pocketzoo.export.targets import TARGETS
+from pocketzoo.export.validation.checks import artifact_check
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
 
 
@@ -114,3 +122,58 @@ def test_operator_that_the_converter_leaves_in_floats_is_an_objection(target):
     elu = next(one for one in lint(net(keras.layers.ELU(name="elu")), target).objections if one.operator == "ELU")
     assert (elu.layers, elu.reason) == (("elu",), "TFLite's converter leaves it in floating point")
     assert elu.fix == "activation='relu' or 'relu6'"
+
+
+def statuses(report):
+    return {gate.name: gate.status for gate in report.budgets}
+
+
+def test_budgets_that_the_layers_alone_exceed_are_refused_before_conversion(monkeypatch):
+    monkeypatch.setattr(lint_module, "_convert", lambda *_: pytest.fail("it was converted"))
+    model = net(keras.layers.Conv2D(400, 3, name="wide"))
+    report = lint(model, "edge-mcu", budget="flash=10KiB,ram=64KiB,latency_ms=20")
+    assert statuses(report) == {"flash_bytes": "failed"}
+    (gate,) = report.budgets
+    assert gate.figure == sum(weight.size for weight in model.get_weights() if weight.ndim > 1)
+    assert "wide (14,400)" in gate.reason
+    assert not report.passed
+    assert not report.layers_examined
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_estimates_before_conversion_are_lower_bounds_of_what_is_measured(bits):
+    middle = (keras.layers.ZeroPadding2D(2), keras.layers.SeparableConv2D(8, 3), keras.layers.Conv2D(12, 3))
+    graph = ExportGraph.from_model(net(*middle, keras.layers.MaxPooling2D(1)))
+    integers = next(fmt for fmt in FORMATS.values() if fmt.activation_bits == bits)
+    content = to_tflite(graph, integers.name, random_samples(graph.metadata, 2))
+    arena, least = smallest_arena(content), least_arena(graph, integers).bytes
+    assert bits / 8 * (8 * 8 * 8 + 6 * 6 * 12) == least  # of the last convolution, without its padding
+    assert arena / 20 < least < arena
+    assert len(content) / 20 < least_flash(graph).bytes < len(content)
+
+
+def test_budgets_are_measured_after_conversion():
+    report = lint(net(), "edge-mcu", budget={"flash": 10_000, "ram": 500, "latency_ms": 1})
+    assert statuses(report) == {"flash_bytes": "passed", "arena_bytes": "failed", "latency_ms": "skipped"}
+    assert report.objections == ()
+    assert not report.passed
+    report = lint(net(), "edge-ethos-u55", budget="flash=1KB,ram=64KB,latency_ms=20")
+    assert statuses(report) == {"flash_bytes": "failed", "sram_bytes": "passed", "latency_ms": "passed"}
+    assert {gate.reason for gate in report.budgets if gate.name != "flash_bytes"} == {"Vela's estimate"}
+    assert report.budgets[2].figure == pytest.approx(1000 / report.facts["inferences_per_second"], rel=1e-3)
+
+
+@pytest.mark.parametrize("target", ["edge-mcu", "edge-ethos-u55"])
+def test_budget_without_the_tool_that_measures_it_is_not_passed(target, monkeypatch):
+    monkeypatch.setattr(artifact_check, "find_spec", lambda _: None)
+    report = lint(net(), target, budget="ram=64KB")
+    (gate,) = report.budgets
+    assert (gate.status, gate.figure) == ("skipped", None)
+    assert "pip install 'pocketzoo[edge]'" in gate.reason
+
+
+def test_budget_without_effect_on_the_target_is_refused():
+    with pytest.raises(
+        zoo.InputError, match=r"budget flash is for edge-mcu or edge-ethos-u55 .* no effect on edge-tpu"
+    ):
+        lint(net(), "edge-tpu", budget="flash=256KB")

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
 from ...formats import Format
 from ..reference import Reference
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Requirement:
     install: str
     """The command or page that installs it."""
     is_met: Callable[[], bool]
+
+    @property
+    def sentence(self) -> str:
+        """That it is not there, and how to install it."""
+        return f"{self.name} is not installed: {self.install}"
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,27 @@ def _has_module(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def budget_gates(subject: Subject, facts: Mapping[str, float | int | str]) -> tuple[Gate, ...]:
-    """Gates for those of `facts` that the user set a threshold for, such as `arena_bytes`."""
-    return tuple(
-        Gate.measured(name, facts[name], "<=", limit) for name, limit in subject.thresholds.items() if name in facts
-    )
+def budget_gates(
+    thresholds: Mapping[str, float],
+    facts: Mapping[str, float | int | str],
+    bases: Mapping[str, str] = NOTHING,
+    not_measured: Mapping[str, str] = NOTHING,
+) -> tuple[Gate, ...]:
+    """Gates for those of `facts` that the user set a threshold for, such as `arena_bytes`.
+
+    Args:
+        thresholds: What the user set.
+        facts: Figures by name.
+        bases: What a figure includes or who estimates it, where its name does not say; the reason of its gate.
+        not_measured: Why there may be no figure, by name; its gate is skipped then.
+    """
+    gates = []
+    for name, limit in thresholds.items():
+        if name in facts:
+            gates.append(Gate.measured(name, facts[name], "<=", limit, bases.get(name)))
+        elif name in not_measured:
+            gates.append(Gate(name=name, status="skipped", operator="<=", bar=limit, reason=not_measured[name]))
+    return tuple(gates)
 
 
 def operator_gate(subject: Subject, threshold: str, gate: str, count: int, reason: str | None) -> Gate:

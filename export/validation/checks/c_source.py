@@ -15,13 +15,16 @@ from ...runtimes.tflite_micro import RefusedError, smallest_arena
 from ...tflite_schema.operator_support import operator_list
 from ..c_source import c_name, write_c_source
 from . import tflite_micro
-from .artifact_check import ArtifactCheck, Requirement, Subject
+from .artifact_check import ArtifactCheck, Requirement, Subject, budget_gates
 
 TITLE = "C++ source"
 MAX_BYTES = 2**24
 """Largest model: more than the flash of microcontrollers, and compilers take minutes for its array."""
 COMPILERS = ("g++", "clang++", "c++")
 OPTIONS = ("-std=c++17", "-Wall", "-Wextra", "-Werror")
+BASES = {"flash_bytes": "the array of the model alone, without the code of TensorFlow Lite Micro"}
+"""What the figures of budgets are."""
+NOT_MEASURED = {"latency_ms": "nothing here measures the time on a microcontroller; time Invoke() on the board"}
 PROGRAM = """\
 #include <cstdio>
 
@@ -44,17 +47,22 @@ def compile_source(subject: Subject) -> Check:
     The example is not compiled: it needs TensorFlow Lite Micro's own headers.
     """
     content = subject.path.read_bytes()
-    if len(content) > MAX_BYTES:
-        return Check(name=TITLE, skipped=f"{len(content):,} bytes are more than the flash of microcontrollers")
+    array_bytes = len(model_part(content, ".tflite"))
+    budgets = budget_gates(subject.thresholds, {"flash_bytes": array_bytes}, BASES, NOT_MEASURED)
+    check = Check(name=TITLE, gates=budgets, facts={"flash_bytes": array_bytes})
+    if array_bytes > MAX_BYTES:
+        reason = f"{array_bytes:,} bytes are more than the flash of microcontrollers"
+        return check.model_copy(update={"skipped": reason})
     refusal = next(operator_list("tflite_micro").refused(content), None)
     if refusal:
-        return Check(name=TITLE, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence),))
+        gate = Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence)
+        return check.model_copy(update={"gates": (gate, *budgets)})
     artifact = load_artifact(subject.path)
     files = write_c_source(artifact, subject.metadata, _arena_bytes(content))
-    names = tuple(file.name for file in files)
+    check = check.model_copy(update={"files": tuple(file.name for file in files)})
     compiler = _find_compiler()
     if compiler is None:
-        return Check(name=TITLE, skipped=f"there is no {' or '.join(COMPILERS)} to compile it with", files=names)
+        return check.model_copy(update={"skipped": f"there is no {' or '.join(COMPILERS)} to compile it with"})
     array, aligned, constants = _compile_and_run(compiler, files[1])
     expected = _expected_constants(artifact.input, artifact.output, subject.metadata)
     gates = (
@@ -62,7 +70,7 @@ def compile_source(subject: Subject) -> Check:
         Gate.measured("aligned to 16 bytes", float(aligned), ">=", 1),
         Gate.measured("constants as in the file", float(constants == expected), ">=", 1),
     )
-    return Check(name=TITLE, version=_compiler_version(compiler), gates=gates, files=names)
+    return check.model_copy(update={"version": _compiler_version(compiler), "gates": (*gates, *budgets)})
 
 
 def _find_compiler() -> str | None:
@@ -111,5 +119,6 @@ CHECKS = (
         compile_source,
         (Requirement("a C++ compiler", f"a compiler: {' or '.join(COMPILERS)}", lambda: _find_compiler() is not None),),
         runs_partly=True,  # the source is written in any case
+        thresholds=("flash_bytes", "latency_ms"),
     ),
 )

@@ -26,8 +26,8 @@ MODULES = (
     float16,
     openvino,
     tflite_micro,
-    c_source,
     vela,
+    c_source,
     edge_tpu,
     litert_gpu,
     web_page,
@@ -60,7 +60,7 @@ def run_check(name: str, subject: Subject) -> Check:
         return Check(name=check.title, skipped=reason)
     missing = None if check.runs_partly else check.missing
     if missing:
-        return Check(name=check.title, skipped=f"{missing.name} is not installed: {missing.install}")
+        return Check(name=check.title, skipped=missing.sentence)
     try:
         return check.run(subject)
     except Exception as error:

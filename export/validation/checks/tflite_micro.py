@@ -40,7 +40,7 @@ def validate_in_micro(subject: Subject) -> Check:
         return Check(name=TITLE, version=release, gates=(gate,))
     check = compare_outputs(run.outputs, reference, artifact.output.to_real).check(TITLE, release, subject.format)
     facts = {"arena_bytes": arena_bytes, "images": len(tensors)}
-    gates = (Gate.measured("operators refused", 0, "<=", 0), *budget_gates(subject, facts))
+    gates = (Gate.measured("operators refused", 0, "<=", 0), *budget_gates(subject.thresholds, facts))
     return check.model_copy(update={"facts": facts | check.facts, "gates": (*gates, *check.gates)})
 
 
