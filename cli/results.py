@@ -83,11 +83,15 @@ def metric_text(name: str, value: float | None, share: str = ".2%") -> str:
 
 
 def show_manifest(manifest: "Manifest") -> None:
-    """Print one row per artifact, and the skipped checks with their reasons."""
-    from ..export.artifact.report import HEADER, skipped_reasons, table_rows
+    """Print one row per artifact, the costs on edge devices, and the skipped checks with their reasons."""
+    from ..export.artifact.report import DEVICE_HEADER, HEADER, device_rows, skipped_reasons, table_rows
 
     title = f"{manifest.model.model}, validated on {manifest.proven_on}; ms: one image, one thread, median"
     console.show_table(HEADER, table_rows(manifest), title=title)
+    devices = device_rows(manifest)
+    if devices:
+        title = "On the device: bytes of RAM and flash; cycles and ms are Vela's estimates"
+        console.show_table(DEVICE_HEADER, devices, title=title)
     for reason in skipped_reasons(manifest):
         print(f"Skipped: {reason}")
 

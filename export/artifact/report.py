@@ -12,6 +12,9 @@ CHECKS_HEADER = (
     "artifact", "check", "accuracy", "agreement", "PSNR dB", "flips", "ms", "other measurements", "status"
 )  # fmt: skip
 
+DEVICE_HEADER = ("artifact", "check", "RAM", "flash", "cycles", "estimated ms", "file")
+RAM_FACTS = ("arena_bytes", "sram_bytes")
+
 MARKUP = re.compile(r"[|`\\]|<(?=[A-Za-z/!?])|\](?=[(\[])")
 """What begins a cell, code, an escape, a tag, or the address of a link."""
 
@@ -46,6 +49,7 @@ def write_report(manifest: Manifest, path: Path) -> None:
         *_markdown_table(HEADER, table_rows(manifest)),
         "",
         *(f"No {name}: {_escape(reason)}.\n" for name, reason in manifest.skipped.items()),
+        *_device_lines(manifest),
         *_noise_lines(manifest),
         "## Checks",
         "",
@@ -77,6 +81,12 @@ def skipped_reasons(manifest: Manifest) -> list[str]:
     gates = [gate for record in manifest.artifacts for _, gate in record.located_gates if gate.status == "skipped"]
     reasons = [(gate.name, gate.reason) for gate in gates] + [(check.name, check.skipped) for check in checks]
     return [f"{name}: {reason}" for name, reason in dict.fromkeys([*manifest.skipped.items(), *reasons])]
+
+
+def _device_lines(manifest: Manifest) -> list[str]:
+    """Costs on edge devices."""
+    rows = device_rows(manifest)
+    return ["## On the device", "", *_markdown_table(DEVICE_HEADER, rows), ""] if rows else []
 
 
 def _noise_lines(manifest: Manifest) -> list[str]:
@@ -113,6 +123,29 @@ def check_rows(manifest: Manifest) -> list[tuple[str, ...]]:
         for record in manifest.artifacts
         for check in record.checks
     ]
+
+
+def device_rows(manifest: Manifest) -> list[tuple[str, ...]]:
+    """One row per check that knows the costs on an edge device, under `DEVICE_HEADER`; sizes in bytes."""
+    return [
+        (
+            record.file,
+            check.name,
+            _count(check, *RAM_FACTS),
+            _count(check, "flash_bytes"),
+            _count(check, "cycles"),
+            f"{check.facts['latency_ms']:.3f}" if "latency_ms" in check.facts else "-",
+            check.files[0] if check.files else "-",
+        )
+        for record in manifest.artifacts
+        for check in record.checks
+        if check.facts.keys() & {*RAM_FACTS, "flash_bytes"}
+    ]
+
+
+def _count(check: Check, *facts: str) -> str:
+    """The first of `facts` that the check has."""
+    return next((f"{check.facts[fact]:,}" for fact in facts if fact in check.facts), "-")
 
 
 def _gate_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from support.edge import failed, net, subject_of
 
 from pocketzoo import export, zoo
+from pocketzoo.export.artifact.report import device_rows
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.runtimes import subprocesses
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
@@ -40,7 +41,7 @@ def edge(trained_file, digits, tmp_path_factory):
         targets=["edge", "edge-tpu"],
         calibration=digits.train,
         evaluation=digits.test,
-        bars={"arena_bytes": 32_000, "sram_bytes": 32_000},
+        budget="flash=128KB,ram=32KB,latency_ms=20",
     )
     return out
 
@@ -282,3 +283,29 @@ def test_gpu_delegate_refuses_tensors_of_five_axes(tmp_path):
 def test_smallest_arena_of_an_invalid_file_is_refused():
     with pytest.raises(RefusedError):
         smallest_arena(b"no model at all, but long enough to be looked at")
+
+
+def test_costs_on_the_devices_are_listed_with_the_files_that_vela_compiled(edge, checks):
+    rows = device_rows(export.Manifest.load(edge / "manifest.json"))
+    assert {row[0] for row in rows} == {"lenet5-int8.tflite"}
+    assert {row[1] for row in rows} >= {"TensorFlow Lite Micro", "C++ source", *map(vela._title, vela.ACCELERATORS)}
+    by_check = {row[1]: row for row in rows}
+    vela_facts = checks["Vela for Ethos-U55"].facts
+    assert by_check["TensorFlow Lite Micro"][2] == f"{checks['TensorFlow Lite Micro'].facts['arena_bytes']:,}"
+    assert by_check["Vela for Ethos-U55"][2:] == (
+        *(f"{vela_facts[name]:,}" for name in ("sram_bytes", "flash_bytes", "cycles")),
+        f"{vela_facts['latency_ms']:.3f}",
+        "lenet5-int8-ethos-u55-128.tflite",
+    )
+
+
+def test_budgets_are_gates_of_what_is_measured(checks):
+    micro, source, npu = (checks[name] for name in ("TensorFlow Lite Micro", "C++ source", "Vela for Ethos-U85"))
+    gates = {gate.name: gate for check in (micro, source) for gate in check.gates}
+    assert (gates["arena_bytes"].status, gates["arena_bytes"].bar) == ("passed", 32_000)
+    assert (gates["flash_bytes"].status, gates["flash_bytes"].bar) == ("passed", 128_000)
+    assert (gates["latency_ms"].status, gates["latency_ms"].figure) == ("skipped", None)
+    assert "time Invoke() on the board" in gates["latency_ms"].reason
+    gates = {gate.name: gate for gate in npu.gates}
+    assert {gates[name].status for name in ("flash_bytes", "sram_bytes", "latency_ms")} == {"passed"}
+    assert gates["latency_ms"].reason == "Vela's estimate"
