@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import InputError
 from . import console
+from .foreign_file import show_foreign_file
+from .tensor_text import abbreviate, tensor_text
 
 if TYPE_CHECKING:
     from ..export import Artifact
@@ -12,21 +13,21 @@ if TYPE_CHECKING:
     from ..export.artifact.metadata import ImagesRecord, Metadata
 
 SUFFIXES = (".tflite", ".onnx")
-LABELS_SHOWN = 5
 
 
 def show_artifact(path: Path, *, as_json: bool) -> None:
-    """Print the metadata and the certificate of an artifact.
+    """Print the metadata and the certificate of an artifact, or what the file of another tool shows.
 
     Raises:
-        InputError: The file cannot be opened, or has no metadata because another tool made it.
+        InputError: The file cannot be opened.
     """
     from ..export.loading import load_artifact
 
     artifact = load_artifact(path)
     metadata, certificate = artifact.metadata, artifact.certificate
     if metadata is None:
-        raise InputError(f"{path} has no pocketzoo metadata: another tool made it.")
+        show_foreign_file(artifact, as_json=as_json)
+        return
     unchanged = None if certificate is None else certificate.holds(path)
     if as_json:
         console.show_json(_facts(metadata, certificate) | {"unchanged_since_proof": unchanged})
@@ -49,8 +50,8 @@ def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str
     rows: list[tuple[str, object]] = [
         ("model", metadata.model),
         *_output_rows(metadata),
-        *(("input", _tensor(tensor)) for tensor in artifact.inputs.values()),
-        *(("output", _tensor(tensor)) for tensor in artifact.outputs.values()),
+        *(("input", tensor_text(tensor)) for tensor in artifact.inputs.values()),
+        *(("output", tensor_text(tensor)) for tensor in artifact.outputs.values()),
         ("normalization", "inside the model" if metadata.mean else "not known"),
         ("Keras weights", metadata.weights_sha256),
     ]
@@ -59,7 +60,7 @@ def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str
             ("format", making.format),
             ("zeros in the kernels", f"{making.sparsity:.1%}"),
             ("calibrated with", _images(making.calibration)),
-            ("layers kept in float", _abbreviate(making.float_layers)),
+            ("layers kept in float", abbreviate(making.float_layers)),
             ("converted by", ", ".join(f"{name} {version}" for name, version in making.tools.items())),
         ]
     return rows
@@ -67,10 +68,10 @@ def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str
 
 def _output_rows(metadata: "Metadata") -> list[tuple[str, object]]:
     if metadata.outputs is None:
-        return [("task", metadata.task), ("labels", _abbreviate(metadata.labels))]
+        return [("task", metadata.task), ("labels", abbreviate(metadata.labels))]
     rows: list[tuple[str, object]] = []
     for name, form in metadata.outputs.items():
-        rows += [(f"task of {name}", form.task), (f"labels of {name}", _abbreviate(form.labels))]
+        rows += [(f"task of {name}", form.task), (f"labels of {name}", abbreviate(form.labels))]
     return rows
 
 
@@ -104,17 +105,5 @@ def _gate_rows(certificate: "Certificate") -> list[tuple[str, ...]]:
     ]
 
 
-def _tensor(tensor: Any) -> str:
-    shape = "x".join("any" if side is None else str(side) for side in tensor.shape)
-    quantization = "" if tensor.scale is None else f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
-    layout = f"{tensor.layout} " if len(tensor.shape) == len(tensor.layout) else ""
-    return f"{tensor.name}: {shape} {layout}{tensor.dtype}{quantization}"
-
-
 def _images(images: "ImagesRecord | None") -> str:
     return "none" if images is None else f"{images.count} images ({images.source})"
-
-
-def _abbreviate(names: tuple[str, ...]) -> str:
-    more = len(names) - LABELS_SHOWN
-    return ", ".join(names[:LABELS_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"

@@ -58,11 +58,12 @@ def evaluate(
     if report is not None:
         check_output(report, folder=True)
     check_images(data, reading)
-    evaluated, shape = _open(model, weights)
+    evaluated, shape = _open(model, weights, contract)
     from .. import training
 
     images = load_images(data, shape, reading, stated_range(evaluated))
-    contract.state(evaluated, images)
+    if not is_artifact_path(model):
+        contract.state(evaluated, images)
     if report is None:
         evaluation = training.evaluate(evaluated, images, test_time_augmentation=test_time_augmentation)
     else:
@@ -81,16 +82,18 @@ def _image_shape(artifact: "Artifact") -> "ImageShape":
             f"{artifact.path} takes the inputs {', '.join(artifact.inputs)}, but files and folders have images alone; "
             "evaluate it in Python, by pocketzoo.training.evaluate."
         )
+    artifact.check_takes_images()
+    artifact.check_pixels_known()
     (tensor,) = artifact.inputs.values()
     return tensor.image_shape
 
 
-def _open(model: str, weights: str | None) -> "tuple[Artifact | keras.Model, ImageShape]":
+def _open(model: str, weights: str | None, contract: ModelContract) -> "tuple[Artifact | keras.Model, ImageShape]":
     """Return the model or artifact, and the shape of the images that it takes."""
     from ..export.loading import load_artifact
 
     if is_artifact_path(model):
-        artifact = load_artifact(model)
+        artifact = contract.state_of_file(load_artifact(model))
         import_tensorflow()  # the image pipeline uses it
         return artifact, _image_shape(artifact)
     import_tensorflow()

@@ -42,7 +42,7 @@ def info(
 ) -> None:
     """Show a model's card, its endpoints and the costs of its stages; or how an artifact was made and validated.
 
-    For a model in a file, its inputs, its outputs and what they mean.
+    For a model in a file, and for a .tflite or .onnx file of another tool, its inputs, its outputs and what they mean.
     """
     if Path(name).suffix in SUFFIXES:
         show_artifact(Path(name), as_json=as_json)

@@ -19,7 +19,7 @@ Task = Annotated[
     list[str] | None,
     typer.Option(
         "--task",
-        help="Task of a model without a head of the zoo: classification, multi_label, regression, segmentation, "
+        help="Task of a model without a head of the zoo, or of another tool's file: classification, multi_label, regression, segmentation, "
         "embedding or raw; OUTPUT=TASK for one of several outputs; repeatable.",
     ),
 ]
@@ -62,20 +62,29 @@ class ModelContract:
         if self.pixels is not None:
             parse_range(self.pixels)
 
-    def state(self, model: "keras.Model | Artifact", data: "ImageData | None" = None) -> None:
+    def state_of_file(self, artifact: "Artifact") -> "Artifact":
+        """Return an artifact with what the options say about it, if another tool wrote its file."""
+        if self == ModelContract():
+            return artifact
+        if artifact.metadata is not None:
+            raise InputError(
+                f"{artifact.path} states the task, labels, pixel range and logits itself; leave out --task, --labels, "
+                "--pixels and --from-logits."
+            )
+        return artifact.state(
+            task=_by_output("--task", self.task, str),
+            labels=_by_output("--labels", self.labels, _names),
+            pixels=self.pixels,
+            from_logits=self.from_logits,
+        )
+
+    def state(self, model: "keras.Model", data: "ImageData | None" = None) -> None:
         """State what the options say about a model, if any is set; it holds for the rest of the command.
 
         Tasks and labels that the options leave open are those of `data`.
         """
         if self == ModelContract():
             return
-        from ..export.artifact.artifact import Artifact
-
-        if isinstance(model, Artifact):
-            raise InputError(
-                f"{model.path} states the task, labels, pixel range and logits itself; leave out --task, --labels, "
-                "--pixels and --from-logits."
-            )
         from ..zoo.contract import state_contract
 
         state_contract(

@@ -2,18 +2,20 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from ..core.csv_tables import write_csv
 from ..core.errors import InputError
+from ..core.outputs import by_name
 from ..core.visible_text import visible_line
 from ..zoo.image_sources import STANDARD_INPUT, image_sources, is_address
 from . import console
+from .answers import Answer, csv_rows, show_answers, shown_output
 from .inputs import check_model, is_model_path, open_model
 from .model_contract import ModelContract
 from .options import MODEL_FILE, Json, SkipUnreadable
@@ -54,8 +56,6 @@ def predict(
     Images that cannot be read are named on standard error and do not stop the others; the exit code is 2 then, unless
     --skip-unreadable is set.
     """
-    from ..tasks.registry import DEFAULT_TASK, get_task
-
     if as_csv and as_json:
         raise InputError("--csv and --json cannot both be printed; leave one of them out.")
     check_model(model, weights, pretrained=True)
@@ -67,53 +67,31 @@ def predict(
     for error in missing.values():
         typer.echo(visible_line(f"{failure}: {error}"), err=True)
     artifact = _open(model, weights, contract) if {*sources} - {*missing} else None
-    if artifact is not None:
-        _check_one_image(artifact, model)
     answers: list[Answer] = []
     for source, mask_file in zip(sources, mask_files, strict=True):  # one by one: with an open size, sizes may differ
         if artifact is None or source in missing:
             answers.append(Answer(source, error=str(missing[source])))
             continue
         try:
-            prediction = _predict(artifact, source)
+            predictions = _predict(artifact, source)
         except InputError as error:
             typer.echo(visible_line(f"{failure}: {error}"), err=True)
             answers.append(Answer(source, error=str(error)))
             continue
-        answers.append(Answer(source, prediction.task, prediction.rows(top)[0]))
+        answers.append(Answer(source, {name: shown_output(each, top) for name, each in by_name(predictions).items()}))
         if mask_file is not None:
-            _write_mask(mask_file, prediction)
-    shown = get_task(next((answer.task for answer in answers if answer.task), DEFAULT_TASK))
+            _write_mask(mask_file, predictions)
     failed = sum(bool(answer.error) for answer in answers)
     if as_json:
-        console.show_json([answer.facts(shown.figure_name) for answer in answers])
+        console.show_json([answer.facts() for answer in answers])
     elif as_csv:
-        _show_csv(answers, shown.figure_name)
+        write_csv(sys.stdout, csv_rows(answers))
     elif failed < len(answers):
-        cells = [
-            (answer.source, label, shown.format_figure(figure)) for answer in answers for label, figure in answer.rows
-        ]
-        console.show_table(("image", "label", str(shown.figure_name)), cells)
+        show_answers(answers)
         if masks is not None:
             typer.echo(f"Masks: {masks}")
     if failed == len(answers) or (failed and not skip_unreadable):
         raise typer.Exit(2)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The prediction for one image, or what is wrong with it."""
-
-    source: str
-    task: str = ""
-    rows: list[tuple[str, float]] = field(default_factory=list)
-    error: str = ""
-
-    def facts(self, figure_name: str | None) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        if self.error:
-            return {"image": self.source, "error": self.error}
-        return {"image": self.source, "top": [{"label": label, figure_name: figure} for label, figure in self.rows]}
 
 
 def _missing(sources: Sequence[str]) -> dict[str, InputError]:
@@ -130,23 +108,13 @@ def _missing(sources: Sequence[str]) -> dict[str, InputError]:
     return missing
 
 
-def _predict(artifact: "Artifact", source: str) -> "Prediction":
+def _predict(artifact: "Artifact", source: str) -> "Prediction | dict[str, Prediction]":
     from ..export.prediction import predict as predict_images
     from ..zoo.image_files import read_pixels
 
-    height, width, channels = artifact.input.image_shape
+    height, width, channels = next(iter(artifact.inputs.values())).image_shape
     pixels = read_pixels(source, height=height, width=width, channels=channels, pixel_range=artifact.pixel_range)
     return predict_images(artifact, pixels)
-
-
-def _show_csv(answers: Sequence[Answer], figure_name: str | None) -> None:
-    """Print a row for each image and label; an image that cannot be read has a row with the reason."""
-    rows: list[tuple[object, ...]] = [("image", "label", figure_name, "error")]
-    for answer in answers:
-        rows += [(answer.source, label, figure, "") for label, figure in answer.rows]
-        if answer.error:
-            rows.append((answer.source, "", "", answer.error))
-    write_csv(sys.stdout, rows)
 
 
 def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:
@@ -158,17 +126,19 @@ def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:
     return [folder / f"{'stdin' if name == '-' else name}.png" for name in names]
 
 
-def _write_mask(path: Path, prediction: "Prediction") -> None:
+def _write_mask(path: Path, predictions: "Prediction | dict[str, Prediction]") -> None:
     """Write the predicted mask as a PNG of class indices, with a color for each class."""
     from ..core.atomic_files import atomic_path
     from ..tasks import get_task
 
-    picture = get_task(prediction.task).picture(prediction.probabilities[0])
-    if picture is None:
-        raise InputError(f"the outputs of a {prediction.task} are not masks.")
+    pictures = [get_task(each.task).picture(each.probabilities[0]) for each in by_name(predictions).values()]
+    found = [picture for picture in pictures if picture is not None]
+    if len(found) != 1:
+        tasks = " and a ".join(each.task for each in by_name(predictions).values())
+        raise InputError(f"the outputs of a {tasks} are {'not masks' if not found else 'several masks'}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+        found[0].save(temporary, format="PNG")
 
 
 def _open(model: str, weights: str | None, contract: ModelContract) -> "Artifact":
@@ -176,8 +146,8 @@ def _open(model: str, weights: str | None, contract: ModelContract) -> "Artifact
     from ..export.loading import load_artifact, to_artifact
 
     if Path(model).suffix and not is_model_path(model):
-        artifact = load_artifact(model)
-        contract.state(artifact)
+        artifact = contract.state_of_file(load_artifact(model))
+        artifact.check_takes_images()
         return artifact
     import_tensorflow()
     from ..zoo.contract import state_contract
@@ -186,11 +156,6 @@ def _open(model: str, weights: str | None, contract: ModelContract) -> "Artifact
     loaded = functional_argument(open_model(model, weights, pretrained=True))
     contract.state(loaded)
     state_contract(loaded)  # prints what is inferred
-    return replace(to_artifact(loaded), path=Path(model))
-
-
-def _check_one_image(artifact: "Artifact", model: str) -> None:
-    if len(artifact.inputs) > 1 or isinstance(artifact.output, dict):
-        raise InputError(
-            f"{model} has several inputs, or named outputs; run it in Python, by pocketzoo.export.predict."
-        )
+    artifact = replace(to_artifact(loaded), path=Path(model))
+    artifact.check_takes_images()
+    return artifact

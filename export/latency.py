@@ -105,8 +105,13 @@ def _time_runs(call: Callable[[], object], runs: int) -> list[float]:
 
 
 def _random_tensor(tensor: TensorInfo) -> np.ndarray:
-    """Random pixels for an image, else zeros."""
-    if not tensor.is_image:
-        return tensor.from_real(np.zeros((1, *tensor.shape[1:]), "float32"))
-    shape = (1, *concrete_shape(tensor.image_shape))
-    return tensor.from_real(np.random.default_rng(0).integers(0, 256, shape).astype("float32"))
+    """Random pixels for an image, else zeros or empty texts."""
+    if tensor.is_image and tensor.is_number:
+        height, width, channels = concrete_shape(tensor.image_shape)
+        pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, channels))
+        return tensor.from_real(pixels.astype("float32"))
+    if tensor.dtype == "bytes" or tensor.dtype == "string":
+        return tensor.from_real(np.full(tensor.example_shape, "", object))
+    if not tensor.is_number:
+        raise InputError(f"its input {tensor.name!r} has type {tensor.dtype}, for which there are no example values.")
+    return tensor.from_real(np.zeros(tensor.example_shape, "float32"))

@@ -12,7 +12,7 @@ from ..core.errors import InputError, first_line
 from ..core.input_files import read_file
 from ..core.limits import MODEL_BYTES
 from ..core.output_capture import suppress_output
-from ..core.outputs import by_name
+from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name
 from ..tasks.registry import get_task
 from .artifact.artifact import Artifact
 
@@ -30,8 +30,20 @@ def to_artifact(artifact_or_model: "Artifact | keras.Model") -> Artifact:
 
 
 @check_arguments
-def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
+def load_artifact(
+    path: str | Path,
+    *,
+    threads: int = 1,
+    task: TaskNames | None = None,
+    labels: LabelNames | None = None,
+    pixels: PixelRange | None = None,
+    from_logits: Flags | None = None,
+) -> Artifact:
     """Open a `.tflite` file in LiteRT, an `.onnx` file in ONNX Runtime, or a model file in Keras.
+
+    The file may be of another tool, with any inputs and outputs. What it does not say, and its graph does not show, is
+    to be stated: the range of the pixels, unless all images are given as floats in that range, and the task of an
+    output, which is raw numbers otherwise.
 
     The file may come from an untrusted source. Some files crash a runtime, or take any time or memory, so a TFLite or
     ONNX file first runs in a subprocess, which takes half a second plus the time of one image. They need no TensorFlow.
@@ -40,24 +52,30 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> Artifact:
     Args:
         path: The file; for Keras also an `.h5` file or the folder of a SavedModel, as `zoo.load_model` takes them.
         threads: Maximum number of CPU threads of the runtime; Keras uses those that TensorFlow was started with.
+        task: Task of the output of another tool's file, such as `"classification"` or `"raw"`, or a dict by name of
+            the output; so are the others.
+        labels: Names of the classes or values, in order.
+        pixels: Range of pixel values that it expects, such as `"0..1"`; a dict by name of the input.
+        from_logits: Whether the output is logits.
 
     Raises:
-        InputError: The file does not exist, has another format, is damaged, or is not a model that takes one image at
-            a time, perhaps with other inputs. Running the artifact raises it too, where its graph cannot be run.
+        InputError: The file does not exist, has another format, is damaged, or states itself what is stated here, or
+            its inputs and outputs do not fit. Running the artifact raises it too, where its graph cannot be run.
     """
     from .runtimes.litert import open_untrusted_tflite
     from .runtimes.onnx_runtime import open_untrusted_onnx
 
     path = Path(path)
+    stated: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
     if path.suffix in (".keras", ".h5", ".hdf5") or path.is_dir():
-        return _open_keras(path)
+        return _open_keras(path, stated)
     openers = {".tflite": open_untrusted_tflite, ".onnx": open_untrusted_onnx}
     if path.suffix not in openers:
         raise InputError(
             f"{path} is not an artifact: its name must end in {', '.join(openers)} or .keras, or it is an "
             ".h5 file or a SavedModel folder."
         )
-    artifact = open_with(openers[path.suffix], path, threads=threads)
+    artifact = open_with(openers[path.suffix], path, threads=threads).state(**stated)
     return replace(artifact, invoke=_with_clear_errors(path, artifact.invoke))
 
 
@@ -97,11 +115,15 @@ def open_with(opener: Callable[..., Artifact], path: Path, **options: Any) -> Ar
         raise InputError(f"{path} cannot be opened as a model: {first_line(error)}") from error
 
 
-def _open_keras(path: Path) -> Artifact:
+def _open_keras(path: Path, stated: dict[str, Any]) -> Artifact:
+    from ..zoo.contract import state_contract
     from ..zoo.saving import load_model
     from .runtimes.keras import as_artifact
 
-    return replace(as_artifact(load_model(path)), path=path)
+    model = load_model(path)
+    if any(value is not None for value in stated.values()):
+        state_contract(model, **stated)
+    return replace(as_artifact(model), path=path)
 
 
 def _with_clear_errors(path: Path, invoke: Callable[[Any], Any]) -> Callable[[Any], Any]:

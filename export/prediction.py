@@ -27,7 +27,9 @@ class Prediction:
     """Outputs for a number of images."""
 
     probabilities: np.ndarray
-    """Float32 `(count, classes)`, also of a model that outputs logits; for other tasks than classification, outputs."""
+    """Float32 `(count, classes)`, also of a model that outputs logits; for other tasks than classification, outputs.
+    Raw outputs of another tool's file have any shape and type; where the shape differs from image to image, they are an
+    array of arrays."""
     labels: tuple[str, ...]
     """Names of the classes or other outputs."""
     task: str = DEFAULT_TASK
@@ -110,7 +112,7 @@ def predict(
             several inputs a dict of arrays by name, or a list in the order of the model, all with or all without
             `count`. For a single image input also a path (as in `zoo.read_image`), an image of Pillow, or a list of
             these, which are resized to the input.
-        task: As in `export_model`, of a Keras model; an artifact has it in its file.
+        task: As in `export_model`, of a Keras model or another tool's file; an exported artifact has it in its file.
         labels: As `task`.
         pixels: As `task`.
         from_logits: As `task`.
@@ -124,9 +126,7 @@ def predict(
     files = _files(images)
     statements: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
     if isinstance(artifact_or_model, Artifact):
-        for name, value in statements.items():
-            if value is not None:
-                raise InputError(f"{name} is {value!r}, but {artifact_or_model.path} states it itself; leave it out.")
+        artifact_or_model = artifact_or_model.state(**statements)
     else:
         from ..zoo.contract import copy_contract, state_contract
         from ..zoo.model_arguments import functional_argument
@@ -137,11 +137,11 @@ def predict(
         state_contract(artifact_or_model, **statements, likely_range=likely)
         copy_contract(artifact_or_model, model)
     artifact = to_artifact(artifact_or_model)
+    artifact.report_contract()
     images = _read(artifact, files) if files else images
     outputs = artifact.decode(artifact.run(_checked(artifact, images)))
-    if artifact.metadata:
-        forms = artifact.metadata.output_forms
-    else:
+    forms = artifact.output_forms
+    if forms is None:
         forms = map_outputs(lambda values: OutputForm(labels=tuple(map(str, range(values.shape[-1])))), outputs)
     predictions = map_outputs(lambda values, form: Prediction(values, form.labels, form.task), outputs, forms)
     for name, prediction in by_name(predictions).items():
@@ -152,6 +152,8 @@ def predict(
 def _check_finite(prediction: Prediction, what: str) -> None:
     """Raise InputError where an output is NaN, or infinite although it is a probability or a value."""
     values = prediction.probabilities
+    if values.dtype.kind != "f" or get_task(prediction.task).has_any_rank:
+        return
     is_wrong = np.isnan(values) if get_task(prediction.task).figure_name is None else ~np.isfinite(values)
     if is_wrong.any():
         raise InputError(
@@ -178,6 +180,7 @@ def _read(artifact: Artifact, files: Sequence[Any]) -> np.ndarray:
 
     if list(artifact.inputs) != [""]:
         raise InputError(f"images is {files[0]!r}, but {artifact.path} has several inputs; give arrays by name.")
+    artifact.check_takes_images()
     height, width, channels = artifact.input.image_shape
     limits = artifact.pixel_range
     pixels = [read_pixels(each, height=height, width=width, channels=channels, pixel_range=limits) for each in files]
@@ -189,9 +192,10 @@ def _read(artifact: Artifact, files: Sequence[Any]) -> np.ndarray:
 def _checked(artifact: Artifact, images: Any) -> Any:
     """Return the values of each input with a batch axis; raises InputError where they do not fit."""
     tensors, ranges = artifact.inputs, artifact.pixel_ranges
+    artifact.check_runs_one_by_one()
     named = {"": images} if list(tensors) == [""] else values_by_name(images, list(tensors), "images")
     arrays = {name: _as_array(values) for name, values in named.items()}
-    if all(values.ndim == len(tensors[name].shape) - 1 for name, values in arrays.items()):
+    if all(values.ndim == len(tensors[name].value_shape) for name, values in arrays.items()):
         arrays = {name: values[None] for name, values in arrays.items()}
     for name, values in arrays.items():
         what, shape, limits = f"{name!r} in images" if name else "images", tensors[name].value_shape, ranges[name]
@@ -201,8 +205,15 @@ def _checked(artifact: Artifact, images: Any) -> Any:
             )
         if limits is not None:
             check_pixels(values, what, limits)
+        elif not tensors[name].is_number:
+            if values.dtype.kind not in "USO":
+                raise InputError(f"{what} has type {values.dtype}; {artifact.path} takes texts.")
         elif tensors[name].is_whole and values.dtype.kind not in "uib":
             raise InputError(f"{what} has type {values.dtype}; {artifact.path} takes whole numbers.")
+        elif values.dtype.kind not in "uibf":
+            raise InputError(f"{what} has type {values.dtype}; {artifact.path} takes numbers.")
+        elif tensors[name].is_image and values.dtype.kind != "f":
+            artifact.check_pixels_known()
     return arrays.get("", arrays)
 
 

@@ -1,7 +1,7 @@
 """The inputs and outputs of artifacts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,10 @@ RAW = (0.0, 255.0)
 """Range of raw pixels."""
 OPEN_SIDES = (224, 256)
 """Height and width used where a size is open: models that downsample and upsample again need multiples of 32."""
+OPEN_SIZE = 64
+"""Size of any other axis that is open, as in the trial run of the file."""
+IMAGE_CHANNELS = (1, 3, 4)
+"""Channels of grayscale images, of RGB images and of those with an alpha channel."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +30,44 @@ class TensorInfo:
     """Real value of one integer step, for integer tensors."""
     zero_point: int | None = None
     """Integer that represents 0."""
-    layout: Literal["NHWC", "NCHW"] = "NHWC"
-    """Position of the channels of a map."""
+    layout: Literal["NHWC", "NCHW"] | None = "NHWC"
+    """Position of the channels of a map; None for one of four axes that is no map, and is taken as it is."""
+    has_batch: bool = True
+    """Whether the first axis is the batch, of one image."""
 
     @property
     def is_image(self) -> bool:
         """Whether it is a map."""
-        return len(self.shape) == 4
+        return len(self.shape) == 4 and self.layout is not None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers or booleans that NumPy has, rather than texts or lists."""
+        return self.dtype.startswith(("float", "int", "uint", "bool"))
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds whole numbers that represent themselves, such as indices."""
+        """Whether it holds whole numbers that represent themselves, such as indices, or texts."""
         return self.scale is None and not self.dtype.startswith("float")
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
         """Height, width and channels of a map; None for an open size."""
-        first, *middle, last = self.shape[1:]
+        first, *middle, last = self.shape[-3:]
         return (first, *middle, last) if self.layout == "NHWC" else (*middle, last, first)
 
     @property
     def value_shape(self) -> tuple[int | None, ...]:
         """Shape without the batch, of a map height, width and channels."""
-        return self.image_shape if self.is_image else self.shape[1:]
+        return self.image_shape if self.is_image else self.shape[self.has_batch :]
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """Shape of a tensor for one image, with sizes in place of open ones."""
+        if self.is_image:
+            height, width, channels = concrete_shape(self.image_shape)
+            return (1, height, width, channels) if self.layout == "NHWC" else (1, channels, height, width)
+        return tuple(side if side is not None else OPEN_SIZE if axis else 1 for axis, side in enumerate(self.shape))
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether an image of shape (height, width, channels) fits."""
@@ -58,6 +77,8 @@ class TensorInfo:
         """Convert real values, maps in NHWC order, to what this tensor holds."""
         if self.layout == "NCHW" and values.ndim == 4:
             values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+        if not self.is_number:
+            return np.char.encode(values.astype(str), "utf-8") if self.dtype == "bytes" else values.astype(object)
         if self.scale is None:
             return values.astype(self.dtype)
         limits = np.iinfo(self.dtype)
@@ -67,6 +88,8 @@ class TensorInfo:
         """Convert the content of this tensor to real float32 values, maps in NHWC order."""
         if self.layout == "NCHW" and values.ndim == 4:
             values = values.transpose(0, 2, 3, 1)
+        if not self.is_number:
+            return values
         if self.scale is None:
             return values.astype("float32")
         return (values.astype("float32") - self.zero_point) * np.float32(self.scale)
@@ -100,7 +123,17 @@ def matches_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> b
 def concrete_shape(shape: tuple[int | None, int | None, int]) -> tuple[int, int, int]:
     """Replace open sizes of an image shape by `OPEN_SIDES`."""
     height, width, channels = shape
-    return height or OPEN_SIDES[0], width or OPEN_SIDES[1], channels
+    return height or OPEN_SIDES[0], width or OPEN_SIDES[1], channels or 3
+
+
+def infer_layout(shape: Sequence[int | None]) -> Literal["NHWC", "NCHW"] | None:
+    """Return the likely layout of a tensor of four axes: its channels are the axis of 1, 3 or 4; None if none is."""
+    if len(shape) != 4:
+        return "NHWC"
+    last, first = shape[3] in IMAGE_CHANNELS, shape[1] in IMAGE_CHANNELS
+    if last and first:  # a tiny image: of two readings, the square one
+        return "NCHW" if shape[2] == shape[3] != shape[1] else "NHWC"
+    return "NHWC" if last else "NCHW" if first else None
 
 
 def check_signature(input_shapes: list[tuple], outputs: int) -> None:
@@ -111,6 +144,20 @@ def check_signature(input_shapes: list[tuple], outputs: int) -> None:
             f"it has inputs {input_shapes} and {outputs} output(s); an image model has an input (1, height, width, "
             f"channels) or (1, channels, height, width), perhaps others of batch size 1, and an output."
         )
+
+
+def unique_names(tensors: Sequence[TensorInfo]) -> list[TensorInfo]:
+    """Return tensors of which the second of a name has `_2` after it, and so on."""
+    seen: list[str] = []
+    unique = []
+    for tensor in tensors:
+        name, number = tensor.name, 1
+        while name in seen:
+            number += 1
+            name = f"{tensor.name}_{number}"
+        seen.append(name)
+        unique.append(replace(tensor, name=name))
+    return unique
 
 
 def only_or_named(tensors: Sequence[TensorInfo], is_plain: bool) -> Any:

@@ -1,5 +1,6 @@
 """LiteRT on the CPU."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from ...core.limits import LOOP_SECONDS, MODEL_SECONDS
 from ...core.outputs import by_name
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_tflite
+from ..artifact.contract import arrange_inputs, arrange_outputs
 from ..artifact.metadata import read_from_tflite
-from ..artifact.tensors import TensorInfo, check_signature, concrete_shape, only_or_named
+from ..artifact.tensors import TensorInfo, check_signature, only_or_named, unique_names
 from .probe import check_survivable
+from .tflite_facts import signature_names, tflite_facts
 
 
 def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool = True) -> Artifact:
@@ -26,7 +29,7 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
         xnnpack: Whether XNNPACK runs the operators that it supports, as by default; else the built-in kernels do.
 
     Raises:
-        InputError: It is not a model that takes one image at a time, perhaps with other inputs.
+        InputError: It is no TFLite file, or one with pocketzoo's metadata that does not take one image at a time.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -35,17 +38,22 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
     kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(model_content=content, num_threads=threads, experimental_op_resolver_type=kernels)
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    check_signature([tensor_info(tensor).shape for tensor in inputs], len(outputs))
-    metadata = read_from_tflite(content)
-    image = only_or_named([tensor_info(details) for details in inputs], True)
-    is_plain = not metadata or metadata.outputs is None
-    output = only_or_named([tensor_info(details) for details in outputs], is_plain)
+    taken, made = [tensor_info(details) for details in inputs], [tensor_info(details) for details in outputs]
+    metadata, facts = read_from_tflite(content), None
+    if metadata is not None:
+        check_signature([tensor.shape for tensor in taken], len(outputs))
+    else:
+        taken = arrange_inputs(_named(taken, inputs, signature_names(content)[0]))
+        made = arrange_outputs(_named(made, outputs, signature_names(content)[1]), taken)
+        facts = tflite_facts(content, ([tensor.name for tensor in taken], [tensor.name for tensor in made]))
+    image = only_or_named(taken, True)
+    output = only_or_named(made, not metadata or metadata.outputs is None)
     indices = dict(zip(by_name(image), (details["index"] for details in inputs), strict=True))
-    is_open = any(None in tensor.shape for tensor in by_name(image).values())
+    is_open = any(None in tensor.shape for tensor in taken)
     if is_open:  # such a file stores a size of one pixel, for which the model may be too deep
         for name, tensor in by_name(image).items():
             if tensor.is_image:
-                interpreter.resize_tensor_input(indices[name], (1, *concrete_shape(tensor.image_shape)))
+                interpreter.resize_tensor_input(indices[name], tensor.example_shape)
     interpreter.allocate_tensors()
 
     def invoke(tensors: Any) -> Any:
@@ -65,7 +73,15 @@ def open_tflite(path: Path, content: bytes, *, threads: int = 1, xnnpack: bool =
         metadata=metadata,
         invoke=invoke,
         certificate=certificate_in_tflite(content),
-    )
+        facts=facts,
+    ).state()
+
+
+def _named(tensors: list[TensorInfo], details: list[dict[str, Any]], names: dict[int, str]) -> list[TensorInfo]:
+    """Return the tensors under their names in the signature of the file, if it has one for each."""
+    if all(each["index"] in names for each in details):
+        tensors = [replace(tensor, name=names[each["index"]]) for tensor, each in zip(tensors, details, strict=True)]
+    return unique_names(tensors)
 
 
 def _resize(interpreter: Any, shapes: dict[int, tuple[int, ...]]) -> None:
@@ -96,4 +112,5 @@ def tensor_info(details: dict[str, Any]) -> TensorInfo:
     quantization = (scale, zero_point) if scale else (None, None)
     signature = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
     shape = tuple(None if side == -1 else int(side) for side in signature)
-    return TensorInfo(details["name"], shape, np.dtype(details["dtype"]).name, *quantization)
+    dtype = np.dtype(details["dtype"])
+    return TensorInfo(details["name"], shape, "bytes" if dtype.kind == "S" else dtype.name, *quantization)

@@ -36,7 +36,7 @@ def check_onnx(path: Path, content: bytes) -> bool:
     Raises:
         InputError: It is no protocol buffer, has too many operators or iterations, or its data lies elsewhere.
     """
-    model = _Model(_parse(memoryview(content)))
+    model = _Model(parse_message(memoryview(content)))
     MODEL_PARTS.check(model.size, "its graph, with the functions that it calls,")
     sizes = [_external_size(path.parent, location) for location in sorted(model.external)]
     MODEL_BYTES.check(len(content) + sum(sizes), "it, with its data in other files,")
@@ -49,39 +49,41 @@ class _Model:
     def __init__(self, model: Message) -> None:
         self.external = set[str]()
         """Names of the files with data."""
-        functions = map(_parse, model[25])
-        self._functions = {(_text(function, 10), _text(function, 1)): function for function in functions}
+        functions = map(parse_message, model[25])
+        self._functions = {(text_of(function, 10), text_of(function, 1)): function for function in functions}
         self._function_sizes = dict[tuple[str, str], int]()
-        self.size = sum(self._graph_size(graph, {}, 1, 1) for graph in map(_parse, model[7]))
+        self.size = sum(self._graph_size(graph, {}, 1, 1) for graph in map(parse_message, model[7]))
         """Number of nodes, with those of each function for each of its calls."""
 
     def _graph_size(self, graph: Message, outer: dict[str, int], times: int, depth: int) -> int:
         """Count the nodes of a graph that is run so many `times`; `outer` are the integers that it can refer to."""
         NESTING.check(depth, "its graph")
         integers = dict(outer)
-        for tensor in map(_parse, graph[5]):
-            integers |= self._integer(_text(tensor, 8), tensor)
-        for sparse in map(_parse, graph[15]):
+        for tensor in map(parse_message, graph[5]):
+            integers |= self._integer(text_of(tensor, 8), tensor)
+        for sparse in map(parse_message, graph[15]):
             self._look_at_sparse(sparse)
-        return sum(self._node_size(node, integers, times, depth) for node in map(_parse, graph[1]))
+        return sum(self._node_size(node, integers, times, depth) for node in map(parse_message, graph[1]))
 
     def _node_size(self, node: Message, integers: dict[str, int], times: int, depth: int) -> int:
-        kind, attributes = _text(node, 4), list(map(_parse, node[5]))
+        kind, attributes = text_of(node, 4), list(map(parse_message, node[5]))
         for attribute in attributes:
-            for tensor in map(_parse, attribute[5] + attribute[10]):
+            for tensor in map(parse_message, attribute[5] + attribute[10]):
                 integers |= self._integer(_first_text(node, 2), tensor)
-            for sparse in map(_parse, attribute[22] + attribute[23]):
+            for sparse in map(parse_message, attribute[22] + attribute[23]):
                 self._look_at_sparse(sparse)
         if kind in LOOPS:
             stated = integers.get(_first_text(node, 1), UNKNOWN) if kind == "Loop" else UNKNOWN
-            bodies = (graph for attribute in attributes for graph in map(_parse, attribute[6]))
+            bodies = (graph for attribute in attributes for graph in map(parse_message, attribute[6]))
             if stated == UNKNOWN and any(map(_ends_itself, bodies)):
                 stated = 1  # a while loop, whose time the trial run limits
             times = min(UNKNOWN, times * max(1, stated))
             if times > LOOP_ITERATIONS.value:
-                raise LOOP_ITERATIONS.refusal(f"its {kind} {shorten(_text(node, 3))!r} has up to {times:,} iterations")
-        inner = (graph for attribute in attributes for graph in map(_parse, attribute[6] + attribute[11]))
-        function = _text(node, 7), kind
+                raise LOOP_ITERATIONS.refusal(
+                    f"its {kind} {shorten(text_of(node, 3))!r} has up to {times:,} iterations"
+                )
+        inner = (graph for attribute in attributes for graph in map(parse_message, attribute[6] + attribute[11]))
+        function = text_of(node, 7), kind
         called = self._function_size(function, depth) if function in self._functions else 0
         return 1 + called + sum(self._graph_size(graph, integers, times, depth + 1) for graph in inner)
 
@@ -90,37 +92,37 @@ class _Model:
         NESTING.check(depth, "its graph")
         if name not in self._function_sizes:
             self._function_sizes[name] = MODEL_PARTS.value + 1  # where it calls itself
-            nodes = map(_parse, self._functions[name][7])
+            nodes = map(parse_message, self._functions[name][7])
             self._function_sizes[name] = sum(self._node_size(node, {}, UNKNOWN, depth + 1) for node in nodes)
         return self._function_sizes[name]
 
     def _integer(self, name: str, tensor: Message) -> dict[str, int]:
         """Look at a tensor; return its value by its name if it is a single int64."""
         self._look_at(tensor)
-        values = [number for part in tensor[7] for number in ([part] if isinstance(part, int) else _varints(part))]
+        values = [number for part in tensor[7] for number in ([part] if isinstance(part, int) else varints(part))]
         if [len(raw) for raw in tensor[9]] == [8]:
             values = [int.from_bytes(tensor[9][0], "little", signed=True)]
         return {name: values[0]} if len(values) == 1 and 7 in tensor[2] else {}
 
     def _look_at_sparse(self, sparse: Message) -> None:
-        for tensor in map(_parse, sparse[1] + sparse[2]):
+        for tensor in map(parse_message, sparse[1] + sparse[2]):
             self._look_at(tensor)
 
     def _look_at(self, tensor: Message) -> None:
         if tensor[13] or 1 in tensor[14]:
-            entries = {_text(entry, 1): _text(entry, 2) for entry in map(_parse, tensor[13])}
+            entries = {text_of(entry, 1): text_of(entry, 2) for entry in map(parse_message, tensor[13])}
             self.external.add(entries.get("location", ""))
 
 
 def _ends_itself(body: Message) -> bool:
     """Return whether the body of a loop computes the condition on which it goes on, its first output."""
-    made = {_bytes(output): node for node in map(_parse, body[1]) for output in node[2]}
-    condition = next((_bytes(name) for output in body[12] for name in _parse(output)[1]), b"")
+    made = {_bytes(output): node for node in map(parse_message, body[1]) for output in node[2]}
+    condition = next((_bytes(name) for output in body[12] for name in parse_message(output)[1]), b"")
     for _ in range(len(made)):
         node = made.get(condition)
-        if node is None or _text(node, 4) == "Constant":
+        if node is None or text_of(node, 4) == "Constant":
             return False  # it has the same value in every iteration
-        if _text(node, 4) != "Identity":
+        if text_of(node, 4) != "Identity":
             return True
         condition = next(map(_bytes, node[1]), b"")
     return False
@@ -138,7 +140,7 @@ def _external_size(folder: Path, location: str) -> int:
     return check_file(file, MODEL_BYTES).stat().st_size
 
 
-def _parse(message: Any) -> Message:
+def parse_message(message: Any) -> Message:
     """Return the fields of a message by number."""
     if isinstance(message, int):
         raise InputError("it is damaged: it has a number in place of a message.")
@@ -177,14 +179,15 @@ def _varint(message: Any, position: int) -> tuple[int, int]:
             return (number & 2**64 - 1 ^ 2**63) - 2**63, position
 
 
-def _varints(packed: Any) -> Iterator[int]:
+def varints(packed: Any) -> Iterator[int]:
+    """Yield the numbers of a packed field."""
     position = 0
     while position < len(packed):
         number, position = _varint(packed, position)
         yield number
 
 
-def _text(message: Message, number: int) -> str:
+def text_of(message: Message, number: int) -> str:
     """Return the text of a field, the last one if a file has it twice; empty if there is none."""
     return _bytes(message[number][-1]).decode("utf-8", "replace") if message[number] else ""
 

@@ -1,27 +1,28 @@
 """ONNX Runtime."""
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...core.errors import InputError
 from ...core.limits import LOOP_SECONDS, MODEL_SECONDS
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_onnx
+from ..artifact.contract import arrange_inputs, arrange_outputs
 from ..artifact.metadata import InputForm, read_from_onnx
 from ..artifact.tensors import RAW, TensorInfo, byte_quantization, check_signature, only_or_named
+from .onnx_facts import onnx_facts
 from .onnx_files import LOOPS, check_onnx
 from .probe import check_survivable
 
 DTYPES = {
     "tensor(float)": "float32",
-    "tensor(uint8)": "uint8",
-    "tensor(int8)": "int8",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    **{f"tensor({dtype})": dtype for dtype in (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))},
     "tensor(bool)": "bool",
+    "tensor(string)": "string",
 }
-IMAGE_CHANNELS = (1, 3, 4)
-"""Channels of grayscale images, of RGB images and of those with an alpha channel."""
 
 PROVIDER_OPTIONS = {
     "CUDAExecutionProvider": {"use_tf32": "0"},  # its 10 bits of mantissa are not float32
@@ -61,7 +62,7 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
         provider: Execution provider.
 
     Raises:
-        InputError: It is not a model that takes one image at a time, perhaps with other inputs.
+        InputError: It has pocketzoo's metadata and does not take one image at a time.
         NoProviderError: `provider` is not available.
     """
     import onnxruntime
@@ -76,15 +77,20 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
     if provider not in session.get_providers():  # it fell back to the CPU, which it reports in its log only
         raise NoProviderError("it does not start: the GPU, its driver or its libraries are missing")
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    check_signature([_shape(tensor) for tensor in inputs], len(outputs))
-
     properties = session.get_modelmeta().custom_metadata_map
-    metadata = read_from_onnx(properties)
-    layout = metadata.layout if metadata else _infer_layout(next(node.shape for node in inputs if len(node.shape) == 4))
-    forms = metadata.input_forms if metadata else {}
-    ranges = {node.name: (forms.get("") or forms.get(node.name)) for node in inputs}
-    image = only_or_named([_tensor_info(node, layout, _range(ranges[node.name])) for node in inputs], True)
-    output = only_or_named([_tensor_info(node, layout) for node in outputs], not metadata or metadata.outputs is None)
+    metadata, facts = read_from_onnx(properties), None
+    if metadata is not None:
+        check_signature([_shape(tensor) for tensor in inputs], len(outputs))
+        forms = metadata.input_forms
+        ranges = {node.name: (forms.get("") or forms.get(node.name)) for node in inputs}
+        taken = [_tensor_info(node, metadata.layout, _range(ranges[node.name])) for node in inputs]
+        made = [_tensor_info(node, metadata.layout) for node in outputs]
+    else:
+        taken = arrange_inputs([_foreign_tensor(node) for node in inputs])
+        batches = {node.shape[0] for node in inputs if node.shape}
+        made = arrange_outputs([_foreign_tensor(node, batches) for node in outputs], taken)
+        facts = onnx_facts(content)
+    image, output = only_or_named(taken, True), only_or_named(made, not metadata or metadata.outputs is None)
 
     def invoke(tensors: Any) -> Any:
         feeds = tensors if isinstance(tensors, dict) else {inputs[0].name: tensors}
@@ -98,14 +104,16 @@ def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "
         metadata=metadata,
         invoke=invoke,
         certificate=certificate_in_onnx(properties),
-    )
+        facts=facts,
+    ).state()
 
 
 def _range(form: InputForm | None) -> tuple[float, float]:
     return RAW if form is None or form.pixel_range is None else form.pixel_range
 
 
-def _tensor_info(node, layout: str, pixel_range: tuple[float, float] = RAW) -> TensorInfo:
+def _tensor_info(node: Any, layout: Literal["NHWC", "NCHW"], pixel_range: tuple[float, float] = RAW) -> TensorInfo:
+    """Return a tensor of a file with pocketzoo's metadata."""
     if node.type not in DTYPES:
         raise InputError(f"its tensor {node.name!r} has type {node.type}; {', '.join(DTYPES.values())} are supported.")
     # ONNX does not store the meaning of integers; a byte is assumed to be a pixel value.
@@ -113,11 +121,27 @@ def _tensor_info(node, layout: str, pixel_range: tuple[float, float] = RAW) -> T
     return TensorInfo(node.name, _shape(node), DTYPES[node.type], *quantization, layout=layout)
 
 
+def _foreign_tensor(node: Any, batches: Collection[Any] | None = None) -> TensorInfo:
+    """Return a tensor of another tool's file.
+
+    Args:
+        node: An input or output of the session.
+        batches: First axes of the inputs. An open axis of an output is the batch if it has their name, or neither has.
+    """
+    axis = node.shape[0] if node.shape else None
+    is_open = not isinstance(axis, int)
+    inputs = [each for each in batches or () if not isinstance(each, int)]
+    has_batch = (
+        batches is None or not is_open or axis in inputs or (_is_unnamed(axis) and any(map(_is_unnamed, inputs)))
+    )
+    return TensorInfo(node.name, _shape(node), DTYPES.get(node.type, node.type), has_batch=has_batch)
+
+
+def _is_unnamed(axis: Any) -> bool:
+    """Whether nobody named an open axis: tf2onnx calls them unk__1 and so on."""
+    return axis is None or str(axis).startswith("unk_")
+
+
 def _shape(node) -> tuple[int | None, ...]:
     """The shape of a tensor; ONNX gives open sizes a name or leaves them out."""
     return tuple(side if isinstance(side, int) else None for side in node.shape)
-
-
-def _infer_layout(shape: list) -> str:
-    """The likely layout of a file without metadata: the channel axis is the one of 1, 3 or 4."""
-    return "NHWC" if shape[3] in IMAGE_CHANNELS else "NCHW"

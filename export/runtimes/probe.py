@@ -99,7 +99,10 @@ def _run_onnx(content: bytes, folder: str) -> None:
     feeds = {}
     for tensor in session.get_inputs():
         sides = [side if isinstance(side, int) else OPEN_SIDE if axis else 1 for axis, side in enumerate(tensor.shape)]
-        feeds[tensor.name] = np.zeros(sides, dtypes.get(tensor.type, tensor.type[len("tensor(") : -1]))
+        if tensor.type == "tensor(string)":
+            feeds[tensor.name] = np.full(sides, "", object)
+        else:
+            feeds[tensor.name] = np.zeros(sides, dtypes.get(tensor.type, tensor.type[len("tensor(") : -1]))
     session.run(None, feeds)
 
 

@@ -56,7 +56,7 @@ def tflite_nodes(content: bytes) -> Iterator[Node]:
         tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
         output = graph.tensors[operator.outputs[0]]
         yield Node(
-            operator=_operator_name(code),
+            operator=operator_name(code),
             version=code.Version(),
             name=output.name.decode(),
             inputs=tuple(_shape(tensor) for tensor in tensors),
@@ -81,13 +81,14 @@ def count_tflite_operators(content: bytes) -> dict[str, int]:
     model = tflite.Model.GetRootAsModel(content, 0)
     graph = model.Subgraphs(0)
     codes = [model.OperatorCodes(graph.Operators(index).OpcodeIndex()) for index in range(graph.OperatorsLength())]
-    return dict(sorted(Counter(f"{_operator_name(code)} v{code.Version()}" for code in codes).items()))
+    return dict(sorted(Counter(f"{operator_name(code)} v{code.Version()}" for code in codes).items()))
 
 
-def _operator_name(code: tflite.OperatorCode) -> str:
+def operator_name(code: tflite.OperatorCode) -> str:
+    """Name of an operator, such as `CONV_2D`, or that of a custom one."""
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # old files store small codes in the old field only
     custom = code.CustomCode()
-    return custom.decode() if custom else OPERATOR_NAMES[number]
+    return custom.decode("utf-8", "replace") if custom else OPERATOR_NAMES.get(number, f"operator {number}")
 
 
 def _shape(tensor: tflite.TensorT) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from ...core.outputs import map_outputs
@@ -33,7 +33,7 @@ class ConvertedArtifact:
         """Open the file once in its runtime; raises RuntimeError where the runtime rejects it."""
         artifact = open_converted(subject.path)
         input_, output = (
-            map_outputs(lambda tensor: Tensor(**asdict(tensor)), tensors)
+            map_outputs(lambda tensor: Tensor(**{name: getattr(tensor, name) for name in Tensor.model_fields}), tensors)
             for tensors in (artifact.input, artifact.output)
         )
         return cls(subject, input_, output, _count_operators(subject), artifact.metadata.making.noise_db)

@@ -37,7 +37,7 @@ def test_predict_says_that_one_image_is_not_enough(pocketzoo, file, tmp_path):
     Image.fromarray(np.zeros((8, 8, 3), "uint8")).save(tmp_path / "black.png")
     code, _, error = pocketzoo("predict", file, tmp_path / "black.png")
     assert code == 2
-    assert "has several inputs, or named outputs; run it in Python, by pocketzoo.export.predict." in error
+    assert "has several inputs, photo, age; run it in Python, by pocketzoo.export.predict." in error
     code, _, error = pocketzoo("evaluate", file, "--data", "digits")
     assert code == 2
     assert "takes the inputs photo, age, but files and folders have images alone; evaluate it in Python" in error

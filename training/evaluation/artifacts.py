@@ -24,17 +24,37 @@ def describe_artifact(artifact: Artifact, data: ImageData | ImageSplit) -> tuple
     own, other = by_name(artifact.output), by_name(split.labels)
     if own.keys() != other.keys():
         raise InputError(f"{artifact.path} has {_outputs(own)}, but the data has {_outputs(other)}.")
-    if artifact.metadata is None:
+    forms = artifact.output_forms
+    if forms is None:
         if not isinstance(data, ImageData):
             raise InputError(f"{artifact.path} has no metadata about its output; give the whole dataset, which has it.")
         return data.task, data.labels
-    forms = artifact.metadata.output_forms
     tasks, labels = map_outputs(lambda form: form.task, forms), map_outputs(lambda form: tuple(form.labels), forms)
     if isinstance(data, ImageData):
         _check(artifact, "has the task", tasks, data.task)
         labels = map_outputs(lambda own, given: _known_labels(artifact, own, given), labels, data.labels)
     map_outputs(lambda *output: _check_targets(artifact, split, *output), tasks, labels, split.labels)
     return tasks, labels
+
+
+def state_of_artifact(artifact: Artifact, data: ImageData | ImageSplit, **statements: Any) -> Artifact:
+    """Return an artifact with what is stated about it and what the data tells, if another tool wrote its file.
+
+    Args:
+        artifact: The artifact.
+        data: Its task and labels apply where nothing else is stated.
+        statements: `task`, `labels`, `pixels` and `from_logits`; None where nothing is stated.
+
+    Raises:
+        InputError: A statement does not fit the artifact, or one is missing.
+    """
+    if artifact.contract is None:
+        return artifact
+    whole = isinstance(data, ImageData)
+    known = {"known_task": data.task if whole else data.tasks, "known_labels": data.labels if whole else None}
+    artifact = artifact.state(**statements, **known)
+    artifact.report_contract()
+    return artifact
 
 
 def _check_inputs(artifact: Artifact, split: ImageSplit) -> None:

@@ -24,7 +24,7 @@ from ..data.pipeline import evaluation_batches
 from ..data.stream_functions import raising_failures
 from ..input_compatibility import further_maps
 from ..model_outputs import tasks_of
-from .artifacts import describe_artifact
+from .artifacts import describe_artifact, state_of_artifact
 from .predictor import Artifact, Predictor
 
 
@@ -63,8 +63,11 @@ def evaluate(
         InputError: The model does not accept images of this shape, has other tasks or classes, or outputs that are not
             finite; or there are no images.
     """
+    statements: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
     if isinstance(model, keras.Model):
-        describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=True)
+        describe_model(model, data, **statements, verbose=True)
+    else:
+        model = state_of_artifact(model, data, **statements)
     predictor = Predictor(model, test_time_augmentation)
     _, accumulators = accumulate(predictor, model, data, batch_size)
     return map_outputs(lambda accumulator: accumulator.evaluation(), accumulators)

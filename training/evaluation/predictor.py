@@ -17,12 +17,21 @@ class Artifact(Protocol):
     """What evaluation needs of the result of `export.load_artifact`."""
 
     path: Path
-    metadata: Any
-    """With `task` and `labels`, or None where nothing is known."""
+    output_forms: Any
+    """With `task` and `labels`, a dict by name for several outputs; None where nothing is known."""
     input: Any
     """With `value_shape`; a dict by name for several inputs."""
     output: Any
     """A dict by name for several outputs."""
+
+    contract: Any
+    """What was stated or inferred, if another tool wrote its file; else None."""
+
+    def state(self, **statements: Any) -> "Artifact":
+        """Return it with what is stated about it."""
+
+    def report_contract(self) -> None:
+        """Print what was inferred."""
 
     def predict_raw(self, images: Any) -> Any:
         """Return the outputs of the task for raw pixels 0..255, `(count, height, width, channels)`; by name if there

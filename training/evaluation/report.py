@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from ..data.accepted_data import accepts_any_data
 from ..data.images import FileImages, ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
 from ..data.pixel_format import displayable
+from .artifacts import state_of_artifact
 from .evaluate import accumulate, as_arrays, split_of
 from .predictor import Artifact, Predictor
 
@@ -57,8 +58,11 @@ def write_report(
 
     Arguments, result and errors are those of `evaluate`.
     """
+    statements: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
     if isinstance(model, keras.Model):
-        describe_model(model, data, task=task, labels=labels, pixels=pixels, from_logits=from_logits, verbose=True)
+        describe_model(model, data, **statements, verbose=True)
+    else:
+        model = state_of_artifact(model, data, **statements)
     folder = Path(folder)
     predictor = Predictor(model, test_time_augmentation)
     tasks, accumulators = accumulate(predictor, model, data, batch_size)
