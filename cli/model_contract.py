@@ -19,8 +19,8 @@ Task = Annotated[
     list[str] | None,
     typer.Option(
         "--task",
-        help="Task of a model without a head of the zoo, or of another tool's file: classification, multi_label, regression, segmentation, "
-        "embedding or raw; OUTPUT=TASK for one of several outputs; repeatable.",
+        help="Task of a model without a head of the zoo, or of another tool's file: classification, multi_label, "
+        "regression, segmentation, embedding or raw; OUTPUT=TASK for one of several outputs; repeatable.",
     ),
 ]
 Labels = Annotated[

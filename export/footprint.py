@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.arguments import check_arguments
 from ..core.errors import unknown
+from ..core.short_repr import ShortRepr
 from ..zoo.flat import flatten_model
 from ..zoo.float32_form import float32_form
 from ..zoo.layer_table import count_macs
@@ -32,7 +33,7 @@ CALIBRATION_IMAGES = 8
 
 
 @dataclass(frozen=True)
-class FileSize:
+class FileSize(ShortRepr):
     """Size of a file and of its compressed download, in bytes."""
 
     bytes: int
@@ -46,7 +47,7 @@ class FileSize:
 
 
 @dataclass(frozen=True)
-class ArtifactCost:
+class ArtifactCost(ShortRepr):
     """Costs of one artifact in its runtime."""
 
     size: FileSize
@@ -55,7 +56,7 @@ class ArtifactCost:
 
 
 @dataclass(frozen=True)
-class Footprint:
+class Footprint(ShortRepr):
     """Costs of one model."""
 
     parameters: int

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..core.outputs import map_outputs
+from ..core.short_repr import ShortRepr
 from .artifact.artifact import Artifact
 from .artifact.tensors import TensorInfo, concrete_shape
 from .loading import to_artifact
@@ -23,7 +24,7 @@ MIN_RUNS = 3
 
 
 @dataclass(frozen=True)
-class Latency:
+class Latency(ShortRepr):
     """Milliseconds for one image, over `runs` runs after warm-up."""
 
     median_ms: float

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..core.outputs import by_name, map_outputs
+from ..core.short_repr import ShortRepr
 from ..tasks.registry import DEFAULT_TASK, get_task
 from .artifact.artifact import Artifact
 from .artifact.metadata import OutputForm
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(ShortRepr):
     """Outputs for a number of images."""
 
     probabilities: np.ndarray

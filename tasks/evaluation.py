@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ..core.short_repr import ShortRepr
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -19,7 +21,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class BaseEvaluation:
+class BaseEvaluation(ShortRepr):
     """Metrics of one output on a split; the fields that all tasks share."""
 
     SUMMARY: ClassVar[dict[str, str]]

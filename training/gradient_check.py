@@ -23,6 +23,7 @@ import tensorflow as tf
 from ..core.arguments import Count, Seed, check_arguments
 from ..core.errors import InputError, first_line
 from ..core.keras_private import all_layers
+from ..core.short_repr import ShortRepr
 
 NUDGE = 1e-8
 """Change so small that the second difference of a smooth float64 function is rounding error only."""
@@ -33,7 +34,7 @@ SMOOTH = 1e-6
 
 
 @dataclass(frozen=True)
-class GradientCheck:
+class GradientCheck(ShortRepr):
     """Result for one weight or one input."""
 
     shape: tuple[int, ...]
@@ -47,7 +48,7 @@ class GradientCheck:
 
 
 @dataclass(frozen=True)
-class GradientReport:
+class GradientReport(ShortRepr):
     """Result of `check_gradients`."""
 
     checks: dict[str, GradientCheck]

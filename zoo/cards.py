@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from ..core.errors import InputError as InputError  # public in `zoo`, whose lazy names are in its own modules
 from ..core.errors import describe
 from ..core.limits import NESTING
+from ..core.short_repr import ShortRepr
 
 CARDS = Path(__file__).parent / "cards"
 Layout = Literal["keras", "timm", "torchvision", "pocketzoo"]
@@ -80,7 +81,7 @@ class Pretrained(_Table):
         return self
 
 
-class ModelCard(_Table):
+class ModelCard(ShortRepr, _Table):
     """Data about one model: the fields that its family's file shares, and those of its own table."""
 
     name: str

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
+from ...core.short_repr import ShortRepr
 from ...core.visible_text import visible_line
 from .certificate import Certificate
 from .contract import PIXEL_OPTION, Contract, Statements, resolve
@@ -22,7 +23,7 @@ _REPORTED = set[str]()
 
 
 @dataclass(frozen=True)
-class Artifact:
+class Artifact(ShortRepr):
     """An exported model, opened in its runtime."""
 
     path: Path

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames
+from ...core.short_repr import ShortRepr
 from ...tasks.registry import get_task, recognize_task, task_names
 from ...tasks.task import Task
 from ...zoo.pixel_range import Range, parse_range
@@ -25,7 +26,7 @@ PIXEL_OPTION = "the pixel range that it expects: --pixels 0..1 (in Python pixels
 
 
 @dataclass(frozen=True)
-class Statements:
+class Statements(ShortRepr):
     """What a user states about a file; None where nothing is stated."""
 
     task: TaskNames | None = None
@@ -42,7 +43,7 @@ class Statements:
 
 
 @dataclass(frozen=True, eq=False)
-class Contract:
+class Contract(ShortRepr):
     """What the inputs and outputs of a file mean."""
 
     forms: Mapping[str, OutputForm]

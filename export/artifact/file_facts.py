@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ...core.short_repr import ShortRepr
+
 Activation = Literal["softmax", "log_softmax", "sigmoid", "linear"]
 """What computes an output, where that tells its meaning: `linear` are products and sums without an activation."""
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class FileFacts(ShortRepr):
     """Contents of a file. All texts come from the file as they are."""
 
     kind: str

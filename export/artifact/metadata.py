@@ -19,6 +19,7 @@ from pydantic import (
 
 from ...core.errors import InputError, describe
 from ...core.outputs import by_name, map_outputs
+from ...core.short_repr import ShortRepr
 from ...tasks.registry import DEFAULT_TASK, get_task
 from ..tflite_schema.flatbuffer import pack_model, unpack_model
 
@@ -30,7 +31,7 @@ TensorNames = tuple[Sequence[str], Sequence[str]]
 TaskName = Annotated[str, AfterValidator(lambda name: get_task(name).name)]
 
 
-class Record(BaseModel):
+class Record(ShortRepr, BaseModel):
     """A value that is stored as JSON, including numbers that are not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")

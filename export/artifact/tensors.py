@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.short_repr import ShortRepr
 
 RAW = (0.0, 255.0)
 """Range of raw pixels."""
@@ -19,7 +20,7 @@ IMAGE_CHANNELS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
-class TensorInfo:
+class TensorInfo(ShortRepr):
     """An input or output of an artifact."""
 
     name: str

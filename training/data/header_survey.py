@@ -11,6 +11,7 @@ from ...core.arguments import check_arguments
 from ...core.encoded_images import ImageHeader, read_header
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
+from ...core.short_repr import ShortRepr
 from ...tasks.registry import get_task
 from .files import Files
 from .folders import Layout
@@ -33,7 +34,7 @@ NOT_CHECKED = (
 
 
 @dataclass(frozen=True)
-class HeaderSurvey:
+class HeaderSurvey(ShortRepr):
     """Result of `survey_headers`."""
 
     source: str

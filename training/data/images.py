@@ -9,6 +9,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from ...core.outputs import by_name, map_outputs
+from ...core.short_repr import ShortRepr
 from ...tasks.registry import task_of_targets
 from ...zoo.image_files import Dtype, decode_image
 from ...zoo.pixel_range import RAW, Range
@@ -112,7 +113,7 @@ class FurtherInput:
 
 
 @dataclass(frozen=True)
-class ImageSplit:
+class ImageSplit(ShortRepr):
     """One part of a dataset: images, perhaps with further inputs, and their targets."""
 
     images: Images
@@ -175,7 +176,7 @@ class ImageSplit:
 
 
 @dataclass(frozen=True)
-class ImageData:
+class ImageData(ShortRepr):
     """Labeled image dataset. The three splits never share an image.
 
     `zoo.create_model(name, head=data.task, labels=data.labels, input_shape=data.image_shape)` makes a model for it.

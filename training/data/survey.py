@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.arguments import Seed, check_arguments
 from ...core.outputs import by_name, map_outputs
+from ...core.short_repr import ShortRepr
 from ...tasks.registry import get_task
 from ...zoo.pixel_range import RAW
 from .folders import Layout
@@ -21,7 +22,7 @@ from .splitting import SPLITS
 
 
 @dataclass(frozen=True)
-class Survey:
+class Survey(ShortRepr):
     """Result of `survey`."""
 
     source: str

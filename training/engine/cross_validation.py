@@ -15,6 +15,7 @@ from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.outputs import by_name
+from ...core.short_repr import ShortRepr
 from ...core.work_directory import WorkDirectory
 from ...zoo.model_arguments import functional_argument, report_own_training
 from ..compatibility import describe_model
@@ -32,7 +33,7 @@ RESULT = "cross-validation.json"
 
 
 @dataclass(frozen=True)
-class CrossValidation:
+class CrossValidation(ShortRepr):
     """Metrics of each fold on its validation images, by name; with several outputs, the output's name comes first.
 
     The best epoch of each fold was selected by the loss on the same images, so the metrics are slightly optimistic. The

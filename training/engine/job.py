@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.short_repr import ShortRepr
 from ...zoo.contract import contract_of
 from ...zoo.flat import without_optimizer
 from ..compatibility import (
@@ -39,7 +40,7 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(ShortRepr):
     """Result of a run."""
 
     model: keras.Model

@@ -17,6 +17,7 @@ import numpy as np
 from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
+from ...core.short_repr import ShortRepr
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
@@ -42,7 +43,7 @@ DIVERGED = 4.0
 
 
 @dataclass(frozen=True)
-class RateSearch:
+class RateSearch(ShortRepr):
     """Losses by learning rate."""
 
     rates: list[float]

@@ -7,9 +7,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from ...core.documents import read_yaml
 from ...core.errors import InputError
+from ...core.short_repr import ShortRepr
 
 
-class Section(BaseModel):
+class Section(ShortRepr, BaseModel):
     """A part of a recipe: an unknown field or an impossible value is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

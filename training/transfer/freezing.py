@@ -13,6 +13,7 @@ from rich.table import Table
 from ...core.arguments import check_arguments
 from ...core.keras_private import all_layers
 from ...core.safe_console import SafeConsole
+from ...core.short_repr import ShortRepr
 from ...layers import PixelNormalization
 from ...zoo.endpoints import feature_extractor
 from ...zoo.model_arguments import accepts_any_model
@@ -53,7 +54,7 @@ def freeze_stages(stages: Iterable[Stage]) -> None:
 
 
 @dataclass(frozen=True)
-class StageReport:
+class StageReport(ShortRepr):
     """What is trainable in a stage."""
 
     stage: str
@@ -70,7 +71,7 @@ class StageReport:
 
 
 @dataclass(frozen=True)
-class TrainableReport:
+class TrainableReport(ShortRepr):
     """What is trainable in a model, by stage from the image to the heads; a table when printed with `rich`."""
 
     stages: tuple[StageReport, ...]

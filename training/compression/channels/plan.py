@@ -9,9 +9,10 @@ from ....core.atomic_files import atomic_path
 from ....core.errors import InputError, describe
 from ....core.input_files import read_file
 from ....core.limits import TEXT_BYTES
+from ....core.short_repr import ShortRepr
 
 
-class ChannelPlan(BaseModel):
+class ChannelPlan(ShortRepr, BaseModel):
     """Which output channels of which layers are kept; layers that follow, such as normalization, are narrowed too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

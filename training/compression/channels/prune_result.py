@@ -7,12 +7,13 @@ from typing import Any
 import keras
 
 from ....core.errors import InputError
+from ....core.short_repr import ShortRepr
 from ....zoo.layer_table import count_macs
 from .plan import ChannelPlan
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(ShortRepr):
     """Size of a model."""
 
     parameters: int
@@ -30,7 +31,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(ShortRepr):
     """Result of one step."""
 
     budget: str
@@ -44,7 +45,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class PruneResult:
+class PruneResult(ShortRepr):
     """A model with fewer channels, and how it was pruned."""
 
     model: keras.Model

@@ -9,6 +9,7 @@ import keras
 
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
+from ....core.short_repr import ShortRepr
 from ....zoo.model_arguments import accepts_any_model
 from ..channels.apply.removal import plan_channels, remove_channels
 from ..weights.layer_selection import kernels_of, layouts_of, select_layers
@@ -27,7 +28,7 @@ HALF_CHANNELS = "half the channels"
 
 
 @dataclass(frozen=True)
-class Variant:
+class Variant(ShortRepr):
     """A compressed variant of a model, to be measured."""
 
     method: str
@@ -39,7 +40,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class MethodAdvice:
+class MethodAdvice(ShortRepr):
     """Measured effect of one compression method, and whether it pays."""
 
     method: str
@@ -59,7 +60,7 @@ class MethodAdvice:
 
 
 @dataclass(frozen=True)
-class CompressionAdvice:
+class CompressionAdvice(ShortRepr):
     """What each compression method would bring on a target."""
 
     model: str

@@ -13,6 +13,7 @@ from ....core.arguments import check_arguments
 from ....core.atomic_files import atomic_path
 from ....core.errors import InputError
 from ....core.outputs import map_outputs
+from ....core.short_repr import ShortRepr
 from ....tasks.evaluation import BaseEvaluation
 from ...data.images import ImageData
 from ...evaluation.evaluate import evaluate
@@ -26,7 +27,7 @@ RUNTIMES = {"tflite": "LiteRT", "onnx": "ONNX Runtime"}
 
 
 @dataclass(frozen=True)
-class ComparedModel:
+class ComparedModel(ShortRepr):
     """One model of a comparison."""
 
     name: str
@@ -60,7 +61,7 @@ class ComparedModel:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(ShortRepr):
     """Several models side by side."""
 
     models: tuple[ComparedModel, ...]

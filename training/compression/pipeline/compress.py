@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import keras
 
 from ....core.arguments import check_arguments
+from ....core.short_repr import ShortRepr
 from ....core.work_directory import WorkDirectory
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
@@ -27,7 +28,7 @@ EXPLANATIONS = {
 
 
 @dataclass(frozen=True)
-class CompressionResult:
+class CompressionResult(ShortRepr):
     """The compressed model, and the models on the way to it."""
 
     model: keras.Model

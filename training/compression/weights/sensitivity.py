@@ -10,6 +10,7 @@ from scipy.optimize import bisect
 
 from ....core.arguments import check_arguments
 from ....core.errors import InputError
+from ....core.short_repr import ShortRepr
 from ....zoo.decoded_form import decoded_form
 from ....zoo.flat import without_optimizer
 from ....zoo.model_arguments import accepts_any_model
@@ -28,7 +29,7 @@ LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True)
-class LayerSensitivity:
+class LayerSensitivity(ShortRepr):
     """Sensitivity of one layer of the flat form."""
 
     name: str
@@ -41,7 +42,7 @@ class LayerSensitivity:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(ShortRepr):
     """Measured sensitivity of all layers, and proposed settings."""
 
     levels: tuple[float, ...]
