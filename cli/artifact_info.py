@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import console
-from .foreign_file import show_foreign_file
 from .tensor_text import abbreviate, tensor_text
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ def show_artifact(path: Path, *, as_json: bool) -> None:
         InputError: The file cannot be opened.
     """
     from ..export.loading import load_artifact
+    from .foreign_file import show_foreign_file
 
     artifact = load_artifact(path)
     metadata, certificate = artifact.metadata, artifact.certificate

@@ -15,7 +15,6 @@ from ..core.outputs import by_name
 from ..core.visible_text import visible_line
 from ..zoo.image_sources import STANDARD_INPUT, image_sources, is_address
 from . import console
-from .answers import Answer, csv_rows, show_answers, shown_output
 from .inputs import check_model, is_model_path, open_model
 from .model_contract import ModelContract
 from .options import MODEL_FILE, Json, SkipUnreadable
@@ -56,6 +55,8 @@ def predict(
     Images that cannot be read are named on standard error and do not stop the others; the exit code is 2 then, unless
     --skip-unreadable is set.
     """
+    from .answers import Answer, csv_rows, show_answers, shown_output  # they take NumPy
+
     if as_csv and as_json:
         raise InputError("--csv and --json cannot both be printed; leave one of them out.")
     check_model(model, weights, pretrained=True)

@@ -6,8 +6,6 @@ from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
 LINES, COLUMNS = 24, 100
 """Size of a screen."""
 
@@ -54,9 +52,9 @@ def _members(value: Any) -> dict[str, Any]:
 
 def _short(value: Any, width: int) -> str:
     """Return a text of at most that many columns."""
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "dtype") and getattr(value, "shape", ()):  # an array of NumPy or TensorFlow
         shape = "x".join(map(str, value.shape))
-        return _cut(f"array({shape} {value.dtype})", width)
+        return _cut(f"array({shape} {getattr(value.dtype, 'name', value.dtype)})", width)
     if isinstance(value, str):
         return _cut(repr(value[: width + 1]), width)
     if isinstance(value, Mapping):
@@ -72,7 +70,7 @@ def _short(value: Any, width: int) -> str:
         name = type(value).__name__
         items = (lambda left, item=item: _pair(f"{item[0]}=", item[1], left) for item in _members(value).items())
         return _listed(items, len(_members(value)), f"{name}(", ")", width)
-    if isinstance(value, np.generic):
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
         value = value.item()
     if type(value).__repr__ is object.__repr__:  # its address tells nothing
         return _cut(f"<{type(value).__name__}{f' of {len(value):,}' if hasattr(value, '__len__') else ''}>", width)
