@@ -79,7 +79,7 @@ def test_run_killed_between_best_model_and_checkpoint_restarts_its_phase_from_th
 @pytest.mark.parametrize("mode", MODES)
 def test_run_directory_has_the_whole_run_and_an_uncompiled_model(small_digits, tmp_path, mode):
     run = tmp_path / "run"
-    model = narrow_resnet()
+    model = narrow_resnet(blocks=2)
     model.get_layer("stage3_block2").trainable = False  # somebody's own choice, which stays
     given = [(layer.name, layer.trainable) for layer in model._flatten_layers() if layer.weights]
     recipe = BRIEF.changed(mode=mode, unfreeze_from="stage3")
