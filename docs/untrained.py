@@ -126,9 +126,13 @@ def solve_last_layer(flat: keras.Model, images: np.ndarray, labels: np.ndarray) 
     logits = MARGIN * (np.eye(count)[classes] - 1 / count)
     mean = features.mean(axis=0)
     centered = features - mean
-    gram = centered @ centered.T
-    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    kernel = centered.T @ np.linalg.solve(gram, logits)
+    penalty = RIDGE * np.mean(np.sum(centered**2, axis=1))
+    if len(centered) < centered.shape[1]:
+        gram = centered @ centered.T + penalty * np.eye(len(centered))
+        kernel = centered.T @ np.linalg.solve(gram, logits)
+    else:
+        gram = centered.T @ centered + penalty * np.eye(centered.shape[1])
+        kernel = np.linalg.solve(gram, centered.T @ logits)
     last.kernel.assign(kernel.reshape(last.kernel.shape))
     if last.bias is not None:
         last.bias.assign(-mean @ kernel)
@@ -143,7 +147,7 @@ def train(flat: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
     crops = [(slice(top, top + side), slice(left, left + side)) for top, left in corners]
     image = keras.Input((side, side, images.shape[-1]))
     model = keras.models.clone_model(flat, input_tensors=image, clone_function=lambda layer: layer)
-    model.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy")
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", jit_compile=False)
     cropped = [np.stack([row[crop] for row, crop in zip(array, crops, strict=True)]) for array in (images, labels)]
     model.fit(*cropped, batch_size=16, epochs=EPOCHS, verbose=0)
 

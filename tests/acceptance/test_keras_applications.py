@@ -6,6 +6,7 @@ test-all` takes every model as it is.
 
 import inspect
 import re
+from collections.abc import Collection
 
 import keras
 import numpy as np
@@ -20,6 +21,8 @@ SMALLEST = (
     *("MobileNet", "MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50", "ResNet50V2", "VGG16", "Xception"),
 )
 """The smallest model of each family; of a family that is not here, the first is tested."""
+QUANTIZED_BY_OTHERS = ("EfficientNetV2B0", "InceptionV3", "DenseNet121", "ResNet50")
+"""Models that train for integers as EfficientNetB0, InceptionResNetV2 and ResNet50V2 do, of whose layers they are."""
 SIDES = (32, 64, 71, 75)
 """Sides of the smallest image that a model takes."""
 CLASSES = 4
@@ -37,10 +40,10 @@ def family_of(name: str) -> str:
     return re.sub(r"(?<!_v)\d+$", "", module_of(name))
 
 
-def models() -> list:
-    """A short model of each family, and all models in full."""
+def models(covered: Collection[str] = ()) -> list:
+    """A short model of each family, unless another has its layers, and all models in full."""
     short = {family_of(name): name for name in [*reversed(FUNCTIONS), *SMALLEST]}
-    marks = {f"{name}-short": [] for name in short.values()}
+    marks = {f"{name}-short": [pytest.mark.every_card] * (name in covered) for name in short.values()}
     marks |= {f"{name}-full": [pytest.mark.every_card] for name in FUNCTIONS}
     return [pytest.param(name, marks=[pytest.mark.xdist_group(name), *others]) for name, others in marks.items()]
 
@@ -100,6 +103,7 @@ def test_channels_are_removed(case):
     case.check_narrowed()
 
 
+@pytest.mark.parametrize("prepared", models(QUANTIZED_BY_OTHERS), indirect=True)
 def test_training_for_integers_or_its_refusal(case, tmp_path):
     case.check_quantized(tmp_path)
 

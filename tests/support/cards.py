@@ -1,6 +1,6 @@
 """Which cards the tests run over, at what size, and how long that takes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
@@ -68,6 +68,14 @@ def smallest_shape(name: str) -> tuple[int, int, int]:
     return (card.smallest_input, card.smallest_input, card.input_shape[2])
 
 
+COVERED = (
+    *("mobilenet_v3_large", "mobilenet_v3_large_minimalistic"),  # the small one has all their types of blocks
+    *("unet_efficientnet_b0", "unet_resnet34"),  # test_segmentation.py has them, test_backbones.py every backbone
+    "spp_resnet50",  # spp_resnet18 has its neck
+)
+"""Cards that are the first of their kind, but whose parts are those of cheaper ones."""
+
+
 @cache
 def first_of_its_kind(name: str) -> bool:
     """Whether no cheaper card is made by the same functions from the same arguments, but for their numbers."""
@@ -75,6 +83,11 @@ def first_of_its_kind(name: str) -> bool:
     cards = [zoo.model_card(other) for other in zoo.list_models()]
     cheapest = min((card for card in cards if _kind(card) == kind), key=lambda card: (card.multiply_adds, card.name))
     return cheapest.name == name
+
+
+def by_default(name: str) -> bool:
+    """Whether tests of every card run this one by default."""
+    return first_of_its_kind(name) and name not in COVERED
 
 
 def _kind(card: zoo.ModelCard) -> tuple:
@@ -88,17 +101,28 @@ def all_cards() -> list:
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in zoo.list_models()]
 
 
-def all_cards_by_kind() -> list:
+SAVED_BY_SIBLINGS = (
+    *("alexnet", "vgg11", "resnet18", "resnet50", "resnet50v1", "wide_resnet50_2", "unet_same", "unet_vgg16"),
+    *("efficientnet_lite0", "mobilenet_v3_small", "mobilenet_v3_small_minimalistic", "inception_v1", "inception_v4"),
+)
+"""Cards whose types of composite layers are those of another card, for tests of what a file has of each type."""
+
+
+def all_cards_by_kind(covered: Collection[str] = ()) -> list:
     """Every model with whether it has its full depth.
 
-    Marked `every_card` are full depths, and models that differ from a cheaper one in nothing but numbers.
+    Marked `every_card` are full depths, models that differ from a cheaper one in nothing but numbers or whose parts are
+    those of cheaper ones, and those that are `covered`.
     """
     names = zoo.list_models()
     shallow = [
         pytest.param(
             (name, False),
             id=name,
-            marks=[pytest.mark.xdist_group(name), *([] if first_of_its_kind(name) else [pytest.mark.every_card])],
+            marks=[
+                pytest.mark.xdist_group(name),
+                *([] if by_default(name) and name not in covered else [pytest.mark.every_card]),
+            ],
         )
         for name in names
     ]

@@ -6,6 +6,7 @@ Models have the card's smallest input, few channels and few blocks, where the bu
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.cards import all_cards_by_kind, narrow_model, smallest_shape
+from support.cards import SAVED_BY_SIBLINGS, all_cards_by_kind, narrow_model, smallest_shape
 from support.graph_quality import findings
 
 from pocketzoo import zoo
@@ -152,54 +153,54 @@ def test_tflite_and_onnx_outputs_match_keras(case, tmp_path):
         assert findings(file) == []
 
 
-READ_IN_NEW_PROCESSES = """
-import os, sys, traceback
+READ_IN_NEW_PROCESS = """
+import sys, traceback
 import keras
 import numpy as np
 
-
-def read(folder, builders):
-    images = np.load(f"{folder}/images.npy")
-    np.save(f"{folder}/flat.npy", keras.saving.load_model(f"{folder}/flat.keras")(images, training=False))
-    assert not any(module.startswith("pocketzoo") for module in sys.modules)  # the flattened model needs no package
-    from pocketzoo.zoo import load_model
-    np.save(f"{folder}/model.npy", load_model(f"{folder}/model.keras")(images, training=False))
-    assert not set(builders) & set(sys.modules)  # nor does a model need its builder
-
-
+form, *unneeded = sys.argv[1:]
+load = keras.saving.load_model
+if form == "model":
+    from pocketzoo.zoo import load_model as load
 for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        try:
-            read(line.strip(), sys.argv[1:])
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-        os._exit(1)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    folder, status = line.strip(), 0
+    try:
+        images = np.load(f"{folder}/images.npy")
+        np.save(f"{folder}/{form}.npy", load(f"{folder}/{form}.keras")(images, training=False))
+        assert not set(unneeded) & set(sys.modules)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    keras.backend.clear_session()
+    print(status, flush=True)
 """
 
 
 @pytest.fixture(scope="module")
 def read_in_new_process():
-    """Function that loads `model.keras` and `flat.keras` of a folder in a process without the package.
+    """Function that loads `model.keras` and `flat.keras` of a folder in processes that have not made them.
 
-    The processes are forks of one that has imported Keras but started no thread, so Keras is imported only once.
+    One has no package, which a flattened model does not need; the other no builder, which a model does not need.
     """
     families = {zoo.model_card(name).builder.split(":")[0] for name in zoo.list_models()}
     builders = [f"pocketzoo.zoo.{module}" for module in (*families, "creation", "feature_builder")]
-    command = [sys.executable, "-c", READ_IN_NEW_PROCESSES, *builders]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/") as parent:
+    with ExitStack() as stack:
+        readers = []
+        for form, unneeded in (("flat", ["pocketzoo"]), ("model", builders)):
+            command = [sys.executable, "-c", READ_IN_NEW_PROCESS, form, *unneeded]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            readers.append(stack.enter_context(subprocess.Popen(command, **pipes, text=True, cwd="/")))
 
         def read(folder: Path) -> None:
-            parent.stdin.write(f"{folder}\n")
-            parent.stdin.flush()
-            assert parent.stdout.readline() == "0\n"
+            for reader in readers:
+                reader.stdin.write(f"{folder}\n")
+                reader.stdin.flush()
+            assert [reader.stdout.readline() for reader in readers] == ["0\n", "0\n"]
 
         yield read
-        parent.stdin.close()
 
 
+@pytest.mark.parametrize("case", all_cards_by_kind(SAVED_BY_SIBLINGS), indirect=True)
 def test_saved_model_has_the_same_outputs_in_a_new_process(case, tmp_path, read_in_new_process):
     zoo.save_model(case.model, tmp_path / "model.keras")
     zoo.save_model(case.flat, tmp_path / "flat.keras")

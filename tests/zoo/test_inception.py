@@ -49,6 +49,7 @@ def test_training_with_auxiliary_heads_updates_the_original_model(narrow, pixels
         keras.optimizers.SGD(0.1),
         dict.fromkeys(training.output_names, "sparse_categorical_crossentropy"),
         loss_weights={"head": 1, "auxiliary1": 0.3, "auxiliary2": 0.3},
+        run_eagerly=True,  # one step; tracing takes longer
     )
     labels = np.arange(8) % 3
     training.train_on_batch(pixels(8, 65, 70, 3), dict.fromkeys(training.output_names, labels))

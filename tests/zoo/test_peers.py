@@ -53,20 +53,6 @@ PEERS = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PEERS])
-def test_windows_and_parameters_match_the_peer_model(name):
-    keras.backend.clear_session()
-    with without_values():
-        ours, peer = zoo.create_model(name), PEERS[name](weights=None)
-    assert windows(ours) == windows(peer)
-    idle = sum(
-        layer.bias.shape[0]
-        for layer in peer.layers
-        if isinstance(layer, keras.layers.Conv2D) and layer.use_bias and feeds_a_norm(layer)
-    )
-    assert count(peer.trainable_weights) - count(ours.trainable_weights) == idle
-
-
 # One model of each family, at a size that reveals padding differences; the zoo's first layer outputs -1..1.
 SAME_NUMBERS = {
     "densenet121": 64,
@@ -82,14 +68,41 @@ SAME_NUMBERS = {
     "resnet50v2": 70,
     "xception": 75,
 }
+
+
+def by_kind() -> list:
+    """Every model; test_published_figures.py counts weights and multiply-adds of those marked `every_card`, too."""
+    first = (*SAME_NUMBERS, "vgg16")
+    marks = {name: [] if name in first else [pytest.mark.every_card] for name in PEERS}
+    return [pytest.param(name, marks=[pytest.mark.xdist_group(name), *marks[name]]) for name in PEERS]
+
+
+@pytest.mark.parametrize("name", by_kind())
+def test_windows_and_parameters_match_the_peer_model(name):
+    keras.backend.clear_session()
+    with without_values():
+        ours, peer = zoo.create_model(name), PEERS[name](weights=None)
+    assert windows(ours) == windows(peer)
+    idle = sum(
+        layer.bias.shape[0]
+        for layer in peer.layers
+        if isinstance(layer, keras.layers.Conv2D) and layer.use_bias and feeds_a_norm(layer)
+    )
+    assert count(peer.trainable_weights) - count(ours.trainable_weights) == idle
+
+
 THEIR_PIXELS = {"efficientnet_b0": lambda x: x * 255}
 THEIR_PIXELS |= {name: lambda x: (x + 1) * 127.5 for name in SAME_NUMBERS if name.startswith("mobilenet_v3")}
 
 
 def same_numbers() -> list:
-    """One model of each family; the largest, which takes 0.3 GB, in `make test-all`."""
-    large = {"inception_resnet_v2": [pytest.mark.every_card]}
-    return [pytest.param(name, marks=[pytest.mark.xdist_group(name), *large.get(name, [])]) for name in SAME_NUMBERS]
+    """One model of each family; test_keras_weights.py compares the outputs of those marked `every_card`.
+
+    The largest takes 0.3 GB, too.
+    """
+    first = ("mobilenet_v3_large", "mobilenet_v3_large_minimalistic")
+    marks = {name: [] if name in first else [pytest.mark.every_card] for name in SAME_NUMBERS}
+    return [pytest.param(name, marks=[pytest.mark.xdist_group(name), *marks[name]]) for name in SAME_NUMBERS]
 
 
 @pytest.mark.parametrize("name", same_numbers())

@@ -21,7 +21,7 @@ from pocketzoo.export.validation.keras_reference import KerasReference
 from pocketzoo.layers import SegmentationHead
 from pocketzoo.training import ImageSplit
 
-COUNT, SIDE, CLASSES = 200, 64, 32
+COUNT, SIDE, CLASSES = 120, 64, 32
 OUTPUT_BYTES = COUNT * SIDE**2 * CLASSES * 4
 
 

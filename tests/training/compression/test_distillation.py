@@ -14,7 +14,7 @@ from pocketzoo.tasks import get_task
 from pocketzoo.training.compression.distillation import ATTENTION_WEIGHT, attention_distance, distillation_loss
 from pocketzoo.training.engine.callbacks.run_recorder import RunRecorder
 
-BRIEF = training.Recipe(epochs=2, batch_size=40)
+BRIEF = training.Recipe(epochs=2, batch_size=40, augmentation="none")
 
 
 def lenet(seed: int, **arguments) -> keras.Model:
@@ -134,7 +134,7 @@ def test_attention_maps_approach_the_teachers(small_digits):
         return float(np.mean(attention_distance(*(features["stage1"] for features in maps))))
 
     guided, alone = lenet(1), lenet(1)
-    recipe = BRIEF.changed(epochs=4, augmentation="none", optimizer={"lr": 5e-3})
+    recipe = BRIEF.changed(epochs=4, optimizer={"lr": 5e-3})
     training.distill(guided, teacher, small_digits, recipe, features={"stage1": "stage1"}, verbose=False)
     training.distill(alone, teacher, small_digits, recipe, verbose=False)
     assert distance(guided) < 0.8 * distance(alone)

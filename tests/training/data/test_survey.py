@@ -117,7 +117,7 @@ def test_table_of_several_outputs_is_counted_by_output(tmp_path):
     assert found.imbalance["size"] is None
 
 
-@pytest.mark.parametrize("source", ["digits", "digit-scenes:all"])
+@pytest.mark.parametrize("source", ["digits", pytest.param("digit-scenes:all", marks=pytest.mark.every_card)])
 def test_datasets_that_are_no_files_are_surveyed_too(source):
     found, data = training.survey(source), training.load_data(source)
     assert sum(found.images.values()) == sum(map(len, (data.train, data.validation, data.test)))

@@ -52,7 +52,9 @@ def test_repeated_runs_keep_nothing(decoded_digits, verb):
         if verb == "fit":
             training.fit(small_net(), decoded_digits, recipe, verbose=False)
         else:
-            training.fine_tune(narrow_resnet(labels=decoded_digits.labels), decoded_digits, of_features, verbose=False)
+            training.fine_tune(
+                narrow_resnet(blocks=1, labels=decoded_digits.labels), decoded_digits, of_features, verbose=False
+            )
 
     run()
     before = in_use()

@@ -229,7 +229,7 @@ def test_every_verb_calls_them(small_digits, verb):
 
 def test_fine_tuning_calls_them_in_every_phase(small_digits):
     notes = Notes(shared=[])
-    model = narrow_resnet(labels=small_digits.labels)
+    model = narrow_resnet(blocks=1, labels=small_digits.labels)
     stop = StopAfter(epoch=0)
     result = training.fine_tune(model, small_digits, OF_FINE_TUNING, callbacks=[notes, stop], verbose=False)
     assert notes.shared == [("notes", 0), ("notes", 0)]

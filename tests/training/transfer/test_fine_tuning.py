@@ -43,10 +43,10 @@ def test_batch_norm_changes_only_if_it_is_to_be_trained(small_digits, batch_norm
 
 def test_cached_features_give_the_same_run_as_recomputed_features(small_digits, monkeypatch):
     recipe = BRIEF.changed(mode="feature_extraction", head_epochs=4)
-    cached = training.fine_tune(narrow_resnet(dropout=0.3), small_digits, recipe, verbose=False)
+    cached = training.fine_tune(narrow_resnet(blocks=1, dropout=0.3), small_digits, recipe, verbose=False)
     monkeypatch.setattr(fine_tuning_phase, "LARGEST_CACHE", 0)
     monkeypatch.setattr(fine_tuning_phase, "cached_features", None)
-    recomputed = training.fine_tune(narrow_resnet(dropout=0.3), small_digits, recipe, verbose=False)
+    recomputed = training.fine_tune(narrow_resnet(blocks=1, dropout=0.3), small_digits, recipe, verbose=False)
     for first, second in zip(cached.history, recomputed.history, strict=True):
         assert first == pytest.approx(second, rel=1e-5)
     for first, second in zip(cached.model.get_weights(), recomputed.model.get_weights(), strict=True):
@@ -65,9 +65,7 @@ def test_patience_ends_a_phase_and_the_next_one_starts_from_the_best_so_far(smal
 
 
 def test_learning_rates_decay_stage_by_stage_toward_the_image(small_digits):
-    recipe = BRIEF.changed(
-        epochs=1, head_epochs=1, optimizer={"lr": 0.01}, layer_decay=0.5, unfreeze_from="stage2"
-    )
+    recipe = BRIEF.changed(epochs=1, head_epochs=1, optimizer={"lr": 0.01}, layer_decay=0.5, unfreeze_from="stage2")
     result = training.fine_tune(lenet(), small_digits, recipe, verbose=False)
     head, tuned = ([stage["learning_rate"] for stage in phase["stages"]] for phase in result.metrics["phases"])
     assert head == [None, None, None, BRIEF.head_lr]
@@ -121,7 +119,7 @@ def test_l2_sp_adds_the_squared_distance_in_training_only():
     assert layer.weights == []
 
 
-@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("classes", [pytest.param(2, marks=pytest.mark.every_card), 10])
 def test_linear_probe_has_the_probabilities_of_logistic_regression(small_digits, classes):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -1,9 +1,11 @@
 """Channel removal from every model of the zoo, at small widths."""
 
+from collections.abc import Collection
+
 import keras
 import numpy as np
 import pytest
-from support.cards import narrow_model
+from support.cards import SAVED_BY_SIBLINGS, narrow_model
 
 from pocketzoo import zoo
 from pocketzoo.training.compression.channels.apply.bias_compensation import compensate
@@ -17,16 +19,14 @@ from pocketzoo.training.compression.channels.graph.channel_graph import ChannelG
 from pocketzoo.zoo.layer_table import count_macs
 
 
-def cards() -> list:
-    """Every model; those that differ from a cheaper one only in depth, backbone or padding are marked."""
+def cards(covered: Collection[str] = ()) -> list:
+    """Every model; marked are those that differ from a cheaper one in depth, backbone or padding, and `covered`."""
     cheapest: dict[tuple, str] = {}
     for card in sorted(map(zoo.model_card, zoo.list_models()), key=lambda card: card.multiply_adds):
         kind = card.builder, "groups" in card.arguments, *map(card.arguments.get, ("attention", "bottleneck"))
         cheapest.setdefault(kind, card.name)
-    return [
-        pytest.param(name, marks=[] if name in cheapest.values() else pytest.mark.every_card)
-        for name in zoo.list_models()
-    ]
+    chosen = set(cheapest.values()) - set(covered)
+    return [pytest.param(name, marks=[] if name in chosen else pytest.mark.every_card) for name in zoo.list_models()]
 
 
 @pytest.fixture(scope="module", params=cards())
@@ -65,6 +65,7 @@ def test_costs_are_those_of_the_rebuilt_model(removal):
     assert costs.parameters(keep) == rebuilt.model.count_params()
 
 
+@pytest.mark.parametrize("removal", cards(SAVED_BY_SIBLINGS), indirect=True)
 def test_rebuilt_model_can_be_saved_and_flattened(removal, tmp_path, pixels):
     *_, rebuilt = removal
     images = pixels(1, *rebuilt.model.input_shape[1:])
