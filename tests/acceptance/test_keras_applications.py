@@ -21,8 +21,8 @@ SMALLEST = (
     *("MobileNet", "MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50", "ResNet50V2", "VGG16", "Xception"),
 )
 """The smallest model of each family; of a family that is not here, the first is tested."""
-QUANTIZED_BY_OTHERS = ("EfficientNetV2B0", "InceptionV3", "DenseNet121", "ResNet50")
-"""Models that train for integers as EfficientNetB0, InceptionResNetV2 and ResNet50V2 do, of whose layers they are."""
+OF_KNOWN_LAYERS = ("EfficientNetV2B0", "InceptionV3", "DenseNet121", "ResNet50")
+"""Models of the layers of EfficientNetB0, InceptionResNetV2 and ResNet50V2, which are trained by default."""
 SIDES = (32, 64, 71, 75)
 """Sides of the smallest image that a model takes."""
 CLASSES = 4
@@ -103,7 +103,7 @@ def test_channels_are_removed(case):
     case.check_narrowed()
 
 
-@pytest.mark.parametrize("prepared", models(QUANTIZED_BY_OTHERS), indirect=True)
+@pytest.mark.parametrize("prepared", models(OF_KNOWN_LAYERS), indirect=True)
 def test_training_for_integers_or_its_refusal(case, tmp_path):
     case.check_quantized(tmp_path)
 
@@ -113,5 +113,6 @@ def test_training_step(case):
     case.check_trained()
 
 
+@pytest.mark.parametrize("prepared", models(OF_KNOWN_LAYERS), indirect=True)
 def test_weights_are_pruned(case):
     case.check_pruned()

@@ -101,11 +101,11 @@ def all_cards() -> list:
     return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in zoo.list_models()]
 
 
-SAVED_BY_SIBLINGS = (
+COMPOSITES_OF_OTHERS = (
     *("alexnet", "vgg11", "resnet18", "resnet50", "resnet50v1", "wide_resnet50_2", "unet_same", "unet_vgg16"),
     *("efficientnet_lite0", "mobilenet_v3_small", "mobilenet_v3_small_minimalistic", "inception_v1", "inception_v4"),
 )
-"""Cards whose types of composite layers are those of another card, for tests of what a file has of each type."""
+"""Cards whose types of composite layers are those of another card, for tests of each type's config and arithmetic."""
 
 
 def all_cards_by_kind(covered: Collection[str] = ()) -> list:

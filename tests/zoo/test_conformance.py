@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.cards import SAVED_BY_SIBLINGS, all_cards_by_kind, narrow_model, smallest_shape
+from support.cards import COMPOSITES_OF_OTHERS, all_cards_by_kind, narrow_model, smallest_shape
 from support.graph_quality import findings
 
 from pocketzoo import zoo
@@ -126,6 +126,7 @@ def test_feature_extractor_outputs_every_endpoint(case):
     "policy",
     ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.every_card)],  # which has a wider range
 )
+@pytest.mark.parametrize("case", all_cards_by_kind(COMPOSITES_OF_OTHERS), indirect=True)
 def test_mixed_precision_outputs_finite_float32(case, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -200,7 +201,7 @@ def read_in_new_process():
         yield read
 
 
-@pytest.mark.parametrize("case", all_cards_by_kind(SAVED_BY_SIBLINGS), indirect=True)
+@pytest.mark.parametrize("case", all_cards_by_kind(COMPOSITES_OF_OTHERS), indirect=True)
 def test_saved_model_has_the_same_outputs_in_a_new_process(case, tmp_path, read_in_new_process):
     zoo.save_model(case.model, tmp_path / "model.keras")
     zoo.save_model(case.flat, tmp_path / "flat.keras")

@@ -184,13 +184,17 @@ def test_interrupted_run_resumes_to_the_same_weights(small_digits, tmp_path, mon
     assert equal(resumed.model, whole.model)
 
 
+MIXED = {"steps_per_execution": 3, "augmentation": [{"name": "mixup"}], "monitor": True}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"precision": "mixed_float16", "optimizer": {"accumulate": 3}, "data": {"class_weights": "inverse"}},
-        {"steps_per_execution": 3, "xla": True, "augmentation": [{"name": "mixup"}], "monitor": True},
+        MIXED,
+        pytest.param(MIXED | {"xla": True}, marks=pytest.mark.every_card),
     ],
-    ids=["float16", "xla"],
+    ids=["float16", "mixup", "xla"],
 )
 def test_students_train_according_to_the_recipe(small_digits, changes):
     student = lenet(1)

@@ -139,7 +139,9 @@ def test_state_that_is_not_plain_is_refused(small_digits):
         training.fit(net(), small_digits, BRIEF, callbacks=[Own()], verbose=False)
 
 
-@pytest.mark.parametrize(("stop", "epochs"), [({"epoch": 1}, 2), ({"batch": 2}, 1)])
+@pytest.mark.parametrize(
+    ("stop", "epochs"), [pytest.param({"epoch": 1}, 2, marks=pytest.mark.every_card), ({"batch": 2}, 1)]
+)
 def test_callback_can_stop_the_training(small_digits, tmp_path, stop, epochs):
     def run(callback, recipe=BRIEF, **arguments):
         data = small_digits

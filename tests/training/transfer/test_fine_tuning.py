@@ -15,7 +15,7 @@ from pocketzoo.training.transfer import fine_tuning_phase
     ("mode", "batch_norm", "augmentation", "moved"),
     [
         ("feature_extraction", "train", "none", ["heads"]),
-        ("feature_extraction", "train", "light", ["heads"]),
+        pytest.param("feature_extraction", "train", "light", ["heads"], marks=pytest.mark.every_card),
         ("linear_probe", "train", "none", ["heads"]),
         pytest.param("fine_tune", "train", "light", ["stage3", "heads"], marks=pytest.mark.every_card),
         ("gradual", "frozen", "none", ["stage2", "stage3", "heads"]),

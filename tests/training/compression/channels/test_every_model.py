@@ -5,7 +5,7 @@ from collections.abc import Collection
 import keras
 import numpy as np
 import pytest
-from support.cards import SAVED_BY_SIBLINGS, narrow_model
+from support.cards import COMPOSITES_OF_OTHERS, narrow_model
 
 from pocketzoo import zoo
 from pocketzoo.training.compression.channels.apply.bias_compensation import compensate
@@ -65,7 +65,7 @@ def test_costs_are_those_of_the_rebuilt_model(removal):
     assert costs.parameters(keep) == rebuilt.model.count_params()
 
 
-@pytest.mark.parametrize("removal", cards(SAVED_BY_SIBLINGS), indirect=True)
+@pytest.mark.parametrize("removal", cards(COMPOSITES_OF_OTHERS), indirect=True)
 def test_rebuilt_model_can_be_saved_and_flattened(removal, tmp_path, pixels):
     *_, rebuilt = removal
     images = pixels(1, *rebuilt.model.input_shape[1:])
