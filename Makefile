@@ -15,7 +15,7 @@ FAST_FILES = $(shell grep -rlE '^pytestmark = pytest.mark.fast$$' tests)
 demo: $(VENV)/installed
 	$(BIN)/pocketzoo quickstart
 
-test: $(VENV)/installed-test
+test: $(VENV)/installed-test build/node/installed
 	$(PYTEST)
 
 # A minute on 2 cores, for the inner loop: the files that are marked `fast`, without their slow tests.
@@ -23,7 +23,7 @@ test-fast: $(VENV)/installed-test
 	$(PYTEST) -m "fast and not slow and not every_card" $(FAST_FILES)
 
 # Also the models that differ from a cheaper one in nothing but numbers.
-test-all: $(VENV)/installed-test
+test-all: $(VENV)/installed-test build/node/installed
 	$(PYTEST) -m "every_card or not every_card"
 
 lint: types site
@@ -75,6 +75,16 @@ weights: $(VENV)/installed
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/composite_layers.py
 	$(BIN)/python benchmarks/creation.py
+
+# What runs the JavaScript programs of READMEs; where there is no npm, their tests are skipped. The script of
+# onnxruntime-node, which downloads CUDA, is not run.
+NODE_PACKAGES := onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 sharp@0.35.5
+
+build/node/installed: Makefile
+	mkdir -p build/node
+	! command -v npm > /dev/null || npm install --prefix build/node --ignore-scripts --no-fund --no-audit --silent \
+	$(NODE_PACKAGES)
+	touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""`pocketzoo export`: a validated bundle from a model file."""
+"""`pocketzoo export`: a validated bundle from a model file, and programs that run its files."""
 
 import re
 from pathlib import Path
@@ -7,19 +7,26 @@ from typing import Annotated, Literal
 import typer
 
 from ..core.errors import InputError
+from ..core.visible_text import visible
+from ..export.readme.snippet_table import SNIPPETS
 from ..export.targets import check_batch, formats_of, list_targets, targets_of
 from . import console
 from .inputs import check_images, check_model, is_artifact_path, load_images, open_model, stated_range
 from .model_contract import ModelContract
 from .option_groups import DataReading
-from .options import Budget, Json, NameOrFile, Overwrite, Weights
+from .options import MODEL_FILE, Budget, Json, Overwrite, Weights
 from .results import show_manifest
 from .tensorflow_import import import_tensorflow
 
 
 def export(
-    model: NameOrFile,
-    out: Annotated[Path, typer.Option(help="Directory for the bundle.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help=f"A name from `pocketzoo list`, {MODEL_FILE}; with --snippet a bundle or one of its files."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Directory for the bundle; required without --snippet.")] = None,
     *,
     targets: Annotated[
         str, typer.Option(help=f"{', '.join(list_targets())}; several separated by commas. See `pocketzoo targets`.")
@@ -45,6 +52,12 @@ def export(
         str | None, typer.Option(help="Height and width for a model of variable input size: 224x224.")
     ] = None,
     batch: Annotated[str, typer.Option(help="1, or N for any number of images at once (float ONNX only).")] = "1",
+    snippet: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Print a program that runs a file of the bundle, and export nothing: {', '.join(SNIPPETS)}."
+        ),
+    ] = None,
     weights: Weights = None,
     contract: ModelContract,
     reading: DataReading,
@@ -52,6 +65,11 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Convert a model, validate every artifact in its runtime, and write the bundle."""
+    if snippet is not None:
+        _print_snippet(snippet, Path(model))
+        return
+    if out is None:
+        raise InputError("--out is missing: the directory for the bundle.")
     from ..export.artifact.bundle_directory import check_free
     from ..export.validation.thresholds import check_thresholds, with_budget
 
@@ -96,6 +114,25 @@ def export(
     else:
         show_manifest(manifest)
         typer.echo(f"Bundle: {out}")
+
+
+def _print_snippet(name: str, path: Path) -> None:
+    """Print a program for the bundle in a folder, or for one file."""
+    from ..export.artifact.manifest import Manifest
+    from ..export.loading import load_artifact
+    from ..export.readme.programs import RunnableFile, files_of, snippet_text
+
+    manifest = path / "manifest.json"
+    if manifest.exists():
+        files = files_of(Manifest.load(manifest), path)
+    elif is_artifact_path(str(path)):
+        files = [RunnableFile.from_artifact(load_artifact(path))]
+    else:
+        raise InputError(
+            f"{path} is neither a bundle, which is a folder with manifest.json, nor a .tflite or .onnx file; "
+            "--snippet takes what was exported."
+        )
+    typer.echo(visible(snippet_text(name, files, str(path))), nl=False)
 
 
 def _threshold(text: str) -> tuple[str, float]:

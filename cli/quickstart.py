@@ -106,7 +106,7 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
         console.show_json({"checks": checks, "manifest": manifest.model_dump(mode="json"), "seconds": seconds})
         return
     show_manifest(manifest)
-    typer.echo(f"Done in {seconds:.0f} s. Bundle with manifest.json and report.md: {out}")
+    typer.echo(f"Done in {seconds:.0f} s. Bundle with README.md, manifest.json and report.md: {out}")
     typer.echo(f"Training curves: {runs}/*/curves.png")
     typer.echo(f"Try: pocketzoo predict {out / _smallest_for_phones(manifest)} {digit}")
 

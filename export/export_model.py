@@ -18,6 +18,7 @@ from .artifact.errors import ProofError
 from .artifact.manifest import ArtifactRecord, Gate, Manifest, ValidationContext
 from .artifact.report import write_report
 from .formats import Format
+from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
 from .targets import check_batch, formats_of, integer_formats, targets_of, targets_with
@@ -58,7 +59,7 @@ def export_model(
     pixels: PixelRange | None = None,
     from_logits: Flags | None = None,
 ) -> Manifest:
-    """Export `model` for `targets` into a bundle: the artifacts, `manifest.json` and `report.md`.
+    """Export `model` for `targets` into a bundle: the artifacts, `README.md`, `manifest.json` and `report.md`.
 
     Every artifact is opened in its own runtime and compared with the Keras model, image by image. The directory is
     created only if every artifact passes.
@@ -255,11 +256,13 @@ def _manifest(
 
 
 def _write_documents(manifest: Manifest, folder: Path) -> None:
-    """Write the manifest, the report, and the page of a bundle for the browser."""
+    """Write the manifest, the report, the labels, the README, and the page of a bundle for the browser."""
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     write_report(manifest, folder / "report.md")
     if (folder / PAGE).exists():  # once more, with the sizes of the files as they are now
         (folder / PAGE).write_text(render_page(folder, manifest.model), encoding="utf-8")
+    write_labels(manifest, folder)
+    write_readme(manifest, folder)
 
 
 def _file_gates(

@@ -220,8 +220,13 @@ def append_labels(content: bytes, labels: Sequence[str] | Mapping[str, Sequence[
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
         for name, lines in (labels if isinstance(labels, Mapping) else {"labels.txt": labels}).items():
-            archive.writestr(zipfile.ZipInfo(name), "\n".join(" ".join(label.splitlines()) for label in lines))
+            archive.writestr(zipfile.ZipInfo(name), labels_text(lines))
     return file.getvalue()
+
+
+def labels_text(labels: Sequence[str]) -> str:
+    """Return the content of a file of labels: one per line, and no line break at the end."""
+    return "\n".join(" ".join(label.splitlines()) for label in labels)
 
 
 def read_from_tflite(content: bytes) -> Metadata | None:

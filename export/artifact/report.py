@@ -26,8 +26,8 @@ def table_rows(manifest: Manifest) -> list[tuple[str, ...]]:
             record.file,
             f"{record.bytes:,}",
             f"{record.gzip_bytes:,}",
-            _percent(record.checks[0].accuracy),
-            _percent(record.checks[0].agreement),
+            percent(record.checks[0].accuracy),
+            percent(record.checks[0].agreement),
             _milliseconds(record.checks[0]),
             _verdict(record),
         )
@@ -39,25 +39,25 @@ def write_report(manifest: Manifest, path: Path) -> None:
     """Write the manifest as Markdown."""
     accuracy = manifest.evaluation.keras_accuracy if manifest.evaluation else None
     lines = [
-        f"# {_escape(manifest.model.model)} for {', '.join(manifest.targets)}",
+        f"# {escape(manifest.model.model)} for {', '.join(manifest.targets)}",
         "",
         f"{manifest.parameters:,} parameters; {manifest.sparsity:.1%} of the kernel weights are zero.",
         f"Exported on {manifest.created} ({manifest.host}).",
         *_images_lines(manifest),
-        f"Accuracy of the Keras model: {_percent(accuracy)}. ms: median latency of one image on one thread.",
+        f"Accuracy of the Keras model: {percent(accuracy)}. ms: median latency of one image on one thread.",
         "",
-        *_markdown_table(HEADER, table_rows(manifest)),
+        *markdown_table(HEADER, table_rows(manifest)),
         "",
-        *(f"No {name}: {_escape(reason)}.\n" for name, reason in manifest.skipped.items()),
+        *(f"No {name}: {escape(reason)}.\n" for name, reason in manifest.skipped.items()),
         *_device_lines(manifest),
         *_noise_lines(manifest),
         "## Checks",
         "",
-        *_markdown_table(CHECKS_HEADER, check_rows(manifest)),
+        *markdown_table(CHECKS_HEADER, check_rows(manifest)),
         "",
         "## Gates",
         "",
-        *_markdown_table(("artifact", "check", "gate", "figure", "threshold", "status"), list(_gate_rows(manifest))),
+        *markdown_table(("artifact", "check", "gate", "figure", "threshold", "status"), list(_gate_rows(manifest))),
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -68,10 +68,10 @@ def _images_lines(manifest: Manifest) -> list[str]:
     evaluation, calibration = manifest.evaluation, manifest.calibration
     lines = [f"Validated on {manifest.proven_on}."]
     if evaluation:
-        lines = [f"Validated on {evaluation.count} {manifest.proven_on} ({_escape(evaluation.source)})."]
+        lines = [f"Validated on {evaluation.count} {manifest.proven_on} ({escape(evaluation.source)})."]
     if calibration:
         subsampled = "" if calibration.seed is None else f", subsampled with seed {calibration.seed}"
-        lines.append(f"Calibrated with {calibration.count} images ({_escape(calibration.source)}{subsampled}).")
+        lines.append(f"Calibrated with {calibration.count} images ({escape(calibration.source)}{subsampled}).")
     return lines
 
 
@@ -86,7 +86,7 @@ def skipped_reasons(manifest: Manifest) -> list[str]:
 def _device_lines(manifest: Manifest) -> list[str]:
     """Costs on edge devices."""
     rows = device_rows(manifest)
-    return ["## On the device", "", *_markdown_table(DEVICE_HEADER, rows), ""] if rows else []
+    return ["## On the device", "", *markdown_table(DEVICE_HEADER, rows), ""] if rows else []
 
 
 def _noise_lines(manifest: Manifest) -> list[str]:
@@ -102,7 +102,7 @@ def _noise_lines(manifest: Manifest) -> list[str]:
         "Signal-to-noise ratio of each layer's quantized output, including the noise of earlier layers; at 20 dB the "
         "noise is a tenth of the signal."
     )
-    table = _markdown_table(("artifact", "layer", "dB"), rows)
+    table = markdown_table(("artifact", "layer", "dB"), rows)
     return ["## Layers most affected by quantization", "", about, "", *table, ""]
 
 
@@ -112,10 +112,10 @@ def check_rows(manifest: Manifest) -> list[tuple[str, ...]]:
         (
             record.file,
             f"{check.name} {check.version or ''}".strip(),
-            _percent(check.accuracy),
-            _percent(check.agreement),
+            percent(check.accuracy),
+            percent(check.agreement),
             "-" if check.psnr_db is None else f"{check.psnr_db:.1f}",
-            _percent(check.flip_rate),
+            percent(check.flip_rate),
             _milliseconds(check),
             ", ".join(f"{name} {value}" for name, value in check.facts.items()) or "-",
             _status(check.status, check.skipped),
@@ -159,17 +159,19 @@ def _milliseconds(check: Check) -> str:
     return "-" if check.median_ms is None else f"{check.median_ms:.3f}"
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = (header, ["---"] * len(header), *([_escape(cell) for cell in row] for row in rows))
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table whose cells are plain text."""
+    lines = (header, ["---"] * len(header), *([escape(cell) for cell in row] for row in rows))
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
-def _escape(text: str) -> str:
-    """Text that fits in a cell or a sentence: a single line in which nothing is Markdown or HTML."""
+def escape(text: str) -> str:
+    """Return text that fits in a cell or a sentence: a single line in which nothing is Markdown or HTML."""
     return MARKUP.sub(r"\\\g<0>", " ".join(visible(text).split()))
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """Return a share in percent; a dash for None."""
     return "-" if share is None else f"{share:.2%}"
 
 

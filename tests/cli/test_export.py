@@ -101,3 +101,35 @@ def test_artifacts_are_evaluated_and_timed_as_models_are(pocketzoo, exported, tr
     rows = json.loads(out)
     assert [row["artifact"] for row in rows] == list(map(str, files))
     assert all(row["runs"] == 10 and row["median_ms"] > 0 for row in rows)
+
+
+def test_snippet_of_a_bundle_or_a_file_is_printed(pocketzoo, exported):
+    code, out, err = pocketzoo("export", exported, "--snippet", "node")
+    assert (code, err) == (0, "")
+    assert 'InferenceSession.create("lenet5-fp32.onnx")' in out
+    code, out, err = pocketzoo("export", exported / "lenet5-int16x8.tflite", "--snippet", "python")
+    assert (code, err) == (0, "")
+    assert 'astype("int16")' in out
+    assert f"```python\n{out}```" in (exported / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("{bundle}", "--snippet", "swfit"), "unknown snippet 'swfit': did you mean swift?"),
+        (
+            ("{bundle}", "--snippet", "kotlin"),
+            "snippet kotlin cannot run {bundle}: its tensor image is int16. Those that",
+        ),
+        (
+            ("{bundle}/lenet5-fp32.onnx", "--snippet", "swift"),
+            "it is not a .tflite file. Those that can are python-onnx,",
+        ),
+        (("lenet5", "--snippet", "swift"), "lenet5 is neither a bundle, which is a folder with manifest.json, nor a"),
+        (("lenet5",), "--out is missing: the directory for the bundle."),
+    ],
+)
+def test_snippet_that_cannot_be_printed_is_refused(pocketzoo, exported, arguments, message):
+    code, out, err = pocketzoo("export", *(argument.format(bundle=exported) for argument in arguments))
+    assert (code, out) == (2, "")
+    assert message.format(bundle=exported) in err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.artifact.report import _markdown_table
+from pocketzoo.export.artifact.report import markdown_table
 from pocketzoo.export.conversion import artifact_files
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
@@ -21,10 +21,20 @@ def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
     assert {record.format for record in manifest.artifacts} == set(FORMATS)
     assert len(manifest.artifacts) == len(FORMATS)
     files = {record.file for record in manifest.artifacts} | {"manifest.json", "report.md"}
+    files |= {"README.md", "labels.txt"}
     files |= {file for record in manifest.artifacts for check in record.checks for file in check.files}
     assert {path.name for path in bundle.iterdir()} == files
     for record in manifest.artifacts:
         assert record.targets == tuple(target for target in TARGETS if record.format in TARGETS[target].checks)
+
+
+def test_readme_says_how_each_file_is_fed_and_read(bundle):
+    text = (bundle / "README.md").read_text()
+    assert "| 1 x 32 x 32 x 1 | int8 | NHWC: rows, columns, channels | pixel - 128 (scale 1, zero point -128) |" in text
+    assert "| 1 x 1 x 32 x 32 | uint8 | NCHW: channels, rows, columns | pixel (scale 1, zero point 0) |" in text
+    assert "| int8 | (value + 128) * 0.00390625 (scale 0.00390625, zero point -128) |" in text
+    assert "Convert it to grayscale: 0.299 red + 0.587 green + 0.114 blue." in text
+    assert (bundle / "labels.txt").read_text() == "0\n1\n2\n3\n4\n5\n6\n7\n8\n9"
 
 
 def test_manifest_says_what_the_files_are(bundle, manifest):
@@ -91,7 +101,7 @@ def test_report_shows_deviations_and_escapes_text_in_tables(bundle, manifest):
     report = (bundle / "report.md").read_text()
     check = manifest.artifacts[0].checks[0]
     assert f"| {check.psnr_db:.1f} | {check.flip_rate:.2%} |" in report
-    assert _markdown_table(["a"], [["two\nlines | one bar"]])[-1] == "| two lines \\| one bar |"
+    assert markdown_table(["a"], [["two\nlines | one bar"]])[-1] == "| two lines \\| one bar |"
 
 
 def test_export_changes_no_weights_or_batch_norm_statistics(randomize_batch_norm, tmp_path, pixels):

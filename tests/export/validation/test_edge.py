@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.client_programs import STUBS, run_cpp
 from support.edge import failed, net, subject_of
 
 from pocketzoo import export, zoo
 from pocketzoo.export.artifact.report import device_rows
 from pocketzoo.export.loading import load_artifact
+from pocketzoo.export.readme.programs import files_of, snippet_text
 from pocketzoo.export.runtimes import subprocesses
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from pocketzoo.export.tflite_schema import operator_support
@@ -143,33 +145,22 @@ def test_compiler_version_and_errors_are_reported(tmp_path, monkeypatch):
     assert failed(check) == {"ran": f"{fussy} does not compile it: main.cc:1: error: no"}
 
 
-STUBS = {
-    "tensorflow/lite/micro/micro_mutable_op_resolver.h": """
-        namespace tflite { template <unsigned n> struct MicroMutableOpResolver {
-          int AddAveragePool2D(); int AddConv2D(); int AddFullyConnected();
-          int AddReshape(); int AddSoftmax(); int AddTanh(); }; }""",
-    "tensorflow/lite/schema/schema_generated.h": """
-        namespace tflite { struct Model; const Model* GetModel(const void*); }""",
-    "tensorflow/lite/micro/micro_interpreter.h": """
-        #include <cstddef>
-        #include <cstdint>
-        enum TfLiteStatus { kTfLiteOk };
-        struct TfLiteTensor { union { std::int8_t* int8; } data; };
-        namespace tflite { struct Model; struct MicroInterpreter {
-          template <typename R> MicroInterpreter(const Model*, const R&, std::uint8_t*, std::size_t);
-          TfLiteStatus AllocateTensors(); TfLiteStatus Invoke();
-          TfLiteTensor* input(std::size_t); TfLiteTensor* output(std::size_t); }; }""",
-}
-"""The parts of TensorFlow Lite Micro's headers that the example uses."""
+@needs_compiler
+def test_example_compiles(edge):
+    options = [*c_source_check.OPTIONS, "-fsyntax-only", f"-I{edge}", f"-I{STUBS}"]
+    subprocess.run(["g++", *options, edge / "lenet5-int8_main.cc"], check=True)
 
 
 @needs_compiler
-def test_example_compiles(edge, tmp_path):
-    for name, text in STUBS.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    options = [*c_source_check.OPTIONS, "-fsyntax-only", f"-I{edge}", f"-I{tmp_path}"]
-    subprocess.run(["g++", *options, edge / "lenet5-int8_main.cc"], check=True)
+def test_example_prints_what_keras_predicts(edge, trained, tmp_path):
+    """On its gray image, with LiteRT behind a stub of TensorFlow Lite Micro."""
+    for file in edge.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = snippet_text("cpp-micro", files_of(export.Manifest.load(edge / "manifest.json"), edge), "the bundle")
+    ((label, percent),) = run_cpp(text, tmp_path, "lenet5-int8.tflite", "lenet5-int8.cc")
+    expected = trained(np.full((1, 32, 32, 1), 128, "float32"), training=False).numpy()[0]
+    assert label == trained.layers[-1].labels[expected.argmax()]
+    assert percent == pytest.approx(100 * expected.max(), abs=5)
 
 
 @given(st.text())

@@ -1,0 +1,1 @@
+"""The README of a bundle, and the programs in it."""

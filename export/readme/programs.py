@@ -1,0 +1,280 @@
+"""Programs that run an artifact on an image file, in the languages of its clients, from templates.
+
+A template is the program, with `{{name}}` for a value, and lines that choose among the others: `@if a !b` (a holds,
+b does not), `@else`, `@end`, and `@include FILE`, whose lines get the indentation of that line.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as tflite
+
+from ...core.errors import InputError, unknown
+from ...core.outputs import map_outputs
+from ...tasks.registry import get_task
+from ..artifact.artifact import Artifact
+from ..artifact.manifest import ArtifactRecord, Manifest, Tensor
+from ..artifact.metadata import Metadata, labels_by_file
+from ..artifact.tensors import RAW, TensorInfo, byte_quantization
+from .snippet_table import COLORS, SNIPPETS, Snippet
+
+STANDARD_METADATA = b"TFLITE_METADATA"
+"""Name of it in a TFLite file."""
+TEMPLATES = Path(__file__).with_name("templates")
+MANY_CLASSES = 256
+"""More class indices than a pixel of a grayscale PNG has values."""
+CPP_TYPES = {"float32": "float"} | {name: f"std::{name}_t" for name in ("int8", "uint8", "int16")}
+SWIFT_TYPES = {"float32": "Float", "int8": "Int8", "uint8": "UInt8", "int16": "Int16"}
+CSHARP_TYPES = {"float32": "float", "int8": "sbyte", "uint8": "byte"}
+TYPED_ARRAYS = {"float32": "Float32Array", "int8": "Int8Array", "uint8": "Uint8Array"}
+DIRECTIVE = re.compile(r"( *)@(if|else|end|include)\b *(.*)")
+
+
+@dataclass(frozen=True)
+class RunnableFile:
+    """What a snippet needs to know of an artifact."""
+
+    path: Path
+    format: str
+    input: Any
+    """A `TensorInfo`, or a dict of them by name if there are several."""
+    output: Any
+    """As `input`."""
+    metadata: Metadata
+
+    @classmethod
+    def from_record(cls, record: ArtifactRecord, manifest: Manifest, folder: Path) -> "RunnableFile":
+        """One of the files of the bundle in `folder`."""
+        return cls(folder / record.file, record.format, _info(record.input), _info(record.output), manifest.model)
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact) -> "RunnableFile":
+        """A file that was opened.
+
+        Raises:
+            InputError: Another tool made it.
+        """
+        metadata = artifact.metadata
+        if metadata is None:
+            raise InputError(
+                f"{artifact.path} says neither what its images nor what its outputs are: another tool made it."
+            )
+        form = metadata.making.format if metadata.making else ""
+        return cls(artifact.path, form, artifact.input, artifact.output, metadata)
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+    @property
+    def figure(self) -> str | None:
+        """What the numbers of a prediction are, such as `probability`."""
+        return get_task(self.metadata.task).figure_name
+
+    @property
+    def has_standard_metadata(self) -> bool:
+        """Whether a TFLite file has the metadata that MediaPipe and ML Kit read."""
+        model = tflite.Model.GetRootAsModel(self.path.read_bytes(), 0)
+        return STANDARD_METADATA in [model.Metadata(index).Name() for index in range(model.MetadataLength())]
+
+
+def _info(tensors: Tensor | dict[str, Tensor]) -> Any:
+    return map_outputs(lambda tensor: TensorInfo(**dict(tensor)), tensors)
+
+
+def files_of(manifest: Manifest, folder: Path) -> list[RunnableFile]:
+    """The files of the bundle in `folder`."""
+    return [RunnableFile.from_record(record, manifest, folder) for record in manifest.artifacts]
+
+
+def fitting_snippets(files: list[RunnableFile]) -> Iterator[tuple[Snippet, RunnableFile]]:
+    """The snippets for a bundle, each with the file that suits it best."""
+    for snippet in SNIPPETS.values():
+        able = [file for file in files if snippet.refusal(file) is None]
+        if able:
+            yield snippet, min(able, key=lambda file: _preference(snippet, file))
+
+
+def _preference(snippet: Snippet, file: RunnableFile) -> int:
+    return (*snippet.formats, file.format).index(file.format)
+
+
+def snippet_text(name: str, files: list[RunnableFile], what: str) -> str:
+    """The program in a language for a file, or for the file of a bundle that suits it best.
+
+    Args:
+        name: Name of the snippet.
+        files: The files that it may run.
+        what: What messages call them.
+
+    Raises:
+        InputError: There is no such snippet, or it cannot run any of the files.
+    """
+    if name not in SNIPPETS:
+        raise unknown("snippet", name, SNIPPETS)
+    for snippet, file in fitting_snippets(files):
+        if snippet.name == name:
+            return program(snippet, file)
+    refusals = {file.file: SNIPPETS[name].refusal(file) for file in files}
+    closest = [why for file, why in refusals.items() if file.endswith(SNIPPETS[name].suffix)] or list(refusals.values())
+    able = ", ".join(snippet.name for snippet, _ in fitting_snippets(files))
+    raise InputError(
+        f"snippet {name} cannot run {what}: {'; '.join(dict.fromkeys(map(str, closest)))}. "
+        + (f"Those that can are {able}." if able else "No other can.")
+    )
+
+
+def program(snippet: Snippet, file: RunnableFile) -> str:
+    """The program for a file that `snippet` does not refuse."""
+    if snippet.is_beside:
+        return snippet.file_beside(file).read_text(encoding="utf-8")
+    values = _values(file)
+    lines = _expand(snippet.template, _conditions(file), "")
+    return "".join(f"{_substitute(line, values).rstrip()}\n" for line in lines)
+
+
+def _expand(template: str, conditions: Mapping[str, bool], indentation: str) -> Iterator[str]:
+    """The lines of a template that remain under `conditions`."""
+    open_blocks: list[bool] = []
+    for line in _template_lines(template):
+        directive = DIRECTIVE.fullmatch(line)
+        kind, argument = (directive[2], directive[3]) if directive else ("", "")
+        if kind == "if":
+            open_blocks.append(
+                all(conditions[word.removeprefix("!")] != word.startswith("!") for word in argument.split())
+            )
+        elif kind == "else":
+            open_blocks[-1] = not open_blocks[-1]
+        elif kind == "end":
+            open_blocks.pop()
+        elif not all(open_blocks):
+            continue
+        elif directive:
+            yield from _expand(argument, conditions, indentation + directive[1])
+        else:
+            yield indentation + line
+
+
+@cache
+def _template_lines(template: str) -> tuple[str, ...]:
+    return tuple((TEMPLATES / template).read_text(encoding="utf-8").splitlines())
+
+
+def _substitute(line: str, values: Mapping[str, object]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), line)
+
+
+def _conditions(file: RunnableFile) -> dict[str, bool]:
+    """What lines of templates depend on."""
+    metadata, image, output = file.metadata, file.input, file.output
+    task = get_task(metadata.task)
+    offset = _byte_offset(image, metadata.pixel_range)
+    single = task.activation == "softmax" and _channels(output) == 1
+    squashed = task.activation if metadata.from_logits else None
+    return {
+        "tflite": file.file.endswith(".tflite"),
+        "labels": bool(metadata.labels),
+        "open": None in image.image_shape,
+        "gray": image.image_shape[-1] == 1,
+        "nchw": image.layout == "NCHW",
+        "raw_pixels": metadata.pixel_range == RAW,
+        "float_input": image.scale is None,
+        "plain_bytes": offset == 0,
+        "shifted": offset == -128,
+        "scaled": image.scale is not None and offset is None,
+        "quantized_output": output.scale is not None,
+        "int8_output": output.dtype == "int8",
+        "uint8_output": output.dtype == "uint8",
+        "map_first": output.is_image and output.layout == "NCHW",
+        "softmax": squashed == "softmax" and not single,
+        "sigmoid": squashed == "sigmoid" or (squashed == "softmax" and single),
+        "single": single,
+        "logits": squashed is not None and file.figure == "probability",
+        "rounded": image.image_shape[-1] == 1 or (image.scale is not None and offset is None),
+        "ranked": file.figure == "probability",
+        "numbers": file.figure == "value",
+        "mask": file.figure == "share",
+        "few": len(metadata.labels) <= MANY_CLASSES,
+        "vector": file.figure not in ("probability", "value", "share"),
+    }
+
+
+def _values(file: RunnableFile) -> dict[str, object]:
+    """What placeholders of templates stand for."""
+    metadata, image, output = file.metadata, file.input, file.output
+    height, width, channels = image.image_shape
+    low, high = metadata.pixel_range
+    mode, colors = COLORS[channels]
+    names = list(labels_by_file(metadata)) if metadata.labels else [""]
+    rows, columns = output.value_shape[:2] if output.is_image else (1, 1)
+    limits = np.iinfo("int8" if image.scale is None else image.dtype)
+    return {
+        "name": "predict",
+        "model": re.sub(r"[^\w .-]", "_", metadata.model),
+        "file": file.file,
+        "stem": PurePath(file.file).stem,
+        "labels": names[0],
+        "labels_stem": PurePath(names[0]).stem,
+        "and_labels": f" and {names[0]}" if metadata.labels else "",
+        "label_count": len(metadata.labels),
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "mode": mode,
+        "colors": colors,
+        "low": _number(low),
+        "high": _number(high),
+        "step": _number((high - low) / 255),
+        "input_name": image.name,
+        "input_type": image.dtype,
+        "input_scale": _number(image.scale),
+        "plus_input_zero_point": _term(image.zero_point or 0),
+        "input_min": limits.min,
+        "input_max": limits.max,
+        "array": TYPED_ARRAYS.get(image.dtype),
+        "input_cpp": CPP_TYPES[image.dtype],
+        "input_swift": SWIFT_TYPES[image.dtype],
+        "input_cs": CSHARP_TYPES.get(image.dtype),
+        "output_scale": _number(output.scale),
+        "minus_output_zero_point": _term(-(output.zero_point or 0)),
+        "output_cpp": CPP_TYPES[output.dtype],
+        "output_swift": SWIFT_TYPES[output.dtype],
+        "output_cs": CSHARP_TYPES.get(output.dtype),
+        "outputs": _channels(output),
+        "output_height": rows,
+        "output_width": columns,
+        "output_elements": int(np.prod([side or 1 for side in output.shape])),
+        "half": "0.0" if metadata.from_logits else "0.5",
+    }
+
+
+def _byte_offset(image: TensorInfo, limits: tuple[float, float]) -> int | None:
+    """What is added to a pixel from 0 to 255 for the integer that stands for it; None where that takes more."""
+    if image.scale is None or image.dtype not in ("int8", "uint8"):
+        return None
+    offset = -128 if image.dtype == "int8" else 0
+    scale, zero_point = byte_quantization(limits)
+    whole = abs(limits[0] + scale * zero_point) < scale * 1e-3  # the lowest value is a whole number of steps from zero
+    equal = abs(image.scale - scale) < scale * 1e-6 and image.zero_point == zero_point + offset
+    return offset if whole and equal else None
+
+
+def _channels(output: TensorInfo) -> int | None:
+    """Number of classes, labels or values."""
+    return output.value_shape[-1]
+
+
+def _number(value: float | None) -> str:
+    """The shortest decimal number that is `value` in float32."""
+    return "" if value is None else str(np.float32(value))
+
+
+def _term(value: int) -> str:
+    """What is added, such as `+ 128`."""
+    return f"- {-value}" if value < 0 else f"+ {value}"

@@ -1,0 +1,290 @@
+"""The README of a bundle: what someone needs to use its files who knows neither this package nor Keras."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ...core.outputs import by_name
+from ...tasks.registry import get_task
+from ..artifact.manifest import ArtifactRecord, Manifest, Tensor
+from ..artifact.metadata import InputForm, OutputForm, labels_by_file, labels_text
+from ..artifact.report import DEVICE_HEADER, device_rows, escape, markdown_table, percent
+from ..artifact.tensors import RAW
+from ..targets import TARGETS
+from .programs import files_of, fitting_snippets, program
+
+README = "README.md"
+NUMBERS = {
+    "tflite-fp32": "32-bit floats: the exact model",
+    "tflite-fp16": "16-bit weights, float arithmetic: half the size",
+    "tflite-dynamic": "8-bit weights, float arithmetic",
+    "tflite-int8": "8-bit integers",
+    "tflite-int8-float": "8-bit integers, with float input and output",
+    "tflite-int16x8": "8-bit weights, 16-bit activations",
+    "onnx-fp32": "32-bit floats: the exact model",
+    "onnx-fp16": "16-bit weights, float arithmetic: half the size",
+    "onnx-int8": "8-bit integers (QDQ), for CPUs",
+    "onnx-int8-tensorrt": "8-bit integers (QDQ), for TensorRT",
+}
+"""What the files of each format compute with."""
+RUNTIMES = {
+    ".tflite": "Files in `.tflite` run in LiteRT, formerly TensorFlow Lite: on phones, small boards and desktops.",
+    ".onnx": "Files in `.onnx` run in ONNX Runtime: on servers and desktops, and in browsers.",
+}
+LABELS_SHOWN = 8
+ORDERS = {"NHWC": "rows, columns, channels", "NCHW": "channels, rows, columns"}
+RUN = "The tests of pocketzoo run this program and compare its output with that of the original model."
+NOT_RUN = "Not compiled here: the tests of pocketzoo check names, files and brackets, not the program itself."
+
+
+def write_labels(manifest: Manifest, folder: Path) -> None:
+    """Write the labels of each output that has some, one per line, as they are in TFLite files."""
+    for name, labels in _label_files(manifest).items():
+        (folder / name).write_text(labels_text(labels), encoding="utf-8", newline="\n")
+
+
+def write_readme(manifest: Manifest, folder: Path) -> None:
+    """Write the README of the bundle in `folder`, which has its files already."""
+    model = manifest.model
+    lines = [
+        f"# {escape(model.model)}",
+        "",
+        *_introduction(manifest),
+        "## Which file",
+        "",
+        *_advice(manifest, folder),
+        *markdown_table(
+            ("file", "where", "numbers", "bytes", "gzipped"), [_file_row(each) for each in manifest.artifacts]
+        ),
+        "",
+        *_other_files(manifest),
+        "## Input",
+        "",
+        *_input_rules(manifest),
+        *markdown_table(("file", "input", "shape", "type", "order", "value"), list(_input_rows(manifest))),
+        "",
+        "## Output",
+        "",
+        *_output_rules(manifest),
+        *markdown_table(("file", "output", "shape", "type", "real value"), list(_output_rows(manifest))),
+        "",
+        *_measurements(manifest),
+        *_programs(manifest, folder),
+    ]
+    (folder / README).write_text("\n".join(lines), encoding="utf-8")
+
+
+def _introduction(manifest: Manifest) -> list[str]:
+    """What the model does, and where the files come from."""
+    model, tools = manifest.model, manifest.tools
+    tasks = " and ".join(dict.fromkeys(task.replace("_", "-") for task in model.tasks))
+    return [
+        f"A neural network for {tasks}, with {manifest.parameters:,} parameters, in the files of this folder. "
+        f"Each file was opened in the runtimes that it is for and compared with the original model on "
+        f"{manifest.proven_on}; `report.md` has all measurements, `manifest.json` the same for programs.",
+        "",
+        f"Made by pocketzoo {tools.get('pocketzoo', '')} on {manifest.created[:10]}.",
+        "",
+    ]
+
+
+def _advice(manifest: Manifest, folder: Path) -> Iterator[str]:
+    """What the kinds of files are, and which to start with."""
+    suffixes = dict.fromkeys(Path(record.file).suffix for record in manifest.artifacts)
+    yield " ".join(RUNTIMES[suffix] for suffix in suffixes if suffix in RUNTIMES)
+    firsts = dict.fromkeys(file.file for snippet, file in fitting_snippets(files_of(manifest, folder)))
+    if len(manifest.artifacts) > 1 and firsts:
+        yield f"The programs below use {', '.join(f'`{name}`' for name in firsts)}; start with these."
+    yield ""
+
+
+def _file_row(record: ArtifactRecord) -> tuple[str, ...]:
+    where = "; ".join(TARGETS[target].about if target in TARGETS else target for target in record.targets)
+    return record.file, where, NUMBERS.get(record.format, record.format), f"{record.bytes:,}", f"{record.gzip_bytes:,}"
+
+
+def _other_files(manifest: Manifest) -> list[str]:
+    """A list of what else is in the folder."""
+    lines = [f"- `{name}`: The names of the outputs, one per line, UTF-8." for name in _label_files(manifest)]
+    for record in manifest.artifacts:
+        for check in record.checks:
+            if check.files:
+                names = ", ".join(f"`{name}`" for name in dict.fromkeys(check.files))
+                lines.append(f"- {names}: {check.name}, made from `{record.file}`.")
+    return [*dict.fromkeys(lines), *([""] if lines else [])]
+
+
+def _label_files(manifest: Manifest) -> dict[str, Sequence[str]]:
+    return {name: labels for name, labels in labels_by_file(manifest.model).items() if labels}
+
+
+def _input_rules(manifest: Manifest) -> Iterator[str]:
+    """How to make an input of an image file."""
+    for name, form in manifest.model.input_forms.items():
+        what = f"`{escape(name)}`" if name else "The input"
+        if form.pixel_range is None:
+            yield f"{what} is no image but values of type {form.dtype}, as the model was trained with."
+        else:
+            yield from _image_rules(what, form)
+        yield ""
+
+
+def _image_rules(what: str, form: InputForm) -> Iterator[str]:
+    height, width, channels = form.shape
+    size = "any size" if height is None or width is None else f"{height} rows and {width} columns"
+    colors = {1: "grayscale", 3: "RGB"}.get(channels, f"{channels} channels")
+    yield f"{what} is one image of {size}, {colors}. To make it of an image file:"
+    yield ""
+    yield "1. Turn it upright by its EXIF tag, and put it on white where it is transparent."
+    if channels == 1:
+        yield "1. Convert it to grayscale: 0.299 red + 0.587 green + 0.114 blue."
+    if height and width:
+        yield (
+            f"1. Resize it to {height} rows and {width} columns without keeping its proportions, bilinearly with "
+            "averaging where it shrinks (Pillow's `BILINEAR`, a triangle filter, `antialias=True`). Another filter "
+            "changes the output a little; one that skips pixels changes it a lot."
+        )
+    low, high = form.pixel_range or RAW
+    if (low, high) == RAW:
+        yield (
+            "1. Write the pixels, 0 to 255, as the table says. The model normalizes them itself: subtract no mean, and "
+            "divide by no standard deviation."
+        )
+    else:
+        step = f"{(high - low) / 255:.6g}"
+        yield f"1. Make values from {low:g} to {high:g} of pixels from 0 to 255: {low:g} + {step} pixel. Write these."
+
+
+def _input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    forms = manifest.model.input_forms
+    for record in manifest.artifacts:
+        for name, tensor in by_name(record.input).items():
+            is_raw = forms[name].pixel_range == RAW
+            order = f"{tensor.layout}: {ORDERS[tensor.layout]}" if len(tensor.shape) == 4 else "-"
+            yield (
+                record.file,
+                tensor.name,
+                _shape(tensor.shape),
+                tensor.dtype,
+                order,
+                _written("pixel" if is_raw else "value", tensor),
+            )
+
+
+def _written(value: str, tensor: Tensor) -> str:
+    """What a tensor holds for a value."""
+    if tensor.scale is None:
+        return value
+    zero_point = tensor.zero_point or 0
+    divided = value if tensor.scale == 1 else f"round({value} / {tensor.scale:.9g})"
+    shifted = f"{divided} {'-' if zero_point < 0 else '+'} {abs(zero_point)}" if zero_point else divided
+    return f"{shifted} (scale {tensor.scale:.9g}, zero point {zero_point})"
+
+
+def _output_rules(manifest: Manifest) -> Iterator[str]:
+    """What the outputs mean."""
+    names = iter(labels_by_file(manifest.model))
+    for name, form in by_name(manifest.model.output_forms).items():
+        what, file = f"`{escape(name)}`" if name else "The output", next(names)
+        yield f"{what} is {_meaning(form)}{_labels(form, file)}"
+        yield ""
+
+
+def _meaning(form: OutputForm) -> str:
+    """What the numbers of an output are."""
+    task = get_task(form.task)
+    place = "for each pixel " if task.figure_name == "share" else ""
+    if task.figure_name == "value":
+        return "one number for each name"
+    if task.figure_name is None:
+        return f"a vector or map of numbers without names ({form.task})"
+    if form.from_logits:
+        function = "sigmoid" if task.activation == "sigmoid" else "softmax"
+        return f"{place}logits: their {function} are the probabilities of {_things(form)}"
+    return f"{place}the probability of each of {_things(form)}"
+
+
+def _things(form: OutputForm) -> str:
+    if get_task(form.task).activation == "sigmoid":
+        return f"{len(form.labels)} labels, of which any number may apply: each does where its probability is above 0.5"
+    return f"{len(form.labels)} classes, which add up to 1: the largest is the prediction"
+
+
+def _labels(form: OutputForm, file: str) -> str:
+    if not form.labels:
+        return "."
+    shown = ", ".join(escape(label) for label in form.labels[:LABELS_SHOWN])
+    more = f" and {len(form.labels) - LABELS_SHOWN} more" if len(form.labels) > LABELS_SHOWN else ""
+    return f". In the order of `{file}`: {shown}{more}."
+
+
+def _output_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    for record in manifest.artifacts:
+        for tensor in by_name(record.output).values():
+            yield record.file, tensor.name, _shape(tensor.shape), tensor.dtype, _real(tensor)
+
+
+def _real(tensor: Tensor) -> str:
+    """How to compute the real value of what a tensor holds."""
+    if tensor.scale is None:
+        return "as it is"
+    zero_point = tensor.zero_point or 0
+    shifted = f"(value {'+' if zero_point < 0 else '-'} {abs(zero_point)})" if zero_point else "value"
+    return f"{shifted} * {tensor.scale:.9g} (scale {tensor.scale:.9g}, zero point {zero_point})"
+
+
+def _measurements(manifest: Manifest) -> Iterator[str]:
+    """Time and quality of each file, and the memory that was measured."""
+    yield "## Measured"
+    yield ""
+    yield f"On {manifest.host}: milliseconds for one image on one thread, median. Other devices take another time."
+    yield ""
+    header = ("file", "runtime", "ms", "on the evaluation images", "same prediction as the original")
+    figures = list(manifest.evaluation.keras_figures) if manifest.evaluation else []
+    timed = [
+        (
+            record.file,
+            f"{check.name} {check.version or ''}".strip(),
+            "-" if check.median_ms is None else f"{check.median_ms:.3g}",
+            _quality(check.accuracy, {name: check.facts[name] for name in figures if name in check.facts}),
+            percent(check.agreement),
+        )
+        for record in manifest.artifacts
+        for check in record.checks[:1]
+    ]
+    yield from markdown_table(header, timed)
+    yield ""
+    if manifest.evaluation:
+        original = _quality(manifest.evaluation.keras_accuracy, manifest.evaluation.keras_figures)
+        yield from (f"The original model: {original}.", "") if original != "-" else ()
+    rows = device_rows(manifest)
+    if rows:
+        yield from ("Memory of edge devices, in bytes:", "", *markdown_table(DEVICE_HEADER, rows), "")
+
+
+def _quality(accuracy: float | None, figures: Mapping[str, float | int | str]) -> str:
+    """The metrics of a model, such as `accuracy 99.44%`."""
+    known = [] if accuracy is None else [f"accuracy {percent(accuracy)}"]
+    known += [
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+    ]
+    return ", ".join(known) or "-"
+
+
+def _programs(manifest: Manifest, folder: Path) -> Iterator[str]:
+    """The programs that fit the files of the bundle."""
+    programs = list(fitting_snippets(files_of(manifest, folder)))
+    yield "## Programs"
+    yield ""
+    if not programs:
+        yield "There is no program for models with several inputs or outputs, or with other images than files hold."
+        yield ""
+        return
+    yield "Each decodes an image file, resizes it, runs a file of this folder, and shows the result."
+    yield ""
+    for snippet, file in programs:
+        yield from (f"### {snippet.title}", "", f"For `{file.file}`. {RUN if snippet.is_run else NOT_RUN}", "")
+        yield from (f"```{snippet.language}", program(snippet, file).rstrip(), "```", "")
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    return " x ".join("any" if side is None else str(side) for side in shape)

@@ -1,0 +1,228 @@
+"""The programs of READMEs, run on the files that they are for and compared with Keras."""
+
+import itertools
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from support.client_programs import NODE_MODULES, run_cpp, run_node, run_pages, run_python, save_photo
+
+from pocketzoo.export.artifact.metadata import labels_text
+from pocketzoo.export.conversion.artifact_files import write_artifacts
+from pocketzoo.export.conversion.export_graph import ExportGraph
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.loading import open_converted
+from pocketzoo.export.readme.programs import TEMPLATES, RunnableFile, program
+from pocketzoo.export.readme.snippet_table import SNIPPETS
+from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation.checks.web_page import PACKAGES
+from pocketzoo.tasks.registry import get_task
+from pocketzoo.zoo.contract import state_contract
+from pocketzoo.zoo.image_files import read_image
+
+ROOT = Path(__file__).parents[3]
+HEIGHT, WIDTH = 6, 8
+RUNNERS = {"python": run_python, "python-onnx": run_python, "node": run_node, "browser": run_pages}
+needs_node = pytest.mark.skipif(
+    not (shutil.which("node") and NODE_MODULES.exists()), reason="no node, or no packages: make build/node/installed"
+)
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
+LANGUAGES = [
+    "python",
+    "python-onnx",
+    pytest.param("node", marks=needs_node),
+    pytest.param("browser", marks=needs_node),
+]
+LABELS = ("a: b", "Käse 猫", '"c" \\ $d')
+
+
+def outputs_net(channels, filters, *, pool, scale):
+    """A net whose outputs depend on the place and the color of each pixel."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((HEIGHT, WIDTH, channels))
+    x = keras.layers.Rescaling(scale)(image)
+    x = keras.layers.Conv2D(filters, 3, padding="same", name="scores")(x)
+    x = keras.layers.Dense(filters, name="last")(keras.layers.Flatten()(x)) if pool else x
+    return keras.Model(image, x, name="net")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """RGBA, with some pixels that are transparent."""
+    pixels = np.random.default_rng(3).integers(0, 256, (HEIGHT, WIDTH, 4)).astype("uint8")
+    pixels[..., 3] = np.where(pixels[..., 3] < 60, 0, 255)
+    return pixels
+
+
+NETS = {
+    "vector": (3, 3, True, (0, 255), ("tflite-fp32", "tflite-int8", "onnx-fp32", "onnx-int8")),
+    "map": (3, 3, False, (-1, 1), ("tflite-fp32", "tflite-int8", "onnx-fp32")),
+    "single": (1, 1, True, (0, 1), ("tflite-fp32", "onnx-fp32")),
+}
+
+
+VARIANTS = {
+    "vector": [("classification", True), ("multi_label", True), ("regression", False), ("embedding", False)],
+    "map": [("segmentation", True)],
+    "single": [("classification", True), ("classification", False)],
+}
+"""Tasks that the output of each net can have, and whether it then counts as logits."""
+
+
+@pytest.fixture(scope="module", params=NETS)
+def exported(request, tmp_path_factory, photo):
+    """Pairs of a file of a net and its raw output for the photo: that of Keras, of an int8 file its own."""
+    channels, filters, pool, (low, high), formats = NETS[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    save_photo(folder, photo)
+    net = outputs_net(channels, filters, pool=pool, scale=2 / (high - low))
+    state_contract(net, task="raw", pixels=(low, high))
+    form = ExportGraph.from_model(net)
+    images = low + np.random.default_rng(0).random((8, HEIGHT, WIDTH, channels)) * (high - low)
+    written = write_artifacts(form, [FORMATS[name] for name in formats], Samples(images, None), folder)
+    artifacts = [open_converted(path) for path, _ in written]
+    pixels = read_image(folder / "photo.png", height=HEIGHT, width=WIDTH, channels=channels)[None]
+    raw = net(low + pixels.astype("float32") * (high - low) / 255, training=False).numpy()
+    own = [artifact.run(pixels) if "int8" in artifact.path.name else raw for artifact in artifacts]
+    assert all(np.abs(output - raw).max() < 0.15 * np.abs(raw).max() for output in own)
+    return request.param, list(zip(map(RunnableFile.from_artifact, artifacts), own, strict=True))
+
+
+def expected_rows(task, labels, raw, logits):
+    """What an output is shown as."""
+    rule = get_task(task)
+    if rule.figure_name is None:
+        return [("", value) for value in raw[0].ravel()[:8]]
+    (output,) = rule.decode_outputs(raw, from_logits=logits)
+    percent = 1 if rule.figure_name == "value" else 100
+    return [(label, percent * figure) for label, figure in rule.predictions(output, labels, 5)]
+
+
+def stated(file, task, logits):
+    """A file whose output has a task, with labels."""
+    labels = () if task == "embedding" else LABELS[: max(2, file.output.value_shape[-1])]
+    (file.path.parent / "labels.txt").write_text(labels_text(labels or LABELS), encoding="utf-8")
+    metadata = file.metadata.model_copy(update={"task": task, "labels": labels, "from_logits": logits})
+    return replace(file, metadata=metadata)
+
+
+def check_rows(rows, file, raw):
+    """Compare what a program has shown with the prediction of Keras, or of an int8 file with its own."""
+    metadata = file.metadata
+    expected = expected_rows(metadata.task, metadata.labels, raw, metadata.from_logits)
+    numbers = [number for _, number in expected]
+    scale = 100 if file.figure in ("probability", "share") else np.ptp(numbers)
+    tolerance = scale * (0.02 if "int8" in file.format else 1e-5) + 0.006
+    where = (file.file, metadata.task)
+    if file.figure is None:
+        assert [number for _, number in rows] == pytest.approx(numbers, abs=tolerance), where
+    else:
+        assert dict(rows) == pytest.approx(dict(expected), abs=tolerance), where
+    if file.figure == "probability":
+        assert [number for _, number in rows] == sorted((number for _, number in rows), reverse=True), where
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_program_shows_what_keras_predicts(exported, language):
+    name, files = exported
+    snippet = SNIPPETS[language]
+    cases = [
+        (stated(file, *variant), raw)
+        for (file, raw), variant in itertools.product(files, VARIANTS[name])
+        if file.path.suffix == snippet.suffix and (language != "browser" or "int8" not in file.format)  # a second each
+    ]
+    folder = cases[0][0].path.parent
+    for (file, raw), shown in zip(
+        cases, RUNNERS[language]([program(snippet, file) for file, _ in cases], folder), strict=True
+    ):
+        check_rows(shown, file, raw)
+
+
+@needs_compiler
+def test_cpp_program_shows_what_keras_predicts(exported):
+    name, files = exported
+    file, raw = [each for each in files if each[0].path.suffix == ".tflite"][-1]  # in int8, if there is one
+    file = stated(file, *VARIANTS[name][0])
+    check_rows(run_cpp(program(SNIPPETS["cpp"], file), file.path.parent, file.file), file, raw)
+
+
+@needs_compiler
+@pytest.mark.every_card
+def test_cpp_program_shows_every_task(exported):
+    name, files = exported
+    for variant in VARIANTS[name]:
+        file = stated(files[0][0], *variant)
+        check_rows(run_cpp(program(SNIPPETS["cpp"], file), file.path.parent, file.file), file, files[0][1])
+
+
+@pytest.mark.parametrize("language", ["python", pytest.param("node", marks=needs_node)])
+def test_photo_is_turned_upright_and_resized(exported, language):
+    """By JPEG, whose decoders differ by a level; what skips pixels or forgets to turn it is off by more."""
+    _, files = exported
+    snippet = SNIPPETS[language]
+    file = next(file for file, _ in files if file.path.suffix == snippet.suffix and "fp32" in file.format)
+    folder = file.path.parent
+    rows, columns = np.mgrid[: 10 * WIDTH, : 7 * HEIGHT]
+    checkers = (rows + columns) % 2 * 60
+    pixels = np.stack([3 * rows + checkers, 5 * columns, 255 - rows - checkers], axis=-1).clip(0, 255)
+    tag = Image.Exif()
+    tag[0x0112] = 6  # to be turned by 90 degrees
+    Image.fromarray(pixels.astype("uint8")).save(folder / "large.jpg", quality=95, exif=tag)
+    artifact = open_converted(file.path)
+    channels = file.input.image_shape[-1]
+    read = read_image(folder / "large.jpg", height=HEIGHT, width=WIDTH, channels=channels)
+    raw = artifact.run(read[None])
+    shown = RUNNERS[language]([program(snippet, stated(file, "embedding", False))], folder, "large.jpg")[0]
+    numbers = [number for _, number in shown]
+    first = raw[0].transpose(2, 0, 1) if snippet.suffix == ".onnx" and raw.ndim == 4 else raw[0]
+    assert numbers == pytest.approx(first.ravel()[:8], abs=0.01 * np.ptp(raw) + 0.01 * np.abs(raw).max())
+
+
+def is_balanced(text):
+    """Whether brackets close in their order, outside of the lines that are comments."""
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("//", "#", "<!")))
+    expected = []
+    for character in code:
+        if character in "([{":
+            expected.append(")]}"["([{".index(character)])
+        elif character in ")]}" and (not expected or expected.pop() != character):
+            return False
+    return not expected
+
+
+def test_every_program_is_complete(exported):
+    """Of programs in languages that have no compiler here, it is all that is checked."""
+    name, files = exported
+    for snippet, (file, _), variant in itertools.product(SNIPPETS.values(), files, VARIANTS[name]):
+        if snippet.is_beside or snippet.refusal(file):
+            continue
+        file = stated(file, *variant)
+        text = program(snippet, file)
+        assert is_balanced(text), (snippet.name, file.file)
+        assert not re.search(r"\{\{\w+\}\}|^\s*@(if|else|end|include)\b", text, re.MULTILINE), snippet.name
+        named = set(re.findall(r'"([\w-]+\.(?:tflite|onnx|txt))"', text))
+        assert file.file in named or f'"{file.path.stem}"' in text
+        assert all((file.path.parent / other).exists() for other in named)
+
+
+@pytest.mark.parametrize("broken", ["a)", "(]", "{", "f(x))"])
+def test_brackets_that_do_not_match_are_noticed(broken):
+    assert not is_balanced(broken)
+
+
+def test_packages_of_programs_are_those_that_are_tested():
+    """The versions of `constraints.txt`, and of the packages that run the web page and these tests."""
+    pins = re.findall(r"\b(onnxruntime|ai-edge-litert)==([\d.]+)", (TEMPLATES / "python.py.in").read_text())
+    constraints = (ROOT / "constraints.txt").read_text().splitlines()
+    assert len(pins) == 2
+    assert all(f"{name}=={version}" in constraints for name, version in pins)
+    assert f"onnxruntime-web@{PACKAGES['onnxruntime-web']}/" in (TEMPLATES / "browser.html").read_text()
+    installed = (TEMPLATES / "node.mjs").read_text().splitlines()[0].removeprefix("// npm install ").split()
+    assert set(installed) <= set(
+        re.search(r"^NODE_PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    )

@@ -1,0 +1,72 @@
+"""The README of a bundle."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pocketzoo import export, zoo
+from pocketzoo.core.errors import InputError
+from pocketzoo.export.readme.programs import files_of, fitting_snippets, snippet_text
+from pocketzoo.export.readme.snippet_table import SAFE_NAME, SNIPPETS
+
+LABELS = ("road | <b>", "Käse 猫", "tree")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A bundle of a small segmentation net in `.tflite` and `.onnx`."""
+    shallow = {"blocks": 1, "input_shape": (32, 48, 3)}
+    net = zoo.create_model("resnet20", head="segmentation", labels=list(LABELS), **shallow)
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (8, 4, 6, 3), "uint8").repeat(8, axis=1).repeat(8, axis=2)  # noise is refused
+    masks = draw.integers(0, 3, (8, 32, 48), "int32")
+    folder = tmp_path_factory.mktemp("readme") / "bundle"
+    export.export_model(net, folder, targets=["mobile-gpu", "openvino"], evaluation=(images, masks))
+    return folder
+
+
+def test_readme_tells_files_inputs_and_outputs(exported):
+    text = (exported / "README.md").read_text()
+    manifest = export.Manifest.load(exported / "manifest.json")
+    for record in manifest.artifacts:
+        assert text.count(f"| {record.file} |") == 4, "files, inputs, outputs and measurements"
+        assert f"| {record.bytes:,} |" in text
+    assert "32 rows and 48 columns, RGB" in text
+    assert "| resnet20-fp32.onnx | image | 1 x 3 x 32 x 48 | float32 | NCHW: channels, rows, columns | pixel |" in text
+    assert "for each pixel the probability of each of 3 classes" in text
+    assert manifest.host in text
+    assert f"The original model: mean IoU {manifest.evaluation.keras_figures['mean IoU']:.4g}" in text
+    assert r"road \| \<b>, Käse 猫, tree" in text
+
+
+def test_labels_are_a_file_as_in_tflite_files(exported):
+    assert (exported / "labels.txt").read_text(encoding="utf-8") == "\n".join(LABELS)
+
+
+def test_readme_has_the_programs_that_fit(exported):
+    text = (exported / "README.md").read_text()
+    blocks = re.findall(r"```\w+\n(.*?)```", text, re.DOTALL)
+    files = files_of(export.Manifest.load(exported / "manifest.json"), exported)
+    fitting = [snippet for snippet, _ in fitting_snippets(files)]
+    assert {snippet.name for snippet in fitting} >= SNIPPETS.keys() - {"cpp-micro", "kotlin-mediapipe"}
+    assert re.findall("^### (.*)$", text, re.MULTILINE) == [snippet.title for snippet in fitting]
+    assert text.count("```") == 2 * len(blocks)
+    assert text.count("Not compiled here") == sum(not snippet.is_run for snippet in fitting)
+    assert blocks == [snippet_text(snippet.name, files, "the bundle") for snippet in fitting]
+
+
+def test_programs_are_for_the_file_that_suits_their_clients(exported):
+    files = files_of(export.Manifest.load(exported / "manifest.json"), exported)
+    assert '"resnet20-fp16.tflite"' in snippet_text("kotlin", files, "the bundle")
+    assert '"resnet20-fp32.onnx"' in snippet_text("node", files, "the bundle")
+    with pytest.raises(InputError, match="cannot run the bundle: its tensor image is float32"):
+        snippet_text("cpp-micro", files, "the bundle")
+
+
+@given(st.text())
+def test_name_of_a_file_cannot_end_a_text_in_a_program(name):
+    if SAFE_NAME.fullmatch(name):
+        assert not set(name) & set("\"'`$\\<>/\n\r{}")
