@@ -1,5 +1,7 @@
 """Nets as users write them, through every verb."""
 
+from collections.abc import Collection
+
 import keras
 import numpy as np
 import pytest
@@ -20,14 +22,17 @@ OF_KNOWN_LAYERS = ("inception_like", "kaggle_cnn", "small_xception", "teachable_
 """Nets of which others, or models of keras.applications, have every layer."""
 
 
-def nets() -> list:
-    return [
-        pytest.param(
-            name,
-            marks=[pytest.mark.xdist_group(name), *([pytest.mark.every_card] if name in OF_KNOWN_LAYERS else [])],
-        )
-        for name in NETS
-    ]
+KERNELS_OF_OTHERS = (
+    *("box_of_four_numbers", "decoder_of_upsampling", "other_normalizations", "residual_by_operators"),
+    *("sequential_with_augmentation", "squeeze_excite"),
+)
+"""Nets whose kernels are those of convolutions and dense layers alone, which the others have, too."""
+
+
+def nets(covered: Collection[str] = ()) -> list:
+    every_card = {*OF_KNOWN_LAYERS, *covered}
+    marks = {name: [pytest.mark.every_card] if name in every_card else [] for name in NETS}
+    return [pytest.param(name, marks=[pytest.mark.xdist_group(name), *marks[name]]) for name in NETS]
 
 
 @pytest.fixture(scope="module", params=nets())
@@ -94,5 +99,6 @@ def test_training_step(case):
     case.check_trained()
 
 
+@pytest.mark.parametrize("prepared", nets(KERNELS_OF_OTHERS), indirect=True)
 def test_weights_are_pruned(case):
     case.check_pruned()

@@ -130,7 +130,9 @@ def test_weights_and_sampling_for_the_same_imbalance_are_refused():
         training_batches(split(classes(COUNTS)), recipe(class_weights="inverse", sampling="over"))
 
 
-@pytest.mark.parametrize("loss", [None, "dice", ["cross_entropy", "tversky"]], ids=str)
+@pytest.mark.parametrize(
+    "loss", [None, pytest.param("dice", marks=pytest.mark.every_card), ["cross_entropy", "tversky"]], ids=str
+)
 def test_segmentation_trains_with_weights_of_pixels(loss):
     masks = np.zeros((40, 16, 16), "int32")
     masks[:, :4] = 1

@@ -36,7 +36,7 @@ def test_segmentation_trains_the_decoder_with_the_head_on_a_frozen_encoder(small
     keras.utils.set_random_seed(0)
     model = zoo.create_model(
         "unet_vgg16",
-        backbone_arguments={"widths": (4, 4, 8, 8, 8)},
+        backbone_arguments={"widths": (4, 4, 8, 8, 8), "convs": (1, 1, 1, 1, 1)},
         widths=(8, 8, 8, 8, 4),
         input_shape=(32, 32, 1),
         labels=data.labels,
