@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 MOST_COUNTED, MOST_NAMED = 20, 60
 """Largest numbers of classes for which a confusion matrix shows counts in its cells, and names on its sides."""
+MASK_OPACITY = 0.6
+"""Of masks over images, 0..1."""
+BACKGROUND_OPACITY = 0.15
+SMALL = 100
+"""Pixels of the longer side below which an image is drawn without smoothing."""
 TITLE_LENGTH = 24
 """Characters from the end of a file's name above an image."""
 
@@ -78,7 +83,7 @@ def plot_captioned(images: np.ndarray, captions: Sequence[tuple[str, bool]], nam
     columns = min(6, len(images))
     figure, grid = _sheet(math.ceil(len(images) / columns), columns)
     for axes, image, name, (caption, wrong) in zip(grid.flat, images, names, captions, strict=False):
-        _show(axes, image)
+        draw_image(axes, image)
         axes.set_title(f"{_title(name)}\n{caption}", size=7, color="firebrick" if wrong else "black", parse_math=False)
     return figure
 
@@ -86,37 +91,66 @@ def plot_captioned(images: np.ndarray, captions: Sequence[tuple[str, bool]], nam
 def plot_masks(
     images: np.ndarray, targets: np.ndarray, predictions: np.ndarray, labels: Sequence[str], names: Sequence[str]
 ) -> "Figure":
-    """Draws image, true mask and predicted mask side by side, two images in a row.
+    """Draws image, true mask and predicted mask side by side, two images in a row; masks over the image.
 
     Args:
         images: uint8, `(count, height, width, channels)`.
-        targets: True class indices, `(count, height, width)`; pixels below 0 have no class and are white.
+        targets: True class indices, `(count, height, width)`; pixels below 0 have no class and show the image.
         predictions: Predicted class indices, `(count, height, width)`.
         labels: Names of the classes.
         names: File or number of each image.
     """
-    from matplotlib import colormaps
-    from matplotlib.patches import Patch
-
     figure, grid = _sheet(math.ceil(len(images) / 2), 6)
-    colors = colormaps["tab20"] if len(labels) <= 20 else colormaps["nipy_spectral"].resampled(len(labels))
     for triple, image, name, *masks in zip(grid.reshape(-1, 3), images, names, targets, predictions, strict=False):
-        _show(triple[0], image)
+        draw_image(triple[0], image)
         triple[0].set_title(_title(name), size=7, parse_math=False)
         for axes, heading, mask in zip(triple[1:], ("mask", "prediction"), masks, strict=True):
-            axes.imshow(colors(np.ma.masked_less(mask, 0)), interpolation="nearest")  # without a class: transparent
+            draw_image(axes, image)
+            draw_mask_over(axes, mask, labels)
             axes.set_title(heading, size=7)
-    present = np.union1d(targets[targets >= 0], predictions)[:20]
+    mask_legend(figure, np.stack([targets, predictions]), labels)
+    return figure
+
+
+def draw_mask_over(axes: "Axes", mask: np.ndarray, labels: Sequence[str]) -> None:
+    """Draw a mask in colors over the image in `axes`.
+
+    Args:
+        axes: With the image.
+        mask: Class indices, `(height, width)`; pixels below 0 have no class and stay as they are.
+        labels: Names of the classes; one named background is hardly colored.
+    """
+    colors = _class_colors(len(labels))(np.maximum(mask, 0))
+    background = [index for index, label in enumerate(labels) if str(label).lower() == "background"]
+    colors[..., 3] = np.where(np.isin(mask, background), BACKGROUND_OPACITY, MASK_OPACITY)
+    colors[mask < 0, 3] = 0
+    axes.imshow(colors, interpolation="nearest")
+
+
+def mask_legend(figure: "Figure", masks: np.ndarray, labels: Sequence[str]) -> None:
+    """Add the names of the classes in `masks`, twenty at most, below a figure."""
+    from matplotlib.patches import Patch
+
+    colors = _class_colors(len(labels))
+    present = np.unique(masks[masks >= 0])
+    shown = present[:20]
+    names = [labels[index] for index in shown]
+    more = [f"and {len(present) - len(shown)} more"] if len(present) > len(shown) else []
     legend = figure.legend(
-        [Patch(color=colors(int(index))) for index in present],
-        [labels[index] for index in present],
+        [*(Patch(color=colors(int(index))) for index in shown), *(Patch(alpha=0) for _ in more)],
+        [*names, *more],
         loc="outside lower center",
         ncols=5,
         fontsize=7,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return figure
+
+
+def _class_colors(classes: int) -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["tab20"] if classes <= 20 else colormaps["nipy_spectral"].resampled(classes)
 
 
 def _title(name: str) -> str:
@@ -134,5 +168,7 @@ def _sheet(rows: int, columns: int) -> tuple["Figure", np.ndarray]:
     return figure, grid
 
 
-def _show(axes: "Axes", image: np.ndarray) -> None:
-    axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
+def draw_image(axes: "Axes", image: np.ndarray) -> None:
+    """Draw an image, uint8 `(height, width, 1 or 3)`, pixel by pixel where it is small."""
+    sampling = "nearest" if max(image.shape[:2]) < SMALL else "antialiased"
+    axes.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255, interpolation=sampling)

@@ -3,8 +3,13 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.csv_tables import write_csv
+from ...core.pictures import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass
@@ -47,7 +52,10 @@ class History:
         return text.getvalue()
 
     def plot(self, path: Path) -> None:
-        """Draw loss and metrics by epoch, training and validation in one chart, and the learning rate, as a PNG."""
+        """Draw loss and metrics by epoch, training and validation in one chart, and the learning rate, as a PNG.
+
+        Lines mark where phases of fine-tuning begin, and the epoch with the least validation loss.
+        """
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
@@ -65,6 +73,18 @@ class History:
             axes.set_ylabel(metric.replace("_", " "), parse_math=False)  # it has the names of outputs
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
+            self._mark(axes)
             if metric not in rates:
                 axes.legend()
-        figure.savefig(path, format="png", dpi=110)
+        save_figure(figure, path)
+
+    def _mark(self, axes: "Axes") -> None:
+        """Mark where each phase begins, and the best epoch."""
+        for number, first in enumerate(self.phases, start=1):
+            if len(self.phases) > 1:
+                axes.axvline(first + 0.5, color="0.5", linestyle=":", linewidth=1)
+                place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
+                axes.annotate(f"phase {number}", (first + 0.5, 1), (2, 2), fontsize="small", color="0.4", **place)
+        best = self.best_epoch()
+        if best is not None:
+            axes.axvline(best + 1, color="C2", linestyle="--", linewidth=1, label="least validation loss")

@@ -17,6 +17,7 @@ import numpy as np
 from ...core.arguments import check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
+from ...core.pictures import save_figure
 from ...core.short_repr import ShortRepr
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
@@ -75,7 +76,7 @@ class RateSearch(ShortRepr):
         axes.grid(alpha=0.3)
         axes.legend()
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=110)
+            save_figure(figure, temporary)
 
 
 @accepts_any_data("dataset")

@@ -12,6 +12,7 @@ from ...core.arguments import Count, check_arguments
 from ...core.atomic_files import atomic_path
 from ...core.csv_tables import write_csv
 from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
+from ...core.pictures import save_figure
 from ...tasks.accumulator import Accumulator
 from ...tasks.evaluation import BaseEvaluation
 from ...tasks.registry import get_task
@@ -107,4 +108,4 @@ def _image_name(split: ImageSplit, row: int) -> str:
 def _save_picture(figure: "Figure", path: Path) -> None:
     """Writes a PNG; an interrupted write leaves no file."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+        save_figure(figure, temporary)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pocketzoo import training, zoo
-from pocketzoo.training.data.contact_sheet import IMAGES, VERSIONS
+from pocketzoo.training.data.contact_sheet import IMAGES, VERSIONS, contents
 from pocketzoo.training.data.listing import Target
 from pocketzoo.training.data.partition import contradictions
 
@@ -136,26 +136,48 @@ def test_survey_is_plain_json(photos):
     assert json.loads(json.dumps(facts, allow_nan=False))["images"] == facts["images"]
 
 
-def test_contact_sheet_shows_images_beside_what_augmentation_makes_of_them(digits, tmp_path):
-    training.write_contact_sheet(digits, tmp_path / "a.png", augmentation="strong")
-    training.write_contact_sheet(digits, tmp_path / "again.png", augmentation="strong")
-    training.write_contact_sheet(digits, tmp_path / "b.png", augmentation="strong", seed=1)
-    sheet = np.asarray(Image.open(tmp_path / "a.png"))
-    assert sheet.shape == (IMAGES * 36, (1 + VERSIONS) * 36)
-    cells = sheet.reshape(IMAGES, 36, 1 + VERSIONS, 36)[:, :32, :, :32].transpose(0, 2, 1, 3)
-    images, _ = digits.train.arrays()
-    assert all((images[..., 0] == cell).all(axis=(1, 2)).any() for cell in cells[:, 0])  # as it is
-    assert len({cell.tobytes() for cell in cells.reshape(-1, 32, 32)}) == cells.shape[0] * cells.shape[1]
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "again.png").read_bytes()
-    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+def test_contact_sheet_shows_images_beside_what_augmentation_makes_of_them(digits):
+    sheet, again, other = (contents(digits, "strong", seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(sheet.images, again.images)
+    assert (sheet.images != other.images).any(axis=(1, 2, 3, 4)).all()
+    assert sheet.images.shape == (IMAGES, 1 + VERSIONS, 32, 32, 1)
+    images, classes = digits.train.arrays()
+    for original, caption in zip(sheet.images[:, 0], sheet.captions, strict=True):
+        same = (images == original).all(axis=(1, 2, 3))  # as it is
+        assert caption in {digits.labels[each] for each in classes[same]}
+    cells = sheet.images.reshape(-1, 32, 32)
+    assert len({cell.tobytes() for cell in cells}) == len(cells)
 
 
 def test_contact_sheet_shows_mixed_images_and_bare_ones(digits, tmp_path):
     mixup = training.Recipe(augmentation=[{"name": "mixup"}]).augmentation
-    training.write_contact_sheet(digits, tmp_path / "mixed.png", augmentation=mixup)
+    assert contents(digits, mixup, 0).images.shape[:2] == (IMAGES, 1 + VERSIONS)
+    assert contents(digits, "none", 0).images.shape[:2] == (IMAGES, 1)
     training.write_contact_sheet(digits, tmp_path / "bare.png", augmentation="none")
-    assert Image.open(tmp_path / "mixed.png").size == ((1 + VERSIONS) * 36, IMAGES * 36)
-    assert Image.open(tmp_path / "bare.png").size == (36, IMAGES * 36)
+    width, height = Image.open(tmp_path / "bare.png").size
+    assert width < height  # a column of images, with their labels
+
+
+def test_contact_sheet_has_masks_that_move_with_their_images(tmp_path):
+    scenes = training.load_data("digit-scenes", image_size=32)
+    sheet = contents(scenes, "light", 0)
+    assert sheet.masks.shape == sheet.images.shape[:4]
+    _, targets = scenes.train.arrays()
+    assert all((targets == mask).all(axis=(1, 2)).any() for mask in sheet.masks[:, 0])
+    assert (sheet.masks[:, 1:] != sheet.masks[:, :1]).any(axis=(2, 3)).any(axis=1).all()
+    assert (sheet.captions, sheet.labels) == (("",) * IMAGES, scenes.labels)
+    training.write_contact_sheet(scenes, tmp_path / "masks.png")
+    colors = np.asarray(Image.open(tmp_path / "masks.png").convert("RGB"))
+    assert len(np.unique(colors.reshape(-1, 3), axis=0)) > 100
+
+
+def test_contact_sheet_names_labels_and_values():
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype("uint8")
+    several = np.tile(np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], "uint8"), (10, 1))
+    labels = training.from_arrays(images, several, labels=["a", "b", "c"], task="multi_label")
+    assert {*contents(labels, "none", 0).captions} <= {"a, c", "b", "none"}
+    values = training.from_arrays(images, np.tile([[0.25, 4.0]], (30, 1)), labels=["x", "y"], task="regression")
+    assert {*contents(values, "none", 0).captions} == {"x 0.25, y 4"}
 
 
 def test_contact_sheet_is_a_png(digits, tmp_path):

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ....core.pictures import save_figure
+
 if TYPE_CHECKING:
     from .prune_result import PruneResult
 
@@ -41,4 +43,4 @@ def draw_widths(result: "PruneResult", path: Path) -> None:
         text.set_parse_math(False)  # stages are named after layers
     for axes in (by_layer, by_stage):
         axes.grid(alpha=0.3)
-    figure.savefig(path, format="png", dpi=110)
+    save_figure(figure, path)

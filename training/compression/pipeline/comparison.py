@@ -13,6 +13,8 @@ from ....core.arguments import check_arguments
 from ....core.atomic_files import atomic_path
 from ....core.errors import InputError
 from ....core.outputs import map_outputs
+from ....core.pictures import save_figure
+from ....core.point_labels import label_points
 from ....core.short_repr import ShortRepr
 from ....tasks.evaluation import BaseEvaluation
 from ...data.images import ImageData
@@ -85,30 +87,36 @@ class Comparison(ShortRepr):
 
         figure = Figure(figsize=(10, 4), layout="constrained")
         by_latency, by_size = figure.subplots(1, 2, sharey=True)
+        named: dict[Axes, dict[str, float]] = {}
         for runtime, marker in zip(RUNTIMES, "os", strict=True):
             costs = {model.name: cost for model in self.models if (cost := model.cost(runtime))}
             latencies = {name: cost.median_ms for name, cost in costs.items()}
             self._plot_points(by_latency, latencies, marker, RUNTIMES[runtime])
-            if runtime == "tflite":
+            if runtime == "tflite":  # in which all models run
                 sizes = {name: cost.size.gzip_bytes / 1e6 for name, cost in costs.items()}
                 self._plot_points(by_size, sizes, marker, RUNTIMES[runtime])
+                named = {by_latency: latencies, by_size: sizes}
         by_latency.set_xlabel("ms per image, one thread")
         by_latency.set_ylabel(next(iter(self.models[0].headlines)), parse_math=False)
-        by_latency.legend(loc="lower right")
+        figure.legend(*by_latency.get_legend_handles_labels(), loc="outside upper center", ncols=2)
         by_size.set(xlabel="MB of the TFLite file, gzipped")
         for axes in (by_latency, by_size):
             axes.set_xlim(0, 1.25 * axes.dataLim.x1)  # room for the names
+            axes.margins(y=0.15)
             axes.grid(alpha=0.3)
-        figure.savefig(path, format="png", dpi=110)
+        for axes, costs in named.items():
+            label_points(axes, {name: (cost, self._metric(name)) for name, cost in costs.items()})
+        save_figure(figure, path)
 
     def _plot_points(self, axes: "Axes", costs: dict[str, float], marker: str, runtime: str) -> None:
-        """Plot the models' first metric over their costs; the points of LiteRT, where all models run, get names."""
-        headlines = {model.name: next(iter(model.headlines.values())) for model in self.models}
-        metric = {name: math.nan if value is None else value for name, value in headlines.items()}
-        axes.plot([*costs.values()], [metric[name] for name in costs], marker, alpha=0.8, label=runtime)
-        for name, cost in costs.items() if runtime == "LiteRT" else ():
-            text = axes.annotate(name, (cost, metric[name]), (4, 4), textcoords="offset points", fontsize="small")
-            text.set_parse_math(False)
+        """Plot the models' first metric over their costs."""
+        axes.plot([*costs.values()], [self._metric(name) for name in costs], marker, alpha=0.8, label=runtime)
+
+    def _metric(self, name: str) -> float:
+        """Return the first metric of a model; NaN where it has none."""
+        model = next(model for model in self.models if model.name == name)
+        value = next(iter(model.headlines.values()))
+        return math.nan if value is None else value
 
 
 @check_arguments
