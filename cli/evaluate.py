@@ -60,9 +60,10 @@ def evaluate(
     check_images(data, reading)
     evaluated, shape = _open(model, weights, contract)
     from .. import training
+    from ..export import Artifact
 
     images = load_images(data, shape, reading, stated_range(evaluated))
-    if not is_artifact_path(model):
+    if not isinstance(evaluated, Artifact):
         contract.state(evaluated, images)
     if report is None:
         evaluation = training.evaluate(evaluated, images, test_time_augmentation=test_time_augmentation)

@@ -26,10 +26,11 @@ def label_points(axes: "Axes", points: Mapping[str, tuple[float, float]]) -> Non
     """
     from matplotlib.transforms import Bbox
 
-    figure = axes.figure
+    figure = axes.get_figure(root=True)
+    assert figure  # which an axes without one is not drawn in
     figure.draw_without_rendering()  # which lays the axes out
     finite = {name: point for name, point in points.items() if all(map(math.isfinite, point))}
-    pixels = axes.transData.transform(list(finite.values())) if finite else []
+    pixels: Any = axes.transData.transform(list(finite.values())) if finite else []
     margin = 4 * figure.dpi / 72
     taken = [Bbox.from_bounds(x - margin, y - margin, 2 * margin, 2 * margin) for x, y in pixels]
     for name, point in sorted(finite.items(), key=lambda item: -item[1][1]):

@@ -21,7 +21,7 @@ class ShortRepr:
         """Set it in each class, where `dataclass` would write its own."""
         super().__init_subclass__(**options)
         if "__repr__" not in cls.__dict__:
-            cls.__repr__ = short_repr  # type: ignore[assignment]
+            cls.__repr__ = short_repr  # type: ignore[method-assign]
 
 
 def short_repr(value: Any) -> str:
@@ -52,7 +52,7 @@ def _members(value: Any) -> dict[str, Any]:
 
 def _short(value: Any, width: int) -> str:
     """Return a text of at most that many columns."""
-    if hasattr(value, "dtype") and getattr(value, "shape", ()):  # an array of NumPy or TensorFlow
+    if hasattr(value, "dtype") and getattr(value, "shape", None):  # an array of NumPy or TensorFlow
         shape = "x".join(map(str, value.shape))
         return _cut(f"array({shape} {getattr(value.dtype, 'name', value.dtype)})", width)
     if isinstance(value, str):
@@ -63,7 +63,9 @@ def _short(value: Any, width: int) -> str:
         )
         return _listed(pairs, len(value), "{", "}", width)
     if isinstance(value, tuple | list | set | frozenset):
-        opening, closing = {tuple: "()", list: "[]"}.get(type(value), "{}")
+        opening, closing = (
+            ("(", ")") if isinstance(value, tuple) else ("[", "]") if isinstance(value, list) else ("{", "}")
+        )
         items = (lambda left, item=item: _short(item, left) for item in value)
         return _listed(items, len(value), opening, closing, width)
     if isinstance(value, ShortRepr):
@@ -72,7 +74,7 @@ def _short(value: Any, width: int) -> str:
         return _listed(items, len(_members(value)), f"{name}(", ")", width)
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         value = value.item()
-    if type(value).__repr__ is object.__repr__:  # its address tells nothing
+    if getattr(type(value), "__repr__", None) is object.__repr__:  # its address tells nothing
         return _cut(f"<{type(value).__name__}{f' of {len(value):,}' if hasattr(value, '__len__') else ''}>", width)
     if callable(value):
         return _cut(f"<{getattr(value, '__qualname__', type(value).__name__)}>", width)

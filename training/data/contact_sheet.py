@@ -132,7 +132,8 @@ def _draw(sheet: Sheet) -> "Figure":
     has_text = any(sheet.captions)
     sizes = [1.7] * has_text + [1.2] * columns
     figure = Figure(figsize=(sum(sizes) + 0.3, rows * 1.2 * ratio + 0.6), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     grid = figure.subplots(rows, len(sizes), squeeze=False, width_ratios=sizes)
     for axes in grid.flat:
         axes.set_axis_off()

@@ -3,7 +3,7 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...core.csv_tables import write_csv
 from ...core.pictures import save_figure
@@ -83,8 +83,10 @@ class History:
         for number, first in enumerate(self.phases, start=1):
             if len(self.phases) > 1:
                 axes.axvline(first + 0.5, color="0.5", linestyle=":", linewidth=1)
-                place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
-                axes.annotate(f"phase {number}", (first + 0.5, 1), (2, 2), fontsize="small", color="0.4", **place)
+                place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+                axes.annotate(
+                    f"phase {number}", (first + 0.5, 1), (2, 2), va="bottom", fontsize="small", color="0.4", **place
+                )
         best = self.best_epoch()
         if best is not None:
             axes.axvline(best + 1, color="C2", linestyle="--", linewidth=1, label="least validation loss")

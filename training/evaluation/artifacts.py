@@ -50,9 +50,8 @@ def state_of_artifact(artifact: Artifact, data: ImageData | ImageSplit, **statem
     """
     if artifact.contract is None:
         return artifact
-    whole = isinstance(data, ImageData)
-    known = {"known_task": data.task if whole else data.tasks, "known_labels": data.labels if whole else None}
-    artifact = artifact.state(**statements, **known)
+    known = (data.task, data.labels) if isinstance(data, ImageData) else (data.tasks, None)
+    artifact = artifact.state(**statements, known_task=known[0], known_labels=known[1])
     artifact.report_contract()
     return artifact
 

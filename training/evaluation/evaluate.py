@@ -78,8 +78,8 @@ def accumulate(
 ) -> tuple[Any, Any]:
     """Return the task name and accumulator of each output of `model`; arguments and errors are those of `evaluate`."""
     split = split_of(data)
-    describe = _describe_model if isinstance(model, keras.Model) else describe_artifact
-    tasks, labels = describe(model, data)
+    described = _describe_model(model, data) if isinstance(model, keras.Model) else describe_artifact(model, data)
+    tasks, labels = described
     if not len(split):
         source = f"{data.source}: the test split" if isinstance(data, ImageData) else "the split"
         raise InputError(f"{source} has no images to evaluate on.")

@@ -16,16 +16,25 @@ from ..augmentation.test_time import VIEWS, check_views
 class Artifact(Protocol):
     """What evaluation needs of the result of `export.load_artifact`."""
 
-    path: Path
-    output_forms: Any
-    """With `task` and `labels`, a dict by name for several outputs; None where nothing is known."""
-    input: Any
-    """With `value_shape`; a dict by name for several inputs."""
-    output: Any
-    """A dict by name for several outputs."""
+    @property
+    def path(self) -> Path:
+        """Its file."""
 
-    contract: Any
-    """What was stated or inferred, if another tool wrote its file; else None."""
+    @property
+    def output_forms(self) -> Any:
+        """With `task` and `labels`, a dict by name for several outputs; None where nothing is known."""
+
+    @property
+    def input(self) -> Any:
+        """With `value_shape`; a dict by name for several inputs."""
+
+    @property
+    def output(self) -> Any:
+        """A dict by name for several outputs."""
+
+    @property
+    def contract(self) -> Any:
+        """What was stated or inferred, if another tool wrote its file; else None."""
 
     def state(self, **statements: Any) -> "Artifact":
         """Return it with what is stated about it."""

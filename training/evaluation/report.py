@@ -69,9 +69,9 @@ def write_report(
     tasks, accumulators = accumulate(predictor, model, data, batch_size)
     evaluation = map_outputs(lambda accumulator: accumulator.evaluation(), accumulators)
     for name, accumulator in by_name(accumulators).items():
-        task = get_task(by_name(tasks)[name])
+        kind = get_task(by_name(tasks)[name])
         _write_metrics(by_name(evaluation)[name], accumulator.labels, folder / name)
-        _draw_worst(name, task, accumulator, predictor, split_of(data), folder / name)
+        _draw_worst(name, kind, accumulator, predictor, split_of(data), folder / name)
     with atomic_path(folder / "evaluation.json") as path:
         metrics = map_outputs(lambda evaluation: evaluation.to_dict(), evaluation)
         path.write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")

@@ -104,8 +104,8 @@ class Comparison(ShortRepr):
             axes.set_xlim(0, 1.25 * axes.dataLim.x1)  # room for the names
             axes.margins(y=0.15)
             axes.grid(alpha=0.3)
-        for axes, costs in named.items():
-            label_points(axes, {name: (cost, self._metric(name)) for name, cost in costs.items()})
+        for axes, places in named.items():
+            label_points(axes, {name: (cost, self._metric(name)) for name, cost in places.items()})
         save_figure(figure, path)
 
     def _plot_points(self, axes: "Axes", costs: dict[str, float], marker: str, runtime: str) -> None:
