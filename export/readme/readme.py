@@ -108,7 +108,8 @@ def _other_files(manifest: Manifest) -> list[str]:
     for record in manifest.artifacts:
         for check in record.checks:
             if check.files:
-                names = ", ".join(f"`{name}`" for name in dict.fromkeys(check.files))
+                folders = (f"{name.partition('/')[0]}/" if "/" in name else name for name in check.files)
+                names = ", ".join(f"`{name}`" for name in dict.fromkeys(folders))
                 lines.append(f"- {names}: {check.name}, made from `{record.file}`.")
     return [*dict.fromkeys(lines), *([""] if lines else [])]
 

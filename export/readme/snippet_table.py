@@ -34,7 +34,7 @@ class Snippet:
     """Of inputs and outputs."""
     takes_open_sizes: bool = False
     is_beside: bool = False
-    """Whether it is no template but a file beside the artifact, whose name ends in `template`."""
+    """Whether it is no template but a file of the project beside the artifact."""
     needs_metadata: bool = False
     """Whether its client reads the standard metadata of TFLite files, and takes RGB images only."""
 
@@ -61,12 +61,15 @@ class Snippet:
             if tensor.dtype not in self.dtypes:
                 return f"its tensor {tensor.name} is {tensor.dtype}"
         if self.is_beside and not self.file_beside(artifact).exists():
-            return f"there is no {self.file_beside(artifact).name} beside it, which target edge-mcu makes"
+            project = self.file_beside(artifact).relative_to(artifact.path.parent)
+            return f"there is no {project} beside it, which target edge-mcu makes"
         return self._refusal_of_metadata(artifact) if self.needs_metadata else None
 
     def file_beside(self, artifact: "RunnableFile") -> Path:
         """The program of a snippet that is no template."""
-        return artifact.path.with_name(f"{artifact.path.stem}{self.template}")
+        from ..validation.c_source import project_folder
+
+        return project_folder(artifact.path) / self.template
 
     def _refusal_of_metadata(self, artifact: "RunnableFile") -> str | None:
         if not artifact.has_standard_metadata:
@@ -95,7 +98,7 @@ SNIPPETS = {
         Snippet("swift", "Swift for iOS, LiteRT", ".tflite", "litert.swift", False, PHONE, ANY_INTEGER),
         Snippet("cpp", "C++, LiteRT", ".tflite", "litert.cc", True, PHONE, ANY_INTEGER),
         Snippet(
-            "cpp-micro", "C++, TensorFlow Lite Micro", ".tflite", "_main.cc", True, ("tflite-int8",), ("int8",),
+            "cpp-micro", "C++, TensorFlow Lite Micro", ".tflite", "app/main.cpp", True, ("tflite-int8",), ("int8",),
             is_beside=True,
         ),
         Snippet("node", "JavaScript in Node.js, ONNX Runtime", ".onnx", "node.mjs", True, SERVER),

@@ -13,7 +13,7 @@ from ...loading import load_artifact
 from ...runtimes.subprocesses import run_command
 from ...runtimes.tflite_micro import RefusedError, smallest_arena
 from ...tflite_schema.operator_support import operator_list
-from ..c_source import c_name, write_c_source
+from ..c_source import project_folder, write_c_source
 from . import tflite_micro
 from .artifact_check import ArtifactCheck, Requirement, Subject, budget_gates
 
@@ -28,9 +28,9 @@ NOT_MEASURED = {"latency_ms": "nothing here measures the time on a microcontroll
 PROGRAM = """\
 #include <cstdio>
 
-#include "{stem}.h"
+#include "{name}.h"
 
-using namespace {namespace};
+using namespace {name};
 
 int main() {{
   std::fwrite(kModel, 1, kModelBytes, stdout);
@@ -42,9 +42,9 @@ int main() {{
 
 
 def compile_source(subject: Subject) -> Check:
-    """Write header, array and example beside the artifact, and check that a program with them outputs the same bytes.
+    """Write the project beside the artifact, and check that a program with its sources outputs the same bytes.
 
-    The example is not compiled: it needs TensorFlow Lite Micro's own headers.
+    The example is not compiled: it needs TensorFlow Lite Micro's own headers (see `emulation`).
     """
     content = subject.path.read_bytes()
     array_bytes = len(model_part(content, ".tflite"))
@@ -59,11 +59,11 @@ def compile_source(subject: Subject) -> Check:
         return check.model_copy(update={"gates": (gate, *budgets)})
     artifact = load_artifact(subject.path)
     files = write_c_source(artifact, subject.metadata, _arena_bytes(content))
-    check = check.model_copy(update={"files": tuple(file.name for file in files)})
+    check = check.model_copy(update={"files": tuple(str(file.relative_to(subject.path.parent)) for file in files)})
     compiler = _find_compiler()
     if compiler is None:
         return check.model_copy(update={"skipped": f"there is no {' or '.join(COMPILERS)} to compile it with"})
-    array, aligned, constants = _compile_and_run(compiler, files[1])
+    array, aligned, constants = _compile_and_run(compiler, project_folder(subject.path))
     expected = _expected_constants(artifact.input, artifact.output, subject.metadata)
     gates = (
         Gate.measured("bytes as in the file", float(array == model_part(content, ".tflite")), ">=", 1),
@@ -87,12 +87,13 @@ def _arena_bytes(content: bytes) -> int | None:
         return None
 
 
-def _compile_and_run(compiler: str, source: Path) -> tuple[bytes, bool, list[str]]:
+def _compile_and_run(compiler: str, project: Path) -> tuple[bytes, bool, list[str]]:
     """The array as a compiled program outputs it, whether it is aligned, and the printed constants and labels."""
     with TemporaryDirectory() as folder:
         main, program = Path(folder, "main.cc"), Path(folder, "program")
-        main.write_text(PROGRAM.format(stem=source.stem, namespace=c_name(source.stem)), encoding="ascii")
-        command = [compiler, *OPTIONS, f"-I{source.parent}", main, source, "-o", program]
+        main.write_text(PROGRAM.format(name=project.name), encoding="ascii")
+        sources = project / "src"
+        command = [compiler, *OPTIONS, f"-I{sources}", main, sources / f"{project.name}.cpp", "-o", program]
         built = run_command(compiler, command)
         if built.returncode:
             raise RuntimeError(f"{compiler} does not compile it: {built.stderr.strip()}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from support.client_programs import STUBS, run_cpp
@@ -21,6 +22,7 @@ from pocketzoo.export.readme.programs import files_of, snippet_text
 from pocketzoo.export.runtimes import subprocesses
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from pocketzoo.export.tflite_schema import operator_support
+from pocketzoo.export.tflite_schema.arena_estimate import estimate_arena
 from pocketzoo.export.tflite_schema.nodes import OPERATOR_NAMES, tflite_nodes
 from pocketzoo.export.validation import c_source
 from pocketzoo.export.validation.checks import artifact_check, tflite_micro, vela
@@ -100,15 +102,35 @@ def test_arena_above_the_budget_fails(tmp_path):
 def test_c_source_contains_the_bytes_of_the_artifact(edge, checks):
     check = checks["C++ source"]
     assert check.status == "passed"
-    assert check.files == ("lenet5-int8.h", "lenet5-int8.cc", "lenet5-int8_main.cc")
-    header = (edge / "lenet5-int8.h").read_text()
+    assert check.files[0] == "lenet5_int8/README.md"
+    assert all((edge / file).is_file() for file in check.files)
+    header = (edge / "lenet5_int8/src/lenet5_int8.h").read_text()
     adds = set(re.findall(r"resolver\.(Add\w+)\(\)", header))
     assert adds == {"AddAveragePool2D", "AddConv2D", "AddFullyConnected", "AddReshape", "AddSoftmax", "AddTanh"}
     assert f"kOperators = {len(adds)};" in header
-    assert (
-        f"kArenaBytes = {checks['TensorFlow Lite Micro'].facts['arena_bytes']};"
-        in (edge / "lenet5-int8_main.cc").read_text()
-    )
+    assert f"kArenaBytes = {checks['TensorFlow Lite Micro'].facts['arena_bytes']};" in header
+
+
+def test_project_has_a_sketch_a_module_and_no_field_that_is_not_filled(edge, checks):
+    project = edge / "lenet5_int8"
+    assert {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()} == {
+        "README.md",
+        "CMakeLists.txt",
+        "lenet5_int8.ino",  # the name of the folder, as Arduino demands
+        "src/lenet5_int8.h",
+        "src/lenet5_int8.cpp",
+        "app/main.cpp",
+        "zephyr/module.yml",
+        "zephyr/Kconfig",
+        "zephyr/CMakeLists.txt",
+        "zephyr/app/CMakeLists.txt",
+        "zephyr/app/prj.conf",
+    }
+    assert [path for path in project.rglob("*.*") if re.search(r"@\w+@", path.read_text())] == []
+    module = yaml.safe_load((project / "zephyr/module.yml").read_text())
+    assert module == {"name": "lenet5_int8", "build": {"cmake": "zephyr", "kconfig": "zephyr/Kconfig"}}
+    assert "config LENET5_INT8\n" in (project / "zephyr/Kconfig").read_text()
+    assert "CONFIG_LENET5_INT8=y\n" in (project / "zephyr/app/prj.conf").read_text()
 
 
 @needs_compiler
@@ -128,7 +150,7 @@ def test_labels_of_any_kind_reach_the_source(tmp_path):
     )
     check = c_source_check.compile_source(subject)
     assert check.files
-    source = subject.path.with_suffix(".cc").read_text()
+    source = (tmp_path / "net_int8/src/net_int8.cpp").read_text()
     assert all(c_source.c_string(label) in source for label in labels)
     assert not failed(check)
 
@@ -146,21 +168,60 @@ def test_compiler_version_and_errors_are_reported(tmp_path, monkeypatch):
 
 
 @needs_compiler
-def test_example_compiles(edge):
-    options = [*c_source_check.OPTIONS, "-fsyntax-only", f"-I{edge}", f"-I{STUBS}"]
-    subprocess.run(["g++", *options, edge / "lenet5-int8_main.cc"], check=True)
-
-
-@needs_compiler
 def test_example_prints_what_keras_predicts(edge, trained, tmp_path):
     """On its gray image, with LiteRT behind a stub of TensorFlow Lite Micro."""
-    for file in edge.iterdir():
+    for file in (edge / "lenet5-int8.tflite", *(edge / "lenet5_int8/src").iterdir()):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     text = snippet_text("cpp-micro", files_of(export.Manifest.load(edge / "manifest.json"), edge), "the bundle")
-    ((label, percent),) = run_cpp(text, tmp_path, "lenet5-int8.tflite", "lenet5-int8.cc")
+    ((label, percent),) = run_cpp(text, tmp_path, "lenet5-int8.tflite", "lenet5_int8.cpp")
     expected = trained(np.full((1, 32, 32, 1), 128, "float32"), training=False).numpy()[0]
     assert label == trained.layers[-1].labels[expected.argmax()]
     assert percent == pytest.approx(100 * expected.max(), abs=5)
+
+
+def check_syntax(project):
+    options = [*c_source_check.OPTIONS, "-fsyntax-only", f"-I{project}/src", f"-I{STUBS}"]
+    for file in ("app/main.cpp", f"{project.name}.ino"):
+        subprocess.run(["g++", *options, "-x", "c++", project / file], check=True)
+
+
+@needs_compiler
+def test_examples_compile(edge):
+    check_syntax(edge / "lenet5_int8")
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["tflite-int8", "tflite-int16x8"])
+def test_examples_compile_without_tensorflow_lite_micro_to_measure_the_arena(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(artifact_check, "find_spec", lambda _: None)
+    subject = subject_of(net(), tmp_path, kind=kind)
+    check = c_source_check.compile_source(subject)
+    assert (check.status, check.skipped) == ("passed", None)
+    project = c_source.project_folder(subject.path)
+    check_syntax(project)
+    header = (project / f"src/{project.name}.h").read_text()
+    assert "Estimated, since TensorFlow Lite Micro was not installed" in header
+    estimate = int(re.search(r"kArenaBytes = (\d+);", header)[1])
+    measured = smallest_arena(subject.path.read_bytes())
+    assert measured <= estimate < 2 * measured
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="there is no cmake here")
+def test_project_builds_the_model_without_tensorflow_lite_micro(edge, tmp_path):
+    done = subprocess.run(
+        ["cmake", "-S", edge / "lenet5_int8", "-B", tmp_path], check=True, capture_output=True, text=True
+    )
+    assert "Without TFLM_LIBRARY only the model is built" in done.stdout
+    subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True)
+    assert (tmp_path / "liblenet5_int8.a").is_file()
+
+
+@needs_micro
+@pytest.mark.parametrize("layer", [keras.layers.Conv2DTranspose(8, 3, strides=2), keras.layers.SeparableConv2D(32, 3)])
+@pytest.mark.parametrize("kind", ["tflite-int8", "tflite-int16x8"])
+def test_estimated_arena_is_sufficient(layer, kind, tmp_path):
+    content = subject_of(net(layer, shape=(12, 12, 3)), tmp_path, kind=kind).path.read_bytes()
+    assert smallest_arena(content) <= estimate_arena(content) < 2.5 * smallest_arena(content)
 
 
 @given(st.text())

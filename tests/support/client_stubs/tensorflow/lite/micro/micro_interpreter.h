@@ -8,6 +8,7 @@ enum TfLiteStatus { kTfLiteOk, kTfLiteError };
 struct TfLiteTensor {
   union {
     std::int8_t* int8;
+    std::int16_t* i16;
   } data;
 };
 namespace tflite {
