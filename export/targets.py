@@ -38,8 +38,13 @@ TARGETS = {
         "gpu_delegate",
     ),
     "edge-mcu": Target(
-        {"tflite-int8": ("litert", "tflite-micro", "c-source")},
+        {"tflite-int8": ("litert", "tflite-micro", "c-source", "cortex-m")},
         "microcontrollers: TensorFlow Lite Micro, and as C++",
+        "tflite_micro",
+    ),
+    "edge-mcu-16x8": Target(
+        {"tflite-int16x8": ("litert", "tflite-micro", "c-source", "cortex-m")},
+        "microcontrollers where int8 is too coarse: 16-bit activations, twice the RAM",
         "tflite_micro",
     ),
     "edge-ethos-u55": Target(

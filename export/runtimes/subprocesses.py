@@ -8,19 +8,22 @@ MAX_SECONDS = 3600
 """Time limit: the largest models take TensorFlow Lite Micro minutes; what takes longer than this hangs."""
 
 
-def run_command(name: str, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+def run_command(
+    name: str, command: Sequence[str | Path], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command and capture its output; it may exit with any code.
 
     Args:
         name: What error messages call it.
         command: Program and arguments.
+        folder: Its working directory; that of this process if None.
 
     Raises:
         RuntimeError: It did not finish in time.
     """
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=MAX_SECONDS, check=False
+            command, capture_output=True, text=True, errors="replace", timeout=MAX_SECONDS, check=False, cwd=folder
         )
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"{name} did not finish within {MAX_SECONDS} s") from error

@@ -29,6 +29,8 @@ class Node:
     """Shape of its first output."""
     fused_activation: bool
     """Whether an activation is fused into it."""
+    is_16_bit: bool
+    """Whether its first input or output has 16-bit integers."""
 
     @property
     def grouped(self) -> bool:
@@ -62,6 +64,7 @@ def tflite_nodes(content: bytes) -> Iterator[Node]:
             inputs=tuple(_shape(tensor) for tensor in tensors),
             output=_shape(output),
             fused_activation=bool(getattr(operator.builtinOptions, "fusedActivationFunction", 0)),
+            is_16_bit=tflite.TensorType.INT16 in {tensor.type for tensor in (*tensors[:1], output)},
         )
 
 

@@ -35,6 +35,8 @@ class Rule(BaseModel):
     """Whether the CPU may run it as the last operator of a model, after which nothing returns to the accelerator."""
     integers: bool = True
     """Whether TFLite's converter can quantize it; it crashes on some."""
+    int16: bool = True
+    """Whether it computes with 16-bit activations."""
     added_by: str | None = None
     """Method of TensorFlow Lite Micro's `MicroMutableOpResolver` that registers it."""
 
@@ -52,6 +54,7 @@ class Rule(BaseModel):
             "with a fused activation": node.fused_activation and not self.fused_activation,
             "TFLite's converter crashes when it quantizes it": not self.integers,
             "grouped": node.grouped and not self.grouped,
+            "no kernel for 16-bit activations": node.is_16_bit and not self.int16,
         }
         return next((reason for reason, applies in objections.items() if applies), None)
 

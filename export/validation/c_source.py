@@ -34,7 +34,7 @@ ESTIMATED = (
 )
 
 
-def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | None) -> tuple[Path, ...]:
+def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = None) -> tuple[Path, ...]:
     """Write a project with the model's bytes and an example beside the TFLite file.
 
     The folder, whose name is `c_name` of the file's stem, is a CMake project, an Arduino sketch and a Zephyr module.
@@ -48,7 +48,7 @@ def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | No
         The files, the folder's README first.
     """
     folder = project_folder(artifact.path)
-    values = _values(artifact, metadata, arena_bytes)
+    values = values_of(artifact, metadata, arena_bytes)
     files = []
     for template in sorted(TEMPLATES.rglob("*"), key=lambda path: (path.name != "README.md", path)):
         if template.is_file():
@@ -69,7 +69,7 @@ def fill(template: str, values: dict[str, object]) -> str:
     return FIELD.sub(lambda field: str(values[field[1]]), template)
 
 
-def _values(artifact: Artifact, metadata: Metadata, arena_bytes: int | None) -> dict[str, object]:
+def values_of(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = None) -> dict[str, object]:
     """The fields of the templates."""
     content = model_part(artifact.path.read_bytes(), ".tflite")
     name = c_name(artifact.path.stem)

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ...artifact.artifact import Artifact
 from ...artifact.certificate import model_part
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
@@ -12,6 +13,7 @@ from ...artifact.tensors import TensorInfo
 from ...loading import load_artifact
 from ...runtimes.subprocesses import run_command
 from ...runtimes.tflite_micro import RefusedError, smallest_arena
+from ...tflite_schema.arena_estimate import estimate_arena
 from ...tflite_schema.operator_support import operator_list
 from ..c_source import project_folder, write_c_source
 from . import tflite_micro
@@ -58,7 +60,7 @@ def compile_source(subject: Subject) -> Check:
         gate = Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence)
         return check.model_copy(update={"gates": (gate, *budgets)})
     artifact = load_artifact(subject.path)
-    files = write_c_source(artifact, subject.metadata, _arena_bytes(content))
+    files = write_project(artifact, subject)
     check = check.model_copy(update={"files": tuple(str(file.relative_to(subject.path.parent)) for file in files)})
     compiler = _find_compiler()
     if compiler is None:
@@ -71,6 +73,16 @@ def compile_source(subject: Subject) -> Check:
         Gate.measured("constants as in the file", float(constants == expected), ">=", 1),
     )
     return check.model_copy(update={"version": _compiler_version(compiler), "gates": (*gates, *budgets)})
+
+
+def write_project(artifact: Artifact, subject: Subject) -> tuple[Path, ...]:
+    """Write the project with the smallest arena, or an estimate; returns its files."""
+    return write_c_source(artifact, subject.metadata, _arena_bytes(subject.path.read_bytes()))
+
+
+def arena_bytes(content: bytes) -> int:
+    """Size of the arena in the project."""
+    return _arena_bytes(content) or estimate_arena(content)
 
 
 def _find_compiler() -> str | None:

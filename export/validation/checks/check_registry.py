@@ -8,6 +8,7 @@ from ...artifact.manifest import Check, Gate
 from . import (
     browser,
     c_source,
+    cortex_m,
     edge_tpu,
     float16,
     litert,
@@ -28,6 +29,7 @@ MODULES = (
     tflite_micro,
     vela,
     c_source,
+    cortex_m,
     edge_tpu,
     litert_gpu,
     web_page,

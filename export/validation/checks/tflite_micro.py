@@ -27,12 +27,12 @@ def validate_in_micro(subject: Subject) -> Check:
     release = version("tflite-micro")
     artifact, content = load_artifact(subject.path), subject.path.read_bytes()
     reference = subject.reference.at_most(MAX_IMAGES)
-    tensors = _input_tensors(artifact, reference)
+    tensors = input_tensors(artifact, reference)
     try:
         arena_bytes = smallest_arena(content)
         first = run_in_micro(content, tensors[:1], arena_bytes)
         reference = reference.at_most(max(MIN_IMAGES, int(SECONDS / first.seconds)))
-        tensors = _input_tensors(artifact, reference)
+        tensors = input_tensors(artifact, reference)
         run = run_in_micro(content, tensors, arena_bytes)
     except RefusedError as refusal:
         refused = first_refused(content, tensors[refusal.image : refusal.image + 1])
@@ -44,7 +44,7 @@ def validate_in_micro(subject: Subject) -> Check:
     return check.model_copy(update={"facts": facts | check.facts, "gates": (*gates, *check.gates)})
 
 
-def _input_tensors(artifact: Artifact, reference: Reference) -> np.ndarray:
+def input_tensors(artifact: Artifact, reference: Reference) -> np.ndarray:
     """Quantized images: an integer per value, where a float takes four times the memory."""
     images = (np.asarray(image, "float32")[None] for image in reference.samples.images)
     return np.concatenate([artifact.input.from_real(image) for image in images])
