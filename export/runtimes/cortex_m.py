@@ -15,6 +15,8 @@ LIBRARY, INCLUDE = "POCKETZOO_TFLM_LIBRARY", "POCKETZOO_TFLM_INCLUDE"
 """Variables that name the user's TensorFlow Lite Micro, and the folders of its headers."""
 BOARDS = {"Cortex-M3": "mps2-an385", "Cortex-M4": "mps2-an386", "Cortex-M7": "mps2-an500"}
 """QEMU's boards by processor; all have the memory that `mps2.ld` describes."""
+PROCESSORS = {"v6S-M": "Cortex-M3", "v7": "Cortex-M3", "v7E-M": "Cortex-M4"}
+"""Emulated processors by the architecture that a library was compiled for; with FPv5 it is a Cortex-M7."""
 BOARD_BYTES = 4 * 2**20
 """Memory for code and constants, and as much for variables."""
 EMULATION = Path(__file__).parents[1] / "microcontroller" / "emulation"
@@ -22,11 +24,16 @@ EMULATION = Path(__file__).parents[1] / "microcontroller" / "emulation"
 
 @dataclass(frozen=True)
 class Processor:
-    """What a library was compiled for."""
+    """A processor that runs a library."""
 
     name: str
     """Such as `Cortex-M4`."""
     passes_floats_in_registers: bool
+
+    @property
+    def board(self) -> str:
+        """Name of the board in QEMU."""
+        return BOARDS[self.name]
 
     @property
     def options(self) -> str:
@@ -49,16 +56,18 @@ def library_path() -> Path | None:
 
 
 def processor_of(library: Path) -> Processor:
-    """Read from a library what processor it was compiled for.
+    """The emulated processor that runs a library.
 
     Raises:
-        RuntimeError: The file is no library for Arm.
+        RuntimeError: There is none, or the file is no library for Arm.
     """
     done = run_command(READELF, [READELF, "-A", library])
-    found = re.search(r'Tag_CPU_name: "([^"]+)"', done.stdout)
-    if not found:
-        raise RuntimeError(f"{library}, which {LIBRARY} names, is no library for Arm processors")
-    return Processor(found[1].title(), "Tag_ABI_VFP_args: VFP registers" in done.stdout)
+    found = re.search(r"Tag_CPU_arch: (\S+)", done.stdout)
+    if not found or found[1] not in PROCESSORS:
+        what = f"was compiled for {found[1]}" if found else "is no library for Arm processors"
+        raise RuntimeError(f"{library}, which {LIBRARY} names, {what}; emulated are {', '.join(BOARDS)}")
+    name = "Cortex-M7" if "Tag_FP_arch: FPv5" in done.stdout else PROCESSORS[found[1]]
+    return Processor(name, "Tag_ABI_VFP_args: VFP registers" in done.stdout)
 
 
 def build_program(project: Path, main: Path, library: Path, folder: Path) -> Path:
@@ -113,7 +122,7 @@ def emulate(program: Path, processor: Processor, folder: Path) -> str:
         RuntimeError: It does not end with exit code 0.
     """
     semihosting = ["-semihosting-config", "enable=on,target=native"]
-    command = [QEMU, "-M", BOARDS[processor.name], "-nographic", "-monitor", "none", "-serial", "none", *semihosting]
+    command = [QEMU, "-M", processor.board, "-nographic", "-monitor", "none", "-serial", "none", *semihosting]
     done = run_command(QEMU, [*command, "-kernel", program.resolve()], folder)
     if done.returncode:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]

@@ -9,10 +9,12 @@ from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.least_costs import least_arena, least_flash
 from pocketzoo.export.lint import lint, lint_targets
-from pocketzoo.export.runtimes.tflite_micro import smallest_arena
+from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from pocketzoo.export.sample_images import random_samples
 from pocketzoo.export.targets import TARGETS
+from pocketzoo.export.tflite_schema.operator_support import operator_list
 from pocketzoo.export.validation.checks import artifact_check
+from pocketzoo.export.validation.checks.tflite_micro import first_refused
 from pocketzoo.training.compression.quantization.rewriting import quantized_model
 
 
@@ -175,3 +177,36 @@ def test_budget_without_the_tool_that_measures_it_is_not_passed(target, monkeypa
 def test_budget_without_effect_on_the_target_is_refused():
     with pytest.raises(zoo.InputError, match=r"budget flash is for edge-mcu .* no effect on edge-tpu"):
         lint(net(), "edge-tpu", budget="flash=256KB")
+
+
+def test_operators_without_kernels_for_16_bit_activations_are_refused_where_tensorflow_lite_micro_refuses_them():
+    (objection,) = lint(net(keras.layers.GlobalMaxPooling2D(keepdims=True, name="most")), "edge-mcu-16x8").objections
+    assert (objection.layers, objection.reason) == (("most",), "no kernel for 16-bit activations")
+    report = lint(net(keras.layers.LeakyReLU(name="leaky")), "edge-mcu-16x8", budget="ram=64KB")
+    assert report.passed
+    assert report.facts["arena_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.GlobalMaxPooling2D(keepdims=True),
+        keras.layers.UpSampling2D(2, interpolation="bilinear"),
+        keras.layers.Conv2DTranspose(4, 3, strides=2),
+        keras.layers.Activation("swish"),
+        keras.layers.Permute((2, 1, 3)),
+        keras.layers.Cropping2D(1),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_list_of_16_bit_kernels_is_that_of_tensorflow_lite_micro(layer):
+    graph = ExportGraph.from_model(net(layer))
+    content = to_tflite(graph, "tflite-int16x8", random_samples(graph.metadata, 2))
+    tensor = np.random.default_rng(0).integers(-(2**15), 2**15, (1, 8, 8, 4), "int16")
+    listed = [refusal.node.operator for refusal in operator_list("tflite_micro").refused(content)]
+    try:
+        run_in_micro(content, tensor)
+    except RefusedError:
+        assert listed == [first_refused(content, tensor).node.operator]
+    else:
+        assert listed == []

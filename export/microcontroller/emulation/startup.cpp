@@ -6,6 +6,7 @@ extern "C" {
 int main();
 void initialise_monitor_handles();  // of newlib's librdimon: opens the standard streams of the host
 void __libc_init_array();
+void* __dso_handle = nullptr;
 void _init() {}
 void _fini() {}
 extern std::uint32_t stack_top;
