@@ -113,7 +113,7 @@ def test_library_for_another_processor_is_refused(subject, tmp_path, monkeypatch
         cortex_m.processor_of(tmp_path / "net.o")
     monkeypatch.setenv(cortex_m.LIBRARY, str(tmp_path / "gone.a"))
     (gate,) = run_check("cortex-m", subject).gates
-    assert gate.reason.endswith("gone.a, which POCKETZOO_TFLM_LIBRARY names, is no library for Arm processors")
+    assert "gone.a, which POCKETZOO_TFLM_LIBRARY names, is no library for Arm processors" in gate.reason
 
 
 def test_without_a_library_the_check_says_which_variable_names_it(subject, monkeypatch):
