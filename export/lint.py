@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import InputError, unknown
-from .artifact.certificate import model_part
 from .artifact.manifest import Gate
 from .formats import FORMATS, Format
 from .graph_rewrites.rewrite_registry import REWRITES, rewrite_graph
@@ -17,6 +16,7 @@ from .sample_images import random_samples
 from .targets import TARGETS, list_targets
 from .tflite_schema.nodes import TYPE_CONVERSIONS, float_operators, tflite_nodes
 from .tflite_schema.operator_support import Refusal, operator_list
+from .validation.c_source import array_content
 from .validation.checks import c_source, tflite_micro, vela
 from .validation.checks.artifact_check import budget_gates
 from .validation.thresholds import with_budget
@@ -187,7 +187,7 @@ def _measure_in_micro(
     content: bytes, graph: "ExportGraph", integers: Format, limits: Mapping[str, float]
 ) -> Measurement:
     """The first operator that does not run, as many have no integer kernel; and the smallest arena."""
-    facts = {"flash_bytes": len(model_part(content, ".tflite"))}
+    facts = {"flash_bytes": len(array_content(content))}
     if not tflite_micro.REQUIREMENT.is_met():
         missing = {"arena_bytes": tflite_micro.REQUIREMENT.sentence}
         return Measurement(

@@ -9,6 +9,7 @@ from ..artifact.artifact import Artifact
 from ..artifact.certificate import model_part
 from ..artifact.metadata import Metadata
 from ..tflite_schema.arena_estimate import estimate_arena
+from ..tflite_schema.flatbuffer import pack_model, unpack_model
 from ..tflite_schema.nodes import tflite_nodes
 from ..tflite_schema.operator_support import operator_list
 
@@ -59,6 +60,20 @@ def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | No
     return tuple(files)
 
 
+def array_content(content: bytes) -> bytes:
+    """Return the model of a TFLite file as it goes into the array, without what costs flash and does not run.
+
+    These are the labels and the validation results behind the model, and the metadata in it.
+    """
+    model = unpack_model(model_part(content, ".tflite"))
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    for entry in model.metadata or ():
+        if entry.buffer not in used:
+            model.buffers[entry.buffer].data = None
+    model.metadata = None
+    return pack_model(model)
+
+
 def project_folder(path: Path) -> Path:
     """The folder of the project for the TFLite file at `path`."""
     return path.with_name(c_name(path.stem))
@@ -71,7 +86,7 @@ def fill(template: str, values: dict[str, object]) -> str:
 
 def values_of(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = None) -> dict[str, object]:
     """The fields of the templates."""
-    content = model_part(artifact.path.read_bytes(), ".tflite")
+    content = array_content(artifact.path.read_bytes())
     name = c_name(artifact.path.stem)
     accepted = operator_list("tflite_micro").operators
     added = sorted({accepted[node.operator].added_by for node in tflite_nodes(content)})

@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...artifact.artifact import Artifact
-from ...artifact.certificate import model_part
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
 from ...artifact.tensors import TensorInfo
@@ -15,7 +14,7 @@ from ...runtimes.subprocesses import run_command
 from ...runtimes.tflite_micro import RefusedError, smallest_arena
 from ...tflite_schema.arena_estimate import estimate_arena
 from ...tflite_schema.operator_support import operator_list
-from ..c_source import project_folder, write_c_source
+from ..c_source import array_content, project_folder, write_c_source
 from . import tflite_micro
 from .artifact_check import ArtifactCheck, Requirement, Subject, budget_gates
 
@@ -49,7 +48,8 @@ def compile_source(subject: Subject) -> Check:
     The example is not compiled: it needs TensorFlow Lite Micro's own headers (see `emulation`).
     """
     content = subject.path.read_bytes()
-    array_bytes = len(model_part(content, ".tflite"))
+    model = array_content(content)
+    array_bytes = len(model)
     budgets = budget_gates(subject.thresholds, {"flash_bytes": array_bytes}, BASES, NOT_MEASURED)
     check = Check(name=TITLE, gates=budgets, facts={"flash_bytes": array_bytes})
     if array_bytes > MAX_BYTES:
@@ -68,7 +68,7 @@ def compile_source(subject: Subject) -> Check:
     array, aligned, constants = _compile_and_run(compiler, project_folder(subject.path))
     expected = _expected_constants(artifact.input, artifact.output, subject.metadata)
     gates = (
-        Gate.measured("bytes as in the file", float(array == model_part(content, ".tflite")), ">=", 1),
+        Gate.measured("bytes as in the file", float(array == model), ">=", 1),
         Gate.measured("aligned to 16 bytes", float(aligned), ">=", 1),
         Gate.measured("constants as in the file", float(constants == expected), ">=", 1),
     )

@@ -8,13 +8,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from ...artifact.artifact import Artifact
-from ...artifact.certificate import model_part
 from ...artifact.manifest import Check, Gate
 from ...loading import load_artifact
 from ...runtimes import cortex_m
 from ...runtimes.cortex_m import EMULATION, Processor, build_program, emulate, memory_use
 from ...tflite_schema.operator_support import operator_list
-from ..c_source import fill, project_folder, values_of
+from ..c_source import array_content, fill, project_folder, values_of
 from ..comparison import compare_outputs
 from . import c_source
 from .artifact_check import ArtifactCheck, Requirement, Subject, budget_gates
@@ -36,7 +35,7 @@ def run_on_cortex_m(subject: Subject) -> Check:
     refusal = next(operator_list("tflite_micro").refused(content), None)
     if refusal:
         return Check(name=TITLE, gates=(Gate.measured("operators refused", 1, "<=", 0, reason=refusal.sentence),))
-    if max(len(model_part(content, ".tflite")), c_source.arena_bytes(content)) > ROOM:
+    if max(len(array_content(content)), c_source.arena_bytes(content)) > ROOM:
         return Check(name=TITLE, skipped=f"the model or its arena does not fit into {ROOM:,} bytes of the board")
     artifact = load_artifact(subject.path)
     c_source.write_project(artifact, subject)

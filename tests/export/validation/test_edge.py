@@ -16,6 +16,7 @@ from support.client_programs import STUBS, run_cpp
 from support.edge import failed, net, subject_of
 
 from pocketzoo import export, zoo
+from pocketzoo.export.artifact.certificate import model_part
 from pocketzoo.export.artifact.report import device_rows
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.readme.programs import files_of, snippet_text
@@ -23,6 +24,7 @@ from pocketzoo.export.runtimes import subprocesses
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from pocketzoo.export.tflite_schema import operator_support
 from pocketzoo.export.tflite_schema.arena_estimate import estimate_arena
+from pocketzoo.export.tflite_schema.flatbuffer import unpack_model
 from pocketzoo.export.tflite_schema.nodes import OPERATOR_NAMES, tflite_nodes
 from pocketzoo.export.validation import c_source
 from pocketzoo.export.validation.checks import artifact_check, tflite_micro, vela
@@ -109,6 +111,18 @@ def test_c_source_contains_the_bytes_of_the_artifact(edge, checks):
     assert adds == {"AddAveragePool2D", "AddConv2D", "AddFullyConnected", "AddReshape", "AddSoftmax", "AddTanh"}
     assert f"kOperators = {len(adds)};" in header
     assert f"kArenaBytes = {checks['TensorFlow Lite Micro'].facts['arena_bytes']};" in header
+
+
+def test_array_is_the_model_without_its_metadata(edge):
+    content = (edge / "lenet5-int8.tflite").read_bytes()
+    whole, array = unpack_model(content), unpack_model(c_source.array_content(content))
+    metadata = [len(whole.buffers[entry.buffer].data) for entry in whole.metadata]
+    assert array.metadata in (None, [])
+    assert len(c_source.array_content(content)) < len(model_part(content, ".tflite")) - sum(metadata)
+    assert list(tflite_nodes(content)) == list(tflite_nodes(c_source.array_content(content)))
+    for before, after in zip(whole.subgraphs[0].tensors, array.subgraphs[0].tensors, strict=True):
+        assert np.array_equal(whole.buffers[before.buffer].data, array.buffers[after.buffer].data)
+        assert np.array_equal(before.quantization.scale, after.quantization.scale)
 
 
 def test_project_has_a_sketch_a_module_and_no_field_that_is_not_filled(edge, checks):

@@ -8,7 +8,7 @@
 
 namespace @name@ {
 
-// The model, aligned to 16 bytes: @file@ up to its labels and validation results, which are not needed to run it.
+// The model, aligned to 16 bytes: @file@ without labels, metadata and validation results, which cost flash.
 extern const unsigned char kModel[];
 constexpr std::size_t kModelBytes = @bytes@;
 
