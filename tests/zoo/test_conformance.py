@@ -47,6 +47,9 @@ def case(request, randomize_batch_norm, pixels):
     return make_case(*request.param, randomize_batch_norm, pixels)
 
 
+cards_with_other_composites = pytest.mark.parametrize("case", all_cards_by_kind(COMPOSITES_OF_OTHERS), indirect=True)
+
+
 def make_case(name, deep, randomize_batch_norm, pixels) -> Case:
     keras.utils.set_random_seed(0)
     model = randomize_batch_norm(narrow_model(name, deep=deep))
@@ -58,6 +61,7 @@ def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return keras.ops.convert_to_numpy(model(images, training=False))
 
 
+@cards_with_other_composites
 def test_accepts_other_input_size_channels_and_classes(case, pixels):
     size = zoo.model_card(case.name).smallest_input + 5
     model = narrow_model(case.name, deep=case.deep, classes=3, input_shape=(size, size + 2, 2))
@@ -90,6 +94,7 @@ def test_flattened_model_shares_the_weights(case):
     assert flat == {id(weight) for weight in case.model.weights} - normalization
 
 
+@cards_with_other_composites
 def test_every_trainable_weight_gets_a_gradient(case, pixels):
     images = pixels(16, *case.images.shape[1:], seed=1)
     direction = np.random.default_rng(0).normal(size=(16, *case.outputs.shape[1:])).astype("float32")
@@ -126,7 +131,7 @@ def test_feature_extractor_outputs_every_endpoint(case):
     "policy",
     ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.every_card)],  # which has a wider range
 )
-@pytest.mark.parametrize("case", all_cards_by_kind(COMPOSITES_OF_OTHERS), indirect=True)
+@cards_with_other_composites
 def test_mixed_precision_outputs_finite_float32(case, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -201,7 +206,7 @@ def read_in_new_process():
         yield read
 
 
-@pytest.mark.parametrize("case", all_cards_by_kind(COMPOSITES_OF_OTHERS), indirect=True)
+@cards_with_other_composites
 def test_saved_model_has_the_same_outputs_in_a_new_process(case, tmp_path, read_in_new_process):
     zoo.save_model(case.model, tmp_path / "model.keras")
     zoo.save_model(case.flat, tmp_path / "flat.keras")
