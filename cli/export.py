@@ -120,7 +120,8 @@ def _print_snippet(name: str, path: Path) -> None:
     """Print a program for the bundle in a folder, or for one file."""
     from ..export.artifact.manifest import Manifest
     from ..export.loading import load_artifact
-    from ..export.readme.programs import RunnableFile, files_of, snippet_text
+    from ..export.readme.programs import snippet_text
+    from ..export.readme.runnable_files import RunnableFile, files_of
 
     manifest = path / "manifest.json"
     if manifest.exists():

@@ -6,25 +6,18 @@ b does not), `@else`, `@end`, and `@include FILE`, whose lines get the indentati
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as tflite
 
 from ...core.errors import InputError, unknown
-from ...core.outputs import map_outputs
 from ...tasks.registry import get_task
-from ..artifact.artifact import Artifact
-from ..artifact.manifest import ArtifactRecord, Manifest, Tensor
-from ..artifact.metadata import Metadata, labels_by_file
+from ..artifact.metadata import labels_by_file
 from ..artifact.tensors import RAW, TensorInfo, byte_quantization
-from .snippet_table import COLORS, SNIPPETS, Snippet
+from .runnable_files import COLORS, RunnableFile, file_beside, fitting_snippets, refusal
+from .snippet_table import SNIPPETS, Snippet
 
-STANDARD_METADATA = b"TFLITE_METADATA"
-"""Name of it in a TFLite file."""
 TEMPLATES = Path(__file__).with_name("templates")
 MANY_CLASSES = 256
 """More class indices than a pixel of a grayscale PNG has values."""
@@ -33,76 +26,6 @@ SWIFT_TYPES = {"float32": "Float", "int8": "Int8", "uint8": "UInt8", "int16": "I
 CSHARP_TYPES = {"float32": "float", "int8": "sbyte", "uint8": "byte"}
 TYPED_ARRAYS = {"float32": "Float32Array", "int8": "Int8Array", "uint8": "Uint8Array"}
 DIRECTIVE = re.compile(r"( *)@(if|else|end|include)\b *(.*)")
-
-
-@dataclass(frozen=True)
-class RunnableFile:
-    """What a snippet needs to know of an artifact."""
-
-    path: Path
-    format: str
-    input: Any
-    """A `TensorInfo`, or a dict of them by name if there are several."""
-    output: Any
-    """As `input`."""
-    metadata: Metadata
-
-    @classmethod
-    def from_record(cls, record: ArtifactRecord, manifest: Manifest, folder: Path) -> "RunnableFile":
-        """One of the files of the bundle in `folder`."""
-        return cls(folder / record.file, record.format, _info(record.input), _info(record.output), manifest.model)
-
-    @classmethod
-    def from_artifact(cls, artifact: Artifact) -> "RunnableFile":
-        """A file that was opened.
-
-        Raises:
-            InputError: Another tool made it.
-        """
-        metadata = artifact.metadata
-        if metadata is None:
-            raise InputError(
-                f"{artifact.path} says neither what its images nor what its outputs are: another tool made it."
-            )
-        form = metadata.making.format if metadata.making else ""
-        return cls(artifact.path, form, artifact.input, artifact.output, metadata)
-
-    @property
-    def file(self) -> str:
-        """Name of the file."""
-        return self.path.name
-
-    @property
-    def figure(self) -> str | None:
-        """What the numbers of a prediction are, such as `probability`."""
-        return get_task(self.metadata.task).figure_name
-
-    @property
-    def has_standard_metadata(self) -> bool:
-        """Whether a TFLite file has the metadata that MediaPipe and ML Kit read."""
-        model = tflite.Model.GetRootAsModel(self.path.read_bytes(), 0)
-        return STANDARD_METADATA in [model.Metadata(index).Name() for index in range(model.MetadataLength())]
-
-
-def _info(tensors: Tensor | dict[str, Tensor]) -> Any:
-    return map_outputs(lambda tensor: TensorInfo(**dict(tensor)), tensors)
-
-
-def files_of(manifest: Manifest, folder: Path) -> list[RunnableFile]:
-    """The files of the bundle in `folder`."""
-    return [RunnableFile.from_record(record, manifest, folder) for record in manifest.artifacts]
-
-
-def fitting_snippets(files: list[RunnableFile]) -> Iterator[tuple[Snippet, RunnableFile]]:
-    """The snippets for a bundle, each with the file that suits it best."""
-    for snippet in SNIPPETS.values():
-        able = [file for file in files if snippet.refusal(file) is None]
-        if able:
-            yield snippet, min(able, key=lambda file: _preference(snippet, file))
-
-
-def _preference(snippet: Snippet, file: RunnableFile) -> int:
-    return (*snippet.formats, file.format).index(file.format)
 
 
 def snippet_text(name: str, files: list[RunnableFile], what: str) -> str:
@@ -121,7 +44,7 @@ def snippet_text(name: str, files: list[RunnableFile], what: str) -> str:
     for snippet, file in fitting_snippets(files):
         if snippet.name == name:
             return program(snippet, file)
-    refusals = {file.file: SNIPPETS[name].refusal(file) for file in files}
+    refusals = {file.file: refusal(SNIPPETS[name], file) for file in files}
     closest = [why for file, why in refusals.items() if file.endswith(SNIPPETS[name].suffix)] or list(refusals.values())
     able = ", ".join(snippet.name for snippet, _ in fitting_snippets(files))
     raise InputError(
@@ -133,7 +56,7 @@ def snippet_text(name: str, files: list[RunnableFile], what: str) -> str:
 def program(snippet: Snippet, file: RunnableFile) -> str:
     """The program for a file that `snippet` does not refuse."""
     if snippet.is_beside:
-        return snippet.file_beside(file).read_text(encoding="utf-8")
+        return file_beside(snippet, file).read_text(encoding="utf-8")
     values = _values(file)
     lines = _expand(snippet.template, _conditions(file), "")
     return "".join(f"{_substitute(line, values).rstrip()}\n" for line in lines)

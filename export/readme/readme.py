@@ -10,7 +10,8 @@ from ..artifact.metadata import InputForm, OutputForm, labels_by_file, labels_te
 from ..artifact.report import DEVICE_HEADER, device_rows, escape, markdown_table, percent
 from ..artifact.tensors import RAW
 from ..targets import TARGETS
-from .programs import files_of, fitting_snippets, program
+from .programs import program
+from .runnable_files import files_of, fitting_snippets
 
 README = "README.md"
 NUMBERS = {

@@ -1,17 +1,7 @@
-"""The programs of READMEs, and which files each can run; `pocketzoo --help` lists them, so this imports nothing."""
+"""The programs of READMEs, which `pocketzoo --help` lists, so this imports nothing."""
 
-import re
 from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .programs import RunnableFile
-
-COLORS = {1: ("L", "Grayscale"), 3: ("RGB", "RGB")}
-"""Mode of Pillow and colors by number of channels."""
-SAFE_NAME = re.compile(r"[\w .,()+=-]+")
-"""Names of files that mean nothing else in the text of a program."""
+from pathlib import PurePath
 
 
 @dataclass(frozen=True)
@@ -43,43 +33,6 @@ class Snippet:
         """Name of the language in Markdown."""
         ending = PurePath(self.template.removesuffix(".in")).suffix[1:]
         return {"kt": "kotlin", "cc": "cpp", "cs": "csharp", "py": "python", "mjs": "js"}.get(ending, ending)
-
-    def refusal(self, artifact: "RunnableFile") -> str | None:
-        """Why it cannot run a file; None if it can."""
-        if PurePath(artifact.file).suffix != self.suffix:
-            return f"it is not a {self.suffix} file"
-        if not artifact.metadata.is_plain:
-            return "it has several inputs or outputs"
-        if not SAFE_NAME.fullmatch(artifact.file):
-            return "its name has characters with a meaning in programs; rename it"
-        shape = artifact.input.image_shape
-        if shape[-1] not in COLORS:
-            return f"its images have {shape[-1]} channels, which image files do not have"
-        if not self.takes_open_sizes and None in shape:
-            return "its image size is open"
-        for tensor in (artifact.input, artifact.output):
-            if tensor.dtype not in self.dtypes:
-                return f"its tensor {tensor.name} is {tensor.dtype}"
-        if self.is_beside and not self.file_beside(artifact).exists():
-            project = self.file_beside(artifact).relative_to(artifact.path.parent)
-            return f"there is no {project} beside it, which target edge-mcu makes"
-        return self._refusal_of_metadata(artifact) if self.needs_metadata else None
-
-    def file_beside(self, artifact: "RunnableFile") -> Path:
-        """The program of a snippet that is no template."""
-        from ..validation.c_source import project_folder
-
-        return project_folder(artifact.path) / self.template
-
-    def _refusal_of_metadata(self, artifact: "RunnableFile") -> str | None:
-        if not artifact.has_standard_metadata:
-            return "it has no TFLITE_METADATA, which MediaPipe reads"
-        if artifact.input.image_shape[-1] != 3:
-            return "MediaPipe takes RGB images"
-        if artifact.input.dtype not in ("float32", "uint8"):
-            return "MediaPipe takes float32 and uint8"
-        is_shown = artifact.figure in ("probability", "share")
-        return None if is_shown and not artifact.metadata.from_logits else "MediaPipe has no task for its output"
 
 
 PHONE = ("tflite-fp16", "tflite-fp32", "tflite-dynamic")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pocketzoo import export, zoo
 from pocketzoo.core.errors import InputError
-from pocketzoo.export.readme.programs import files_of, fitting_snippets, snippet_text
-from pocketzoo.export.readme.snippet_table import SAFE_NAME, SNIPPETS
+from pocketzoo.export.readme.programs import snippet_text
+from pocketzoo.export.readme.runnable_files import SAFE_NAME, files_of, fitting_snippets
+from pocketzoo.export.readme.snippet_table import SNIPPETS
 
 LABELS = ("road | <b>", "Käse 猫", "tree")
 

@@ -19,7 +19,8 @@ from pocketzoo import export, zoo
 from pocketzoo.export.artifact.certificate import model_part
 from pocketzoo.export.artifact.report import device_rows
 from pocketzoo.export.loading import load_artifact
-from pocketzoo.export.readme.programs import files_of, snippet_text
+from pocketzoo.export.readme.programs import snippet_text
+from pocketzoo.export.readme.runnable_files import files_of
 from pocketzoo.export.runtimes import subprocesses
 from pocketzoo.export.runtimes.tflite_micro import RefusedError, run_in_micro, smallest_arena
 from pocketzoo.export.tflite_schema import operator_support
