@@ -58,12 +58,12 @@ def _show(report: "LintReport") -> None:
         supported = f"all layers are supported by {report.target} ({report.asked})"
         typer.echo(f"{report.model}: {supported}.{facts and f' {facts}.'}")
     if report.budgets:
-        rows = [
+        budgets = [
             (gate.name, _number(gate.figure), _number(gate.bar), gate.status, gate.reason or "-")
             for gate in report.budgets
         ]
         title = f"{report.model}: budgets of {report.target} ({report.asked})"
-        console.show_table(("budget", "figure", "limit", "status", "remark"), rows, title=title)
+        console.show_table(("budget", "figure", "limit", "status", "remark"), budgets, title=title)
 
 
 def _number(figure: float | None) -> str:

@@ -30,6 +30,8 @@ def parse_budget(budget: str | Mapping[str, float | str]) -> dict[str, float]:
     Raises:
         InputError: A name is unknown or there twice, a size has no unit or an unknown one, or a value is not positive.
     """
+    if not isinstance(budget, str | Mapping):
+        raise InputError(f"the budget is {shorten(repr(budget))}; it takes a text such as {EXAMPLE}, or a mapping.")
     items = _split(budget) if isinstance(budget, str) else list(budget.items())
     if not items:
         raise InputError(f"the budget is empty; it takes one or more of {', '.join(BUDGETS)}, such as {EXAMPLE}.")

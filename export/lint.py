@@ -187,15 +187,16 @@ def _measure_in_micro(
     content: bytes, graph: "ExportGraph", integers: Format, limits: Mapping[str, float]
 ) -> Measurement:
     """The first operator that does not run, as many have no integer kernel; and the smallest arena."""
-    facts = {"flash_bytes": len(array_content(content))}
+    facts: dict[str, float | int] = {"flash_bytes": len(array_content(content))}
     if not tflite_micro.REQUIREMENT.is_met():
         missing = {"arena_bytes": tflite_micro.REQUIREMENT.sentence}
         return Measurement(
             None, (), facts, budget_gates(limits, facts, c_source.BASES, c_source.NOT_MEASURED | missing)
         )
-    top = 2 ** (integers.activation_bits - 1)
-    shape, dtype = (1, *graph.metadata.image_shape), f"int{integers.activation_bits}"
-    tensor, refusals = np.random.default_rng(0).integers(-top, top, shape, dtype), ()
+    dtype = np.dtype(f"int{integers.activation_bits}")
+    refusals: tuple[Refusal, ...] = ()
+    shape, whole = [1, *(int(side or 1) for side in graph.metadata.image_shape)], np.iinfo(dtype)
+    tensor = np.random.default_rng(0).integers(whole.min, whole.max, shape, dtype, endpoint=True)
     try:
         facts["arena_bytes"] = smallest_arena(content)
         run_in_micro(content, tensor)

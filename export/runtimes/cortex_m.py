@@ -55,6 +55,11 @@ def library_path() -> Path | None:
     return Path(os.environ[LIBRARY]) if os.environ.get(LIBRARY) else None
 
 
+def include_folders() -> list[Path]:
+    """The folders of headers that the user has named."""
+    return [Path(folder).resolve() for folder in os.environ.get(INCLUDE, "").split(os.pathsep) if folder]
+
+
 def processor_of(library: Path) -> Processor:
     """The emulated processor that runs a library.
 
@@ -90,13 +95,14 @@ def build_program(project: Path, main: Path, library: Path, folder: Path) -> Pat
         "CMAKE_CXX_COMPILER": COMPILER,
         "CMAKE_CXX_FLAGS": f"{processor_of(library).options} -fno-rtti -fno-exceptions -fno-threadsafe-statics "
         "-ffunction-sections -fdata-sections",
-        "CMAKE_EXE_LINKER_FLAGS": f"--specs=rdimon.specs -nostartfiles -Wl,--gc-sections -T {EMULATION / 'mps2.ld'}",
-        "TFLM_LIBRARY": library.resolve(),
-        "TFLM_INCLUDE": os.environ.get(INCLUDE, "").replace(os.pathsep, ";"),
+        "CMAKE_EXE_LINKER_FLAGS": f'--specs=rdimon.specs -nostartfiles -Wl,--gc-sections -T "{EMULATION / "mps2.ld"}"',
+        "TFLM_LIBRARY": str(library.resolve()),
+        "TFLM_INCLUDE": ";".join(map(str, include_folders())),
         "MAIN_SOURCES": f"{main};{EMULATION / 'startup.cpp'}",
     }
     options = [f"-D{name}={value}" for name, value in settings.items()]
-    for command in ([CMAKE, "-S", project, "-B", folder, *options], [CMAKE, "--build", folder]):
+    commands = [CMAKE, "-S", str(project), "-B", str(folder), *options], [CMAKE, "--build", str(folder)]
+    for command in commands:
         done = run_command(CMAKE, command)
         if done.returncode:
             raise RuntimeError(f"{CMAKE} does not build {project.name}: {_first_error(done)}")

@@ -89,7 +89,7 @@ def values_of(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = 
     content = array_content(artifact.path.read_bytes())
     name = c_name(artifact.path.stem)
     accepted = operator_list("tflite_micro").operators
-    added = sorted({accepted[node.operator].added_by for node in tflite_nodes(content)})
+    added = sorted({accepted[node.operator].added_by or "" for node in tflite_nodes(content)})
     height, width, channels = metadata.image_shape
     outputs = 1
     for side in artifact.output.shape:

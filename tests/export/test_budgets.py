@@ -69,6 +69,8 @@ def test_mappings_take_bytes_milliseconds_and_texts():
         ("latency_ms=20ms", "is '20ms'; it takes a positive number of milliseconds"),
         (" ", "the budget is empty"),
         ({}, "the budget is empty"),
+        (64_000, "the budget is 64000; it takes a text"),
+        ({1: 2}, "unknown budget 1"),
         ({"ram": 0.5}, "a whole number of bytes"),
         ({"ram": True}, "a whole number of bytes"),
         ({"latency_ms": float("nan")}, "a positive number of milliseconds"),

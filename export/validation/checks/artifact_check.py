@@ -98,7 +98,7 @@ def budget_gates(
     gates = []
     for name, limit in thresholds.items():
         if name in facts:
-            gates.append(Gate.measured(name, facts[name], "<=", limit, bases.get(name)))
+            gates.append(Gate.measured(name, float(facts[name]), "<=", limit, bases.get(name)))
         elif name in not_measured:
             gates.append(Gate(name=name, status="skipped", operator="<=", bar=limit, reason=not_measured[name]))
     return tuple(gates)

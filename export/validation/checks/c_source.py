@@ -105,7 +105,8 @@ def _compile_and_run(compiler: str, project: Path) -> tuple[bytes, bool, list[st
         main, program = Path(folder, "main.cc"), Path(folder, "program")
         main.write_text(PROGRAM.format(name=project.name), encoding="ascii")
         sources = project / "src"
-        command = [compiler, *OPTIONS, f"-I{sources}", main, sources / f"{project.name}.cpp", "-o", program]
+        files = [str(file) for file in (main, sources / f"{project.name}.cpp", "-o", program)]
+        command = [compiler, *OPTIONS, f"-I{sources}", *files]
         built = run_command(compiler, command)
         if built.returncode:
             raise RuntimeError(f"{compiler} does not compile it: {built.stderr.strip()}")

@@ -59,7 +59,7 @@ def _build_and_run(artifact: Artifact, subject: Subject, library: Path, processo
     tensors = input_tensors(artifact, reference)
     outputs = run(tensors)
     in_litert = np.concatenate([artifact.invoke(tensor[None]) for tensor in tensors])
-    facts = {
+    facts: dict[str, float | int | str] = {
         "processor": f"{processor.name}, {processor.board}",
         "images": len(tensors),
         "text_bytes": memory.text,

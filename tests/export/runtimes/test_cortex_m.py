@@ -79,8 +79,10 @@ def subject(tmp_path_factory):
 
 @pytest.fixture
 def named_library(library, monkeypatch):
-    monkeypatch.setenv(cortex_m.LIBRARY, str(library))
-    monkeypatch.setenv(cortex_m.INCLUDE, os.pathsep.join([str(library.parent), "/nowhere"]))
+    """Named by relative paths."""
+    monkeypatch.chdir(library.parent)
+    monkeypatch.setenv(cortex_m.LIBRARY, library.name)
+    monkeypatch.setenv(cortex_m.INCLUDE, os.pathsep.join([".", "/nowhere"]))
     return library
 
 
