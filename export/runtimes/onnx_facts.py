@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 from math import prod
+from typing import Any
 
-from ..artifact.file_facts import Activation, FileFacts
+from ..artifact.file_facts import MOST_PASSED, Activation, FileFacts
 from .onnx_files import Message, parse_message, text_of, varints
 
 ACTIVATIONS: Mapping[str, Activation] = {
@@ -34,7 +35,8 @@ def onnx_facts(content: bytes) -> FileFacts:
     texts = [("domain", text_of(model, 4)), ("description", text_of(model, 6)), ("graph", text_of(graph, 2))]
     entries = [(text_of(entry, 1), text_of(entry, 2)) for entry in map(parse_message, model[14])]
     outputs = [text_of(parse_message(output), 1) for output in graph[12]]
-    found = {name: _activation(name, nodes, versions.get("ai.onnx", 0)) for name in outputs}
+    made = {_name(name): node for node in nodes for name in node[2]}
+    found = {name: _activation(name, made, versions.get("ai.onnx", 0)) for name in outputs}
     return FileFacts(
         kind=f"ONNX, IR version {_number(model, 1)}",
         made_by=f"{text_of(model, 2)} {text_of(model, 3)}".strip(),
@@ -54,13 +56,16 @@ def _operator(node: Message, versions: Mapping[str, int]) -> str:
     return f"{prefix}{text_of(node, 4)} {versions.get(domain or 'ai.onnx', '?')}"
 
 
-def _activation(output: str, nodes: list[Message], version: int) -> tuple[Activation, int] | None:
-    """Return what computes an output, and the axis of a softmax; None if that is something else."""
-    made = {
-        str(bytes(name), "utf-8", "replace"): node for node in nodes for name in node[2] if not isinstance(name, int)
-    }
+def _activation(output: str, made: Mapping[str, Message], version: int) -> tuple[Activation, int] | None:
+    """Return what computes an output, and the axis of a softmax; None if that is something else.
+
+    Args:
+        output: Name of the output.
+        made: Node that computes each tensor.
+        version: Of the standard operators.
+    """
     moved = False
-    for _ in range(len(nodes)):
+    for _ in range(MOST_PASSED):
         node = made.get(output)
         if node is None or text_of(node, 7) not in ("", "ai.onnx"):
             return None
@@ -71,8 +76,12 @@ def _activation(output: str, nodes: list[Message], version: int) -> tuple[Activa
             axis = _axis(node, version) if is_softmax else -1
             return None if activation is None or (is_softmax and moved) else (activation, axis)
         moved = moved or kind in SAME_CHANNELS
-        output = next((str(bytes(name), "utf-8", "replace") for name in node[1] if not isinstance(name, int)), "")
+        output = next(map(_name, node[1]), "")
     return None
+
+
+def _name(value: Any) -> str:
+    return "" if isinstance(value, int) else str(bytes(value), "utf-8", "replace")
 
 
 def _axis(node: Message, version: int) -> int:

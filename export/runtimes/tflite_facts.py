@@ -6,7 +6,7 @@ from math import isfinite
 from ai_edge_litert import schema_py_generated as tflite
 
 from ...core.errors import InputError
-from ..artifact.file_facts import Activation, FileFacts
+from ..artifact.file_facts import MOST_PASSED, Activation, FileFacts
 from ..tflite_schema.model_metadata import ENTRY, ModelMetadata, TensorMetadata, parse_model_metadata
 from ..tflite_schema.nodes import count_tflite_operators, operator_name
 
@@ -53,7 +53,9 @@ def tflite_facts(content: bytes, names: tuple[Sequence[str], Sequence[str]]) -> 
             ranges[name] = limits
         elif tensor.mean:
             remarks.append(f"{name} is normalized by {_numbers(tensor)}, which no range of pixels describes")
-    activations = {name: _activation(model, graph, int(graph.Outputs(i))) for i, name in enumerate(names[1])}
+    operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
+    made = {int(each.Outputs(index)): each for each in operators for index in range(each.OutputsLength())}
+    activations = {name: _activation(model, made, int(graph.Outputs(i))) for i, name in enumerate(names[1])}
     texts = {"comment": _text(model.Description()), **metadata.texts}
     others = [name for name in buffers if name != ENTRY]
     version = buffers.get("min_runtime_version", b"").rstrip(b"\0").decode("ascii", "replace")
@@ -89,12 +91,10 @@ def signature_names(content: bytes) -> tuple[dict[int, str], dict[int, str]]:
     return by_index[0], by_index[1]
 
 
-def _activation(model: tflite.Model, graph: tflite.SubGraph, output: int) -> Activation | None:
-    """Return what computes a tensor; None if that is something else."""
-    operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
-    made = {int(each.Outputs(index)): each for each in operators for index in range(each.OutputsLength())}
+def _activation(model: tflite.Model, made: Mapping[int, tflite.Operator], output: int) -> Activation | None:
+    """Return what computes a tensor, by the operators that make each; None if that is something else."""
     moved = False
-    for _ in range(len(operators)):
+    for _ in range(MOST_PASSED):
         operator = made.get(output)
         if operator is None:
             return None

@@ -15,6 +15,7 @@ from support import foreign_files as files
 from pocketzoo import export, training, zoo
 from pocketzoo.export.artifact.metadata import append_labels
 from pocketzoo.export.artifact.tensors import infer_layout
+from pocketzoo.export.runtimes.onnx_facts import onnx_facts
 from pocketzoo.export.tflite_schema.flatbuffer import pack_model, unpack_model
 from pocketzoo.export.tflite_schema.model_metadata import parse_model_metadata
 
@@ -324,6 +325,21 @@ def test_damaged_metadata_is_read_or_refused_in_words(at, value, cut):
     for content in (bytes(metadata), bytes(metadata[:cut])):
         try:
             parse_model_metadata(content, b"")
+        except zoo.InputError as error:
+            assert str(error)  # noqa: PT017 (it is not always raised)
+
+
+@settings(max_examples=200)
+@given(at=st.integers(0, 2000), value=st.binary(min_size=1, max_size=6), cut=st.integers(0, 2000))
+def test_facts_of_any_bytes_are_read_or_refused_in_words(ocr, at, value, cut):
+    content = ocr.read_bytes()
+    for changed in (
+        content[:at] + value + content[at + len(value) :],
+        content[:cut],
+        content[:at] + value + content[at:],
+    ):
+        try:
+            assert onnx_facts(changed).weights is not None
         except zoo.InputError as error:
             assert str(error)  # noqa: PT017 (it is not always raised)
 

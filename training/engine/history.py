@@ -10,6 +10,7 @@ from ...core.pictures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -56,6 +57,10 @@ class History:
 
         Lines mark where phases of fine-tuning begin, and the epoch with the least validation loss.
         """
+        save_figure(self.figure(), path)
+
+    def figure(self) -> "Figure":
+        """Return what `plot` draws."""
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
@@ -76,7 +81,7 @@ class History:
             self._mark(axes)
             if metric not in rates:
                 axes.legend()
-        save_figure(figure, path)
+        return figure
 
     def _mark(self, axes: "Axes") -> None:
         """Mark where each phase begins, and the best epoch."""
@@ -87,6 +92,6 @@ class History:
                 axes.annotate(
                     f"phase {number}", (first + 0.5, 1), (2, 2), va="bottom", fontsize="small", color="0.4", **place
                 )
-        best = self.best_epoch()
+        best = self.best_epoch() if all("val_loss" in epoch for epoch in self.epochs) else None
         if best is not None:
             axes.axvline(best + 1, color="C2", linestyle="--", linewidth=1, label="least validation loss")
