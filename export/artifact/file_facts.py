@@ -8,6 +8,8 @@ from ...core.short_repr import ShortRepr
 
 Activation = Literal["softmax", "log_softmax", "sigmoid", "linear"]
 """What computes an output, where that tells its meaning: `linear` are products and sums without an activation."""
+MOST_AXES = 32
+"""Axes of a tensor; the product of millions of numbers takes minutes."""
 MOST_PASSED = 20
 """Operators without a meaning of their own between an output and what computes it, such as casts."""
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from ..artifact.file_facts import MOST_PASSED, Activation, FileFacts
+from ..artifact.file_facts import MOST_AXES, MOST_PASSED, Activation, FileFacts
 from .onnx_files import Message, parse_message, text_of, varints
 
 ACTIVATIONS: Mapping[str, Activation] = {
@@ -91,8 +91,9 @@ def _axis(node: Message, version: int) -> int:
 
 
 def _size(tensor: Message) -> int:
-    """Number of values of a stored tensor, by its shape."""
-    return prod(side for part in tensor[1] for side in ([part] if isinstance(part, int) else varints(part)))
+    """Number of values of a stored tensor, by its shape; 0 for one of more axes than any tensor has."""
+    sides = [side for part in tensor[1] for side in ([part] if isinstance(part, int) else varints(part))]
+    return max(0, prod(sides)) if len(sides) <= MOST_AXES else 0
 
 
 def _number(message: Message, field: int) -> int:

@@ -6,7 +6,7 @@ from math import isfinite
 from ai_edge_litert import schema_py_generated as tflite
 
 from ...core.errors import InputError
-from ..artifact.file_facts import MOST_PASSED, Activation, FileFacts
+from ..artifact.file_facts import MOST_AXES, MOST_PASSED, Activation, FileFacts
 from ..tflite_schema.model_metadata import ENTRY, ModelMetadata, TensorMetadata, parse_model_metadata
 from ..tflite_schema.nodes import count_tflite_operators, operator_name
 
@@ -133,7 +133,7 @@ def _numbers(tensor: TensorMetadata) -> str:
 def _size(model: tflite.Model, tensor: tflite.Tensor) -> int:
     """Number of values of a constant; 0 for a tensor that is computed."""
     buffer = model.Buffers(tensor.Buffer())
-    if buffer is None or not (buffer.DataLength() or buffer.Size()):
+    if buffer is None or not (buffer.DataLength() or buffer.Size()) or tensor.ShapeLength() > MOST_AXES:
         return 0
     size = 1
     for index in range(tensor.ShapeLength()):

@@ -339,7 +339,7 @@ def test_facts_of_any_bytes_are_read_or_refused_in_words(ocr, at, value, cut):
         content[:at] + value + content[at:],
     ):
         try:
-            assert onnx_facts(changed).weights is not None
+            assert onnx_facts(changed).weights >= 0
         except zoo.InputError as error:
             assert str(error)  # noqa: PT017 (it is not always raised)
 
