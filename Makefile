@@ -94,7 +94,14 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable .
 	touch $@
 
-$(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python
+# Clients that tests run, in an environment of their own: their requirements conflict with TensorFlow's.
+CLIENTS := mediapipe MNN ncnn coremltools opencv-contrib-python
+$(VENV)/clients/installed: constraints-clients.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/clients
+	$(VENV)/clients/bin/pip install --quiet --disable-pip-version-check --constraint constraints-clients.txt $(CLIENTS)
+	touch $@
+
+$(VENV)/installed-test: pyproject.toml constraints.txt | $(BIN)/python $(VENV)/clients/installed
 	$(INSTALL) --editable '.[test]'
 	touch $@ $(VENV)/installed
 

@@ -54,6 +54,8 @@ def _metadata_rows(artifact: "Artifact", metadata: "Metadata") -> list[tuple[str
         *(("output", tensor_text(tensor)) for tensor in artifact.outputs.values()),
         ("normalization", "inside the model" if metadata.mean else "not known"),
         ("Keras weights", metadata.weights_sha256),
+        *([("made from", metadata.origin)] if metadata.origin else []),
+        *([("license of these weights", metadata.license)] if metadata.license else []),
     ]
     if making:
         rows += [

@@ -58,6 +58,13 @@ def export(
             help=f"Print a program that runs a file of the bundle, and export nothing: {', '.join(SNIPPETS)}."
         ),
     ] = None,
+    rgb: Annotated[
+        bool,
+        typer.Option(
+            "--rgb",
+            help="Files of a model of grayscale images take RGB images, as those of cameras; MediaPipe takes no others.",
+        ),
+    ] = False,
     weights: Weights = None,
     contract: ModelContract,
     reading: DataReading,
@@ -105,6 +112,7 @@ def export(
             budget=budget,
             input_size=size,
             batch=count,
+            rgb=rgb,
             keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),
             overwrite=overwrite,
             progress=progress,

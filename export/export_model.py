@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -51,6 +52,7 @@ def export_model(
     keep_float: str | Sequence[str] = (),
     input_size: tuple[int, int] | None = None,
     batch: Literal[1, "N"] = 1,
+    rgb: bool = False,
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     bars: Mapping[str, float] | None = None,
@@ -94,6 +96,8 @@ def export_model(
         input_size: Height and width of the artifacts, where the model leaves them open. By default they stay open,
             which only float formats support.
         batch: 1, or "N" for any number of images at once, which only float ONNX supports.
+        rgb: Whether files of a model of grayscale images take RGB images, as cameras give them; a gray RGB image has
+            the outputs of its gray levels.
         overwrite: Replace an existing bundle.
         progress: Called with a line on the next step.
         bars: Former name of `thresholds`.
@@ -135,17 +139,21 @@ def export_model(
         likely_range=likely_ranges({"evaluation": evaluation, "calibration": calibration}, input_keys(model)),
     )
     model = float32_form(model)
-    graph = _export_graph(model, formats, input_size, batch)
+    graph = _export_graph(model, formats, input_size, batch, rgb)
     keras_reference = KerasReference(model)
     metadata = graph.metadata
     if thresholds is not None and bars is not None:
         raise InputError("thresholds and bars are two names of one argument; give thresholds only.")
     thresholds = with_budget(thresholds or bars or {}, budget, targets)
     thresholds = check_thresholds(thresholds, metadata.tasks, targets, is_plain=metadata.is_plain)
-    evaluation = None if evaluation is None else evaluation_samples(evaluation, metadata)
-    calibration = None if calibration is None else calibration_samples(calibration, evaluation, metadata)
+    own = graph.model_metadata
+    evaluation = None if evaluation is None else evaluation_samples(evaluation, own)
+    calibration = None if calibration is None else calibration_samples(calibration, evaluation, own)
     formats, skipped = _select_formats(formats, targets, graph, calibration)
-    reference = keras_reference.evaluate(metadata, evaluation, calibration)
+    reference = keras_reference.evaluate(own, evaluation, calibration)
+    if rgb:
+        reference = replace(reference, samples=reference.samples.as_rgb())
+        calibration = calibration and calibration.as_rgb()
     context = _validation_context(skipped, reference)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         files = write_artifacts(
@@ -169,7 +177,9 @@ def export_model(
     return manifest
 
 
-def _export_graph(model: "keras.Model", formats: Sequence[Format], input_size: Any, batch: Any) -> "ExportGraph":
+def _export_graph(
+    model: "keras.Model", formats: Sequence[Format], input_size: Any, batch: Any, rgb: bool
+) -> "ExportGraph":
     """Build the export graph with the given size and batch; raises InputError where `formats` do not support them."""
     from .conversion.export_graph import ExportGraph
 
@@ -178,7 +188,7 @@ def _export_graph(model: "keras.Model", formats: Sequence[Format], input_size: A
     if input_size is not None and not (pixels and len(input_size) == 2):
         raise InputError(f"input_size is {input_size!r}; it takes height and width in pixels, such as (224, 192).")
     open_size = all(fmt.open_size for fmt in formats)
-    return ExportGraph.from_model(model, input_size=input_size, open_size=open_size, open_batch=batch == "N")
+    return ExportGraph.from_model(model, input_size=input_size, open_size=open_size, open_batch=batch == "N", rgb=rgb)
 
 
 def _select_formats(

@@ -78,6 +78,7 @@ FORMATS = {
         Format("tflite-fp16", ".tflite", 2, open_size=True, **FP16),
         Format("tflite-dynamic", ".tflite", 1, **INT8),
         Format("tflite-int8", ".tflite", 1, activation_bits=8, **INT8),
+        Format("tflite-uint8", ".tflite", 1, activation_bits=8, **INT8),
         Format("tflite-int8-float", ".tflite", 1, activation_bits=8, **INT8),
         Format("tflite-int16x8", ".tflite", 1, activation_bits=16, **INT8),
         Format("onnx-fp32", ".onnx", 4, open_size=True, **FP32),

@@ -14,7 +14,7 @@ from ..tasks.registry import DEFAULT_TASK, get_task
 from ..tasks.task import Task
 from .artifact.metadata import ImagesRecord, InputForm, Metadata
 from .artifact.tensors import RAW
-from .large_arrays import Rows, select_rows
+from .large_arrays import Rows, RowView, select_rows
 from .sample_sources import SEED, TargetForm, read_source
 
 CALIBRATION_IMAGES = 200
@@ -122,6 +122,13 @@ class Samples:
         """The values of the inputs at these rows."""
         return map_outputs(lambda each: each[rows], self.images)
 
+    def as_rgb(self) -> "Samples":
+        """The same grayscale images with three equal channels, without a copy."""
+        images = self.images
+        if isinstance(images, RowView):
+            return replace(self, images=RowView(_as_rgb(images.array), images.rows))
+        return replace(self, images=_as_rgb(images))
+
     def for_output(self, name: str) -> "Samples":
         """The same images with the labels of one of several outputs."""
         return replace(self, labels=None if self.labels is None else self.labels.get(name))
@@ -163,6 +170,10 @@ class Samples:
     def record(self, **figures: Any) -> ImagesRecord:
         """Identity of the images for a manifest; `figures` are further fields."""
         return ImagesRecord(source=self.source, count=len(self), seed=self.seed, sha256=self.sha256, **figures)
+
+
+def _as_rgb(images: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(images, (*images.shape[:3], 3))
 
 
 def _is_noise(images: Rows) -> bool:

@@ -7,6 +7,7 @@ from ..core.errors import InputError, unknown
 from .formats import FORMATS, Format
 
 LITERT = ("litert", "litert-builtin")
+PHONE = (*LITERT, "mediapipe")
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Target:
 
 TARGETS = {
     "mobile-cpu": Target(
-        dict.fromkeys(("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-int8"), LITERT),
-        "phones, on the CPU: LiteRT with XNNPACK and without",
+        dict.fromkeys(("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-uint8"), PHONE),
+        "phones, on the CPU: LiteRT with XNNPACK and without, MediaPipe",
     ),
     "mobile-gpu": Target(
-        {"tflite-fp16": ("litert", "litert-float16", "litert-gpu")},
+        {"tflite-fp16": ("litert", "litert-float16", "litert-gpu", "mediapipe")},
         "phones, on the GPU: LiteRT's GPU delegate",
         "gpu_delegate",
     ),

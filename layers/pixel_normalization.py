@@ -1,6 +1,6 @@
 """Pixel normalization as the first layer of every model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -19,6 +19,8 @@ class PixelNormalization(keras.Layer):
         mean: One number, or one for each channel, in pixel units (0..255).
         scale: One number, or one for each channel: the inverse standard deviation, in pixel units.
         pixel_range: Lowest and highest value of the pixels. Mean and scale are in the same unit.
+        origin: Published weights that the model was made from: `source`, and `license` where it is known. Every model
+            keeps this layer, whatever becomes of the others.
 
     The defaults map 0..255 to -1..1. Input and output are `(batch, height, width, channels)`.
     """
@@ -28,6 +30,7 @@ class PixelNormalization(keras.Layer):
         mean: float | Sequence[float] = 127.5,
         scale: float | Sequence[float] = 1 / 127.5,
         pixel_range: Sequence[float] = (0.0, 255.0),
+        origin: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         # Pixels are normalized in float32: float16 has too few digits for 0..255 minus a mean.
@@ -36,6 +39,7 @@ class PixelNormalization(keras.Layer):
         self.scale = np.asarray(scale, "float64").tolist()
         low, high = map(float, pixel_range)
         self.pixel_range = (low, high)
+        self.origin = {str(key): str(value) for key, value in (origin or {}).items()}
 
     def build(self, input_shape: Shape) -> None:
         """Create the two constants, one value per channel."""
@@ -76,5 +80,7 @@ class PixelNormalization(keras.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; mean and scale are initial values, loaded weights may differ."""
         config = super().get_config() | {"mean": self.mean, "scale": self.scale}
-        # Files of models of raw pixels stay those of earlier versions.
-        return config if self.pixel_range == (0.0, 255.0) else config | {"pixel_range": list(self.pixel_range)}
+        # Files of models with the defaults stay those of earlier versions.
+        if self.pixel_range != (0.0, 255.0):
+            config["pixel_range"] = list(self.pixel_range)
+        return config | {"origin": self.origin} if self.origin else config

@@ -78,6 +78,7 @@ def create_model(
     of_backbone = builder.backbone is not None and loaded.source.card is not card
     trunk = (builder.backbone if builder.backbone and of_backbone else builder).trunk(model.inputs[0])
     fill(model, loaded, trunk=trunk)
+    model.get_layer("pixels").origin = loaded.source.origin
     return model
 
 

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,13 +21,12 @@ from ...core.errors import InputError, describe
 from ...core.outputs import by_name, map_outputs
 from ...core.short_repr import ShortRepr
 from ...tasks.registry import DEFAULT_TASK, get_task
-from ..tflite_schema.flatbuffer import pack_model, unpack_model
 
 KEY = "pocketzoo"
-SIGNATURE = "serving_default"
-"""Name of the signature of TFLite files, as TensorFlow calls it."""
 TensorNames = tuple[Sequence[str], Sequence[str]]
 """Names of inputs, and of outputs."""
+OPTIONAL = ("inputs", "outputs", "origin", "license")
+"""Fields of `Metadata` that are left out of files where there is nothing to say."""
 TaskName = Annotated[str, AfterValidator(lambda name: get_task(name).name)]
 
 
@@ -117,6 +116,10 @@ class Metadata(Record):
     scale: tuple[float, ...] | None
     weights_sha256: str
     """Hash of the source Keras weights."""
+    origin: str | None = None
+    """Published weights that it was made from, such as `hf://timm/resnet50.a1_in1k`; None where none are known."""
+    license: str | None = None
+    """License of these weights, such as `Apache-2.0`."""
     making: Making | None = None
     """How the artifact was made; None for the model itself."""
     inputs: dict[str, InputForm] | None = None
@@ -127,7 +130,7 @@ class Metadata(Record):
     @model_serializer(mode="wrap")
     def _without_absent_names(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = serialize(self)
-        return {name: value for name, value in fields.items() if value is not None or name not in ("inputs", "outputs")}
+        return {name: value for name, value in fields.items() if value is not None or name not in OPTIONAL}
 
     @property
     def output_name(self) -> str:
@@ -167,61 +170,6 @@ class Metadata(Record):
     def decode(self, outputs: Any) -> Any:
         """Return outputs of an artifact in the form of the task, such as one probability for each class."""
         return map_outputs(lambda form, values: form.decode(values), self.output_forms, outputs)
-
-
-def embed_in_tflite(content: bytes, metadata: Metadata, names: TensorNames | None = None) -> bytes:
-    """Name the inputs and outputs, store the metadata in a buffer, and append `labels.txt` as a zip.
-
-    TFLite's own tools look for labels in a zip at the end of the file; runtimes ignore it. Several inputs or outputs
-    also get a signature with their names.
-
-    Args:
-        content: The file.
-        metadata: What is stored.
-        names: Names of the inputs and outputs, in their order; by default those of one image and one output.
-    """
-    model = unpack_model(content)
-    graph = model.subgraphs[0]
-    inputs, outputs = names or (["image"], [metadata.output_name])
-    for indices, given in ((graph.inputs, inputs), (graph.outputs, outputs)):
-        for index, name in zip(indices, given, strict=True):
-            graph.tensors[index].name = name.encode()
-    if not metadata.is_plain:
-        signature = tflite.SignatureDefT()
-        signature.signatureKey = SIGNATURE
-        signature.inputs, signature.outputs = _tensor_maps(graph.inputs, inputs), _tensor_maps(graph.outputs, outputs)
-        model.signatureDefs = [signature]
-    buffer = tflite.BufferT()
-    buffer.data = list(metadata.model_dump_json().encode())
-    model.buffers.append(buffer)
-    entry = tflite.MetadataT()
-    entry.name = KEY.encode()
-    entry.buffer = len(model.buffers) - 1
-    model.metadata = [*(model.metadata or []), entry]
-    return append_labels(pack_model(model), labels_by_file(metadata))
-
-
-def _tensor_maps(indices: Sequence[int], names: Sequence[str]) -> list[tflite.TensorMapT]:
-    maps = [tflite.TensorMapT() for _ in names]
-    for each, index, name in zip(maps, indices, names, strict=True):
-        each.name, each.tensorIndex = name.encode(), int(index)
-    return maps
-
-
-def labels_by_file(metadata: Metadata) -> Mapping[str, Sequence[str]]:
-    """Return the labels of each output by the name of the file that is appended to a TFLite file."""
-    if metadata.outputs is None:
-        return {"labels.txt": metadata.labels}
-    return {f"labels-{number}.txt": form.labels for number, form in enumerate(metadata.outputs.values())}
-
-
-def append_labels(content: bytes, labels: Sequence[str] | Mapping[str, Sequence[str]]) -> bytes:
-    """Append a zip with `labels.txt`, one label per line, to a TFLite file; a mapping has several such files."""
-    file = io.BytesIO(content)
-    with zipfile.ZipFile(file, "a") as archive:
-        for name, lines in (labels if isinstance(labels, Mapping) else {"labels.txt": labels}).items():
-            archive.writestr(zipfile.ZipInfo(name), labels_text(lines))
-    return file.getvalue()
 
 
 def labels_text(labels: Sequence[str]) -> str:

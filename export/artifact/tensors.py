@@ -76,14 +76,26 @@ class TensorInfo(ShortRepr):
 
     def from_real(self, values: np.ndarray) -> np.ndarray:
         """Convert real values, maps in NHWC order, to what this tensor holds."""
-        if self.layout == "NCHW" and values.ndim == 4:
-            values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+        values = self._in_layout(values)
         if not self.is_number:
             return np.char.encode(values.astype(str), "utf-8") if self.dtype == "bytes" else values.astype(object)
         if self.scale is None:
             return values.astype(self.dtype)
         limits = np.iinfo(self.dtype)
         return np.clip(np.round(values / self.scale) + self.zero_point, limits.min, limits.max).astype(self.dtype)
+
+    def from_bytes(self, pixels: np.ndarray) -> np.ndarray:
+        """Convert raw pixels in whole numbers, in NHWC order, to what a tensor of bytes holds: the same numbers."""
+        return self._in_layout(np.clip(pixels, 0, 255).astype("uint8"))
+
+    def _in_layout(self, values: np.ndarray) -> np.ndarray:
+        if self.layout == "NCHW" and values.ndim == 4:
+            return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+        return values
+
+    def takes_bytes(self, limits: tuple[float, float]) -> bool:
+        """Whether it holds raw pixels as they are, for values of a range."""
+        return self.dtype == "uint8" and is_byte_quantization(self.scale, self.zero_point, limits)
 
     def to_real(self, values: np.ndarray) -> np.ndarray:
         """Convert the content of this tensor to real float32 values, maps in NHWC order."""
@@ -114,6 +126,12 @@ def byte_quantization(limits: tuple[float, float]) -> tuple[float, int]:
     low, high = limits
     scale = (high - low) / 255
     return scale, int(np.clip(round(-low / scale), 0, 255))
+
+
+def is_byte_quantization(scale: float | None, zero_point: int | None, limits: tuple[float, float]) -> bool:
+    """Whether by this scale and zero point the bytes 0..255 are the values of a range, up to half a step."""
+    step, zero = byte_quantization(limits)
+    return scale is not None and zero_point is not None and abs(scale / step - 1) < 1e-3 and abs(zero_point - zero) <= 1
 
 
 def matches_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

@@ -29,6 +29,7 @@ from ...zoo.signature import (
 from ..artifact.metadata import InputForm, Metadata, OutputForm, TensorNames
 from ..artifact.tensors import matches_shape
 from .layer_scopes import LayerScopes
+from .rgb_to_gray import check_grayscale, rgb_to_gray
 from .tracing import TracedFunction, trace_function
 from .trained_integers import activation_bits, with_rounded_kernels
 
@@ -51,6 +52,8 @@ class ExportGraph:
     metadata: Metadata
     activation_bits: int | None = None
     """8 or 16 for a quantization-aware model, which has its own activation ranges."""
+    takes_rgb: bool = False
+    """Whether it takes RGB images, of which it computes the gray levels that the model takes."""
 
     @classmethod
     def from_model(
@@ -60,6 +63,7 @@ class ExportGraph:
         input_size: tuple[int, int] | None = None,
         open_size: bool = False,
         open_batch: bool = False,
+        rgb: bool = False,
     ) -> "ExportGraph":
         """Build the export graph of a functional model that takes images.
 
@@ -68,6 +72,7 @@ class ExportGraph:
             input_size: Height and width, where the model leaves them open.
             open_size: Whether sizes that the model leaves open may stay open.
             open_batch: Whether the graph takes any number of images at once instead of one.
+            rgb: Whether the graph of a model of grayscale images takes RGB images.
 
         Raises:
             InputError: `model` takes no images, leaves its height or width open where they must be fixed, has another
@@ -85,15 +90,24 @@ class ExportGraph:
         bits = activation_bits(flat)
         if bits is not None:
             flat = with_rounded_kernels(flat)
+        if rgb:
+            check_grayscale(model, metadata, bits)
+            metadata = metadata.model_copy(update={"image_shape": (*metadata.image_shape[:2], 3)})
         batch = None if open_batch else 1
         specs = {
             name: tf.TensorSpec((batch, *form.shape), form.dtype, name=f"input_{number}" if name else "image")
             for number, (name, form) in enumerate(metadata.input_forms.items())
         }
-        graph = cls(flat, specs.get("", specs), metadata, bits)
+        graph = cls(flat, specs.get("", specs), metadata, bits, rgb)
         if None in metadata.image_shape:
             graph._check_open_size()
         return graph
+
+    @property
+    def model_metadata(self) -> Metadata:
+        """The metadata with the shape of the images that the Keras model takes."""
+        height, width, channels = self.metadata.image_shape
+        return self.metadata.model_copy(update={"image_shape": (height, width, 1 if self.takes_rgb else channels)})
 
     @property
     def specs(self) -> list[tf.TensorSpec]:
@@ -120,7 +134,8 @@ class ExportGraph:
         """
 
         def call(*tensors: tf.Tensor) -> list[tf.Tensor]:
-            inputs = dict(zip(named_inputs(self.flat), tensors, strict=True))
+            values = map(rgb_to_gray, tensors) if self.takes_rgb else tensors
+            inputs = dict(zip(named_inputs(self.flat), values, strict=True))
             outputs = self.flat(arrange_inputs(self.flat, inputs), training=False)
             return self._in_order(outputs)
 
@@ -197,6 +212,8 @@ def model_metadata(model: keras.Model) -> Metadata:
         mean=tuple(keras.ops.convert_to_numpy(pixels[0].mean_weight).tolist()) if pixels and not several else None,
         scale=tuple(keras.ops.convert_to_numpy(pixels[0].scale_weight).tolist()) if pixels and not several else None,
         weights_sha256=weights_sha256(model),
+        origin=pixels[0].origin.get("source") if pixels else None,
+        license=pixels[0].origin.get("license") if pixels else None,
         inputs=_input_forms(model, contract.pixels) if several else None,
         outputs=None
         if only

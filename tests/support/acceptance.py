@@ -16,7 +16,7 @@ from pocketzoo import export, training, zoo
 
 TARGETS = ("mobile-cpu", "gpu", "server-int8")
 FORMATS = {
-    *("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-int8"),
+    *("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-uint8"),
     *("onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-tensorrt"),
 }
 """What the targets ship."""
@@ -99,7 +99,7 @@ class Case:
             return
         evaluation = self.images[-50:], self.targets[-50:]
         manifest = export.export_model(result.model, folder / "bundle", targets="mobile-cpu", evaluation=evaluation)
-        assert [record.format for record in manifest.artifacts] == ["tflite-int8"]
+        assert [record.format for record in manifest.artifacts] == ["tflite-uint8"]
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def test_two_images_are_quantized_and_exported_without_calibration(trained_pair,
     export.export_model(
         quantized, tmp_path / "out", targets=["mobile-cpu"], evaluation=pair_data.test, thresholds=loose
     )
-    artifact = export.load_artifact(tmp_path / "out" / "pair_net-int8.tflite")
+    artifact = export.load_artifact(tmp_path / "out" / "pair_net-uint8.tflite")
     assert list(artifact.input) == ["before", "after"]
     found = training.evaluate(artifact, pair_data)
     for name in TASKS:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -43,6 +43,8 @@ class Weights:
     """Number of classes of the head in the file; None for the card's."""
     labels: tuple[str, ...] | None = None
     """Names of the classes; None if unknown."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """`source` and `license` of published weights, as far as they are known."""
 
 
 def find_weights(cards: Sequence[ModelCard], weights: str | Path) -> list[Weights]:
@@ -64,7 +66,7 @@ def find_weights(cards: Sequence[ModelCard], weights: str | Path) -> list[Weight
     for card in cards:
         if tag in tags_of(card):
             entry = tags_of(card)[tag]
-            return [_from_card(card, tag, entry, Path(path) if equals else _file_of(entry))]
+            return [_published(card, tag, entry, Path(path) if equals else _file_of(entry))]
     return _from_file(cards, Path(text))
 
 
@@ -96,6 +98,13 @@ def _from_card(card: ModelCard, tag: str, entry: Pretrained, path: Path) -> Weig
         classes=None if labels is None else len(labels),
         labels=labels,
     )
+
+
+def _published(card: ModelCard, tag: str, entry: Pretrained, path: Path) -> Weights:
+    """Return the weights of a tag, with their origin, which nothing tells of a file that only has their layout."""
+    source = entry.source.replace("package:", "pocketzoo/") + (f"@{entry.commit}" if entry.commit else "")
+    origin = {"source": source} | ({"license": entry.licence} if entry.licence else {})
+    return replace(_from_card(card, tag, entry, path), origin=origin)
 
 
 def _from_file(cards: Sequence[ModelCard], path: Path) -> list[Weights]:
@@ -153,7 +162,7 @@ def _from_hub(cards: Sequence[ModelCard], source: str) -> Weights:
     for card in cards:
         for tag, entry in card.pretrained.items():
             if entry.source == source:
-                return _from_card(card, tag, entry, _file_of(entry))
+                return _published(card, tag, entry, _file_of(entry))
     path = fetch(source, filename="config.json")
     config = json.loads(path.read_bytes())
     repository = _checked(source, path, _Repository, config)
@@ -175,6 +184,7 @@ def _from_hub(cards: Sequence[ModelCard], source: str) -> Weights:
                     entry.arguments,
                     classes=classes,
                     labels=labels or None,
+                    origin={"source": source},
                 )
     names = " or ".join(card.name for card in cards)
     raise InputError(f"{source} has timm's architecture {repository.architecture!r}, not that of {names}.")

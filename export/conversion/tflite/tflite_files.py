@@ -14,7 +14,8 @@ from ....core.tensorflow_private import (
     skip_quantization,
     use_frozen_graph,
 )
-from ...artifact.metadata import Metadata, embed_in_tflite
+from ...artifact.metadata import Metadata
+from ...artifact.tflite_embedding import embed_in_tflite
 from ...graph_rewrites.integer_kernels import with_integer_kernels
 from ...sample_images import Samples
 from ...tflite_schema.flatbuffer import unpack_model
@@ -23,15 +24,17 @@ from ..provenance import artifact_metadata
 from ..quantization_noise import noisiest_layers
 from ..tracing import TracedFunction
 from ..unsupported import LOOPS, check_own_quantization, unsupported
+from .byte_images import with_byte_images
 from .calibration import with_ranges
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
 from .quantized_graph import check_integers, check_kept, check_order, check_ranges, fix_16_bit_tensors
 from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
-ACTIVATION_BITS = {"tflite-int8": 8, "tflite-int8-float": 8, "tflite-int16x8": 16}
-TENSOR_TYPES = {"tflite-int8": tf.int8, "tflite-int8-float": tf.float32, "tflite-int16x8": tf.int16}
-"""Types of the input and the output."""
+BYTES = "tflite-uint8"
+ACTIVATION_BITS = {"tflite-int8": 8, "tflite-int8-float": 8, BYTES: 8, "tflite-int16x8": 16}
+TENSOR_TYPES = {"tflite-int8": tf.int8, "tflite-int8-float": tf.float32, BYTES: tf.float32, "tflite-int16x8": tf.int16}
+"""Types of the input and the output as the converter makes them; then images become bytes in `tflite-uint8`."""
 MISSING_OPERATOR = re.compile(r"'tf\.(\w+)' op is neither|not yet supported for op: '(\w+)'")
 OPS_SETS = {8: OpsSet.TFLITE_BUILTINS_INT8, 16: OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8}
 """By bits of the activations, for quantization by calibration."""
@@ -51,7 +54,7 @@ class TFLiteFiles:
         graph: The export graph.
         calibration: Images that determine activation ranges, for quantized formats; not used for a quantization-aware
             model.
-        keep_float: Patterns of names of layers that `tflite-int8` and `-int8-float` leave in floating point.
+        keep_float: Patterns of names of layers that `tflite-int8`, `-int8-float` and `-uint8` leave in floating point.
     """
 
     def __init__(self, graph: ExportGraph, calibration: Samples | None, keep_float: Sequence[str] = ()):
@@ -59,8 +62,8 @@ class TFLiteFiles:
 
     def content(self, format_name: str) -> bytes:
         """Convert to `tflite-fp32`, `-sparse` (kernels with many zeros stored without them), `-fp16`, `-dynamic` (int8
-        weights), `-int8` (integers throughout), `-int8-float` (the same with float input and output) or `-int16x8`
-        (16-bit activations), with builtin operators only.
+        weights), `-int8` (integers throughout), `-int8-float` (the same with float input and output), `-uint8` (the
+        same with images in bytes) or `-int16x8` (16-bit activations), with builtin operators only.
 
         Raises:
             InputError: A quantization-aware model does not support this format, a layer computes what TFLite does not
@@ -115,18 +118,23 @@ class TFLiteFiles:
         if not metadata.is_plain:
             traced = self._traced_for(metadata.making.format)
             check_order(content, traced.function, traced.graph.node)
+        if metadata.making.format == BYTES:
+            content = with_byte_images(content, self._pixel_ranges)
         return embed_in_tflite(content, metadata, self.graph.names)
+
+    @property
+    def _pixel_ranges(self) -> list[tuple[float, float] | None]:
+        return [form.pixel_range for form in self.graph.metadata.input_forms.values()]
 
     @cached_property
     def _float_model_with_ranges(self) -> bytes:
-        ranges = [form.pixel_range for form in self.graph.metadata.input_forms.values()]
         with suppress_output():
             content = self._convert("tflite-int8", quantize=False)
         if len(unpack_model(content).subgraphs) > 1:
             raise self._refusal(LOOPS, "tflite-int8")
         with suppress_output():
             content = with_integer_kernels(content)
-            content = with_ranges(content, self.calibration, ranges)
+            content = with_ranges(content, self.calibration, self._pixel_ranges)
         check_ranges(content, self.graph.scopes)
         return content
 

@@ -13,6 +13,7 @@ from . import (
     float16,
     litert,
     litert_gpu,
+    mediapipe,
     onnx_runtime,
     openvino,
     tflite_micro,
@@ -23,6 +24,7 @@ from .artifact_check import ArtifactCheck, Subject
 
 MODULES = (
     litert,
+    mediapipe,
     onnx_runtime,
     float16,
     openvino,

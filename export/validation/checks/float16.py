@@ -7,7 +7,7 @@ import numpy as np
 
 from ...artifact.artifact import Artifact
 from ...artifact.manifest import Check
-from ...artifact.metadata import append_labels, labels_by_file
+from ...artifact.tflite_embedding import append_labels_of
 from ...runtimes.litert import open_tflite
 from ...runtimes.onnx_runtime import open_onnx
 from ...tflite_schema.layer_names import layers_of
@@ -30,8 +30,9 @@ def validate_tflite(subject: Subject) -> Check:
     """Validate a TFLite file with all results rounded to float16, as GPU delegates compute by default."""
     from ...conversion.tflite.float16_arithmetic import rounded_tensors, with_float16_rounding
 
-    content = with_float16_rounding(subject.path.read_bytes())
-    artifact = open_tflite(subject.path, append_labels(content, labels_by_file(subject.metadata)))
+    source = subject.path.read_bytes()
+    content = with_float16_rounding(source)
+    artifact = open_tflite(subject.path, append_labels_of(source, content))
     release = version("ai-edge-litert")
     return _validate(LITERT_TITLE, release, artifact, subject, lambda values: rounded_tensors(content, *values))
 

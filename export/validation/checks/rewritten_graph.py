@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...artifact.manifest import Check
-from ...artifact.metadata import append_labels, labels_by_file
+from ...artifact.tflite_embedding import append_labels_of
 from ...graph_rewrites.rewrite_registry import rewrite_graph
 from ...loading import open_with
 from ...runtimes.litert import open_tflite
@@ -17,7 +17,7 @@ def rewrite_artifact(subject: Subject, runtime: str) -> bytes:
     """The artifact with the operators that `runtime`, a name in `graph_rewrites`, needs; unchanged if it has them."""
     content = subject.path.read_bytes()
     rewritten = rewrite_graph(content, runtime)
-    return rewritten if rewritten is content else append_labels(rewritten, labels_by_file(subject.metadata))
+    return rewritten if rewritten is content else append_labels_of(content, rewritten)
 
 
 def validate_rewritten(content: bytes, subject: Subject) -> Check:

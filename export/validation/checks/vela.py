@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...artifact.manifest import Check, Gate
-from ...artifact.metadata import append_labels, labels_by_file
+from ...artifact.tflite_embedding import append_labels_of, without_metadata
 from ...runtimes.subprocesses import run_command
 from ...tflite_schema.nodes import Node, tflite_nodes
 from ...tflite_schema.operator_support import Refusal, summarize
@@ -84,7 +84,7 @@ def compile_and_validate(npu: str, subject: Subject) -> Check:
         gate = Gate.measured("compiles", 0, ">=", 1, reason=str(error))
         return Check(name=title, version=release, gates=(gate,))
     file = subject.path.with_name(f"{subject.path.stem}-{accelerator.name}.tflite")
-    file.write_bytes(append_labels(compiled.content, labels_by_file(subject.metadata)))
+    file.write_bytes(append_labels_of(content, compiled.content))
     on_cpu = [Refusal(node, "left to the CPU") for node in compiled.on_cpu]
     gates = (
         Gate.measured("compiles", 1, ">=", 1),
@@ -122,7 +122,7 @@ def compile_for(accelerator: Accelerator, content: bytes) -> CompiledModel:
 def _compile(accelerator: Accelerator, content: bytes, *more: str) -> CompiledModel:
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
-        path.write_bytes(content)
+        path.write_bytes(without_metadata(content))  # Vela would copy it to the flash
         options = {
             "--accelerator-config": accelerator.name,
             "--system-config": accelerator.system,

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.artifact.metadata import Metadata, append_labels
+from pocketzoo.export.artifact.metadata import Metadata
 from pocketzoo.export.artifact.tensors import TensorInfo
+from pocketzoo.export.artifact.tflite_embedding import append_labels
 
 FILES = [
     "lenet5-fp32.tflite",
@@ -81,7 +82,7 @@ def test_tflite_artifact_has_builtin_ops_and_static_shapes_only(file, bundle):
 
 def test_labels_are_where_the_tools_of_each_format_look(bundle, digits):
     with zipfile.ZipFile(bundle / "lenet5-fp32.tflite") as archive:
-        assert archive.read("labels.txt").decode().splitlines() == list(digits.labels)
+        assert archive.read("labels-0.txt").decode().splitlines() == list(digits.labels)
     model = onnx.load(bundle / "lenet5-fp32.onnx")
     assert [entry.version for entry in model.opset_import if entry.domain == ""] == [17]
     properties = {entry.key: entry.value for entry in model.metadata_props}
@@ -90,7 +91,7 @@ def test_labels_are_where_the_tools_of_each_format_look(bundle, digits):
 
 def test_label_with_a_line_break_is_one_line():
     with zipfile.ZipFile(io.BytesIO(append_labels(b"", ["two\nlines", "", "Käse"]))) as archive:
-        assert archive.read("labels.txt").decode().split("\n") == ["two lines", "", "Käse"]
+        assert archive.read("labels-0.txt").decode().split("\n") == ["two lines", "", "Käse"]
 
 
 def test_predict_returns_the_most_probable_classes_first(bundle, digits, trained):

@@ -48,7 +48,7 @@ def labels_of(content):
     """A zip that contains only the labels."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(file, "w") as other:
-        other.writestr("labels.txt", archive.read("labels.txt"))
+        other.writestr("labels-0.txt", archive.read("labels-0.txt"))
     return file.getvalue()
 
 

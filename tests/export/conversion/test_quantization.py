@@ -147,7 +147,7 @@ def test_metadata_names_calibration_images_and_float_layers(kept, bundle):
 
 def test_report_names_the_layers_most_affected_by_quantization(bundle, manifest, kept):
     noise = {record.format: record.noise_db for record in manifest.artifacts if record.noise_db}
-    assert set(noise) == {"tflite-int8", "tflite-int8-float", "onnx-int8", "onnx-int8-tensorrt"}
+    assert set(noise) == {"tflite-int8", "tflite-uint8", "tflite-int8-float", "onnx-int8", "onnx-int8-tensorrt"}
     whole = noise["tflite-int8"]
     assert list(whole.values()) == sorted(whole.values())
     assert 10 < min(whole.values()) < max(whole.values()) < 80

@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as tflite
 
 from pocketzoo import layers
-from pocketzoo.export.artifact.metadata import append_labels
+from pocketzoo.export.artifact.tflite_embedding import append_labels
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.export.graph_rewrites.rewrite_registry import rewrite_graph
