@@ -62,7 +62,7 @@ def export(
         bool,
         typer.Option(
             "--rgb",
-            help="Files of a model of grayscale images take RGB images, as those of cameras; MediaPipe takes no others.",
+            help="Files of a model of grayscale images take RGB images, as cameras and MediaPipe give them.",
         ),
     ] = False,
     weights: Weights = None,

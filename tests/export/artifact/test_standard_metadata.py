@@ -197,4 +197,6 @@ def test_flash_holds_the_graph_without_metadata(folder):
     path = folder / "bare.file.tflite"
     path.write_bytes(append_labels(bare, []))
     images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), "uint8").astype("float32")
-    np.testing.assert_array_equal(load_artifact(path).run(images), load_artifact(folder / "classifier.tflite").run(images))
+    np.testing.assert_array_equal(
+        load_artifact(path).run(images), load_artifact(folder / "classifier.tflite").run(images)
+    )
