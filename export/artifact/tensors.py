@@ -139,7 +139,7 @@ def matches_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> b
     return len(shape) == len(expected) and all(e in (None, side) for side, e in zip(shape, expected, strict=True))
 
 
-def concrete_shape(shape: tuple[int | None, int | None, int]) -> tuple[int, int, int]:
+def concrete_shape(shape: tuple[int | None, int | None, int] | tuple[int, ...]) -> tuple[int, int, int]:
     """Replace open sizes of an image shape by `OPEN_SIDES`."""
     height, width, channels = shape
     return height or OPEN_SIDES[0], width or OPEN_SIDES[1], channels or 3

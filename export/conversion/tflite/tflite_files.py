@@ -86,7 +86,7 @@ class TFLiteFiles:
         if graph.activation_bits is not None:
             check_integers(content, graph.scopes)
         calibration = self.calibration if bits and graph.activation_bits is None else None
-        return self._finished(content, artifact_metadata(graph, format_name, calibration))
+        return self._finished(content, format_name, artifact_metadata(graph, format_name, calibration))
 
     def _quantize(self, format_name: str) -> bytes:
         """Quantize with calibrated ranges, and list the layers most affected in the metadata."""
@@ -107,18 +107,18 @@ class TFLiteFiles:
         metadata = artifact_metadata(
             graph, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
         )
-        return self._finished(content, metadata)
+        return self._finished(content, format_name, metadata)
 
-    def _finished(self, content: bytes, metadata: Metadata) -> bytes:
-        """Name inputs and outputs, and embed the metadata.
+    def _finished(self, content: bytes, format_name: str, metadata: Metadata) -> bytes:
+        """Make images bytes where the format has them, name inputs and outputs, and embed the metadata.
 
         Raises:
             RuntimeError: The converter changed the order of several inputs or outputs.
         """
         if not metadata.is_plain:
-            traced = self._traced_for(metadata.making.format)
+            traced = self._traced_for(format_name)
             check_order(content, traced.function, traced.graph.node)
-        if metadata.making.format == BYTES:
+        if format_name == BYTES:
             content = with_byte_images(content, self._pixel_ranges)
         return embed_in_tflite(content, metadata, self.graph.names)
 

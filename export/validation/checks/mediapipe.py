@@ -1,6 +1,7 @@
 """MediaPipe Tasks: the bytes of a camera must give the outputs of the Keras model in apps, too."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def run_task(subject: Subject) -> Check:
     images = None if reason else _camera_bytes(reference.samples.images, metadata.pixel_range)
     if images is None:
         return Check(name=TITLE, skipped=reason or "the images are not in whole numbers, as those of cameras are")
-    task = "segment" if reference.task.covers_image else "classify"
+    task: Literal["segment", "classify"] = "segment" if reference.task.covers_image else "classify"
     run = run_mediapipe(subject.path, task, images, reference.outputs.shape[1:])
     if task == "segment" and reference.from_logits:
         reference = _as_probabilities(reference)
