@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -170,6 +170,13 @@ class Metadata(Record):
     def decode(self, outputs: Any) -> Any:
         """Return outputs of an artifact in the form of the task, such as one probability for each class."""
         return map_outputs(lambda form, values: form.decode(values), self.output_forms, outputs)
+
+
+def labels_by_file(metadata: Metadata) -> Mapping[str, Sequence[str]]:
+    """Return the labels of each output by the name of their file in a bundle."""
+    if metadata.outputs is None:
+        return {"labels.txt": metadata.labels}
+    return {f"labels-{number}.txt": form.labels for number, form in enumerate(metadata.outputs.values())}
 
 
 def labels_text(labels: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from ..tflite_schema.tables import Number, Table, pack_table
 from .metadata import InputForm, Metadata, OutputForm, TensorNames
 from .tensors import RAW, concrete_shape
 
-BUFFER, IDENTIFIER = "TFLITE_METADATA", b"M001"
+IDENTIFIER = b"M001"
 SEGMENTER, SEGMENTER_IDENTIFIER = "SEGMENTER_METADATA", b"V001"
 FIRST_VERSION, CUSTOM_VERSION = "1.0.0", "1.5.0"
 """The first version of the schema, and that which added metadata of other schemas."""

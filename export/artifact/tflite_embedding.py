@@ -9,8 +9,9 @@ from ai_edge_litert import schema_py_generated as tflite
 
 from ...core.outputs import by_name
 from ..tflite_schema.flatbuffer import pack_model, unpack_model
+from ..tflite_schema.model_metadata import ENTRY
 from .metadata import KEY, Metadata, OutputForm, TensorNames, labels_text
-from .standard_metadata import BUFFER, standard_metadata
+from .standard_metadata import standard_metadata
 from .tensors import concrete_shape
 
 SIGNATURE = "serving_default"
@@ -50,7 +51,7 @@ def embed_in_tflite(content: bytes, metadata: Metadata, names: TensorNames | Non
         for number, (form, size) in enumerate(zip(forms, sizes, strict=True))
     }
     _add_metadata(model, KEY, metadata.model_dump_json().encode())
-    _add_metadata(model, BUFFER, standard_metadata(metadata, (inputs, outputs), labels))
+    _add_metadata(model, ENTRY, standard_metadata(metadata, (inputs, outputs), labels))
     return append_labels(pack_model(model), labels)
 
 
@@ -88,9 +89,9 @@ def without_metadata(content: bytes) -> bytes:
     """Return the model of a file without our metadata and the standard one, which take flash and run nothing."""
     model = unpack_model(content)
     for entry in model.metadata or []:
-        if entry.name.decode() in (KEY, BUFFER):
+        if entry.name.decode() in (KEY, ENTRY):
             model.buffers[entry.buffer].data = None
-    model.metadata = [entry for entry in model.metadata or [] if entry.name.decode() not in (KEY, BUFFER)]
+    model.metadata = [entry for entry in model.metadata or [] if entry.name.decode() not in (KEY, ENTRY)]
     return pack_model(model)
 
 

@@ -19,6 +19,7 @@ NUMBERS = {
     "tflite-fp16": "16-bit weights, float arithmetic: half the size",
     "tflite-dynamic": "8-bit weights, float arithmetic",
     "tflite-int8": "8-bit integers",
+    "tflite-uint8": "8-bit integers, with images in bytes and float output",
     "tflite-int8-float": "8-bit integers, with float input and output",
     "tflite-int16x8": "8-bit weights, 16-bit activations",
     "onnx-fp32": "32-bit floats: the exact model",

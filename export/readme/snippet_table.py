@@ -35,7 +35,7 @@ class Snippet:
         return {"kt": "kotlin", "cc": "cpp", "cs": "csharp", "py": "python", "mjs": "js"}.get(ending, ending)
 
 
-PHONE = ("tflite-fp16", "tflite-fp32", "tflite-dynamic")
+PHONE = ("tflite-fp16", "tflite-fp32", "tflite-dynamic", "tflite-uint8")
 SERVER = ("onnx-fp32", "onnx-fp16", "onnx-int8")
 ANY_INTEGER = ("float32", "int8", "uint8", "int16")
 SNIPPETS = {

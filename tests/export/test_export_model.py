@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.artifact.report import markdown_table
+from pocketzoo.export.artifact.report import device_rows, markdown_table
 from pocketzoo.export.conversion import artifact_files
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
@@ -94,7 +94,8 @@ def test_checks_are_skipped_where_something_is_missing_and_nowhere_else(manifest
 def test_report_has_a_line_for_every_artifact_and_gate(bundle, manifest):
     report = (bundle / "report.md").read_text()
     for record in manifest.artifacts:
-        rows = 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates)
+        devices = [row for row in device_rows(manifest) if row[0] == record.file]
+        rows = 1 + len(record.noise_db) + len(record.checks) + len(record.located_gates) + len(devices)
         assert report.count(f"| {record.file} |") == rows
 
 
