@@ -85,16 +85,6 @@ def _add_metadata(model: tflite.ModelT, name: str, data: bytes) -> None:
     model.metadata = [*(model.metadata or []), entry]
 
 
-def without_metadata(content: bytes) -> bytes:
-    """Return the model of a file without our metadata and the standard one, which take flash and run nothing."""
-    model = unpack_model(content)
-    for entry in model.metadata or []:
-        if entry.name.decode() in (KEY, ENTRY):
-            model.buffers[entry.buffer].data = None
-    model.metadata = [entry for entry in model.metadata or [] if entry.name.decode() not in (KEY, ENTRY)]
-    return pack_model(model)
-
-
 def append_labels(content: bytes, labels: Sequence[str] | Mapping[str, Sequence[str]]) -> bytes:
     """Append a zip with the labels of the only output, one per line; a mapping has those of several by file name."""
     file = io.BytesIO(content)

@@ -14,10 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...artifact.manifest import Check, Gate
-from ...artifact.tflite_embedding import append_labels_of, without_metadata
+from ...artifact.tflite_embedding import append_labels_of
 from ...runtimes.subprocesses import run_command
 from ...tflite_schema.nodes import Node, tflite_nodes
 from ...tflite_schema.operator_support import Refusal, summarize
+from ..c_source import array_content
 from .artifact_check import ArtifactCheck, Subject, budget_gates, operator_gate, requires_module
 from .rewritten_graph import rewrite_artifact, validate_rewritten
 
@@ -122,7 +123,7 @@ def compile_for(accelerator: Accelerator, content: bytes) -> CompiledModel:
 def _compile(accelerator: Accelerator, content: bytes, *more: str) -> CompiledModel:
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
-        path.write_bytes(without_metadata(content))  # Vela would copy it to the flash
+        path.write_bytes(array_content(content))  # Vela would copy it to the flash
         options = {
             "--accelerator-config": accelerator.name,
             "--system-config": accelerator.system,

@@ -9,13 +9,14 @@ import pytest
 from support.edge import net
 
 from pocketzoo import layers, zoo
-from pocketzoo.export.artifact.tflite_embedding import append_labels, without_metadata
+from pocketzoo.export.artifact.tflite_embedding import append_labels
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.conversion.tflite.tflite_files import to_tflite
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.runtimes.client_environment import client_python, run_client
 from pocketzoo.export.tflite_schema.flatbuffer import unpack_model
 from pocketzoo.export.tflite_schema.nodes import count_tflite_operators
+from pocketzoo.export.validation.c_source import array_content
 from pocketzoo.zoo.contract import state_contract
 
 PROGRAM = Path(__file__).parents[2] / "support" / "google_metadata.py"
@@ -189,7 +190,7 @@ def test_google_writer_adds_its_labels_to_our_files(read, folder):
 
 def test_flash_holds_the_graph_without_metadata(folder):
     content = (folder / "classifier.tflite").read_bytes()
-    bare = without_metadata(content)
+    bare = array_content(content)
     assert b"TFLITE_METADATA" not in bare
     assert b"weights_sha256" not in bare
     assert len(content) - len(bare) > 1000
