@@ -44,8 +44,8 @@ def test_manifest_says_what_the_files_are(bundle, manifest):
         assert record.sha256 == hashlib.sha256(content).hexdigest()
         assert 0 < record.gzip_bytes < record.bytes
         artifact = export.load_artifact(bundle / record.file)
-        assert record.input.model_dump() == vars(artifact.input)
-        assert record.output.model_dump() == vars(artifact.output)
+        assert record.input.model_dump().items() <= vars(artifact.input).items()
+        assert record.output.model_dump().items() <= vars(artifact.output).items()
 
 
 def test_manifest_says_where_it_came_from(manifest, digits, trained):
