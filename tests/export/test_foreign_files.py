@@ -14,8 +14,8 @@ from support import foreign_files as files
 
 from pocketzoo import export, training, zoo
 from pocketzoo.export.artifact.tensors import infer_layout
-from pocketzoo.export.runtimes.onnx_facts import onnx_facts
 from pocketzoo.export.artifact.tflite_embedding import append_labels
+from pocketzoo.export.runtimes.onnx_facts import onnx_facts
 from pocketzoo.export.tflite_schema.flatbuffer import pack_model, unpack_model
 from pocketzoo.export.tflite_schema.model_metadata import parse_model_metadata
 
