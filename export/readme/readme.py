@@ -70,6 +70,7 @@ def write_readme(manifest: Manifest, folder: Path) -> None:
         *markdown_table(("file", "output", "shape", "type", "real value"), list(_output_rows(manifest))),
         "",
         *_measurements(manifest),
+        *_origin(manifest),
         *_programs(manifest, folder),
     ]
     (folder / README).write_text("\n".join(lines), encoding="utf-8")
@@ -262,6 +263,15 @@ def _measurements(manifest: Manifest) -> Iterator[str]:
     rows = device_rows(manifest)
     if rows:
         yield from ("Memory of edge devices, in bytes:", "", *markdown_table(DEVICE_HEADER, rows), "")
+
+
+def _origin(manifest: Manifest) -> list[str]:
+    """Where the weights come from, and their license."""
+    model = manifest.model
+    origin = f"Made from the published weights `{escape(model.origin)}`." if model.origin else ""
+    terms = f"Their license is {escape(model.license)}." if model.license else ""
+    unknown = "" if model.license else "The license of the weights is not recorded: ask whoever trained the model."
+    return ["## License", "", " ".join(filter(None, (origin, terms, unknown))), ""]
 
 
 def _quality(accuracy: float | None, figures: Mapping[str, float | int | str]) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pocketzoo import export, zoo
 from pocketzoo.core.errors import InputError
 from pocketzoo.export.readme.programs import snippet_text
+from pocketzoo.export.readme.readme import write_readme
 from pocketzoo.export.readme.runnable_files import SAFE_NAME, files_of, fitting_snippets
 from pocketzoo.export.readme.snippet_table import SNIPPETS
 
@@ -41,6 +42,16 @@ def test_readme_tells_files_inputs_and_outputs(exported):
     assert manifest.host in text
     assert f"The original model: mean IoU {manifest.evaluation.keras_figures['mean IoU']:.4g}" in text
     assert r"road \| \<b>, Käse 猫, tree" in text
+
+
+def test_readme_tells_origin_and_license_where_they_are_known(exported, tmp_path):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    assert "The license of the weights is not recorded" in (exported / "README.md").read_text()
+    known = manifest.model.model_copy(update={"origin": "hf://timm/net", "license": "Apache-2.0"})
+    for record in manifest.artifacts:
+        (tmp_path / record.file).write_bytes((exported / record.file).read_bytes())
+    write_readme(manifest.model_copy(update={"model": known}), tmp_path)
+    assert "published weights `hf://timm/net`. Their license is Apache-2.0." in (tmp_path / "README.md").read_text()
 
 
 def test_labels_are_a_file_as_in_tflite_files(exported):
