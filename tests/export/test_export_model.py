@@ -23,7 +23,7 @@ def test_bundle_has_every_format_of_its_targets_once(bundle, manifest):
     files = {record.file for record in manifest.artifacts} | {"manifest.json", "report.md"}
     files |= {"README.md", "labels.txt"}
     files |= {file for record in manifest.artifacts for check in record.checks for file in check.files}
-    assert {path.name for path in bundle.iterdir()} == files
+    assert {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()} == files
     for record in manifest.artifacts:
         assert record.targets == tuple(target for target in TARGETS if record.format in TARGETS[target].checks)
 

@@ -74,7 +74,8 @@ def commands_and_output(code: str) -> Iterator[tuple[str, str]]:
 def run_command(command: str) -> str:
     """What a command prints; `pocketzoo` runs in this process, which has TensorFlow already.
 
-    A command that is to fail ends with the comment `# exit code 1`, or another one; then its error is returned.
+    A command that is to fail ends with the comment `# exit code 1`, or another one; then its error is returned, if it
+    does not only end with that code.
     """
     words = shlex.split(command, comments=True)
     if not words:
@@ -84,7 +85,8 @@ def run_command(command: str) -> str:
     expected = re.search(r"# exit code (\d)$", command)
     result = CliRunner().invoke(app, words[1:])
     assert bool(result.exit_code) == bool(expected), f"{command}\n{result.output}\n{result.exception!r}"
-    return f"Error: {result.exception}" if expected else result.stdout
+    is_error = expected and not isinstance(result.exception, SystemExit)
+    return f"Error: {result.exception}" if is_error else result.stdout
 
 
 def assert_shown(shown: str, printed: str, numbers_vary: bool) -> None:
