@@ -80,10 +80,23 @@ def to_half(model: onnx.ModelProto, graph: ExportGraph) -> onnx.ModelProto:
 
 
 def with_metadata(model: onnx.ModelProto, metadata: Metadata) -> onnx.ModelProto:
-    """Embed the metadata in `model`, and validate it with ONNX's own checker."""
+    """Embed the metadata in `model`, and validate it with ONNX's own checker.
+
+    Operator sets that no node uses, of which ONNX Runtime's tools import eight, are left out: some clients refuse a
+    file that imports one they do not have.
+    """
+    used = [entry for entry in model.opset_import if entry.domain in {"", *_domains(model.graph)}]
+    del model.opset_import[:]
+    model.opset_import.extend(used)
     onnx.helper.set_model_props(model, {KEY: metadata.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _domains(graph: onnx.GraphProto) -> set[str]:
+    """Return the domains of the operators of a graph and its subgraphs."""
+    attributes = [attribute for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return {node.domain for node in graph.node}.union(*(_domains(attribute.g) for attribute in attributes))
 
 
 def add_unused_inputs(model: onnx.GraphProto, graph: ExportGraph) -> None:

@@ -80,6 +80,11 @@ def test_tflite_artifact_has_builtin_ops_and_static_shapes_only(file, bundle):
     assert all(-1 not in tensor["shape_signature"] for tensor in interpreter.get_tensor_details())
 
 
+@pytest.mark.parametrize("file", [name for name in FILES if name.endswith("onnx")])
+def test_onnx_artifact_imports_no_other_operators_than_standard_ones(file, bundle):
+    assert [entry.domain for entry in onnx.load(bundle / file).opset_import] == [""]
+
+
 def test_labels_are_where_the_tools_of_each_format_look(bundle, digits):
     with zipfile.ZipFile(bundle / "lenet5-fp32.tflite") as archive:
         assert archive.read("labels-0.txt").decode().splitlines() == list(digits.labels)
