@@ -123,7 +123,7 @@ KINDS = (
         FileKind(f"image {name}", f"pictures/{name}", (change_png,) if name.endswith(".png") else (), _read_image, 6)
         for name in IMAGES
     ),
-    FileKind(".tflite int8", "bundle/resnet20-int8.tflite", (change_tflite,), _predict, 4),
+    FileKind(".tflite uint8", "bundle/resnet20-uint8.tflite", (change_tflite,), _predict, 4),
     FileKind(".tflite", "bundle/resnet20-fp32.tflite", (change_tflite,), _predict, 4),
     FileKind(".onnx int8", "bundle/resnet20-int8.onnx", (change_onnx,), _predict, 4),
     FileKind(".onnx", "bundle/resnet20-fp32.onnx", (change_onnx,), _predict, 4),

@@ -64,8 +64,8 @@ def embed_certificate(path: Path, validation: Validation, context: ValidationCon
 
 
 def model_part(content: bytes, suffix: str) -> bytes:
-    """The model at the beginning of the file: all of an ONNX file, and a TFLite file up to its zip."""
-    if suffix == ".onnx":
+    """The model at the beginning of the file: all of an ONNX file, and a TFLite file up to its zip, if it has one."""
+    if suffix == ".onnx" or not zipfile.is_zipfile(io.BytesIO(content)):
         return content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return content[: min(entry.header_offset for entry in archive.infolist())]

@@ -9,7 +9,7 @@ from keras import layers
 from onnxruntime import InferenceSession
 
 from pocketzoo import zoo
-from pocketzoo.export.artifact.metadata import Metadata
+from pocketzoo.export.artifact.metadata import Metadata, OutputForm
 from pocketzoo.export.conversion.export_graph import ExportGraph, weights_sha256
 from pocketzoo.export.conversion.onnx.float_model import to_onnx
 from pocketzoo.export.conversion.onnx.quantized_model import to_trained_integers
@@ -126,8 +126,9 @@ def form_of(quantized):
     """The export form, with several outputs."""
     flat = with_rounded_kernels(quantized)
     image = tf.TensorSpec((1, 12, 12, 3), name="image")
-    about = {"model": "net", "labels": tuple("abcd"), "image_shape": (12, 12, 3), "mean": None, "scale": None}
-    metadata = Metadata(weights_sha256=weights_sha256(flat), **about)
+    about = {"model": "net", "task": "raw", "labels": (), "image_shape": (12, 12, 3), "mean": None, "scale": None}
+    outputs = {name: OutputForm(task="raw", labels=()) for name in sorted(flat.output)}
+    metadata = Metadata(weights_sha256=weights_sha256(flat), outputs=outputs, **about)
     return ExportGraph(flat, image, metadata, activation_bits(quantized))
 
 
@@ -161,7 +162,7 @@ def onnx(form, images):
     session = InferenceSession(to_trained_integers(to_onnx(form), form).SerializeToString())
 
     def run(pixels):
-        outputs = session.run(None, {"image": pixels[None].transpose(0, 3, 1, 2).astype("uint8")})
+        outputs = session.run(None, {session.get_inputs()[0].name: pixels[None].transpose(0, 3, 1, 2).astype("uint8")})
         return [output.transpose(0, 2, 3, 1) if output.ndim == 4 else output for output in outputs]
 
     return by_situation(map(run, images), SITUATIONS)
