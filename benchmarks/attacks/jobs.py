@@ -61,7 +61,7 @@ RESUMED = (
     ),
 )
 """Commands that continue with `--resume`; `export` replaces with `--overwrite`, the others are repeated as they are."""
-TIMES = ("environment.json", "manifest.json", "report.md", "curves.png", "plot.png", "comparison.json")
+TIMES = ("environment.json", "manifest.json", "report.md", "README.md", "curves.png", "plot.png", "comparison.json")
 """Files with times, latencies, or pictures of them: that they are there is all that is compared."""
 
 
