@@ -7,18 +7,28 @@ from .documents import parse_json
 from .errors import InputError, shorten
 from .limits import MODEL_BYTES, MODEL_PARTS, TEXT_BYTES
 
+MOST_EXPANSION = 500
+"""Size of a part that was written by a model, over its compressed size: nothing but zeros comes to 1,030."""
+SMALL = 2**24
+"""Bytes that a part may have in any case."""
+
 
 def check_archive(archive: zipfile.ZipFile) -> None:
     """Check what an archive says of its parts; reading one returns no more than that.
 
     Raises:
-        InputError: Its parts are too many, or too large together, or two have the same name.
+        InputError: Its parts are too many, too large together or hardly more than zeros, or two have the same name.
     """
     parts = archive.infolist()
     MODEL_PARTS.check(len(parts), "its archive")
     MODEL_BYTES.check(sum(part.file_size for part in parts), "its archive, expanded,")
     names = set[str]()
     for part in parts:
+        if part.file_size > SMALL + MOST_EXPANSION * part.compress_size:
+            raise InputError(
+                f"{shorten(part.filename)!r} in its archive has {part.file_size:,} bytes in {part.compress_size:,} "
+                f"compressed ones; {MOST_EXPANSION} times as many are allowed."
+            )
         if part.filename in names:
             raise InputError(f"its archive has two parts {shorten(part.filename)!r}.")
         names.add(part.filename)

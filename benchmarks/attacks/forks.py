@@ -110,6 +110,7 @@ def _ending(status: int, usage: resource.struct_rusage) -> Ending:
 def _enter(log: Path, folder: Path, limits: Limits) -> None:
     os.chdir(folder)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
     signal.alarm(limits.wall_seconds)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * PAGE
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

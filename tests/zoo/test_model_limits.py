@@ -118,6 +118,13 @@ def test_archive_that_expands_above_the_limit_is_refused_before_it_is_read(rewri
         read(path)
 
 
+@pytest.mark.parametrize("read", [zoo.load_model, tensor_shapes])
+def test_archive_of_nothing_but_zeros_is_refused_before_it_is_read(rewrite, read):
+    path = rewrite(parts={"model.weights.h5": bytes(10**8)})
+    with pytest.raises(zoo.InputError, match=r"has 100,000,000 bytes in [\d,]+ compressed ones; 500 times as many are"):
+        read(path)
+
+
 def test_archive_with_two_parts_of_a_name_is_refused(rewrite):
     path = rewrite()
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ...core.arguments import Count, check_arguments
-from ...core.atomic_files import atomic_path
+from ...core.atomic_files import atomic_path, remove_abandoned
 from ...core.csv_tables import write_csv
 from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ...core.pictures import save_figure
@@ -68,6 +68,9 @@ def write_report(
     predictor = Predictor(model, test_time_augmentation)
     tasks, accumulators = accumulate(predictor, model, data, batch_size)
     evaluation = map_outputs(lambda accumulator: accumulator.evaluation(), accumulators)
+    for part in {folder, *(folder / name for name in by_name(tasks))}:
+        if part.is_dir():
+            remove_abandoned(part)
     for name, accumulator in by_name(accumulators).items():
         kind = get_task(by_name(tasks)[name])
         _write_metrics(by_name(evaluation)[name], accumulator.labels, folder / name)

@@ -52,7 +52,11 @@ def test_report_of_a_classification_has_figures_and_pictures(digits, tmp_path):
     assert evaluation.to_dict() == training.evaluate(model, digits).to_dict()
 
 
-def test_report_of_several_outputs_has_a_folder_each(scenes, scene_model, tmp_path):
+def test_report_of_several_outputs_has_a_folder_each_without_what_a_killed_process_left(scenes, scene_model, tmp_path):
+    left = [tmp_path / ".pocketzoo-0123456789abcdef.json", tmp_path / "count" / ".pocketzoo-0123456789abcdef.png"]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
     evaluation = training.write_report(scene_model, scenes, tmp_path)
     facts = json.loads((tmp_path / "evaluation.json").read_text())
     assert {name: of_output["loss"] for name, of_output in facts.items()} == {
@@ -66,6 +70,7 @@ def test_report_of_several_outputs_has_a_folder_each(scenes, scene_model, tmp_pa
         "count/worst.png",
     }
     assert all(is_picture(tmp_path / path) for path in pictures)
+    assert not any(path.exists() for path in left)
 
 
 def errors(task, targets, outputs):
