@@ -3,8 +3,7 @@
 import os
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -45,14 +44,20 @@ def cases(count: int, seed: int, folder: Path) -> Iterator[Case]:
         yield Case(f"disk-{type(attack).__name__.lower()}-{attack.command.verb}-{index}", kind, attack)
 
 
-@contextmanager
-def small_disk(place: Path, size: int) -> Iterator[Callable[[], None]]:
-    """Mount a tmpfs of `size` bytes until the block ends; calling what is yielded gives it room for everything."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
-    try:
-        yield partial(subprocess.run, ["mount", "-o", f"remount,size={ROOM}", place], check=True)
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
+class SmallDisk:
+    """A tmpfs; no context manager, since a fork that is started in its block would leave the block, too."""
+
+    def __init__(self, place: Path, size: int):
+        self.place = place
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
+
+    def make_room(self) -> None:
+        """Enlarge it so that everything fits."""
+        subprocess.run(["mount", "-o", f"remount,size={ROOM}", self.place], check=True)
+
+    def remove(self) -> None:
+        """Unmount it."""
+        subprocess.run(["umount", "--lazy", self.place], check=True)
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,11 @@ class FullDisk(Attack):
         work.mkdir()
         # Of the tmpfs, which counts in pages.
         size = max(16384, int(reference.peak_bytes * self.share))
-        with small_disk(work, size) as make_room:
-            first = forks.wait(self.command.start(work))
-            make_room()
-            finding = self._judge(work, first, seen=False)
+        disk = SmallDisk(work, size)
+        first = forks.wait(self.command.start(work))
+        disk.make_room()
+        finding = self._judge(work, first, seen=False)
+        disk.remove()
         if not first.status and self.share < 0.5 and not finding.fault:
             return replace(finding, fault=f"{self.share:.0%} of the space was enough")
         return finding
@@ -174,10 +180,11 @@ class Download(Attack):
                 return 2
             return 0 if found.read_bytes() == weights.read_bytes() else 3
 
-        with small_disk(cache, weights.stat().st_size // 2) as make_room:
-            first = forks.call(fetch, folder / "first.log", folder)
-            make_room()
-            second = forks.call(fetch, folder / "second.log", folder)
+        disk = SmallDisk(cache, weights.stat().st_size // 2)
+        first = forks.call(fetch, folder / "first.log", folder)
+        disk.make_room()
+        second = forks.call(fetch, folder / "second.log", folder)
+        disk.remove()
         os.kill(process, 9)
         forks.wait(process)
         server.server_close()
