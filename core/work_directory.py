@@ -115,8 +115,7 @@ class WorkDirectory:
                     f"{self._name} is not empty; resume the {self.job}, overwrite it, or name another directory."
                 )
             self._check_same(settings)
-            if begun:
-                self._remove_unfinished()
+            self._remove_unfinished()  # also the settings of a process that was killed while it wrote them
 
     @property
     def exists(self) -> bool:

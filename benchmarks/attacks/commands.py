@@ -135,7 +135,7 @@ def _lines_of_option(name: str, good: tuple[str, ...], option: Any) -> Iterator[
         for value in SETTINGS:
             yield Line(name, "impossible setting", (*good, text, value))
     elif text in OUTPUTS:
-        for file in ("text", "fifo", "full", "nul", "long", "/proc/no/such"):
+        for file in ("text", "fifo", "nul", "long", "/proc/no/such", *(() if text == "--report" else ("full",))):
             yield Line(name, f"output: {file}", (*_without(good, text), text, file))
     elif text in INPUTS:
         for file in FILES:

@@ -98,6 +98,7 @@ def test_what_a_killed_process_was_writing_is_removed_on_resuming(directory):
     directory.path.mkdir()
     (directory.path / ".pocketzoo-first").write_text("half")  # killed before its settings were complete
     start(directory)
+    assert names(directory) == ["settings.json"]
     (directory.path / ".pocketzoo-folder").mkdir()
     start(directory, resume=True)
     assert names(directory) == ["settings.json"]
