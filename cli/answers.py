@@ -1,4 +1,4 @@
-"""The answers of `pocketzoo predict`: rows of labels for outputs with a task, a summary for raw numbers."""
+"""The output of `pocketzoo predict`: rows of labels for outputs with a task, a summary for raw numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -52,7 +52,7 @@ class SmallDisk:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
 
     def make_room(self) -> None:
-        """Enlarge it so that everything fits."""
+        """Remount it with room for all files."""
         subprocess.run(["mount", "-o", f"remount,size={ROOM}", self.place], check=True)
 
     def remove(self) -> None:

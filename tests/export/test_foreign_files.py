@@ -1,4 +1,4 @@
-"""Files that other tools wrote: what they say is used, what they do not say is asked for, and nothing is misread."""
+"""Files from other tools: what they state is used, what they omit is requested, and nothing is misread."""
 
 import struct
 
