@@ -35,7 +35,7 @@ from attacks.cases import Result, Results, run_cases
 
 PARTS = {"kills": 75, "mutations": 5000, "disk": 32, "commands": 240}
 """Number of cases of each part."""
-SAMPLE = {"kills": 2, "mutations": 120, "disk": 2, "commands": 50}
+SAMPLE = {"kills": 2, "mutations": 170, "disk": 2, "commands": 50}
 """The same of the sample that the tests run."""
 FOLDER = Path(__file__).parents[1] / "build" / "attack"
 
