@@ -15,6 +15,7 @@ import pytest
 from support.images import random_pixels
 
 from pocketzoo import training, zoo
+from pocketzoo.export.runtimes.client_environment import VARIABLE
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes depends on the machine
 hypothesis.settings.load_profile("untimed")
@@ -71,6 +72,18 @@ def release_memory():
     gc.freeze()  # what is left are modules that the file has imported
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client_environment(request, tmp_path_factory):
+    """The clients that have an environment of their own are there in files marked `clients` alone.
+
+    Elsewhere each file for phones would start a process of MediaPipe, which takes longer than its export.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("clients") is None:
+            patch.setenv(VARIABLE, str(tmp_path_factory.getbasetemp() / "no_clients"))
+        yield
 
 
 @pytest.fixture(scope="session")

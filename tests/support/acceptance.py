@@ -1,7 +1,7 @@
 """Every verb on one model of a user: what the acceptance tests of different models share."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +14,22 @@ import pytest
 import tensorflow as tf
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.runtimes.client_environment import VARIABLE
+from pocketzoo.export.targets import TARGETS, Target, formats_of
 
-TARGETS = ("mobile-cpu", "gpu", "server-int8")
-FORMATS = {
-    *("tflite-fp32", "tflite-fp16", "tflite-dynamic", "tflite-uint8"),
-    *("onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8-tensorrt"),
-}
-"""What the targets ship."""
+EVERY_FORMAT = ("mobile-cpu", "gpu", "server-int8")
+"""Targets that ship all that differs in more than the types of its tensors."""
+BOTH_RUNTIMES = Target(
+    {name: TARGETS["mobile-cpu"].checks[name] for name in ("tflite-fp32", "tflite-uint8")}
+    | {"onnx-fp32": ("onnxruntime",), "onnx-int8": ("onnxruntime",)},
+    "one float and one integer file of each runtime",
+)
+both_runtimes_or_every_format = pytest.mark.parametrize(
+    "targets",
+    [
+        pytest.param(("both-runtimes",), id="both_runtimes"),
+        pytest.param(EVERY_FORMAT, id="every_format", marks=pytest.mark.every_card),
+    ],
+)
 RECIPE = training.Recipe(epochs=1, batch_size=16, augmentation="none", optimizer={"lr": 1e-4})
 STILL = RECIPE.changed(epochs=2, batch_size=4, optimizer={"lr": 1e-7})
 """Leaves the weights as they are, and has enough steps for the ranges of activations: kernels with a folded BatchNorm
@@ -53,21 +61,19 @@ class Case:
     def reset(self) -> None:
         self.model.set_weights(self._weights)
 
-    def check_exported(self, folder: Path) -> None:
-        """Export for TFLite and ONNX; every file must be equal to Keras on its runtimes, within its thresholds.
-
-        Not in MediaPipe, which computes with LiteRT and starts a process for each file.
-        """
-        with patch.dict("os.environ", {VARIABLE: str(folder)}):
+    def check_exported(self, folder: Path, targets: Sequence[str]) -> None:
+        """Export for TFLite and ONNX; every file must be equal to Keras on its runtimes, within its thresholds."""
+        with patch.dict(TARGETS, {"both-runtimes": BOTH_RUNTIMES}):
             manifest = export.export_model(
                 self.model,
                 folder / "bundle",
-                targets=TARGETS,
+                targets=targets,
                 calibration=self.images[:32],
                 evaluation=(self.images[-50:], self.targets[-50:]),
                 **self.contract,
             )
-        assert {record.format for record in manifest.artifacts} == FORMATS
+            formats = {fmt.name for fmt in formats_of(targets)}
+        assert {record.format for record in manifest.artifacts} == formats
         assert manifest.passed
         gates = [gate for record in manifest.artifacts for _, gate in record.located_gates]
         assert {gate.status for gate in gates if gate.name == "relative difference"} == {"passed"}

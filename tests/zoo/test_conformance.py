@@ -147,6 +147,7 @@ def test_mixed_precision_outputs_finite_float32(case, policy):
     assert np.isfinite(outputs.numpy()).all()
 
 
+@cards_with_other_composites
 def test_tflite_and_onnx_outputs_match_keras(case, tmp_path):
     reference = Reference(Samples(case.images, None), "noise", case.outputs)
     form = ExportGraph.from_model(case.model)

@@ -19,6 +19,7 @@ from pocketzoo.export.tflite_schema.nodes import count_tflite_operators
 from pocketzoo.export.validation.c_source import array_content
 from pocketzoo.zoo.contract import state_contract
 
+pytestmark = pytest.mark.clients
 PROGRAM = Path(__file__).parents[2] / "support" / "google_metadata.py"
 SIDE = 8
 

@@ -27,6 +27,7 @@ from pocketzoo.export.validation.checks.mediapipe import run_task
 from pocketzoo.export.validation.reference import Reference
 from pocketzoo.zoo.contract import state_contract
 
+pytestmark = pytest.mark.clients
 SIDE, COUNT = 16, 12
 installed = pytest.mark.skipif(client_python("mediapipe") is None, reason="mediapipe is not installed")
 
