@@ -29,10 +29,12 @@ from pocketzoo import export, zoo
 from pocketzoo.core.atomic_files import atomic_path
 from pocketzoo.export.artifact.manifest import ArtifactRecord
 from pocketzoo.export.formats import FORMATS
-from pocketzoo.export.targets import TARGETS, checks_of
+from pocketzoo.export.targets import GROUPS, TARGETS, checks_of
 
 KEPT = Path(__file__).with_name("matrix")
 PAGE = Path(__file__).with_name("matrix.md")
+COLUMNS = tuple(name for name in TARGETS if name not in GROUPS["clients"])
+"""Targets that are measured; clients.md has the others."""
 FACTS = {
     "arena_bytes": lambda count: f"arena {count / 1e3:.4g} kB",
     "inferences_per_second": lambda rate: f"NPU {1000 / rate:.3g} ms",
@@ -65,7 +67,7 @@ def main() -> None:
 def measure_card(name: str) -> None:
     """Measure the cells of a card that have not been measured."""
     cells = kept_cells(name)
-    missing = [target for target in TARGETS if target not in cells]
+    missing = [target for target in COLUMNS if target not in cells]
     if not missing:
         return
     start = time.perf_counter()
@@ -158,8 +160,8 @@ def figures(record: ArtifactRecord, target: str, targets: Sequence[str]) -> dict
 
 def render_page(cells: dict[str, dict[str, Cell]]) -> str:
     """Render the page as Markdown."""
-    header = ["model", *TARGETS]
-    rows = [[titled(name), *(format_cell(of.get(target)) for target in TARGETS)] for name, of in cells.items()]
+    header = ["model", *COLUMNS]
+    rows = [[titled(name), *(format_cell(of.get(target)) for target in COLUMNS)] for name, of in cells.items()]
     absent = Counter(check for entry in entries(cells) for check in entry["not run"])
     counted = ", ".join(f"{check} ({count} artifacts)" for check, count in sorted(absent.items()))
     table = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]

@@ -82,11 +82,23 @@ TARGETS = {
         },
         "browsers: ONNX Runtime and LiteRT on WebAssembly and WebGPU, with a page that runs them",
     ),
+    "opencv": Target({"onnx-fp32": ("onnxruntime", "opencv")}, "programs with OpenCV: its DNN module"),
+    "mnn": Target({"onnx-fp32": ("onnxruntime", "mnn")}, "apps with MNN, and the converted .mnn file"),
+    "ncnn": Target({"onnx-fp32": ("onnxruntime", "ncnn")}, "apps with ncnn, and the converted .param and .bin files"),
+    "tract": Target({"onnx-fp32": ("onnxruntime", "tract")}, "programs in Rust: tract"),
+    "node": Target(
+        dict.fromkeys(("onnx-fp32", "onnx-int8"), ("onnxruntime", "onnxruntime-node")), "Node.js: ONNX Runtime"
+    ),
+    "ort-mobile": Target(
+        dict.fromkeys(("onnx-fp32", "onnx-int8"), ("onnxruntime", "ort-format")),
+        "reduced builds of ONNX Runtime for phones, and the converted .ort file",
+    ),
 }
 GROUPS = {
     "mobile": ("mobile-cpu", "mobile-gpu"),
     "edge": ("edge-mcu", "edge-ethos-u55", "edge-ethos-u65", "edge-ethos-u85"),  # edge-tpu: nothing of it runs here
     "server": ("server-int8", "openvino"),
+    "clients": ("opencv", "mnn", "ncnn", "tract", "node", "ort-mobile"),
 }
 """Names for several targets."""
 

@@ -182,13 +182,14 @@ class Artifact(ShortRepr):
         if len(counts) != 1:
             found = f"{', '.join(map(str, sorted(counts)))} rows" if counts else "no values"
             raise InputError(f"the inputs have {found}; each takes one per image.")
-        results = [self._run_once(map_outputs(lambda rows, row=row: rows[row], images)) for row in range(counts.pop())]
+        one_by_one = (map_outputs(lambda rows, row=row: rows[row], images) for row in range(counts.pop()))
+        results = [self.invoke(self.to_tensors(values)) for values in one_by_one]
         join = _join if self.contract is None else _join_any
         return map_outputs(join, self.output, *results)
 
-    def _run_once(self, values: Any) -> Any:
-        """Return the output tensors for one value of each input."""
-        return self.invoke(map_outputs(_to_tensor, self.input, values, self._only_or_all(self.pixel_ranges)))
+    def to_tensors(self, values: Any) -> Any:
+        """Return what `invoke` takes for one value of each input, such as an image of `run`."""
+        return map_outputs(_to_tensor, self.input, values, self._only_or_all(self.pixel_ranges))
 
     def _only_or_all(self, named: dict[str, Any]) -> Any:
         return named if isinstance(self.input, dict) else named[""]

@@ -12,6 +12,9 @@ from .subprocesses import run_command
 VARIABLE = "POCKETZOO_CLIENTS"
 """Environment variable with the folder of the environment, where it is not `clients` in that of this Python."""
 
+SECONDS = 600
+"""Time limit of a client: what takes longer hangs."""
+
 
 def client_folder() -> Path:
     """Return the folder of the environment, which need not exist."""
@@ -31,13 +34,16 @@ def client_python(module: str) -> Path | None:
     return python if _has_module(python, module) else None
 
 
-def run_client(module: str, program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_client(
+    module: str, program: Path, *arguments: str | Path, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a program that imports nothing but a client's module and NumPy; it may exit with any code.
 
     Args:
         module: Name of the client's module, which messages use, too.
         program: A Python file.
         arguments: Its arguments.
+        folder: Its working directory; that of this process if None.
 
     Raises:
         RuntimeError: The module is not installed, or the program did not finish in time.
@@ -46,7 +52,7 @@ def run_client(module: str, program: Path, *arguments: str | Path) -> subprocess
     if python is None:
         raise RuntimeError(f"{module} is not installed: {install_command(module)}")
     # -I: nothing is imported from the current folder or that of the program, which has modules with names of packages.
-    return run_command(module, [python, "-I", program, *arguments])
+    return run_command(module, [python, "-I", program, *arguments], folder, seconds=SECONDS)
 
 
 def _python_of(folder: Path) -> Path:

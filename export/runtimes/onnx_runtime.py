@@ -52,6 +52,23 @@ def open_untrusted_onnx(path: Path, content: bytes, *, threads: int = 1) -> Arti
     return open_onnx(path, content, threads=threads)
 
 
+def write_ort_format(onnx_file: Path) -> Path:
+    """Convert an ONNX file to ONNX Runtime's own format, beside it, and return the path of the `.ort` file.
+
+    The graph is optimized for no particular processor, so that the file runs on phones, too.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort_file = onnx_file.with_suffix(".ort")
+    options.optimized_model_filepath = str(ort_file)
+    onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
+    return ort_file
+
+
 def open_onnx(path: Path, content: bytes, *, threads: int = 1, provider: str = "CPUExecutionProvider") -> Artifact:
     """Open an ONNX file.
 

@@ -9,7 +9,7 @@ MAX_SECONDS = 3600
 
 
 def run_command(
-    name: str, command: Sequence[str | Path], folder: Path | None = None
+    name: str, command: Sequence[str | Path], folder: Path | None = None, *, seconds: float = MAX_SECONDS
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and capture its output; it may exit with any code.
 
@@ -17,13 +17,14 @@ def run_command(
         name: What error messages call it.
         command: Program and arguments.
         folder: Its working directory; that of this process if None.
+        seconds: Time limit.
 
     Raises:
         RuntimeError: It did not finish in time.
     """
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=MAX_SECONDS, check=False, cwd=folder
+            command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False, cwd=folder
         )
     except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"{name} did not finish within {MAX_SECONDS} s") from error
+        raise RuntimeError(f"{name} did not finish within {seconds} s") from error

@@ -8,6 +8,7 @@ from ...artifact.manifest import Check, Gate
 from . import (
     browser,
     c_source,
+    clients,
     cortex_m,
     edge_tpu,
     float16,
@@ -36,6 +37,7 @@ MODULES = (
     litert_gpu,
     web_page,
     browser,
+    clients,
 )
 CHECKS: dict[str, ArtifactCheck] = {check.name: check for module in MODULES for check in module.CHECKS}
 

@@ -9,12 +9,12 @@ from ....tasks.registry import get_task
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
 from ...runtimes.client_environment import client_python, install_command
-from ...runtimes.mediapipe import MODULE, run_mediapipe
+from ...runtimes.clients import run_in_client
 from ..comparison import compare_outputs
 from ..reference import Reference
 from .artifact_check import ArtifactCheck, Requirement, Subject
 
-TITLE = "MediaPipe"
+TITLE, MODULE = "MediaPipe", "mediapipe"
 MAX_IMAGES, MAX_BYTES = 400, 2**26
 """At most so many images, and so many bytes of outputs."""
 
@@ -27,12 +27,14 @@ def run_task(subject: Subject) -> Check:
     if images is None:
         return Check(name=TITLE, skipped=reason or "the images are not in whole numbers, as those of cameras are")
     task: Literal["segment", "classify"] = "segment" if reference.task.covers_image else "classify"
-    run = run_mediapipe(subject.path, task, images, reference.outputs.shape[1:])
+    shape = reference.outputs.shape[1:]
+    run = run_in_client(MODULE, "mediapipe.py", subject.path, {"images": images}, task=task, shape=shape)
     if task == "segment" and reference.from_logits:
         reference = _as_probabilities(reference)
-    check = compare_outputs(run.outputs, reference).check(TITLE, run.version, subject.format, run.median_ms)
-    expected = tuple(" ".join(label.splitlines()) for label in metadata.labels[-len(run.labels) :])
-    labels = Gate.measured("labels as in the file", float(run.labels == expected), ">=", 1)
+    check = compare_outputs(run.outputs["outputs"], reference).check(TITLE, run.version, subject.format, run.median_ms)
+    names = run.outputs["labels"][0].tolist()
+    expected = [" ".join(label.splitlines()) for label in metadata.labels[-len(names) :]]
+    labels = Gate.measured("labels as in the file", float(names == expected), ">=", 1)
     facts = {"images": len(reference)} if len(reference) < len(subject.reference) else {}
     return check.model_copy(update={"gates": (*check.gates, labels), "facts": check.facts | facts})
 

@@ -7,12 +7,12 @@ from ....core.output_capture import suppress_output
 from ...artifact.artifact import Artifact
 from ...artifact.manifest import Check, Gate
 from ...loading import open_with
-from ...runtimes.onnx_runtime import NoProviderError, has_provider, open_onnx
+from ...runtimes.onnx_runtime import NoProviderError, has_provider, open_onnx, write_ort_format
 from ...tflite_schema.layer_names import layers_of
 from ..comparison import validate_artifact
 from .artifact_check import ArtifactCheck, Requirement, Subject
 
-TITLE = "ONNX Runtime"
+TITLE, ORT_TITLE = "ONNX Runtime", "ONNX Runtime, ORT format"
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
 
@@ -49,6 +49,14 @@ def _saturation_gate(subject: Subject, artifact: Artifact) -> Gate:
     return gate.model_copy(update={"status": "skipped", "reason": reason})
 
 
+def run_in_ort_format(subject: Subject) -> Check:
+    """Convert to the format that ONNX Runtime's builds for phones can be reduced to, which is kept, and validate it."""
+    ort_file = write_ort_format(subject.path)
+    artifact = open_with(open_onnx, ort_file)
+    check = validate_artifact(ORT_TITLE, version("onnxruntime"), artifact, subject.format, subject.reference)
+    return check.model_copy(update={"files": (ort_file.name,)})
+
+
 def run_on_gpu(title: str, provider: str, subject: Subject) -> Check:
     """Validate with a GPU execution provider; skipped where it does not start."""
     import onnxruntime
@@ -72,6 +80,7 @@ def _gpu_check(name: str, library: str, provider: str) -> ArtifactCheck:
 
 CHECKS = (
     ArtifactCheck("onnxruntime", TITLE, run_on_cpu, named_tensors=True),
+    ArtifactCheck("ort-format", ORT_TITLE, run_in_ort_format, named_tensors=True),
     _gpu_check("onnxruntime-cuda", "CUDA", CUDA),
     _gpu_check("onnxruntime-tensorrt", "TensorRT", TENSORRT),
 )

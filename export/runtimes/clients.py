@@ -1,0 +1,65 @@
+"""Models in clients: programs of the environment of clients that take arrays and return arrays."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from .client_environment import run_client
+
+PROGRAMS = Path(__file__).with_name("client_programs")
+DRIVER = PROGRAMS / "driver.py"
+
+
+@dataclass(frozen=True)
+class ClientRun:
+    """Results of a client."""
+
+    outputs: dict[str, np.ndarray]
+    """By the client's name of the output: one row for each image."""
+    median_ms: float
+    """Latency of one image in milliseconds."""
+    version: str
+    """Version of the client."""
+
+
+def run_in_client(
+    module: str, program: str, path: Path, tensors: Mapping[str, np.ndarray], **settings: Any
+) -> ClientRun:
+    """Run a file in a client, image by image.
+
+    Args:
+        module: Name of the client's Python module.
+        program: Name of a file in `client_programs/`.
+        path: The file.
+        tensors: Input tensors by name, one row for each image.
+        settings: Arguments of the program.
+
+    Raises:
+        RuntimeError: The client is not installed, refuses the file, crashes or hangs.
+    """
+    with TemporaryDirectory() as folder:
+        np.savez(Path(folder, "inputs.npz"), **tensors)
+        arguments = (PROGRAMS / program, path.absolute(), folder, json.dumps(settings))
+        done = run_client(module, DRIVER, *arguments, folder=Path(folder))  # where converters may write what they like
+        if done.returncode:
+            raise RuntimeError(failure(done))
+        facts = json.loads(Path(folder, "facts.json").read_text(encoding="utf-8"))
+        with np.load(Path(folder, "outputs.npz")) as outputs:
+            return ClientRun(dict(outputs), **facts)
+
+
+def failure(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a program failed: its last message, and the signal that ended it."""
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    message = lines[-1] if lines else f"the process exits with code {done.returncode}"
+    if done.returncode >= 0:
+        return message
+    ended = f"the process is ended by {signal.Signals(-done.returncode).name}"
+    return f"{ended}: {message}" if lines else ended
