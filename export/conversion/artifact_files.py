@@ -18,6 +18,10 @@ from .tflite.tflite_files import TFLiteFiles
 if TYPE_CHECKING:
     from .onnx.onnx_files import OnnxFiles
 
+MANY_WEIGHTS = 1_000_000
+"""Number of weights whose copies take more memory than is left to Python to collect in its own time, which takes 0.1 s
+for each file."""
+
 
 def write_artifacts(
     graph: ExportGraph,
@@ -52,7 +56,8 @@ def write_artifacts(
             with needing_temporary_space():
                 files = converters[suffix]()  # which releases what the converter before it has cached
             for fmt in group:
-                gc.collect()  # traced functions and tf2onnx's graphs hold all weights in reference cycles
+                if graph.flat.count_params() > MANY_WEIGHTS:
+                    gc.collect()  # traced functions and tf2onnx's graphs hold all weights in reference cycles
                 path = folder / f"{graph.metadata.model}{fmt.file_ending}"
                 with needing_temporary_space():
                     content = files.content(fmt.name)

@@ -145,7 +145,7 @@ NETS["GLU"] = between_ops(lambda y: keras.activations.glu(y))
 
 def model_of(net: Net, side: int = SIDE, name: str = "net") -> keras.Model:
     """A net of pixels, with biases that are not zero."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # names of layers start anew
     keras.utils.set_random_seed(0)
     image = keras.Input((side, side, 3), name="image")
     model = keras.Model(image, net(layers.Rescaling(1 / 127.5, -1)(image)), name=name)

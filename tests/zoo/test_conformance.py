@@ -71,6 +71,7 @@ def test_accepts_other_input_size_channels_and_classes(case, pixels):
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
 
 
+@cards_with_other_composites
 def test_accepts_any_size_if_the_card_allows_it(case, pixels):
     card = zoo.model_card(case.name)
     shape = (None, None, card.input_shape[2])

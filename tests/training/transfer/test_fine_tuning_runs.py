@@ -20,9 +20,9 @@ def uninterrupted(small_digits, tmp_path_factory):
     return training.fine_tune(lenet(dropout=0.5), small_digits, BY_STAGES, run_dir=run, verbose=False)
 
 
-def but(covered: str) -> list:
-    """All modes, of which one that others cover is marked `every_card`."""
-    return [pytest.param(mode, marks=pytest.mark.every_card if mode == covered else ()) for mode in MODES]
+def modes(first: str) -> list:
+    """All modes, of which the others, which have the same code but for their phases, are marked `every_card`."""
+    return [pytest.param(mode, marks=pytest.mark.every_card if mode != first else ()) for mode in MODES]
 
 
 class StoppedHereError(Exception):
@@ -81,7 +81,7 @@ def test_run_killed_between_best_model_and_checkpoint_restarts_its_phase_from_th
     assert_equal(again.model, whole.model)
 
 
-@pytest.mark.parametrize("mode", but("fine_tune"))  # gradual fine-tuning has its phases and one more
+@pytest.mark.parametrize("mode", modes("gradual"))
 def test_run_directory_has_the_whole_run_and_an_uncompiled_model(small_digits, tmp_path, mode):
     run = tmp_path / "run"
     model = narrow_resnet()
@@ -107,7 +107,7 @@ def test_run_directory_has_the_whole_run_and_an_uncompiled_model(small_digits, t
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("mode", but("gradual"))  # which is fine-tuning in more phases
+@pytest.mark.parametrize("mode", modes("fine_tune"))
 def test_resuming_a_finished_run_returns_its_result(small_digits, tmp_path, mode):
     recipe = BRIEF.changed(mode=mode, epochs=3)
     first = training.fine_tune(lenet(), small_digits, recipe, run_dir=tmp_path, verbose=False)
@@ -128,7 +128,13 @@ def test_resume_from_different_pretrained_weights_is_rejected(small_digits, tmp_
         training.fine_tune(other, small_digits, recipe, run_dir=tmp_path, resume=True, verbose=False)
 
 
-@pytest.mark.parametrize(("mode", "fields"), [("fine_tune", ["epochs"]), ("feature_extraction", ["head_epochs"])])
+@pytest.mark.parametrize(
+    ("mode", "fields"),
+    [
+        ("fine_tune", ["epochs"]),
+        pytest.param("feature_extraction", ["head_epochs"], marks=pytest.mark.every_card),
+    ],
+)
 def test_run_can_be_extended_to_more_epochs(small_digits, tmp_path, mode, fields):
     shorter = BRIEF.changed(mode=mode, epochs=1, head_epochs=1)
     longer = shorter.changed(**dict.fromkeys(fields, 2))
