@@ -65,6 +65,13 @@ def export(
             help="Files of a model of grayscale images take RGB images, as cameras and MediaPipe give them.",
         ),
     ] = False,
+    vendor: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that npm filled, from which the packages of the web page are copied into the bundle; "
+            "without it the page loads them from a CDN."
+        ),
+    ] = None,
     weights: Weights = None,
     contract: ModelContract,
     reading: DataReading,
@@ -78,6 +85,7 @@ def export(
     if out is None:
         raise InputError("--out is missing: the directory for the bundle.")
     from ..export.artifact.bundle_directory import check_free
+    from ..export.export_model import check_vendor
     from ..export.validation.thresholds import check_thresholds, with_budget
 
     if is_artifact_path(model):
@@ -85,6 +93,8 @@ def export(
     names = [name.strip() for name in targets.split(",") if name.strip()]
     thresholds = dict(_threshold(text) for text in threshold or ())
     check_thresholds(with_budget(thresholds, budget, targets_of(names)), None, targets_of(names))
+    if vendor is not None:
+        check_vendor(vendor, targets_of(names))
     size, count = _size(input_size), _batch(batch)
     check_batch(count, formats_of(targets_of(names)))
     check_model(model, weights, pretrained=True)
@@ -113,6 +123,7 @@ def export(
             input_size=size,
             batch=count,
             rgb=rgb,
+            vendor=vendor,
             keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),
             overwrite=overwrite,
             progress=progress,

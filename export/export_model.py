@@ -24,11 +24,12 @@ from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
 from .targets import check_batch, formats_of, integer_formats, targets_of, targets_with
 from .validation.checks.artifact_check import Subject
-from .validation.checks.web_page import PAGE, render_page
 from .validation.integers import integer_gates
 from .validation.reference import Reference
 from .validation.runner import ConvertedArtifact, certify_artifact, run_checks
 from .validation.thresholds import check_thresholds, with_budget
+from .web.packages import check_packages, copy_packages
+from .web.page import PAGE, SHOWN, write_page
 
 if TYPE_CHECKING:
     import keras
@@ -53,6 +54,7 @@ def export_model(
     input_size: tuple[int, int] | None = None,
     batch: Literal[1, "N"] = 1,
     rgb: bool = False,
+    vendor: str | Path | None = None,
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     bars: Mapping[str, float] | None = None,
@@ -98,6 +100,8 @@ def export_model(
         batch: 1, or "N" for any number of images at once, which only float ONNX supports.
         rgb: Whether files of a model of grayscale images take RGB images, as cameras give them; a gray RGB image has
             the outputs of its gray levels.
+        vendor: Folder that npm filled, from which the packages of the web page are copied into the bundle, so that the
+            page loads nothing from elsewhere; with None it loads them from a CDN, in the same versions.
         overwrite: Replace an existing bundle.
         progress: Called with a line on the next step.
         bars: Former name of `thresholds`.
@@ -126,6 +130,8 @@ def export_model(
     check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
+    if vendor is not None:
+        check_vendor(Path(vendor), targets)
     check_image_inputs(model)
     state_contract(
         model,
@@ -156,6 +162,8 @@ def export_model(
         calibration = calibration and calibration.as_rgb()
     context = _validation_context(skipped, reference)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
+        if vendor is not None:
+            copy_packages(Path(vendor), folder, {fmt.suffix for fmt in formats if fmt.name in SHOWN})
         files = write_artifacts(
             graph, formats, calibration, folder, keep_float=[keep_float] if isinstance(keep_float, str) else keep_float
         )
@@ -175,6 +183,16 @@ def export_model(
                 f"(on {len(reference)} {reference.origin})."
             )
     return manifest
+
+
+def check_vendor(vendor: Path, targets: Sequence[str]) -> None:
+    """Raise InputError where no target has a page, or `vendor` does not have its packages as they should be."""
+    if "web" not in targets:
+        raise InputError(
+            f"vendor copies the packages of the web page, which target web has, not {', '.join(targets)}; add web, or "
+            "leave it out."
+        )
+    check_packages(vendor)
 
 
 def _export_graph(
@@ -270,7 +288,7 @@ def _write_documents(manifest: Manifest, folder: Path) -> None:
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     write_report(manifest, folder / "report.md")
     if (folder / PAGE).exists():  # once more, with the sizes of the files as they are now
-        (folder / PAGE).write_text(render_page(folder, manifest.model), encoding="utf-8")
+        write_page(folder, manifest.model)
     write_labels(manifest, folder)
     write_readme(manifest, folder)
 

@@ -1,6 +1,9 @@
-// Added to the page when it is validated: runs images and posts the outputs to the server.
+// Added before the script of the page when it is validated: runs images and posts the outputs to the server.
 const {count, least, seconds} = Object.fromEntries(new URLSearchParams(location.search));
 const post = (path, body) => fetch(path, {method: "POST", body});
+const blocked = [];
+document.addEventListener("securitypolicyviolation", event => blocked.push(`${event.effectiveDirective} ${event.blockedURI}`));
+await new Promise(resolve => addEventListener("load", resolve)); // after the script of the page
 
 try {
   const engine = document.querySelector("input[name=engine]:checked").id;
@@ -9,14 +12,15 @@ try {
   const milliseconds = [];
   for (let index = 0; index < count; index++) {
     if (index >= least && performance.now() > end) break;
-    const pixels = new Float32Array(await (await fetch(`pixels/${index}`)).arrayBuffer());
+    const values = new Float32Array(await (await fetch(`values/${index}`)).arrayBuffer());
     const start = performance.now();
-    const output = await window.pocketzoo.run(pixels);
+    const output = await window.pocketzoo.run(values);
     milliseconds.push(performance.now() - start);
-    await post("output", output);
+    await post("output", output.values);
   }
   const adapter = location.hash.endsWith("webgpu") && await navigator.gpu.requestAdapter();
   const facts = adapter ? {gpu: `${adapter.info.vendor} ${adapter.info.architecture}`} : {};
+  if (blocked.length) throw new Error(`its content security policy blocked ${blocked.join(", ")}`);
   await post("end", JSON.stringify({milliseconds, facts}));
 } catch (error) {
   await post("end", JSON.stringify({error: error.message ?? String(error)}));

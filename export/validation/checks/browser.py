@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from ...artifact.manifest import Check, Gate
+from ...artifact.tensors import to_range
 from ...runtimes.browser import NO_GPU, SOFTWARE_GPU, BrowserError, browser_version, find_browser, open_page
+from ...web.packages import INSTALL, VERSIONS, WEB
+from ...web.page import PAGE, PARTS, render_page
 from ..comparison import Comparison
 from .artifact_check import ArtifactCheck, Requirement, Subject
-from .web_page import INSTALL, PACKAGES, PAGE, render_page
 
-SCRIPT = Path(__file__).parents[2] / "web" / "validation.js"
+SCRIPT = WEB / "validation.js"
 MIN_IMAGES, SECONDS = 4, 3
 """On a GPU, at least so many images, and more for so many seconds: in software it takes seconds for one image."""
 
@@ -25,8 +27,8 @@ def find_packages() -> Path | None:
     """The folder `node_modules` named by `POCKETZOO_NODE_MODULES`, or in the current directory, if it has the packages
     in the versions that the page loads from the network."""
     folder = Path(os.environ.get("POCKETZOO_NODE_MODULES", "node_modules"))
-    versions = {name: _package_version(folder / name / "package.json") for name in PACKAGES}
-    return folder if versions == PACKAGES else None
+    versions = {name: _package_version(folder / name / "package.json") for name in VERSIONS}
+    return folder if versions == VERSIONS else None
 
 
 def _package_version(package: Path) -> str | None:
@@ -64,18 +66,24 @@ def _compare(bodies: Iterator[bytes], comparison: Comparison) -> dict[str, Any]:
 
 
 def _serve(subject: Subject, packages: Path, path: str) -> bytes | Path | None:
-    """The content at a path of the server: the bundle, the packages, the images, and the page with its script."""
+    """The content at a path of the server: the bundle, the packages, the images, and the page with one more script."""
     folder, _, rest = path.partition("/")
     if folder == "node_modules":
         return packages / rest
-    if folder == "pixels":
-        return subject.reference.samples.images[int(rest)].astype("<f4").tobytes()
+    if folder == "values":
+        image = subject.reference.samples.images[int(rest)]
+        return to_range(image, subject.metadata.pixel_range).astype("<f4").tobytes()
     if path == SCRIPT.name:
         return SCRIPT
     if path == PAGE:
-        script = f'<script type="module" src="{SCRIPT.name}"></script>'
-        return (render_page(subject.path.parent, subject.metadata) + script).encode()
-    return subject.path.parent / path
+        return with_script(render_page(subject.path.parent, subject.metadata), SCRIPT.name).encode()
+    return WEB / path if path in PARTS else subject.path.parent / path
+
+
+def with_script(page: str, name: str) -> str:
+    """Return the page with a script of the same server before its own: its policy permits that."""
+    own = '<script type="module" src='
+    return page.replace(own, f'<script type="module" src="{name}"></script>\n{own}', 1)
 
 
 REQUIREMENTS = (

@@ -1,54 +1,28 @@
 """The page that runs a bundle's artifacts in browsers, written beside them."""
 
-import html
-import json
-import re
 from pathlib import Path
 
-from ....tasks.registry import get_task
 from ...artifact.manifest import Check, Gate
-from ...artifact.metadata import Metadata
-from ...formats import FORMATS
 from ...tflite_schema.nodes import tflite_nodes
+from ...web.packages import FOLDER, INSTALL, VERSIONS
+from ...web.page import write_page
 from .artifact_check import ArtifactCheck, Subject
 
 TITLE = "web page"
-PAGE = "index.html"
-SHOWN = ("onnx-fp32", "tflite-int8-float")
-"""Formats that the page runs."""
-PACKAGES = {"onnxruntime-web": "1.30.0", "@litertjs/core": "2.5.3"}
-"""npm packages that the page runs them with, and the versions that it was written for."""
-INSTALL = f"npm install {' '.join(f'{name}@{version}' for name, version in PACKAGES.items())}"
-TEMPLATE = Path(__file__).parents[2] / "web" / PAGE
 MAX_CONCATENATED = 7
 """Inputs of one concatenation: with more, outputs on WebGPU are wrong without any error."""
 
 
-def write_page(subject: Subject) -> Check:
+def check_page(subject: Subject) -> Check:
     """Write the page for the artifacts that are beside it now."""
-    folder = subject.path.parent
-    (folder / PAGE).write_text(render_page(folder, subject.metadata), encoding="utf-8")
+    folder, channels = subject.path.parent, subject.metadata.image_shape[-1]
+    if channels not in (1, 3):
+        return Check(name=TITLE, skipped=f"browsers have grayscale and RGB images, and it takes {channels} channels")
+    files = write_page(folder, subject.metadata)
     gate = Gate.measured("concatenation inputs", largest_concatenation(subject.path), "<=", MAX_CONCATENATED)
-    return Check(name=TITLE, gates=(gate,), facts={"without a CDN": INSTALL}, files=(PAGE,))
-
-
-def render_page(folder: Path, metadata: Metadata) -> str:
-    """Render the page for the artifacts of one model in `folder`.
-
-    Args:
-        folder: The bundle.
-        metadata: The metadata of one of its artifacts.
-    """
-    names = [f"{metadata.model}{FORMATS[name].file_ending}" for name in SHOWN]
-    files = [{"name": name, "bytes": (folder / name).stat().st_size} for name in names if (folder / name).exists()]
-    bundle = metadata.model_dump(mode="json", include={"model", "task", "labels", "image_shape"})
-    bundle |= {"figure": get_task(metadata.task).figure_name, "files": files}
-    fields = {
-        "title": html.escape(metadata.model),
-        "bundle": json.dumps(bundle).replace("<", "\\u003c"),  # a label could otherwise close the surrounding script
-        **PACKAGES,
-    }
-    return re.sub(r"\{\{(.+?)\}\}", lambda match: fields[match[1]], TEMPLATE.read_text(encoding="utf-8"))
+    copied = ", ".join(f"{name} {version}" for name, version in VERSIONS.items() if (folder / FOLDER / name).exists())
+    facts: dict[str, float | int | str] = {"packages": copied} if copied else {"without a CDN": INSTALL}
+    return Check(name=TITLE, gates=(gate,), facts=facts, files=tuple(files))
 
 
 def largest_concatenation(path: Path) -> int:
@@ -62,4 +36,4 @@ def largest_concatenation(path: Path) -> int:
     return max(sizes, default=0)
 
 
-CHECKS = (ArtifactCheck("web-page", TITLE, write_page),)
+CHECKS = (ArtifactCheck("web-page", TITLE, check_page),)

@@ -1,0 +1,1 @@
+"""The page that runs the files of a bundle in browsers."""

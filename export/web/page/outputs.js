@@ -1,0 +1,152 @@
+// Outputs in the form of the task, and on the page. Labels come from files of others: they are only ever text.
+
+const MOST_ROWS = 5, MOST_VALUES = 50, FIRST_VALUES = 8, MOST_CLASSES = 12, APPLIES = 0.5;
+const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38; // of 255
+/** Okabe and Ito's colors, which people who confuse red and green tell apart, too. */
+const COLORS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
+
+/** What the list of an output is called. */
+export function headingOf({figure, activation}) {
+  if (figure === "probability") return activation === "sigmoid" ? "Labels" : "Predictions";
+  return {share: "Segmentation", value: "Values"}[figure] ?? "Output";
+}
+
+/**
+ * Shows an output in a list.
+ * @param {object} bundle
+ * @param {{values: Float32Array, shape: number[]}} output of an engine
+ * @param {HTMLUListElement} list
+ * @param {HTMLCanvasElement} canvas with the image; masks are drawn over it
+ * @param {Float32Array?} previous values of the image before, if there was one
+ * @returns {string} the result in words
+ */
+export function showOutput(bundle, output, list, canvas, previous) {
+  const {values, shape} = decode(bundle, output);
+  if (!values.every(Number.isFinite)) throw new Error("The output has values that are not numbers.");
+  const show = {probability: showClasses, share: showMap, value: showValues}[bundle.figure] ?? showVector;
+  const rows = show(values, shape, bundle, {canvas, previous});
+  list.replaceChildren(...rows.map(asItem));
+  canvas.ariaLabel = bundle.figure === "share" ? "The image, with the class of each pixel as a color over it" : "The image";
+  return rows.slice(0, 3).map(({label, figure}) => `${label}: ${figure}`).join(", ");
+}
+
+/** Outputs as a task has them: probabilities where the model has logits, and two for the single one of two classes. */
+function decode({activation, from_logits: fromLogits}, {values, shape}) {
+  if (!activation) return {values, shape};
+  const size = shape.at(-1), single = activation === "softmax" && size === 1;
+  if (fromLogits) values = activation === "sigmoid" || single ? values.map(value => 1 / (1 + Math.exp(-value))) : softmax(values, size);
+  if (!single) return {values, shape};
+  return {values: Float32Array.from({length: 2 * values.length}, (_, i) => i % 2 ? values[i >> 1] : 1 - values[i >> 1]),
+    shape: [...shape.slice(0, -1), 2]};
+}
+
+function softmax(logits, size) {
+  const result = new Float32Array(logits.length);
+  for (let start = 0; start < logits.length; start += size) {
+    const row = logits.subarray(start, start + size), largest = row.reduce((a, b) => Math.max(a, b));
+    const powers = row.map(value => Math.exp(value - largest)), total = powers.reduce((a, b) => a + b);
+    result.set(powers.map(power => power / total), start);
+  }
+  return result;
+}
+
+// ---- Rows: {label, figure, part (0 to 1, shown as a meter), color, applies}
+
+/** The most probable classes; of labels, of which any number applies, all that apply. */
+function showClasses(values, shape, {labels, activation}) {
+  const independent = activation === "sigmoid";
+  const order = Array.from(values.keys()).sort((a, b) => values[b] - values[a]);
+  const applying = independent ? order.filter(index => values[index] > APPLIES).length : 0;
+  return order.slice(0, Math.max(MOST_ROWS, applying)).map((index, place) => {
+    const applies = place < applying;
+    return {label: `${applies ? "✓ " : ""}${labels[index]}`, figure: share(values[index]), part: values[index], applies};
+  });
+}
+
+function showValues(values, shape, {labels}) {
+  const rows = Array.from(values.slice(0, MOST_VALUES), (value, index) => ({label: labels[index], figure: number(value)}));
+  return values.length > MOST_VALUES ? [...rows, {label: `and ${values.length - MOST_VALUES} more`, figure: ""}] : rows;
+}
+
+/** Numbers without names: how similar two images are, and the first values. */
+function showVector(values, shape, bundle, {previous}) {
+  const rows = [{label: "Shape", figure: shape.slice(1).join(" × ") || "one value"}];
+  if (bundle.task === "embedding") {
+    rows.push({label: "Length", figure: number(Math.hypot(...values))});
+    if (previous) rows.push({label: "Cosine similarity to the image before", figure: number(cosine(values, previous))});
+  }
+  rows.push(...Array.from(values.slice(0, FIRST_VALUES), (value, index) => ({label: `Value ${index}`, figure: number(value)})));
+  return values.length > FIRST_VALUES ? [...rows, {label: `and ${values.length - FIRST_VALUES} more`, figure: ""}] : rows;
+}
+
+function cosine(a, b) {
+  const dot = a.reduce((sum, value, index) => sum + value * b[index], 0);
+  return dot / (Math.hypot(...a) * Math.hypot(...b));
+}
+
+/** Draws the most probable class of each pixel as a color over the image; the share of each class. */
+function showMap(values, [, rows, columns, classes], {labels}, {canvas}) {
+  const map = new ImageData(columns, rows), counts = new Map();
+  for (let pixel = 0; pixel < rows * columns; pixel++) {
+    const scores = values.subarray(pixel * classes, (pixel + 1) * classes);
+    const likeliest = scores.indexOf(scores.reduce((a, b) => Math.max(a, b)));
+    counts.set(likeliest, (counts.get(likeliest) ?? 0) + 1);
+    map.data.set([...color(likeliest), isBackground(labels[likeliest]) ? BACKGROUND_OPACITY : MASK_OPACITY], pixel * 4);
+  }
+  const layer = new OffscreenCanvas(columns, rows);
+  layer.getContext("2d").putImageData(map, 0, 0);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+  const present = Array.from(counts).sort((a, b) => b[1] - a[1]);
+  const shown = present.slice(0, MOST_CLASSES).map(([index, count]) => {
+    const part = count / (rows * columns);
+    return {label: labels[index], figure: share(part), part, color: color(index)};
+  });
+  return present.length > MOST_CLASSES ? [...shown, {label: `and ${present.length - MOST_CLASSES} more`, figure: ""}] : shown;
+}
+
+function isBackground(label) {
+  return label.toLowerCase() === "background";
+}
+
+/** Of seven colors that are easily told apart, and for more classes others, far from those of their neighbors. */
+function color(index) {
+  const channel = shift => Math.round(128 + 127 * Math.cos(2.4 * index + shift)); // multiples of the golden angle
+  return COLORS[index] ?? [0, 2.1, 4.2].map(channel);
+}
+
+function share(value) {
+  return `${(100 * value).toFixed(1)} %`;
+}
+
+function number(value) {
+  return value.toPrecision(4);
+}
+
+function asItem({label, figure, part, color: mark, applies}) {
+  const item = document.createElement("li"), line = item.appendChild(document.createElement("div"));
+  line.className = "line";
+  item.classList.toggle("applies", applies === true);
+  const name = line.appendChild(textOf(label, "label"));
+  if (mark) {
+    const patch = textOf("", "patch");
+    patch.style.background = `rgb(${mark})`;
+    name.prepend(patch);
+  }
+  line.append(textOf(figure, "figure"));
+  if (part !== undefined) {
+    const meter = item.appendChild(document.createElement("meter"));
+    meter.value = part;
+    meter.ariaLabel = label;
+    meter.ariaValueText = figure;
+  }
+  return item;
+}
+
+function textOf(text, className) {
+  const span = document.createElement("span");
+  span.className = className;
+  span.textContent = text;
+  return span;
+}
