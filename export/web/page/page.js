@@ -146,9 +146,13 @@ function describeModel() {
     Object.assign(radio, {type: "radio", name: "engine", id: engine.id, disabled: engine.missing !== ""});
     radio.addEventListener("change", () => choose(engine));
     const size = document.createElement("small");
-    size.textContent = engine.missing || `${(engine.file.bytes / 1e6).toFixed(engine.file.bytes < 1e7 ? 2 : 0)} MB`;
+    size.textContent = engine.missing || sizeInWords(engine.file.bytes);
     label.append(engine.title, size);
   }
+}
+
+function sizeInWords(bytes) {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
 function listen() {

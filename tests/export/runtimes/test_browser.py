@@ -18,6 +18,8 @@ from pocketzoo.export.validation.checks import browser, web_page
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.check_registry import run_check
 from pocketzoo.export.validation.reference import Reference
+from pocketzoo.export.web.packages import INSTALL, VERSIONS
+from pocketzoo.export.web.page import PARTS, render_page, write_page
 from pocketzoo.zoo.image_files import read_image
 
 WEB_CHECKS = {
@@ -25,7 +27,7 @@ WEB_CHECKS = {
     "Chromium, ONNX Runtime on WebAssembly": "onnx-fp32",
     "Chromium, ONNX Runtime on WebGPU": "onnx-fp32",
 }
-needs_packages = pytest.mark.skipif(browser.find_packages() is None, reason=f"not there: {web_page.INSTALL}")
+needs_packages = pytest.mark.skipif(browser.find_packages() is None, reason=f"not there: {INSTALL}")
 needs_chromium = pytest.mark.skipif(find_browser() is None, reason="no Chromium is on the PATH")
 
 
@@ -68,7 +70,7 @@ def test_page_knows_the_model_and_the_files_beside_it(bundle, manifest, digits):
 def test_label_cannot_break_out_of_the_page(bundle, manifest):
     label = "</script><script>alert(1)</script> {{title}}"
     metadata = manifest.model.model_copy(update={"labels": (label,), "model": "<b>net</b>"})
-    page = web_page.render_page(bundle, metadata)
+    page = render_page(bundle, metadata)
     assert bundle_of_page(page)["labels"] == [label]
     assert page.count("</script>") == (bundle / "index.html").read_text().count("</script>")
     assert "<title>&lt;b&gt;net&lt;/b&gt;</title>" in page
@@ -82,8 +84,8 @@ def test_eight_inputs_of_one_concatenation_are_too_many(tmp_path, subject, kind,
     answer = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()(branches))
     form = ExportGraph.from_model(keras.Model(image, answer, name="net"))
     ((path, _),) = write_artifacts(form, [FORMATS[kind]], None, tmp_path)
-    check = web_page.write_page(Subject(path, FORMATS[kind], form.metadata, subject.reference))
-    assert (check.status, check.gates[0].figure, check.files) == (status, parts, ("index.html",))
+    check = web_page.check_page(Subject(path, FORMATS[kind], form.metadata, subject.reference))
+    assert (check.status, check.gates[0].figure, check.files) == (status, parts, ("index.html", *PARTS))
 
 
 def test_int8_artifact_for_browsers_has_float_input_and_output(bundle):
@@ -105,7 +107,7 @@ def test_missing_chromium_or_packages_are_skipped_with_the_install_command(subje
 
 
 def test_packages_of_other_versions_are_not_used(tmp_path, monkeypatch):
-    for name, version in web_page.PACKAGES.items():
+    for name, version in VERSIONS.items():
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "package.json").write_text(json.dumps({"version": version}))
     monkeypatch.setenv("POCKETZOO_NODE_MODULES", str(tmp_path))
@@ -143,13 +145,20 @@ def test_file_that_the_page_cannot_open_fails_with_its_error(subject, tmp_path):
     assert "Failed to load model" in gate.reason
 
 
-PIXELS_OF = """<script type="module">
+PIXELS_OF = """
+await new Promise(resolve => addEventListener("load", resolve));
 for (const name of NAMES) {
   const picture = await createImageBitmap(await (await fetch(name)).blob());
   await fetch("pixels", {method: "POST", body: window.pocketzoo.pixelsOf(picture)});
 }
 await fetch("end", {method: "POST", body: "end"});
-</script>"""
+"""
+
+
+def page_with(folder, script):
+    """The page in a folder, with one more script, by path."""
+    page = browser.with_script((folder / "index.html").read_text(), "script.js")
+    return {"index.html": page.encode(), "script.js": script.encode()}
 
 
 @needs_chromium
@@ -162,37 +171,38 @@ def test_page_reads_images_as_predict_does(tmp_path, manifest, channels):
         Image.fromarray(draw.integers(0, 256, size).astype("uint8")).save(tmp_path / name)
     (tmp_path / "lenet5-fp32.onnx").write_bytes(b"")  # the page selects one of its files, which cannot be opened
     metadata = manifest.model.model_copy(update={"image_shape": (24, 40, channels)})
-    text = web_page.render_page(tmp_path, metadata) + PIXELS_OF.replace("NAMES", json.dumps(list(sizes)))
-    served = {"page.html": text.encode()}
-    *answers, _ = open_page(find_browser(), "page.html", lambda path: served.get(path, tmp_path / path), NO_GPU)
+    write_page(tmp_path, metadata)
+    served = page_with(tmp_path, PIXELS_OF.replace("NAMES", json.dumps(list(sizes))))
+    *answers, _ = open_page(find_browser(), "index.html", lambda path: served.get(path, tmp_path / path), NO_GPU)
     for name, answer in zip(sizes, answers, strict=True):
         seen = np.frombuffer(answer, "float32").reshape(24, 40, channels)
         read = read_image(tmp_path / name, height=24, width=40, channels=channels)
         assert np.abs(seen - read).max() <= 1, name
 
 
-WATCH = """<script type="module">
+WATCH = """
+await new Promise(resolve => addEventListener("load", resolve));
 const camera = document.getElementById("camera");
 camera.click();
 while (!document.getElementById("timing").textContent.includes("last 3")) await new Promise(requestAnimationFrame);
 camera.click();
 const seen = document.querySelectorAll("#output li").length;
 await fetch("end", {method: "POST", body: JSON.stringify({seen, offers: camera.textContent})});
-</script>"""
+"""
 
 
 @needs_chromium
 @needs_packages
 def test_page_predicts_on_the_camera_until_it_is_stopped(bundle):
-    text = ((bundle / "index.html").read_text() + WATCH).encode()
+    own = page_with(bundle, WATCH)
     packages = browser.find_packages()
 
     def served(path):
         folder, _, rest = path.partition("/")
-        return text if path == "page.html" else packages / rest if folder == "node_modules" else bundle / path
+        return own.get(path) or (packages / rest if folder == "node_modules" else bundle / path)
 
     flags = (*NO_GPU, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    (told,) = open_page(find_browser(), "page.html", served, flags)
+    (told,) = open_page(find_browser(), "index.html", served, flags)
     assert json.loads(told) == {"seen": 5, "offers": "Use the camera"}
 
 
