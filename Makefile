@@ -76,9 +76,10 @@ benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/composite_layers.py
 	$(BIN)/python benchmarks/creation.py
 
-# What runs the JavaScript programs of READMEs; where there is no npm, their tests are skipped. The script of
-# onnxruntime-node, which downloads CUDA, is not run.
-NODE_PACKAGES := onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 sharp@0.35.5
+# What runs the JavaScript programs of READMEs and the web page; where there is no npm, their tests are skipped. The
+# script of onnxruntime-node, which downloads CUDA, is not run.
+NODE_PACKAGES := onnxruntime-node@1.30.0 onnxruntime-web@1.30.0 sharp@0.35.5 @litertjs/core@2.5.3 \
+	@litertjs/wasm-utils@2.5.3
 
 build/node/installed: Makefile
 	mkdir -p build/node

@@ -85,8 +85,8 @@ def export(
     if out is None:
         raise InputError("--out is missing: the directory for the bundle.")
     from ..export.artifact.bundle_directory import check_free
-    from ..export.export_model import check_vendor
     from ..export.validation.thresholds import check_thresholds, with_budget
+    from ..export.web.packages import check_vendor
 
     if is_artifact_path(model):
         raise InputError(f"{model} is exported already; export the Keras model that it was made from.")

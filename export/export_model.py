@@ -28,7 +28,7 @@ from .validation.integers import integer_gates
 from .validation.reference import Reference
 from .validation.runner import ConvertedArtifact, certify_artifact, run_checks
 from .validation.thresholds import check_thresholds, with_budget
-from .web.packages import check_packages, copy_packages
+from .web.packages import check_vendor, copy_packages
 from .web.page import PAGE, SHOWN, write_page
 
 if TYPE_CHECKING:
@@ -183,16 +183,6 @@ def export_model(
                 f"(on {len(reference)} {reference.origin})."
             )
     return manifest
-
-
-def check_vendor(vendor: Path, targets: Sequence[str]) -> None:
-    """Raise InputError where no target has a page, or `vendor` does not have its packages as they should be."""
-    if "web" not in targets:
-        raise InputError(
-            f"vendor copies the packages of the web page, which target web has, not {', '.join(targets)}; add web, or "
-            "leave it out."
-        )
-    check_packages(vendor)
 
 
 def _export_graph(

@@ -25,6 +25,16 @@ def packages_for(suffixes: Collection[str]) -> dict[str, dict[str, Any]]:
     return {name: package for name, package in PACKAGES.items() if package["runs"] in suffixes}
 
 
+def check_vendor(source: Path, targets: Collection[str]) -> None:
+    """Raise InputError where no target has a page, or `source` does not have its packages as they should be."""
+    if "web" not in targets:
+        raise InputError(
+            f"vendor copies the packages of the web page, which target web has, not {', '.join(targets)}; add web, or "
+            "leave it out."
+        )
+    check_packages(source)
+
+
 def check_packages(source: Path) -> Path:
     """Return the folder `node_modules` at or in `source`, with all packages as they should be.
 

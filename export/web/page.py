@@ -20,6 +20,8 @@ PARTS = ("sw.js", *(f"page/{name}" for name in ("engines.js", "outputs.js", "pag
 SHOWN = ("onnx-fp32", "tflite-int8-float")
 """Formats that the page runs."""
 CDN = "https://cdn.jsdelivr.net/npm/"
+HELPER = "@litertjs/wasm-utils"
+"""Package that LiteRT.js imports."""
 VERSION_LENGTH = 16
 """Hexadecimal digits of a hash in addresses."""
 
@@ -79,17 +81,26 @@ def _hash(*contents: bytes) -> str:
 
 
 def _modules(bundle: dict[str, Any]) -> str:
-    """The table by which browsers find modules: scripts of this version, and the helper package of LiteRT.js, which it
-    imports by its bare name."""
+    """The table by which browsers find modules: scripts of this version, the helper package of LiteRT.js, which it
+    imports by its bare name, and the hashes of modules in packages, which browsers compare."""
     scripts = [part for part in PARTS if part.startswith("page/") and part.endswith(".js")]
-    helper = "@litertjs/wasm-utils"
-    scopes = {}
-    if helper in bundle["packages"]:
-        version = bundle["packages"][helper]["version"]
-        places = {f"./{FOLDER}/": "/"} if bundle["vendored"] else {"./node_modules/": "/", CDN: f"@{version}/"}
-        scopes = {f"{place}@litertjs/": {helper: f"{place}{helper}{end}dist/index.js"} for place, end in places.items()}
-    versioned = {f"./{script}": f"./{script}?v={bundle['version']}" for script in scripts}
-    return json.dumps({"imports": versioned, "scopes": scopes})
+    imports = {f"./{script}": f"./{script}?v={bundle['version']}" for script in scripts}
+    scopes: dict[str, dict[str, str]] = {}
+    integrity: dict[str, str] = {}
+    for place in (f"./{FOLDER}/",) if bundle["vendored"] else ("./node_modules/", CDN):
+        folders = {
+            name: f"{place}{name}{'@' + package['version'] if place == CDN else ''}/"
+            for name, package in bundle["packages"].items()
+        }
+        if HELPER in folders:
+            scopes[f"{place}@litertjs/"] = {HELPER: f"{folders[HELPER]}dist/index.js"}
+        integrity |= {
+            folder + file: sha
+            for name, folder in folders.items()
+            for file, sha in bundle["packages"][name]["files"].items()
+            if file.startswith("dist/") and file.endswith((".js", ".mjs"))
+        }
+    return json.dumps({"imports": imports, "scopes": scopes, "integrity": integrity})
 
 
 def _policy(bundle: dict[str, Any], modules: str) -> str:

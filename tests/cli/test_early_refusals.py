@@ -198,6 +198,8 @@ REFUSALS = {
             "--batch 0": "--batch is '0'",
             "--batch N": "only float ONNX",
             "--weights imagenet": "has its own weights",
+            "--vendor gone": "target web has, not mobile-cpu, mobile-gpu",
+            "--targets web --vendor gone": "run `npm install onnxruntime-web@",
         },
     )
     | {

@@ -20,7 +20,8 @@ MAX_SILENCE = 60
 """Seconds without a message after which the browser counts as hanging."""
 VIOLATIONS = """
 window.violations = [];
-addEventListener("securitypolicyviolation", event => violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
+addEventListener("securitypolicyviolation", ({effectiveDirective, blockedURI}) =>
+  violations.push(`${effectiveDirective} ${blockedURI}`));
 """
 LOADED = "document.readyState === 'complete'"
 

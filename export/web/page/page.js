@@ -147,7 +147,10 @@ function describeModel() {
     radio.addEventListener("change", () => choose(engine));
     const size = document.createElement("small");
     size.textContent = engine.missing || sizeInWords(engine.file.bytes);
-    label.append(engine.title, size);
+    size.classList.toggle("missing", engine.missing !== "");
+    const title = document.createElement("span");
+    title.textContent = engine.title;
+    label.append(title, size);
   }
 }
 

@@ -17,7 +17,11 @@ from pocketzoo.zoo.contract import state_contract
 CODE = "<img src=x onerror=alert(1)>"
 """A label that is code where it is taken for HTML."""
 LABELS = {
-    "digits": (CODE, "</script><script>alert(2)</script>", *(f"digit {number} of a long name" for number in range(2, 10))),
+    "digits": (
+        CODE,
+        "</script><script>alert(2)</script>",
+        *(f"digit {number} of a long name" for number in range(2, 10)),
+    ),
     "shapes": ("background", "disk", "corner", "edge"),
 }
 

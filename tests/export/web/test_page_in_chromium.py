@@ -22,7 +22,10 @@ pytestmark = [
 ]
 READY = "document.getElementById('status').textContent.startsWith('Ready')"
 ANSWERED = "document.querySelectorAll('#output .line').length && document.getElementById('timing').textContent"
-ROWS = "Array.from(document.querySelectorAll('#output .line'), line => Array.from(line.children, part => part.textContent))"
+ROWS = (
+    "Array.from(document.querySelectorAll('#output .line'),"
+    " line => Array.from(line.children, part => part.textContent))"
+)
 STATUS = "document.getElementById('status').textContent"
 OUTPUTS = "import(new URL('page/outputs.js', document.baseURI))"
 
@@ -101,7 +104,9 @@ def test_image_from_a_file_is_predicted_as_by_predict_without_a_request_elsewher
 
 def test_inline_code_and_requests_elsewhere_are_blocked(opened, digits_page):
     with opened(digits_page) as (page, _):
-        page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))")
+        page.evaluate(
+            "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))"
+        )
         assert page.evaluate("fetch('https://example.org').catch(() => 'blocked')") == "blocked"
         assert page.evaluate("window.ran") is None
         page.wait_for("violations.length === 2")
@@ -112,7 +117,9 @@ def test_mask_is_drawn_over_the_image_in_the_colors_of_its_legend(opened, shapes
     with opened(shapes_page) as (page, _):
         page.choose_file("#file", photo)
         page.wait_for(ANSWERED)
-        colors = page.evaluate("Array.from(document.querySelectorAll('#output .patch'), patch => patch.style.background)")
+        colors = page.evaluate(
+            "Array.from(document.querySelectorAll('#output .patch'), patch => patch.style.background)"
+        )
         assert len(set(colors)) == len(page.evaluate(ROWS)) > 1
         assert page.accessible("image") == ["The image, with the class of each pixel as a color over it"]
         before = "createImageBitmap(document.getElementById('file').files[0])"
@@ -120,7 +127,8 @@ def test_mask_is_drawn_over_the_image_in_the_colors_of_its_legend(opened, shapes
             f"{before}.then(image => {{ const canvas = new OffscreenCanvas(image.width, image.height);"
             " const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);"
             " const was = context.getImageData(0, 0, image.width, image.height).data;"
-            " const is = document.getElementById('shown').getContext('2d').getImageData(0, 0, image.width, image.height).data;"
+            " const shown = document.getElementById('shown').getContext('2d');"
+            " const is = shown.getImageData(0, 0, image.width, image.height).data;"
             " return is.filter((value, i) => value !== was[i]).length / is.length; })"
         )
         assert drawn > 0.2
@@ -173,7 +181,9 @@ def test_camera_that_is_not_permitted_and_a_file_that_is_no_image_are_told(digit
     text = tmp_path / "text.txt"
     text.write_text("no image")
     assert digits.evaluate("document.getElementById('no-camera').innerText") == ""
-    digits.evaluate("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError') }")
+    digits.evaluate(
+        "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError') }"
+    )
     digits.evaluate("document.getElementById('camera').click()")
     digits.wait_for(f"{STATUS}.startsWith('The camera was not permitted')")
     digits.choose_file("#file", text)
@@ -241,7 +251,7 @@ def test_outputs_of_every_task_are_shown_in_its_form(digits):
     assert rows[2] == ["Cosine similarity to the image before", "0.000"]
     raw = "{figure: null, activation: null, task: 'raw', labels: []}"
     rows = shown(digits, raw, list(range(12)), [1, 2, 6])[1]
-    assert (rows[0], len(rows), rows[-1]) == (["Shape", "2 × 6"], 10, ["and 4 more", ""])
+    assert (rows[0], len(rows), rows[-1]) == (["Shape", "2 \N{MULTIPLICATION SIGN} 6"], 10, ["and 4 more", ""])
     mask = "{figure: 'share', activation: 'softmax', labels: ['sky', 'sea']}"
     assert shown(digits, mask, [0.3, 0.7, 0.9], [1, 1, 3, 1])[1] == [["sea", "66.7 %"], ["sky", "33.3 %"]]
     told = f"{OUTPUTS}.then(({{showOutput}}) => showOutput({raw}, {{values: [NaN], shape: [1]}})).catch(String)"
@@ -260,8 +270,15 @@ def test_texts_contrast_with_their_background(digits, scheme):
     """WCAG's ratio for normal text, 4.5."""
     digits.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     style = "getComputedStyle(document.querySelector('%s')).%s"
-    pairs = [("h1", "body"), (".quiet", "body"), ("h2", "section"), ("#status", "section"), ("#hint", "#stage"),
-             (".primary", ".primary"), ("#camera", "#camera")]
+    pairs = [
+        ("h1", "body"),
+        (".quiet", "body"),
+        ("h2", "section"),
+        ("#status", "section"),
+        ("#hint", "#stage"),
+        (".primary", ".primary"),
+        ("#camera", "#camera"),
+    ]
     for text, background in pairs:
         colors = digits.evaluate(f"[{style % (text, 'color')}, {style % (background, 'backgroundColor')}]")
         bright, dark = sorted(map(luminance, colors), reverse=True)
@@ -273,3 +290,17 @@ def luminance(color):
     channels = [int(part) / 255 for part in color.removeprefix("rgb(").removesuffix(")").split(",")]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_package_with_another_content_is_not_run(chromium, digits_page, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(digits_page, folder)
+    changed = folder / "packages/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs"
+    changed.write_text(f"{changed.read_text()}\nwindow.ran = 1;")
+    with served(folder) as address, chromium.page() as page:
+        page.open(f"{address}/index.html")
+        page.wait_for(
+            f"{STATUS}.includes('ort-wasm-simd-threaded.mjs cannot be loaded, or is another than it should be')"
+        )
+        assert page.evaluate("document.getElementById('status').className").endswith("error")
+        assert page.evaluate("window.ran") is None
