@@ -21,7 +21,7 @@ from pocketzoo.export.readme.programs import TEMPLATES, program
 from pocketzoo.export.readme.runnable_files import RunnableFile, refusal
 from pocketzoo.export.readme.snippet_table import SNIPPETS
 from pocketzoo.export.sample_images import Samples
-from pocketzoo.export.validation.checks.web_page import PACKAGES
+from pocketzoo.export.web.packages import VERSIONS
 from pocketzoo.tasks.registry import get_task
 from pocketzoo.zoo.contract import state_contract
 from pocketzoo.zoo.image_files import read_image
@@ -222,7 +222,7 @@ def test_packages_of_programs_are_those_that_are_tested():
     constraints = (ROOT / "constraints.txt").read_text().splitlines()
     assert len(pins) == 2
     assert all(f"{name}=={version}" in constraints for name, version in pins)
-    assert f"onnxruntime-web@{PACKAGES['onnxruntime-web']}/" in (TEMPLATES / "browser.html").read_text()
+    assert f"onnxruntime-web@{VERSIONS['onnxruntime-web']}/" in (TEMPLATES / "browser.html").read_text()
     installed = (TEMPLATES / "node.mjs").read_text().splitlines()[0].removeprefix("// npm install ").split()
     assert set(installed) <= set(
         re.search(r"^NODE_PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
