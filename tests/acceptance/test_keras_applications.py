@@ -11,7 +11,7 @@ from collections.abc import Collection
 import keras
 import numpy as np
 import pytest
-from support.acceptance import Case, both_runtimes_or_every_format, colored_squares, fit_last_layer
+from support.acceptance import Case, colored_squares, fit_last_layer
 
 from pocketzoo import training
 
@@ -95,9 +95,8 @@ def pixel_range(name: str) -> tuple[float, float]:
     return (float(low.min()), float(high.max())) if np.ptp(low) == np.ptp(high) == 0 else (0.0, 255.0)
 
 
-@both_runtimes_or_every_format
-def test_files_for_tflite_and_onnx_are_equal_to_keras(case, tmp_path, targets):
-    case.check_exported(tmp_path, targets)
+def test_files_for_tflite_and_onnx_are_equal_to_keras(case, tmp_path):
+    case.check_exported(tmp_path)
 
 
 def test_channels_are_removed(case):

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import keras
 import numpy as np
 import pytest
-from support.acceptance import Case, both_runtimes_or_every_format, colored_squares
+from support.acceptance import Case, colored_squares
 from support.user_nets import NETS
 
 from pocketzoo import training
@@ -82,9 +82,8 @@ def pictures(task: str, shape: tuple[int, int, int], outputs: int) -> tuple[np.n
     return images.astype("uint8"), masks if task == "segmentation" else boxes
 
 
-@both_runtimes_or_every_format
-def test_files_for_tflite_and_onnx_are_equal_to_keras(case, tmp_path, targets):
-    case.check_exported(tmp_path, targets)
+def test_files_for_tflite_and_onnx_are_equal_to_keras(case, tmp_path):
+    case.check_exported(tmp_path)
 
 
 def test_channels_are_removed_or_refused(case):
