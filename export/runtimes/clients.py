@@ -1,6 +1,7 @@
 """Models in clients: programs of the environment of clients that take arrays and return arrays."""
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -56,10 +57,11 @@ def run_in_client(
 
 
 def failure(done: subprocess.CompletedProcess[str]) -> str:
-    """Why a program failed: its last message, and the signal that ended it."""
+    """Why a program failed: its exception or last line, and the signal that ended it."""
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    message = lines[-1] if lines else f"the process exits with code {done.returncode}"
+    raised = [number for number, line in enumerate(lines) if re.match(r"[\w.]*([Ee]rror|Exception)\b.*: ", line)]
+    message = " ".join(lines[raised[-1] if raised else -1 :])
     if done.returncode >= 0:
-        return message
+        return message or f"the process ends with code {done.returncode}"
     ended = f"the process is ended by {signal.Signals(-done.returncode).name}"
-    return f"{ended}: {message}" if lines else ended
+    return f"{ended}: {message}" if message else ended

@@ -31,13 +31,13 @@ def default_precision() -> str:
     return openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
 
 
-def open_ir(path: Path, content: bytes, *, threads: int = 1, precision: str = FLOAT32) -> Artifact:
+def open_ir(path: Path, content: bytes, *, threads: int | None = 1, precision: str = FLOAT32) -> Artifact:
     """Open an `.xml` file with the `.bin` file beside it.
 
     Args:
         path: Path of the `.xml` file.
         content: Content of the `.xml` file; the weights are read from the file beside it.
-        threads: Number of CPU threads.
+        threads: Number of CPU threads; as many as OpenVINO chooses if None.
         precision: Name of the arithmetic, such as that of `default_precision()`.
 
     Raises:
@@ -47,7 +47,8 @@ def open_ir(path: Path, content: bytes, *, threads: int = 1, precision: str = FL
 
     core = openvino.Core()
     model = core.read_model(content, path.with_suffix(".bin").read_bytes())
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    settings |= {} if threads is None else {"INFERENCE_NUM_THREADS": threads}
     compiled = core.compile_model(model, "CPU", settings)
     check_signature([_shape(port) for port in compiled.inputs], len(compiled.outputs))
     request = compiled.create_infer_request()

@@ -19,6 +19,7 @@ from .graph_fixes import (
     keep_zero_padding_before_max_pooling,
     omit_scales_of_resizes,
     pad_transposed_convolutions,
+    state_modes_of_pads,
     use_table_of_bicubic_weights,
     without_computed_biases,
 )
@@ -58,6 +59,7 @@ def to_onnx(graph: ExportGraph) -> onnx.ModelProto:
     model = fold_flattening(model)
     use_table_of_bicubic_weights(model)
     keep_zero_padding_before_max_pooling(model.graph)
+    state_modes_of_pads(model.graph)
     model.graph.name = graph.metadata.model
     name_by_constants(model.graph)
     add_unused_inputs(model.graph, graph)

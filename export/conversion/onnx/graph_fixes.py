@@ -50,6 +50,13 @@ def omit_scales_of_resizes(graph: onnx.GraphProto) -> None:
             node.input[1:3] = ["", ""]
 
 
+def state_modes_of_pads(graph: onnx.GraphProto) -> None:
+    """State the default mode of a Pad, too: pnnx, the converter of ncnn, does not know a Pad without it."""
+    for node in graph.node:
+        if node.op_type == "Pad" and not any(attribute.name == "mode" for attribute in node.attribute):
+            node.attribute.append(onnx.helper.make_attribute("mode", "constant"))
+
+
 def use_table_of_bicubic_weights(model: onnx.ModelProto) -> None:
     """Replace bicubic resizing between fixed sizes by two products with the weights that TensorFlow has.
 

@@ -24,6 +24,7 @@ from .trained_qdq import with_integer_kernels
 # TensorRT needs zero points of 0, and float biases:
 # https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
 TENSORRT = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
+PROBABILITIES = ("Softmax", "Sigmoid")
 
 
 def to_trained_integers(model: onnx.ModelProto, graph: ExportGraph) -> onnx.ModelProto:
@@ -62,6 +63,7 @@ class Quantizer:
             onnx.save(prepared, folder / "prepared.onnx")
         nodes = {node.name: node.name for node in prepared.graph.node}
         self.kept = graph.scopes.locate(graph.scopes.match(keep_float), nodes)
+        self.last = _last_activations(prepared.graph)
 
     def quantize(self, *, for_tensorrt: bool) -> onnx.ModelProto:
         """Quantize to int8 activations with zero point 0, as TensorRT needs, or to uint8, the fastest on x86.
@@ -77,7 +79,7 @@ class Quantizer:
                 per_channel=True,
                 activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                nodes_to_exclude=sorted(set().union(*self.kept.values())),
+                nodes_to_exclude=sorted(self.last.union(*self.kept.values())),
                 extra_options=self._input_quantization(symmetric=for_tensorrt) | (TENSORRT if for_tensorrt else {}),
                 calibration_cache_path=self.folder / "ranges.json",
             )
@@ -116,6 +118,16 @@ class Quantizer:
             zero = np.array(zero_point, "int8" if symmetric else "uint8")
             overrides[name] = [{"scale": np.array(scale, "float32"), "zero_point": zero}]
         return {"TensorQuantOverrides": overrides | ({} if symmetric else self.reduced)}
+
+
+def _last_activations(graph: onnx.GraphProto) -> set[str]:
+    """Names of the nodes that compute outputs as probabilities.
+
+    The outputs are floats, which a rounding to 8 bits would only make coarser; tract fuses it with a softmax to
+    something else.
+    """
+    outputs = {tensor.name for tensor in graph.output}
+    return {node.name for node in graph.node if node.op_type in PROBABILITIES and node.output[0] in outputs}
 
 
 def image_ranges(graph: ExportGraph) -> dict[str, tuple[float, float]]:

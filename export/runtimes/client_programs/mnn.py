@@ -5,9 +5,13 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version as package_version
 from pathlib import Path
+from signal import Signals
 
 import MNN
 import numpy as np
+
+CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
+"""What the command mnnconvert runs, after it has let pip install a package that reports its use."""
 
 
 def version() -> str:
@@ -23,10 +27,12 @@ def open_model(model: str, converted: str) -> Callable[[dict[str, np.ndarray]], 
         converted: Path of the `.mnn` file that is written.
     """
     kind = "ONNX" if model.endswith(".onnx") else "TFLITE"
-    command = [Path(sys.executable).with_name("mnnconvert"), "-f", kind, "--modelFile", model, "--MNNModel", converted]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or not Path(converted).exists():
-        raise RuntimeError(f"mnnconvert ends with code {done.returncode} and writes no file")
+    command = [sys.executable, "-I", "-c", CONVERT, "-f", kind, "--modelFile", model, "--MNNModel", converted]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode < 0:
+        raise RuntimeError(f"its converter is ended by {Signals(-done.returncode).name}")
+    if not Path(converted).exists():
+        raise RuntimeError(f"its converter ends with code {done.returncode} and writes no file")
     interpreter = MNN.Interpreter(converted)
     session = interpreter.createSession({"numThread": 1})
     order = MNN.Tensor_DimensionType_Caffe if kind == "ONNX" else MNN.Tensor_DimensionType_Tensorflow

@@ -1,12 +1,13 @@
 """Clients that read our files: OpenCV DNN, MNN, ncnn, tract, and ONNX Runtime in Node.js."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from ...artifact.manifest import Check
+from ...formats import FORMATS, Format
 from ...loading import open_converted
 from ...runtimes.client_environment import client_python, install_command
 from ...runtimes.clients import ClientRun, run_in_client
@@ -32,6 +33,8 @@ class Client:
     """What pip installs for it."""
     written: tuple[tuple[str, str], ...] = ()
     """For one with a format of its own: argument of the program, and ending of the file that is kept in the bundle."""
+    half: bool = False
+    """Whether it computes float32 files in float16 by default, where the processor can."""
 
     def check(self) -> ArtifactCheck:
         """The check that runs it."""
@@ -43,7 +46,7 @@ class Client:
         settings = {name: str(path.absolute()) for name, path in files.items()}
         check = run_images(
             self.title,
-            subject,
+            replace(subject, format=_as_half(subject.format)) if self.half else subject,
             lambda name, tensors: run_in_client(
                 self.module, f"{self.name}.py", subject.path, {name: tensors}, **settings
             ),
@@ -69,10 +72,20 @@ def run_images(title: str, subject: Subject, run: Callable[[str, np.ndarray], Cl
     tensors = np.concatenate([artifact.to_tensors(image) for images in batches for image in images])
     made = run(artifact.input.name, tensors)
     (outputs,) = made.outputs.values()
+    if None not in artifact.output.shape and outputs.shape[1:] != artifact.output.shape[1:]:
+        raise RuntimeError(f"{title} returns outputs of shape {outputs.shape[1:]}, not {artifact.output.shape[1:]}")
     comparison = compare_outputs(outputs, reference, artifact.output.to_real)
     check = comparison.check(title, made.version, subject.format, made.median_ms)
     facts = {"images": len(reference)} if len(reference) < len(subject.reference) else {}
     return check.model_copy(update={"facts": check.facts | facts})
+
+
+def _as_half(fmt: Format) -> Format:
+    """Return a format with the tolerance of float16, unless its own is larger."""
+    half = FORMATS["onnx-fp16"]
+    if fmt.relative_difference >= half.relative_difference:
+        return fmt
+    return replace(fmt, relative_difference=half.relative_difference, rounding=half.rounding)
 
 
 def _within_limits(reference: Reference, image_shape: tuple[int, ...]) -> Reference:
@@ -91,7 +104,7 @@ def run_on_node(subject: Subject) -> Check:
 CLIENTS = (
     Client("opencv", "OpenCV DNN", "cv2", "opencv-python-headless"),
     Client("mnn", "MNN", "MNN", "MNN", (("converted", ".mnn"),)),
-    Client("ncnn", "ncnn", "ncnn", "ncnn", (("param", ".ncnn.param"), ("weights", ".ncnn.bin"))),
+    Client("ncnn", "ncnn", "ncnn", "ncnn", (("param", ".ncnn.param"), ("weights", ".ncnn.bin")), half=True),
     Client("tract", "tract", "tract", "tract"),
 )
 CHECKS = (

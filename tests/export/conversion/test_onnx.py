@@ -53,6 +53,14 @@ def test_half_precision_is_in_the_weights_and_the_arithmetic(mapped):
     assert len(casts) == 2  # at the input and at the output
 
 
+@pytest.mark.parametrize("kind", ["fp32", "fp16"])
+def test_pads_state_their_mode(kind, mapped):
+    """ncnn's converter does not know a Pad without it."""
+    graph = onnx.load(mapped[1] / f"resnet20-{kind}.onnx").graph
+    modes = [{a.name: a.s for a in node.attribute} for node in graph.node if node.op_type == "Pad"]
+    assert modes == [{"mode": b"constant"}] * 2
+
+
 def test_gpu_checks_are_skipped_with_the_reason(mapped):
     _, out, _ = mapped
     for record in export.Manifest.load(out / "manifest.json").artifacts:
