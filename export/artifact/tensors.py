@@ -155,6 +155,45 @@ def infer_layout(shape: Sequence[int | None]) -> Literal["NHWC", "NCHW"] | None:
     return "NHWC" if last else "NCHW" if first else None
 
 
+def arrange_inputs(tensors: Sequence[TensorInfo]) -> list[TensorInfo]:
+    """Return the inputs of a file with what their shapes show: which are images and in which layout."""
+    return [_arranged(tensor) for tensor in tensors]
+
+
+def _arranged(tensor: TensorInfo) -> TensorInfo:
+    has_batch = bool(tensor.shape) and tensor.shape[0] in (1, None)
+    layout = infer_layout(tensor.shape) if tensor.is_number and tensor.dtype != "bool" and has_batch else None
+    if layout and len(tensor.shape) == 4 and tensor.dtype == "uint8" and tensor.scale is None:
+        return replace(tensor, layout=layout, has_batch=has_batch, scale=1.0, zero_point=0)  # bytes are pixels
+    return replace(tensor, layout=layout or (None if len(tensor.shape) == 4 else "NHWC"), has_batch=has_batch)
+
+
+def arrange_outputs(tensors: Sequence[TensorInfo], inputs: Sequence[TensorInfo]) -> list[TensorInfo]:
+    """Return the outputs of a file with what their shapes show: those that cover an image have its layout or another.
+
+    Args:
+        tensors: The outputs; `has_batch` says whether the first axis may be the batch.
+        inputs: Its inputs, as `arrange_inputs` returns them.
+    """
+    images = [tensor for tensor in inputs if tensor.is_image]
+    arranged = []
+    for tensor in tensors:
+        layout = next((found for image in images if (found := _layout_over(tensor, image))), None)
+        has_batch = tensor.has_batch and bool(tensor.shape) and tensor.shape[0] in (1, None)
+        is_map = len(tensor.shape) == 4
+        arranged.append(replace(tensor, layout=layout if is_map else "NHWC", has_batch=has_batch))
+    return arranged
+
+
+def _layout_over(tensor: TensorInfo, image: TensorInfo) -> Any:
+    """Return the layout of an output that has a value for each pixel of an image; None of another."""
+    if len(tensor.shape) != 4:
+        return None
+    sides = image.image_shape[:2]
+    matches = [layout for layout, own in (("NHWC", tensor.shape[1:3]), ("NCHW", tensor.shape[2:])) if own == sides]
+    return image.layout if image.layout in matches else next(iter(matches), None)
+
+
 def check_signature(input_shapes: list[tuple], outputs: int) -> None:
     """Raise InputError where a graph does not take one image at a time, and perhaps other inputs with it."""
     one_at_a_time = all(shape and shape[0] in (1, None) for shape in input_shapes)

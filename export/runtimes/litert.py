@@ -12,9 +12,8 @@ from ...core.limits import LOOP_SECONDS, MODEL_SECONDS
 from ...core.outputs import by_name
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_tflite
-from ..artifact.contract import arrange_inputs, arrange_outputs
 from ..artifact.metadata import read_from_tflite
-from ..artifact.tensors import TensorInfo, check_signature, only_or_named, unique_names
+from ..artifact.tensors import TensorInfo, arrange_inputs, arrange_outputs, check_signature, only_or_named, unique_names
 from .probe import check_survivable
 from .tflite_facts import signature_names, tflite_facts
 

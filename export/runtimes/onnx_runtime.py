@@ -8,9 +8,16 @@ from ...core.errors import InputError
 from ...core.limits import LOOP_SECONDS, MODEL_SECONDS
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_onnx
-from ..artifact.contract import arrange_inputs, arrange_outputs
 from ..artifact.metadata import InputForm, read_from_onnx
-from ..artifact.tensors import RAW, TensorInfo, byte_quantization, check_signature, only_or_named
+from ..artifact.tensors import (
+    RAW,
+    TensorInfo,
+    arrange_inputs,
+    arrange_outputs,
+    byte_quantization,
+    check_signature,
+    only_or_named,
+)
 from .onnx_facts import onnx_facts
 from .onnx_files import LOOPS, check_onnx
 from .probe import check_survivable
