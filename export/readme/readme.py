@@ -10,6 +10,7 @@ from ..artifact.metadata import InputForm, OutputForm, labels_by_file, labels_te
 from ..artifact.report import DEVICE_HEADER, device_rows, escape, markdown_table, percent
 from ..artifact.tensors import RAW
 from ..targets import TARGETS
+from ..web.page import PAGE
 from .programs import program
 from .runnable_files import files_of, fitting_snippets
 
@@ -34,6 +35,10 @@ RUNTIMES = {
 }
 LABELS_SHOWN = 8
 ORDERS = {"NHWC": "rows, columns, channels", "NCHW": "channels, rows, columns"}
+OPEN_PAGE = (
+    "Copy this folder to a web server, or run `python -m http.server` in it and open http://localhost:8000. The camera "
+    "needs https or localhost."
+)
 RUN = "The tests of pocketzoo run this program and compare its output with that of the original model."
 NOT_RUN = "Not compiled here: the tests of pocketzoo check names, files and brackets, not the program itself."
 
@@ -108,12 +113,16 @@ def _file_row(record: ArtifactRecord) -> tuple[str, ...]:
 def _other_files(manifest: Manifest) -> list[str]:
     """A list of what else is in the folder."""
     lines = [f"- `{name}`: The names of the outputs, one per line, UTF-8." for name in _label_files(manifest)]
+    sources: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for record in manifest.artifacts:
         for check in record.checks:
             if check.files:
-                folders = (f"{name.partition('/')[0]}/" if "/" in name else name for name in check.files)
-                names = ", ".join(f"`{name}`" for name in dict.fromkeys(folders))
-                lines.append(f"- {names}: {check.name}, made from `{record.file}`.")
+                sources.setdefault((check.files, check.name), []).append(f"`{record.file}`")
+    for (files, title), artifacts in sources.items():
+        folders = (f"{name.partition('/')[0]}/" if "/" in name else name for name in files)
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys(folders))
+        how = f" {OPEN_PAGE}" if PAGE in files else ""
+        lines.append(f"- {names}: {title}, made from {' and '.join(artifacts)}.{how}")
     return [*dict.fromkeys(lines), *([""] if lines else [])]
 
 

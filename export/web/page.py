@@ -19,11 +19,21 @@ PARTS = ("sw.js", *(f"page/{name}" for name in ("engines.js", "outputs.js", "pag
 """Files that are the same in every bundle."""
 SHOWN = ("onnx-fp32", "tflite-int8-float")
 """Formats that the page runs."""
+COLORS = (1, 3)
+"""Channels of images that browsers have."""
 CDN = "https://cdn.jsdelivr.net/npm/"
 HELPER = "@litertjs/wasm-utils"
 """Package that LiteRT.js imports."""
 VERSION_LENGTH = 16
 """Hexadecimal digits of a hash in addresses."""
+
+
+def page_refusal(metadata: Metadata) -> str | None:
+    """Why there is no page for a model with one image and one output; None if there is one."""
+    channels = metadata.image_shape[-1]
+    return (
+        None if channels in COLORS else f"pictures in browsers are grayscale or RGB, and it takes {channels} channels"
+    )
 
 
 def write_page(folder: Path, metadata: Metadata) -> list[str]:

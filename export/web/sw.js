@@ -6,7 +6,8 @@ const CACHE = PREFIX + version;
 const PAGE = "index.html";
 const PARTS = ["page.css", "page.js", "engines.js", "outputs.js", "pixels.js"].map(name => `page/${name}?v=${version}`);
 /** Addresses that have one content forever, or that of this version of the bundle. */
-const LASTING = [/[?&]v=/, /\/packages\//, /\/node_modules\//, /^https:\/\/cdn\.jsdelivr\.net\/npm\//];
+const LASTING = [/\?v=[0-9a-f]{16}$/, /\/(packages|node_modules)\/(onnxruntime-web|@litertjs)\//,
+  /^https:\/\/cdn\.jsdelivr\.net\/npm\/(onnxruntime-web|@litertjs)/];
 
 self.addEventListener("install", event => event.waitUntil(keepPage().then(() => self.skipWaiting())));
 self.addEventListener("activate", event => event.waitUntil(forgetOthers().then(() => self.clients.claim())));
@@ -37,11 +38,15 @@ function isPage(address) {
 
 /** From the network, so that a new export is seen at once; the kept one where there is no network. */
 async function newestPage(request) {
+  let reply;
   try {
-    return await fetch(request);
+    reply = await fetch(request);
   } catch (error) {
     return await (await caches.open(CACHE)).match(PAGE) ?? Promise.reject(error);
   }
+  const isOther = reply.ok && !(await reply.clone().text()).includes("page/page.js?v=");
+  if (isOther) await self.registration.unregister(); // another site has this address now, as it happens on localhost
+  return reply;
 }
 
 async function kept(request) {

@@ -1,5 +1,6 @@
 """The page of a bundle in headless Chromium."""
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -11,16 +12,19 @@ from typing import Any
 import numpy as np
 
 from ...artifact.manifest import Check, Gate
-from ...artifact.tensors import to_range
+from ...artifact.tensors import concrete_shape, to_range
 from ...runtimes.browser import NO_GPU, SOFTWARE_GPU, BrowserError, browser_version, find_browser, open_page
 from ...web.packages import INSTALL, VERSIONS, WEB
-from ...web.page import PAGE, PARTS, render_page
+from ...web.page import PAGE, PARTS, page_refusal, render_page
 from ..comparison import Comparison
 from .artifact_check import ArtifactCheck, Requirement, Subject
 
 SCRIPT = WEB / "validation.js"
 MIN_IMAGES, SECONDS = 4, 3
 """On a GPU, at least so many images, and more for so many seconds: in software it takes seconds for one image."""
+
+MAX_LEVELS = 1
+"""Of 255, by which the page may read a picture otherwise than `pocketzoo predict`: sums are rounded otherwise."""
 
 
 def find_packages() -> Path | None:
@@ -37,6 +41,9 @@ def _package_version(package: Path) -> str | None:
 
 def validate_page(title: str, engine: str, flags: tuple[str, ...], subject: Subject) -> Check:
     """Open the page with one of its engines, and validate the outputs that it posts back."""
+    reason = page_refusal(subject.metadata)
+    if reason is not None:
+        return Check(name=title, skipped=reason)
     browser, packages = find_browser(), find_packages()
     version = browser_version(browser)
     subject = replace(subject, reference=subject.reference.mixed())
@@ -52,7 +59,9 @@ def validate_page(title: str, engine: str, flags: tuple[str, ...], subject: Subj
         gate = Gate.measured("ran", 0, ">=", 1, result["error"])
         return Check(name=title, version=version, gates=(gate,))
     check = comparison.check(title, version, subject.format, float(np.median(result["milliseconds"])))
-    return check.model_copy(update={"facts": check.facts | {"images": comparison.images} | result["facts"]})
+    pixels = Gate.measured("difference of pixels", result["levels"], "<=", MAX_LEVELS)
+    facts = check.facts | {"images": comparison.images} | result["facts"]
+    return check.model_copy(update={"gates": (*check.gates, pixels), "facts": facts})
 
 
 def _compare(bodies: Iterator[bytes], comparison: Comparison) -> dict[str, Any]:
@@ -73,11 +82,32 @@ def _serve(subject: Subject, packages: Path, path: str) -> bytes | Path | None:
     if folder == "values":
         image = subject.reference.samples.images[int(rest)]
         return to_range(image, subject.metadata.pixel_range).astype("<f4").tobytes()
+    if folder in ("picture", "picture.png"):
+        encoded, pixels = _picture(concrete_shape(subject.metadata.image_shape))
+        return encoded if path.endswith(".png") else pixels.astype("<f4").tobytes()
     if path == SCRIPT.name:
         return SCRIPT
     if path == PAGE:
         return with_script(render_page(subject.path.parent, subject.metadata), SCRIPT.name).encode()
     return WEB / path if path in PARTS else subject.path.parent / path
+
+
+def _picture(image_shape: tuple[int, int, int]) -> tuple[bytes, np.ndarray]:
+    """A PNG of another size and shape than the model takes, partly transparent, and its pixels for the model."""
+    from PIL import Image
+
+    from ....zoo.image_files import decode_image
+
+    height, width, channels = image_shape
+    draw = np.random.default_rng(0)
+    content = io.BytesIO()
+    picture = draw.integers(0, 256, (height + height // 2, 3 * width + 1, 4), "uint8")
+    picture[: height // 2, :, 3] = 0
+    picture[height // 2 :, :, 3] = 255
+    Image.fromarray(picture).save(content, "png")
+    return content.getvalue(), decode_image(
+        content.getvalue(), "the picture", height=height, width=width, channels=channels
+    )
 
 
 def with_script(page: str, name: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from ...artifact.manifest import Check, Gate
 from ...tflite_schema.nodes import tflite_nodes
 from ...web.packages import FOLDER, INSTALL, VERSIONS
-from ...web.page import write_page
+from ...web.page import page_refusal, write_page
 from .artifact_check import ArtifactCheck, Subject
 
 TITLE = "web page"
@@ -15,9 +15,9 @@ MAX_CONCATENATED = 7
 
 def check_page(subject: Subject) -> Check:
     """Write the page for the artifacts that are beside it now."""
-    folder, channels = subject.path.parent, subject.metadata.image_shape[-1]
-    if channels not in (1, 3):
-        return Check(name=TITLE, skipped=f"browsers have grayscale and RGB images, and it takes {channels} channels")
+    folder, reason = subject.path.parent, page_refusal(subject.metadata)
+    if reason is not None:
+        return Check(name=TITLE, skipped=reason)
     files = write_page(folder, subject.metadata)
     gate = Gate.measured("concatenation inputs", largest_concatenation(subject.path), "<=", MAX_CONCATENATED)
     copied = ", ".join(f"{name} {version}" for name, version in VERSIONS.items() if (folder / FOLDER / name).exists())

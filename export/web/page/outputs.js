@@ -26,7 +26,7 @@ export function showOutput(bundle, output, list, canvas, previous) {
   const show = {probability: showClasses, share: showMap, value: showValues}[bundle.figure] ?? showVector;
   const rows = show(values, shape, bundle, {canvas, previous});
   list.replaceChildren(...rows.map(asItem));
-  canvas.ariaLabel = bundle.figure === "share" ? "The image, with the class of each pixel as a color over it" : "The image";
+  canvas.setAttribute("aria-label", `The image${bundle.figure === "share" ? ", with the class of each pixel as a color over it" : ""}`);
   return rows.slice(0, 3).map(({label, figure}) => `${label}: ${figure}`).join(", ");
 }
 
@@ -138,8 +138,8 @@ function asItem({label, figure, part, color: mark, applies}) {
   if (part !== undefined) {
     const meter = item.appendChild(document.createElement("meter"));
     meter.value = part;
-    meter.ariaLabel = label;
-    meter.ariaValueText = figure;
+    meter.setAttribute("aria-label", label);
+    meter.setAttribute("aria-valuetext", figure);
   }
   return item;
 }

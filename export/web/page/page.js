@@ -21,7 +21,7 @@ function choose(engine) {
   say(`Loading ${engine.file.name} …`);
   running = offline.then(engine.load);
   const loading = running;
-  running.then(async () => running === loading && say(await offline ? "Ready, also without a network." : "Ready."),
+  running.then(isKept).then(kept => running === loading && say(kept ? "Ready, also without a network." : "Ready."),
     error => running === loading && fail(error));
   if (picture) look().catch(fail);
 }
@@ -42,6 +42,15 @@ async function keepOffline() {
   } catch {
     return false; // the browser does not permit it, as in some private windows: the page works, with a network
   }
+}
+
+/** Whether the service worker has all that was loaded to run the model: storage may be full. */
+async function isKept() {
+  if (!await offline) return false;
+  const loaded = performance.getEntriesByType("resource").map(entry => entry.name);
+  const needed = loaded.filter(address => /\.(js|mjs|wasm|onnx|tflite)(\?v=\w+)?$/.test(address));
+  const found = await Promise.all(needed.map(address => caches.match(address)));
+  return found.every(reply => reply !== undefined);
 }
 
 function draw() {

@@ -14,7 +14,7 @@ from pocketzoo import export
 from pocketzoo.core.errors import InputError
 from pocketzoo.export.artifact.metadata import Metadata
 from pocketzoo.export.web.packages import INSTALL, PACKAGES, WEB, check_packages
-from pocketzoo.export.web.page import PARTS, render_page, write_page
+from pocketzoo.export.web.page import PARTS, page_refusal, render_page, write_page
 
 needs_packages = pytest.mark.skipif(not NODE_MODULES.exists(), reason="no packages: make build/node/installed")
 
@@ -90,6 +90,12 @@ def test_service_worker_keeps_all_parts_of_the_page(folder, metadata):
     assert all((folder / name).read_text() for name in ("index.html", *PARTS))
 
 
+def test_images_that_browsers_do_not_have_are_refused_in_words(metadata):
+    assert page_refusal(metadata) is None
+    metadata = metadata.model_copy(update={"image_shape": (8, 8, 4)})
+    assert page_refusal(metadata) == "pictures in browsers are grayscale or RGB, and it takes 4 channels"
+
+
 @needs_packages
 def test_hashes_are_those_of_the_packages():
     assert check_packages(NODE_MODULES) == check_packages(NODE_MODULES.parent) == NODE_MODULES
@@ -106,7 +112,7 @@ def test_export_copies_the_packages_and_lists_them(tmp_path):
     assert check.facts == {"packages": "onnxruntime-web 1.30.0"}
     assert "Microsoft" in (out / "packages/onnxruntime-web/LICENSE.txt").read_text()
     assert {path.relative_to(out).as_posix() for path in (out / "packages").rglob("*") if path.is_file()} == set(files)
-    assert "`index.html`, `sw.js`, `page/`, `packages/`: web page" in (out / "README.md").read_text()
+    assert "`packages/`: web page, made from `small_net-fp32.onnx`. Copy this folder" in (out / "README.md").read_text()
     told = json.loads(re.search(r'id="bundle">(.*?)</script>', (out / "index.html").read_text())[1])
     assert told["files"][0]["version"] == manifest.artifacts[0].sha256[:16]
 

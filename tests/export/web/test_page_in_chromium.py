@@ -165,6 +165,23 @@ def test_new_export_replaces_what_was_kept_at_once(chromium, digits_page, page_o
         assert len(page.evaluate("caches.keys()")) == 1
 
 
+def test_another_site_at_the_address_is_left_alone(chromium, digits_page, tmp_path):
+    """As it happens on localhost, where one server follows another."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    for name in ("index.html", "sw.js", "page"):
+        (folder / name).symlink_to(digits_page / name)
+    with served(folder) as address, chromium.page() as page:
+        page.open(f"{address}/index.html")
+        registrations = "(await navigator.serviceWorker.getRegistrations()).length"
+        page.wait_for(f"navigator.serviceWorker.controller && {registrations} === 1")
+        (folder / "index.html").unlink()
+        (folder / "index.html").write_text("<!doctype html><title>Another site</title>")
+        page.open(f"{address}/index.html")
+        assert page.evaluate("document.title") == "Another site"
+        page.wait_for(f"{registrations} === 0")
+
+
 def test_camera_is_explained_where_it_is_unavailable_and_files_still_work(opened, digits_page, photo):
     with opened(digits_page, host="elsewhere.test") as (page, _):
         assert page.evaluate("isSecureContext") is False
