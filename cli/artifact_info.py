@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from ..export.artifact.certificate import Certificate
     from ..export.artifact.metadata import ImagesRecord, Metadata
 
-SUFFIXES = (".tflite", ".onnx")
-
 
 def show_artifact(path: Path, *, as_json: bool) -> None:
     """Print the metadata and the certificate of an artifact, or what the file of another tool shows.

@@ -1,6 +1,7 @@
 """`pocketzoo benchmark`: latency of artifacts and models."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ def benchmark(
     models = [each for each in artifacts if not is_artifact_path(each)]
     for each in artifacts:
         check_model(each, weights if each in models or not models else None)
-    if models:
+    if models or any(Path(each).is_dir() for each in artifacts):
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)  # TensorFlow reads it when it is imported
         import_tensorflow()
     loaded = {

@@ -51,7 +51,13 @@ def export(
     input_size: Annotated[
         str | None, typer.Option(help="Height and width for a model of variable input size: 224x224.")
     ] = None,
-    batch: Annotated[str, typer.Option(help="1, or N for any number of images at once (float ONNX only).")] = "1",
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            help="Images at once: 1, or N for any number (float ONNX only; SavedModels always). By default 1, and N "
+            "for serving alone."
+        ),
+    ] = None,
     snippet: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +102,8 @@ def export(
     if vendor is not None:
         check_vendor(vendor, targets_of(names))
     size, count = _size(input_size), _batch(batch)
-    check_batch(count, formats_of(targets_of(names)))
+    if count is not None:
+        check_batch(count, formats_of(targets_of(names)))
     check_model(model, weights, pretrained=True)
     contract.check()
     check_free(out, overwrite=overwrite)
@@ -149,7 +156,7 @@ def _print_snippet(name: str, path: Path) -> None:
         files = [RunnableFile.from_artifact(load_artifact(path))]
     else:
         raise InputError(
-            f"{path} is neither a bundle, which is a folder with manifest.json, nor a .tflite or .onnx file; "
+            f"{path} is neither a bundle, which is a folder with manifest.json, nor an exported file; "
             "--snippet takes what was exported."
         )
     typer.echo(visible(snippet_text(name, files, str(path))), nl=False)
@@ -173,7 +180,9 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def _batch(text: str) -> Literal[1, "N"]:
+def _batch(text: str | None) -> Literal[1, "N"] | None:
+    if text is None:
+        return None
     if text not in ("1", "N"):
         raise InputError(f"--batch is {text!r}; it must be 1 or N.")
     return 1 if text == "1" else "N"

@@ -10,8 +10,8 @@ from ..zoo.cards import ModelCard
 from ..zoo.model_files import check_model_file
 from ..zoo.registry import model_card
 from . import console
-from .artifact_info import SUFFIXES, show_artifact
-from .inputs import is_model_path
+from .artifact_info import show_artifact
+from .inputs import is_artifact_path, is_model_path
 from .model_info import load_with_layers, model_facts, show_facts
 from .options import MODEL_FILE, Json
 from .tensorflow_import import import_tensorflow
@@ -44,7 +44,7 @@ def info(
 
     For a model in a file, and for a .tflite or .onnx file of another tool, its inputs, its outputs and what they mean.
     """
-    if Path(name).suffix in SUFFIXES:
+    if is_artifact_path(name):
         show_artifact(Path(name), as_json=as_json)
         return
     if is_model_path(name):

@@ -11,6 +11,7 @@ from ..core.errors import InputError, shorten
 from ..core.input_files import check_file
 from ..core.limits import MODEL_BYTES
 from ..core.visible_text import visible_line
+from ..export.artifact.directories import graph_file, is_own_directory
 from ..zoo.model_files import SAVED_MODEL, check_model_file
 from ..zoo.registry import MODEL_SUFFIXES, list_models, model_card
 from .model_contract import ModelContract
@@ -177,8 +178,8 @@ def is_model_path(text: str) -> bool:
 
 
 def is_artifact_path(text: str) -> bool:
-    """Whether an argument is an exported file."""
-    return Path(text).suffix in ARTIFACTS
+    """Whether an argument is an exported file, or a directory that pocketzoo exported."""
+    return Path(text).suffix in ARTIFACTS or is_own_directory(Path(text))
 
 
 def check_model(model: str, weights: str | None = None, *, pretrained: bool = False) -> None:
@@ -192,7 +193,7 @@ def check_model(model: str, weights: str | None = None, *, pretrained: bool = Fa
     if weights is not None and (is_model_path(model) or is_artifact_path(model)):
         raise InputError(f"{model} has its own weights; --weights goes with a model by name.")
     if is_artifact_path(model):
-        check_file(model, MODEL_BYTES)
+        check_file(graph_file(Path(model)), MODEL_BYTES)
     elif is_model_path(model):
         check_model_file(model)
     elif Path(model).is_file() and model not in list_models():

@@ -15,7 +15,7 @@ from ..core.outputs import by_name
 from ..core.visible_text import visible_line
 from ..zoo.image_sources import STANDARD_INPUT, image_sources, is_address
 from . import console
-from .inputs import check_model, is_model_path, open_model
+from .inputs import check_model, is_artifact_path, is_model_path, open_model
 from .model_contract import ModelContract
 from .options import MODEL_FILE, Json, SkipUnreadable
 from .tensorflow_import import import_tensorflow
@@ -146,7 +146,7 @@ def _open(model: str, weights: str | None, contract: ModelContract) -> "Artifact
     """Open the model or artifact, of which `contract` holds."""
     from ..export.loading import load_artifact, to_artifact
 
-    if Path(model).suffix and not is_model_path(model):
+    if is_artifact_path(model) or (Path(model).suffix and not is_model_path(model)):
         artifact = contract.state_of_file(load_artifact(model))
         artifact.check_takes_images()
         return artifact

@@ -15,6 +15,7 @@ from ..core.errors import InputError
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ..zoo.model_arguments import accepts_any_model
 from .artifact.bundle_directory import check_free, converting, finished_directory
+from .artifact.directories import artifact_bytes
 from .artifact.errors import ProofError
 from .artifact.manifest import ArtifactRecord, Gate, Manifest, ValidationContext
 from .artifact.report import write_report
@@ -22,7 +23,8 @@ from .formats import Format
 from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
-from .targets import check_batch, formats_of, integer_formats, targets_of, targets_with
+from .targets import check_batch, default_batch, formats_of, integer_formats, targets_of, targets_with
+from .triton import update_models
 from .validation.checks.artifact_check import Subject
 from .validation.integers import integer_gates
 from .validation.reference import Reference
@@ -52,7 +54,7 @@ def export_model(
     budget: str | Mapping[str, float | str] | None = None,
     keep_float: str | Sequence[str] = (),
     input_size: tuple[int, int] | None = None,
-    batch: Literal[1, "N"] = 1,
+    batch: Literal[1, "N"] | None = None,
     rgb: bool = False,
     vendor: str | Path | None = None,
     overwrite: bool = False,
@@ -97,7 +99,8 @@ def export_model(
             the layers most affected by quantization.
         input_size: Height and width of the artifacts, where the model leaves them open. By default they stay open,
             which only float formats support.
-        batch: 1, or "N" for any number of images at once, which only float ONNX supports.
+        batch: Images at once: 1, or "N" for any number, which only float ONNX supports; SavedModels always take any. If
+            None, "N" for `serving` alone, else 1.
         rgb: Whether files of a model of grayscale images take RGB images, as cameras give them; a gray RGB image has
             the outputs of its gray levels.
         vendor: Folder that npm filled, from which the packages of the web page are copied into the bundle, so that the
@@ -145,6 +148,7 @@ def export_model(
         likely_range=likely_ranges({"evaluation": evaluation, "calibration": calibration}, input_keys(model)),
     )
     model = float32_form(model)
+    batch = default_batch(targets) if batch is None else batch
     graph = _export_graph(model, formats, input_size, batch, rgb)
     keras_reference = KerasReference(model)
     metadata = graph.metadata
@@ -274,9 +278,10 @@ def _manifest(
 
 
 def _write_documents(manifest: Manifest, folder: Path) -> None:
-    """Write the manifest, the report, the labels, the README, and the page of a bundle for the browser."""
+    """Write the manifest, the report, the labels and the README, and what depends on the finished files."""
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     write_report(manifest, folder / "report.md")
+    update_models(folder)
     if (folder / PAGE).exists():  # once more, with the sizes of the files as they are now
         write_page(folder, manifest.model)
     write_labels(manifest, folder)
@@ -290,6 +295,6 @@ def _file_gates(
     least = graph.kernel_weights * subject.format.bytes_per_weight
     gates = (
         Gate.measured("model untouched", float(unchanged), ">=", 1),
-        Gate.measured("bytes", subject.path.stat().st_size, ">=", least),
+        Gate.measured("bytes", artifact_bytes(subject.path), ">=", least),
     )
     return gates + integer_gates(subject, targets) if all_integers else gates

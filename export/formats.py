@@ -10,7 +10,7 @@ class Format:
     """An artifact format."""
 
     name: str
-    suffix: Literal[".tflite", ".onnx"]
+    suffix: Literal[".tflite", ".onnx", ".savedmodel"]
     bytes_per_weight: int
     """Smallest number of bytes that a kernel weight takes in the file."""
     activation_bits: int | None = None
@@ -33,6 +33,11 @@ class Format:
     mae_rise: float | None = None
     default: "Format | None" = None
     """The format with its own thresholds, where the user set others."""
+
+    @property
+    def open_batch(self) -> bool:
+        """Whether the number of images at once may stay open; SavedModels always leave it open."""
+        return self.suffix == ".savedmodel" or (self.suffix == ".onnx" and not self.quantized)
 
     @property
     def quantized(self) -> bool:
@@ -85,6 +90,7 @@ FORMATS = {
         Format("onnx-fp16", ".onnx", 2, open_size=True, **FP16),
         Format("onnx-int8", ".onnx", 1, activation_bits=8, **INT8),
         Format("onnx-int8-tensorrt", ".onnx", 1, activation_bits=8, symmetric=True, **INT8),
+        Format("savedmodel-fp32", ".savedmodel", 4, open_size=True, **FP32),
     )
 }
 

@@ -15,6 +15,7 @@ from ..core.output_capture import suppress_output
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name
 from ..tasks.registry import get_task
 from .artifact.artifact import Artifact
+from .artifact.directories import LAYOUTS, graph_file, is_own_directory
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +42,8 @@ def load_artifact(
 ) -> Artifact:
     """Open a `.tflite` file in LiteRT, an `.onnx` file in ONNX Runtime, or a model file in Keras.
 
+    A `.savedmodel` folder of an export opens in TensorFlow.
+
     The file may be of another tool, with any inputs and outputs. What it does not say, and its graph does not show, is
     to be stated: the range of the pixels, unless all images are given as floats in that range, and the task of an
     output, which is raw numbers otherwise.
@@ -62,17 +65,15 @@ def load_artifact(
         InputError: The file does not exist, has another format, is damaged, or states itself what is stated here, or
             its inputs and outputs do not fit. Running the artifact raises it too, where its graph cannot be run.
     """
-    from .runtimes.litert import open_untrusted_tflite
-    from .runtimes.onnx_runtime import open_untrusted_onnx
-
     path = Path(path)
     stated: dict[str, Any] = {"task": task, "labels": labels, "pixels": pixels, "from_logits": from_logits}
-    if path.suffix in (".keras", ".h5", ".hdf5") or path.is_dir():
+    if path.suffix in (".keras", ".h5", ".hdf5") or (path.is_dir() and not is_own_directory(path)):
         return _open_keras(path, stated)
-    openers = {".tflite": open_untrusted_tflite, ".onnx": open_untrusted_onnx}
+    openers = _openers(untrusted=True)
     if path.suffix not in openers:
+        suffixes = ", ".join(suffix for suffix in openers if suffix not in LAYOUTS)
         raise InputError(
-            f"{path} is not an artifact: its name must end in {', '.join(openers)} or .keras, or it is an "
+            f"{path} is not an artifact: its name must end in {suffixes} or .keras, or it is an "
             ".h5 file or a SavedModel folder."
         )
     artifact = open_with(openers[path.suffix], path, threads=threads).state(**stated)
@@ -80,18 +81,28 @@ def load_artifact(
 
 
 def open_converted(path: Path) -> Artifact:
-    """Open a `.tflite` or `.onnx` file that was just converted, which can be trusted, on one thread.
+    """Open an artifact that was just converted, which can be trusted, on one thread.
 
     Raises:
         RuntimeError: The runtime rejects it, so its conversion has failed.
     """
-    from .runtimes.litert import open_tflite
-    from .runtimes.onnx_runtime import open_onnx
-
     try:
-        return open_with(open_tflite if path.suffix == ".tflite" else open_onnx, path)
+        return open_with(_openers()[path.suffix], path)
     except InputError as error:
         raise RuntimeError(f"{path.name} was written but cannot be opened: {first_line(error.__cause__)}") from error
+
+
+def _openers(*, untrusted: bool = False) -> dict[str, Callable[..., Artifact]]:
+    """The functions that open artifacts, by suffix."""
+    from .runtimes.litert import open_tflite, open_untrusted_tflite
+    from .runtimes.onnx_runtime import open_onnx, open_untrusted_onnx
+    from .runtimes.saved_model import open_saved_model
+
+    return {
+        ".tflite": open_untrusted_tflite if untrusted else open_tflite,
+        ".onnx": open_untrusted_onnx if untrusted else open_onnx,
+        ".savedmodel": open_saved_model,
+    }
 
 
 def open_with(opener: Callable[..., Artifact], path: Path, **options: Any) -> Artifact:
@@ -99,13 +110,13 @@ def open_with(opener: Callable[..., Artifact], path: Path, **options: Any) -> Ar
 
     Args:
         opener: The runtime's function, which is called with the path, the content of the file and `options`.
-        path: The file.
+        path: The file, or a directory with a file that holds the graph.
         options: Options of the runtime.
 
     Raises:
         InputError: The file cannot be read, or the runtime rejects it.
     """
-    content = read_file(path, MODEL_BYTES)
+    content = read_file(graph_file(path), MODEL_BYTES)
     try:
         with suppress_output():
             artifact = opener(path, content, **options)

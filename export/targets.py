@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ..core.errors import InputError, unknown
 from .formats import FORMATS, Format
 
+Batch = Literal[1, "N"]
 LITERT = ("litert", "litert-builtin")
 PHONE = (*LITERT, "mediapipe")
 
@@ -21,6 +23,8 @@ class Target:
     """Hardware and runtimes."""
     operators: str | None = None
     """Name of the list of supported operators, for `tflite_schema.operator_support.operator_list`, if there is one."""
+    batch: Batch = 1
+    """Images at once by default: 1, or "N" for any number."""
 
     @property
     def all_checks(self) -> set[str]:
@@ -74,6 +78,15 @@ TARGETS = {
     ),
     "openvino": Target(
         {"onnx-fp32": ("onnxruntime", "openvino", "openvino-float32")}, "Intel CPUs: OpenVINO, from the ONNX file"
+    ),
+    "serving": Target(
+        {
+            "onnx-fp32": ("onnxruntime", "triton"),
+            "onnx-fp16": ("onnxruntime", "triton"),
+            "savedmodel-fp32": ("tensorflow",),
+        },
+        "model servers: TensorFlow Serving, and Triton Inference Server with ONNX Runtime",
+        batch="N",
     ),
     "web": Target(
         {
@@ -140,14 +153,20 @@ def targets_with(fmt: Format, targets: Iterable[str]) -> list[str]:
     return [target for target in targets if fmt.name in TARGETS[target].checks]
 
 
+def default_batch(targets: Iterable[str]) -> Batch:
+    """Images at once where the user states nothing: any number if all `targets` have that by default, else 1."""
+    return "N" if all(TARGETS[target].batch == "N" for target in targets) else 1
+
+
 def check_batch(batch: object, formats: Sequence[Format]) -> None:
     """Raise InputError where `batch` is neither 1 nor "N", or one of `formats` has no open batch."""
     if batch not in (1, "N"):
         raise InputError(f"batch is {batch!r}; it takes 1 or 'N'.")
-    fixed = [fmt.name for fmt in formats if fmt.suffix != ".onnx" or fmt.quantized]
+    fixed = [fmt.name for fmt in formats if not fmt.open_batch]
     if batch == "N" and fixed:
         raise InputError(
-            f"batch is 'N', which only float ONNX supports, not {', '.join(fixed)}; export these with batch 1."
+            f"batch is 'N', which only float ONNX and SavedModels support, not {', '.join(fixed)}; export these with "
+            "batch 1."
         )
 
 

@@ -1,6 +1,7 @@
 """Models in SavedModel folders of TensorFlow, which can only be run."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ UNSAFE = re.compile(
     "File|PyFunc|Save|Restore|Checkpoint|Reader|Dataset|Iterator|Summary|Print|Debug|Remote|Rpc|Send|Recv|Record|Dump"
 )
 """Operations that could read or write files, run Python or reach other machines, by parts of their names."""
+
+NO_COMPUTATION = ("Placeholder", "Const", "Identity", "NoOp", "PartitionedCall", "StatefulPartitionedCall")
+"""Operations that only hold or pass on tensors."""
 
 
 class SignatureLayer(keras.layers.TFSMLayer):
@@ -36,7 +40,7 @@ def load_saved_model(folder: Path) -> keras.Model:
         InputError: It is damaged, has no signature `serving_default`, or could read or write files.
     """
     try:
-        signature = _checked_signature(folder)
+        signature = check_saved_model(folder)
         layer = SignatureLayer(folder, call_endpoint=SIGNATURE, trainable=False, name=SIGNATURE)
         inputs = {name: keras.Input(shape[1:], dtype=dtype, name=name) for name, (shape, dtype) in signature.items()}
         outputs = layer(inputs)
@@ -53,13 +57,15 @@ def is_saved_model(model: keras.Model) -> bool:
     return any(isinstance(layer, SignatureLayer) for layer in getattr(model, "layers", ()))
 
 
-def _checked_signature(folder: Path) -> dict[str, tuple[list[int | None], str]]:
-    """Return shape and dtype of the inputs by name, after a look at what loading and running would execute."""
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
+def check_saved_model(folder: Path) -> dict[str, tuple[list[int | None], str]]:
+    """Return shape and dtype of the inputs by name, after a look at what loading and running would execute.
 
-    document = saved_model_pb2.SavedModel.FromString(read_file(folder / "saved_model.pb", MODEL_BYTES))
-    (graph, *_) = document.meta_graphs
+    Raises:
+        InputError: It has no signature `serving_default`, or could read or write files.
+    """
+    import tensorflow as tf
+
+    graph = _meta_graph(folder)
     if not graph.HasField("object_graph_def"):
         raise InputError("TensorFlow 1 wrote it; save it again with TensorFlow 2.")
     for node in graph.object_graph_def.nodes:
@@ -78,6 +84,20 @@ def _checked_signature(folder: Path) -> dict[str, tuple[list[int | None], str]]:
         name: ([None if axis.size < 0 else axis.size for axis in info.tensor_shape.dim], tf.as_dtype(info.dtype).name)
         for name, info in signature.inputs.items()
     }
+
+
+def count_operations(folder: Path) -> dict[str, int]:
+    """Count each operation that the signature of a SavedModel computes with, by its name."""
+    graph = _meta_graph(folder)
+    operations = Counter(_operations(graph.graph_def, graph.signature_def[SIGNATURE]))
+    return {name: count for name, count in sorted(operations.items()) if name not in NO_COMPUTATION}
+
+
+def _meta_graph(folder: Path) -> Any:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    document = saved_model_pb2.SavedModel.FromString(read_file(folder / "saved_model.pb", MODEL_BYTES))
+    return document.meta_graphs[0]
 
 
 def _operations(graph: Any, signature: Any) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The validation results of an artifact, embedded in its file.
 
 The validated model stays unchanged, byte for byte, at the beginning of the file: a TFLite file ends with a zip of its
-labels, to which an entry is added; an ONNX file is a protocol buffer, to which fields can be appended.
+labels, to which an entry is added; an ONNX file is a protocol buffer, to which fields can be appended. A directory gets
+a file more.
 """
 
 import hashlib
@@ -13,7 +14,9 @@ from pydantic import Field, ValidationError
 
 from ...core.atomic_files import atomic_path
 from ...core.errors import InputError, describe
+from ...core.input_files import read_file
 from ...core.limits import TEXT_BYTES
+from .directories import LAYOUTS, directory_sha256, model_files
 from .manifest import Validation, ValidationContext
 from .metadata import KEY
 
@@ -27,9 +30,9 @@ class Certificate(Validation):
     """Validation results of an artifact; how it was made is in its metadata."""
 
     model_bytes: int = Field(gt=0)
-    """Number of bytes at the beginning of the file that were validated."""
+    """Number of bytes at the beginning of the file that were validated; of a directory, those of all its files."""
     model_sha256: str
-    """Hash of these bytes."""
+    """Hash of these bytes; of a directory, as in `directory_sha256`."""
     circumstances: ValidationContext
 
     def holds(self, path: str | Path) -> bool:
@@ -37,30 +40,29 @@ class Certificate(Validation):
 
         It detects changes, not forgery: whoever rewrites the model can write another certificate.
         """
+        if Path(path).is_dir():
+            return directory_sha256(Path(path)) == self.model_sha256
         with Path(path).open("rb") as file:
             model, rest = file.read(self.model_bytes), file.read()
         only_certificate = Path(path).suffix != ".onnx" or _is_one_property(rest)
         return only_certificate and hashlib.sha256(model).hexdigest() == self.model_sha256
 
 
-def embed_certificate(path: Path, validation: Validation, context: ValidationContext) -> bytes:
-    """Add the validation results to an artifact's file.
-
-    Returns:
-        The new content of the file.
-    """
-    content = path.read_bytes()
-    model = model_part(content, path.suffix)
-    certificate = Certificate(
-        model_bytes=len(model),
-        model_sha256=hashlib.sha256(model).hexdigest(),
-        circumstances=context,
-        **dict(validation),
-    )
-    content = _append(content, certificate, path.suffix)
+def embed_certificate(path: Path, validation: Validation, context: ValidationContext) -> None:
+    """Add the validation results to an artifact."""
+    if path.is_dir():
+        size, sha256 = sum(file.stat().st_size for file in model_files(path)), directory_sha256(path)
+    else:
+        content = path.read_bytes()
+        model = model_part(content, path.suffix)
+        size, sha256 = len(model), hashlib.sha256(model).hexdigest()
+    certificate = Certificate(model_bytes=size, model_sha256=sha256, circumstances=context, **dict(validation))
+    if path.is_dir():
+        text = certificate.model_dump_json(exclude_defaults=True)
+        (path / LAYOUTS[path.suffix].certificate).write_text(text, encoding="utf-8")
+        return
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-    return content
+        temporary.write_bytes(_append(content, certificate, path.suffix))
 
 
 def model_part(content: bytes, suffix: str) -> bytes:
@@ -114,6 +116,12 @@ def certificate_in_tflite(content: bytes) -> Certificate | None:
 def certificate_in_onnx(properties: dict[str, str]) -> Certificate | None:
     """Read the certificate from the properties of an ONNX file; None if it has none."""
     return _parse(properties[PROPERTY]) if PROPERTY in properties else None
+
+
+def certificate_in_directory(path: Path) -> Certificate | None:
+    """Read the certificate of a directory; None if it has none."""
+    file = path / LAYOUTS[path.suffix].certificate
+    return _parse(read_file(file, TEXT_BYTES)) if file.exists() else None
 
 
 def _parse(text: str | bytes) -> Certificate:

@@ -121,11 +121,12 @@ class Validation(Record):
 
 
 class ArtifactRecord(Validation):
-    """One file of the bundle and its validation results."""
+    """One file of the bundle, or a directory that is an artifact, and its validation results."""
 
     file: str
     format: str
     sha256: str
+    """Of the file; of a directory without its certificate, the hash of what `sha256sum` prints for its files."""
     bytes: int
     gzip_bytes: int
     noise_db: dict[str, float] = Field(default_factory=dict)

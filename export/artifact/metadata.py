@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,9 +19,12 @@ from pydantic import (
 )
 
 from ...core.errors import InputError, describe
+from ...core.input_files import read_file
+from ...core.limits import TEXT_BYTES
 from ...core.outputs import by_name, map_outputs
 from ...core.short_repr import ShortRepr
 from ...tasks.registry import DEFAULT_TASK, get_task
+from .directories import LAYOUTS
 
 KEY = "pocketzoo"
 TensorNames = tuple[Sequence[str], Sequence[str]]
@@ -192,16 +196,26 @@ def read_from_tflite(content: bytes) -> Metadata | None:
         if entry.Name() == KEY.encode():
             if not zipfile.is_zipfile(io.BytesIO(content)):
                 raise InputError("the labels at its end are missing, so it has been truncated.")
-            return _parse(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return parse_metadata(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
 
 
 def read_from_onnx(properties: dict[str, str]) -> Metadata | None:
     """Read the metadata from the properties of an ONNX file; None if another tool made it."""
-    return _parse(properties[KEY]) if KEY in properties else None
+    return parse_metadata(properties[KEY]) if KEY in properties else None
 
 
-def _parse(text: str | bytes) -> Metadata:
+def read_from_directory(path: Path) -> Metadata:
+    """Read the metadata from its file in a directory that has one."""
+    return parse_metadata(read_file(path / str(LAYOUTS[path.suffix].metadata), TEXT_BYTES))
+
+
+def parse_metadata(text: str | bytes) -> Metadata:
+    """Read metadata as it is in every kind of artifact, JSON.
+
+    Raises:
+        InputError: It is no JSON, or has other fields.
+    """
     try:
         return Metadata.model_validate_json(text)
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """From the export graph to the artifact files of every format."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +13,7 @@ from ...core.temporary_space import needing_temporary_space
 from ..formats import Format
 from ..sample_images import Samples
 from .export_graph import ExportGraph
+from .saved_model import SavedModelFiles
 from .tflite.tflite_files import TFLiteFiles
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def write_artifacts(
     *,
     keep_float: Sequence[str] = (),
 ) -> Iterator[tuple[Path, Format]]:
-    """Convert `graph` to each of `formats`, one after another, and yield the path of each file once it is written.
+    """Convert `graph` to each of `formats`, one after another, and yield the path of each artifact once it is written.
 
     Args:
         graph: The export graph.
@@ -48,9 +49,10 @@ def write_artifacts(
     if keep_float:
         _check_keep_float(graph, formats, keep_float)
     with TemporaryDirectory() as work:
-        converters = {
+        converters: dict[str, Callable[[], TFLiteFiles | OnnxFiles | SavedModelFiles]] = {
             ".tflite": partial(TFLiteFiles, graph, calibration, keep_float),
             ".onnx": partial(_onnx_files, graph, calibration, keep_float, Path(work)),
+            ".savedmodel": partial(SavedModelFiles, graph),
         }
         for suffix, group in groupby(formats, key=lambda fmt: fmt.suffix):
             with needing_temporary_space():
@@ -59,9 +61,12 @@ def write_artifacts(
                 if graph.flat.count_params() > MANY_WEIGHTS:
                     gc.collect()  # traced functions and tf2onnx's graphs hold all weights in reference cycles
                 path = folder / f"{graph.metadata.model}{fmt.file_ending}"
-                with needing_temporary_space():
-                    content = files.content(fmt.name)
-                path.write_bytes(content)
+                if isinstance(files, SavedModelFiles):
+                    files.write(fmt.name, path)
+                else:
+                    with needing_temporary_space():
+                        content = files.content(fmt.name)
+                    path.write_bytes(content)
                 yield path, fmt
 
 

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -122,6 +122,14 @@ class ExportGraph:
         else:
             outputs = sorted(self.flat.output) if returns_dict(self.flat) else [self.metadata.output_name]
         return ["image"] if self.metadata.is_plain else list(named_inputs(self.flat)), outputs
+
+    def with_open_batch(self) -> "ExportGraph":
+        """Return the graph that takes any number of images at once."""
+        specs = {
+            name: tf.TensorSpec((None, *spec.shape[1:]), spec.dtype, name=spec.name)
+            for name, spec in by_name(self.image).items()
+        }
+        return replace(self, image=specs.get("", specs))
 
     def trace(self, patch: AbstractContextManager[None] | None = None) -> TracedFunction:
         """Trace the function from the inputs to the outputs, in inference mode, with weights as constants.

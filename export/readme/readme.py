@@ -13,6 +13,7 @@ from ..targets import TARGETS
 from ..web.page import PAGE
 from .programs import program
 from .runnable_files import files_of, fitting_snippets
+from .servers import server_lines
 
 README = "README.md"
 NUMBERS = {
@@ -27,11 +28,13 @@ NUMBERS = {
     "onnx-fp16": "16-bit weights, float arithmetic: half the size",
     "onnx-int8": "8-bit integers (QDQ), for CPUs",
     "onnx-int8-tensorrt": "8-bit integers (QDQ), for TensorRT",
+    "savedmodel-fp32": "32-bit floats: the exact model",
 }
 """What the files of each format compute with."""
 RUNTIMES = {
     ".tflite": "Files in `.tflite` run in LiteRT, formerly TensorFlow Lite: on phones, small boards and desktops.",
     ".onnx": "Files in `.onnx` run in ONNX Runtime: on servers and desktops, and in browsers.",
+    ".savedmodel": "Folders in `.savedmodel` run in TensorFlow and TensorFlow Serving.",
 }
 LABELS_SHOWN = 8
 ORDERS = {"NHWC": "rows, columns, channels", "NCHW": "channels, rows, columns"}
@@ -76,6 +79,7 @@ def write_readme(manifest: Manifest, folder: Path) -> None:
         "",
         *_measurements(manifest),
         *_origin(manifest),
+        *server_lines(manifest),
         *_programs(manifest, folder),
     ]
     (folder / README).write_text("\n".join(lines), encoding="utf-8")

@@ -9,6 +9,7 @@ from functools import partial
 
 from ...core.outputs import map_outputs
 from ..artifact.certificate import embed_certificate
+from ..artifact.directories import artifact_files, directory_sha256
 from ..artifact.gzip_size import gzipped_size
 from ..artifact.manifest import ArtifactRecord, Check, Gate, Tensor, Validation, ValidationContext
 from ..loading import open_converted
@@ -42,6 +43,10 @@ class ConvertedArtifact:
 def _count_operators(subject: Subject) -> dict[str, int]:
     if subject.format.suffix == ".tflite":
         return count_tflite_operators(subject.path.read_bytes())
+    if subject.format.suffix == ".savedmodel":
+        from ...zoo.saved_model import count_operations
+
+        return count_operations(subject.path)
     from ..conversion.onnx.onnx_nodes import count_onnx_operators
 
     return count_onnx_operators(subject.path)
@@ -96,7 +101,7 @@ def certify_artifact(
     targets: Sequence[str],
     context: ValidationContext,
 ) -> ArtifactRecord:
-    """Embed the validation results in the artifact's file, and return its record for the manifest."""
+    """Embed the validation results in the artifact, and return its record for the manifest."""
     subject = artifact.subject
     validation = Validation(
         targets=tuple(targets_with(subject.format, targets)),
@@ -106,13 +111,15 @@ def certify_artifact(
         gates=gates,
         checks=checks,
     )
-    content = embed_certificate(subject.path, validation, context)
+    embed_certificate(subject.path, validation, context)
+    contents = [file.read_bytes() for file in artifact_files(subject.path)]
+    is_directory = subject.path.is_dir()
     return ArtifactRecord(
         file=subject.path.name,
         format=subject.format.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
-        gzip_bytes=gzipped_size(content),
+        sha256=directory_sha256(subject.path) if is_directory else hashlib.sha256(contents[0]).hexdigest(),
+        bytes=sum(map(len, contents)),
+        gzip_bytes=sum(map(gzipped_size, contents)),
         noise_db=artifact.noise_db,
         **dict(validation),
     )

@@ -13,14 +13,14 @@ from pocketzoo.export.formats import FORMATS
 
 @pytest.fixture(scope="module")
 def bundle(trained_file, digits, tmp_path_factory):
-    """Of ONNX in floats, and TFLite in integers."""
+    """Of ONNX in floats, TFLite in integers, and a SavedModel."""
     out = tmp_path_factory.mktemp("info") / "out"
     images = {"calibration": digits.train, "evaluation": digits.test}
-    export.export_model(zoo.load_model(trained_file), out, targets=["gpu", "edge-tpu"], **images)
+    export.export_model(zoo.load_model(trained_file), out, targets=["gpu", "edge-tpu", "serving"], **images)
     return out
 
 
-@pytest.mark.parametrize("file", ["lenet5-int8.tflite", "lenet5-fp32.onnx"])
+@pytest.mark.parametrize("file", ["lenet5-int8.tflite", "lenet5-fp32.onnx", "lenet5-fp32.savedmodel"])
 def test_info_shows_how_an_artifact_was_made_and_validated(file, bundle, pocketzoo):
     manifest = export.Manifest.load(bundle / "manifest.json")
     _, out, _ = pocketzoo("info", bundle / file)
@@ -30,6 +30,21 @@ def test_info_shows_how_an_artifact_was_made_and_validated(file, bundle, pocketz
     assert facts["unchanged_since_proof"] is True
     assert facts["metadata"]["making"]["format"] in FORMATS
     assert facts["proof"]["circumstances"]["created"] == manifest.created
+
+
+def test_directory_is_an_artifact_of_every_command(bundle, pocketzoo, tmp_path):
+    path, picture = bundle / "lenet5-fp32.savedmodel", tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32), "uint8")).save(picture)
+    files = (path, bundle / "lenet5-fp32.onnx")
+    answers = [json.loads(pocketzoo("predict", file, picture, "--json")[1])[0]["top"][0] for file in files]
+    assert answers[0]["label"] == answers[1]["label"]
+    assert answers[0]["probability"] == pytest.approx(answers[1]["probability"], abs=1e-5)
+    code, out, err = pocketzoo("benchmark", path, "--runs", 3, "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["median_ms"] > 0
+    code, _, err = pocketzoo("export", path, "--out", tmp_path / "out")
+    assert (code, err.count("is exported already")) == (2, 1)
+    assert pocketzoo("info", tmp_path / "none.savedmodel")[0] == 2
 
 
 def test_info_reports_a_model_changed_since_validation(bundle, tmp_path, pocketzoo):

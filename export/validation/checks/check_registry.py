@@ -17,7 +17,9 @@ from . import (
     mediapipe,
     onnx_runtime,
     openvino,
+    tensorflow,
     tflite_micro,
+    triton,
     vela,
     web_page,
 )
@@ -38,6 +40,8 @@ MODULES = (
     web_page,
     browser,
     clients,
+    tensorflow,
+    triton,
 )
 CHECKS: dict[str, ArtifactCheck] = {check.name: check for module in MODULES for check in module.CHECKS}
 
