@@ -97,7 +97,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 
 # Clients that tests run, in an environment of their own: their requirements conflict with TensorFlow's. pnnx, which
 # converts ONNX for ncnn, is a program that needs none of its requirements, among them PyTorch.
-CLIENTS := mediapipe MNN ncnn coremltools opencv-contrib-python tract
+CLIENTS := mediapipe MNN ncnn opencv-contrib-python tract
 CLIENTS_INSTALL := $(VENV)/clients/bin/pip install --quiet --disable-pip-version-check --constraint constraints-clients.txt
 $(VENV)/clients/installed: constraints-clients.txt | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)/clients

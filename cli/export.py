@@ -9,7 +9,7 @@ import typer
 from ..core.errors import InputError
 from ..core.visible_text import visible
 from ..export.readme.snippet_table import SNIPPETS
-from ..export.targets import check_batch, formats_of, list_targets, targets_of
+from ..export.targets import check_batch, check_converters, formats_of, list_targets, targets_of
 from . import console
 from .inputs import check_images, check_model, is_artifact_path, load_images, open_model, stated_range
 from .model_contract import ModelContract
@@ -99,6 +99,7 @@ def export(
     names = [name.strip() for name in targets.split(",") if name.strip()]
     thresholds = dict(_threshold(text) for text in threshold or ())
     check_thresholds(with_budget(thresholds, budget, targets_of(names)), None, targets_of(names))
+    check_converters(formats_of(targets_of(names)))
     if vendor is not None:
         check_vendor(vendor, targets_of(names))
     size, count = _size(input_size), _batch(batch)

@@ -15,7 +15,7 @@ from ..core.errors import InputError
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ..zoo.model_arguments import accepts_any_model
 from .artifact.bundle_directory import check_free, converting, finished_directory
-from .artifact.directories import artifact_bytes
+from .artifact.directories import CORE_ML, artifact_bytes
 from .artifact.errors import ProofError
 from .artifact.manifest import ArtifactRecord, Gate, Manifest, ValidationContext
 from .artifact.report import write_report
@@ -23,7 +23,7 @@ from .formats import Format
 from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
-from .targets import check_batch, default_batch, formats_of, integer_formats, targets_of, targets_with
+from .targets import check_batch, check_converters, default_batch, formats_of, integer_formats, targets_of, targets_with
 from .triton import update_models
 from .validation.checks.artifact_check import Subject
 from .validation.integers import integer_gates
@@ -133,6 +133,7 @@ def export_model(
     check_free(Path(out_dir), overwrite=overwrite)
     targets = targets_of([targets] if isinstance(targets, str) else targets)
     formats = formats_of(targets)
+    check_converters(formats)
     if vendor is not None:
         check_vendor(Path(vendor), targets)
     check_image_inputs(model)
@@ -272,9 +273,14 @@ def _manifest(
         targets=tuple(targets),
         artifacts=tuple(records),
         calibration=calibration and calibration.record(),
-        tools={name: version(name) for name in TOOLS},
+        tools={name: version(name) for name in (*TOOLS, *_own_tools(records))},
         **dict(context),
     )
+
+
+def _own_tools(records: Sequence[ArtifactRecord]) -> list[str]:
+    """Optional packages that made some of the artifacts."""
+    return ["coremltools"] if any(record.file.endswith(CORE_ML) for record in records) else []
 
 
 def _write_documents(manifest: Manifest, folder: Path) -> None:

@@ -10,7 +10,7 @@ class Format:
     """An artifact format."""
 
     name: str
-    suffix: Literal[".tflite", ".onnx", ".savedmodel"]
+    suffix: Literal[".tflite", ".onnx", ".savedmodel", ".mlpackage"]
     bytes_per_weight: int
     """Smallest number of bytes that a kernel weight takes in the file."""
     activation_bits: int | None = None
@@ -91,6 +91,8 @@ FORMATS = {
         Format("onnx-int8", ".onnx", 1, activation_bits=8, **INT8),
         Format("onnx-int8-tensorrt", ".onnx", 1, activation_bits=8, symmetric=True, **INT8),
         Format("savedmodel-fp32", ".savedmodel", 4, open_size=True, **FP32),
+        Format("coreml-fp16", ".mlpackage", 2, **FP16),
+        Format("coreml-int8", ".mlpackage", 1, **INT8),
     )
 }
 

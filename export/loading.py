@@ -94,6 +94,7 @@ def open_converted(path: Path) -> Artifact:
 
 def _openers(*, untrusted: bool = False) -> dict[str, Callable[..., Artifact]]:
     """The functions that open artifacts, by suffix."""
+    from .runtimes.core_ml import open_core_ml
     from .runtimes.litert import open_tflite, open_untrusted_tflite
     from .runtimes.onnx_runtime import open_onnx, open_untrusted_onnx
     from .runtimes.saved_model import open_saved_model
@@ -102,6 +103,7 @@ def _openers(*, untrusted: bool = False) -> dict[str, Callable[..., Artifact]]:
         ".tflite": open_untrusted_tflite if untrusted else open_tflite,
         ".onnx": open_untrusted_onnx if untrusted else open_onnx,
         ".savedmodel": open_saved_model,
+        ".mlpackage": open_core_ml,
     }
 
 

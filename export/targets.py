@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 from ..core.errors import InputError, unknown
@@ -10,6 +11,7 @@ from .formats import FORMATS, Format
 Batch = Literal[1, "N"]
 LITERT = ("litert", "litert-builtin")
 PHONE = (*LITERT, "mediapipe")
+CORE_ML = ("coreml-program", "coreml-float16", "coreml")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ TARGETS = {
         {"tflite-fp16": ("litert", "litert-float16", "litert-gpu", "mediapipe")},
         "phones, on the GPU: LiteRT's GPU delegate",
         "gpu_delegate",
+    ),
+    "apple": Target(
+        dict.fromkeys(("coreml-fp16", "coreml-int8"), CORE_ML),
+        "iPhones, iPads and Macs: Core ML, on the CPU, the GPU and the Neural Engine",
     ),
     "edge-mcu": Target(
         {"tflite-int8": ("litert", "tflite-micro", "c-source", "cortex-m")},
@@ -151,6 +157,13 @@ def checks_of(fmt: Format, targets: Iterable[str]) -> list[str]:
 def targets_with(fmt: Format, targets: Iterable[str]) -> list[str]:
     """Those of `targets` that ship a format."""
     return [target for target in targets if fmt.name in TARGETS[target].checks]
+
+
+def check_converters(formats: Sequence[Format]) -> None:
+    """Raise InputError where one of `formats` needs a converter that is not installed."""
+    needing = [fmt.name for fmt in formats if fmt.suffix == ".mlpackage"]
+    if needing and find_spec("coremltools") is None:
+        raise InputError(f"{needing[0]} needs coremltools, which is not installed: pip install 'pocketzoo[apple]'.")
 
 
 def default_batch(targets: Iterable[str]) -> Batch:

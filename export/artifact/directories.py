@@ -1,4 +1,4 @@
-"""Artifacts that are directories, such as a SavedModel, as far as bundles treat them otherwise than files."""
+"""Artifacts that are directories, SavedModels and Core ML packages: what bundles do otherwise than with files."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ class Layout:
     """The file with the metadata, where the graph does not hold it."""
 
 
-SAVED_MODEL = ".savedmodel"
+SAVED_MODEL, CORE_ML = ".savedmodel", ".mlpackage"
 LAYOUTS = {
+    CORE_ML: Layout("Data/com.apple.CoreML/model.mlmodel", "proof.json"),  # its Manifest.json lists what is read
     # TensorFlow leaves `assets.extra` to others: it neither reads nor writes it.
     SAVED_MODEL: Layout("saved_model.pb", "assets.extra/proof.json", "assets.extra/pocketzoo.json"),
 }

@@ -50,7 +50,7 @@ def standard_metadata(metadata: Metadata, names: TensorNames, labels: Mapping[st
         graph[9] = [{0: SEGMENTER, 1: options}]
     model: Table = {
         0: metadata.model,
-        1: _description(metadata),
+        1: describe_model(metadata),
         2: metadata.weights_sha256[:12],
         3: [graph],
         7: CUSTOM_VERSION if segmenters else FIRST_VERSION,
@@ -58,28 +58,36 @@ def standard_metadata(metadata: Metadata, names: TensorNames, labels: Mapping[st
     return pack_table(model if metadata.license is None else {**model, 5: metadata.license}, IDENTIFIER)
 
 
-def _description(metadata: Metadata) -> str:
-    """What the model does, and where its weights are from."""
+def describe_model(metadata: Metadata) -> str:
+    """Return what the model does, and where its weights are from."""
     tasks = " and ".join(dict.fromkeys(get_task(task).name.replace("_", "-") for task in metadata.tasks))
     origin = f" Weights from {metadata.origin}." if metadata.origin else ""
     return f"{metadata.model}: {tasks}. Exported and validated by pocketzoo.{origin}"
 
 
-def _input_table(name: str, form: InputForm) -> Table:
+def describe_input(form: InputForm) -> str:
+    """Return what an input is."""
     if form.pixel_range is None:
-        return {0: name, 1: f"Values of shape {form.shape}.", 3: {0: FEATURE, 1: {}}}
+        return f"Values of shape {form.shape}."
     (height, width, channels), (low, high) = concrete_shape(form.shape), form.pixel_range
-    scale = 255 / (high - low)  # the value is (pixel - mean) / scale
-    mean = 0.0 if low == 0 else -low * scale
     colors = {3: "RGB image", 1: "Grayscale image"}.get(channels, f"Image with {channels} channels")
     size = "any size" if None in form.shape else f"{width}x{height} pixels"
     values = "raw pixels" if form.pixel_range == RAW else f"values from {low:g} to {high:g}"
+    return f"{colors} of {size}, {values}; any other normalization is inside the model."
+
+
+def _input_table(name: str, form: InputForm) -> Table:
+    if form.pixel_range is None:
+        return {0: name, 1: describe_input(form), 3: {0: FEATURE, 1: {}}}
+    (height, width, channels), (low, high) = concrete_shape(form.shape), form.pixel_range
+    scale = 255 / (high - low)  # the value is (pixel - mean) / scale
+    mean = 0.0 if low == 0 else -low * scale
     properties: dict[int, object] = {1: {0: Number("Uint32", width), 1: Number("Uint32", height)}}
     if channels in COLOR_SPACES:
         properties[0] = COLOR_SPACES[channels]
     return {
         0: name,
-        1: f"{colors} of {size}, {values}; any other normalization is inside the model.",
+        1: describe_input(form),
         3: {0: IMAGE, 1: properties},
         4: [{0: NORMALIZATION, 1: {0: [mean], 1: [scale]}}],
         5: {0: [high], 1: [low]},

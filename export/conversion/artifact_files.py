@@ -12,6 +12,7 @@ from ...core.errors import InputError
 from ...core.temporary_space import needing_temporary_space
 from ..formats import Format
 from ..sample_images import Samples
+from .core_ml import CoreMLFiles
 from .export_graph import ExportGraph
 from .saved_model import SavedModelFiles
 from .tflite.tflite_files import TFLiteFiles
@@ -49,10 +50,11 @@ def write_artifacts(
     if keep_float:
         _check_keep_float(graph, formats, keep_float)
     with TemporaryDirectory() as work:
-        converters: dict[str, Callable[[], TFLiteFiles | OnnxFiles | SavedModelFiles]] = {
+        converters: dict[str, Callable[[], TFLiteFiles | OnnxFiles | SavedModelFiles | CoreMLFiles]] = {
             ".tflite": partial(TFLiteFiles, graph, calibration, keep_float),
             ".onnx": partial(_onnx_files, graph, calibration, keep_float, Path(work)),
             ".savedmodel": partial(SavedModelFiles, graph),
+            ".mlpackage": partial(CoreMLFiles, graph),
         }
         for suffix, group in groupby(formats, key=lambda fmt: fmt.suffix):
             with needing_temporary_space():
@@ -61,7 +63,7 @@ def write_artifacts(
                 if graph.flat.count_params() > MANY_WEIGHTS:
                     gc.collect()  # traced functions and tf2onnx's graphs hold all weights in reference cycles
                 path = folder / f"{graph.metadata.model}{fmt.file_ending}"
-                if isinstance(files, SavedModelFiles):
+                if isinstance(files, SavedModelFiles | CoreMLFiles):
                     files.write(fmt.name, path)
                 else:
                     with needing_temporary_space():

@@ -8,6 +8,7 @@ from ..sample_images import Samples
 from .export_graph import ExportGraph
 
 TOOLS = {
+    "coreml": ("tensorflow", "keras", "coremltools", "pocketzoo"),
     "savedmodel": ("tensorflow", "keras", "pocketzoo"),
     "tflite": ("tensorflow", "keras", "pocketzoo"),
     "onnx": ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim", "onnxruntime", "pocketzoo"),

@@ -15,6 +15,7 @@ from ...core.errors import InputError, unknown
 from ...tasks.registry import get_task
 from ..artifact.metadata import labels_by_file
 from ..artifact.tensors import RAW, TensorInfo, byte_quantization
+from ..runtimes.core_ml import CLASS_PROBABILITIES
 from .runnable_files import COLORS, RunnableFile, file_beside, fitting_snippets, refusal
 from .snippet_table import SNIPPETS, Snippet
 
@@ -104,6 +105,7 @@ def _conditions(file: RunnableFile) -> dict[str, bool]:
         "tflite": file.file.endswith(".tflite"),
         "labels": bool(metadata.labels),
         "open": None in image.image_shape,
+        "classifier": output.name == CLASS_PROBABILITIES,
         "gray": image.image_shape[-1] == 1,
         "nchw": image.layout == "NCHW",
         "raw_pixels": metadata.pixel_range == RAW,
@@ -145,6 +147,8 @@ def _values(file: RunnableFile) -> dict[str, object]:
         "labels": names[0],
         "labels_stem": PurePath(names[0]).stem,
         "and_labels": f" and {names[0]}" if metadata.labels else "",
+        "and_labels_file": f" and {names[0]}" if metadata.labels and output.name != CLASS_PROBABILITIES else "",
+        "output_shape": " x ".join(map(str, output.shape)),
         "label_count": len(metadata.labels),
         "height": height,
         "width": width,

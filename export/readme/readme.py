@@ -5,10 +5,12 @@ from pathlib import Path
 
 from ...core.outputs import by_name
 from ...tasks.registry import get_task
+from ..artifact.directories import CORE_ML
 from ..artifact.manifest import ArtifactRecord, Manifest, Tensor
 from ..artifact.metadata import InputForm, OutputForm, labels_by_file, labels_text
 from ..artifact.report import DEVICE_HEADER, device_rows, escape, markdown_table, percent
 from ..artifact.tensors import RAW
+from ..runtimes.core_ml import CLASS_PROBABILITIES
 from ..targets import TARGETS
 from ..web.page import PAGE
 from .programs import program
@@ -29,11 +31,14 @@ NUMBERS = {
     "onnx-int8": "8-bit integers (QDQ), for CPUs",
     "onnx-int8-tensorrt": "8-bit integers (QDQ), for TensorRT",
     "savedmodel-fp32": "32-bit floats: the exact model",
+    "coreml-fp16": "16-bit weights and arithmetic",
+    "coreml-int8": "8-bit weights, 16-bit float arithmetic",
 }
 """What the files of each format compute with."""
 RUNTIMES = {
     ".tflite": "Files in `.tflite` run in LiteRT, formerly TensorFlow Lite: on phones, small boards and desktops.",
     ".onnx": "Files in `.onnx` run in ONNX Runtime: on servers and desktops, and in browsers.",
+    ".mlpackage": "Folders in `.mlpackage` are Core ML models, for iOS 16 and macOS 13; Xcode shows each as one file.",
     ".savedmodel": "Folders in `.savedmodel` run in TensorFlow and TensorFlow Serving.",
 }
 LABELS_SHOWN = 8
@@ -175,6 +180,16 @@ def _input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     forms = manifest.model.input_forms
     for record in manifest.artifacts:
         for name, tensor in by_name(record.input).items():
+            if record.file.endswith(CORE_ML) and tensor.dtype == "uint8":
+                yield (
+                    record.file,
+                    tensor.name,
+                    _shape(tensor.shape[1:3]),
+                    "image",
+                    "-",
+                    "a CVPixelBuffer or CGImage",
+                )
+                continue
             is_raw = forms[name].pixel_range == RAW
             order = f"{tensor.layout}: {ORDERS[tensor.layout]}" if len(tensor.shape) == 4 else "-"
             yield (
@@ -237,7 +252,11 @@ def _labels(form: OutputForm, file: str) -> str:
 def _output_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     for record in manifest.artifacts:
         for tensor in by_name(record.output).values():
-            yield record.file, tensor.name, _shape(tensor.shape), tensor.dtype, _real(tensor)
+            if tensor.name == CLASS_PROBABILITIES:
+                label = "classLabel is the best one"
+                yield record.file, tensor.name, "-", "dictionary", f"probability by label; {label}"
+            else:
+                yield record.file, tensor.name, _shape(tensor.shape), tensor.dtype, _real(tensor)
 
 
 def _real(tensor: Tensor) -> str:

@@ -49,6 +49,10 @@ SNIPPETS = {
             needs_metadata=True,
         ),
         Snippet("swift", "Swift for iOS, LiteRT", ".tflite", "litert.swift", False, PHONE, ANY_INTEGER),
+        Snippet(
+            "swift-coreml", "Swift for iOS and macOS, Core ML", ".mlpackage", "coreml.swift", False,
+            ("coreml-fp16", "coreml-int8"),
+        ),
         Snippet("cpp", "C++, LiteRT", ".tflite", "litert.cc", True, PHONE, ANY_INTEGER),
         Snippet(
             "cpp-micro", "C++, TensorFlow Lite Micro", ".tflite", "app/main.cpp", True, ("tflite-int8",), ("int8",),

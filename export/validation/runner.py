@@ -9,7 +9,7 @@ from functools import partial
 
 from ...core.outputs import map_outputs
 from ..artifact.certificate import embed_certificate
-from ..artifact.directories import artifact_files, directory_sha256
+from ..artifact.directories import artifact_files, directory_sha256, graph_file
 from ..artifact.gzip_size import gzipped_size
 from ..artifact.manifest import ArtifactRecord, Check, Gate, Tensor, Validation, ValidationContext
 from ..loading import open_converted
@@ -43,6 +43,10 @@ class ConvertedArtifact:
 def _count_operators(subject: Subject) -> dict[str, int]:
     if subject.format.suffix == ".tflite":
         return count_tflite_operators(subject.path.read_bytes())
+    if subject.format.suffix == ".mlpackage":
+        from ..runtimes.core_ml import count_operations as count_in_package
+
+        return count_in_package(graph_file(subject.path).read_bytes())
     if subject.format.suffix == ".savedmodel":
         from ...zoo.saved_model import count_operations
 

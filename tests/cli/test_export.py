@@ -86,6 +86,14 @@ def test_targets_are_listed_with_missing_requirements(pocketzoo, monkeypatch):
     assert rows["openvino"]["missing"] == {"openvino": "pip install 'pocketzoo[openvino]'"}
 
 
+def test_converter_that_is_missing_is_named_before_tensorflow_is_imported(pocketzoo, monkeypatch, tmp_path):
+    monkeypatch.setattr("pocketzoo.export.targets.find_spec", lambda name: None)
+    code, _, err = pocketzoo("export", "lenet5", "--targets", "mobile,apple", "--out", tmp_path / "out")
+    message = "coreml-fp16 needs coremltools, which is not installed: pip install 'pocketzoo[apple]'."
+    assert (code, err) == (2, f"Error: {message}\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_artifacts_are_evaluated_and_timed_as_models_are(pocketzoo, exported, trained_file, tmp_path):
     files = [exported / "lenet5-int16x8.tflite", exported / "lenet5-fp32.onnx", trained_file]
     accuracies = []

@@ -25,7 +25,7 @@ INPUTS = ("scene", "about", "kind", "depth")
 OUTPUTS = ("score", "mask", "flags", "class")
 TASKS = {"score": "regression", "mask": "segmentation", "flags": "multi_label", "class": "classification"}
 TARGETS = ("mobile-cpu", "mobile-gpu", "edge-mcu", "web", "gpu", "server-int8", "serving")
-FORMAT_NAMES = [name for name in FORMATS if name != "tflite-int16x8"]
+FORMAT_NAMES = [name for name in FORMATS if name != "tflite-int16x8" and "coreml" not in name]
 
 
 def net(structure):

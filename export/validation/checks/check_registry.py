@@ -9,6 +9,7 @@ from . import (
     browser,
     c_source,
     clients,
+    core_ml,
     cortex_m,
     edge_tpu,
     float16,
@@ -42,6 +43,7 @@ MODULES = (
     clients,
     tensorflow,
     triton,
+    core_ml,
 )
 CHECKS: dict[str, ArtifactCheck] = {check.name: check for module in MODULES for check in module.CHECKS}
 

@@ -63,7 +63,7 @@ def test_readme_has_the_programs_that_fit(exported):
     blocks = re.findall(r"```\w+\n(.*?)```", text, re.DOTALL)
     files = files_of(export.Manifest.load(exported / "manifest.json"), exported)
     fitting = [snippet for snippet, _ in fitting_snippets(files)]
-    assert {snippet.name for snippet in fitting} >= SNIPPETS.keys() - {"cpp-micro", "kotlin-mediapipe"}
+    assert {snippet.name for snippet in fitting} >= SNIPPETS.keys() - {"cpp-micro", "kotlin-mediapipe", "swift-coreml"}
     assert re.findall("^### (.*)$", text, re.MULTILINE) == [snippet.title for snippet in fitting]
     assert text.count("```") == 2 * len(blocks)
     assert text.count("Not compiled here") == sum(not snippet.is_run for snippet in fitting)
