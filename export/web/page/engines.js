@@ -62,10 +62,16 @@ async function loadOnnx(bundle, bytes, provider) {
     const values = channelsFirst ? transposed(image, height * width, channels) : image;
     const outputs = await session.run({[session.inputNames[0]]: new ort.Tensor("float32", values, shape)});
     const {data, dims} = outputs[session.outputNames[0]];
-    if (!channelsFirst || dims.length !== 4) return {values: data, shape: [...dims]};
+    const answer = floats(data);
+    if (!channelsFirst || dims.length !== 4) return {values: answer, shape: [...dims]};
     const [batch, maps, rows, columns] = dims;
-    return {values: transposed(data, maps, rows * columns), shape: [batch, rows, columns, maps]};
+    return {values: transposed(answer, maps, rows * columns), shape: [batch, rows, columns, maps]};
   };
+}
+
+/** Whole numbers, of which 64-bit ones are BigInts, as floats; floats as they are. */
+function floats(values) {
+  return values instanceof Float32Array ? values : Float32Array.from(values, Number);
 }
 
 /** Transposes `values` from [rows][columns] to [columns][rows]. */
@@ -88,7 +94,7 @@ async function loadLiteRt(bundle, bytes) {
   return async values => {
     const image = new litert.Tensor(values, [1, height, width, channels]);
     const [output] = await model.run([image]);
-    const answer = {values: output.toTypedArray().slice(), shape: [...output.type.layout.dimensions]};
+    const answer = {values: floats(output.toTypedArray()).slice(), shape: [...output.type.layout.dimensions]};
     image.delete();
     output.delete();
     return answer;
