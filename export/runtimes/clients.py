@@ -30,9 +30,7 @@ class ClientRun:
     """Version of the client."""
 
 
-def run_in_client(
-    module: str, program: str, path: Path, tensors: Mapping[str, np.ndarray], **settings: Any
-) -> ClientRun:
+def run_in_client(module: str, program: str, path: Path, tensors: Mapping[str, Any], **settings: Any) -> ClientRun:
     """Run a file in a client, image by image.
 
     Args:

@@ -41,7 +41,7 @@ def run_in_node(path: Path, name: str, tensors: np.ndarray) -> ClientRun:
         tensors.tofile(Path(folder, "inputs.bin"))
         form = {"name": name, "type": tensors.dtype.name, "shape": [1, *tensors.shape[1:]], "count": len(tensors)}
         Path(folder, "inputs.json").write_text(json.dumps(form), encoding="utf-8")
-        command = ["node", PROGRAMS / "onnxruntime_node.mjs", packages, path.absolute(), folder]
+        command: list[str | Path] = ["node", PROGRAMS / "onnxruntime_node.mjs", packages, path.absolute(), folder]
         done = run_command("Node.js", command, seconds=SECONDS)
         if done.returncode:
             raise RuntimeError(failure(done))

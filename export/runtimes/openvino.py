@@ -47,7 +47,7 @@ def open_ir(path: Path, content: bytes, *, threads: int | None = 1, precision: s
 
     core = openvino.Core()
     model = core.read_model(content, path.with_suffix(".bin").read_bytes())
-    settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     settings |= {} if threads is None else {"INFERENCE_NUM_THREADS": threads}
     compiled = core.compile_model(model, "CPU", settings)
     check_signature([_shape(port) for port in compiled.inputs], len(compiled.outputs))

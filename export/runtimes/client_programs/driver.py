@@ -1,11 +1,12 @@
 """Runs a model in a client, image by image; this package is not installed where it runs."""
 
-import importlib.util
 import json
 import sys
 import time
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -29,16 +30,17 @@ def main(program: str, model: str, folder: str, settings: str) -> None:
         outputs = predict(tensors)
         milliseconds.append((time.perf_counter() - start) * 1000)
         rows.append({name: np.array(values) for name, values in outputs.items()})  # the client may overwrite them
-    np.savez(Path(folder, "outputs.npz"), **{name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+    joined: dict[str, Any] = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    np.savez(Path(folder, "outputs.npz"), **joined)
     facts = {"version": client.version(), "median_ms": float(np.median(milliseconds))}
     Path(folder, "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _load(program: str) -> ModuleType:
     """Import a file that may have the name of its client."""
-    specification = importlib.util.spec_from_file_location("client_program", program)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    loader = SourceFileLoader("client_program", program)
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
     return module
 
 

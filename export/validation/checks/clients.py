@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from ...artifact.manifest import Check
-from ...formats import FORMATS, Format
+from ...formats import FP16, Format
 from ...loading import open_converted
 from ...runtimes.client_environment import client_python, install_command
 from ...runtimes.clients import ClientRun, run_in_client
@@ -82,10 +82,9 @@ def run_images(title: str, subject: Subject, run: Callable[[str, np.ndarray], Cl
 
 def _as_half(fmt: Format) -> Format:
     """Return a format with the tolerance of float16, unless its own is larger."""
-    half = FORMATS["onnx-fp16"]
-    if fmt.relative_difference >= half.relative_difference:
+    if fmt.relative_difference is None or fmt.relative_difference >= FP16["relative_difference"]:
         return fmt
-    return replace(fmt, relative_difference=half.relative_difference, rounding=half.rounding)
+    return replace(fmt, **{name: FP16[name] for name in ("relative_difference", "rounding")})
 
 
 def _within_limits(reference: Reference, image_shape: tuple[int, ...]) -> Reference:
