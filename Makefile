@@ -57,6 +57,7 @@ docs: $(VENV)/installed-dev
 	$(BIN)/python docs/make_recipe.py
 	$(BIN)/python docs/make_commands.py
 	$(BIN)/python docs/make_limits.py
+	$(BIN)/python docs/make_clients.py
 	$(BIN)/python docs/make_pictures.py
 	$(MAKE) site
 

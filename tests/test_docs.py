@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -38,10 +39,20 @@ def make(name):
         ("recipe.md", "make_recipe"),
         ("commands.md", "make_commands"),
         ("limits.md", "make_limits"),
+        ("clients.md", "make_clients"),
     ],
 )
-def test_page_is_made_from_cards_schema_commands_and_limits_as_they_are(page, maker):
+def test_page_is_made_from_cards_schema_commands_limits_and_measurements_as_they_are(page, maker):
     assert (DOCS / page).read_text(encoding="utf-8") == make(maker).page(), "run `make docs`"
+
+
+def test_page_on_clients_has_every_net_and_client():
+    maker = make("make_clients")
+    formats = {name: list(kinds) for name, kinds in maker.CLIENTS.items()}
+    for name in maker.NETS:
+        results = json.loads(maker.net_file(name).read_text(encoding="utf-8"))["results"]
+        measured = {client: sorted(of) for client, of in results.items()}
+        assert measured == {client: sorted(kinds) for client, kinds in formats.items()}, name
 
 
 def test_pictures_are_drawn_by_their_script():

@@ -3,7 +3,9 @@
 A fault that is mended fails a test here: take it out, and out of docs/clients.md by `python docs/make_clients.py`.
 """
 
+import json
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -25,6 +27,7 @@ from pocketzoo.export.validation.checks.check_registry import missing_requiremen
 from pocketzoo.export.validation.reference import Reference
 
 pytestmark = pytest.mark.clients
+MEASURED = Path(__file__).parents[3] / "docs" / "clients" / "lenet5.json"
 FORMAT_NAMES = ("tflite-fp32", "tflite-int8-float", "onnx-fp32", "onnx-fp16", "onnx-int8")
 
 
@@ -103,6 +106,13 @@ def test_client_that_refuses_a_file_fails_with_its_message(name, kind, message, 
     (gate,) = checked(name, subjects[kind]).gates
     assert (gate.name, gate.status) == ("ran", "failed"), "the fault is mended"
     assert re.search(message, gate.reason)
+
+
+def test_page_on_clients_says_the_same():
+    results = json.loads(MEASURED.read_text(encoding="utf-8"))["results"]
+    tested = {"right": RIGHT, "wrong": WRONG, "refused": REFUSED}
+    outcomes = {(name, kind): outcome for outcome, cases in tested.items() for name, kind, *_ in cases}
+    assert {case: results[case[0]][case[1]]["outcome"] for case in outcomes} == outcomes
 
 
 def test_probabilities_are_not_rounded_to_integers(subjects):
