@@ -21,9 +21,11 @@ def client_folder() -> Path:
     return Path(os.environ.get(VARIABLE) or Path(sys.prefix, "clients"))
 
 
-def install_command(package: str) -> str:
-    """Return the command that creates the environment with a package."""
-    return f"python -m venv {client_folder()} && {_python_of(client_folder())} -m pip install {package}"
+def install_command(package: str, *, without_requirements: str = "") -> str:
+    """Return the command that creates the environment with a package, and perhaps one without its requirements."""
+    install = f"{_python_of(client_folder())} -m pip install"
+    more = f" && {install} --no-deps {without_requirements}" if without_requirements else ""
+    return f"python -m venv {client_folder()} && {install} {package}{more}"
 
 
 def client_python(module: str) -> Path | None:

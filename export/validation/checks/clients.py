@@ -33,12 +33,19 @@ class Client:
     """What pip installs for it."""
     written: tuple[tuple[str, str], ...] = ()
     """For one with a format of its own: argument of the program, and ending of the file that is kept in the bundle."""
+    converter: str = ""
+    """A package that it needs beside its own, without the requirements of that package."""
     half: bool = False
     """Whether it computes float32 files in float16 by default, where the processor can."""
 
     def check(self) -> ArtifactCheck:
         """The check that runs it."""
-        requirement = Requirement(self.title, install_command(self.packages), lambda: bool(client_python(self.module)))
+        modules = (self.module, *filter(None, (self.converter,)))
+        requirement = Requirement(
+            " with ".join((self.title, *modules[1:])),
+            install_command(self.packages, without_requirements=self.converter),
+            lambda: all(map(client_python, modules)),
+        )
         return ArtifactCheck(self.name, self.title, self._run, (requirement,))
 
     def _run(self, subject: Subject) -> Check:
@@ -103,7 +110,7 @@ def run_on_node(subject: Subject) -> Check:
 CLIENTS = (
     Client("opencv", "OpenCV DNN", "cv2", "opencv-python-headless"),
     Client("mnn", "MNN", "MNN", "MNN", (("converted", ".mnn"),)),
-    Client("ncnn", "ncnn", "ncnn", "ncnn", (("param", ".ncnn.param"), ("weights", ".ncnn.bin")), half=True),
+    Client("ncnn", "ncnn", "ncnn", "ncnn", (("param", ".ncnn.param"), ("weights", ".ncnn.bin")), "pnnx", half=True),
     Client("tract", "tract", "tract", "tract"),
 )
 CHECKS = (

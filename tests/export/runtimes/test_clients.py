@@ -25,6 +25,7 @@ from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.check_registry import missing_requirement, run_check
 from pocketzoo.export.validation.reference import Reference
+from pocketzoo.zoo.contract import state_contract
 
 pytestmark = pytest.mark.clients
 MEASURED = Path(__file__).parents[3] / "docs" / "clients" / "lenet5.json"
@@ -131,6 +132,20 @@ def test_padded_channels_reach_ncnn(tmp_path, pixels):
     assert checked("ncnn", Subject(path, fmt, graph.metadata, reference)).status == "passed"
 
 
+def test_softmax_of_a_map_in_tflite_takes_the_wrong_axis_in_opencv(tmp_path, pixels):
+    keras.utils.set_random_seed(0)
+    image, images = keras.Input((8, 8, 3)), pixels(4, 8, 8, 3)
+    maps = keras.layers.Conv2D(3, 1, activation="softmax")(keras.layers.Rescaling(1 / 255)(image))
+    model = keras.Model(image, maps, name="net")
+    state_contract(model, task="segmentation", labels=["a", "b", "c"])
+    graph = ExportGraph.from_model(model)
+    reference = Reference(Samples(images, None), "noise", model.predict(images, verbose=0), "segmentation")
+    formats = [FORMATS["tflite-fp32"], FORMATS["onnx-fp32"]]
+    written = write_artifacts(graph, formats, None, tmp_path)
+    found = {fmt.name: checked("opencv", Subject(path, fmt, graph.metadata, reference)).status for path, fmt in written}
+    assert found == {"tflite-fp32": "failed", "onnx-fp32": "passed"}
+
+
 def test_file_in_ort_format_keeps_the_metadata(subjects):
     subject = subjects["onnx-fp32"]
     (file,) = run_check("ort-format", subject).files
@@ -168,6 +183,7 @@ def test_missing_client_is_skipped_with_the_install_command(subjects, monkeypatc
     monkeypatch.setattr(client_environment, "find_spec", lambda module: None)
     monkeypatch.setattr(client_environment, "_has_module", lambda python, module: False)
     monkeypatch.setenv("POCKETZOO_NODE_MODULES", "nowhere")
-    reasons = [run_check(name, subjects["onnx-fp32"]).skipped for name in ("tract", "onnxruntime-node")]
+    reasons = [run_check(name, subjects["onnx-fp32"]).skipped for name in ("tract", "onnxruntime-node", "ncnn")]
     assert re.search("tract is not installed: python -m venv .*pip install tract", reasons[0])
     assert re.search("onnxruntime-node is not installed: .*npm install onnxruntime-node", reasons[1])
+    assert re.search("ncnn with pnnx is not installed: .*pip install ncnn && .*pip install --no-deps pnnx", reasons[2])
