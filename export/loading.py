@@ -89,7 +89,8 @@ def open_converted(path: Path) -> Artifact:
     try:
         return open_with(_openers()[path.suffix], path)
     except InputError as error:
-        raise RuntimeError(f"{path.name} was written but cannot be opened: {first_line(error.__cause__)}") from error
+        message = first_line(error.__cause__ or error)
+        raise RuntimeError(f"{path.name} was written but cannot be opened: {message}") from error
 
 
 def _openers(*, untrusted: bool = False) -> dict[str, Callable[..., Artifact]]:

@@ -194,7 +194,7 @@ def _layout_over(tensor: TensorInfo, image: TensorInfo) -> Any:
     return image.layout if image.layout in matches else next(iter(matches), None)
 
 
-def check_signature(input_shapes: list[tuple], outputs: int) -> None:
+def check_signature(input_shapes: list[tuple[int | None, ...]], outputs: int) -> None:
     """Raise InputError where a graph does not take one image at a time, and perhaps other inputs with it."""
     one_at_a_time = all(shape and shape[0] in (1, None) for shape in input_shapes)
     if not outputs or not one_at_a_time or all(len(shape) != 4 for shape in input_shapes):

@@ -166,6 +166,6 @@ def _is_unnamed(axis: Any) -> bool:
     return axis is None or str(axis).startswith("unk_")
 
 
-def _shape(node) -> tuple[int | None, ...]:
+def _shape(node: Any) -> tuple[int | None, ...]:
     """The shape of a tensor; ONNX gives open sizes a name or leaves them out."""
     return tuple(side if isinstance(side, int) else None for side in node.shape)
