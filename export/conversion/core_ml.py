@@ -59,7 +59,8 @@ class CoreMLFiles:
             metadata = artifact_metadata(self.graph, format_name)
             model = self._model if format_name == "coreml-fp16" else _with_integer_weights(self._model)
             spec = model.get_spec()
-            _describe(spec, metadata, self.graph)
+            self._name_features(spec)
+            _describe(spec, metadata)
             package = coremltools.models.MLModel(spec, weights_dir=model.weights_dir, skip_model_load=True)
             package.save(str(path))
         graph_file(path).chmod((path / "Manifest.json").stat().st_mode)  # coremltools lets nobody else read it
@@ -71,7 +72,7 @@ class CoreMLFiles:
             import coremltools
 
             _add_complementary_error_function()
-            function = self.graph.trace().function
+            function = self._function
             try:
                 return coremltools.convert(
                     [function],
@@ -81,7 +82,7 @@ class CoreMLFiles:
                         _input_type(tensor, form)
                         for tensor, form in zip(function.inputs, self.graph.metadata.input_forms.values(), strict=True)
                     ],
-                    **self._output_types(function),
+                    **self._output_types(),
                     minimum_deployment_target=coremltools.target.iOS16,
                     compute_precision=coremltools.precision.FLOAT16,
                     skip_model_load=True,
@@ -93,7 +94,11 @@ class CoreMLFiles:
                 names = [node.name for node in function.graph.as_graph_def().node if node.op == found[1]]
                 raise unsupported(found[1], names, self.graph.scopes, self.graph.metadata.model, "Core ML") from error
 
-    def _output_types(self, function: Any) -> dict[str, Any]:
+    @cached_property
+    def _function(self) -> Any:
+        return self.graph.trace().function
+
+    def _output_types(self) -> dict[str, Any]:
         """The arguments for outputs: labels, where the only one is a probability for each, else arrays of float32.
 
         With labels, Core ML returns the best one and a dict of all probabilities, as Vision expects.
@@ -107,12 +112,26 @@ class CoreMLFiles:
             and task.figure_name == "probability"
             and task.activation == "softmax"
             and not metadata.from_logits
-            and function.outputs[0].shape[-1] == len(set(labels)) == len(labels)
+            and self._function.outputs[0].shape[-1] == len(set(labels)) == len(labels)
         )
         if is_classifier:
             return {"classifier_config": coremltools.ClassifierConfig(labels, predicted_feature_name=LABEL)}
-        names = [tensor.name.partition(":")[0] for tensor in function.outputs]
-        return {"outputs": [coremltools.TensorType(name, dtype=np.float32) for name in names]}
+        return {"outputs": [coremltools.TensorType(_name(end), dtype=np.float32) for end in self._function.outputs]}
+
+    def _name_features(self, spec: Any) -> None:
+        """Give inputs and outputs the names of the model; those of a classifier have their own."""
+        from coremltools.models.utils import rename_feature
+
+        for tensor, name in zip(self._function.inputs, self.graph.names[0], strict=True):
+            rename_feature(spec, _name(tensor), name, rename_outputs=False)
+        if not spec.description.predictedFeatureName:
+            for tensor, name in zip(self._function.outputs, self.graph.names[1], strict=True):
+                rename_feature(spec, _name(tensor), name, rename_inputs=False)
+
+
+def _name(tensor: tf.Tensor) -> str:
+    """Name of an end of a traced function."""
+    return tensor.name.partition(":")[0]
 
 
 def _add_complementary_error_function() -> None:
@@ -130,7 +149,7 @@ def _input_type(tensor: tf.Tensor, form: InputForm) -> Any:
     """What an input is in Core ML: pixels are images from 0 to 255, whatever range the model takes."""
     import coremltools
 
-    name, shape = tensor.name.partition(":")[0], tuple(tensor.shape)
+    name, shape = _name(tensor), tuple(tensor.shape)
     if form.pixel_range is None or shape[-1] not in (1, 3):
         return coremltools.TensorType(name, shape, np.int32 if tensor.dtype.is_integer else np.float32)
     (low, high), layout = form.pixel_range, coremltools.colorlayout
@@ -151,17 +170,11 @@ def _with_integer_weights(model: Any) -> Any:
     return coreml.linear_quantize_weights(model, config=config)
 
 
-def _describe(spec: Any, metadata: Metadata, graph: ExportGraph) -> None:
-    """Give inputs and outputs their names, and write what is known of the model."""
-    from coremltools.models.utils import rename_feature
-
-    description = spec.description
-    for feature, name in zip(list(description.input), graph.names[0], strict=True):
-        rename_feature(spec, feature.name, name, rename_outputs=False)
-    if not description.predictedFeatureName:
-        for feature, name in zip(list(description.output), graph.names[1], strict=True):
-            rename_feature(spec, feature.name, name, rename_inputs=False)
-    for feature, form in zip(description.input, metadata.input_forms.values(), strict=True):
+def _describe(spec: Any, metadata: Metadata) -> None:
+    """Write what is known of the model."""
+    description, forms = spec.description, metadata.input_forms
+    for feature in description.input:
+        form = forms.get(feature.name) or forms[""]
         is_image = feature.type.WhichOneof("Type") == "imageType"
         feature.shortDescription = describe_input(form.model_copy(update={"pixel_range": RAW}) if is_image else form)
     about = description.metadata

@@ -69,7 +69,6 @@ def _signature(
     types = [spec.dtype if limits is None else tf.uint8 for spec, limits in zip(specs, ranges, strict=True)]
     named = [tf.TensorSpec(spec.shape, kind, name) for spec, kind, name in zip(specs, types, names[0], strict=True)]
 
-    @tf.function(input_signature=named, autograph=False)
     def serve(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         values = [
             tensor if limits is None else _from_bytes(tensor, limits)
@@ -77,7 +76,7 @@ def _signature(
         ]
         return dict(zip(names[1], tf.nest.flatten(function(*values)), strict=True))
 
-    return serve.get_concrete_function()
+    return tf.function(serve, input_signature=named, autograph=False).get_concrete_function()
 
 
 def _from_bytes(pixels: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:

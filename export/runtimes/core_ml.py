@@ -24,7 +24,6 @@ CLASS_PROBABILITIES = "classLabel_probs"
 """Name of the output of a classifier that has a probability for each label."""
 GRAYSCALE = 10
 """A color space there."""
-WHERE = "Core ML is a part of macOS, and runs on no other system that exports"
 
 
 def describe_package(path: Path, content: bytes) -> tuple[Any, Any, Metadata]:
@@ -93,7 +92,7 @@ def _predictor(path: Path) -> Any:
 
     def predict(features: dict[str, Any]) -> dict[str, Any]:
         if sys.platform != "darwin":
-            raise InputError(f"{WHERE}; this is {sys.platform}.")
+            raise InputError(f"Core ML runs on Macs only, and this is {sys.platform}.")
         if find_spec("coremltools") is None:
             raise InputError("coremltools is not installed: pip install 'pocketzoo[apple]'")
         if not loaded:

@@ -22,13 +22,12 @@ class UnknownOperationError(RuntimeError):
     """An operation has no evaluation here."""
 
 
-def open_program(path: Path, content: bytes, *, threads: int = 1, half: bool = False) -> Artifact:
+def open_program(path: Path, content: bytes, *, half: bool = False) -> Artifact:
     """Open a package so that it runs on any system, slower than in Core ML.
 
     Args:
         path: The package.
         content: Its specification, `model.mlmodel`.
-        threads: Not used.
         half: Whether to round the result of each operation to float16, as Core ML computes; else nothing is rounded.
 
     Raises:
@@ -51,9 +50,10 @@ def open_program(path: Path, content: bytes, *, threads: int = 1, half: bool = F
     image, output, metadata = describe_package(path, content)
     takes, makes = by_name(image), by_name(output)
 
-    @tf.function(autograph=False)
-    def compute(tensors: dict[str, Any]) -> list[Any]:
+    def evaluate(tensors: dict[str, Any]) -> list[Any]:
         return _evaluate(block, tensors, [tensor.name for tensor in makes.values()], half)
+
+    compute = tf.function(evaluate, autograph=False)
 
     def invoke(tensors: Any) -> Any:
         feeds = {tensor.name: _as_input(tensor, tensors[name] if name else tensors) for name, tensor in takes.items()}

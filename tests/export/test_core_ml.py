@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keras import layers
 
 from pocketzoo import export, zoo
@@ -188,7 +190,7 @@ def test_package_is_described_but_not_run_without_core_ml(bundle, digits):
     artifact = export.load_artifact(path)
     assert artifact.certificate.holds(path)
     assert artifact.metadata.making.tools["coremltools"] == version("coremltools")
-    with pytest.raises(InputError, match="cannot be run: Core ML is a part of macOS"):
+    with pytest.raises(InputError, match="cannot be run: Core ML runs on Macs only"):
         export.predict(artifact, digits.test.images.take(np.arange(1)))
 
 
@@ -250,6 +252,21 @@ def test_damaged_and_foreign_packages_are_refused(bundle, tmp_path):
     (tmp_path / "y.mlpackage").write_bytes(b"x")
     with pytest.raises(InputError, match=r"y\.mlpackage"):
         export.load_artifact(tmp_path / "y.mlpackage")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damaged_specification_is_refused_or_read(bundle, draw):
+    path = bundle / "lenet5-int8.mlpackage"
+    content = bytearray(graph_file(path).read_bytes())
+    end = content.index(b"classLabel_probs") + 200
+    for place in draw.draw(st.lists(st.integers(0, end), min_size=1, max_size=4)):
+        content[place] = draw.draw(st.integers(0, 255))
+    try:
+        artifact = open_with(lambda path, _: core_ml.open_core_ml(path, bytes(content)), path)
+    except InputError:
+        return
+    assert len(artifact.inputs) == len(artifact.outputs) == 1
 
 
 def test_name_that_core_ml_would_change_is_refused(tmp_path):

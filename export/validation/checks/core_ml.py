@@ -7,6 +7,7 @@ from typing import Any
 
 from ....core.errors import InputError
 from ...artifact.manifest import Check
+from ...latency import quick_benchmark
 from ...loading import open_with
 from ...runtimes.core_ml import open_core_ml
 from ..comparison import validate_artifact
@@ -61,14 +62,16 @@ def _open_program(subject: Subject, **options: Any) -> Any:
 
 def run_core_ml(subject: Subject) -> Check:
     """Run the package as apps do, in float16 on the processor that Core ML chooses."""
+    artifact = open_with(open_core_ml, subject.path)
     return validate_reduced_precision(
         TITLE,
         f"macOS {platform.mac_ver()[0]}",
-        open_with(open_core_ml, subject.path),
+        artifact,
         subject,
         precision="float16",
         seconds=SECONDS,
         explain=lambda: "Core ML computes in float16",
+        median_ms=quick_benchmark(artifact).median_ms,
     )
 
 
