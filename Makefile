@@ -10,7 +10,7 @@ PYTEST = TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $
 # Importing the other files takes as long as their tests.
 FAST_FILES = $(shell grep -rlE '^pytestmark = pytest.mark.fast$$' tests)
 
-.PHONY: demo test test-fast test-all lint types wheel docs site matrix weights benchmark
+.PHONY: demo test test-fast test-all check lint types wheel docs site matrix weights benchmark
 
 demo: $(VENV)/installed
 	$(BIN)/pocketzoo quickstart
@@ -25,6 +25,10 @@ test-fast: $(VENV)/installed-test
 # Also the models that differ from a cheaper one in nothing but numbers.
 test-all: $(VENV)/installed-test build/node/installed
 	$(PYTEST) -m "every_card or not every_card"
+
+# Lint and the wheel at once: each takes one thread.
+check: $(VENV)/installed-dev
+	$(MAKE) --jobs 2 --output-sync lint wheel
 
 lint: types site
 	$(BIN)/ruff check .
