@@ -97,10 +97,12 @@ def conv_transpose(
     return _first(y if bias is None else y + bias)
 
 
-def _pool(kind: str, x: Tensor, kernel_sizes: Any, strides: Any, pad_type: str, pad: Any, fill: float) -> Tensor:
+def _pool(
+    pool: Callable[..., Tensor], x: Tensor, kernel_sizes: Any, strides: Any, pad_type: str, pad: Any, fill: float
+) -> Tensor:
     pads = _pads(x.shape[2:], kernel_sizes, strides, (1, 1), pad_type, pad)
     padded = tf.pad(_last(x), [(0, 0), *pads, (0, 0)], constant_values=fill)
-    return _first(tf.nn.pool(padded, list(kernel_sizes), kind, list(strides), "VALID"))
+    return _first(pool(padded, list(kernel_sizes), list(strides), "VALID"))
 
 
 def _refuse(ceil_mode: bool) -> None:
@@ -118,7 +120,7 @@ def max_pool(
 ) -> Tensor:
     """Maxima of windows."""
     _refuse(ceil_mode)
-    return _pool("MAX", x, kernel_sizes, strides, pad_type, pad, -np.inf)
+    return _pool(tf.nn.max_pool2d, x, kernel_sizes, strides, pad_type, pad, -np.inf)
 
 
 def avg_pool(
@@ -132,10 +134,10 @@ def avg_pool(
 ) -> Tensor:
     """Means of windows."""
     _refuse(ceil_mode)
-    means = _pool("AVG", x, kernel_sizes, strides, pad_type, pad, 0.0)
+    means = _pool(tf.nn.avg_pool2d, x, kernel_sizes, strides, pad_type, pad, 0.0)
     if not exclude_padding_from_average:
         return means
-    return means / _pool("AVG", tf.ones_like(x), kernel_sizes, strides, pad_type, pad, 0.0)
+    return means / _pool(tf.nn.avg_pool2d, tf.ones_like(x), kernel_sizes, strides, pad_type, pad, 0.0)
 
 
 def batch_norm(x: Tensor, mean: Any, variance: Any, gamma: Any = 1.0, beta: Any = 0.0, epsilon: float = 1e-5) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errors import first_line
 from ...core.output_capture import suppress_output
 from ...core.outputs import by_name
 from ..artifact.artifact import Artifact
@@ -95,7 +96,10 @@ def _evaluate(block: Any, feeds: dict[str, Any], outputs: list[str], half: bool)
         if operation.op_type == "cast":
             result = _cast(arguments["x"], arguments["dtype"], half)
         else:
-            result = OPERATIONS[operation.op_type](**arguments)
+            try:
+                result = OPERATIONS[operation.op_type](**arguments)
+            except (NotImplementedError, TypeError) as error:  # a form or an argument that is not known here
+                raise UnknownOperationError(f"{operation.name} is not evaluated here: {first_line(error)}") from error
         results = result if len(made) > 1 else [result]
         for variable, each in zip(made, results, strict=True):
             values[variable.name] = _rounded(each) if half else each

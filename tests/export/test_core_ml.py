@@ -24,7 +24,7 @@ from pocketzoo.export.loading import open_converted, open_with
 from pocketzoo.export.readme.programs import program
 from pocketzoo.export.readme.runnable_files import RunnableFile
 from pocketzoo.export.readme.snippet_table import SNIPPETS
-from pocketzoo.export.runtimes import core_ml
+from pocketzoo.export.runtimes import core_ml, core_ml_operations
 from pocketzoo.export.runtimes.core_ml import CLASS_PROBABILITIES, count_operations
 from pocketzoo.export.runtimes.core_ml_program import open_program
 from pocketzoo.export.sample_images import Samples
@@ -50,7 +50,8 @@ def map_net():
     x = layers.Multiply()([x, weights])
     up = layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="gelu")(x)
     near = layers.UpSampling2D(2)(layers.AveragePooling2D(3, 2, padding="same")(skip))
-    x = layers.Concatenate()([up, skip, near])
+    every_second = layers.MaxPooling2D(1, 2)(skip)  # its strides are larger than its windows
+    x = layers.Concatenate()([up, skip, layers.UpSampling2D(2)(every_second), near])
     x = layers.UpSampling2D(2, interpolation="bilinear")(layers.LayerNormalization()(x))
     model = keras.Model(image, layers.Conv2D(3, 1, activation="softmax")(x), name="maps")
     state_contract(model, task="segmentation", labels=LABELS, pixels=(-1, 1))
@@ -137,6 +138,20 @@ def _spec(path):
     from coremltools.proto import Model_pb2
 
     return Model_pb2.Model.FromString(graph_file(path).read_bytes())
+
+
+def test_form_of_an_operation_that_is_not_evaluated_skips_the_check(written, monkeypatch):
+    model, (path, _) = written
+
+    def conv(**arguments):
+        raise NotImplementedError("conv of this form")
+
+    monkeypatch.setitem(core_ml_operations.OPERATIONS, "conv", conv)
+    reference = Reference(Samples(pixels_of(model), None), "noise", None)
+    subject = Subject(path, FORMATS["coreml-fp16"], open_converted(path).metadata, reference)
+    check = run_check("coreml-program", subject)
+    assert check.gates == ()
+    assert check.skipped.endswith("is not evaluated here: conv of this form")
 
 
 def test_weights_of_int8_packages_are_integers(written):
