@@ -82,7 +82,7 @@ def _append(content: bytes, certificate: Certificate, suffix: str) -> bytes:
         return content + onnx.ModelProto(metadata_props=[entry]).SerializeToString()
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(ENTRY), text, compress_type=zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo(ENTRY), text)  # stored: MediaPipe refuses compressed entries
     return file.getvalue()
 
 
@@ -107,9 +107,7 @@ def certificate_in_tflite(content: bytes) -> Certificate | None:
     with zipfile.ZipFile(file) as archive:
         if ENTRY not in archive.namelist():
             return None
-        TEXT_BYTES.check(
-            archive.getinfo(ENTRY).file_size, f"its {ENTRY}"
-        )  # compression hides a thousand times its size
+        TEXT_BYTES.check(archive.getinfo(ENTRY).file_size, f"its {ENTRY}")  # which may be compressed
         return _parse(archive.read(ENTRY))
 
 

@@ -20,6 +20,7 @@ from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.runtimes import client_environment
 from pocketzoo.export.runtimes.client_environment import client_python
+from pocketzoo.export.runtimes.clients import run_in_client
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.check_registry import run_check
@@ -234,8 +235,24 @@ def test_only_images_become_bytes():
     assert with_byte_images(content, [None, None])
 
 
-def test_manifest_of_a_bundle_names_the_weights(tmp_path, digits):
+@pytest.fixture(scope="module")
+def bundle_of_digits(tmp_path_factory, digits):
+    folder = tmp_path_factory.mktemp("bundle") / "out"
     model = zoo.create_model("lenet5", weights="digits")
-    export.export_model(model, tmp_path / "out", targets="mobile-gpu", evaluation=digits.test)
-    manifest = Manifest.load(tmp_path / "out" / "manifest.json")
+    export.export_model(model, folder, targets="mobile-gpu", evaluation=digits.test, rgb=True)
+    return folder
+
+
+def test_manifest_of_a_bundle_names_the_weights(bundle_of_digits):
+    manifest = Manifest.load(bundle_of_digits / "manifest.json")
     assert (manifest.model.origin, manifest.model.license) == ("pocketzoo/lenet5-digits.safetensors", "Apache-2.0")
+
+
+@installed
+def test_file_of_a_bundle_opens_with_its_certificate(bundle_of_digits, digits):
+    images, labels = digits.test.arrays()
+    (file,) = bundle_of_digits.glob("*.tflite")
+    assert load_artifact(file).certificate is not None
+    rgb = {"images": np.repeat(images[:20], 3, axis=-1).astype("uint8")}
+    run = run_in_client("mediapipe", "mediapipe.py", file, rgb, task="classify", shape=(10,))
+    assert np.mean(run.outputs["outputs"].argmax(axis=-1) == labels[:20]) > 0.9
