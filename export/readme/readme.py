@@ -12,7 +12,10 @@ from ..artifact.report import DEVICE_HEADER, device_rows, escape, markdown_table
 from ..artifact.tensors import RAW
 from ..runtimes.core_ml import CLASS_PROBABILITIES
 from ..targets import TARGETS
+from ..validation.c_source import project_folder
+from ..web.packages import FOLDER
 from ..web.page import PAGE
+from .checks import check_lines, client_lines, core_ml_line
 from .programs import program
 from .runnable_files import files_of, fitting_snippets
 from .servers import server_lines
@@ -46,6 +49,10 @@ ORDERS = {"NHWC": "rows, columns, channels", "NCHW": "channels, rows, columns"}
 OPEN_PAGE = (
     "Copy this folder to a web server, or run `python -m http.server` in it and open http://localhost:8000. The camera "
     "needs https or localhost."
+)
+LOADS_PACKAGES = (
+    "It loads its packages from cdn.jsdelivr.net; exported with `--vendor`, it has them beside it and loads nothing "
+    "from elsewhere."
 )
 RUN = "The tests of pocketzoo run this program and compare its output with that of the original model."
 NOT_RUN = "Not compiled here: the tests of pocketzoo check names, files and brackets, not the program itself."
@@ -96,8 +103,7 @@ def _introduction(manifest: Manifest) -> list[str]:
     tasks = " and ".join(dict.fromkeys(task.replace("_", "-") for task in model.tasks))
     return [
         f"A neural network for {tasks}, with {manifest.parameters:,} parameters, in the files of this folder. "
-        f"Each file was opened in the runtimes that it is for and compared with the original model on "
-        f"{manifest.proven_on}; `report.md` has all measurements, `manifest.json` the same for programs.",
+        + " ".join(check_lines(manifest)),
         "",
         f"Made by pocketzoo {tools.get('pocketzoo', '')} on {manifest.created[:10]}.",
         "",
@@ -108,6 +114,7 @@ def _advice(manifest: Manifest, folder: Path) -> Iterator[str]:
     """What the kinds of files are, and which to start with."""
     suffixes = dict.fromkeys(Path(record.file).suffix for record in manifest.artifacts)
     yield " ".join(RUNTIMES[suffix] for suffix in suffixes if suffix in RUNTIMES)
+    yield from client_lines(manifest)
     firsts = dict.fromkeys(file.file for snippet, file in fitting_snippets(files_of(manifest, folder)))
     if len(manifest.artifacts) > 1 and firsts:
         yield f"The programs below use {', '.join(f'`{name}`' for name in firsts)}; start with these."
@@ -126,13 +133,15 @@ def _other_files(manifest: Manifest) -> list[str]:
     for record in manifest.artifacts:
         for check in record.checks:
             if check.files:
-                sources.setdefault((check.files, check.name), []).append(f"`{record.file}`")
-    for (files, title), artifacts in sources.items():
-        folders = (f"{name.partition('/')[0]}/" if "/" in name else name for name in files)
-        names = ", ".join(f"`{name}`" for name in dict.fromkeys(folders))
-        how = f" {OPEN_PAGE}" if PAGE in files else ""
-        lines.append(f"- {names}: {title}, made from {' and '.join(artifacts)}.{how}")
-    return [*dict.fromkeys(lines), *([""] if lines else [])]
+                folders = (f"{name.partition('/')[0]}/" if "/" in name else name for name in check.files)
+                sources.setdefault((tuple(dict.fromkeys(folders)), check.name), []).append(f"`{record.file}`")
+    for (names, title), artifacts in sources.items():
+        how = f" {OPEN_PAGE}" if PAGE in names else ""
+        if how and f"{FOLDER}/" not in names:
+            how += f" {LOADS_PACKAGES}"
+        shown = ", ".join(f"`{name}`" for name in names)
+        lines.append(f"- {shown}: {title}, made from {' and '.join(artifacts)}.{how}")
+    return [*lines, *([""] if lines else [])]
 
 
 def _label_files(manifest: Manifest) -> dict[str, Sequence[str]]:
@@ -289,6 +298,7 @@ def _measurements(manifest: Manifest) -> Iterator[str]:
     ]
     yield from markdown_table(header, timed)
     yield ""
+    yield from (core_ml_line(manifest), "") if core_ml_line(manifest) else ()
     if manifest.evaluation:
         original = _quality(manifest.evaluation.keras_accuracy, manifest.evaluation.keras_figures)
         yield from (f"The original model: {original}.", "") if original != "-" else ()
@@ -324,10 +334,12 @@ def _programs(manifest: Manifest, folder: Path) -> Iterator[str]:
         yield "There is no program for models with several inputs or outputs, or with other images than files hold."
         yield ""
         return
-    yield "Each decodes an image file, resizes it, runs a file of this folder, and shows the result."
+    yield "Each decodes an image file, resizes it, runs a file of this folder, and shows the result, unless it says so."
     yield ""
     for snippet, file in programs:
-        yield from (f"### {snippet.title}", "", f"For `{file.file}`. {RUN if snippet.is_run else NOT_RUN}", "")
+        about = f"For `{file.file}`. {RUN if snippet.is_run else NOT_RUN}"
+        note = snippet.note.format(project=project_folder(file.path).name)
+        yield from (f"### {snippet.title}", "", f"{about} {note}".rstrip(), "")
         yield from (f"```{snippet.language}", program(snippet, file).rstrip(), "```", "")
 
 

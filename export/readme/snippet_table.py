@@ -27,6 +27,8 @@ class Snippet:
     """Whether it is no template but a file of the project beside the artifact."""
     needs_metadata: bool = False
     """Whether its client reads the standard metadata of TFLite files, and takes RGB images only."""
+    note: str = ""
+    """What a user must know before; `{project}` stands for the folder of the C++ source."""
 
     @property
     def language(self) -> str:
@@ -37,6 +39,7 @@ class Snippet:
 
 PHONE = ("tflite-fp16", "tflite-fp32", "tflite-dynamic", "tflite-uint8")
 SERVER = ("onnx-fp32", "onnx-fp16", "onnx-int8")
+NOT_TURNED = "It does not turn a photo upright by its EXIF tag, step 1 of the input: turn photos of cameras before."
 ANY_INTEGER = ("float32", "int8", "uint8", "int16")
 SNIPPETS = {
     snippet.name: snippet
@@ -53,14 +56,16 @@ SNIPPETS = {
             "swift-coreml", "Swift for iOS and macOS, Core ML", ".mlpackage", "coreml.swift", False,
             ("coreml-fp16", "coreml-int8"),
         ),
-        Snippet("cpp", "C++, LiteRT", ".tflite", "litert.cc", True, PHONE, ANY_INTEGER),
+        Snippet("cpp", "C++, LiteRT", ".tflite", "litert.cc", True, PHONE, ANY_INTEGER, note=NOT_TURNED),
         Snippet(
             "cpp-micro", "C++, TensorFlow Lite Micro", ".tflite", "app/main.cpp", True, ("tflite-int8",), ("int8",),
             is_beside=True,
+            note="It reads no image file but shows an even gray: put your camera in place of `Pixel`. It takes the "
+            "folder `{project}/`, in which the model is, and whose README tells how to build it.",
         ),
         Snippet("node", "JavaScript in Node.js, ONNX Runtime", ".onnx", "node.mjs", True, SERVER),
         Snippet("browser", "JavaScript in a browser, ONNX Runtime Web", ".onnx", "browser.html", True, SERVER),
-        Snippet("csharp", "C#, ONNX Runtime", ".onnx", "onnxruntime.cs", False, SERVER),
+        Snippet("csharp", "C#, ONNX Runtime", ".onnx", "onnxruntime.cs", False, SERVER, note=NOT_TURNED),
     )
 }  # fmt: skip
 """By name, in the order of a README."""

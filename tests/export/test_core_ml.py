@@ -294,6 +294,8 @@ def test_name_that_core_ml_would_change_is_refused(tmp_path):
 def test_swift_program_and_readme_are_for_images(bundle, written):
     text = (bundle / "README.md").read_text(encoding="utf-8")
     assert "| lenet5-fp16.mlpackage | image | 32 x 32 | image | - | a CVPixelBuffer or CGImage |" in text
+    if sys.platform != "darwin":
+        assert "were evaluated one by one, not by Core ML. It did not run." in text
     assert 'forResource: "lenet5-fp16", withExtension: "mlmodelc"' in text
     assert "as! [VNClassificationObservation]" in text
     if written[0].name == "maps":

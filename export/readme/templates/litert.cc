@@ -3,7 +3,7 @@
 //   add_subdirectory(litert_cc_sdk)
 //   add_executable({{name}} {{name}}.cc)
 //   target_link_libraries({{name}} litert_cc_api litert_c_api)
-// Beside it: stb_image.h and stb_image_resize2.h of https://github.com/nothings/stb (Debian: libstb-dev).
+// Beside it: stb_image.h and stb_image_resize2.h of https://github.com/nothings/stb, of its branch master.
 // {{name}} photo.jpg, with {{file}}{{and_labels}} in the current directory
 #include <algorithm>
 #include <cmath>

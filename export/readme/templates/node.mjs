@@ -1,4 +1,4 @@
-// npm install onnxruntime-node@1.30.0 sharp@0.35.5
+// npm install --ignore-scripts onnxruntime-node@1.30.0 sharp@0.35.5   (a script would download CUDA)
 // node {{name}}.mjs photo.jpg, with {{file}}{{and_labels}} in the current directory
 @if labels
 import {readFile} from "node:fs/promises";

@@ -184,6 +184,23 @@ def test_photo_is_turned_upright_and_resized(exported, language):
     assert numbers == pytest.approx(first.ravel()[:8], abs=0.01 * np.ptp(raw) + 0.01 * np.abs(raw).max())
 
 
+@pytest.mark.parametrize("language", ["python", "python-onnx", pytest.param("node", marks=needs_node)])
+def test_16_bit_png_is_read_as_predict_reads_it(exported, language):
+    """Pillow's own conversion makes white of nearly all its values."""
+    _, files = exported
+    snippet = SNIPPETS[language]
+    file = next(file for file, _ in files if file.path.suffix == snippet.suffix and "fp32" in file.format)
+    folder, channels = file.path.parent, file.input.image_shape[-1]
+    pixels = np.random.default_rng(4).integers(0, 65536, (HEIGHT, WIDTH)).astype("uint16")
+    Image.fromarray(pixels).save(folder / "deep.png")
+    raw = open_converted(file.path).run(
+        read_image(folder / "deep.png", height=HEIGHT, width=WIDTH, channels=channels)[None]
+    )
+    (shown,) = RUNNERS[language]([program(snippet, stated(file, "embedding", False))], folder, "deep.png")
+    first = raw[0].transpose(2, 0, 1) if language == "node" and raw.ndim == 4 else raw[0]
+    assert [number for _, number in shown] == pytest.approx(first.ravel()[:8], abs=0.02 * np.abs(raw).max())
+
+
 def is_balanced(text):
     """Whether brackets close in their order, outside of the lines that are comments."""
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("//", "#", "<!")))
@@ -223,7 +240,9 @@ def test_packages_of_programs_are_those_that_are_tested():
     assert len(pins) == 2
     assert all(f"{name}=={version}" in constraints for name, version in pins)
     assert f"onnxruntime-web@{VERSIONS['onnxruntime-web']}/" in (TEMPLATES / "browser.html").read_text()
-    installed = (TEMPLATES / "node.mjs").read_text().splitlines()[0].removeprefix("// npm install ").split()
+    installing = re.search(r"npm install --ignore-scripts ([^(]*)", (TEMPLATES / "node.mjs").read_text())
+    installed = installing[1].split()
+    assert installed
     assert set(installed) <= set(
         re.search(r"^NODE_PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
     )

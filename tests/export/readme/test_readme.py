@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pocketzoo import export, zoo
 from pocketzoo.core.errors import InputError
+from pocketzoo.export.artifact.manifest import Check
 from pocketzoo.export.readme.programs import snippet_text
 from pocketzoo.export.readme.readme import write_readme
 from pocketzoo.export.readme.runnable_files import SAFE_NAME, files_of, fitting_snippets
@@ -82,3 +83,71 @@ def test_programs_are_for_the_file_that_suits_their_clients(exported):
 def test_name_of_a_file_cannot_end_a_text_in_a_program(name):
     if SAFE_NAME.fullmatch(name):
         assert not set(name) & set("\"'`$\\<>/\n\r{}")
+
+
+def changed(manifest, **checks):
+    """A manifest whose files have other checks: by format, pairs of name and reason of the skip."""
+    records = [
+        record.model_copy(
+            update={"checks": tuple(Check(name=name, skipped=why) for name, why in checks[record.format])}
+        )
+        for record in manifest.artifacts
+        if record.format in checks
+    ]
+    return manifest.model_copy(update={"artifacts": tuple(records)})
+
+
+@pytest.fixture
+def rewritten(exported, tmp_path):
+    """Writes the README of the bundle with other facts, and returns it."""
+
+    def write(manifest):
+        for record in manifest.artifacts:
+            (tmp_path / record.file).write_bytes((exported / record.file).read_bytes())
+        write_readme(manifest, tmp_path)
+        return (tmp_path / "README.md").read_text()
+
+    return write
+
+
+def test_readme_names_the_checks_that_ran_and_those_that_were_skipped(exported, rewritten):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    text = rewritten(
+        changed(
+            manifest,
+            **{
+                "tflite-fp16": [("LiteRT", None), ("MediaPipe", "not installed")],
+                "onnx-fp32": [("ONNX Runtime", None), ("LiteRT", "no GPU")],
+            },
+        )
+    )
+    assert "on evaluation images. Checks that ran: LiteRT; ONNX Runtime. " in text
+    assert "there: MediaPipe; LiteRT (of `resnet20-fp32.onnx`); `report.md` says why." in text
+
+
+def test_readme_says_what_mediapipe_and_opencv_need(exported, rewritten):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    checks = {"tflite-fp16": [("LiteRT", None), ("MediaPipe", None)], "onnx-fp32": [("OpenCV DNN", None)]}
+    text = rewritten(changed(manifest, **checks))
+    assert "convert a grayscale image file, such as a PNG, to RGB before" in text
+    assert 'cv2.dnn.readNetFromONNX("resnet20-fp32.onnx")' in text
+    assert "MediaPipe" not in rewritten(changed(manifest, **{"onnx-fp32": [("ONNX Runtime", None)]}))
+
+
+def test_folder_that_several_files_are_in_is_listed_once(exported, rewritten):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    records = [
+        record.model_copy(
+            update={"checks": (Check(name="web page", files=("index.html", f"page/{record.file}.js")), *record.checks)}
+        )
+        for record in manifest.artifacts
+    ]
+    text = rewritten(manifest.model_copy(update={"artifacts": tuple(records)}))
+    (line,) = re.findall(r"^- `index.html`, `page/`: web page, made from (.*)$", text, re.MULTILINE)
+    assert all(f"`{record.file}`" in line for record in records)
+    assert "loads its packages from cdn.jsdelivr.net" in line
+
+
+def test_programs_say_what_they_leave_to_the_user(exported):
+    text = (exported / "README.md").read_text()
+    assert text.count("It does not turn a photo upright by its EXIF tag") == 2, "C++ and C#"

@@ -113,6 +113,7 @@ def test_export_copies_the_packages_and_lists_them(tmp_path):
     assert "Microsoft" in (out / "packages/onnxruntime-web/LICENSE.txt").read_text()
     assert {path.relative_to(out).as_posix() for path in (out / "packages").rglob("*") if path.is_file()} == set(files)
     assert "`packages/`: web page, made from `small_net-fp32.onnx`. Copy this folder" in (out / "README.md").read_text()
+    assert "cdn.jsdelivr.net" not in (out / "README.md").read_text().partition("## Input")[0]
     told = json.loads(re.search(r'id="bundle">(.*?)</script>', (out / "index.html").read_text())[1])
     assert told["files"][0]["version"] == manifest.artifacts[0].sha256[:16]
 
