@@ -1,5 +1,8 @@
 """`pocketzoo quickstart`: from training to validated artifacts, on real digits, without a network connection."""
 
+import shlex
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +103,7 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
             model, out, targets=TARGETS, calibration=data.train, evaluation=data.test, overwrite=True
         )
     digit = _save_digit(data, out)
+    _describe_digit(manifest, digit)
     seconds = time.perf_counter() - start
     if as_json:
         checks = [gate.model_dump() for gate in gates]
@@ -108,7 +112,8 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
     show_manifest(manifest)
     typer.echo(f"Done in {seconds:.0f} s. Bundle with README.md, manifest.json and report.md: {out}")
     typer.echo(f"Training curves: {runs}/*/curves.png")
-    typer.echo(f"Try: pocketzoo predict {out / _smallest_for_phones(manifest)} {digit}")
+    words = (_own_command(), "predict", str(out / _smallest_for_phones(manifest)), str(digit))
+    typer.echo(f"Try: {shlex.join(words)}")
 
 
 def _accuracy(model: "keras.Model", data: "ImageData") -> float:
@@ -127,6 +132,33 @@ def _show_gates(gates: "list[Gate]") -> None:
 def _smallest_for_phones(manifest: "Manifest") -> str:
     phones = [artifact for artifact in manifest.artifacts if "mobile-cpu" in artifact.targets]
     return min(phones, key=lambda artifact: artifact.gzip_bytes).file
+
+
+def _own_command() -> str:
+    """The command in this shell: its name where that is found, else its path, as in an environment not activated."""
+    script = Path(sys.executable).with_name("pocketzoo")
+    if shutil.which("pocketzoo") or not script.exists():
+        return "pocketzoo"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
+
+
+def _describe_digit(manifest: "Manifest", digit: Path) -> None:
+    """Write the README once more, with what each file predicts for the picture."""
+    from .. import export
+    from ..export.artifact.report import markdown_table, percent
+    from ..export.readme.readme import write_readme
+
+    rows = []
+    for record in manifest.artifacts:
+        prediction = export.predict(export.load_artifact(digit.with_name(record.file)), digit)
+        assert isinstance(prediction, export.Prediction)  # LeNet-5 has one output
+        ((label, probability),) = prediction.top(1)
+        rows.append((record.file, f"{label}: {percent(probability)}"))
+    about = (
+        f"`{digit.name}` is an image of the test split, as all images should be here: one digit that fills the image, "
+        "in bright strokes on black. Invert a dark digit on paper. The files give:"
+    )
+    write_readme(manifest, digit.parent, (about, "", *markdown_table(("file", "most likely class"), rows)))
 
 
 def _save_digit(data: "ImageData", out: Path) -> Path:

@@ -163,7 +163,10 @@ def check_converters(formats: Sequence[Format]) -> None:
     """Raise InputError where one of `formats` needs a converter that is not installed."""
     needing = [fmt.name for fmt in formats if fmt.suffix == ".mlpackage"]
     if needing and find_spec("coremltools") is None:
-        raise InputError(f"{needing[0]} needs coremltools, which is not installed: pip install 'pocketzoo[apple]'.")
+        raise InputError(
+            f"{needing[0]} needs coremltools, which is not installed: pip install 'pocketzoo[apple]', or leave out "
+            "target apple."
+        )
 
 
 def default_batch(targets: Iterable[str]) -> Batch:

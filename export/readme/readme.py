@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ...core.atomic_files import atomic_path
 from ...core.outputs import by_name
 from ...tasks.registry import get_task
 from ..artifact.directories import CORE_ML
@@ -64,8 +65,14 @@ def write_labels(manifest: Manifest, folder: Path) -> None:
         (folder / name).write_text(labels_text(labels), encoding="utf-8", newline="\n")
 
 
-def write_readme(manifest: Manifest, folder: Path) -> None:
-    """Write the README of the bundle in `folder`, which has its files already."""
+def write_readme(manifest: Manifest, folder: Path, example: Sequence[str] = ()) -> None:
+    """Write the README of the bundle in `folder`, which has its files already.
+
+    Args:
+        manifest: Everything about the bundle.
+        folder: The bundle.
+        example: Lines on an image in it and what the files give for it, if there is one.
+    """
     model = manifest.model
     lines = [
         f"# {escape(model.model)}",
@@ -89,12 +96,14 @@ def write_readme(manifest: Manifest, folder: Path) -> None:
         *_output_rules(manifest),
         *markdown_table(("file", "output", "shape", "type", "real value"), list(_output_rows(manifest))),
         "",
+        *(("## Example", "", *example, "") if example else ()),
         *_measurements(manifest),
         *_origin(manifest),
         *server_lines(manifest),
         *_programs(manifest, folder),
     ]
-    (folder / README).write_text("\n".join(lines), encoding="utf-8")
+    with atomic_path(folder / README) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _introduction(manifest: Manifest) -> list[str]:

@@ -235,6 +235,31 @@ def test_quickstart_validates_every_artifact_and_writes_a_digit_to_predict(pocke
     first = training.load_data("digits").test.labels[0]
     code, printed, _ = pocketzoo("predict", out / "lenet5-int8.tflite", out / "digit.png", "--json")
     assert json.loads(printed)[0]["top"][0]["label"] == str(first)
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    for file, label, percent in re.findall(r"^\| (\S+) \| (\d): ([\d.]+)% \|$", readme, re.MULTILINE):
+        code, printed, _ = pocketzoo("predict", out / file, out / "digit.png", "--json")
+        top = json.loads(printed)[0]["top"][0]
+        assert (top["label"], f"{100 * top['probability']:.2f}") == (label, percent)
+    assert readme.count(f" | {first}: ") == len(facts["manifest"]["artifacts"])
+
+
+def test_command_to_try_is_the_name_or_where_that_is_not_found_the_path(tmp_path, monkeypatch):
+    from pocketzoo.cli.quickstart import _own_command
+
+    script = tmp_path / "my venv" / "bin" / "pocketzoo"
+    script.parent.mkdir(parents=True)
+    monkeypatch.setattr("sys.executable", str(script.with_name("python")))
+    monkeypatch.setenv("PATH", str(script.parent))
+    monkeypatch.chdir(tmp_path)
+    assert _own_command() == "pocketzoo"
+    script.touch(mode=0o755)
+    assert _own_command() == "pocketzoo"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _own_command() == "my venv/bin/pocketzoo"
+    monkeypatch.chdir(script.parents[2].parent)
+    assert _own_command() == f"{tmp_path.name}/my venv/bin/pocketzoo"
+    monkeypatch.chdir("/usr")
+    assert _own_command() == str(script)
 
 
 @pytest.mark.slow

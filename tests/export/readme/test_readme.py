@@ -55,6 +55,16 @@ def test_readme_tells_origin_and_license_where_they_are_known(exported, tmp_path
     assert "published weights `hf://timm/net`. Their license is Apache-2.0." in (tmp_path / "README.md").read_text()
 
 
+def test_example_is_a_section_if_there_is_one(exported, tmp_path):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    for record in manifest.artifacts:
+        (tmp_path / record.file).write_bytes((exported / record.file).read_bytes())
+    write_readme(manifest, tmp_path, ("`a.png` is a tree.",))
+    text = (tmp_path / "README.md").read_text()
+    assert "## Example\n\n`a.png` is a tree.\n\n## Measured" in text
+    assert text.replace("## Example\n\n`a.png` is a tree.\n\n", "") == (exported / "README.md").read_text()
+
+
 def test_labels_are_a_file_as_in_tflite_files(exported):
     assert (exported / "labels.txt").read_text(encoding="utf-8") == "\n".join(LABELS)
 
