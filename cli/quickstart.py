@@ -152,7 +152,7 @@ def _describe_digit(manifest: "Manifest", digit: Path) -> None:
     for record in manifest.artifacts:
         prediction = export.predict(export.load_artifact(digit.with_name(record.file)), digit)
         assert isinstance(prediction, export.Prediction)  # LeNet-5 has one output
-        ((label, probability),) = prediction.top(1)
+        label, probability = prediction.top(1)[0][0]
         rows.append((record.file, f"{label}: {percent(probability)}"))
     about = (
         f"`{digit.name}` is an image of the test split, as all images should be here: one digit that fills the image, "
