@@ -26,8 +26,9 @@ def check_lines(manifest: Manifest) -> Iterator[str]:
             f"{name} (of {' and '.join(f'`{escape(file)}`' for file in files)})" if name in ran else name
             for name, files in skipped.items()
         ]
-        yield f"Not run, so nothing is known of the files there: {'; '.join(names)}; `report.md` says why."
-    yield "`report.md` has all measurements, `manifest.json` the same for programs."
+        yield f"Not run, so nothing is known of the files there: {'; '.join(names)}."
+    reasons = "says why, and " if skipped else ""
+    yield f"`report.md` {reasons}has all measurements, `manifest.json` the same for programs."
 
 
 def client_lines(manifest: Manifest) -> Iterator[str]:

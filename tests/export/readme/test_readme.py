@@ -132,7 +132,7 @@ def test_readme_names_the_checks_that_ran_and_those_that_were_skipped(exported, 
         )
     )
     assert "on evaluation images. Checks that ran: LiteRT; ONNX Runtime. " in text
-    assert "there: MediaPipe; LiteRT (of `resnet20-fp32.onnx`); `report.md` says why." in text
+    assert "there: MediaPipe; LiteRT (of `resnet20-fp32.onnx`). `report.md` says why, and has" in text
 
 
 def test_readme_says_what_mediapipe_and_opencv_need(exported, rewritten):
