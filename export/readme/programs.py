@@ -1,20 +1,18 @@
 """Programs that run an artifact on an image file, in the languages of its clients, from templates.
 
-A template is the program, with `{{name}}` for a value, and lines that choose among the others: `@if a !b` (a holds,
-b does not), `@else`, `@end`, and `@include FILE`, whose lines get the indentation of that line.
+A template (see `program_templates`) has `{{name}}` for a value.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from ...core.errors import InputError, unknown
-from ...tasks.registry import get_task
 from ..artifact.metadata import labels_by_file
 from ..artifact.tensors import RAW, TensorInfo, byte_quantization
+from ..program_templates import chosen_lines, output_conditions, threshold
 from ..runtimes.core_ml import CLASS_PROBABILITIES
 from .runnable_files import COLORS, RunnableFile, file_beside, fitting_snippets, refusal
 from .snippet_table import SNIPPETS, Snippet
@@ -26,7 +24,6 @@ CPP_TYPES = {"float32": "float"} | {name: f"std::{name}_t" for name in ("int8", 
 SWIFT_TYPES = {"float32": "Float", "int8": "Int8", "uint8": "UInt8", "int16": "Int16"}
 CSHARP_TYPES = {"float32": "float", "int8": "sbyte", "uint8": "byte"}
 TYPED_ARRAYS = {"float32": "Float32Array", "int8": "Int8Array", "uint8": "Uint8Array"}
-DIRECTIVE = re.compile(r"( *)@(if|else|end|include)\b *(.*)")
 
 
 def snippet_text(name: str, files: list[RunnableFile], what: str) -> str:
@@ -59,35 +56,8 @@ def program(snippet: Snippet, file: RunnableFile) -> str:
     if snippet.is_beside:
         return file_beside(snippet, file).read_text(encoding="utf-8")
     values = _values(file)
-    lines = _expand(snippet.template, _conditions(file), "")
+    lines = chosen_lines(TEMPLATES / snippet.template, _conditions(file))
     return "".join(f"{_substitute(line, values).rstrip()}\n" for line in lines)
-
-
-def _expand(template: str, conditions: Mapping[str, bool], indentation: str) -> Iterator[str]:
-    """The lines of a template that remain under `conditions`."""
-    open_blocks: list[bool] = []
-    for line in _template_lines(template):
-        directive = DIRECTIVE.fullmatch(line)
-        kind, argument = (directive[2], directive[3]) if directive else ("", "")
-        if kind == "if":
-            open_blocks.append(
-                all(conditions[word.removeprefix("!")] != word.startswith("!") for word in argument.split())
-            )
-        elif kind == "else":
-            open_blocks[-1] = not open_blocks[-1]
-        elif kind == "end":
-            open_blocks.pop()
-        elif not all(open_blocks):
-            continue
-        elif directive:
-            yield from _expand(argument, conditions, indentation + directive[1])
-        else:
-            yield indentation + line
-
-
-@cache
-def _template_lines(template: str) -> tuple[str, ...]:
-    return tuple((TEMPLATES / template).read_text(encoding="utf-8").splitlines())
 
 
 def _substitute(line: str, values: Mapping[str, object]) -> str:
@@ -97,11 +67,8 @@ def _substitute(line: str, values: Mapping[str, object]) -> str:
 def _conditions(file: RunnableFile) -> dict[str, bool]:
     """What lines of templates depend on."""
     metadata, image, output = file.metadata, file.input, file.output
-    task = get_task(metadata.task)
     offset = _byte_offset(image, metadata.pixel_range)
-    single = task.activation == "softmax" and _channels(output) == 1
-    squashed = task.activation if metadata.from_logits else None
-    return {
+    return output_conditions(metadata, output) | {
         "tflite": file.file.endswith(".tflite"),
         "labels": bool(metadata.labels),
         "open": None in image.image_shape,
@@ -117,16 +84,8 @@ def _conditions(file: RunnableFile) -> dict[str, bool]:
         "int8_output": output.dtype == "int8",
         "uint8_output": output.dtype == "uint8",
         "map_first": output.is_image and output.layout == "NCHW",
-        "softmax": squashed == "softmax" and not single,
-        "sigmoid": squashed == "sigmoid" or (squashed == "softmax" and single),
-        "single": single,
-        "logits": squashed is not None and file.figure == "probability",
         "rounded": image.image_shape[-1] == 1 or (image.scale is not None and offset is None),
-        "ranked": file.figure == "probability",
-        "numbers": file.figure == "value",
-        "mask": file.figure == "share",
         "few": len(metadata.labels) <= MANY_CLASSES,
-        "vector": file.figure not in ("probability", "value", "share"),
     }
 
 
@@ -177,7 +136,7 @@ def _values(file: RunnableFile) -> dict[str, object]:
         "output_height": rows,
         "output_width": columns,
         "output_elements": int(np.prod([side or 1 for side in output.shape])),
-        "half": "0.0" if metadata.from_logits else "0.5",
+        "half": threshold(metadata),
     }
 
 

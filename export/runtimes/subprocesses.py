@@ -9,7 +9,7 @@ MAX_SECONDS = 3600
 
 
 def run_command(
-    name: str, command: Sequence[str | Path], folder: Path | None = None, *, seconds: float = MAX_SECONDS
+    name: str, command: Sequence[str | Path], folder: Path | None = None, *, seconds: float | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and capture its output; it may exit with any code.
 
@@ -17,11 +17,12 @@ def run_command(
         name: What error messages call it.
         command: Program and arguments.
         folder: Its working directory; that of this process if None.
-        seconds: Time limit.
+        seconds: Time limit; `MAX_SECONDS` if None.
 
     Raises:
         RuntimeError: It did not finish in time.
     """
+    seconds = MAX_SECONDS if seconds is None else seconds
     try:
         return subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False, cwd=folder

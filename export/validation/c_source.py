@@ -8,6 +8,8 @@ from ...tasks.registry import get_task
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import model_part
 from ..artifact.metadata import Metadata
+from ..artifact.tensors import RAW
+from ..program_templates import chosen_lines, output_conditions, threshold
 from ..tflite_schema.arena_estimate import estimate_arena
 from ..tflite_schema.flatbuffer import pack_model, unpack_model
 from ..tflite_schema.nodes import tflite_nodes
@@ -18,17 +20,6 @@ FIELD = re.compile(r"@(\w+)@")
 """A field of a template, as in CMake's `configure_file`."""
 NAME = "NAME"
 """In the names of templates, what stands for the name of the project."""
-PRINT_LIKELIEST = """\
-  int best = 0;
-  for (int i = 1; i < model::kOutputs; ++i) {
-    if (output[i] > output[best]) best = i;
-  }
-  std::printf("%s: %d %%\\n", model::kLabels[best], static_cast<int>(100 * model::Dequantize(output[best])));"""
-PRINT_ALL = """\
-  for (int i = 0; i < model::kOutputs; ++i) {
-    std::printf("%s: %d / 1000\\n", model::kLabels[i % model::kLabelCount],
-                static_cast<int>(1000 * model::Dequantize(output[i])));
-  }"""
 MEASURED = "Measured with 64-bit pointers; it is less with 32-bit pointers."
 ESTIMATED = (
     "Estimated, since TensorFlow Lite Micro was not installed to measure it: reduce it as far as the model loads."
@@ -49,13 +40,14 @@ def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | No
         The files, the folder's README first.
     """
     folder = project_folder(artifact.path)
-    values = values_of(artifact, metadata, arena_bytes)
+    values, conditions = values_of(artifact, metadata, arena_bytes), _conditions(artifact, metadata)
     files = []
     for template in sorted(TEMPLATES.rglob("*"), key=lambda path: (path.name != "README.md", path)):
         if template.is_file():
             path = folder / str(template.relative_to(TEMPLATES)).replace(NAME, folder.name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(fill(template.read_text(encoding="ascii"), values), encoding="ascii")
+            lines = (f"{line}\n" for line in chosen_lines(template, conditions))
+            path.write_text(fill("".join(lines), values), encoding="ascii")
             files.append(path)
     return tuple(files)
 
@@ -79,6 +71,14 @@ def project_folder(path: Path) -> Path:
     return path.with_name(c_name(path.stem))
 
 
+def _conditions(artifact: Artifact, metadata: Metadata) -> dict[str, bool]:
+    """What lines of the templates depend on."""
+    return output_conditions(metadata, artifact.output) | {
+        "raw_pixels": metadata.pixel_range == RAW,
+        "likeliest": get_task(metadata.task).one_decision_per_image,
+    }
+
+
 def fill(template: str, values: dict[str, object]) -> str:
     """Replace the fields of a template."""
     return FIELD.sub(lambda field: str(values[field[1]]), template)
@@ -94,6 +94,7 @@ def values_of(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = 
     outputs = 1
     for side in artifact.output.shape:
         outputs *= side
+    low, high = metadata.pixel_range
     top = 2 ** (int(artifact.input.dtype.removeprefix("int")) - 1)
     return {
         "model": c_name(metadata.model),
@@ -112,9 +113,14 @@ def values_of(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = 
         "height": height,
         "width": width,
         "channels": channels,
+        "low": c_float(low),
+        "step": c_float((high - low) / 255),
+        "range": f"{low:g} to {high:g}",
         "input_scale": c_float(artifact.input.scale),
         "input_zero_point": artifact.input.zero_point,
         "outputs": outputs,
+        "scores": artifact.output.shape[-1],
+        "threshold": threshold(metadata),
         "output_scale": c_float(artifact.output.scale),
         "output_zero_point": artifact.output.zero_point,
         "label_count": len(metadata.labels),
@@ -122,7 +128,6 @@ def values_of(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = 
         "operators": len(added),
         "add_operators": "\n".join(f"  resolver.{method}();" for method in added),
         "array": _array_rows(content),
-        "print_output": PRINT_LIKELIEST if get_task(metadata.task).one_decision_per_image else PRINT_ALL,
     }
 
 

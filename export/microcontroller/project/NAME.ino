@@ -13,7 +13,7 @@ namespace model = @name@;
 alignas(16) static uint8_t arena[model::kArenaBytes];
 static tflite::MicroInterpreter* interpreter = nullptr;
 
-// Replace this gray by the camera's pixels.
+// Replace this gray by the camera's pixels, 0 to 255.
 static float Pixel(int row, int column, int channel) {
   (void)row, (void)column, (void)channel;
   return 128.0f;
@@ -46,10 +46,33 @@ void loop() {
   const unsigned long elapsed = micros() - start;
 
   const model::Value* output = interpreter->output(0)->data.@field@;
+@if mask
+  long counts[model::kLabelCount] = {};
+  for (const model::Value* scores = output; scores < output + model::kOutputs; scores += model::kScores) {
+    ++counts[model::ClassOf(scores)];
+  }
+@end
+@if ranked
+  static float probabilities[model::kLabelCount];
+  model::Decode(output, probabilities);
+@end
+@if vector
   for (int i = 0; i < model::kOutputs; ++i) {
-    Serial.print(model::kLabels[i % model::kLabelCount]);
+    Serial.print(i);
+@else
+  for (int i = 0; i < model::kLabelCount; ++i) {
+    Serial.print(model::kLabels[i]);
+@end
     Serial.print(" ");
+@if mask
+    Serial.println(counts[i]);  // pixels
+@end
+@if ranked
+    Serial.println(probabilities[i], 3);
+@end
+@if !mask !ranked
     Serial.println(model::Dequantize(output[i]), 3);
+@end
   }
   Serial.print(elapsed);
   Serial.println(" microseconds");

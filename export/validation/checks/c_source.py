@@ -5,10 +5,12 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from ...artifact.artifact import Artifact
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
-from ...artifact.tensors import TensorInfo
+from ...artifact.tensors import TensorInfo, to_range
 from ...loading import load_artifact
 from ...runtimes.subprocesses import run_command
 from ...runtimes.tflite_micro import RefusedError, smallest_arena
@@ -23,6 +25,8 @@ MAX_BYTES = 2**24
 """Largest model: more than the flash of microcontrollers, and compilers take minutes for its array."""
 COMPILERS = ("g++", "clang++", "c++")
 OPTIONS = ("-std=c++17", "-Wall", "-Wextra", "-Werror")
+MAX_ROUNDING = 0.51
+"""In steps: half a step, and what float32 adds."""
 BASES = {"flash_bytes": "the array of the model alone, without the code of TensorFlow Lite Micro"}
 """What the figures of budgets are."""
 NOT_MEASURED = {"latency_ms": "nothing here measures the time on a microcontroller; time Invoke() on the board"}
@@ -37,6 +41,8 @@ int main() {{
   std::fwrite(kModel, 1, kModelBytes, stdout);
   std::fprintf(stderr, "%d %.9g %d %.9g %d\\n", static_cast<int>(reinterpret_cast<std::uintptr_t>(kModel) % 16),
                kInputScale, kInputZeroPoint, kOutputScale, kOutputZeroPoint);
+  for (int pixel = 0; pixel < 256; ++pixel) std::fprintf(stderr, "%d ", static_cast<int>(Quantize(pixel)));
+  std::fprintf(stderr, "\\n");
   for (const char* label : kLabels) std::fprintf(stderr, "%s%c", label, 0);
 }}
 """
@@ -65,12 +71,13 @@ def compile_source(subject: Subject) -> Check:
     compiler = _find_compiler()
     if compiler is None:
         return check.model_copy(update={"skipped": f"there is no {' or '.join(COMPILERS)} to compile it with"})
-    array, aligned, constants = _compile_and_run(compiler, project_folder(subject.path))
+    array, aligned, constants, integers = _compile_and_run(compiler, project_folder(subject.path))
     expected = _expected_constants(artifact.input, artifact.output, subject.metadata)
     gates = (
         Gate.measured("bytes as in the file", float(array == model), ">=", 1),
         Gate.measured("aligned to 16 bytes", float(aligned), ">=", 1),
         Gate.measured("constants as in the file", float(constants == expected), ">=", 1),
+        Gate.measured("rounding of pixels", _rounding(integers, artifact.input, subject.metadata), "<=", MAX_ROUNDING),
     )
     return check.model_copy(update={"version": _compiler_version(compiler), "gates": (*gates, *budgets)})
 
@@ -99,8 +106,8 @@ def _arena_bytes(content: bytes) -> int | None:
         return None
 
 
-def _compile_and_run(compiler: str, project: Path) -> tuple[bytes, bool, list[str]]:
-    """The array as a compiled program outputs it, whether it is aligned, and the printed constants and labels."""
+def _compile_and_run(compiler: str, project: Path) -> tuple[bytes, bool, list[str], list[int]]:
+    """What a compiled program outputs: the array, whether it is aligned, constants and labels, the quantized pixels."""
     with TemporaryDirectory() as folder:
         main, program = Path(folder, "main.cc"), Path(folder, "program")
         main.write_text(PROGRAM.format(name=project.name), encoding="ascii")
@@ -111,14 +118,21 @@ def _compile_and_run(compiler: str, project: Path) -> tuple[bytes, bool, list[st
         if built.returncode:
             raise RuntimeError(f"{compiler} does not compile it: {built.stderr.strip()}")
         done = subprocess.run([program], check=True, capture_output=True)
-    constants, _, labels = done.stderr.decode().partition("\n")
+    constants, pixels, labels = done.stderr.decode().split("\n", 2)
     offset, *numbers = constants.split()
-    return done.stdout, offset == "0", [*numbers, *labels.split("\0")[:-1]]
+    return done.stdout, offset == "0", [*numbers, *labels.split("\0")[:-1]], [int(pixel) for pixel in pixels.split()]
 
 
 def _expected_constants(input_: TensorInfo, output: TensorInfo, metadata: Metadata) -> list[str]:
     tensors = (f"{tensor.scale:.9g} {tensor.zero_point}".split() for tensor in (input_, output))
     return [word for words in tensors for word in words] + list(metadata.labels)
+
+
+def _rounding(integers: list[int], image: TensorInfo, metadata: Metadata) -> float:
+    """How far the quantized pixels 0..255 are from what `predict` feeds before it rounds, in steps."""
+    exact = to_range(np.arange(256, dtype="uint8"), metadata.pixel_range) / np.float64(image.scale) + image.zero_point
+    limits = np.iinfo(image.dtype)
+    return float(np.abs(integers - np.clip(exact, limits.min, limits.max)).max())
 
 
 def _compiler_version(compiler: str) -> str:

@@ -32,6 +32,7 @@ from pocketzoo.export.validation.checks import artifact_check, tflite_micro, vel
 from pocketzoo.export.validation.checks import c_source as c_source_check
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.check_registry import run_check
+from pocketzoo.zoo.contract import state_contract
 
 LISTS = ("gpu_delegate", "tflite_micro", "ethos_u55_u65", "ethos_u85", "edge_tpu")
 needs_micro = pytest.mark.skipif(sys.platform != "linux", reason="there is no tflite-micro for other systems")
@@ -194,9 +195,73 @@ def test_example_prints_what_keras_predicts(edge, trained, tmp_path):
     assert percent == pytest.approx(100 * expected.max(), abs=5)
 
 
-def check_syntax(project):
+def vector_net(classes, activation):
+    model = net(classes=classes)
+    head = keras.layers.Dense(classes, activation=activation, kernel_initializer="ones", name="last")
+    return keras.Model(model.input, head(model.layers[-2].output), name="net")
+
+
+def map_net():
+    """One score for each pixel."""
+    image = keras.Input((8, 8, 1))
+    return keras.Model(image, keras.layers.Conv2D(1, 1, activation="sigmoid", name="last")(image), name="net")
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("model", "stated"),
+    [
+        (lambda: vector_net(1, "sigmoid"), {"task": "classification", "labels": ["no", "yes"], "pixels": "0..1"}),
+        pytest.param(
+            lambda: vector_net(1, None),
+            {"task": "classification", "labels": ["no", "yes"], "from_logits": True},
+            marks=pytest.mark.every_card,
+        ),
+        pytest.param(
+            lambda: vector_net(3, None),
+            {"task": "multi_label", "pixels": "-1..1", "from_logits": True},
+            marks=pytest.mark.every_card,
+        ),
+        (lambda: vector_net(4, None), {"task": "classification", "pixels": "0..1", "from_logits": True}),
+        (map_net, {"task": "segmentation", "labels": ["no", "yes"], "pixels": "0..1"}),
+    ],
+    ids=["single", "single-logit", "labels-of-logits", "logits", "map"],
+)
+def test_example_prints_the_prediction_of_each_form_of_output(model, stated, tmp_path):
+    model = model()
+    state_contract(model, report=False, **stated)
+    subject = subject_of(model, tmp_path)
+    check = c_source_check.compile_source(subject)
+    assert failed(check) == {}
+    project = c_source.project_folder(subject.path)
+    for file in (project / "src").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    check_syntax(project, f"{project.name}.ino")
+    artifact = load_artifact(subject.path)
+    gray = np.full((1, *subject.metadata.image_shape), 128, "uint8")
+    decoded = subject.metadata.decode(artifact.run(gray))[0]
+    if stated["task"] == "segmentation":
+        decoded = np.eye(2)[decoded.argmax(-1)].mean((0, 1))
+    percents = dict(zip(subject.metadata.labels, 100 * decoded, strict=True))
+    printed = dict(run_cpp((project / "app/main.cpp").read_text(), tmp_path, subject.path.name, "net_int8.cpp"))
+    if stated["task"] == "classification":
+        percents = dict([max(percents.items(), key=lambda item: item[1])])
+    assert printed == pytest.approx(percents, abs=1.01)
+
+
+@needs_compiler
+def test_pixels_quantized_for_another_range_are_found(tmp_path, monkeypatch):
+    model = vector_net(3, "softmax")
+    state_contract(model, report=False, pixels="0..1")
+    subject = subject_of(model, tmp_path)
+    conditions = c_source._conditions
+    monkeypatch.setattr(c_source, "_conditions", lambda *args: conditions(*args) | {"raw_pixels": True})
+    assert list(failed(c_source_check.compile_source(subject))) == ["rounding of pixels"]
+
+
+def check_syntax(project, *files):
     options = [*c_source_check.OPTIONS, "-fsyntax-only", f"-I{project}/src", f"-I{STUBS}"]
-    for file in ("app/main.cpp", f"{project.name}.ino"):
+    for file in files or ("app/main.cpp", f"{project.name}.ino"):
         subprocess.run(["g++", *options, "-x", "c++", project / file], check=True)
 
 

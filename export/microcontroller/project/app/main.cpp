@@ -10,7 +10,7 @@ namespace model = @name@;
 
 alignas(16) static std::uint8_t arena[model::kArenaBytes];
 
-// Replace this gray by the camera's pixels.
+// Replace this gray by the camera's pixels, 0 to 255.
 static float Pixel(int row, int column, int channel) {
   (void)row, (void)column, (void)channel;
   return 128.0f;
@@ -38,6 +38,39 @@ int main() {
   if (interpreter.Invoke() != kTfLiteOk) return Fail("The model does not run.");
 
   const model::Value* output = interpreter.output(0)->data.@field@;
-@print_output@
+@if mask
+  constexpr int kPixels = model::kOutputs / model::kScores;
+  static int counts[model::kLabelCount];
+  for (int pixel = 0; pixel < kPixels; ++pixel) ++counts[model::ClassOf(output + pixel * model::kScores)];
+  for (int i = 0; i < model::kLabelCount; ++i) {
+    std::printf("%s: %d %%\n", model::kLabels[i], static_cast<int>(100.0f * counts[i] / kPixels));  // of the pixels
+  }
+@end
+@if ranked
+  static float probabilities[model::kLabelCount];
+  model::Decode(output, probabilities);
+@end
+@if ranked likeliest
+  int best = 0;
+  for (int i = 1; i < model::kLabelCount; ++i) {
+    if (probabilities[i] > probabilities[best]) best = i;
+  }
+  std::printf("%s: %d %%\n", model::kLabels[best], static_cast<int>(100 * probabilities[best]));
+@end
+@if ranked !likeliest
+  for (int i = 0; i < model::kLabelCount; ++i) {
+    std::printf("%s: %d %%\n", model::kLabels[i], static_cast<int>(100 * probabilities[i]));
+  }
+@end
+@if numbers
+  for (int i = 0; i < model::kOutputs; ++i) {
+    std::printf("%s: %d / 1000\n", model::kLabels[i], static_cast<int>(1000 * model::Dequantize(output[i])));
+  }
+@end
+@if vector
+  for (int i = 0; i < model::kOutputs; ++i) {
+    std::printf("%d: %d / 1000\n", i, static_cast<int>(1000 * model::Dequantize(output[i])));
+  }
+@end
   return 0;
 }

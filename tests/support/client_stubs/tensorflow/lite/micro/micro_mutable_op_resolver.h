@@ -6,6 +6,7 @@ struct MicroMutableOpResolver {
   int AddAveragePool2D() { return 0; }
   int AddConv2D() { return 0; }
   int AddFullyConnected() { return 0; }
+  int AddLogistic() { return 0; }
   int AddMean() { return 0; }
   int AddReshape() { return 0; }
   int AddSoftmax() { return 0; }
