@@ -28,6 +28,7 @@ def export(
     ],
     out: Annotated[Path | None, typer.Option(help="Directory for the bundle; required without --snippet.")] = None,
     *,
+    context: typer.Context,
     targets: Annotated[
         str, typer.Option(help=f"{', '.join(list_targets())}; several separated by commas. See `pocketzoo targets`.")
     ] = "mobile",
@@ -86,6 +87,7 @@ def export(
 ) -> None:
     """Convert a model, validate every artifact in its runtime, and write the bundle."""
     if snippet is not None:
+        _check_nothing_else(context)
         _print_snippet(snippet, Path(model))
         return
     if out is None:
@@ -141,6 +143,18 @@ def export(
     else:
         show_manifest(manifest)
         typer.echo(f"Bundle: {out}")
+
+
+def _check_nothing_else(context: typer.Context) -> None:
+    """Raise InputError where options stand beside --snippet, which exports nothing."""
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in ("model", "snippet")
+        and str(context.get_parameter_source(str(parameter.name))).endswith("COMMANDLINE")
+    ]
+    if given:
+        raise InputError(f"--snippet prints a program and exports nothing; leave out {', '.join(given)}.")
 
 
 def _print_snippet(name: str, path: Path) -> None:

@@ -100,13 +100,14 @@ class ModelContract:
 
 
 def _by_output(option: str, values: list[str] | None, parse: Callable[[str], Any]) -> Any:
-    """Return the value of an option, or a dict of those of the form OUTPUT=VALUE."""
+    """Return the value of an option, or a dict of those of the form OUTPUT=VALUE; nothing before `=` is no output."""
     if not values:
         return None
     pairs = [value.partition("=") for value in values]
-    if len(pairs) == 1 and not pairs[0][1]:
+    named = [bool(equals and name.strip()) for name, equals, _ in pairs]
+    if named == [False]:
         return parse(values[0])
-    unnamed = next((value for value, (_, equals, _) in zip(values, pairs, strict=True) if not equals), None)
+    unnamed = next((value for value, has_name in zip(values, named, strict=True) if not has_name), None)
     if unnamed is not None:
         raise InputError(f"{option} {unnamed!r} is one of several; each takes the form OUTPUT=VALUE.")
     return {name.strip(): parse(value) for name, _, value in pairs}

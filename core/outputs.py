@@ -1,7 +1,9 @@
 """One output, or a dict of several by name: the form that models, targets and evaluations share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from .errors import InputError
 
 TaskNames = str | Mapping[str, str]
 """Name of the task of the only output, or a dict by name of the output; so are the next two."""
@@ -9,6 +11,21 @@ LabelNames = Sequence[str] | Mapping[str, Sequence[str]]
 Flags = bool | Mapping[str, bool]
 PixelRange = str | Sequence[float] | Mapping[str, str | Sequence[float]]
 """Lowest and highest value, or text such as `"0..1"`; a dict by name of the input for a model with several inputs."""
+
+
+def check_labels(labels: Iterable[object]) -> tuple[str, ...]:
+    """Return the labels of an output as texts.
+
+    Raises:
+        InputError: One is no text in Unicode or has a NUL, which ends texts in C; or all are empty.
+    """
+    names = tuple(map(str, labels))
+    for name in names:
+        if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise InputError(f"labels has {name!r}; labels are texts in Unicode without NUL and surrogates.")
+    if names and not any(name.strip() for name in names):
+        raise InputError("labels has nothing but empty names; name the classes or values, or leave out labels.")
+    return names
 
 
 def map_outputs(function: Callable[..., Any], first: Any, *others: Any) -> Any:

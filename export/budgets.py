@@ -52,7 +52,7 @@ def _split(text: str) -> list[tuple[str, str]]:
         name, equals, value = part.strip().partition("=")
         if not equals:
             raise InputError(f"the budget {shorten(part.strip())!r} is not of the form name=value, such as {EXAMPLE}.")
-        items.append((name, value))
+        items.append((name.strip(), value.strip()))
     return items
 
 

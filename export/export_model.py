@@ -18,7 +18,9 @@ from .artifact.bundle_directory import check_free, converting, finished_director
 from .artifact.directories import CORE_ML, artifact_bytes
 from .artifact.errors import ProofError
 from .artifact.manifest import ArtifactRecord, Gate, Manifest, ValidationContext
+from .artifact.metadata import Metadata
 from .artifact.report import write_report
+from .artifact.tensors import RAW
 from .formats import Format
 from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
@@ -161,6 +163,7 @@ def export_model(
     evaluation = None if evaluation is None else evaluation_samples(evaluation, own)
     calibration = None if calibration is None else calibration_samples(calibration, evaluation, own)
     formats, skipped = _select_formats(formats, targets, graph, calibration)
+    _check_pixel_ranges(formats, metadata)
     reference = keras_reference.evaluate(own, evaluation, calibration)
     if rgb:
         reference = replace(reference, samples=reference.samples.as_rgb())
@@ -228,6 +231,18 @@ def _select_formats(
         if target not in served:
             raise InputError(f"target {target} has nothing but {formats_of([target])[0].name}, and {reason}.")
     return selected, {fmt.name: reason for fmt in formats if fmt not in selected}
+
+
+def _check_pixel_ranges(formats: Sequence[Format], metadata: Metadata) -> None:
+    """Raise InputError where bytes cannot be the pixels of an image, since no byte would represent 0."""
+    names = [fmt.name for fmt in formats if fmt.activation_bits == 8]
+    for form in metadata.input_forms.values() if names else ():
+        low, high = form.pixel_range or RAW
+        if not -0.5 <= -low / (high - low) * 255 <= 255.5:
+            raise InputError(
+                f"pixels go from {low:g} to {high:g}, but the integers of {', '.join(names)} must represent 0; choose "
+                "targets without 8-bit formats, or begin the model with a Rescaling of 0..255."
+            )
 
 
 def _validation_context(skipped: dict[str, str], reference: Reference) -> ValidationContext:

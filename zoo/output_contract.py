@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from ..core.errors import InputError
+from ..core.outputs import check_labels
 from ..layers import Head
 from ..tasks.registry import get_task, recognize_task, task_of_loss
 from ..tasks.task import Task
@@ -89,7 +90,7 @@ def output_contract(
         labels = known["labels"]
     if labels is not None and len(labels) != size:
         raise InputError(f"{name} has {size} outputs, but there are {len(labels)} labels; give one label for each.")
-    names = None if labels is None else tuple(map(str, labels))
+    names = None if labels is None else check_labels(labels)
     return OutputContract(task.name, names, from_logits, size, inferred, is_single)
 
 

@@ -20,6 +20,10 @@ KNOWN_RANGES: tuple[Range, ...] = (RAW, (0.0, 1.0), (-1.0, 1.0), (-128.0, 127.0)
 """Ranges of pixels by which integer inputs are quantized; others come from normalization by channel."""
 TOLERANCE = 0.02
 """Share of a range by which the range of a quantized input may differ from it: that of its calibration images."""
+EXCESS = 0.25
+"""Share of the range of a quantized input by which a stated range may exceed it, as dark calibration images make it."""
+COARSEST = 4
+"""Largest step of a quantized input, as a multiple of that of 256 gray levels in the stated range."""
 PROBABILITY_TOLERANCE = 1e-2
 """By how much rounding to integers takes a probability below 0 or above 1."""
 PIXEL_OPTION = "the pixel range that it expects: --pixels 0..1 (in Python pixels='0..1'), 0..255 or -1..1"
@@ -158,7 +162,7 @@ def _range(
     """Return the range of pixels of an image: as stated, from metadata, or as its integers show; None if none does."""
     what = f"pixels of {name!r}" if name else "pixels"
     if stated is not None:
-        return parse_range(stated)
+        return _held(what, tensor, parse_range(stated))
     if tensor.name in facts.ranges:
         low, high = facts.ranges[tensor.name]
         inferred.append(f"{what} go from {low:g} to {high:g}, by the normalization in its metadata")
@@ -168,11 +172,30 @@ def _range(
     if tensor.scale is None:
         inferred.append(f"{what} go from 0 to 255, as they are whole numbers")
         return RAW
-    limits = np.iinfo(tensor.dtype)
-    low, high = ((limit - (tensor.zero_point or 0)) * tensor.scale for limit in (limits.min, limits.max))
+    low, high = _own_range(tensor)
     allowed = TOLERANCE * (high - low)
     for known in KNOWN_RANGES:
         if abs(low - known[0]) <= allowed and abs(high - known[1]) <= allowed:
             inferred.append(f"{what} go from {known[0]:g} to {known[1]:g}, as its {tensor.dtype} values do")
             return known
     return None
+
+
+def _own_range(tensor: TensorInfo) -> Range:
+    """The lowest and highest real value that integers can hold."""
+    limits, scale = np.iinfo(tensor.dtype), tensor.scale or 1.0
+    return (limits.min - (tensor.zero_point or 0)) * scale, (limits.max - (tensor.zero_point or 0)) * scale
+
+
+def _held(what: str, tensor: TensorInfo, stated: Range) -> Range:
+    """Return a stated range; raises InputError where the integers of an input would saturate, or merge its grays."""
+    if not tensor.dtype.startswith(("int", "uint")):
+        return stated
+    (low, high), (own_low, own_high) = stated, _own_range(tensor)
+    step, excess = tensor.scale or 1.0, EXCESS * (own_high - own_low)
+    if low < own_low - excess or high > own_high + excess or step > COARSEST * (high - low) / 255:
+        raise InputError(
+            f"{what} are stated to go from {low:g} to {high:g}, but the {tensor.dtype} input holds values from "
+            f"{own_low:.4g} to {own_high:.4g} in steps of {step:.4g}; state the range that its integers stand for."
+        )
+    return stated

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import InputError
+from ...core.outputs import check_labels
 from ...tasks.registry import get_task, recognize_task, task_names
 from ...tasks.task import Task
 from .file_facts import Activation, FileFacts
@@ -109,13 +110,15 @@ def _labels(
 ) -> tuple[str, ...]:
     """Return the names of the classes or values of an output: their indices where nobody states them."""
     if not task.has_head or task.figure_name is None:
+        if stated["labels"] is not None:
+            raise InputError(f"{what} is of task {task.name}, whose values have no names; leave out labels.")
         return ()
     size = tensor.value_shape[-1]
     size = 2 if size == 1 and task.activation == "softmax" else size
     if stated["labels"] is not None:
         if size is not None and len(stated["labels"]) != size:
             raise InputError(f"{what} has {size} values, but there are {len(stated['labels'])} labels; give as many.")
-        return tuple(map(str, stated["labels"]))
+        return check_labels(stated["labels"])
     own = facts.labels.get(tensor.name)
     if own is not None and len(own) == size:
         return own

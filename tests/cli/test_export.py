@@ -134,6 +134,10 @@ def test_snippet_of_a_bundle_or_a_file_is_printed(pocketzoo, exported):
             "it is not a .tflite file. Those that can are python-onnx,",
         ),
         (("lenet5", "--snippet", "swift"), "lenet5 is neither a bundle, which is a folder with manifest.json, nor a"),
+        (
+            ("{bundle}", "--snippet", "node", "--out", "x", "--targets=edge-mcu"),
+            "--snippet prints a program and exports nothing; leave out --out, --targets.",
+        ),
         (("lenet5",), "--out is missing: the directory for the bundle."),
     ],
 )

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pocketzoo import training, zoo
 from pocketzoo.cli.fine_tune import _with_head_for
+from pocketzoo.cli.model_contract import _by_output, _names
 
 
 @pytest.fixture
@@ -34,6 +35,19 @@ def logits_file(tmp_path):
     model.layers[-1].kernel.assign(np.repeat(np.eye(4), 3, axis=0) * 5)
     model.save(tmp_path / "quadrant.keras")
     return tmp_path / "quadrant.keras"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["=1+1,b"], ["=1+1", "b"]),
+        ([" =1"], ["=1"]),
+        (["kind==1+1,b"], {"kind": ["=1+1", "b"]}),
+        (["a=1", "b=x,y"], {"a": ["1"], "b": ["x", "y"]}),
+    ],
+)
+def test_labels_may_begin_with_an_equals_sign(values, expected):
+    assert _by_output("--labels", values, _names) == expected
 
 
 STATED = ("--task", "classification", "--labels", "a,b,c,d", "--pixels", "0..1", "--from-logits")

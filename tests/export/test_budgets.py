@@ -42,6 +42,10 @@ def test_order_and_blanks_between_budgets_do_not_matter(parts, separator):
     assert parse_budget(separator.join(parts)) == {"flash": 262_144, "ram": 64_000, "latency_ms": 20}
 
 
+def test_blanks_around_names_and_values_do_not_matter():
+    assert parse_budget(" flash = 1KiB , ram= 2B") == {"flash": 1024, "ram": 2}
+
+
 def test_mappings_take_bytes_milliseconds_and_texts():
     assert parse_budget({"flash": np.int64(262_144), "ram": "0.5MB", "latency_ms": 0.25}) == {
         "flash": 262_144,

@@ -7,11 +7,13 @@ import pytest
 
 from pocketzoo import export, training, zoo
 from pocketzoo.export.artifact.directories import artifact_files
+from pocketzoo.export.artifact.metadata import InputForm, Metadata
 from pocketzoo.export.artifact.report import device_rows, markdown_table
 from pocketzoo.export.conversion import artifact_files as conversion
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.conversion.tflite.tflite_files import TFLiteFiles
+from pocketzoo.export.export_model import _check_pixel_ranges
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.targets import TARGETS, checks_of
@@ -233,6 +235,20 @@ def test_thresholds_and_steps_are_reported(trained, digits, tmp_path):
         export.export_model(trained, tmp_path / "no", bars={"agree": 1})  # the former name
     with pytest.raises(zoo.InputError, match="thresholds and bars are two names of one argument"):
         export.export_model(trained, tmp_path / "no", thresholds={"agreement": 1}, bars={"agreement": 1})
+
+
+@pytest.mark.parametrize(
+    ("pixels", "fits"), [("10..20", False), ("-20..-10", False), ("0.001..1", True), ("-1..0", True)]
+)
+def test_bytes_must_represent_0(pixels, fits):
+    form = InputForm(shape=(8, 8, 3), pixel_range=tuple(map(float, pixels.split(".."))))
+    metadata = Metadata.model_construct(inputs={"image": form})
+    _check_pixel_ranges([FORMATS["tflite-fp32"]], metadata)
+    if fits:
+        _check_pixel_ranges([FORMATS["tflite-int8"]], metadata)
+    else:
+        with pytest.raises(zoo.InputError, match="but the integers of tflite-int8 must represent 0"):
+            _check_pixel_ranges([FORMATS["tflite-int8"]], metadata)
 
 
 @pytest.mark.parametrize(

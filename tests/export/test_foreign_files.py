@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from support import foreign_files as files
 
 from pocketzoo import export, training, zoo
-from pocketzoo.export.artifact.tensors import infer_layout
+from pocketzoo.export.artifact.contract import Statements, resolve
+from pocketzoo.export.artifact.file_facts import FileFacts
+from pocketzoo.export.artifact.tensors import TensorInfo, infer_layout
 from pocketzoo.export.artifact.tflite_embedding import append_labels
 from pocketzoo.export.runtimes.onnx_facts import onnx_facts
 from pocketzoo.export.tflite_schema.flatbuffer import pack_model, unpack_model
@@ -94,6 +96,29 @@ def test_range_of_a_quantized_input_is_that_of_its_bytes(softmax_net, folder, lo
     np.testing.assert_allclose(prediction.probabilities, softmax_net.predict(given, verbose=0), atol=0.03)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "stated", "is_held"),
+    [
+        (0, 1, "int8", (0, 255), False),
+        (0, 255, "uint8", (0, 1), False),
+        (-1, 1, "uint8", (0, 255), False),
+        (0, 1, "uint8", (-1, 1), False),
+        (-2.1, 2.6, "uint8", (-2, 2.5), True),
+        (0, 0.9, "uint8", (0, 1), True),  # calibrated with dark images
+        (-1, 1, "int16", (-1, 1), True),
+    ],
+)
+def test_stated_range_that_integers_cannot_hold_is_refused(low, high, dtype, stated, is_held):
+    scale = (high - low) / (np.iinfo(dtype).max - np.iinfo(dtype).min)
+    image = TensorInfo("photo", (1, 8, 8, 3), dtype, scale, round(np.iinfo(dtype).min - low / scale))
+    facts = FileFacts("", "", {}, {}, 0)
+    if is_held:
+        assert resolve("net", {"": image}, {}, facts, Statements(pixels=stated)).ranges == {"": stated}
+        return
+    with pytest.raises(zoo.InputError, match=f"stated to go from .*, but the {dtype} input holds values from"):
+        resolve("net", {"": image}, {}, facts, Statements(pixels=stated))
+
+
 def test_output_without_an_activation_is_numbers_until_its_task_is_stated(logits_file, capsys):
     artifact = export.load_artifact(logits_file, pixels="0..1")
     raw = export.predict(artifact, IMAGES)
@@ -120,6 +145,8 @@ def test_values_that_are_no_probabilities_are_refused_as_such(logits_file):
         ({"task": "segmentation"}, r"the output of a segmentation is \(1, height, width, outputs\); its task is raw"),
         ({"task": "box"}, "unknown task 'box'"),
         ({"from_logits": True}, "comes from a softmax, so it is no logits"),
+        ({"task": "embedding", "labels": NAMES}, "is of task embedding, whose values have no names; leave out labels"),
+        ({"labels": ["a", "b", "c\0"]}, "labels are texts in Unicode without NUL and surrogates"),
         ({"pixels": "1..0"}, "pixels is '1..0'"),
         ({"pixels": {"image": "0..1"}}, "pixels names 'image', but the file has the images 'photo'"),
         ({"task": {"scores": "raw"}}, "task names 'scores', but the file has the outputs 'output_0'"),

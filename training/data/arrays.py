@@ -6,7 +6,7 @@ import numpy as np
 
 from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError, unknown
-from ...core.outputs import by_name, map_outputs
+from ...core.outputs import by_name, check_labels, map_outputs
 from ...tasks.registry import get_task, task_names
 from ...tasks.segmentation import LIKELY_VOID
 from ...tasks.task import Task
@@ -154,7 +154,7 @@ def _targets_of(split: str, targets: Arrays, output: str) -> np.ndarray:
 def _labels(targets: np.ndarray, task: Task, names: Sequence[str] | None) -> tuple[str, ...]:
     """Names of the classes, labels or values; their indices if the user gave none."""
     count = task.count_outputs(targets)
-    names = tuple(map(str, range(count) if names is None else names))
+    names = check_labels(range(count) if names is None else names)
     if len(names) < count or (len(names) > count and not task.class_indices):
         raise InputError(f"labels names {len(names)}, but the targets have {count}.")
     return names
