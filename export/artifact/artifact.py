@@ -252,8 +252,9 @@ def _to_tensor(tensor: TensorInfo, value: Any, limits: tuple[float, float] | Non
     """Convert one value of an input, without the batch, to what the input tensor holds."""
     value = np.asarray(value)
     if limits is not None:
-        if value.dtype.kind in "ui" and tensor.takes_bytes(limits):
-            return tensor.from_bytes(value[None])
+        offset = tensor.byte_offset(limits) if value.dtype.kind in "ui" else None
+        if offset is not None:
+            return tensor.from_bytes(value[None], offset)
         value = to_range(value, limits)
     value = value if tensor.is_whole else np.asarray(value, "float32")
     return tensor.from_real(value[None] if tensor.has_batch else value)

@@ -84,9 +84,9 @@ class TensorInfo(ShortRepr):
         limits = np.iinfo(self.dtype)
         return np.clip(np.round(values / self.scale) + self.zero_point, limits.min, limits.max).astype(self.dtype)
 
-    def from_bytes(self, pixels: np.ndarray) -> np.ndarray:
-        """Convert raw pixels in whole numbers, in NHWC order, to what a tensor of bytes holds: the same numbers."""
-        return self._in_layout(np.clip(pixels, 0, 255).astype("uint8"))
+    def from_bytes(self, pixels: np.ndarray, offset: int) -> np.ndarray:
+        """Convert raw pixels in whole numbers, in NHWC order, to what a tensor holds that has a `byte_offset`."""
+        return self._in_layout((np.clip(pixels, 0, 255).astype("int16") + offset).astype(self.dtype))
 
     def _in_layout(self, values: np.ndarray) -> np.ndarray:
         if self.layout == "NCHW" and values.ndim == 4:
@@ -95,7 +95,14 @@ class TensorInfo(ShortRepr):
 
     def takes_bytes(self, limits: tuple[float, float]) -> bool:
         """Whether it holds raw pixels as they are, for values of a range."""
-        return self.dtype == "uint8" and is_byte_quantization(self.scale, self.zero_point, limits)
+        return self.byte_offset(limits) == 0
+
+    def byte_offset(self, limits: tuple[float, float]) -> int | None:
+        """What is added to raw pixels for the integers that are the values of a range; None where that takes more."""
+        offset = {"uint8": 0, "int8": -128}.get(self.dtype)
+        if offset is None or self.scale is None or self.zero_point is None:
+            return None
+        return offset if is_byte_quantization(self.scale, self.zero_point - offset, limits) else None
 
     def to_real(self, values: np.ndarray) -> np.ndarray:
         """Convert the content of this tensor to real float32 values, maps in NHWC order."""
@@ -130,8 +137,11 @@ def byte_quantization(limits: tuple[float, float]) -> tuple[float, int]:
 
 def is_byte_quantization(scale: float | None, zero_point: int | None, limits: tuple[float, float]) -> bool:
     """Whether by this scale and zero point the bytes 0..255 are the values of a range, up to half a step."""
-    step, zero = byte_quantization(limits)
-    return scale is not None and zero_point is not None and abs(scale / step - 1) < 1e-3 and abs(zero_point - zero) <= 1
+    step, _ = byte_quantization(limits)
+    exact = -limits[0] / step  # the byte of 0, which a file can only state as a whole number
+    return (
+        scale is not None and zero_point is not None and abs(scale / step - 1) < 1e-3 and abs(zero_point - exact) < 0.51
+    )
 
 
 def matches_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

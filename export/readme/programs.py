@@ -11,7 +11,7 @@ import numpy as np
 
 from ...core.errors import InputError, unknown
 from ..artifact.metadata import labels_by_file
-from ..artifact.tensors import RAW, TensorInfo, byte_quantization
+from ..artifact.tensors import RAW, TensorInfo
 from ..program_templates import chosen_lines, output_conditions, threshold
 from ..runtimes.core_ml import CLASS_PROBABILITIES
 from .runnable_files import COLORS, RunnableFile, file_beside, fitting_snippets, refusal
@@ -67,7 +67,7 @@ def _substitute(line: str, values: Mapping[str, object]) -> str:
 def _conditions(file: RunnableFile) -> dict[str, bool]:
     """What lines of templates depend on."""
     metadata, image, output = file.metadata, file.input, file.output
-    offset = _byte_offset(image, metadata.pixel_range)
+    offset = image.byte_offset(metadata.pixel_range)
     return output_conditions(metadata, output) | {
         "tflite": file.file.endswith(".tflite"),
         "labels": bool(metadata.labels),
@@ -138,17 +138,6 @@ def _values(file: RunnableFile) -> dict[str, object]:
         "output_elements": int(np.prod([side or 1 for side in output.shape])),
         "half": threshold(metadata),
     }
-
-
-def _byte_offset(image: TensorInfo, limits: tuple[float, float]) -> int | None:
-    """What is added to a pixel from 0 to 255 for the integer that stands for it; None where that takes more."""
-    if image.scale is None or image.dtype not in ("int8", "uint8"):
-        return None
-    offset = -128 if image.dtype == "int8" else 0
-    scale, zero_point = byte_quantization(limits)
-    whole = abs(limits[0] + scale * zero_point) < scale * 1e-3  # the lowest value is a whole number of steps from zero
-    equal = abs(image.scale - scale) < scale * 1e-6 and image.zero_point == zero_point + offset
-    return offset if whole and equal else None
 
 
 def _channels(output: TensorInfo) -> int | None:

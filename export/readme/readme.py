@@ -18,7 +18,7 @@ from ..web.packages import FOLDER
 from ..web.page import PAGE
 from .checks import check_lines, client_lines, core_ml_line
 from .programs import program
-from .runnable_files import files_of, fitting_snippets
+from .runnable_files import files_of, fitting_snippets, tensor_info
 from .servers import server_lines
 
 README = "README.md"
@@ -191,7 +191,10 @@ def _image_rules(what: str, form: InputForm) -> Iterator[str]:
         )
     else:
         step = f"{(high - low) / 255:.6g}"
-        yield f"1. Make values from {low:g} to {high:g} of pixels from 0 to 255: {low:g} + {step} pixel. Write these."
+        yield (
+            f"1. Make values from {low:g} to {high:g} of pixels from 0 to 255: {low:g} + {step} pixel. Write what "
+            "the table says: these values, or the pixels."
+        )
 
 
 def _input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
@@ -208,7 +211,6 @@ def _input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
                     "a CVPixelBuffer or CGImage",
                 )
                 continue
-            is_raw = forms[name].pixel_range == RAW
             order = f"{tensor.layout}: {ORDERS[tensor.layout]}" if len(tensor.shape) == 4 else "-"
             yield (
                 record.file,
@@ -216,17 +218,22 @@ def _input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
                 _shape(tensor.shape),
                 tensor.dtype,
                 order,
-                _written("pixel" if is_raw else "value", tensor),
+                written(tensor, forms[name].pixel_range),
             )
 
 
-def _written(value: str, tensor: Tensor) -> str:
-    """What a tensor holds for a value."""
+def written(tensor: Tensor, limits: tuple[float, float] | None) -> str:
+    """What a tensor holds for a value, or for a pixel of images of a range."""
+    value = "pixel" if limits == RAW else "value"
     if tensor.scale is None:
         return value
-    zero_point = tensor.zero_point or 0
-    divided = value if tensor.scale == 1 else f"round({value} / {tensor.scale:.9g})"
-    shifted = f"{divided} {'-' if zero_point < 0 else '+'} {abs(zero_point)}" if zero_point else divided
+    zero_point = shift = tensor.zero_point or 0
+    offset = None if limits is None else tensor_info(tensor).byte_offset(limits)
+    if offset is not None:
+        value, shift = "pixel", offset
+    elif tensor.scale != 1:
+        value = f"round({value} / {tensor.scale:.9g})"
+    shifted = f"{value} {'-' if shift < 0 else '+'} {abs(shift)}" if shift else value
     return f"{shifted} (scale {tensor.scale:.9g}, zero point {zero_point})"
 
 

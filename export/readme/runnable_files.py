@@ -76,7 +76,12 @@ class RunnableFile:
 
 
 def _info(tensors: Tensor | dict[str, Tensor]) -> Any:
-    return map_outputs(lambda tensor: TensorInfo(**dict(tensor)), tensors)
+    return map_outputs(tensor_info, tensors)
+
+
+def tensor_info(tensor: Tensor) -> TensorInfo:
+    """A tensor of the manifest as one of an artifact."""
+    return TensorInfo(**dict(tensor))
 
 
 def files_of(manifest: Manifest, folder: Path) -> list[RunnableFile]:

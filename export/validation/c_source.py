@@ -75,6 +75,7 @@ def _conditions(artifact: Artifact, metadata: Metadata) -> dict[str, bool]:
     """What lines of the templates depend on."""
     return output_conditions(metadata, artifact.output) | {
         "raw_pixels": metadata.pixel_range == RAW,
+        "shifted": artifact.input.byte_offset(metadata.pixel_range) == -128,
         "likeliest": get_task(metadata.task).one_decision_per_image,
     }
 

@@ -12,15 +12,21 @@ import pytest
 from PIL import Image
 from support.client_programs import NODE_MODULES, run_cpp, run_node, run_pages, run_python, save_photo
 
-from pocketzoo.export.artifact.metadata import labels_text
+from pocketzoo.export.artifact.artifact import Artifact
+from pocketzoo.export.artifact.manifest import Tensor
+from pocketzoo.export.artifact.metadata import Metadata, labels_text
+from pocketzoo.export.artifact.tensors import RAW, TensorInfo
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import open_converted
+from pocketzoo.export.program_templates import chosen_lines
 from pocketzoo.export.readme.programs import TEMPLATES, program
+from pocketzoo.export.readme.readme import written
 from pocketzoo.export.readme.runnable_files import RunnableFile, refusal
 from pocketzoo.export.readme.snippet_table import SNIPPETS
 from pocketzoo.export.sample_images import Samples
+from pocketzoo.export.validation import c_source
 from pocketzoo.export.web.packages import VERSIONS
 from pocketzoo.tasks.registry import get_task
 from pocketzoo.zoo.contract import state_contract
@@ -226,6 +232,49 @@ def test_every_program_is_complete(exported):
         named = set(re.findall(r'"([\w-]+\.(?:tflite|onnx|txt))"', text))
         assert file.file in named or f'"{file.path.stem}"' in text
         assert all((file.path.parent / other).exists() for other in named)
+
+
+STEPS = {(0, 255): [(1, 0)], (0, 1): [(1 / 255, 0)], (-1, 1): [(2 / 255, 127), (2 / 255, 128)]}
+"""Scales and zero points that converters state for the bytes of a range."""
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
+@pytest.mark.parametrize("limits", STEPS)
+def test_every_program_feeds_what_predict_does(dtype, limits):
+    """At every level of a pixel, in the README's table, in programs and in the source for microcontrollers."""
+    pixels = np.arange(256, dtype="uint8").reshape(16, 16, 1)
+    for scale, zero in STEPS[limits] if dtype != "int16" else [(max(limits) / 32767, 0)]:
+        image = TensorInfo("image", (1, 16, 16, 1), dtype, float(np.float32(scale)), zero - 128 * (dtype == "int8"))
+        output = TensorInfo("scores", (1, 3), "float32")
+        metadata = Metadata(
+            model="net", labels=LABELS, image_shape=(16, 16, 1), pixel_range=limits, mean=None, scale=None,
+            weights_sha256="",
+        )  # fmt: skip
+        path = Path("net.tflite")
+        artifact = Artifact(path, image, output, metadata, lambda images: images)
+        expected = artifact.to_tensors(pixels)
+        text = program(SNIPPETS["python"], RunnableFile(path, "", image, output, metadata))
+        code = text[
+            text.index("\ntensor") if "\nvalues" not in text else text.index("\nvalues") : text.index("\ninterp")
+        ]
+        names = {"np": np, "pixels": pixels.astype("float32")}
+        exec(code, names)  # of a template
+        np.testing.assert_array_equal(names["tensor"], expected)
+        info = np.iinfo(dtype)
+        level = np.float32(pixels)
+        value = level if limits == RAW else np.float32(limits[0]) + level * np.float32((limits[1] - limits[0]) / 255)
+        record = Tensor(name="image", shape=image.shape, dtype=dtype, scale=image.scale, zero_point=image.zero_point)
+        rule = written(record, limits).partition(" (scale")[0]
+        told = eval(rule, {"pixel": level, "value": value, "round": np.round})
+        np.testing.assert_array_equal(told.clip(info.min, info.max).astype(dtype)[None], expected)
+        template = chosen_lines(c_source.TEMPLATES / "src/NAME.h", c_source._conditions(artifact, metadata))
+        (line,) = [line for line in template if "const float value" in line]
+        step = c_source.c_float((limits[1] - limits[0]) / 255)
+        line = c_source.fill(line, {"low": c_source.c_float(limits[0]), "step": step})
+        source = re.sub(r"(\de[-+]\d+)f", r"\1", line.partition("=")[2].rstrip(";").replace("std::", "")).strip()
+        constants = {"kInputScale": np.float32(image.scale), "kInputZeroPoint": image.zero_point}
+        fed = eval(source, {"pixel": level, "round": np.round} | constants)
+        np.testing.assert_array_equal(np.clip(fed, info.min, info.max).astype(dtype)[None], expected)
 
 
 @pytest.mark.parametrize("broken", ["a)", "(]", "{", "f(x))"])

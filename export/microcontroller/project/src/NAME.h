@@ -40,7 +40,11 @@ extern const char* const kLabels[kLabelCount];
 inline Value Quantize(float pixel) {
 @if raw_pixels
   const float value = std::round(pixel / kInputScale) + kInputZeroPoint;
-@else
+@end
+@if !raw_pixels shifted
+  const float value = std::round(pixel) - 128;
+@end
+@if !raw_pixels !shifted
   const float value = std::round((@low@ + pixel * @step@) / kInputScale) + kInputZeroPoint;
 @end
   return static_cast<Value>(value < @lowest@.0f ? @lowest@.0f : value > @highest@.0f ? @highest@.0f : value);
