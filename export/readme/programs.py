@@ -47,6 +47,11 @@ def snippet_text(name: str, files: list[RunnableFile], what: str) -> str:
     able = ", ".join(snippet.name for snippet, _ in fitting_snippets(files))
     raise InputError(
         f"snippet {name} cannot run {what}: {'; '.join(dict.fromkeys(map(str, closest)))}. "
+        + (
+            f"It takes {' and '.join(SNIPPETS[name].dtypes)} files of target edge-mcu. "
+            if SNIPPETS[name].is_beside
+            else ""
+        )
         + (f"Those that can are {able}." if able else "No other can.")
     )
 

@@ -18,8 +18,9 @@ from ..web.packages import FOLDER
 from ..web.page import PAGE
 from .checks import check_lines, client_lines, core_ml_line
 from .programs import program
-from .runnable_files import files_of, fitting_snippets, tensor_info
+from .runnable_files import COLORS, files_of, fitting_snippets, refusal, tensor_info
 from .servers import server_lines
+from .snippet_table import SNIPPETS
 
 README = "README.md"
 NUMBERS = {
@@ -172,6 +173,13 @@ def _image_rules(what: str, form: InputForm) -> Iterator[str]:
     height, width, channels = form.shape
     size = "any size" if height is None or width is None else f"{height} rows and {width} columns"
     colors = {1: "grayscale", 3: "RGB"}.get(channels, f"{channels} channels")
+    if channels not in COLORS:
+        low, high = form.pixel_range or RAW
+        yield (
+            f"{what} is one image of {size}, {colors}, which image files do not have. Its values go from {low:g} to "
+            f"{high:g}; where the table says pixel, these are 0 to 255."
+        )
+        return
     yield f"{what} is one image of {size}, {colors}. To make it of an image file:"
     yield ""
     yield "1. Turn it upright by its EXIF tag, and put it on white where it is transparent."
@@ -242,18 +250,26 @@ def _output_rules(manifest: Manifest) -> Iterator[str]:
     names = iter(labels_by_file(manifest.model))
     for name, form in by_name(manifest.model.output_forms).items():
         what, file = f"`{escape(name)}`" if name else "The output", next(names)
-        yield f"{what} is {_meaning(form)}{_labels(form, file)}"
+        single = any(
+            tensor_info(by_name(record.output)[name]).value_shape[-1:] == (1,) for record in manifest.artifacts
+        )
+        yield f"{what} is {_meaning(form, single)}{_labels(form, file)}"
         yield ""
 
 
-def _meaning(form: OutputForm) -> str:
-    """What the numbers of an output are."""
+def _meaning(form: OutputForm, single: bool) -> str:
+    """What the numbers of an output are, of which there may be a single one."""
     task = get_task(form.task)
     place = "for each pixel " if task.figure_name == "share" else ""
     if task.figure_name == "value":
         return "one number for each name"
     if task.figure_name is None:
         return f"a vector or map of numbers without names ({form.task})"
+    if single and task.activation == "softmax" and len(form.labels) == 2:
+        first, second = map(escape, form.labels)
+        kind = "a logit, whose sigmoid is the probability" if form.from_logits else "the probability"
+        threshold = "0" if form.from_logits else "0.5"
+        return f"{place}{kind} of the second of two classes: above {threshold} {second} is the prediction, else {first}"
     if form.from_logits:
         function = "sigmoid" if task.activation == "sigmoid" else "softmax"
         return f"{place}logits: their {function} are the probabilities of {_things(form)}"
@@ -343,11 +359,16 @@ def _quality(accuracy: float | None, figures: Mapping[str, float | int | str]) -
 
 def _programs(manifest: Manifest, folder: Path) -> Iterator[str]:
     """The programs that fit the files of the bundle."""
-    programs = list(fitting_snippets(files_of(manifest, folder)))
+    files = files_of(manifest, folder)
+    programs = list(fitting_snippets(files))
     yield "## Programs"
     yield ""
     if not programs:
-        yield "There is no program for models with several inputs or outputs, or with other images than files hold."
+        refusals = [
+            refusal(each, file) for file in files for each in SNIPPETS.values() if file.path.suffix == each.suffix
+        ]
+        why = "; ".join(dict.fromkeys(map(str, refusals))) or "no language has one for such files"
+        yield f"There is no program for any file: {why}."
         yield ""
         return
     yield "Each decodes an image file, resizes it, runs a file of this folder, and shows the result, unless it says so."

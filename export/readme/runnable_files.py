@@ -104,7 +104,7 @@ def refusal(snippet: Snippet, file: RunnableFile) -> str | None:
         return "its image size is open"
     for tensor in (file.input, file.output):
         if tensor.dtype not in snippet.dtypes:
-            return f"its tensor {tensor.name} is {tensor.dtype}"
+            return f"its tensor {tensor.name} is {tensor.dtype}, which the program does not take"
     if snippet.is_beside and not file_beside(snippet, file).exists():
         project = file_beside(snippet, file).relative_to(file.path.parent)
         return f"there is no {project} beside it, which target edge-mcu makes"

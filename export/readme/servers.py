@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import quote
 
 from ...core.outputs import by_name
 from ..artifact.directories import SAVED_MODEL
 from ..artifact.manifest import ArtifactRecord, Manifest
 from ..triton import REPOSITORY, TYPES
+from .runnable_files import SAFE_NAME
 
 NOT_RUN = "Neither server was run here: TensorFlow and ONNX Runtime, which they call, were."
 
@@ -31,6 +33,13 @@ def server_lines(manifest: Manifest) -> Iterator[str]:
 
 
 def _tensorflow_serving(record: ArtifactRecord) -> Iterator[str]:
+    if not SAFE_NAME.fullmatch(record.file):
+        yield (
+            "There is no command for TensorFlow Serving: the name of the folder has characters with a meaning in "
+            "commands; rename it."
+        )
+        yield ""
+        return
     yield (
         f"TensorFlow Serving, with `{record.file}`: the signature `serving_default` takes float32, `serving_uint8` "
         "takes images in bytes from 0 to 255; each takes any number of images, and answers as many outputs."
@@ -60,7 +69,7 @@ def _triton(record: ArtifactRecord) -> Iterator[str]:
         f'docker run --gpus all -p 8000:8000 -v "$PWD/{REPOSITORY}:/models" nvcr.io/nvidia/tritonserver:RELEASE-py3 '
         "tritonserver --model-repository=/models"
     )
-    yield f"curl http://localhost:8000/v2/models/{model}/infer -d @request.json"
+    yield f"curl http://localhost:8000/v2/models/{quote(model)}/infer -d @request.json"
     yield "```"
     yield ""
     inputs: list[dict[str, Any]] = [

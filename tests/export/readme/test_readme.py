@@ -1,6 +1,8 @@
 """The README of a bundle."""
 
 import re
+import shlex
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from pocketzoo.export.artifact.manifest import Check
 from pocketzoo.export.readme.programs import snippet_text
 from pocketzoo.export.readme.readme import write_readme
 from pocketzoo.export.readme.runnable_files import SAFE_NAME, files_of, fitting_snippets
+from pocketzoo.export.readme.servers import server_lines
 from pocketzoo.export.readme.snippet_table import SNIPPETS
 
 LABELS = ("road | <b>", "Käse 猫", "tree")
@@ -85,7 +88,9 @@ def test_programs_are_for_the_file_that_suits_their_clients(exported):
     files = files_of(export.Manifest.load(exported / "manifest.json"), exported)
     assert '"resnet20-fp16.tflite"' in snippet_text("kotlin", files, "the bundle")
     assert '"resnet20-fp32.onnx"' in snippet_text("node", files, "the bundle")
-    with pytest.raises(InputError, match="cannot run the bundle: its tensor image is float32"):
+    with pytest.raises(
+        InputError, match=r"cannot run the bundle: its tensor image is float32, which .* int8 files of target edge-mcu"
+    ):
         snippet_text("cpp-micro", files, "the bundle")
 
 
@@ -156,6 +161,70 @@ def test_folder_that_several_files_are_in_is_listed_once(exported, rewritten):
     (line,) = re.findall(r"^- `index.html`, `page/`: web page, made from (.*)$", text, re.MULTILINE)
     assert all(f"`{record.file}`" in line for record in records)
     assert "loads its packages from cdn.jsdelivr.net" in line
+
+
+def retyped(manifest, shape, **model):
+    """A manifest with another meaning of the output, and another shape of it in all files."""
+    records = [
+        record.model_copy(update={"output": record.output.model_copy(update={"shape": shape})})
+        for record in manifest.artifacts
+    ]
+    return manifest.model_copy(
+        update={
+            "artifacts": tuple(records),
+            "model": manifest.model.model_copy(update={"labels": ("no", "<b>"), **model}),
+        }
+    )
+
+
+@pytest.mark.parametrize(("task", "shape", "place"), [
+    ("classification", (1, 1), ""), ("segmentation", (1, 1, 32, 48), "for each pixel "),
+])  # fmt: skip
+def test_single_output_for_two_classes_is_that_of_the_second(task, shape, place, exported, rewritten):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    onnx = manifest.model_copy(update={"artifacts": tuple(r for r in manifest.artifacts if r.file.endswith(".onnx"))})
+    text = rewritten(retyped(onnx, shape, task=task))
+    assert rf"is {place}the probability of the second of two classes: above 0.5 \<b> is the prediction, else no" in text
+    text = rewritten(retyped(onnx, shape, task=task, from_logits=True))
+    assert rf"is {place}a logit, whose sigmoid is the probability of the second of two classes: above 0 \<b>" in text
+    assert "softmax" not in text.partition("## Programs")[0]
+
+
+def named(manifest, name):
+    """A manifest with the first file under another name, which Triton gets, too."""
+    check = Check(name="Triton", files=("triton/config.pbtxt",))
+    record = manifest.artifacts[0].model_copy(update={"file": name, "checks": (check,)})
+    return manifest.model_copy(update={"artifacts": (record,)})
+
+
+@pytest.mark.parametrize("name", ['net "x" $(id)', "a:b c", "a b", "`id`", "$HOME", "net"])
+def test_commands_for_servers_do_what_they_say_whatever_the_name(name, exported):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    text = "\n".join(server_lines(named(manifest, f"{name}.savedmodel")))
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    mounts = [shlex.split(line)[-2] for line in commands if "tensorflow/serving" in line]
+    assert mounts == ([f"$PWD/{name}.savedmodel:/models/model/1"] if SAFE_NAME.fullmatch(name) else [])
+    assert ("no command for TensorFlow Serving" in text) == (not mounts)
+    (url,) = [shlex.split(line)[1] for line in commands if "/infer" in line]
+    assert unquote(urlsplit(url).path) == f"/v2/models/{name}/infer"
+    assert not set("$`\"'") & set(url)
+
+
+def test_readme_says_why_there_is_no_program(exported, rewritten, tmp_path):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    (tmp_path / "a:b.onnx").touch()
+    write_readme(named(manifest, "a:b.onnx"), tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "no program for any file: its name has characters with a meaning in programs; rename it.\n" in text
+    wide = manifest.model.model_copy(update={"image_shape": (32, 48, 4)})
+    records = tuple(
+        record.model_copy(update={"input": record.input.model_copy(update={"shape": shape})})
+        for record in manifest.artifacts
+        for shape in [(1, 4, 32, 48) if record.file.endswith(".onnx") else (1, 32, 48, 4)]
+    )
+    text = rewritten(manifest.model_copy(update={"model": wide, "artifacts": records}))
+    assert "no program for any file: its images have 4 channels, which image files do not have." in text
+    assert "transparent" not in text
 
 
 def test_programs_say_what_they_leave_to_the_user(exported):
