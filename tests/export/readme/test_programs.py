@@ -267,6 +267,8 @@ def test_every_program_feeds_what_predict_does(dtype, limits):
         rule = written(record, limits).partition(" (scale")[0]
         told = eval(rule, {"pixel": level, "value": value, "round": np.round})
         np.testing.assert_array_equal(told.clip(info.min, info.max).astype(dtype)[None], expected)
+        if dtype == "uint8":  # microcontrollers take none
+            continue
         template = chosen_lines(c_source.TEMPLATES / "src/NAME.h", c_source._conditions(artifact, metadata))
         (line,) = [line for line in template if "const float value" in line]
         step = c_source.c_float((limits[1] - limits[0]) / 255)
