@@ -49,7 +49,10 @@ def differing_models(before: Path, after: Path) -> Iterator[str]:
 
 
 def model_bytes(path: Path) -> bytes:
-    """The content of a file without its certificate."""
+    """The content of a file, or of the files of a folder, without the certificate."""
+    if path.is_dir():
+        files = (each for each in sorted(path.rglob("*")) if each.is_file() and each.name != "proof.json")
+        return b"".join(str(each.relative_to(path)).encode() + each.read_bytes() for each in files)
     content = path.read_bytes()
     if path.suffix not in (".tflite", ".onnx"):
         return content

@@ -155,10 +155,14 @@ def _number_cells(output: Numbers) -> tuple[str, ...]:
 
 
 def _dtype(values: np.ndarray) -> str:
-    return values.dtype.name if values.dtype.kind in "uibf" else "text"
+    if values.dtype.kind in "uibf":
+        return values.dtype.name
+    return "text" if all(isinstance(value, str | bytes) for value in values.ravel()) else "list"
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.visible_text import visible_line
 from . import console
 from .inputs import check_model, is_artifact_path, open_model
 from .options import MODEL_FILE, Json, Weights
@@ -39,6 +40,13 @@ def benchmark(
         each: to_artifact(open_model(each, weights)) if each in models else load_artifact(each, threads=threads)
         for each in artifacts
     }
+    for path, artifact in loaded.items():
+        fixed = [each.shape[0] for each in artifact.inputs.values() if len(each.shape) == 4 and not each.has_batch]
+        if fixed:
+            count = max(fixed)
+            typer.echo(
+                visible_line(f"{path} takes {count} images at once; its times are those of all of them."), err=True
+            )
     latencies = side_by_side(loaded, runs=runs, rounds=1 if runs % ROUNDS else ROUNDS)
     if as_json:
         console.show_json([{"artifact": path, **latency.to_dict()} for path, latency in latencies.items()])

@@ -16,6 +16,8 @@ from .client_environment import run_client
 
 PROGRAMS = Path(__file__).with_name("client_programs")
 DRIVER = PROGRAMS / "driver.py"
+IGNORED = re.compile(r"^Exception ignored .*\n(Traceback .*\n([ \t]+.*\n)*)?.*(\n|\Z)", re.MULTILINE)
+"""What Python prints of an error in a destructor at exit, after the error that ended the program."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def run_in_client(module: str, program: str, path: Path, tensors: Mapping[str, A
 
 def failure(done: subprocess.CompletedProcess[str]) -> str:
     """Why a program failed: its exception or last line, and the signal that ended it."""
-    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    text = IGNORED.sub("", done.stderr) or done.stdout
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     raised = [number for number, line in enumerate(lines) if re.match(r"[\w.]*([Ee]rror|Exception)\b.*: ", line)]
     message = " ".join(lines[raised[-1] if raised else -1 :])
     if done.returncode >= 0:

@@ -1,6 +1,9 @@
 import csv
 import io
 import json
+import runpy
+import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -88,3 +91,12 @@ def test_weights_that_are_no_numbers_are_reported(bundle, tmp_path, pocketzoo):
     code, out, error = pocketzoo("predict", tmp_path / "nan.onnx", tmp_path / "digit.png")
     assert (code, out) == (2, "")
     assert "nan.onnx: the model outputs nan, which is not a finite number" in error
+
+
+def test_bundles_are_compared_with_their_directories(bundle, tmp_path):
+    other = shutil.copytree(bundle, tmp_path / "other")
+    names = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "compare_bundles.py"))
+    assert list(names["differing_models"](bundle, other)) == []
+    (other / "lenet5-fp32.savedmodel" / "saved_model.pb").write_bytes(b"")
+    (line,) = names["differing_models"](bundle, other)
+    assert line.startswith("lenet5-fp32.savedmodel: ")

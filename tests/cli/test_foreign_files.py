@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from support import foreign_files as files
@@ -110,3 +111,20 @@ def test_evaluate_asks_and_refuses_before_it_is_wrong(folder, pocketzoo):
     code, _, error = pocketzoo("evaluate", folder / "detector.onnx", "--data", "digits", "--pixels", "0..1")
     assert code == 2
     assert "has the outputs boxes, scores, selected" in error
+
+
+def test_sequence_is_a_list_and_a_fixed_batch_is_noted(folder, pocketzoo):
+    def save(path, node, batch, output):
+        image = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [batch, 3, 8, 8])
+        graph = onnx.helper.make_graph([node], "g", [image], [output])
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+
+    tensors = onnx.helper.make_tensor_sequence_value_info("y", onnx.TensorProto.FLOAT, None)
+    save(folder / "sequence.onnx", onnx.helper.make_node("SequenceConstruct", ["x"], ["y"]), 1, tensors)
+    code, out, err = pocketzoo("predict", folder / "sequence.onnx", folder / "a.png", "--pixels", "0..1", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["numbers"]["dtype"] == "list"
+    four = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [4, 3, 8, 8])
+    save(folder / "four.onnx", onnx.helper.make_node("Relu", ["x"], ["y"]), 4, four)
+    code, _, err = pocketzoo("benchmark", folder / "four.onnx", "--runs", 3)
+    assert (code, "four.onnx takes 4 images at once; its times are those of all of them" in err) == (0, True), err

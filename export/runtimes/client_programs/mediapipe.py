@@ -1,5 +1,6 @@
 """MediaPipe Tasks on images, for TFLite."""
 
+import atexit
 import sys
 from collections.abc import Callable
 
@@ -30,6 +31,7 @@ def _classifier(model: str, shape: list[int]) -> Predict:
     """Scores in the order of the outputs."""
     options = vision.ImageClassifierOptions(BaseOptions(model), score_threshold=-sys.float_info.max)
     classifier = vision.ImageClassifier.create_from_options(options)
+    atexit.register(classifier.close)  # its destructor fails at exit
 
     def classify(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         (head,) = classifier.classify(_image(tensors)).classifications
@@ -45,6 +47,7 @@ def _classifier(model: str, shape: list[int]) -> Predict:
 def _segmenter(model: str, shape: list[int]) -> Predict:
     """Probabilities of each class at each pixel."""
     segmenter = vision.ImageSegmenter.create_from_options(vision.ImageSegmenterOptions(BaseOptions(model)))
+    atexit.register(segmenter.close)
 
     def segment(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         masks = segmenter.segment(_image(tensors)).confidence_masks

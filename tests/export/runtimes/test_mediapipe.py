@@ -1,6 +1,7 @@
 """Artifacts in MediaPipe itself, on the bytes of images, as apps run them."""
 
 import re
+import subprocess
 from dataclasses import replace
 
 import keras
@@ -20,7 +21,7 @@ from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.runtimes import client_environment
 from pocketzoo.export.runtimes.client_environment import client_python
-from pocketzoo.export.runtimes.clients import run_in_client
+from pocketzoo.export.runtimes.clients import failure, run_in_client
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.checks.artifact_check import Subject
 from pocketzoo.export.validation.checks.check_registry import run_check
@@ -151,6 +152,13 @@ def skipped_for(model, images, tmp_path):
         Samples(images, None), "noise", load_artifact(path).run(images), graph.metadata.task, graph.metadata.from_logits
     )
     return run_check("mediapipe", Subject(path, FORMATS["tflite-fp32"], graph.metadata, reference)).skipped
+
+
+def test_reason_of_a_failure_is_not_the_error_of_a_destructor_at_exit():
+    error = 'Traceback (most recent call last):\n  File "driver.py", line 1\nValueError: the reason\n'
+    ignored = 'Exception ignored in: <function Task.__del__>\nTraceback (most recent call last):\n  File "task.py"\n'
+    for text in (error + ignored + "TypeError: 'NoneType' object is not callable\n", error):
+        assert failure(subprocess.CompletedProcess([], 1, "", text)) == "ValueError: the reason"
 
 
 def test_what_mediapipe_has_no_task_for_is_skipped_with_a_reason(tmp_path, monkeypatch):
