@@ -80,7 +80,7 @@ def test_targets_are_listed_with_missing_requirements(pocketzoo, monkeypatch):
     assert "pip install 'pocketzoo[edge]'" in out  # brackets are shown as they are
     rows = {row["target"]: row for row in json.loads(pocketzoo("targets", "--json")[1])}
     assert list(rows) == list(TARGETS)
-    assert rows["mobile-cpu"]["missing"] == {}
+    assert rows["mobile-cpu"]["missing"].keys() == {"mediapipe"}  # it is missing in tests that are not of clients
     assert rows["mobile-cpu"]["groups"] == ["mobile"]
     assert rows["openvino"]["formats"] == ["onnx-fp32"]
     assert rows["openvino"]["missing"] == {"openvino": "pip install 'pocketzoo[openvino]'"}
@@ -127,7 +127,7 @@ def test_snippet_of_a_bundle_or_a_file_is_printed(pocketzoo, exported):
         (("{bundle}", "--snippet", "swfit"), "unknown snippet 'swfit': did you mean swift?"),
         (
             ("{bundle}", "--snippet", "kotlin"),
-            "snippet kotlin cannot run {bundle}: its tensor image is int16. Those that",
+            "snippet kotlin cannot run {bundle}: its tensor image is int16, which the program",
         ),
         (
             ("{bundle}/lenet5-fp32.onnx", "--snippet", "swift"),

@@ -74,5 +74,7 @@ def test_open_batch_accepts_any_number_of_images(trained, pixels, tmp_path):
     images = pixels(5, 32, 32, 1)
     (answers,) = session.run(None, {"image": images.transpose(0, 3, 1, 2)})
     np.testing.assert_allclose(answers, trained.predict(images, verbose=0), atol=1e-5)
-    with pytest.raises(zoo.InputError, match="batch is 'N', which only float ONNX supports, not tflite-fp16"):
+    with pytest.raises(
+        zoo.InputError, match="batch is 'N', which only float ONNX and SavedModels support, not tflite-fp16"
+    ):
         export.export_model(trained, tmp_path / "no", targets=["gpu", "mobile-gpu"], batch="N")

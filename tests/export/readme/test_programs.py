@@ -21,8 +21,8 @@ from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import open_converted
 from pocketzoo.export.program_templates import chosen_lines
+from pocketzoo.export.readme.input_output import written
 from pocketzoo.export.readme.programs import TEMPLATES, program
-from pocketzoo.export.readme.readme import written
 from pocketzoo.export.readme.runnable_files import RunnableFile, refusal
 from pocketzoo.export.readme.snippet_table import SNIPPETS
 from pocketzoo.export.sample_images import Samples
