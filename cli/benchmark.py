@@ -42,8 +42,8 @@ def benchmark(
     }
     for path, artifact in loaded.items():
         fixed = [each.shape[0] for each in artifact.inputs.values() if len(each.shape) == 4 and not each.has_batch]
-        if fixed:
-            count = max(fixed)
+        count = max((side for side in fixed if side), default=None)
+        if count:
             typer.echo(
                 visible_line(f"{path} takes {count} images at once; its times are those of all of them."), err=True
             )
