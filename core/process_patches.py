@@ -5,6 +5,7 @@ descriptors in `output_capture`, under the same lock.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition, RLock, get_ident
@@ -12,6 +13,18 @@ from typing import Any
 
 PROCESS_STATE = RLock()
 """Held while a thread begins or ends to patch, and never in between: a block may convert a model for minutes."""
+
+DEEPEST_GRAPH = 4000
+"""Nested calls that are allowed, which need a few of the 8 MiB of a thread's stack; Python's own limit is 1000."""
+
+
+def allow_deep_graphs() -> None:
+    """Let Keras follow graphs of thousands of layers in a row, which it does by one nested call per layer.
+
+    The limit stays raised: when a block ended, another thread might be deep in a graph.
+    """
+    with PROCESS_STATE:
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), DEEPEST_GRAPH))
 
 
 class _Owner:

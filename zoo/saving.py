@@ -21,6 +21,7 @@ from ..core.input_files import check_file
 from ..core.keras_private import keras_file, weights_file
 from ..core.limits import MODEL_BYTES
 from ..core.outputs import map_outputs
+from ..core.process_patches import allow_deep_graphs
 from ..core.weight_budget import check_layers, check_tensors, limit_weights
 from ..core.zip_files import check_archive, read_json_part
 from .contract import recorded_statements, state_contract
@@ -117,6 +118,7 @@ def _load_keras(path: Path) -> keras.Model:
 
 def _load_keras3(path: Path, stored_bytes: int, config: dict[str, Any], statements: Any) -> keras.Model:
     """Load a `.keras` file of Keras 3; one with a loss or metric of the user's own, which is not here, uncompiled."""
+    allow_deep_graphs()
     try:
         with limit_weights(stored_bytes):
             model = keras.saving.load_model(path, safe_mode=True)

@@ -1,14 +1,16 @@
 """Patches of the process: restored after an exception, and never in force for two threads at once."""
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from types import SimpleNamespace
 
+import keras
 import pytest
 
 from pocketzoo.core.output_capture import suppress_output
-from pocketzoo.core.process_patches import replace_attribute, set_environment
+from pocketzoo.core.process_patches import allow_deep_graphs, replace_attribute, set_environment
 
 pytestmark = pytest.mark.fast
 
@@ -125,3 +127,19 @@ def test_output_is_suppressed_while_another_thread_has_a_patch():
     with ThreadPoolExecutor(2) as pool:
         for future in [pool.submit(convert), pool.submit(open_artifact)]:
             future.result(timeout=10)
+
+
+def test_graph_of_more_layers_than_python_nests_calls_is_followed():
+    image = keras.Input((1,))
+    x = image
+    for _ in range(1000):
+        x = keras.layers.Identity()(x)
+    before = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(1000)
+        with pytest.raises(RecursionError):
+            keras.Model(image, x)
+        allow_deep_graphs()
+        assert len(keras.Model(image, x).layers) == 1001
+    finally:
+        sys.setrecursionlimit(before)

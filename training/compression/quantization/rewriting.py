@@ -17,6 +17,7 @@ from ....core.errors import InputError
 from ....core.flat_graph import FlatGraph, Node
 from ....core.layer_traits import traits_of
 from ....core.outputs import by_name
+from ....core.process_patches import allow_deep_graphs
 from ....layers import Answer, FakeQuantize, Head
 from ....zoo.flat import flatten_model
 from ....zoo.signature import named_inputs, named_outputs, output_keys
@@ -106,6 +107,7 @@ class _Rewriting:
                 self.rewrite(node)
         outputs = {name: self.values[tensor].tensor for name, tensor in self.outputs.items()}
         entries = keras.tree.map_structure(inputs.__getitem__, self.graph.model.input)
+        allow_deep_graphs()  # three layers for each of the model's
         return keras.Model(entries, outputs.get("", outputs), name=self.name)
 
     def rewrite(self, node: Node) -> None:

@@ -1,5 +1,8 @@
 """Models as users write them are trained for integers like those of stock layers, or refused with a remedy."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -185,3 +188,21 @@ def test_weights_of_reduced_precision_are_refused():
     data = training.from_arrays(pixels, np.arange(12) % 3, labels=list("abc"))
     with pytest.raises(zoo.InputError, match=r"net has weights of bfloat16, first .*mixed_bfloat16"):
         training.quantize_aware(net(lambda x, y: x + y, dtype="bfloat16"), data, verbose=False)
+
+
+@pytest.mark.every_card  # takes half a minute; test_process_patches.py has the limit itself
+def test_net_of_hundreds_of_layers_is_quantized_and_loaded(tmp_path):
+    image = keras.Input((2, 2, 1))
+    x = layers.Rescaling(1 / 255)(image)
+    for _ in range(400):  # Keras follows a graph by nested calls, of which Python allows 1000
+        x = layers.ReLU()(layers.DepthwiseConv2D(1)(x))
+    deep = quantized_model(keras.Model(image, layers.Dense(2)(layers.Flatten()(x))), 8)
+    assert len(deep.layers) > 1000
+    zoo.save_model(deep, tmp_path / "deep.keras")
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"from pocketzoo import zoo; zoo.load_model({str(tmp_path / 'deep.keras')!r})"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert loaded.returncode == 0, loaded.stderr
