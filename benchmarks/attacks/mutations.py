@@ -153,7 +153,8 @@ def cases(count: int, seed: int, folder: Path, files: Sequence[Path] | None = No
     originals = prepared(folder)
     schedule = [_kind_of(file) for file in files] if files else _schedule()
     for index, kind in enumerate(dict.fromkeys(schedule)):
-        yield Case(f"mutations-whole-{index}", "unchanged files", Attempt(kind, originals, "whole", seed))
+        name = f"mutations-whole-{index}-{Path(kind.original).name}"
+        yield Case(name, "unchanged files", Attempt(kind, originals, "whole", seed))
     for number in range(count):
         kind = schedule[number % len(schedule)]
         name = f"mutations-{number}-{Path(kind.original).name}"

@@ -38,8 +38,11 @@ def test_damaged_files_are_refused_or_run_without_harm(results):
     assert outcomes["answered"] > 40
     answered = {result["kind"] for result in found if result["outcome"] == "answered"}
     assert answered >= {".keras", ".h5 model", "TFRecord shard", "unchanged files"}  # some of each are read to the end
-    # Few changes leave a model that can run, and which these are depends on its bytes.
+    # Few changes leave a model that can run, and which these are depends on its bytes; all files run as they were.
     assert any(kind.startswith((".tflite", ".onnx")) for kind in answered)
+    whole = {result["case"]: result["outcome"] for result in found if result["kind"] == "unchanged files"}
+    assert set(whole.values()) == {"answered"}
+    assert {".tflite", ".onnx"} <= {Path(name).suffix for name in whole}
 
 
 def test_limits_on_files_end_in_words_and_lose_nothing(results):

@@ -121,7 +121,7 @@ class Page:
             self.send("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text)
 
     def accessible(self, role: str) -> list[str]:
-        """The names of the elements with a role, as screen readers are told."""
+        """The accessible names of the elements that have a role."""
         nodes = self.send("Accessibility.getFullAXTree")["nodes"]
         return [node["name"]["value"] for node in nodes if node.get("role", {}).get("value") == role]
 
