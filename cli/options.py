@@ -55,7 +55,8 @@ Data = Annotated[
         "--data",
         help="'digits' or 'digit-scenes'; a folder with one subfolder of images per class, or with train, val and test "
         "folders of these; a CSV file with a column 'image' and a column 'label', 'labels' or 'mask', or columns of "
-        "numbers; a folder of shards; or 'tfds:NAME'.",
+        "numbers; a folder of shards or of IDX files; 'keras:NAME' (mnist, fashion_mnist, cifar10, cifar100); or "
+        "'tfds:NAME'.",
     ),
 ]
 RecipeData = Annotated[str | None, *Data.__metadata__]

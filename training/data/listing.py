@@ -12,7 +12,7 @@ from ...zoo.image_files import Dtype
 from ...zoo.pixel_range import Range
 from .file_targets import FileTargets
 from .files import Files
-from .images import Targets
+from .images import Shape, Targets
 from .splitting import SPLITS
 
 
@@ -102,6 +102,8 @@ class Listing:
     """Dtype of the pixels that the source states."""
     pixel_range: Range | None = None
     """Range of pixels of this dtype that the source states."""
+    image_shape: Shape | None = None
+    """Height, width and channels of every image, where the source states them."""
 
     def __len__(self) -> int:
         """Return the number of images."""

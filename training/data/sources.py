@@ -10,6 +10,7 @@ from ...core.errors import InputError
 from ...zoo.image_files import MODES, Dtype
 from ...zoo.pixel_range import RAW
 from .folders import Layout, list_folder
+from .idx import is_idx, list_idx
 from .images import ImageData
 from .listing import Listing
 from .reading import OnUnreadable, read_listing
@@ -47,11 +48,15 @@ def load_data(
             - a CSV file with the path of each image and its class, labels, numbers or mask, and optionally its split:
               `pocketzoo.training.data.tables` describes its columns;
             - a folder of TFRecord shards from `pocketzoo shards`;
+            - `"keras:mnist"`, `"keras:fashion_mnist"`, `"keras:cifar10"` or `"keras:cifar100"`: that of
+              `keras.datasets`, in its published splits; training images that are in the test, too, are left out;
+            - a folder of IDX files, `train-images-idx3-ubyte.gz` and so on, or one of their files of images;
             - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed.
-        image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes and
-            224 for files.
-        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits, the bands of files
-            with 16 bits, floats or more than three bands, and 3 for everything else.
+        image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes, that
+            of the images in IDX files and data sets of Keras, and 224 for files.
+        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits, those of IDX files
+            and data sets of Keras, the bands of files with 16 bits, floats or more than three bands, and 3 for
+            everything else.
         seed: Seed for the split.
         on_unreadable: Whether an image that cannot be read, a mask that does not belong to its image, or an image of
             which a copy is in another class, is an error or is skipped (and listed in `skipped`).
@@ -88,10 +93,12 @@ def load_data(
         return digit_scenes(
             targets or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
         )
+    listing = list_source(source, layout).with_ignore(ignore)
+    height, width, stated = listing.image_shape or (224, 224, None)
     return read_listing(
-        list_source(source, layout).with_ignore(ignore),
-        _sides(224 if image_size is None else image_size),
-        channels,
+        listing,
+        (height, width) if image_size is None else _sides(image_size),
+        channels or stated,
         seed=seed,
         on_unreadable=on_unreadable,
         dtype=dtype,
@@ -100,7 +107,7 @@ def load_data(
 
 
 def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
-    """Return the contents of a folder, table, shards or tensorflow-datasets, before any image is decoded.
+    """Return the contents of a folder, table, shards, IDX files or a published data set, before an image is decoded.
 
     Raises:
         InputError: There is no such source, it is invalid, or it is no folder that a layout may be stated for.
@@ -111,24 +118,32 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
         from .tfds import list_tfds  # imports TensorFlow
 
         return list_tfds(dataset)
+    if name == "keras":
+        from .keras_datasets import list_keras
+
+        return list_keras(dataset)
     path = Path(source)
     if _is_shards(path):
         from .shards import list_shards  # imports TensorFlow
 
         return list_shards(path)
+    if layout is None and is_idx(path):
+        return list_idx(path)
     if path.is_dir():
         return list_folder(path, layout)
     if path.is_file() and path.suffix.lower() == ".csv":
         return list_table(path)
     raise InputError(
-        f"data {str(source)!r} is neither 'digits' nor a folder, a .csv file, 'digit-scenes' or 'tfds:NAME'."
+        f"data {str(source)!r} is neither 'digits' nor a folder, a .csv or IDX file, 'digit-scenes', 'keras:NAME' or "
+        "'tfds:NAME'."
     )
 
 
 def check_source(source: str | Path, *, layout: Layout | None = None, ignore: int | None = None) -> None:
     """Raise the errors of `load_data` that show before an image is decoded, without TensorFlow, which takes seconds.
 
-    Shards and tensorflow-datasets are not looked into, as that takes TensorFlow.
+    Shards and tensorflow-datasets are not looked into, as that takes TensorFlow; neither are data sets of Keras, which
+    may have to be downloaded, beyond their names.
     """
     _check_applies(source, layout, ignore)
     name, _, targets = str(source).partition(":")
@@ -136,6 +151,10 @@ def check_source(source: str | Path, *, layout: Layout | None = None, ignore: in
         from .digit_scenes import check_targets  # imports scikit-learn
 
         check_targets(targets or "segmentation")
+    elif name == "keras":
+        from .keras_datasets import check_keras_name
+
+        check_keras_name(targets)
     elif source != "digits" and not takes_tensorflow(source):
         list_source(source, layout).with_ignore(ignore)
 
