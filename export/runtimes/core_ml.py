@@ -26,6 +26,10 @@ GRAYSCALE = 10
 """A color space there."""
 
 
+class UnknownOperationError(RuntimeError):
+    """An operation of a program, or this form of it, has no evaluation here."""
+
+
 def describe_package(path: Path, content: bytes) -> tuple[Any, Any, Metadata]:
     """Return the input, the output and the metadata of a package, as its specification describes them.
 

@@ -3,24 +3,22 @@
 It shows that weights and operations in the file are those of the model, not what Apple's kernels compute.
 """
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...core.errors import first_line
 from ...core.output_capture import suppress_output
 from ...core.outputs import by_name
 from ..artifact.artifact import Artifact
 from ..artifact.tensors import TensorInfo
-from .core_ml import WEIGHTS, describe_package
+from .core_ml import WEIGHTS, UnknownOperationError, describe_package
 
 OWN = ("const", "classify", "cast", "constexpr_affine_dequantize", "constexpr_blockwise_shift_scale")
 """Operations that do not compute."""
-
-
-class UnknownOperationError(RuntimeError):
-    """An operation has no evaluation here."""
+TENSORS = {"x", "y", "a", "b", "cond", "values", "indices", "weight"}
+"""Arguments that may be results of other operations; the others must be constants."""
 
 
 def open_program(path: Path, content: bytes, *, half: bool = False) -> Artifact:
@@ -32,11 +30,9 @@ def open_program(path: Path, content: bytes, *, half: bool = False) -> Artifact:
         half: Whether to round the result of each operation to float16, as Core ML computes; else nothing is rounded.
 
     Raises:
-        UnknownOperationError: The program has an operation that cannot be evaluated here.
+        UnknownOperationError: The program has an operation that cannot be evaluated here, or not with its arguments.
     """
     import tensorflow as tf
-
-    from .core_ml_operations import OPERATIONS
 
     with suppress_output():
         from coremltools.converters.mil.frontend.milproto.load import load
@@ -45,9 +41,7 @@ def open_program(path: Path, content: bytes, *, half: bool = False) -> Artifact:
         spec = Model_pb2.Model.FromString(content)
         program = load(spec, spec.specificationVersion, str(path / WEIGHTS))
     block = program.functions["main"]
-    unknown = sorted({operation.op_type for operation in block.operations} - {*OPERATIONS, *OWN})
-    if unknown:
-        raise UnknownOperationError(f"the operations {', '.join(unknown)} are not evaluated here")
+    _check_known(block)
     image, output, metadata = describe_package(path, content)
     takes, makes = by_name(image), by_name(output)
 
@@ -64,6 +58,32 @@ def open_program(path: Path, content: bytes, *, half: bool = False) -> Artifact:
     zeros = {name: np.zeros(tensor.example_shape, tensor.dtype) for name, tensor in takes.items()}
     invoke(zeros.get("", zeros))  # compiles it, which would be counted as the time of an image
     return Artifact(path, image, output, metadata, invoke)
+
+
+def _check_known(block: Any) -> None:
+    """Raise UnknownOperationError where a block has operations or arguments that are not known here."""
+    from .core_ml_operations import OPERATIONS
+
+    unknown = sorted({operation.op_type for operation in block.operations} - {*OPERATIONS, *OWN})
+    if unknown:
+        raise UnknownOperationError(f"the operations {', '.join(unknown)} are not evaluated here")
+    for operation in block.operations:
+        kind, inputs = operation.op_type, operation.inputs
+        if kind in OWN:
+            continue
+        others = sorted(inputs.keys() - signature(OPERATIONS[kind]).parameters.keys())
+        others += [f"a computed {name}" for name in sorted(inputs.keys() - TENSORS) if not _is_constant(inputs[name])]
+        if others:
+            raise UnknownOperationError(
+                f"{kind} with {', '.join(others)} is not evaluated here, as in {operation.name}"
+            )
+
+
+def _is_constant(variables: Any) -> bool:
+    """Whether an argument, which may be a sequence of variables, is stored in the package."""
+    if isinstance(variables, list | tuple):
+        return all(map(_is_constant, variables))
+    return variables.op is not None and variables.op.op_type.startswith("const")
 
 
 def _as_input(tensor: TensorInfo, values: np.ndarray) -> Any:
@@ -96,10 +116,7 @@ def _evaluate(block: Any, feeds: dict[str, Any], outputs: list[str], half: bool)
         if operation.op_type == "cast":
             result = _cast(arguments["x"], arguments["dtype"], half)
         else:
-            try:
-                result = OPERATIONS[operation.op_type](**arguments)
-            except (NotImplementedError, TypeError) as error:  # a form or an argument that is not known here
-                raise UnknownOperationError(f"{operation.name} is not evaluated here: {first_line(error)}") from error
+            result = OPERATIONS[operation.op_type](**arguments)
         results = result if len(made) > 1 else [result]
         for variable, each in zip(made, results, strict=True):
             values[variable.name] = _rounded(each) if half else each

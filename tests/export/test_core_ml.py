@@ -16,6 +16,7 @@ from keras import layers
 
 from pocketzoo import export, zoo
 from pocketzoo.core.errors import InputError
+from pocketzoo.core.output_capture import suppress_output
 from pocketzoo.export.artifact.directories import graph_file
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
@@ -140,18 +141,60 @@ def _spec(path):
     return Model_pb2.Model.FromString(graph_file(path).read_bytes())
 
 
-def test_form_of_an_operation_that_is_not_evaluated_skips_the_check(written, monkeypatch):
+def refuse_form(x, weight, bias=None, strides=(), pad_type="", pad=(), dilations=(), groups=1):
+    raise core_ml.UnknownOperationError("conv of this form is not evaluated here")
+
+
+def check_with(conv, written, monkeypatch):
+    """The check of a package where `conv` computes convolutions."""
     model, (path, _) = written
-
-    def conv(**arguments):
-        raise NotImplementedError("conv of this form")
-
     monkeypatch.setitem(core_ml_operations.OPERATIONS, "conv", conv)
     reference = Reference(Samples(pixels_of(model), None), "noise", None)
-    subject = Subject(path, FORMATS["coreml-fp16"], open_converted(path).metadata, reference)
-    check = run_check("coreml-program", subject)
+    return run_check("coreml-program", Subject(path, FORMATS["coreml-fp16"], open_converted(path).metadata, reference))
+
+
+@pytest.mark.parametrize(
+    ("conv", "message"),
+    [
+        (refuse_form, "conv of this form is not evaluated here"),
+        (lambda x, weight, bias=None: x, r"conv with dilations, groups, .* is not evaluated here, as in \w+"),
+    ],
+)
+def test_form_of_an_operation_that_is_not_evaluated_skips_the_check(conv, message, written, monkeypatch):
+    check = check_with(conv, written, monkeypatch)
     assert check.gates == ()
-    assert check.skipped.endswith("is not evaluated here: conv of this form")
+    assert re.fullmatch(message, check.skipped)
+
+
+@pytest.mark.parametrize("kind", [TypeError, NotImplementedError])
+def test_fault_in_the_evaluation_fails_the_check(kind, written, monkeypatch, request):
+    def conv(x, weight, bias=None, strides=(), pad_type="", pad=(), dilations=(), groups=1):
+        raise kind("a fault of ours")
+
+    check = check_with(conv, written, monkeypatch)
+    (written[1][0].parent / check.files[0]).unlink()
+    assert (check.skipped, check.gates[0].status) == (None, "failed")
+    assert "a fault of ours" in check.gates[0].reason
+
+
+def test_argument_that_is_computed_where_a_constant_is_evaluated_is_named(tmp_path):
+    import coremltools
+    from coremltools.converters.mil import Builder
+    from coremltools.converters.mil.mil import types
+
+    @Builder.program(
+        [Builder.TensorSpec((4,)), Builder.TensorSpec((1,), types.int32)], opset_version=coremltools.target.iOS16
+    )
+    def program(x, start):
+        return Builder.slice_by_index(x=x, begin=start, end=[4])
+
+    path = tmp_path / "x.mlpackage"
+    with suppress_output():
+        coremltools.convert(program, skip_model_load=True, minimum_deployment_target=coremltools.target.iOS16).save(
+            str(path)
+        )
+    with pytest.raises(core_ml.UnknownOperationError, match="slice_by_index with a computed begin is not evaluated"):
+        open_program(path, graph_file(path).read_bytes())
 
 
 def test_weights_of_int8_packages_are_integers(written):

@@ -9,7 +9,7 @@ from ....core.errors import InputError
 from ...artifact.manifest import Check
 from ...latency import quick_benchmark
 from ...loading import open_with
-from ...runtimes.core_ml import open_core_ml
+from ...runtimes.core_ml import UnknownOperationError, open_core_ml
 from ..comparison import validate_artifact
 from ..reduced_precision import validate_reduced_precision
 from .artifact_check import ArtifactCheck, Requirement, Subject, requires_module
@@ -50,7 +50,7 @@ def evaluate_in_float16(subject: Subject) -> Check:
 
 def _open_program(subject: Subject, **options: Any) -> Any:
     """The package as an artifact that runs here, or why it cannot."""
-    from ...runtimes.core_ml_program import UnknownOperationError, open_program
+    from ...runtimes.core_ml_program import open_program
 
     try:
         return open_with(open_program, subject.path, **options)
