@@ -162,7 +162,7 @@ def _range(
     """Return the range of pixels of an image: as stated, from metadata, or as its integers show; None if none does."""
     what = f"pixels of {name!r}" if name else "pixels"
     if stated is not None:
-        return _held(what, tensor, parse_range(stated))
+        return _held(what, tensor, parse_range(stated), inferred)
     if tensor.name in facts.ranges:
         low, high = facts.ranges[tensor.name]
         inferred.append(f"{what} go from {low:g} to {high:g}, by the normalization in its metadata")
@@ -187,8 +187,12 @@ def _own_range(tensor: TensorInfo) -> Range:
     return (limits.min - (tensor.zero_point or 0)) * scale, (limits.max - (tensor.zero_point or 0)) * scale
 
 
-def _held(what: str, tensor: TensorInfo, stated: Range) -> Range:
-    """Return a stated range; raises InputError where the integers of an input would saturate, or merge its grays."""
+def _held(what: str, tensor: TensorInfo, stated: Range, inferred: list[str]) -> Range:
+    """Return a stated range, and say where the integers of an input end before it, so that its ends are clipped.
+
+    Raises:
+        InputError: They end long before it, or would merge its grays.
+    """
     if not tensor.dtype.startswith(("int", "uint")):
         return stated
     (low, high), (own_low, own_high) = stated, _own_range(tensor)
@@ -197,5 +201,10 @@ def _held(what: str, tensor: TensorInfo, stated: Range) -> Range:
         raise InputError(
             f"{what} are stated to go from {low:g} to {high:g}, but the {tensor.dtype} input holds values from "
             f"{own_low:.4g} to {own_high:.4g} in steps of {step:.4g}; state the range that its integers stand for."
+        )
+    if low < own_low - step or high > own_high + step:
+        inferred.append(
+            f"{what} from {low:g} to {high:g} are clipped to {own_low:.4g}..{own_high:.4g}, which is what its "
+            f"{tensor.dtype} input holds"
         )
     return stated

@@ -13,7 +13,7 @@ from ...core.outputs import by_name
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import certificate_in_directory
 from ..artifact.metadata import KEY, Metadata, parse_metadata
-from ..artifact.tensors import RAW, TensorInfo, byte_quantization, only_or_named
+from ..artifact.tensors import RAW, TensorInfo, only_or_named
 from .onnx_files import Message, parse_message, text_of, varints
 
 WEIGHTS = "Data/com.apple.CoreML/weights"
@@ -139,7 +139,9 @@ def _input(feature: Message, limits: tuple[float, float] | None) -> TensorInfo:
         image = _inner(kind, 4)
         channels = 1 if image[3][-1:] == [GRAYSCALE] else 3
         shape = (1, int(image[2][-1]), int(image[1][-1]), channels)
-        return TensorInfo(name, shape, "uint8", *byte_quantization(limits or RAW))
+        low, high = limits or RAW
+        step = (high - low) / 255
+        return TensorInfo(name, shape, "uint8", step, round(-low / step))  # no byte stands for 0 where it is beyond
     return _array_info(name, kind)
 
 
