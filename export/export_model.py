@@ -98,7 +98,7 @@ def export_model(
             with the units B, kB (or KB), MB, KiB and MiB, or a mapping of these names to such texts, bytes and
             milliseconds.
         keep_float: Names of layers that int8 leaves in floating point, or patterns such as `head_*`; the report lists
-            the layers most affected by quantization.
+            the layers most affected by quantization. Core ML and 16-bit activations do not take it.
         input_size: Height and width of the artifacts, where the model leaves them open. By default they stay open,
             which only float formats support.
         batch: Images at once: 1, or "N" for any number, which only float ONNX supports; SavedModels always take any. If

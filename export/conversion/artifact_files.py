@@ -24,6 +24,9 @@ MANY_WEIGHTS = 1_000_000
 """Number of weights whose copies take more memory than is left to Python to collect in its own time, which takes 0.1 s
 for each file."""
 
+ALL_INTEGERS = ("tflite-int16x8", "coreml-int8")
+"""Formats that cannot keep some layers in floating point: operations of Core ML do not name their layers."""
+
 
 def write_artifacts(
     graph: ExportGraph,
@@ -86,5 +89,6 @@ def _check_keep_float(graph: ExportGraph, formats: Sequence[Format], keep_float:
             f"keep_float is for quantization by calibration; {graph.metadata.model} was trained for integers."
         )
     for fmt in formats:
-        if fmt.quantized and fmt.activation_bits != 8:
-            raise InputError(f"keep_float is for int8; {fmt.name} cannot keep layers in floating point.")
+        if fmt.name in ALL_INTEGERS:
+            kinds = "int8" if fmt.quantized else "TFLite and ONNX"
+            raise InputError(f"keep_float is for {kinds}; {fmt.name} cannot keep layers in floating point.")

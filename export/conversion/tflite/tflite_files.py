@@ -26,12 +26,13 @@ from ..tracing import TracedFunction
 from ..unsupported import LOOPS, check_own_quantization, unsupported
 from .byte_images import with_byte_images
 from .calibration import with_ranges
+from .float_weights import with_float_weights
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
 from .quantized_graph import check_integers, check_kept, check_order, check_ranges, fix_16_bit_tensors
 from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
-BYTES = "tflite-uint8"
+BYTES, DYNAMIC = "tflite-uint8", "tflite-dynamic"
 ACTIVATION_BITS = {"tflite-int8": 8, "tflite-int8-float": 8, BYTES: 8, "tflite-int16x8": 16}
 TENSOR_TYPES = {"tflite-int8": tf.int8, "tflite-int8-float": tf.float32, BYTES: tf.float32, "tflite-int16x8": tf.int16}
 """Types of the input and the output as the converter makes them; then images become bytes in `tflite-uint8`."""
@@ -54,7 +55,8 @@ class TFLiteFiles:
         graph: The export graph.
         calibration: Images that determine activation ranges, for quantized formats; not used for a quantization-aware
             model.
-        keep_float: Patterns of names of layers that `tflite-int8`, `-int8-float` and `-uint8` leave in floating point.
+        keep_float: Patterns of names of layers that `tflite-int8`, `-int8-float`, `-uint8` and `-dynamic` leave in
+            floating point.
     """
 
     def __init__(self, graph: ExportGraph, calibration: Samples | None, keep_float: Sequence[str] = ()):
@@ -79,6 +81,8 @@ class TFLiteFiles:
         check_own_quantization(graph.flat, ("int8", "float8"), "TFLite")
         if bits == 8 and graph.activation_bits is None:
             return self._quantize(format_name)
+        if format_name == DYNAMIC and self.keep_float:
+            return self._quantize_weights()
         with suppress_output():
             content = self._convert(format_name)
         if graph.activation_bits == 16:
@@ -108,6 +112,15 @@ class TFLiteFiles:
             graph, format_name, self.calibration, float_layers=tuple(sorted(kept)), noise_db=noise
         )
         return self._finished(content, format_name, metadata)
+
+    def _quantize_weights(self) -> bytes:
+        """Quantize the weights of all layers but some."""
+        graph = self.graph
+        with suppress_output():
+            content, floats = self._convert(DYNAMIC), self._convert("tflite-fp32")
+        kept = graph.scopes.locate(graph.scopes.match(self.keep_float), computed_tensors(floats, graph.output_scopes))
+        content = with_float_weights(content, floats, set().union(*kept.values()))
+        return self._finished(content, DYNAMIC, artifact_metadata(graph, DYNAMIC, float_layers=tuple(sorted(kept))))
 
     def _finished(self, content: bytes, format_name: str, metadata: Metadata) -> bytes:
         """Make images bytes where the format has them, name inputs and outputs, and embed the metadata.
