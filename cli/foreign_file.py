@@ -123,7 +123,7 @@ def _of(what: str, name: str) -> str:
 
 
 def _task(name: str) -> str:
-    return f"{name}: shown as numbers" if get_task(name).has_any_rank else name
+    return f"{name}: shown as numbers" if get_task(name).output_rank is None else name
 
 
 def _range(limits: tuple[float, float]) -> str:

@@ -1,8 +1,11 @@
 """The artifact formats and the validation thresholds of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from ..tasks.registry import get_task, task_names
+from ..tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,9 @@ class Format:
     """Largest allowed deviation from Keras, relative to the variation of its outputs over the images."""
     agreement: float | None = None
     """Smallest allowed share of images with the same predicted class as Keras."""
-    accuracy_drop: float | None = None
-    """Largest allowed loss against Keras, 0.01 for one point; this and the following fields each belong to one task."""
-    label_accuracy_drop: float | None = None
-    mean_iou_drop: float | None = None
-    mae_rise: float | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """Largest allowed loss against Keras by the `threshold_field` of a task, as `accuracy_drop`, 0.01 for one point,
+    where the user states one."""
     default: "Format | None" = None
     """The format with its own thresholds, where the user set others."""
 
@@ -47,7 +48,18 @@ class Format:
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "Format":
         """Set thresholds on outputs, those that the format has by default or not; budgets of checks are ignored."""
         own: dict[str, Any] = {name: value for name, value in thresholds.items() if name in OUTPUT_THRESHOLDS}
-        return replace(self, default=self, **own) if own else self
+        tasks = filter(None, (get_task(name).threshold_field for name in task_names()))
+        losses = {name: thresholds[name] for name in tasks if name in thresholds}
+        return replace(self, default=self, **own, losses=losses) if own or losses else self
+
+    def allowed_loss(self, task: Task) -> float | None:
+        """Return the largest loss by the task's `loss_name`; None where there is no threshold.
+
+        Rounding to floats is judged by the outputs alone, which then decide the same.
+        """
+        if task.threshold_field is None:
+            return None
+        return self.losses.get(task.threshold_field, task.allowed_loss if self.rounding == "coarse" else None)
 
     @property
     def file_ending(self) -> str:
@@ -55,25 +67,11 @@ class Format:
         return f"-{self.name.partition('-')[2]}{self.suffix}"
 
 
-OUTPUT_THRESHOLDS = (
-    "relative_difference",
-    "agreement",
-    "accuracy_drop",
-    "label_accuracy_drop",
-    "mean_iou_drop",
-    "mae_rise",
-)
+OUTPUT_THRESHOLDS = ("relative_difference", "agreement")
 """Fields with thresholds, which every runtime is validated with."""
 FP32: dict[str, Any] = {"relative_difference": 1e-4, "agreement": 0.999}
 FP16: dict[str, Any] = {"relative_difference": 2e-2, "agreement": 0.999, "rounding": "fine"}
-ONE_POINT: dict[str, Any] = {
-    "rounding": "coarse",
-    "accuracy_drop": 0.01,
-    "label_accuracy_drop": 0.01,
-    "mean_iou_drop": 0.01,
-    "mae_rise": 0.01,
-}
-INT8 = ONE_POINT | {"relative_difference": 0.5, "agreement": 0.98}
+INT8: dict[str, Any] = {"rounding": "coarse", "relative_difference": 0.5, "agreement": 0.98}
 """The relative difference only distinguishes an artifact of this model from any other; unrelated outputs give 1."""
 
 FORMATS = {
@@ -96,7 +94,7 @@ FORMATS = {
     )
 }
 
-REDUCED_PRECISION = Format("float arithmetic in reduced precision", ".onnx", 0, **ONE_POINT)
+REDUCED_PRECISION = Format("float arithmetic in reduced precision", ".onnx", 0, rounding="coarse")
 """The thresholds of files that a processor computes in float16 or bfloat16."""
 
 SPARSE = Format("tflite-sparse", ".tflite", 0, **FP32)

@@ -153,7 +153,7 @@ def predict(
 def _check_finite(prediction: Prediction, what: str) -> None:
     """Raise InputError where an output is NaN, or infinite although it is a probability or a value."""
     values = prediction.probabilities
-    if values.dtype.kind != "f" or get_task(prediction.task).has_any_rank:
+    if values.dtype.kind != "f" or get_task(prediction.task).output_rank is None:
         return
     is_wrong = np.isnan(values) if get_task(prediction.task).figure_name is None else ~np.isfinite(values)
     if is_wrong.any():

@@ -51,6 +51,7 @@ class Classification(Task):
     metric = "accuracy"
     output_name = "probabilities"
     loss_name = "accuracy drop"
+    vision_task = "classify"
     one_decision_per_image = True
     figure_name = "probability"
 

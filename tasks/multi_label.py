@@ -43,6 +43,7 @@ class MultiLabel(Task):
     metric = "label accuracy"
     output_name = "probabilities"
     loss_name = "label accuracy drop"
+    vision_task = "classify"
     figure_name = "probability"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "MultiLabelHead":

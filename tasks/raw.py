@@ -18,7 +18,7 @@ class Raw(Task):
     min_outputs = None
     has_targets = False
     meaning = "raw numbers"
-    has_any_rank = True
+    output_axes = None
     output_name = "output"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":

@@ -48,6 +48,11 @@ def register_task(task: Task) -> None:
     _TASKS[task.name] = task
 
 
+def task_of_layout(layout: str) -> Task | None:
+    """Return the task whose targets are in folders of that layout; None where the folders are classes."""
+    return next((task for task in _TASKS.values() if task.layout == layout), None)
+
+
 def task_of_targets(targets: Any) -> str:
     """Return the task of validated targets whose task is not stated, by their form."""
     return next((task.name for task in _TASKS.values() if task.has_form(targets)), DEFAULT_TASK)
@@ -65,7 +70,7 @@ def task_of_loss(name: str | None, rank: int) -> str | None:
         name: Such as `"categorical_crossentropy"`.
         rank: Number of axes of the output, with that of the batch.
     """
-    tasks = (task for task in _TASKS.values() if rank == (4 if task.covers_image else 2))
+    tasks = (task for task in _TASKS.values() if rank == task.output_rank)
     return next((task.name for task in tasks if name in task.keras_losses), None)
 
 

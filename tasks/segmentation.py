@@ -41,12 +41,14 @@ class Segmentation(Task):
     min_outputs = 2
     too_few_outputs = SINGLE_CLASS
     covers_image = True
+    output_axes = ("height", "width", "outputs")
     target_dtype = "int32"
     target_kinds = "iub"
     target_form = "whole numbers (count, height, width), or one-hot maps (count, height, width, classes)"
     class_indices = True
     column = "mask"
     in_files = True
+    layout = "masks"
     feature_key = "segmentation/class/encoded"
     void = VOID
     class_unit = "pixels"
@@ -54,6 +56,7 @@ class Segmentation(Task):
     metric = "mean IoU"
     output_name = "mask"
     loss_name = "mean IoU drop"
+    vision_task = "segment"
     figure_name = "share"
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "SegmentationHead":
@@ -90,9 +93,7 @@ class Segmentation(Task):
         ignore: int | None = None,
     ) -> None:
         """Raises InputError where a mask has not the size of its image, or other classes."""
-        if target.shape != image_size:
-            size, expected = (f"{width}x{height}" for height, width in (target.shape, image_size))
-            raise InputError(f"{name} has {size} pixels, but its image has {expected}.")
+        super().check_file(target, name, image_size, num_outputs, ignore)
         wrong = self.class_out_of_range(self.without_void(target, ignore), num_outputs)
         if wrong is not None and num_outputs is not None:
             hint = ""
@@ -101,6 +102,41 @@ class Segmentation(Task):
             elif wrong == LIKELY_VOID and ignore != LIKELY_VOID:
                 hint = "; state ignore=255 (--ignore 255) if that is no class"
             raise InputError(f"{name} has the value {wrong}; class indices go from 0 to {num_outputs - 1}{hint}.")
+
+    def default_labels(self, targets: np.ndarray, ignore: int | None) -> Labels:
+        """Return the class indices; raises InputError where 255 marks pixels, or only one class is not left out."""
+        values = np.flatnonzero(np.bincount(targets.ravel()))
+        if ignore is None and LIKELY_VOID in values and len(values) < LIKELY_VOID:
+            raise InputError(
+                f"the masks have the values {', '.join(map(str, values[:5]))}{', ...' if len(values) > 5 else ''}, "
+                "which are class indices, from 0 on; where 255 marks the object, divide the masks by 255, and where it "
+                "marks pixels without a class, state ignore=255 (training.from_arrays)."
+            )
+        if ignore in values and len(values) < 3:
+            raise InputError(
+                f"the masks have one class, {values[values != ignore]}, besides {ignore}, which is ignored; where "
+                f"{ignore} is a class, make it 1, and leave ignore out."
+            )
+        return super().default_labels(targets, ignore)
+
+    def file_facts(self, target: np.ndarray, image_size: tuple[int, int]) -> list[int]:
+        """Return the values of a mask."""
+        return np.unique(target).tolist()
+
+    def settle_files(self, facts: Mapping[str, list[int]], source: str, ignore: int | None) -> tuple[Labels, int]:
+        """Return the class indices that occur in masks, as their names."""
+        found = sorted(set().union(*facts.values()) - {ignore})
+        if len(found) >= 2 and found == list(range(len(found))):
+            return tuple(map(str, found)), 1
+        shown = ", ".join(map(str, found)) or "none"
+        void = found and found[-1] == LIKELY_VOID and found[:-1] == list(range(len(found) - 1)) and len(found) > 2
+        if found == [0, LIKELY_VOID]:
+            remedy = "Save 255 as 1 where black and white are the two classes (mask // 255)."
+        elif void:
+            remedy = "Where 255 marks pixels without a class, state ignore=255 (--ignore 255)."
+        else:
+            remedy = "Where a class is in no mask, name all classes in a labels.txt beside the masks."
+        raise InputError(f"{source}: the masks have the values {shown}; they are class indices, from 0 on. {remedy}")
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
         """Return the nearest pixels: there is nothing between two classes."""

@@ -11,9 +11,23 @@ from ..core.errors import InputError
 
 Labels = tuple[str, ...]
 """Names of classes, labels or values, in the order of the outputs."""
-Warp = Callable[..., Any]
-"""Geometric augmentation of a batch: `warp(maps, interpolation="nearest" or "bilinear")` moves float or integer maps
-`(batch, height, width, channels)` as it moves the images."""
+
+
+class Warp(Protocol):
+    """Geometric augmentation of the images of a batch, which moves their targets alike."""
+
+    def __call__(self, maps: Any, interpolation: Literal["nearest", "bilinear"]) -> Any:
+        """Return float or integer maps, `(batch, height, width, channels)`, moved; they may have another size."""
+
+    def points(self, positions: Any) -> Any:
+        """Return where points are after it.
+
+        Args:
+            positions: Float32 `(batch, points, 2)`, x and y as shares of width and height; 0 and 1 are the edges.
+        """
+
+    def mirrored(self) -> Any:
+        """Return which images are mirrored, bool `(batch,)`: left is right, or up is down."""
 
 
 class Table(Protocol):
@@ -50,6 +64,18 @@ class TargetForm(ABC):
     def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return the shape of one image's target; `sides` are height and width of the output map, `()` of a vector."""
         return (num_outputs,)
+
+    def fits_image(self, shape: tuple[int, ...], num_outputs: int | None, sides: tuple[int, ...]) -> bool:
+        """Return whether targets `(*shape)` go with an image of these sides, height and width."""
+        return shape == self.target_shape(num_outputs, sides)
+
+    def default_labels(self, targets: np.ndarray, ignore: int | None) -> Labels:
+        """Return the names of the classes, labels or values of validated targets that nobody named: their indices.
+
+        Raises:
+            InputError: The targets are hardly meant as they are.
+        """
+        return tuple(map(str, range(self.count_outputs(self.without_void(targets, ignore)))))
 
     def check_targets(
         self, targets: np.ndarray, what: str, *, num_outputs: int | None = None, ignore: int | None = None
@@ -125,6 +151,12 @@ class TargetForm(ABC):
     """Column of a table that states this task; None: all columns without such a name are its values."""
     in_files: ClassVar[bool] = False
     """Whether each target is an encoded file, which `decode_file` and its siblings read when it is needed."""
+    may_enlarge: ClassVar[bool] = False
+    """Whether targets may have more pixels than their image, a whole number for each of its pixels along each axis."""
+    layout: ClassVar[str | None] = None
+    """Name of the layout of a folder with images beside a folder with such files; None where there is none."""
+    folder_words: ClassVar[Mapping[str, Literal["images", "masks"]]] = {}
+    """Further words in names of folders that hold the images or the targets, where the layout is stated."""
     feature_key: ClassVar[str] = ""
     """Key of the target in a `tf.train.Example`, after the output's name and a slash."""
 
@@ -160,6 +192,12 @@ class TargetForm(ABC):
         """
         raise NotImplementedError
 
+    def check_size(self, size: tuple[int, int], name: str, image_size: tuple[int, int]) -> None:
+        """Raises InputError where a target in a file has not the height and width of its image."""
+        if size != image_size:
+            (height, width), (rows, columns) = size, image_size
+            raise InputError(f"{name} has {width}x{height} pixels, but its image has {columns}x{rows}.")
+
     def check_file(
         self,
         target: np.ndarray,
@@ -169,10 +207,27 @@ class TargetForm(ABC):
         ignore: int | None = None,
     ) -> None:
         """Raises InputError where a decoded target does not belong to its image, of that height and width."""
+        self.check_size((target.shape[0], target.shape[1]), name, image_size)
+
+    def file_facts(self, target: np.ndarray, image_size: tuple[int, int]) -> Any:
+        """Return what `settle_files` needs to know of a decoded target."""
+        raise NotImplementedError
+
+    def settle_files(self, facts: Mapping[str, Any], source: str, ignore: int | None) -> tuple[Labels, int]:
+        """Return the labels of targets in files that name none, and how many pixels they have for one of the image.
+
+        Args:
+            facts: Results of `file_facts` by name of the file.
+            source: Name of the data source in messages.
+            ignore: Label of pixels without a class.
+
+        Raises:
+            InputError: The files do not belong together.
+        """
         raise NotImplementedError
 
     def resize_target(self, target: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Return the decoded target for an image of another size."""
+        """Return the decoded target in another size."""
         raise NotImplementedError
 
     # Classes
@@ -190,6 +245,8 @@ class TargetForm(ABC):
         return {}
 
     # Augmentation
+    has_colors: ClassVar[bool] = False
+    """Whether targets are pictures, which would be wrong if the colors of the images alone changed."""
     mixable: ClassVar[bool] = False
     """Whether a weighted mean of two images' targets is a target, as MixUp and CutMix need it."""
 

@@ -66,8 +66,13 @@ class Task(TargetForm):
     """Why fewer than `min_outputs` make no sense, and what to use instead; the message begins "classes is 1, and"."""
     covers_image: ClassVar[bool] = False
     """Whether the output is a map with one vector for each pixel of the image."""
-    has_any_rank: ClassVar[bool] = False
-    """Whether outputs may have any number of axes; others are vectors or maps."""
+    output_axes: ClassVar[tuple[str, ...] | None] = ("outputs",)
+    """Names of the axes of the output for one image; None where outputs may have any number of axes."""
+
+    @property
+    def output_rank(self) -> int | None:
+        """Number of axes of a batch of outputs; None where it is not fixed."""
+        return None if self.output_axes is None else 1 + len(self.output_axes)
 
     @abstractmethod
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":
@@ -163,12 +168,17 @@ class Task(TargetForm):
     """Name of the output in artifacts."""
     loss_name: ClassVar[str | None] = None
     """Name of the gate on `Accumulator.loss_against`, such as `accuracy drop`; None without targets."""
+    vision_task: ClassVar[Literal["classify", "segment"] | None] = None
+    """What MediaPipe's vision tasks call it: ImageClassifier or ImageSegmenter; None where they have no such task."""
     one_decision_per_image: ClassVar[bool] = False
     """Whether an output is right or wrong as a whole, so that statistics of shares apply to images."""
 
+    allowed_loss: ClassVar[float] = 0.01
+    """Largest loss by `loss_name` of an artifact in integers, where the user states none."""
+
     @property
     def threshold_field(self) -> str | None:
-        """Name of the threshold of `loss_name`: a field of `export.formats.Format`."""
+        """Name of the threshold of `loss_name` in `export_model(thresholds=...)`."""
         return None if self.loss_name is None else self.loss_name.lower().replace(" ", "_")
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:

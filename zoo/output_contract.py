@@ -76,8 +76,7 @@ def output_contract(
         if not _fits(task, tensor):
             raise InputError(
                 f"{name} has shape {tuple(tensor.shape)}, but the output of a {task.name} is (batch, "
-                f"{'height, width, ' if task.covers_image else ''}outputs); reshape it, or state another task: "
-                f"{form!r}, or 'raw'."
+                f"{', '.join(task.output_axes or ())}); reshape it, or state another task: {form!r}, or 'raw'."
             )
         from_logits, is_guess = _from_logits(name, task, activation, loss, stated["from_logits"])
         check_form(name, task, activation, size, from_logits=from_logits)
@@ -115,8 +114,8 @@ def check_order(name: str, labels: Sequence[str] | None, others: Sequence[str] |
 
 
 def _fits(task: Task, tensor: keras.KerasTensor) -> bool:
-    """Whether an output has as many axes as outputs of a task: a vector or a map for each image."""
-    return task.has_any_rank or len(tensor.shape) == (4 if task.covers_image else 2)
+    """Whether an output has as many axes as outputs of a task."""
+    return task.output_rank in (None, len(tensor.shape))
 
 
 def _check_head(name: str, head: Head, stated: Mapping[str, Any]) -> None:

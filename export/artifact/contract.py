@@ -13,7 +13,7 @@ from ...tasks.registry import get_task
 from ...zoo.pixel_range import Range, parse_range
 from .file_facts import FileFacts
 from .metadata import OutputForm
-from .output_forms import form_of, named_output, rank_of, shape_text
+from .output_forms import form_of, named_output, shape_text
 from .tensors import RAW, TensorInfo
 
 KNOWN_RANGES: tuple[Range, ...] = (RAW, (0.0, 1.0), (-1.0, 1.0), (-128.0, 127.0))
@@ -75,9 +75,9 @@ class Contract(ShortRepr):
         """
         form = self.forms[name]
         task = get_task(form.task)
-        if task.has_any_rank:
+        if task.output_rank is None:
             return values
-        if values.ndim != rank_of(task) or values.dtype.kind != "f":
+        if values.ndim != task.output_rank or values.dtype.kind != "f":
             raise InputError(
                 f"{path}: {named_output(name)} has shape {values.shape} for all images, which is no {form.task}; "
                 "state the task raw."

@@ -27,7 +27,7 @@ def form_of(
     stated_task = stated["task"] or known
     task = get_task(stated_task or _recognized(tensor, activation))
     _check_fits(what, tensor, task)
-    if task.has_any_rank:
+    if task.output_rank is None:
         for argument in ("labels", "from_logits"):
             if stated[argument] is not None and len(_possible_tasks(tensor)) == 1:
                 raise InputError(f"{what} has {argument} stated, but is raw numbers of shape {shape_text(tensor)}.")
@@ -49,12 +49,12 @@ def _possible_tasks(tensor: TensorInfo) -> list[str]:
     """Names of the tasks whose outputs have that many axes and that type, those of any rank last."""
     is_real = tensor.has_batch and (tensor.dtype.startswith("float") or tensor.scale is not None)
     tasks = map(get_task, task_names())
-    fitting = [task for task in tasks if task.has_any_rank or (is_real and _has_form(tensor, task))]
-    return [task.name for task in sorted(fitting, key=lambda task: task.has_any_rank)]
+    fitting = [task for task in tasks if task.output_rank is None or (is_real and _has_form(tensor, task))]
+    return [task.name for task in sorted(fitting, key=lambda task: task.output_rank is None)]
 
 
 def _has_form(tensor: TensorInfo, task: Task) -> bool:
-    return len(tensor.shape) == rank_of(task) and (tensor.is_image or not task.covers_image)
+    return len(tensor.shape) == task.output_rank and (tensor.is_image or not task.covers_image)
 
 
 def _recognized(tensor: TensorInfo, activation: Activation | None) -> str:
@@ -68,15 +68,15 @@ def _recognized(tensor: TensorInfo, activation: Activation | None) -> str:
 
 
 def _check_fits(what: str, tensor: TensorInfo, task: Task) -> None:
-    if task.has_any_rank or task.name in _possible_tasks(tensor):
+    if task.output_rank is None or task.name in _possible_tasks(tensor):
         return
-    if tensor.has_batch and len(tensor.shape) == rank_of(task) and tensor.scale is None and tensor.is_whole:
+    if tensor.has_batch and len(tensor.shape) == task.output_rank and tensor.scale is None and tensor.is_whole:
         raise InputError(f"{what} has whole numbers, {tensor.dtype}, which are no {task.name}; its task is raw.")
     if task.covers_image and len(tensor.shape) == 4 and tensor.has_batch:
         raise InputError(f"{what} has shape {shape_text(tensor)}, which is not the size of the image; its task is raw.")
     raise InputError(
         f"{what} has shape {shape_text(tensor)}, but the output of a {task.name} is (1, "
-        f"{'height, width, ' if task.covers_image else ''}outputs); its task is raw."
+        f"{', '.join(task.output_axes or ())}); its task is raw."
     )
 
 
@@ -131,11 +131,6 @@ def _labels(
     if size is None:
         raise InputError(f"{what} leaves open how many values it has; state --labels (in Python labels=[...]).")
     return tuple(map(str, range(size)))
-
-
-def rank_of(task: Task) -> int:
-    """Number of axes of the outputs of a task, the batch included."""
-    return 4 if task.covers_image else 2
 
 
 def _activation(tensor: TensorInfo, facts: FileFacts) -> Activation | None:

@@ -43,7 +43,7 @@ def standard_metadata(metadata: Metadata, names: TensorNames, labels: Mapping[st
     segmenters = [
         ACTIVATIONS[_activation_of_logits(form, lines)]
         for form, lines in zip(forms, labels.values(), strict=True)
-        if get_task(form.task).covers_image
+        if get_task(form.task).vision_task == "segment"
     ]
     if segmenters:
         options = pack_table({0: segmenters[-1], 1: FIRST_VERSION}, SEGMENTER_IDENTIFIER)

@@ -181,7 +181,12 @@ class OutputComparison:
         gates = (
             self.finite_gate,
             Gate.measured("distinct outputs", len(self._digests), ">=", min(2, self.images)),
-            _gate("relative difference", self.difference.relative, "<=", fmt),
+            _gate(
+                "relative difference",
+                self.difference.relative,
+                "<=",
+                *_thresholds(fmt, lambda f: f.relative_difference),
+            ),
             *decisions,
             *map(self._margin_gate, decisions),
         )
@@ -219,9 +224,10 @@ class OutputComparison:
 
     def _agreement_gate(self, fmt: Format) -> Gate | None:
         """Gate on equal decisions."""
-        share, gate = self._agreement, partial(_gate, "agreement", operator=">=", fmt=fmt)
         if fmt.agreement is None:
             return None
+        threshold, default = _thresholds(fmt, lambda each: each.agreement)
+        share, gate = self._agreement, partial(_gate, "agreement", operator=">=", threshold=threshold, default=default)
         if share is None:
             real = self.reference.origin != "noise"
             reason = f"a {self.task.name} predicts no classes, or only one" if real else "no real images were given"
@@ -236,10 +242,10 @@ class OutputComparison:
 
     def _loss_gate(self, fmt: Format) -> Gate | None:
         """Gate on the loss in the task's metric; None for a task without one, or a format without a threshold."""
-        threshold = None if self.task.threshold_field is None else getattr(fmt, self.task.threshold_field)
+        threshold, default = _thresholds(fmt, lambda each: each.allowed_loss(self.task))
         if threshold is None or self.task.loss_name is None:
             return None
-        gate = partial(_gate, self.task.loss_name, operator="<=", fmt=fmt)
+        gate = partial(_gate, self.task.loss_name, operator="<=", threshold=threshold, default=default)
         if self._artifact_metric is None or self._keras_metric is None:
             return gate(figure=None, reason="no labeled evaluation images were given")
         loss = self._artifact_metric.loss_against(self._keras_metric)
@@ -270,12 +276,20 @@ class OutputComparison:
         return made if made.status == "passed" else made.model_copy(update={"status": "skipped"})
 
 
+def _thresholds(fmt: Format, threshold: Callable[[Format], float | None]) -> tuple[float | None, float | None]:
+    """Return a threshold of a format, and what it is where the user sets none."""
+    return threshold(fmt), threshold(fmt.default or fmt)
+
+
 def _gate(
-    name: str, figure: float | None, operator: Literal[">=", "<="], fmt: Format, reason: str | None = None
+    name: str,
+    figure: float | None,
+    operator: Literal[">=", "<="],
+    threshold: float | None,
+    default: float | None,
+    reason: str | None = None,
 ) -> Gate | None:
-    """Gate with the threshold of a format, skipped for a `reason`; None where the format has no threshold."""
-    field = name.lower().replace(" ", "_")
-    threshold, default = (getattr(each, field) for each in (fmt, fmt.default or fmt))
+    """Gate with a threshold, skipped for a `reason`; None where there is no threshold."""
     if threshold is None:
         return None
     if reason is None:

@@ -17,7 +17,7 @@ from pocketzoo.core.encoded_images import load_image, read_header, read_values
 from pocketzoo.core.errors import InputError
 from pocketzoo.core.image_formats import FORMATS
 from pocketzoo.tasks.mask_files import decode_mask
-from pocketzoo.training.data.mask_folders import find_unnamed_pair
+from pocketzoo.training.data.paired_folders import find_unnamed_pair
 from pocketzoo.zoo.image_files import read_image, read_pixels
 
 pytestmark = pytest.mark.fast

@@ -6,6 +6,7 @@ A matrix, float64 `(batch, 3, 3)`, maps a position in the output image to the po
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
@@ -131,3 +132,38 @@ def crop_and_resize(maps: tf.Tensor, matrices: tf.Tensor, interpolation: str, fi
     indices = tf.range(tf.shape(maps)[0])
     cropped = tf.image.crop_and_resize(maps, tf.cast(boxes, tf.float32), indices, maps.shape[1:3], interpolation)
     return tf.cast(cropped, maps.dtype)
+
+
+@dataclass(frozen=True)
+class AffineWarp:
+    """The transformation of the images of a batch, for their targets; see `tasks.target_form.Warp`."""
+
+    move: Callable[..., tf.Tensor]
+    """`resample` or `crop_and_resize`."""
+    matrices: tf.Tensor
+    """Float64 `(batch, 3, 3)`, of the images."""
+    sides: Sides
+    """Of the images."""
+
+    def __call__(self, maps: tf.Tensor, interpolation: str) -> tf.Tensor:
+        """Return the maps moved; the matrices of an image, in its pixels, are scaled to those of a larger map."""
+        down, across = (side / own for side, own in zip(maps.shape[1:3], self.sides, strict=True))
+        to_map = tf.linalg.diag(tf.constant([across, down, 1.0], self.matrices.dtype))
+        matrices = to_map @ self.matrices @ tf.linalg.inv(to_map)
+        return self.move(maps, matrices=matrices, interpolation=interpolation)
+
+    def points(self, positions: tf.Tensor) -> tf.Tensor:
+        """Return where points are afterwards, by the inverse matrices: these map output positions to input positions.
+
+        Positions of matrices are in pixels from the center of the image.
+        """
+        height, width = self.sides
+        size = tf.constant([width, height], self.matrices.dtype)
+        centered = (tf.cast(positions, self.matrices.dtype) - 0.5) * size
+        inverse = tf.linalg.inv(self.matrices)
+        moved = tf.einsum("bij,bnj->bni", inverse[:, :2, :2], centered) + inverse[:, tf.newaxis, :2, 2]
+        return tf.cast(moved / size + 0.5, positions.dtype)
+
+    def mirrored(self) -> tf.Tensor:
+        """Return where the determinant is negative: one axis is flipped, not both."""
+        return tf.linalg.det(self.matrices) < 0

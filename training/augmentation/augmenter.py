@@ -10,7 +10,7 @@ from ...core.outputs import map_outputs
 from ...tasks.registry import get_task
 from ..data.stream_functions import called_weakly
 from ..recipe.augmentation import Augmentation, Color, Erase, Function, RandAugment, transformations
-from .affine import AXIS_ALIGNED, MATRICES, crop_and_resize, resample
+from .affine import AXIS_ALIGNED, MATRICES, AffineWarp, Sides, crop_and_resize, resample
 from .color import erase, jitter_color
 from .mixing import MIXERS
 from .rand_augment import random_matrices, random_photometry
@@ -60,7 +60,8 @@ def make_augmenter(
             product = reduce(tf.matmul, matrices)
             images = move(images, product, "bilinear")
             if tasks is not None:
-                targets = map_outputs(partial(_move_targets, move, product, has_void), tasks, targets)
+                sides = (images.shape[1], images.shape[2])
+                targets = map_outputs(partial(_move_targets, move, product, sides, has_void), tasks, targets)
         for index, (step, own) in enumerate(zip(steps, numbers, strict=True)):
             if isinstance(step, Function):
                 images, targets = _call_function(index, call, images, targets, seeds)
@@ -85,6 +86,8 @@ def _call_function(
     return shaped[0], tf.nest.pack_sequence_as(targets, shaped[1:])
 
 
-def _move_targets(move: Callable[..., tf.Tensor], matrices: tf.Tensor, has_void: bool, task: str, targets: Any) -> Any:
-    warp = partial(move, matrices=matrices, fill=get_task(task).void if has_void else None)
-    return get_task(task).warp_targets(targets, warp)
+def _move_targets(
+    move: Callable[..., tf.Tensor], matrices: tf.Tensor, sides: Sides, has_void: bool, task: str, targets: Any
+) -> Any:
+    fill = get_task(task).void if has_void else None
+    return get_task(task).warp_targets(targets, AffineWarp(partial(move, fill=fill), matrices, sides))

@@ -8,7 +8,6 @@ from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError, unknown
 from ...core.outputs import by_name, check_labels, map_outputs
 from ...tasks.registry import get_task, task_names
-from ...tasks.segmentation import LIKELY_VOID
 from ...tasks.task import Task
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target, check_ignore
@@ -69,10 +68,8 @@ def from_arrays(
             name: task.check_targets(rows, f"the targets of {name}", ignore=ignore) for name, rows in by_split.items()
         }
         rows = concatenated(valid, "targets")
-        if task.covers_image and by_name(labels or {}).get(output) is None:
-            _check_masks(rows, ignore)
-        names = _labels(task.without_void(rows, ignore), task, by_name(labels).get(output))
-        if rows.shape[1:] != task.target_shape(len(names), pixels.shape[1:3]):
+        names = _labels(rows, task, by_name(labels).get(output), ignore)
+        if not task.fits_image(rows.shape[1:], len(names), pixels.shape[1:3]):
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
         return Target(task_name, names, rows)
 
@@ -120,22 +117,6 @@ class _NumberedImages:
         return _NumberedImages(self.pixels[rows], self.numbers[rows])
 
 
-def _check_masks(masks: np.ndarray, ignore: int | None) -> None:
-    """Raise InputError where 255 is no class but marks pixels, or everything but one class is left out."""
-    values = np.flatnonzero(np.bincount(masks.ravel()))
-    if ignore is None and LIKELY_VOID in values and len(values) < LIKELY_VOID:
-        raise InputError(
-            f"the masks have the values {', '.join(map(str, values[:5]))}{', ...' if len(values) > 5 else ''}, which "
-            "are class indices, from 0 on; where 255 marks the object, divide the masks by 255, and where it marks "
-            "pixels without a class, state ignore=255 (training.from_arrays)."
-        )
-    if ignore in values and len(values) < 3:
-        raise InputError(
-            f"the masks have one class, {values[values != ignore]}, besides {ignore}, which is ignored; where {ignore} "
-            "is a class, make it 1, and leave ignore out."
-        )
-
-
 def _task(name: str) -> Task:
     """Return the task of that name, which must have targets."""
     tasks = [known for known in task_names() if get_task(known).has_targets]
@@ -151,10 +132,10 @@ def _targets_of(split: str, targets: Arrays, output: str) -> np.ndarray:
     raise InputError(f"the targets of {split} are of {names}; task names {output or 'one without a name'}.")
 
 
-def _labels(targets: np.ndarray, task: Task, names: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of the classes, labels or values; their indices if the user gave none."""
-    count = task.count_outputs(targets)
-    names = check_labels(range(count) if names is None else names)
+def _labels(targets: np.ndarray, task: Task, names: Sequence[str] | None, ignore: int | None) -> tuple[str, ...]:
+    """Names of the classes, labels or values: those of the user, or the task's."""
+    count = task.count_outputs(task.without_void(targets, ignore))
+    names = check_labels(task.default_labels(targets, ignore) if names is None else names)
     if len(names) < count or (len(names) > count and not task.class_indices):
         raise InputError(f"labels names {len(names)}, but the targets have {count}.")
     return names

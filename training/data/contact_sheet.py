@@ -81,7 +81,7 @@ def contents(data: ImageData, augmentation: Augmentation, seed: int) -> Sheet:
     targets = {name: each[rows] for name, each in by_name(data.train.labels).items()}
     columns = [to_raw(data.train.images.take(rows).astype("float32"), data.pixel_range)]
     tasks, labels = by_name(data.task), by_name(data.labels)
-    mapped = next((name for name, task in tasks.items() if get_task(task).covers_image), None)
+    mapped = next((name for name, task in tasks.items() if get_task(task).class_unit == "pixels"), None)
     masks = [] if mapped is None else [get_task(tasks[mapped]).mark_void(targets[mapped], data.ignore)]
     for version in range(VERSIONS if transformations(augmentation) else 0):
         images, changed = augmented_images(data.train, recipe, rows, epoch=version)

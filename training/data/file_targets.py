@@ -14,16 +14,17 @@ class FileTargets:
     Args:
         files: The files.
         task: Task that decodes and resizes them.
-        height: Height of the images.
-        width: Width of the images.
+        height: Height of the targets.
+        width: Width of the targets.
+        num_outputs: Number of classes or channels.
     """
 
-    def __init__(self, files: Files, task: Task, height: int, width: int):
+    def __init__(self, files: Files, task: Task, height: int, width: int, num_outputs: int):
         self.files = files
         self.dtype = np.dtype(task.target_dtype)
         self._task = task
         self._size = height, width
-        self.shape = (len(files), *task.target_shape(None, (height, width)))
+        self.shape = (len(files), *task.target_shape(num_outputs, (height, width)))
 
     def __len__(self) -> int:
         """Return the number of targets."""

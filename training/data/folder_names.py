@@ -1,7 +1,7 @@
 """What the names of folders say: which split they hold, and whether they hold images or masks."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,7 @@ FILLERS = _words(
 )
 """Words that say nothing about split or kind."""
 UNLABELED_WORDS = _words("pred preds predict prediction predictions unlabeled unlabelled unsup submission inference")
+NO_WORDS: Mapping[str, Kind] = {}
 BOUNDARY = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -52,18 +53,23 @@ class FolderName:
     """Whether it names images without targets."""
 
 
-def parse_folder_name(name: str) -> FolderName:
+def parse_folder_name(name: str, more: Mapping[str, Kind] = NO_WORDS) -> FolderName:
     """Return the meaning of a name such as `Training`, `seg_test`, `val2017`, `Train Images`, `trainannot`, `gtFine`.
 
     A name with two splits, or of images and masks alike, means neither.
+
+    Args:
+        name: The name.
+        more: Further words that name images or masks.
     """
+    kind_of: dict[str, Kind] = {**dict.fromkeys(IMAGE_WORDS, "images"), **dict.fromkeys(MASK_WORDS, "masks"), **more}
     splits, kinds, rest, unlabeled = set(), set(), [], False
     for word in map(str.lower, filter(None, BOUNDARY.split(name))):
-        known = [] if word.isdigit() else _known_words(word)
+        known = [] if word.isdigit() else _known_words(word, more)
         rest += [word] if known is None else []
         unlabeled |= word in UNLABELED_WORDS
         splits |= {SPLIT_WORDS[part] for part in known or () if part in SPLIT_WORDS}
-        kinds |= {"images" if part in IMAGE_WORDS else "masks" for part in known or () if part in KIND_WORDS}
+        kinds |= {kind_of[part] for part in known or () if part in kind_of}
     if len(splits) > 1:
         return FolderName(rest=name.lower())
     return FolderName(
@@ -71,13 +77,13 @@ def parse_folder_name(name: str) -> FolderName:
     )
 
 
-def _known_words(word: str) -> list[str] | None:
+def _known_words(word: str, more: Mapping[str, Kind]) -> list[str] | None:
     """Return the known words that a word in lower case is made of, as `trainset` and `gtfine`; None if of others."""
     if not word:
         return []
     for end in range(len(word), 1, -1):
-        if word[:end] in SPLIT_WORDS or word[:end] in KIND_WORDS | FILLERS:
-            others = _known_words(word[end:])
+        if word[:end] in SPLIT_WORDS or word[:end] in KIND_WORDS | FILLERS or word[:end] in more:
+            others = _known_words(word[end:], more)
             if others is not None:
                 return [word[:end], *others]
     return None

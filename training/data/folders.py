@@ -9,17 +9,21 @@ from typing import Literal
 import numpy as np
 
 from ...core.errors import InputError
+from ...tasks.registry import task_of_layout
+from ...tasks.segmentation import Segmentation
+from ...tasks.task import Task
 from ...zoo.image_sources import describe_other_files, has_images, image_files, sub_folders
 from .doubtful_folders import refuse_classes_inside, refuse_doubtful_classes, refuse_nested_classes, remarks_on_classes
 from .files import Paths
 from .folder_names import parse_folder_name, split_names
 from .listing import Listing, Target
-from .mask_folders import HOW_TO_STATE, MaskFolders, find_mask_folders, find_unnamed_pair, list_masks
+from .paired_folders import HOW_TO_STATE, PairedFolders, find_paired_folders, find_unnamed_pair, list_pairs
 from .splitting import SPLITS
 
-Layout = Literal["classes", "splits", "masks"]
+Layout = Literal["classes", "splits", "masks", "pairs"]
 """`classes`: each subfolder is a class. `splits`: each is a split with class folders, or each is a class with folders
-of the splits. `masks`: images and their masks, as `mask_folders` describes."""
+of the splits. `masks`: images and their masks, as `paired_folders` describes; `pairs`: images, and pictures to be made
+of them."""
 MASK_AFFIX = re.compile(
     r"[_\-. ](mask|masks|seg|segmentation|label|labels|gt|annotation|annotated)([_\-. ]?\d+)?$", re.I
 )
@@ -41,11 +45,12 @@ def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
             beside other splits.
     """
     folder = _unwrapped(folder)
-    if layout == "masks":
-        return list_masks(folder, _stated_mask_folders(folder))
+    stated = None if layout is None else task_of_layout(layout)
+    if stated is not None:
+        return list_pairs(folder, _stated_folders(folder, stated), stated)
     if layout is None:
-        if mask_folders := find_mask_folders(folder):
-            return list_masks(folder, mask_folders)
+        if pairs := find_paired_folders(folder):
+            return list_pairs(folder, pairs, Segmentation())
         _refuse_unnamed_masks(folder)
     if layout == "classes":
         return _list_classes(folder, _unsplit(folder), "not split")
@@ -178,15 +183,16 @@ def _unwrapped(folder: Path, *, as_split: bool = False) -> Path:
     return _unwrapped(inside[0], as_split=as_split)
 
 
-def _stated_mask_folders(folder: Path) -> dict[str, MaskFolders]:
-    if found := find_mask_folders(folder):
+def _stated_folders(folder: Path, task: Task) -> dict[str, PairedFolders]:
+    """Return the folders of images and of the targets of a task, whose layout was stated."""
+    if found := find_paired_folders(folder, task.folder_words):
         return found
-    unnamed = find_unnamed_pair(folder)
+    unnamed = find_unnamed_pair(folder) if task.class_indices else None
     if unnamed is None:
         names = ", ".join(entry.name for entry in sub_folders(folder)) or "no folders"
         raise InputError(
-            f"{folder} has {names}; name the folder of the images 'images' and that of their masks 'masks', in each "
-            "split if there are splits."
+            f"{folder} has {names}; name the folder of the images 'images' and that of their {task.column}s "
+            f"'{task.column}s', in each split if there are splits."
         )
     return {"": unnamed}
 

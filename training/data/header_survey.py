@@ -122,7 +122,5 @@ def _read_row(listing: Listing, row: int) -> ImageHeader:
             name = target.rows.name(row)
             with target.rows.open(row) as file:
                 size = read_header(file, name).size
-            if size != header.size:
-                (height, width), (rows, columns) = size, header.size
-                raise InputError(f"{name} has {width}x{height} pixels, but its image has {columns}x{rows}.")
+            get_task(target.task).check_size(size, name, header.size)
     return header

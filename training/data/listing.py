@@ -40,6 +40,8 @@ class Target:
     """One for each image: validated targets, or their files."""
     ignore: int | None = None
     """Label of the pixels of masks that have no class."""
+    scale: int = 1
+    """Pixels of a target in a file for one of its image, along each axis."""
 
     @property
     def in_files(self) -> bool:
@@ -64,8 +66,11 @@ class Target:
         get_task(self.task).check_file(target, self.rows.name(row), image_size, classes, self.ignore)
 
     def as_targets(self, height: int, width: int) -> Targets:
-        """Return the targets for training, files resized to the size of the images."""
-        return FileTargets(self.rows, get_task(self.task), height, width) if self.in_files else self.rows
+        """Return the targets for training; files are resized as the images are, to that height and width."""
+        if not self.in_files:
+            return self.rows
+        height, width, names = self.scale * height, self.scale * width, self.labels or ()
+        return FileTargets(self.rows, get_task(self.task), height, width, len(names))
 
 
 def check_ignore(ignore: int, tasks: str | dict[str, str], source: str) -> None:

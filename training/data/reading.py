@@ -13,7 +13,7 @@ from ...core.encoded_images import read_values
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...core.safe_console import SafeConsole
-from ...tasks.segmentation import LIKELY_VOID
+from ...tasks.registry import get_task
 from ...zoo.image_files import MODES, Dtype, fit_values
 from ...zoo.pixel_range import Range
 from .images import FileImages, ImageData, ImageSplit
@@ -34,6 +34,8 @@ class FileFacts:
     """Hash of its pixels in full size, equal for copies in any format that keeps them."""
     dtype: str
     """NumPy dtype of its values as stored."""
+    size: tuple[int, int]
+    """Height and width as stored."""
     bands: int
     lowest: float
     highest: float
@@ -87,7 +89,8 @@ def read_listing(
         lost, bad = (*lost, *contradictory.values()), bad | contradictory
     good = [row for row in range(len(listing)) if row not in bad]
     usable = listing.at(np.array(good, int))
-    usable = replace(usable, targets=map_outputs(lambda target: _with_labels(target, listing.source), usable.targets))
+    sizes = [facts[row].size for row in good]
+    usable = replace(usable, targets=map_outputs(lambda each: _settled(each, sizes, listing.source), usable.targets))
     parts = partition(usable, [contents[row] for row in good], missing=listing.missing, seed=seed)
 
     def split(part: Listing) -> ImageSplit:
@@ -148,6 +151,7 @@ def read_facts(encoded: bytes, name: str) -> tuple[FileFacts, np.ndarray]:
         hashlib.sha256(encoded).digest(),
         digest.digest(),
         str(values.dtype),
+        values.shape[:2],
         values.shape[-1],
         float(values.min()),
         float(values.max()),
@@ -207,20 +211,13 @@ def for_each(function: Callable[[int], Any], rows: Sequence[int], description: s
         return list(track(pool.imap(function, rows, chunksize=16), description, total=len(rows), console=console))
 
 
-def _with_labels(target: Target, source: str) -> Target:
-    """Names classes without names in files of masks by the indices that occur in them."""
-    if target.labels is not None:
+def _settled(target: Target, sizes: Sequence[tuple[int, int]], source: str) -> Target:
+    """Return the target with the labels and the scale that its files show; `sizes` are those of the images."""
+    task = get_task(target.task)
+    if not target.in_files or (target.labels is not None and not task.may_enlarge):
         return target
-    values = for_each(lambda row: np.unique(target.decode(row)).tolist(), range(len(target.rows)), "Classes")
-    found = sorted(set().union(*values) - {target.ignore})
-    if len(found) < 2 or found != list(range(len(found))):
-        shown = ", ".join(map(str, found)) or "none"
-        void = found and found[-1] == LIKELY_VOID and found[:-1] == list(range(len(found) - 1)) and len(found) > 2
-        if found == [0, LIKELY_VOID]:
-            remedy = "Save 255 as 1 where black and white are the two classes (mask // 255)."
-        elif void:
-            remedy = "Where 255 marks pixels without a class, state ignore=255 (--ignore 255)."
-        else:
-            remedy = "Where a class is in no mask, name all classes in a labels.txt beside the masks."
-        raise InputError(f"{source}: the masks have the values {shown}; they are class indices, from 0 on. {remedy}")
-    return replace(target, labels=tuple(map(str, found)))
+    rows = range(len(target.rows))
+    facts = for_each(lambda row: task.file_facts(target.decode(row), sizes[row]), rows, "Reading targets")
+    by_file = {target.rows.name(row): fact for row, fact in zip(rows, facts, strict=True)}
+    labels, scale = task.settle_files(by_file, source, target.ignore)
+    return replace(target, labels=target.labels or labels, scale=scale)

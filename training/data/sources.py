@@ -43,7 +43,7 @@ def load_data(
               `"digit-scenes:multi_label"`, `"digit-scenes:count"` and `"digit-scenes:all"` have other targets;
             - a folder with one subfolder of images for each class, or with train, val and test folders of these, in
               common variants of these names: that split is kept; a missing val takes 10 % of the train images, a
-              missing test 20 %. Or with images and masks, as `pocketzoo.training.data.mask_folders` describes.
+              missing test 20 %. Or with images and masks, as `pocketzoo.training.data.paired_folders` describes.
               `interpretation` says how a folder was read;
             - a CSV file with the path of each image and its class, labels, numbers or mask, and optionally its split:
               `pocketzoo.training.data.tables` describes its columns;
@@ -61,7 +61,8 @@ def load_data(
         on_unreadable: Whether an image that cannot be read, a mask that does not belong to its image, or an image of
             which a copy is in another class, is an error or is skipped (and listed in `skipped`).
         layout: What the subfolders of a folder are, where that is ambiguous or recognized wrongly: `"classes"`,
-            `"splits"` (with class folders), or `"masks"` (images and their masks).
+            `"splits"` (with class folders), `"masks"` (images and their masks), or `"pairs"` (images, and pictures to
+            be made of them).
         dtype: `"uint8"`, `"uint16"` or `"float32"`; by default values stay as they are stored if all files agree, and
             16 bits among 8-bit files are reduced.
         pixel_range: Lowest and highest value that pixels of uint16 or float32 may have; inferred by default, which

@@ -1,7 +1,6 @@
 """MediaPipe Tasks: the bytes of a camera must give the outputs of the Keras model in apps, too."""
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -26,7 +25,7 @@ def run_task(subject: Subject) -> Check:
     images = None if reason else _camera_bytes(reference.samples.images, metadata.pixel_range)
     if images is None:
         return Check(name=TITLE, skipped=reason or "the images are not in whole numbers, as those of cameras are")
-    task: Literal["segment", "classify"] = "segment" if reference.task.covers_image else "classify"
+    task = reference.task.vision_task
     shape = reference.outputs.shape[1:]
     run = run_in_client(MODULE, "mediapipe.py", subject.path, {"images": images}, task=task, shape=shape)
     if task == "segment" and reference.from_logits:
@@ -47,7 +46,7 @@ def _within_limits(reference: Reference) -> Reference:
 def _unsupported(metadata: Metadata) -> str | None:
     """Why MediaPipe has no task for a model; None if it has."""
     height, width, channels = metadata.image_shape
-    if get_task(metadata.task).activation is None:
+    if get_task(metadata.task).vision_task is None:
         return f"ImageClassifier and ImageSegmenter do not take the outputs of a {metadata.task}"
     if channels == 1:
         return f"it takes RGB images, and {metadata.model} takes grayscale images; export it with rgb=True, or --rgb"

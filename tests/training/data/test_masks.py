@@ -31,7 +31,7 @@ def table(tmp_path):
 
 
 def masks_in(path):
-    return FileTargets(Paths([path]), get_task("segmentation"), 8, 12)[np.array([0])]
+    return FileTargets(Paths([path]), get_task("segmentation"), 8, 12, 3)[np.array([0])]
 
 
 def test_masks_lie_on_their_images(table):

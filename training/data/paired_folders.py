@@ -1,13 +1,14 @@
-"""Folders of images beside folders of their masks, in the arrangements of common segmentation datasets.
+"""Folders of images beside folders of targets in files, in the arrangements of common datasets: masks, or pictures.
 
-`images/` beside `masks/`; these in folders of the splits (`train/images`, `train/masks`), or around them
+`images/` beside `masks/` or `targets/`; these in folders of the splits (`train/images`, `train/masks`), or around them
 (`images/train`, `masks/train`, as in ADE20K and Cityscapes); `train/` beside `trainannot/`, as in CamVid; and
 `JPEGImages/` beside `SegmentationClass/`, as in Pascal VOC. A mask has the name of its image, or differs from it by
-what is common to all images and to all masks: `a_mask.png` belongs to `a.jpg`.
+what is common to all images and to all masks: `a_mask.png` belongs to `a.jpg`. What is a mask here may be any target in
+a file: which task it is of depends on the layout that is stated.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -18,10 +19,11 @@ from ...core.encoded_images import load_image
 from ...core.errors import InputError
 from ...core.input_files import read_text
 from ...tasks.mask_files import read_class_names
+from ...tasks.task import Task
 from ...zoo.image_files import read_bytes
 from ...zoo.image_sources import describe_other_files, image_files, sub_folders
 from .files import Paths
-from .folder_names import FolderName, parse_folder_name, split_names, split_of_name
+from .folder_names import NO_WORDS, FolderName, Kind, parse_folder_name, split_names, split_of_name
 from .listing import Listing, Lost, Target
 
 LABEL_FILES = ("labels.txt", "classes.txt", "codes.txt")
@@ -30,41 +32,48 @@ SAMPLED = 5
 """Pairs of files that are opened to see whether one folder holds masks."""
 MOST_COLORS = 64
 """Colors of an image that may be a mask; a photo has more."""
-HOW_TO_STATE = "set layout='masks' (--layout masks) if they are images and their masks, layout='classes' if classes"
+HOW_TO_STATE = (
+    "set layout='masks' (--layout masks) if they are images and their masks, 'pairs' if images and pictures to be made "
+    "of them, 'classes' if classes"
+)
 
 
 @dataclass(frozen=True)
-class MaskFolders:
+class PairedFolders:
     """Where the images of a split and their masks are."""
 
     images: Path
     masks: Path
 
 
-def find_mask_folders(folder: Path) -> dict[str, MaskFolders]:
+def find_paired_folders(folder: Path, words: Mapping[str, Kind] = NO_WORDS) -> dict[str, PairedFolders]:
     """Return the folders of images and masks by split, `""` where there are no splits; empty if there are none.
 
     Only names are considered.
 
+    Args:
+        folder: The folder.
+        words: Further words that name images or masks, as `parse_folder_name` takes them.
+
     Raises:
         InputError: Several folders may hold the images or the masks.
     """
-    names = {entry: parse_folder_name(entry.name) for entry in sub_folders(folder)}
-    found: dict[str, MaskFolders] = {}
+    names = {entry: parse_folder_name(entry.name, words) for entry in sub_folders(folder)}
+    found: dict[str, PairedFolders] = {}
     for split in sorted({meaning.split or "" for meaning in names.values()}):
         of_split = {entry: meaning for entry, meaning in names.items() if (meaning.split or "") == split}
         plain = [entry for entry, meaning in of_split.items() if split and meaning == FolderName(split)]
         masks = _only([entry for entry, meaning in of_split.items() if meaning.kind == "masks"], names)
         images = _only([entry for entry, meaning in of_split.items() if meaning.kind == "images"] or plain, names)
         if images and masks:
-            found[split] = MaskFolders(images, masks)
+            found[split] = PairedFolders(images, masks)
     if found.keys() == {""}:
         return _inner_splits(found[""]) or found
     if found:
         found.pop("", None)
         return found
     splits = split_names(entry.name for entry in names)
-    inside = {split: find_mask_folders(folder / name) for name, split in splits.items()}
+    inside = {split: find_paired_folders(folder / name, words) for name, split in splits.items()}
     return {split: pair[""] for split, pair in inside.items() if pair.keys() == {""}}
 
 
@@ -83,16 +92,16 @@ def _only(folders: list[Path], names: dict[Path, FolderName]) -> Path | None:
     return best[0]
 
 
-def _inner_splits(pair: MaskFolders) -> dict[str, MaskFolders]:
+def _inner_splits(pair: PairedFolders) -> dict[str, PairedFolders]:
     """Return the folders of splits inside both folders; empty if these are not split."""
     images, masks = (
         {split: part / name for name, split in split_names(entry.name for entry in sub_folders(part)).items()}
         for part in (pair.images, pair.masks)
     )
-    return {split: MaskFolders(images[split], masks[split]) for split in images if split in masks}
+    return {split: PairedFolders(images[split], masks[split]) for split in images if split in masks}
 
 
-def find_unnamed_pair(folder: Path) -> MaskFolders | None:
+def find_unnamed_pair(folder: Path) -> PairedFolders | None:
     """Return two subfolders of which one holds masks of the images in the other, whatever they are called.
 
     They have files of the same names and sizes, and those of one folder have few colors, or another suffix.
@@ -108,7 +117,7 @@ def find_unnamed_pair(folder: Path) -> MaskFolders | None:
         sample = [(files[first][stem], files[second][stem]) for stem in shared[:: -(-len(shared) // SAMPLED)]]
         ordered = _images_first(sample)
         if ordered is not None:
-            return MaskFolders(first, second) if ordered else MaskFolders(second, first)
+            return PairedFolders(first, second) if ordered else PairedFolders(second, first)
     return None
 
 
@@ -134,11 +143,16 @@ def _size_and_colors(path: Path) -> tuple[tuple[int, int], int]:
     return image.size, len(np.unique(pixels, axis=0))
 
 
-def list_masks(folder: Path, found: dict[str, MaskFolders]) -> Listing:
-    """Return the images in `found` and their masks.
+def list_pairs(folder: Path, found: dict[str, PairedFolders], task: Task) -> Listing:
+    """Return the images in `found` and their targets, which are files.
 
-    Class names are in a `labels.txt` (or `classes.txt`, `codes.txt`) in the folder; without it the classes are the
-    values that the masks have.
+    Class names of masks are in a `labels.txt` (or `classes.txt`, `codes.txt`) in the folder; without it the classes are
+    the values that the masks have.
+
+    Args:
+        folder: The folder.
+        found: Folders of images and targets by split.
+        task: Task of the targets.
 
     Raises:
         InputError: No image has a mask, or an image has several.
@@ -147,7 +161,7 @@ def list_masks(folder: Path, found: dict[str, MaskFolders]) -> Listing:
     rows: list[tuple[Path, Path, str]] = []
     lost: list[Lost] = []
     for split, pair in found.items():
-        pairs, missing = _paired(pair)
+        pairs, missing = _paired(pair, task)
         rows += [(image, mask, split) for image, mask in pairs]
         lost += [Lost(str(path), split, InputError(reason)) for path, reason in missing.items()]
     lists = _voc_lists(folder) if len(found) == 1 else {}
@@ -155,16 +169,16 @@ def list_masks(folder: Path, found: dict[str, MaskFolders]) -> Listing:
         rows = [(image, mask, lists[image.stem]) for image, mask, _ in rows if image.stem in lists]
         lost = [missing for missing in lost if Path(missing.name).stem in lists]
     images, masks, splits = zip(*rows, strict=True)
-    names = next((folder / name for name in LABEL_FILES if (folder / name).is_file()), None)
-    target = Target("segmentation", read_class_names(names) if names else None, Paths(masks))
-    return Listing(
-        str(folder), Paths(images), target, np.array(splits), tuple(lost), _interpretation(folder, found, lists)
-    )
+    files = LABEL_FILES if task.class_indices else ()
+    names = next((folder / name for name in files if (folder / name).is_file()), None)
+    target = Target(task.name, read_class_names(names) if names else None, Paths(masks))
+    text = _interpretation(folder, found, lists, task)
+    return Listing(str(folder), Paths(images), target, np.array(splits), tuple(lost), text)
 
 
-def _interpretation(folder: Path, found: dict[str, MaskFolders], lists: dict[str, str]) -> str:
+def _interpretation(folder: Path, found: dict[str, PairedFolders], lists: dict[str, str], task: Task) -> str:
     places = [
-        f"{pair.images.relative_to(folder)} with masks in {pair.masks.relative_to(folder)}"
+        f"{pair.images.relative_to(folder)} with {task.column}s in {pair.masks.relative_to(folder)}"
         + (f" ({split})" if len(found) > 1 else "")
         for split, pair in found.items()
     ]
@@ -173,10 +187,11 @@ def _interpretation(folder: Path, found: dict[str, MaskFolders], lists: dict[str
     unused = [entry for entry in sub_folders(folder) if not any(part.is_relative_to(entry) for part in used)]
     left_out = ", ".join(entry.name for entry in unused if image_files(entry))
     by += f"; {left_out} is left out" if left_out else ""
-    return f"{folder} is read as a segmentation: images in {', '.join(places)}{by}."
+    name = task.name.replace("_", "-")
+    return f"{folder} is read as {'an' if name[0] in 'aeiou' else 'a'} {name}: images in {', '.join(places)}{by}."
 
 
-def _paired(pair: MaskFolders) -> tuple[list[tuple[Path, Path]], dict[Path, str]]:
+def _paired(pair: PairedFolders, task: Task) -> tuple[list[tuple[Path, Path]], dict[Path, str]]:
     """Return each image with its mask, and what is wrong with the files that have no partner."""
     images, masks = image_files(pair.images), image_files(pair.masks)
     if not images or not masks:
@@ -194,19 +209,19 @@ def _paired(pair: MaskFolders) -> tuple[list[tuple[Path, Path]], dict[Path, str]
     for key, path in zip(of_masks, masks, strict=True):
         if by_key.setdefault(key, path) is not path and key in of_images:
             raise InputError(
-                f"{by_key[key]} and {path} may both be the mask of {key!r}; move one of them elsewhere, or list the "
-                "files in a CSV file."
+                f"{by_key[key]} and {path} may both be the {task.column} of {key!r}; move one of them elsewhere, or "
+                "list the files in a CSV file."
             )
     pairs = [(path, by_key[key]) for key, path in zip(of_images, images, strict=True) if key in by_key]
     if not pairs:
         raise InputError(
-            f"{pair.images} and {pair.masks} have no file names in common, so the masks of the images are unknown; "
-            f"{HOW_TO_STATE}, or list the files in a CSV file."
+            f"{pair.images} and {pair.masks} have no file names in common, so the {task.column}s of the images are "
+            f"unknown; {HOW_TO_STATE}, or list the files in a CSV file."
         )
     with_mask, with_image = ({path for pair in pairs for path in [pair[side]]} for side in (0, 1))
-    missing = {path: f"{path} has no mask in {pair.masks}." for path in images if path not in with_mask}
+    missing = {path: f"{path} has no {task.column} in {pair.masks}." for path in images if path not in with_mask}
     return pairs, missing | {
-        path: f"{path} is the mask of no image in {pair.images}." for path in masks if path not in with_image
+        path: f"{path} is the {task.column} of no image in {pair.images}." for path in masks if path not in with_image
     }
 
 
