@@ -18,7 +18,7 @@ from ...core.input_files import check_file, read_text
 from ...core.limits import IDX_BYTES
 from .folder_names import parse_folder_name
 from .listing import Listing
-from .mask_folders import LABEL_FILES
+from .paired_folders import LABEL_FILES
 from .pixel_rows import PNM_TYPES, list_pixels
 from .splitting import SPLITS
 
