@@ -91,7 +91,7 @@ def all_cases():
 
 
 @installed
-@pytest.mark.parametrize(("name", "kind"), all_cases())
+@pytest.mark.parametrize(("name", "kind"), list(all_cases()))
 def test_camera_bytes_give_the_outputs_of_keras(name, kind, tmp_path):
     make, rgb = MODELS[name]
     model = make()

@@ -1,6 +1,9 @@
+"""OpenVINO: right by default, where it may compute in bfloat16 or float16, and in float32."""
+
 import keras
 import numpy as np
 import pytest
+from support.clients import answer, documented
 
 from pocketzoo import export, zoo
 from pocketzoo.export.formats import FORMATS
@@ -31,6 +34,13 @@ def test_openvino_files_are_in_the_bundle_and_match_keras(bundle, manifest, subj
     samples = subject.reference.samples
     assert np.abs(artifact.run(samples.images) - subject.reference.outputs).max() < 1e-5
     assert artifact.metadata == export.load_artifact(bundle / "lenet5-fp32.onnx").metadata
+
+
+def test_integers_are_right_by_default(lenet):
+    subject = lenet("onnx-int8")
+    check = answer("openvino", subject)
+    assert check.status == "passed", check.gates  # which gates these are depends on the precision of this processor
+    assert documented("openvino", subject) == "right"
 
 
 def test_maps_are_returned_in_nhwc(tmp_path, pixels):
