@@ -18,14 +18,13 @@ from .artifact.bundle_directory import check_free, converting, finished_director
 from .artifact.directories import CORE_ML, artifact_bytes
 from .artifact.errors import ProofError
 from .artifact.manifest import ArtifactRecord, Gate, Manifest, ValidationContext
-from .artifact.metadata import Metadata
 from .artifact.report import write_report
-from .artifact.tensors import RAW
+from .format_selection import check_pixel_ranges, select_formats
 from .formats import Format
 from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
-from .targets import check_batch, check_converters, default_batch, formats_of, integer_formats, targets_of, targets_with
+from .targets import check_batch, check_converters, default_batch, formats_of, targets_of
 from .triton import update_models
 from .validation.checks.artifact_check import Subject
 from .validation.integers import integer_gates
@@ -162,8 +161,8 @@ def export_model(
     own = graph.model_metadata
     evaluation = None if evaluation is None else evaluation_samples(evaluation, own)
     calibration = None if calibration is None else calibration_samples(calibration, evaluation, own)
-    formats, skipped = _select_formats(formats, targets, graph, calibration)
-    _check_pixel_ranges(formats, metadata)
+    formats, skipped = select_formats(formats, targets, graph, calibration)
+    check_pixel_ranges(formats, metadata)
     reference = keras_reference.evaluate(own, evaluation, calibration)
     if rgb:
         reference = replace(reference, samples=reference.samples.as_rgb())
@@ -205,44 +204,6 @@ def _export_graph(
         raise InputError(f"input_size is {input_size!r}; it takes height and width in pixels, such as (224, 192).")
     open_size = all(fmt.open_size for fmt in formats)
     return ExportGraph.from_model(model, input_size=input_size, open_size=open_size, open_batch=batch == "N", rgb=rgb)
-
-
-def _select_formats(
-    formats: Sequence[Format], targets: Sequence[str], graph: "ExportGraph", calibration: Samples | None
-) -> tuple[list[Format], dict[str, str]]:
-    """The formats that can be exported, and the reasons why others cannot, by name.
-
-    Raises:
-        InputError: A target has no format that can be exported.
-    """
-    if graph.activation_bits is not None:
-        selected = integer_formats(formats, graph.activation_bits)
-        reason = f"the model was trained for integers with {graph.activation_bits}-bit activations"
-        return selected, {fmt.name: reason for fmt in formats if fmt not in selected}
-    if calibration is not None:
-        whole = [name for name, form in graph.metadata.input_forms.items() if not form.dtype.startswith("float")]
-        selected = [fmt for fmt in formats if not whole or fmt.activation_bits != 16]
-        reason = f"16-bit activations cannot be calibrated where an input takes whole numbers, as {', '.join(whole)}"
-    else:
-        selected = [fmt for fmt in formats if not fmt.quantized]
-        reason = "it takes calibration: training images, which determine activation ranges (calibration, or --data)"
-    served = {target for fmt in selected for target in targets_with(fmt, targets)}
-    for target in targets:
-        if target not in served:
-            raise InputError(f"target {target} has nothing but {formats_of([target])[0].name}, and {reason}.")
-    return selected, {fmt.name: reason for fmt in formats if fmt not in selected}
-
-
-def _check_pixel_ranges(formats: Sequence[Format], metadata: Metadata) -> None:
-    """Raise InputError where bytes cannot be the pixels of an image, since no byte would represent 0."""
-    names = [fmt.name for fmt in formats if fmt.activation_bits == 8]
-    for form in metadata.input_forms.values() if names else ():
-        low, high = form.pixel_range or RAW
-        if not -0.5 <= -low / (high - low) * 255 <= 255.5:
-            raise InputError(
-                f"pixels go from {low:g} to {high:g}, but the integers of {', '.join(names)} must represent 0; choose "
-                "targets without 8-bit formats, or begin the model with a Rescaling of 0..255."
-            )
 
 
 def _validation_context(skipped: dict[str, str], reference: Reference) -> ValidationContext:

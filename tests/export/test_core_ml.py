@@ -121,6 +121,14 @@ def test_export_is_refused_with_the_command_before_anything_is_computed(monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def test_open_size_is_refused_with_the_option_that_sets_it(tmp_path):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(image)), name="net")
+    with pytest.raises(InputError, match=r"net leaves its size open.*; create it with a fixed input_shape, or set"):
+        export.export_model(model, tmp_path / "out", targets="apple", task="raw")
+    assert not list(tmp_path.iterdir())
+
+
 def test_damaged_and_foreign_packages_are_refused(bundle, tmp_path):
     copy = shutil.copytree(bundle / "lenet5-fp16.mlpackage", tmp_path / "x.mlpackage")
     spec = _spec(copy)

@@ -13,7 +13,7 @@ from pocketzoo.export.conversion import artifact_files as conversion
 from pocketzoo.export.conversion.artifact_files import write_artifacts
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.conversion.tflite.tflite_files import TFLiteFiles
-from pocketzoo.export.export_model import _check_pixel_ranges
+from pocketzoo.export.format_selection import check_pixel_ranges
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.targets import TARGETS, checks_of
@@ -243,12 +243,12 @@ def test_thresholds_and_steps_are_reported(trained, digits, tmp_path):
 def test_bytes_must_represent_0(pixels, fits):
     form = InputForm(shape=(8, 8, 3), pixel_range=tuple(map(float, pixels.split(".."))))
     metadata = Metadata.model_construct(inputs={"image": form})
-    _check_pixel_ranges([FORMATS["tflite-fp32"]], metadata)
+    check_pixel_ranges([FORMATS["tflite-fp32"]], metadata)
     if fits:
-        _check_pixel_ranges([FORMATS["tflite-int8"]], metadata)
+        check_pixel_ranges([FORMATS["tflite-int8"]], metadata)
     else:
         with pytest.raises(zoo.InputError, match="but the integers of tflite-int8 must represent 0"):
-            _check_pixel_ranges([FORMATS["tflite-int8"]], metadata)
+            check_pixel_ranges([FORMATS["tflite-int8"]], metadata)
 
 
 @pytest.mark.parametrize(
