@@ -25,6 +25,7 @@ from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
 from .targets import check_batch, check_converters, default_batch, formats_of, targets_of
+from .signals import as_row_images
 from .triton import update_models
 from .validation.checks.artifact_check import Subject
 from .validation.integers import integer_gates
@@ -73,8 +74,9 @@ def export_model(
 
     Args:
         model: A model that takes an image, and perhaps other images, vectors or indices, and has one output or several,
-            in a list or a dict. It is not changed. Files have the inputs and outputs in its order, and several of them
-            under its names: the keys of a dict, else the names of its input layers and output layers.
+            in a list or a dict; or signals `(length, channels)`, which files take as images of one row, `(1, length,
+            channels)`. It is not changed. Files have the inputs and outputs in its order, and several of them under its
+            names: the keys of a dict, else the names of its input layers and output layers.
         out_dir: Directory of the bundle.
         targets: Names from `list_targets()`.
         calibration: Training images that determine activation ranges for int8: an array `(count, height, width,
@@ -126,6 +128,7 @@ def export_model(
     """
     from ..zoo.contract import state_contract
     from ..zoo.float32_form import float32_form
+    from ..zoo.planar_form import planar_form, takes_signals
     from ..zoo.signature import check_image_inputs, input_keys, output_keys
     from .conversion.artifact_files import write_artifacts
     from .validation.keras_reference import KerasReference
@@ -150,6 +153,11 @@ def export_model(
         likely_range=likely_ranges({"evaluation": evaluation, "calibration": calibration}, input_keys(model)),
     )
     model = float32_form(model)
+    if takes_signals(model):
+        if "web" in targets:
+            raise InputError(f"{model.name} takes signals, and the page of target web opens images; leave it out.")
+        model = planar_form(model)
+        calibration, evaluation = (as_row_images(source, model) for source in (calibration, evaluation))
     batch = default_batch(targets) if batch is None else batch
     graph = _export_graph(model, formats, input_size, batch, rgb)
     keras_reference = KerasReference(model)

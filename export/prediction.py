@@ -18,6 +18,7 @@ from .artifact.tensors import matches_shape, values_by_name
 from .loading import to_artifact
 from .pixel_values import check_pixels
 from .sample_sources import likely_ranges
+from .signals import as_rows_of
 
 if TYPE_CHECKING:
     import keras
@@ -111,8 +112,8 @@ def predict(
         images: `(count, height, width, channels)` or one image `(height, width, channels)`: whole numbers are raw
             pixels 0..255, floats are values in the range that the model expects, for models of the zoo 0..255, too. For
             several inputs a dict of arrays by name, or a list in the order of the model, all with or all without
-            `count`. For a single image input also a path (as in `zoo.read_image`), an image of Pillow, or a list of
-            these, which are resized to the input.
+            `count`. Signals are `(count, length, channels)` or `(length, channels)`. For a single image input also a
+            path (as in `zoo.read_image`), an image of Pillow, or a list of these, which are resized to the input.
         task: As in `export_model`, of a Keras model or another tool's file; an exported artifact has it in its file.
         labels: As `task`.
         pixels: As `task`.
@@ -196,6 +197,7 @@ def _checked(artifact: Artifact, images: Any) -> Any:
     artifact.check_runs_one_by_one()
     named = {"": images} if list(tensors) == [""] else values_by_name(images, list(tensors), "images")
     arrays = {name: _as_array(values) for name, values in named.items()}
+    arrays = {name: as_rows_of(tensors[name], values) for name, values in arrays.items()}
     if all(values.ndim == len(tensors[name].value_shape) for name, values in arrays.items()):
         arrays = {name: values[None] for name, values in arrays.items()}
     for name, values in arrays.items():

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import keras
 
 from ..core.keras_private import all_layers
+from .dimensions import current_dimensions, in_dimensions
 
 Shape = tuple[Any, ...]
 """Shape of a tensor with its batch axis: an int for each axis, or None where the size is unknown.
@@ -22,12 +23,28 @@ class CompositeLayer(keras.Layer):
     A subclass stores every constructor argument in an attribute of the same name (`get_config` returns these, so a
     model can be rebuilt narrower from its config), creates its sublayers with `sublayer`, builds them in `build`, and
     has a `call` that passes `training` on to them, without a literal channel count or a Python branch on tensor values.
-    The data format is NHWC.
+    The channels are the last axis.
+
+    Args:
+        dimensions: Number of spatial axes of its inputs: 2 for images `(batch, height, width, channels)`, 1 for signals
+            `(batch, length, channels)`, 3 for volumes. Sublayers such as `Conv2D` are of the class for that number,
+            `Conv1D` or `Conv3D`. None for that of the `spatial_dimensions` around it, or else 2.
     """
 
+    def __init__(self, *, dimensions: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dimensions = current_dimensions() if dimensions is None else dimensions
+
     def sublayer(self, layer_class: Callable[..., AnyLayer], suffix: str, *args: Any, **kwargs: Any) -> AnyLayer:
-        """Create a sublayer named `<this layer's name>_<suffix>`, which is unique in the flattened model."""
+        """Create a sublayer named `<this layer's name>_<suffix>`, which is unique in the flattened model.
+
+        A class of Keras for images, such as `Conv2D`, stands for that of this layer's number of dimensions.
+        """
         kwargs.setdefault("dtype", self.dtype_policy)
+        if isinstance(layer_class, type) and issubclass(layer_class, CompositeLayer):
+            kwargs.setdefault("dimensions", self.dimensions)
+        elif isinstance(layer_class, type):
+            layer_class = in_dimensions(layer_class, self.dimensions)
         part = layer_class(*args, name=f"{self.name}_{suffix}", **kwargs)
         if not self.trainable:
             part.trainable = False  # when a frozen block is loaded, all of its sublayers are frozen
@@ -35,7 +52,9 @@ class CompositeLayer(keras.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return every constructor argument by name."""
-        return super().get_config() | {name: _plain(getattr(self, name)) for name in _own_arguments(type(self))}
+        own = {name: _plain(getattr(self, name)) for name in _own_arguments(type(self))}
+        # Files of models for images stay those of earlier versions.
+        return super().get_config() | own | ({} if self.dimensions == 2 else {"dimensions": self.dimensions})
 
     def width_parts(self) -> dict[str, Any]:
         """Return, for each constructor argument that is a width, the sublayer whose output channels it sets.

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from .composite import ChainLayer
+from .dimensions import of_sides
 from .norm_and_activation import Norm, activation_layer, norm_layer
 
 # Keras counts every channel of a depthwise kernel in its fan-in, although each output depends on only one.
@@ -52,9 +53,10 @@ class ConvUnit(ChainLayer):
 
     def make_unit(self, conv_class: type[keras.Layer], *args: Any, **kwargs: Any) -> None:
         """Create the sublayers. By default there is a bias only without normalization, which would cancel it."""
-        zeros, border = _padding(self.padding, self.kernel_size, self.strides, self.dilation_rate)
+        sides = kernel_sides(self.kernel_size, self.dimensions)
+        zeros, border = _padding(self.padding, sides, self.strides, self.dilation_rate)
         use_bias = self.norm is None if self.use_bias is None else self.use_bias
-        self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", zeros) if any(zeros) else None
+        self.pad = self.sublayer(keras.layers.ZeroPadding2D, "pad", of_sides(zeros)) if any(zeros) else None
         self.conv = self.sublayer(
             conv_class,
             "conv",
@@ -74,22 +76,33 @@ class ConvUnit(ChainLayer):
         return [part for part in parts if part is not None]
 
 
-def _padding(
-    padding: str | int, kernel_size: int | tuple[int, ...], strides: int, dilation: int
-) -> tuple[tuple[int, int], str]:
-    """Return the zero padding on each vertical and each horizontal side, and the convolution's own `padding`."""
+def kernel_sides(kernel_size: int | tuple[int, ...], dimensions: int) -> tuple[int, ...]:
+    """Return the size of a kernel along each axis; of (height, width), a signal has the height.
+
+    Raises:
+        ValueError: It has two sides, and the inputs are volumes.
+    """
+    if isinstance(kernel_size, int):
+        return (kernel_size,) * dimensions
+    if len(kernel_size) < dimensions:
+        raise ValueError(f"a kernel of {kernel_size} has {len(kernel_size)} sides, and the inputs {dimensions}.")
+    return tuple(kernel_size[:dimensions])
+
+
+def _padding(padding: str | int, sides: tuple[int, ...], strides: int, dilation: int) -> tuple[tuple[int, ...], str]:
+    """Return the zeros at both ends of each axis, for a kernel of `sides`, and the convolution's own `padding`."""
+    none = (0,) * len(sides)
     if isinstance(padding, str) and padding in ("same", "valid"):
-        return (0, 0), padding
-    sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        return none, padding
     reach = [dilation * (side - 1) for side in sides]
     if padding == "symmetric":
-        zeros = (reach[0] // 2, reach[1] // 2)
+        zeros = tuple(length // 2 for length in reach)
     elif isinstance(padding, str):
         raise ValueError(f"padding is {padding!r}; allowed are 'same', 'valid', 'symmetric' and a number of zeros.")
     else:
-        zeros = (padding, padding)
+        zeros = (padding,) * len(sides)
     if strides == 1 and [2 * zero for zero in zeros] == reach:
-        return (0, 0), "same"  # the same result without a padding layer
+        return none, "same"  # the same result without a padding layer
     return zeros, "valid"
 
 
@@ -140,9 +153,8 @@ class ConvNormAct(ConvUnit):
         self.activation = activation
         self.use_bias = use_bias
         self.kernel_initializer = kernel_initializer
-        self.make_unit(
-            keras.layers.Conv2D, filters, self.kernel_size, groups=groups, kernel_initializer=kernel_initializer
-        )
+        sides = self.kernel_size if self.dimensions == 2 else kernel_sides(self.kernel_size, self.dimensions)
+        self.make_unit(keras.layers.Conv2D, filters, sides, groups=groups, kernel_initializer=kernel_initializer)
 
     def width_parts(self) -> dict[str, Any]:
         """Return the convolution."""

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
+from .dimensions import of_sides
 
 
 class Head(CompositeLayer):
@@ -19,8 +20,13 @@ class Head(CompositeLayer):
     """Name of the head's task in `pocketzoo.tasks`."""
     labels: list[str] | None = None
 
+    @property
+    def map_rank(self) -> int:
+        """Rank of a feature map: 4, or 3 of signals and 5 of volumes."""
+        return self.dimensions + 2
+
     def chain(self, rank: int) -> list[keras.layers.Layer]:
-        """Layers in order for features of that rank: 4 for a map, 2 for a vector."""
+        """Layers in order for features of that rank: `map_rank` for a map, 2 for a vector."""
         raise NotImplementedError
 
     def keep_labels(self, labels: Sequence[str] | None, outputs: int | None) -> None:
@@ -34,7 +40,7 @@ class Head(CompositeLayer):
         self.labels = None if labels is None else [str(label) for label in labels]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Builds the layers for a feature map (rank 4) or a vector (rank 2)."""
+        """Builds the layers for a feature map or a vector (rank 2)."""
         build_chain(self.chain(len(input_shape)), input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -84,9 +90,11 @@ class VectorHead(Head):
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """Pooling of a map, dropout, dense layer, activation; with `score_map` the pooling comes after the scores."""
-        if self.score_map and rank != 4:
-            raise ValueError(f"{self.name}: score_map takes a map (rank 4); these features have rank {rank}.")
-        pool = self.pool if rank == 4 else None
+        if self.score_map and rank != self.map_rank:
+            raise ValueError(
+                f"{self.name}: score_map takes a map (rank {self.map_rank}); these features have rank {rank}."
+            )
+        pool = self.pool if rank == self.map_rank else None
         scores = [self.drop, self.dense, pool] if self.score_map else [pool, self.drop, self.dense]
         return [part for part in (*scores, self.act) if part is not None]
 
@@ -154,7 +162,7 @@ class EmbeddingHead(Head):
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """Pooling of a map, and the conversion to float32."""
-        return [self.pool, self.act] if rank == 4 else [self.act]
+        return [self.pool, self.act] if rank == self.map_rank else [self.act]
 
 
 @keras.saving.register_keras_serializable("pocketzoo")
@@ -188,17 +196,17 @@ class SegmentationHead(Head):
         self.crop = tuple(crop)
         self.scores = self.sublayer(keras.layers.Conv2D, "scores", classes, 1)
         # Bilinear, because "nearest" would become a RESHAPE and TILE of rank 5, which edge runtimes refuse.
-        options = {"interpolation": "bilinear"}
+        options = {"interpolation": "bilinear"} if self.dimensions == 2 else {}
         self.enlarge = self.sublayer(keras.layers.UpSampling2D, "enlarge", strides, **options) if strides > 1 else None
-        cut = tuple((0, lines) for lines in self.crop)
+        cut = of_sides(tuple((0, lines) for lines in self.crop[: self.dimensions]))
         self.cut = self.sublayer(keras.layers.Cropping2D, "cut", cut) if any(self.crop) else None
         self.softmax = self.sublayer(keras.layers.Activation, "probabilities", "softmax", dtype="float32")
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """Scores, upsampled and cropped, then their softmax."""
-        if rank != 4:
+        if rank != self.map_rank:
             raise ValueError(
-                f"{self.name}: a segmentation head takes a map (rank 4), as U-Nets and DeepLab have one; these "
-                f"features have rank {rank}."
+                f"{self.name}: a segmentation head takes a map (rank {self.map_rank}), as U-Nets and DeepLab have one; "
+                f"these features have rank {rank}."
             )
         return [part for part in (self.scores, self.enlarge, self.cut, self.softmax) if part is not None]

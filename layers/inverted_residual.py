@@ -82,7 +82,8 @@ class InvertedResidual(CompositeLayer):
         self.project = self.sublayer(ConvNormAct, "project", filters, 1, norm=norm, activation=None)
         self.drop = None
         if stochastic_depth:  # Huang et al. arXiv:1603.09382: the whole branch is dropped, separately for each image
-            self.drop = self.sublayer(keras.layers.Dropout, "drop", stochastic_depth, noise_shape=(None, 1, 1, 1))
+            noise_shape = (None, *(1,) * (self.dimensions + 1))
+            self.drop = self.sublayer(keras.layers.Dropout, "drop", stochastic_depth, noise_shape=noise_shape)
         self.add = self.sublayer(keras.layers.Add, "add") if shortcut else None
 
     def _branch(self) -> list[keras.Layer]:

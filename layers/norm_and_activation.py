@@ -62,5 +62,7 @@ def activation_layer(owner: CompositeLayer, suffix: str, activation: str | None,
         return None
     if activation in ACTIVATIONS:
         layer_class, config = ACTIVATIONS[activation]
+        if "shared_axes" in config:
+            config = {"shared_axes": list(range(1, owner.dimensions + 1))}
         return owner.sublayer(layer_class, suffix, **config, **kwargs)
     return owner.sublayer(keras.layers.Activation, suffix, activation, **kwargs)

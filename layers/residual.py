@@ -11,6 +11,7 @@ import keras
 from .attention import CBAM, SqueezeExcite
 from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct, NormAct
+from .dimensions import of_sides
 from .norm_and_activation import Norm, activation_layer
 
 
@@ -41,7 +42,7 @@ class ResidualLayer(CompositeLayer):
         self.pre_layers = [self.sublayer(NormAct, "pre", **unit)] if self.pre_activation else []
         self.residual_layers = [*convolutions, *self._attention()]
         if self.stochastic_depth:  # Huang et al. arXiv:1603.09382: the whole branch is dropped, separately per image
-            shape = (None, 1, 1, 1)
+            shape = (None, *(1,) * (self.dimensions + 1))
             rate = self.stochastic_depth
             self.residual_layers.append(self.sublayer(keras.layers.Dropout, "drop", rate, noise_shape=shape))
         self.shortcut_layers = self._shortcut()
@@ -58,7 +59,7 @@ class ResidualLayer(CompositeLayer):
         for part in [*self.residual_layers, *self.shortcut_layers]:
             if isinstance(part, SqueezeExcite | CBAM):
                 parts["squeeze_filters"] = part.width_parts()["squeeze_filters"]
-            elif isinstance(part, keras.layers.ZeroPadding2D):
+            elif part.name == f"{self.name}_shortcut_pad":
                 parts["pad_channels"] = part
         return parts
 
@@ -84,7 +85,7 @@ class ResidualLayer(CompositeLayer):
             return [subsample]
         if self.shortcut == "pad":
             # With data_format="channels_first", ZeroPadding2D pads the last axis, our channels: one PAD operation.
-            padding = ((0, 0), self.pad_channels)
+            padding = of_sides(((0, 0),) * (self.dimensions - 1) + (self.pad_channels,))
             options: dict[str, Any] = {"data_format": "channels_first"}
             return [subsample, self.sublayer(keras.layers.ZeroPadding2D, "shortcut_pad", padding, **options)]
         raise ValueError(

@@ -7,6 +7,7 @@ import keras
 
 from .composite import CompositeLayer, Shape, build_chain, call_chain, chain_output_shape
 from .conv import ConvNormAct
+from .dimensions import of_sides
 from .norm_and_activation import Norm
 
 
@@ -24,7 +25,8 @@ class UpBlock(CompositeLayer):
         filters: Output channels, of the second convolution.
         mid_filters: Channels of the first convolution.
         up: Upsampling method: `"transpose"`, a 2x2 transposed convolution with a bias, as in the paper; or
-            `"resize"`, bilinear interpolation, which all edge runtimes support.
+            `"resize"`, bilinear interpolation (of images; repetition of signals and volumes), which all edge runtimes
+            support.
         up_filters: Channels of the transposed convolution, or of a 3x3 convolution with normalization and activation
             after the bilinear upsampling; None, with `"resize"`, for no convolution there.
         padding: Padding of the 3x3 convolutions, `"same"` or `"valid"` as in the paper.
@@ -75,7 +77,8 @@ class UpBlock(CompositeLayer):
             return [self.sublayer(keras.layers.Conv2DTranspose, "up", self.up_filters, 2, strides=2)]
         if self.up != "resize":
             raise ValueError(f"{self.name}: up is {self.up!r}; allowed are 'transpose' and 'resize'.")
-        parts: list[keras.Layer] = [self.sublayer(keras.layers.UpSampling2D, "up", 2, interpolation="bilinear")]
+        options = {"interpolation": "bilinear"} if self.dimensions == 2 else {}
+        parts: list[keras.Layer] = [self.sublayer(keras.layers.UpSampling2D, "up", 2, **options)]
         if self.up_filters is not None:
             unit: dict[str, Any] = {"norm": self.norm, "activation": self.activation}
             parts.append(self.sublayer(ConvNormAct, "up_conv", self.up_filters, 3, **unit))
@@ -106,21 +109,22 @@ class UpBlock(CompositeLayer):
     def _common_size(self, upsampled: Shape, skip: Shape) -> Shape:
         """Return the height and width to which both maps are cropped or padded."""
         if self.padding == "same":
-            return skip[1:3]
-        if None in (*upsampled[1:3], *skip[1:3]):
-            raise ValueError(f"{self.name}: the skip is {skip[1:3]}; padding='valid' needs a fixed height and width.")
-        return min(upsampled[1], skip[1]), min(upsampled[2], skip[2])
+            return skip[1:-1]
+        if None in (*upsampled[1:-1], *skip[1:-1]):
+            side = "length" if self.dimensions == 1 else "height and width"
+            raise ValueError(f"{self.name}: the skip is {skip[1:-1]}; padding='valid' needs a fixed {side}.")
+        return tuple(map(min, upsampled[1:-1], skip[1:-1]))
 
     def _crop_or_pad(self, suffix: str, shape: Shape, size: Shape) -> list[keras.Layer]:
-        """Create the sublayers that bring a map to `size`, (height, width)."""
-        changes = [0 if None in sides else sides[1] - sides[0] for sides in zip(shape[1:3], size, strict=True)]
+        """Create the sublayers that bring a map to `size`, the length of each axis."""
+        changes = [0 if None in sides else sides[1] - sides[0] for sides in zip(shape[1:-1], size, strict=True)]
         crop = tuple(_halves(max(-change, 0)) for change in changes)
         pad = tuple(_halves(max(change, 0)) for change in changes)
         parts: list[keras.Layer] = []
         if min(changes) < 0:
-            parts.append(self.sublayer(keras.layers.Cropping2D, f"{suffix}_cut", crop))
+            parts.append(self.sublayer(keras.layers.Cropping2D, f"{suffix}_cut", of_sides(crop)))
         if max(changes) > 0:
-            parts.append(self.sublayer(keras.layers.ZeroPadding2D, f"{suffix}_pad", pad))
+            parts.append(self.sublayer(keras.layers.ZeroPadding2D, f"{suffix}_pad", of_sides(pad)))
         return parts
 
     def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
@@ -136,7 +140,7 @@ class UpBlock(CompositeLayer):
         deep, skip = _split_shapes(input_shape)
         shape = chain_output_shape(self.enlarge, deep)
         if skip is not None:
-            shape = (shape[0], *self._common_size(shape, skip), shape[3] + skip[3])
+            shape = (shape[0], *self._common_size(shape, skip), shape[-1] + skip[-1])
         return chain_output_shape([self.conv1, self.conv2], shape)
 
 

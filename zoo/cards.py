@@ -112,6 +112,8 @@ class ModelCard(ShortRepr, _Table):
     """Minimum height and width in pixels."""
     variable_size: bool
     """Whether height and width may be None."""
+    dimensions: tuple[Literal[1, 2, 3], ...] = (2,)
+    """Numbers of spatial dimensions that it can be built in: 1 for signals, 2 for images, 3 for volumes."""
     classes: PositiveInt
     """Default number of classes."""
     trainable_parameters: PositiveInt

@@ -14,11 +14,15 @@ from .feature_builder import FeatureBuilder
 from .heads import Plans, attach_heads, plan_heads
 from .pretrained.weight_loading import fill, load_pretrained
 from .pretrained.weight_sources import Weights
-from .registry import model_card
+from .registry import list_models, model_card
 from .saving import load_weights, tensor_shapes
 
 MEAN_IN_WEIGHTS = "layers/pixel_normalization/vars/0"
 """Name of the means of the normalization, one per channel, in a `.weights.h5` file."""
+SIGNAL: dict[str, Any] = {"mean": 0.0, "scale": 1.0, "pixel_range": (-1.0, 1.0)}
+"""Normalization of signals, such as sound, before it is adapted to data."""
+DIMENSIONS = {1: ("signals", "length"), 2: ("images", "height and width"), 3: ("volumes", "depth, height and width")}
+"""What has so many spatial dimensions, and what its size is."""
 
 
 def create_model(
@@ -27,14 +31,16 @@ def create_model(
     weights: str | Path | None = None,
     classes: int | dict[str, int] | None = None,
     labels: Sequence[str] | dict[str, Sequence[str]] | None = None,
-    input_shape: tuple[int | None, int | None, int] | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
     head: str | dict[str, str] | None = None,
     **overrides: Any,
 ) -> keras.Model:
     """Build the model `name`.
 
     The input is raw pixels, float32 in 0..255, shape `(batch, height, width, channels)`. The output depends on the
-    head: a classifier outputs probabilities of shape `(batch, classes)`.
+    head: a classifier outputs probabilities of shape `(batch, classes)`. With an `input_shape` of `(length, channels)`
+    it is the same architecture in one dimension, for signals `(batch, length, channels)` in -1..1, such as sound;
+    `training.adapt_normalization` lets it take those of any other range. With four numbers it takes volumes.
 
     Args:
         name: A name from `list_models()`.
@@ -48,6 +54,8 @@ def create_model(
         classes: Number of classes (for regression, of outputs); None for the number of labels, or else the card's.
         labels: Names of the classes in the order of the outputs; they are stored in the model.
         input_shape: Height, width, channels; None for the card's. Height and width may be None if the card allows it.
+            Or length and channels of signals, or depth, height, width and channels of volumes, for the `dimensions` on
+            the card.
         head: Task of the model: `"classification"`, `"multi_label"`, `"regression"`, `"segmentation"` or `"embedding"`;
             or a dict from names to tasks for several outputs, with dicts for `classes` and `labels` too. None for the
             card's task.
@@ -113,14 +121,16 @@ def _build(
     card: ModelCard,
     heads: Plans,
     builder: FeatureBuilder,
-    input_shape: tuple[int | None, int | None, int] | None,
+    input_shape: tuple[int | None, ...] | None,
     colors: int | None = None,
 ) -> keras.Model:
     """Build a model; a grayscale one on an image that is repeated to so many `colors`, if they are not None."""
-    image = keras.Input(_checked_shape(card, input_shape), name="image")
+    shape = _checked_shape(card, input_shape)
+    image = keras.Input(shape, name={2: "signal", 4: "volume"}.get(len(shape), "image"))
     is_repeated = image.shape[-1] == 1 and (colors or 1) > 1
     repeated = keras.layers.Concatenate(name="grey_to_colours")([image] * (colors or 1)) if is_repeated else image
-    pixels = PixelNormalization(name="pixels")(repeated)
+    normalization: dict[str, Any] = SIGNAL if len(shape) == 2 else {}
+    pixels = PixelNormalization(name="pixels", **normalization)(repeated)
     try:
         features = builder.features(image, pixels)
     except InputError:
@@ -149,13 +159,24 @@ def _checked_shape(card: ModelCard, shape: tuple[int | None, ...] | None) -> tup
         shape = tuple(None if size is None else index(size) for size in shape)
     except TypeError:
         shape = (shape,)  # type: ignore[assignment]  # no sequence of integers: refused below
-    if len(shape) != 3 or shape[2] is None or shape[2] < 1:
+    if len(shape) - 1 not in DIMENSIONS or shape[-1] is None or shape[-1] < 1:
         expected = f"(height, width, channels), such as {card.input_shape}"
+        if 1 in card.dimensions:
+            expected += ", or of a signal (length, channels)"
         raise InputError(f"{card.name}: input_shape is {shape}; it must be {expected}.")
-    for size in shape[:2]:
+    of, sides = DIMENSIONS[len(shape) - 1]
+    if len(shape) - 1 not in card.dimensions:
+        families = sorted({each.family for each in map(model_card, list_models()) if len(shape) - 1 in each.dimensions})
+        raise InputError(
+            f"{card.name}: input_shape is {shape}, but it takes no {of}; the families that do are "
+            f"{', '.join(families)}."
+        )
+    for size in shape[:-1]:
         if size is None and not card.variable_size:
-            raise InputError(f"{card.name}: input_shape is {shape}, but it needs a fixed height and width.")
+            raise InputError(f"{card.name}: input_shape is {shape}, but it needs a fixed {sides}.")
         if size is not None and size < card.smallest_input:
-            least = card.smallest_input
-            raise InputError(f"{card.name}: input_shape is {shape}, but the minimum height and width are {least}.")
+            are = "is" if len(shape) == 2 else "are"
+            raise InputError(
+                f"{card.name}: input_shape is {shape}, but the minimum {sides} {are} {card.smallest_input}."
+            )
     return shape

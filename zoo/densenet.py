@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from ..layers import ConvNormAct, DenseBlock, NormAct, Transition
+from ..layers.dimensions import for_map
 
 NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-5}
 
@@ -32,8 +33,8 @@ def densenet(
         reduction: Fraction of the channels that a transition keeps (theta in the paper).
     """
     x = ConvNormAct(2 * growth, 7, strides=2, padding=3, norm=NORM, name="stem")(pixels)
-    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-    x = layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+    x = for_map(layers.ZeroPadding2D, x)(1, name="stem_pool_pad")(x)
+    x = for_map(layers.MaxPooling2D, x)(3, strides=2, name="stem_pool")(x)
     for stage, count in enumerate(blocks, start=1):
         if stage > 1:
             x = Transition(int(x.shape[-1] * reduction), norm=NORM, name=f"stage{stage}_transition")(x)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ..core.errors import InputError, unknown
+from ..layers.dimensions import spatial_dimensions
 from ..tasks.registry import get_task
 from .cards import ModelCard
 from .registry import ON, backbones, model_card
@@ -65,7 +66,8 @@ class FeatureBuilder:
     def features(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.KerasTensor:
         """Build the head's input: a map `(batch, height, width, channels)`, or a vector if the card has a neck."""
         features = self.feature_map(image, pixels)
-        return self.neck(features, **self._arguments_of(self.neck)) if self.neck else features
+        with spatial_dimensions(len(image.shape) - 2):
+            return self.neck(features, **self._arguments_of(self.neck)) if self.neck else features
 
     def feature_map(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.KerasTensor:
         """Build the feature map before the neck.
@@ -75,7 +77,8 @@ class FeatureBuilder:
             pixels: The normalized input.
         """
         source = self._backbone_maps(self.backbone, image, pixels) if self.backbone else pixels
-        self._map = self.builder(source, **self._arguments_of(self.builder))
+        with spatial_dimensions(len(image.shape) - 2):
+            self._map = self.builder(source, **self._arguments_of(self.builder))
         return self._map
 
     def trunk(self, image: keras.KerasTensor) -> set[str]:

@@ -14,6 +14,7 @@ from .. import layers
 from ..core.arguments import check_arguments
 from ..core.errors import InputError, unknown
 from ..layers import PixelNormalization
+from ..layers.dimensions import spatial_dimensions
 from ..tasks.registry import get_task, task_names
 from ..tasks.task import HeadConfig, Task, Upsampling
 from .backbone import Backbone, backbone_of, report_backbone
@@ -21,6 +22,7 @@ from .cards import ModelCard
 from .contract import contract_of, state_contract
 from .functional_form import functional_form
 from .registry import card_of
+from .signature import image_among
 from .strides import measure_grids
 
 
@@ -85,11 +87,12 @@ def _by_head(card: ModelCard | HeadDefaults, head: Mapping[str, str], argument: 
 
 def attach_heads(inputs: Any, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
     """Return the model from `inputs` to the output of the layer `head`, or a dict of those of `head_<name>`."""
-    image = next((tensor for tensor in keras.tree.flatten(inputs) if len(tensor.shape) == 4), None)
+    image = image_among(keras.tree.flatten(inputs))
     try:
-        if isinstance(plans, HeadPlan):
-            return keras.Model(inputs, plans.layer("head", features, image)(features), name=name)
-        outputs = {key: plan.layer(f"head_{key}", features, image)(features) for key, plan in plans.items()}
+        with spatial_dimensions(2 if image is None else len(image.shape) - 2):
+            if isinstance(plans, HeadPlan):
+                return keras.Model(inputs, plans.layer("head", features, image)(features), name=name)
+            outputs = {key: plan.layer(f"head_{key}", features, image)(features) for key, plan in plans.items()}
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     return keras.Model(inputs, outputs, name=name)
@@ -193,14 +196,14 @@ def _validated_classes(card: ModelCard | HeadDefaults, classes: int | None, labe
 
 def _upsampling(features: keras.KerasTensor, image: keras.KerasTensor | None) -> Upsampling:
     """Return the factor by which to upsample a map so that it covers the image, and the rows and columns to crop."""
-    if image is None or len(features.shape) != 4:
+    if image is None or len(features.shape) != len(image.shape):
         return 1, (0, 0)  # the head itself refuses a vector
     stride, covers = measure_grids(image, {"features": features})["features"]
-    if None in features.shape[1:3]:
+    if None in features.shape[1:-1]:
         if stride > 1 and not covers:
             raise ValueError("its convolutions are not padded: for segmentation give a fixed height and width.")
         return stride, (0, 0)
-    sizes = list(zip(features.shape[1:3], image.shape[1:3], strict=True))
+    sizes = list(zip(features.shape[1:-1], image.shape[1:-1], strict=True))
     if stride > 1:  # convolutions without padding have cropped the border: the map is stretched over it
         stride = max(stride, *(math.ceil(side / map_side) for map_side, side in sizes))
     return stride, tuple(max(map_side * stride - side, 0) for map_side, side in sizes)

@@ -14,6 +14,7 @@ from keras import layers
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..layers import ConvNormAct, InceptionModule
+from ..layers.dimensions import for_map
 from ..layers.heads import Head, VectorHead
 from ..layers.inception_module import Branches, Step, average_pool, conv, max_pool, scale_branches, scale_filters, split
 from ..layers.norm_and_activation import Norm
@@ -50,13 +51,13 @@ def inception_v1(pixels: keras.KerasTensor, *, width: float = 1.0, norm: Norm = 
         [(256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)],
     ]
     x = ConvNormAct(scale_filters(64, width), 7, strides=2, padding=3, norm=norm, name="stem_conv1")(pixels)
-    x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool1")(x)
+    x = for_map(layers.MaxPooling2D, x)(3, strides=2, padding="same", name="stem_pool1")(x)
     x = ConvNormAct(scale_filters(64, width), 1, norm=norm, name="stem_conv2")(x)
     x = ConvNormAct(scale_filters(192, width), 3, norm=norm, name="stem_conv3")(x)
-    x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool2")(x)
+    x = for_map(layers.MaxPooling2D, x)(3, strides=2, padding="same", name="stem_pool2")(x)
     for stage, modules in enumerate(stages, start=1):
         if stage > 1:
-            x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"stage{stage}_pool")(x)
+            x = for_map(layers.MaxPooling2D, x)(3, strides=2, padding="same", name=f"stage{stage}_pool")(x)
         for block, filters in enumerate(modules, start=1):
             module = scale_branches(_v1_module(*filters), width)
             x = InceptionModule(module, norm=norm, name=f"stage{stage}_block{block}")(x)
@@ -154,10 +155,10 @@ def v3_stem(x: keras.KerasTensor, width: float, norm: Norm) -> keras.KerasTensor
     x = ConvNormAct(scale_filters(32, width), 3, **REDUCE, norm=norm, name="stem_conv1")(x)
     x = ConvNormAct(scale_filters(32, width), 3, padding="valid", norm=norm, name="stem_conv2")(x)
     x = ConvNormAct(scale_filters(64, width), 3, norm=norm, name="stem_conv3")(x)
-    x = layers.MaxPooling2D(3, strides=2, name="stem_pool1")(x)
+    x = for_map(layers.MaxPooling2D, x)(3, strides=2, name="stem_pool1")(x)
     x = ConvNormAct(scale_filters(80, width), 1, norm=norm, name="stem_conv4")(x)
     x = ConvNormAct(scale_filters(192, width), 3, padding="valid", norm=norm, name="stem_conv5")(x)
-    return layers.MaxPooling2D(3, strides=2, name="stem_pool2")(x)
+    return for_map(layers.MaxPooling2D, x)(3, strides=2, name="stem_pool2")(x)
 
 
 def _v3_module_a(filters: int, pool: Step) -> Branches:

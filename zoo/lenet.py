@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from ..layers import ConvNormAct
+from ..layers.dimensions import for_map
 
 
 def lenet5(pixels: keras.KerasTensor, *, activation: str = "tanh") -> keras.KerasTensor:
@@ -16,9 +17,9 @@ def lenet5(pixels: keras.KerasTensor, *, activation: str = "tanh") -> keras.Kera
         activation: Activation of the convolutions.
     """
     x = ConvNormAct(6, 5, padding="valid", norm=None, activation=activation, **_glorot("stage1_conv"))(pixels)  # C1
-    x = layers.AveragePooling2D(2, name="stage1_pool")(x)  # S2
+    x = for_map(layers.AveragePooling2D, x)(2, name="stage1_pool")(x)  # S2
     x = ConvNormAct(16, 5, padding="valid", norm=None, activation=activation, **_glorot("stage2_conv"))(x)  # C3
-    return layers.AveragePooling2D(2, name="stage2_pool")(x)  # S4
+    return for_map(layers.AveragePooling2D, x)(2, name="stage2_pool")(x)  # S4
 
 
 def dense_layers(x: keras.KerasTensor, *, activation: str = "tanh") -> keras.KerasTensor:

@@ -11,7 +11,7 @@ from ..core.flat_graph import FlatGraph, Node
 from ..layers import PixelNormalization
 from .functional_form import without_optimizer
 from .pixel_range import LARGEST_RAW_SCALE, RAW, Range, parse_range
-from .signature import named_inputs
+from .signature import images_among, named_inputs
 
 SMALLEST_RAW_SCALE = 1 / 512
 """A model that multiplies its input by less takes more than 8 bits: 0..255 would shrink to a half and less."""
@@ -28,7 +28,7 @@ SKIPPED = (keras.layers.ZeroPadding2D, keras.layers.Resizing, keras.layers.Cente
 def pixel_range(model: keras.Model, stated: Any, likely: Any) -> tuple[Range | dict[str, Range], tuple[str, ...], str]:
     """Return the range, by name for several inputs; `("pixels",)` if one is inferred; and why."""
     inputs = named_inputs(model)
-    images = {name: tensor for name, tensor in inputs.items() if len(tensor.shape) == 4}
+    images = images_among(inputs)
     if len(inputs) == 1:
         return _range_of_image(model, next(iter(images.values())), stated, likely)
     for name in stated if isinstance(stated, Mapping) else ():

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from ..layers import Bottleneck, ConvNormAct, NormAct, ResidualBlock
+from ..layers.dimensions import for_map
 
 NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-5}
 REDUCTION = 16
@@ -124,8 +125,8 @@ def resnet_v2(
 
 def _max_pool(x: keras.KerasTensor) -> keras.KerasTensor:
     # Zero padding on every side, as in the authors' Caffe model; "same" would pad only at the bottom and right.
-    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-    return layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+    x = for_map(layers.ZeroPadding2D, x)(1, name="stem_pool_pad")(x)
+    return for_map(layers.MaxPooling2D, x)(3, strides=2, name="stem_pool")(x)
 
 
 def _stride_and_dilation(stage: int, output_stride: int) -> tuple[int, int, int]:

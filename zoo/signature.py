@@ -9,6 +9,22 @@ from ..core.errors import InputError
 from .functional_form import functional_form
 
 
+def image_among(tensors: Sequence[keras.KerasTensor]) -> keras.KerasTensor | None:
+    """Return the first of a model's inputs that is an image; without any, a signal or a volume.
+
+    Images have the rank 4, `(batch, height, width, channels)`, signals 3 and volumes 5.
+    """
+    ranked = [(abs(len(tensor.shape) - 4), tensor) for tensor in tensors]
+    return next((tensor for distance in (0, 1) for rank, tensor in ranked if rank == distance), None)
+
+
+def images_among(tensors: Mapping[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
+    """Return the inputs that are images; without any, those that are signals or volumes, as in `image_among`."""
+    first = image_among(list(tensors.values()))
+    rank = None if first is None else len(first.shape)
+    return {name: tensor for name, tensor in tensors.items() if len(tensor.shape) == rank}
+
+
 def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:
     """Return height, width and channels of the input images of `model`; None where the size is variable.
 
@@ -39,15 +55,14 @@ def check_model(model: keras.Model) -> None:
 
 
 def check_image_inputs(model: keras.Model) -> None:
-    """Check that `model` takes images, and perhaps other inputs.
+    """Check that `model` takes images, signals or volumes, and perhaps other inputs.
 
     Raises:
-        InputError: `model` is not a Keras model, or none of its inputs is a batch of images.
+        InputError: `model` is not a Keras model, or none of its inputs is a batch of these.
     """
     check_model(model)
-    if len(model.inputs or []) > 1 and any(len(tensor.shape) == 4 for tensor in model.inputs):
-        return
-    image_shape(model)
+    if image_among(model.inputs or functional_form(model).inputs) is None:
+        image_shape(model)
 
 
 def named_inputs(model: keras.Model) -> dict[str, keras.KerasTensor]:

@@ -8,7 +8,7 @@ import keras
 from ..core.flat_graph import retrace
 
 PROBE = 512
-"""Height and width in pixels of the smaller image: a multiple of every stride, and larger than any window."""
+"""Sides in pixels of the smaller image: a multiple of every stride, and larger than any window."""
 
 
 class Grid(NamedTuple):
@@ -21,19 +21,20 @@ class Grid(NamedTuple):
 
 
 def measure_grids(image: keras.KerasTensor, maps: Mapping[str, keras.KerasTensor]) -> dict[str, Grid]:
-    """Return the grid of each map `(batch, height, width, channels)` that is computed from `image`.
+    """Return the grid of each map `(batch, ..., channels)` that is computed from `image`, or from a signal or volume.
 
     Cards state strides too, but arguments can change them. For an image that is `PROBE` pixels larger, a map has
     `PROBE / stride` more pixels a side, whatever unpadded convolutions remove at the border.
     """
     network = keras.Model(image, list(maps.values()))
-    small, large = (_heights(network, (size, size, image.shape[-1])) for size in (PROBE, 2 * PROBE))
+    sides = len(image.shape) - 2
+    small, large = (_heights(network, ((size,) * sides + (image.shape[-1],))) for size in (PROBE, 2 * PROBE))
     strides = [PROBE // (more - less) for less, more in zip(small, large, strict=True)]
     return {
         name: Grid(stride, height * stride >= PROBE) for name, stride, height in zip(maps, strides, small, strict=True)
     }
 
 
-def _heights(network: keras.Model, shape: tuple[int, int, int]) -> list[int]:
+def _heights(network: keras.Model, shape: tuple[int, ...]) -> list[int]:
     """Return the heights of the outputs for an image of `shape`, whatever size `network` was made for."""
     return [output.shape[1] for output in retrace(network, keras.Input(shape)).outputs]

@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from ..layers import ConvNormAct, UpBlock
+from ..layers.dimensions import for_map
 from ..layers.norm_and_activation import Norm
 
 NORM: dict[str, Any] = {"name": "batch", "epsilon": 1e-5}
@@ -40,7 +41,7 @@ def unet(
     for stage, width in enumerate(widths, start=1):
         if stage > 1:
             # "same" rounds up, so the decoder can restore any size; rounding down would lose pixels.
-            x = layers.MaxPooling2D(2, padding=padding, name=f"stage{stage}_pool")(x)
+            x = for_map(layers.MaxPooling2D, x)(2, padding=padding, name=f"stage{stage}_pool")(x)
         x = ConvNormAct(width, 3, name=f"stage{stage}_conv1", **unit)(x)
         x = ConvNormAct(width, 3, name=f"stage{stage}_conv2", **unit)(x)
         if dropout and stage > len(widths) - 2:

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from ..layers import ConvNormAct
+from ..layers.dimensions import for_map
 from ..layers.norm_and_activation import Norm
 
 
@@ -32,7 +33,7 @@ def vgg(
     for stage, (count, width) in enumerate(zip(convs, widths, strict=True), start=1):
         for conv in range(1, count + 1):
             x = ConvNormAct(width, 3, norm=norm, name=f"stage{stage}_conv{conv}")(x)
-        x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
+        x = for_map(layers.MaxPooling2D, x)(2, name=f"stage{stage}_pool")(x)
     return x
 
 

@@ -22,6 +22,7 @@ from ...zoo.pixel_range import Range
 from ...zoo.signature import (
     arrange_inputs,
     check_image_inputs,
+    image_among,
     named_inputs,
     named_outputs,
     returns_dict,
@@ -208,7 +209,10 @@ def model_metadata(model: keras.Model) -> Metadata:
     pixels = [layer for layer in model.layers if isinstance(layer, PixelNormalization)]
     inferred = dict.fromkeys(argument for output in outputs.values() for argument in output.inferred)
     several = isinstance(contract.pixels, dict)
-    image = next(tensor for tensor in model.inputs if len(tensor.shape) == 4)
+    image = image_among(model.inputs)
+    if image is None or len(image.shape) != 4:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
+        raise InputError(f"{model.name} takes no images and not one signal but {shapes}; no target has files for that.")
     return Metadata(
         model=model.name,
         task=only.task_name if only else "raw",

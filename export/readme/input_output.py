@@ -47,8 +47,15 @@ def _image_rules(what: str, form: InputForm) -> Iterator[str]:
     height, width, channels = form.shape
     size = "any size" if height is None or width is None else f"{height} rows and {width} columns"
     colors = {1: "grayscale", 3: "RGB"}.get(channels, f"{channels} channels")
+    low, high = form.pixel_range or RAW
+    if height == 1:
+        yield (
+            f"{what} is one signal of {width} samples with {channels} channel{'s' if channels > 1 else ''}, as an "
+            f"image of one row: the samples in their order, of each its channels. Its values go from {low:g} to "
+            f"{high:g}; where the table says pixel, these are 0 to 255."
+        )
+        return
     if channels not in COLORS:
-        low, high = form.pixel_range or RAW
         yield (
             f"{what} is one image of {size}, {colors}, which image files do not have. Its values go from {low:g} to "
             f"{high:g}; where the table says pixel, these are 0 to 255."
@@ -65,7 +72,6 @@ def _image_rules(what: str, form: InputForm) -> Iterator[str]:
             "averaging where it shrinks (Pillow's `BILINEAR`, a triangle filter, `antialias=True`). Another filter "
             "changes the output a little; one that skips pixels changes it a lot."
         )
-    low, high = form.pixel_range or RAW
     if (low, high) == RAW:
         yield (
             "1. Write the pixels, 0 to 255, as the table says. The model normalizes them itself: subtract no mean, and "

@@ -98,6 +98,8 @@ def refusal(snippet: Snippet, file: RunnableFile) -> str | None:
     if not SAFE_NAME.fullmatch(file.file):
         return "its name has characters with a meaning in programs; rename it"
     shape = file.input.image_shape
+    if shape[0] == 1:
+        return "it takes signals, which image files do not have"
     if shape[-1] not in COLORS:
         return f"its images have {shape[-1]} channels, which image files do not have"
     if not snippet.takes_open_sizes and None in shape:

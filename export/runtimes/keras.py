@@ -13,6 +13,7 @@ from ...core.errors import InputError
 from ...core.keras_private import replace_name_scopes
 from ...core.outputs import map_outputs
 from ...zoo.model_arguments import functional_argument
+from ...zoo.planar_form import planar_form, takes_signals
 from ...zoo.signature import arrange_inputs, name_outputs, named_inputs, named_outputs
 from ..artifact.artifact import Artifact
 from ..artifact.tensors import TensorInfo
@@ -20,12 +21,13 @@ from ..conversion.export_graph import model_metadata
 
 
 def as_artifact(model: keras.Model) -> Artifact:
-    """Wrap `model` in inference mode as a compiled graph.
+    """Wrap `model` in inference mode as a compiled graph; one for signals in the form of its files, of one row.
 
     Raises:
         InputError: It takes no images, or its size is open.
     """
     model = functional_argument(model)
+    model = planar_form(model) if takes_signals(model) else model
     metadata = model_metadata(model)
     inputs = {
         name: TensorInfo(name or "image", (1, *form.shape), form.dtype) for name, form in metadata.input_forms.items()

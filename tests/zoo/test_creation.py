@@ -86,7 +86,7 @@ def test_damaged_weights_are_refused(name, suffix, message, tmp_path):
         ),
         ("lenet5", {"activation": "nope"}, "lenet5 cannot be built with"),
         ("lenet5", {"input_shape": (8, 32, 1)}, "minimum height and width are 16"),
-        ("resnet20", {"input_shape": (32, 32)}, r"must be \(height, width, channels\)"),
+        ("resnet20", {"input_shape": (32,)}, r"must be \(height, width, channels\)"),
         ("resnet20", {"input_shape": (32, 32, 0)}, r"must be \(height, width, channels\)"),
         ("resnet20", {"input_shape": (32, 32, None)}, r"must be \(height, width, channels\)"),
         ("lenet5", {"input_shape": (None, None, 1)}, "needs a fixed height and width"),
