@@ -24,8 +24,8 @@ from .formats import Format
 from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
-from .targets import check_batch, check_converters, default_batch, formats_of, targets_of
 from .signals import as_row_images
+from .targets import check_batch, check_converters, default_batch, formats_of, targets_of
 from .triton import update_models
 from .validation.checks.artifact_check import Subject
 from .validation.integers import integer_gates
