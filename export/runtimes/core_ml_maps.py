@@ -1,6 +1,6 @@
 """The operations of Core ML's programs on maps, computed by TensorFlow: convolutions, pooling and changes of size.
 
-Maps are `(batch, channels, height, width)`.
+Maps are `(batch, channels, height, width)`; convolutions take one or three axes in place of height and width, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +16,16 @@ Tensor = Any
 
 
 def _last(x: Tensor) -> Tensor:
-    if len(x.shape) != 4:
-        raise UnknownOperationError(f"a map of {len(x.shape)} axes is not evaluated here")
-    return tf.transpose(x, (0, 2, 3, 1))
+    return tf.transpose(x, (0, *range(2, len(x.shape)), 1))
 
 
 def _first(x: Tensor) -> Tensor:
-    return tf.transpose(x, (0, 3, 1, 2))
+    return tf.transpose(x, (0, len(x.shape) - 1, *range(1, len(x.shape) - 1)))
+
+
+def _check_sides(x: Tensor) -> None:
+    if len(x.shape) != 4:
+        raise UnknownOperationError(f"an operation on a map of {len(x.shape)} axes is not evaluated here")
 
 
 def _pads(
@@ -35,9 +38,9 @@ def _pads(
 ) -> list[tuple[int, int]]:
     """The padding before and after each side of a map."""
     if pad_type == "valid":
-        return [(0, 0), (0, 0)]
+        return [(0, 0)] * len(sides)
     if pad_type == "custom":
-        return [(int(pad[0]), int(pad[1])), (int(pad[2]), int(pad[3]))]
+        return [(int(before), int(after)) for before, after in np.reshape(pad, (-1, 2))]
     pads = []
     for side, size, stride, dilation in zip(sides, kernel, strides, dilations, strict=True):
         total = max((-(-side // stride) - 1) * stride + (size - 1) * dilation + 1 - side, 0)
@@ -50,21 +53,23 @@ def conv(
     x: Tensor,
     weight: Tensor,
     bias: np.ndarray | None = None,
-    strides: Sequence[int] = (1, 1),
+    strides: Sequence[int] | None = None,
     pad_type: str = "valid",
-    pad: Sequence[int] = (0, 0, 0, 0),
-    dilations: Sequence[int] = (1, 1),
+    pad: Sequence[int] = (),
+    dilations: Sequence[int] | None = None,
     groups: int = 1,
 ) -> Tensor:
     """Convolution; the weight is `(outputs, inputs / groups, height, width)`."""
+    axes = len(weight.shape) - 2
+    strides, dilations = ([1] * axes if each is None else list(each) for each in (strides, dilations))
     pads = _pads(x.shape[2:], weight.shape[2:], strides, dilations, pad_type, pad)
-    kernel = tf.transpose(weight, (2, 3, 1, 0))
+    kernel = tf.transpose(weight, (*range(2, axes + 2), 1, 0))
     padded = tf.pad(_last(x), [(0, 0), *pads, (0, 0)])
-    if groups == x.shape[1] and kernel.shape[2] == 1 and strides[0] == strides[1]:  # which is the faster form
+    if groups == x.shape[1] and kernel.shape[-2] == 1 and axes == 2 and strides[0] == strides[1]:  # the faster form
         kernel = tf.reshape(kernel, (*kernel.shape[:2], groups, -1))
-        y = tf.nn.depthwise_conv2d(padded, kernel, (1, *strides, 1), "VALID", dilations=list(dilations))
+        y = tf.nn.depthwise_conv2d(padded, kernel, (1, *strides, 1), "VALID", dilations=dilations)
     else:
-        y = tf.nn.conv2d(padded, kernel, list(strides), "VALID", dilations=list(dilations))
+        y = tf.nn.convolution(padded, kernel, strides, "VALID", dilations=dilations)
     return _first(y if bias is None else y + bias)
 
 
@@ -80,6 +85,7 @@ def conv_transpose(
     groups: int = 1,
 ) -> Tensor:
     """Transposed convolution; the weight is `(inputs, outputs / groups, height, width)`."""
+    _check_sides(x)
     if groups != 1 or tuple(dilations) != (1, 1):
         raise UnknownOperationError("conv_transpose with groups or dilations is not evaluated here")
     sides = [
@@ -113,6 +119,7 @@ def _pool(
     exclude_padding_from_average: bool = False,
 ) -> Tensor:
     """Maxima or means of windows; `pool` computes them, of maps with `fill` around them."""
+    _check_sides(x)
     if ceil_mode:
         raise UnknownOperationError("pooling with ceil_mode is not evaluated here")
     pads = _pads(x.shape[2:], kernel_sizes, strides, (1, 1), pad_type, pad)

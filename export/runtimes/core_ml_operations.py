@@ -67,17 +67,22 @@ def slice_by_index(
 ) -> Tensor:
     """A part of a tensor; a mask leaves out a limit, or the axis of a single index."""
     rank = len(begin)
-    none = [False] * rank
     places: list[Any] = []
     for axis in range(rank):
         step = 1 if stride is None else int(stride[axis])
-        if (squeeze_mask or none)[axis]:
+        if _flag(squeeze_mask, axis):
             places.append(int(begin[axis]))
             continue
         start = None if _flag(begin_mask, axis) else int(begin[axis])
         stop = None if _flag(end_mask, axis) else int(end[axis])
         places.append(slice(start, stop, step))
     return x[tuple(places)]
+
+
+def crop(x: Tensor, crop_height: Sequence[int], crop_width: Sequence[int]) -> Tensor:
+    """Maps without some rows at the top and bottom, and some columns at the left and right."""
+    (top, bottom), (left, right) = crop_height, crop_width
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
 
 
 def _flag(mask: Sequence[bool] | None, axis: int) -> bool:
@@ -133,12 +138,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
         linear,
         pad,
         slice_by_index,
+        crop,
         gelu,
         concat,
         gather,
     )
 } | {
     **{f"reduce_{name}": _reduce(getattr(tf, f"reduce_{name}")) for name in ("mean", "max", "min", "sum")},
+    "reduce_log_sum_exp": _reduce(tf.reduce_logsumexp),
     **{name: _of_two(getattr(tf, name)) for name in ("add", "maximum", "minimum", "pow")},
     **{name: _of_one(getattr(tf.math, name)) for name in ("abs", "exp", "sigmoid", "sqrt", "square", "tanh", "erf")},
     **{name: _of_one(getattr(tf.nn, name)) for name in ("relu", "relu6", "silu", "softplus", "softsign")},
@@ -157,6 +164,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "sigmoid_hard": lambda x, alpha=0.2, beta=0.5: tf.clip_by_value(alpha * x + beta, 0, 1),
     "clip": lambda x, alpha, beta: tf.clip_by_value(x, alpha, beta),
     "softmax": lambda x, axis=-1: tf.nn.softmax(x, axis=int(axis)),
+    "split": lambda x, axis, num_splits=None, split_sizes=None: tf.split(
+        x, num_splits if split_sizes is None else [int(size) for size in split_sizes], int(axis)
+    ),
+    "reverse": lambda x, axes=None: tf.reverse(
+        x, range(len(x.shape)) if axes is None else [int(axis) for axis in axes]
+    ),
     "stack": lambda values, axis: tf.stack(list(values), int(axis)),
     "reshape": lambda x, shape: tf.reshape(x, [int(side) for side in shape]),
     "transpose": lambda x, perm: tf.transpose(x, [int(axis) for axis in perm]),

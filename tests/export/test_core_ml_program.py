@@ -215,6 +215,23 @@ def test_pixels_of_any_range_come_from_the_bytes_of_an_image(limits, tmp_path):
         assert artifact.run(given) == pytest.approx(model.predict(values, verbose=0), abs=2e-3)
 
 
+def test_parts_of_maps_and_convolutions_of_other_ranks_are_evaluated(tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 9, 3), name="image")
+    x = layers.Cropping2D(((1, 1), (2, 0)))(layers.Conv2D(4, 1)(layers.Rescaling(1 / 127.5, -1)(image)))
+    x = layers.Lambda(lambda x: keras.ops.concatenate(keras.ops.split(x, 2, axis=-1)[::-1], axis=-1))(x)
+    x = layers.Lambda(lambda x: keras.ops.flip(x[:, 1::2, :-1], axis=2))(x)
+    rows = layers.Conv1D(4, 3, dilation_rate=2, padding="same")(layers.Reshape((9, 8))(x))
+    boxes = layers.Conv3D(2, (3, 2, 1), strides=(1, 2, 1), padding="same")(layers.Reshape((3, 6, 4, 1))(x))
+    joined = layers.Concatenate()([layers.Flatten()(rows), layers.Flatten()(boxes)])
+    model = keras.Model(image, layers.Dense(3, "log_softmax")(joined), name="parts")
+    state_contract(model, task="raw", pixels="0..255")
+    ((path, _),) = write_artifacts(ExportGraph.from_model(model), [FORMATS["coreml-fp16"]], None, tmp_path)
+    images = pixels_of(model)
+    expected = model.predict(images.astype("float32"), verbose=0)
+    assert open_with(open_program, path).run(images) == pytest.approx(expected, abs=2e-3 * np.abs(expected).max())
+
+
 def test_swift_program_is_for_images(written):
     model, (path, _) = written
     if model.name != "maps":
