@@ -21,9 +21,9 @@ SANS = "'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-
 MONO = "'SF Mono', Consolas, 'DejaVu Sans Mono', monospace"
 
 ROWS = (
-    ("Phone, CPU", "-fp32.tflite", "LiteRT", "LiteRT, with XNNPACK and without"),
-    ("Phone, GPU", "-fp16.tflite", "LiteRT", "LiteRT and its GPU delegate"),
-    ("Phone, integers", "-int8.tflite", "LiteRT", "LiteRT, with XNNPACK and without"),
+    ("Phone, CPU", "-fp32.tflite", "LiteRT", "LiteRT, MediaPipe"),
+    ("Phone, GPU", "-fp16.tflite", "LiteRT", "LiteRT on the GPU, MediaPipe"),
+    ("Phone, integers", "-uint8.tflite", "LiteRT", "LiteRT, MediaPipe"),
     ("Microcontroller", "-int8.tflite", "TensorFlow Lite Micro", "TensorFlow Lite Micro; g++"),
     ("Arm Ethos-U55 NPU", "-int8.tflite", "Vela for Ethos-U55", "LiteRT, then compiled by Vela"),
     ("Graphics card", "-fp16.onnx", "ONNX Runtime", "ONNX Runtime (here on a CPU)"),
