@@ -73,6 +73,7 @@ class CoreMLFiles:
 
             _add_complementary_error_function()
             function = self._function
+            self._check_replaced()
             try:
                 return coremltools.convert(
                     [function],
@@ -97,6 +98,13 @@ class CoreMLFiles:
     @cached_property
     def _function(self) -> Any:
         return self.graph.trace().function
+
+    def _check_replaced(self) -> None:
+        """Raise InputError where coremltools would silently put a similar operation in place of one."""
+        for operation in self._function.graph.get_operations():
+            kind = _replaced(operation)
+            if kind is not None:
+                raise unsupported(kind, [operation.name], self.graph.scopes, self.graph.metadata.model, "Core ML")
 
     def _output_types(self) -> dict[str, Any]:
         """The arguments for outputs: labels, where the only one is a probability for each, else arrays of float32.
@@ -132,6 +140,17 @@ class CoreMLFiles:
 def _name(tensor: tf.Tensor) -> str:
     """Name of an end of a traced function."""
     return tensor.name.partition(":")[0]
+
+
+def _replaced(operation: tf.Operation) -> str | None:
+    """What an operation is that coremltools 9 replaces, by another padding or by bilinear sampling; None of others."""
+    if operation.type == "MirrorPad" and operation.get_attr("mode") == b"SYMMETRIC":
+        return "MirrorPad with mode SYMMETRIC"
+    if operation.type == "ResizeNearestNeighbor":
+        before, after = operation.inputs[0].shape[1:3], operation.outputs[0].shape[1:3]
+        if before.is_fully_defined() and after.is_fully_defined() and after[0] < before[0] and after[1] < before[1]:
+            return "ResizeNearestNeighbor to a smaller size"
+    return None
 
 
 def _add_complementary_error_function() -> None:

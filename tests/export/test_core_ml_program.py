@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pocketzoo.core.errors import InputError
 from pocketzoo.core.output_capture import suppress_output
 from pocketzoo.export.artifact.directories import graph_file
 from pocketzoo.export.conversion.artifact_files import write_artifacts
@@ -230,6 +231,27 @@ def test_parts_of_maps_and_convolutions_of_other_ranks_are_evaluated(tmp_path):
     images = pixels_of(model)
     expected = model.predict(images.astype("float32"), verbose=0)
     assert open_with(open_program, path).run(images) == pytest.approx(expected, abs=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            layers.Lambda(lambda x: keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "symmetric"), name="border"),
+            "border of net computes MirrorPad with mode SYMMETRIC, which Core ML does not have; replace the layer",
+        ),
+        (
+            layers.Resizing(5, 7, interpolation="nearest", name="shrink"),
+            "shrink of net computes ResizeNearestNeighbor to a smaller size, which Core ML does not have; replace",
+        ),
+    ],
+)
+def test_operation_that_coremltools_would_replace_is_refused(layer, message, tmp_path):
+    image = keras.Input((8, 8, 3), name="image")
+    outputs = layers.Dense(2)(layers.Flatten()(layer(layers.Rescaling(1 / 255)(image))))
+    graph = ExportGraph.from_model(keras.Model(image, outputs, name="net"))
+    with pytest.raises(InputError, match=message):
+        list(write_artifacts(graph, [FORMATS["coreml-fp16"]], None, tmp_path))
 
 
 def test_swift_program_is_for_images(written):
