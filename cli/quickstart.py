@@ -103,7 +103,7 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
             model, out, targets=TARGETS, calibration=data.train, evaluation=data.test, overwrite=True
         )
     digit = _save_digit(data, out)
-    _describe_digit(manifest, digit)
+    _describe_digit(manifest, digit, f"{shlex.quote(str(runs / 'prune' / 'best.keras'))} --data digits")
     seconds = time.perf_counter() - start
     if as_json:
         checks = [gate.model_dump() for gate in gates]
@@ -142,8 +142,8 @@ def _own_command() -> str:
     return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
-def _describe_digit(manifest: "Manifest", digit: Path) -> None:
-    """Write the README once more, with what each file predicts for the picture."""
+def _describe_digit(manifest: "Manifest", digit: Path, source: str) -> None:
+    """Write the README once more, with what each file predicts for the picture, and how to export the model again."""
     from .. import export
     from ..export.artifact.report import markdown_table, percent
     from ..export.readme.readme import write_readme
@@ -158,7 +158,7 @@ def _describe_digit(manifest: "Manifest", digit: Path) -> None:
         f"`{digit.name}` is an image of the test split, as all images should be here: one digit that fills the image, "
         "in bright strokes on black. Invert a dark digit on paper. The files give:"
     )
-    write_readme(manifest, digit.parent, (about, "", *markdown_table(("file", "most likely class"), rows)))
+    write_readme(manifest, digit.parent, (about, "", *markdown_table(("file", "most likely class"), rows)), source)
 
 
 def _save_digit(data: "ImageData", out: Path) -> Path:

@@ -1,15 +1,19 @@
 """What a README says of the checks of a bundle: which ran, which were skipped, and what single clients need."""
 
+import shlex
 from collections.abc import Iterator
 
 from ..artifact.directories import CORE_ML
 from ..artifact.manifest import Check, Manifest
 from ..artifact.report import escape
+from ..validation.checks import mediapipe
 from ..validation.checks.clients import CLIENTS
 from ..validation.checks.core_ml import PROGRAM_TITLE
 from ..validation.checks.core_ml import TITLE as CORE_ML_TITLE
 from ..validation.checks.mediapipe import TITLE as MEDIAPIPE
 
+MODEL = "MODEL.keras --data DATA"
+"""What stands for a model that the manifest does not tell."""
 OPENCV = next(client.title for client in CLIENTS if client.name == "opencv")
 
 
@@ -18,9 +22,9 @@ def check_lines(manifest: Manifest) -> Iterator[str]:
     ran = list(dict.fromkeys(check.name for _, check in _checks(manifest) if not check.skipped))
     skipped: dict[str, list[str]] = {}
     for file, check in _checks(manifest):
-        if check.skipped:
+        if check.skipped and not _is_refused(manifest, check):
             skipped.setdefault(check.name, []).append(file)
-    yield f"They were compared with the original model on {manifest.proven_on}. Checks that ran: {'; '.join(ran)}."
+    yield f"The files were compared with the original model on {manifest.proven_on}. Checks that ran: {'; '.join(ran)}."
     if skipped:
         names = [
             f"{name} (of {' and '.join(f'`{escape(file)}`' for file in files)})" if name in ran else name
@@ -31,25 +35,42 @@ def check_lines(manifest: Manifest) -> Iterator[str]:
     yield f"`report.md` {reasons}has all measurements, `manifest.json` the same for programs."
 
 
-def client_lines(manifest: Manifest) -> Iterator[str]:
-    """What MediaPipe and OpenCV need for files that are meant for them."""
+def client_lines(manifest: Manifest, source: str) -> Iterator[str]:
+    """What MediaPipe and OpenCV need for files that are meant for them.
+
+    Args:
+        manifest: Everything about the bundle.
+        source: The argument of `pocketzoo export` for the model, and its data.
+    """
     meant = {check.name: file for file, check in reversed(list(_checks(manifest)))}  # the first file of each
-    if not manifest.model.is_plain:
+    model = manifest.model
+    if not model.is_plain:
         return
     if MEDIAPIPE in meant:
-        if manifest.model.image_shape[-1] == 1:
+        if model.image_shape[-1] == 1:
             yield (
-                "MediaPipe takes RGB images only, so it refuses these files, whose images are grayscale: for "
-                "MediaPipe, export them with `--rgb`."
+                "MediaPipe takes RGB images only, so it refuses these files, whose images are grayscale. Files for it "
+                f"are made with `--rgb`: `pocketzoo export {source} --targets mobile --rgb --out "
+                f"{shlex.quote(f'{model.model}-rgb')}`"
+                + (f", where {source} is what these files were made from." if source == MODEL else ".")
             )
-        else:
-            yield "MediaPipe takes RGB images only: convert a grayscale image file, such as a PNG, to RGB before."
+        elif mediapipe.refusal(model) is None:
+            yield (
+                "MediaPipe takes RGB images only: convert a grayscale image file, such as a PNG, to RGB before; in "
+                'Python, `Image.open(path).convert("RGB")`.'
+            )
     if OPENCV in meant:
         yield (
             f'In OpenCV: `net = cv2.dnn.readNetFromONNX("{meant[OPENCV]}")`, `net.setInput(tensor)`, and `output = '
             "net.forward()`, with the tensor of the Python program for ONNX Runtime below: channels first, and RGB, "
             "where `cv2.imread` gives BGR."
         )
+
+
+def _is_refused(manifest: Manifest, check: Check) -> bool:
+    """Whether it was skipped since its client cannot take such a model, of which there is nothing to know."""
+    model = manifest.model
+    return check.name == MEDIAPIPE and model.is_plain and mediapipe.refusal(model) is not None
 
 
 def core_ml_line(manifest: Manifest) -> str:

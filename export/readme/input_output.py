@@ -12,7 +12,8 @@ from ..artifact.tensors import RAW
 from ..runtimes.core_ml import CLASS_PROBABILITIES
 from .runnable_files import COLORS, tensor_info
 
-LABELS_SHOWN = 8
+LABELS_SHOWN, FIRST_LABELS = 12, 10
+"""All labels up to so many, and how many of more."""
 ORDERS = {"NHWC": "rows, columns, channels", "NCHW": "channels, rows, columns"}
 
 
@@ -165,8 +166,10 @@ def _things(form: OutputForm) -> str:
 def _labels(form: OutputForm, file: str) -> str:
     if not form.labels:
         return "."
-    shown = ", ".join(escape(label) for label in form.labels[:LABELS_SHOWN])
-    more = f" and {len(form.labels) - LABELS_SHOWN} more" if len(form.labels) > LABELS_SHOWN else ""
+    count = len(form.labels)
+    first = form.labels if count <= LABELS_SHOWN else form.labels[:FIRST_LABELS]
+    shown = ", ".join(map(escape, first))
+    more = f" and {count - len(first)} more" if count > len(first) else ""
     return f". In the order of `{file}`: {shown}{more}."
 
 

@@ -14,6 +14,7 @@ from ..artifact.metadata import labels_by_file
 from ..artifact.tensors import RAW, TensorInfo
 from ..program_templates import chosen_lines, output_conditions, threshold
 from ..runtimes.core_ml import CLASS_PROBABILITIES
+from .packages import PACKAGES
 from .runnable_files import COLORS, RunnableFile, file_beside, fitting_snippets, refusal
 from .snippet_table import SNIPPETS, Snippet
 
@@ -60,7 +61,7 @@ def program(snippet: Snippet, file: RunnableFile) -> str:
     """The program for a file that `snippet` does not refuse."""
     if snippet.is_beside:
         return file_beside(snippet, file).read_text(encoding="utf-8")
-    values = _values(file)
+    values = _values(file) | PACKAGES | {"name": snippet.stem}
     lines = chosen_lines(TEMPLATES / snippet.template, _conditions(file))
     return "".join(f"{_substitute(line, values).rstrip()}\n" for line in lines)
 
@@ -104,7 +105,6 @@ def _values(file: RunnableFile) -> dict[str, object]:
     rows, columns = output.value_shape[:2] if output.is_image else (1, 1)
     limits = np.iinfo("int8" if image.scale is None else image.dtype)
     return {
-        "name": "predict",
         "model": re.sub(r"[^\w .-]", "_", metadata.model),
         "file": file.file,
         "stem": PurePath(file.file).stem,

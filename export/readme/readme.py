@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...core.atomic_files import atomic_path
-from ..artifact.manifest import ArtifactRecord, Manifest
+from ..artifact.manifest import Manifest
 from ..artifact.metadata import labels_by_file, labels_text
 from ..artifact.report import DEVICE_HEADER, device_rows, escape, markdown_table, percent
-from ..targets import TARGETS
 from ..validation.c_source import project_folder
 from ..web.packages import FOLDER
 from ..web.page import PAGE
-from .checks import check_lines, client_lines, core_ml_line
+from .checks import MODEL, check_lines, client_lines, core_ml_line
 from .input_output import input_lines, output_lines
+from .places import places
 from .programs import program
-from .runnable_files import files_of, fitting_snippets, refusal
+from .runnable_files import RunnableFile, files_of, fitting_snippets, mediapipe_refusal, refusal
 from .servers import server_lines
 from .snippet_table import SNIPPETS
 
@@ -50,8 +50,6 @@ LOADS_PACKAGES = (
     "It loads its packages from cdn.jsdelivr.net; exported with `--vendor`, it has them beside it and loads nothing "
     "from elsewhere."
 )
-RUN = "The tests of pocketzoo run this program and compare its output with that of the original model."
-NOT_RUN = "Not compiled here: the tests of pocketzoo check names, files and brackets, not the program itself."
 
 
 def write_labels(manifest: Manifest, folder: Path) -> None:
@@ -60,25 +58,25 @@ def write_labels(manifest: Manifest, folder: Path) -> None:
         (folder / name).write_text(labels_text(labels), encoding="utf-8", newline="\n")
 
 
-def write_readme(manifest: Manifest, folder: Path, example: Sequence[str] = ()) -> None:
+def write_readme(manifest: Manifest, folder: Path, example: Sequence[str] = (), source: str = MODEL) -> None:
     """Write the README of the bundle in `folder`, which has its files already.
 
     Args:
         manifest: Everything about the bundle.
         folder: The bundle.
         example: Lines on an image in it and what the files give for it, if there is one.
+        source: The argument of `pocketzoo export` for the model, and its data.
     """
     model = manifest.model
+    files = files_of(manifest, folder)
     lines = [
         f"# {escape(model.model)}",
         "",
-        *_introduction(manifest),
+        *_introduction(manifest, files),
         "## Which file",
         "",
-        *_advice(manifest, folder),
-        *markdown_table(
-            ("file", "where", "numbers", "bytes", "gzipped"), [_file_row(each) for each in manifest.artifacts]
-        ),
+        *_advice(manifest, source),
+        *_file_table(manifest, files),
         "",
         *_other_files(manifest),
         *input_lines(manifest),
@@ -87,39 +85,45 @@ def write_readme(manifest: Manifest, folder: Path, example: Sequence[str] = ()) 
         *_measurements(manifest),
         *_origin(manifest),
         *server_lines(manifest),
-        *_programs(manifest, folder),
+        *_programs(files),
     ]
     with atomic_path(folder / README) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
 
 
-def _introduction(manifest: Manifest) -> list[str]:
-    """What the model does, and where the files come from."""
+def _introduction(manifest: Manifest, files: list[RunnableFile]) -> Iterator[str]:
+    """What the model does, which file to start with, and where the files come from."""
     model, tools = manifest.model, manifest.tools
     tasks = " and ".join(dict.fromkeys(task.replace("_", "-") for task in model.tasks))
-    return [
-        f"A neural network for {tasks}, with {manifest.parameters:,} parameters, in the files of this folder. "
-        + " ".join(check_lines(manifest)),
-        "",
-        f"Made by pocketzoo {tools.get('pocketzoo', '')} on {manifest.created[:10]}.",
-        "",
-    ]
+    yield f"A neural network for {tasks}, with {manifest.parameters:,} parameters, in the files of this folder."
+    firsts: dict[str, list[str]] = {}
+    for snippet, file in fitting_snippets(files):
+        firsts.setdefault(file.file, []).append(snippet.title)
+    if firsts:
+        yield from ("Start with:", "", *(f"- `{file}` in {'; '.join(titles)}" for file, titles in firsts.items()))
+    yield from ("", f"Made by pocketzoo {tools.get('pocketzoo', '')} on {manifest.created[:10]}.", "")
 
 
-def _advice(manifest: Manifest, folder: Path) -> Iterator[str]:
-    """What the kinds of files are, and which to start with."""
+def _advice(manifest: Manifest, source: str) -> Iterator[str]:
+    """What the kinds of files are, and what single clients need."""
     suffixes = dict.fromkeys(Path(record.file).suffix for record in manifest.artifacts)
     yield " ".join(RUNTIMES[suffix] for suffix in suffixes if suffix in RUNTIMES)
-    yield from client_lines(manifest)
-    firsts = dict.fromkeys(file.file for snippet, file in fitting_snippets(files_of(manifest, folder)))
-    if len(manifest.artifacts) > 1 and firsts:
-        yield f"The programs below use {', '.join(f'`{name}`' for name in firsts)}; start with these."
+    yield from client_lines(manifest, source)
     yield ""
 
 
-def _file_row(record: ArtifactRecord) -> tuple[str, ...]:
-    where = "; ".join(TARGETS[target].about if target in TARGETS else target for target in record.targets)
-    return record.file, where, NUMBERS.get(record.format, record.format), f"{record.bytes:,}", f"{record.gzip_bytes:,}"
+def _file_table(manifest: Manifest, files: list[RunnableFile]) -> Iterator[str]:
+    rows = [
+        (
+            record.file,
+            places(record, in_mediapipe=mediapipe_refusal(file) is None),
+            NUMBERS.get(record.format, record.format),
+            f"{record.bytes:,}",
+            f"{record.gzip_bytes:,}",
+        )
+        for record, file in zip(manifest.artifacts, files, strict=True)
+    ]
+    yield from markdown_table(("file", "where", "numbers", "bytes", "gzipped"), rows)
 
 
 def _other_files(manifest: Manifest) -> list[str]:
@@ -146,8 +150,7 @@ def _label_files(manifest: Manifest) -> dict[str, Sequence[str]]:
 
 def _measurements(manifest: Manifest) -> Iterator[str]:
     """Time and quality of each file, and the memory that was measured."""
-    yield "## Measured"
-    yield ""
+    yield from ("## Measured", "", " ".join(check_lines(manifest)), "")
     yield f"On {manifest.host}: milliseconds for one image on one thread, median. Other devices take another time."
     yield ""
     header = ("file", "runtime", "ms", "on the evaluation images", "same prediction as the original")
@@ -192,9 +195,8 @@ def _quality(accuracy: float | None, figures: Mapping[str, float | int | str]) -
     return ", ".join(known) or "-"
 
 
-def _programs(manifest: Manifest, folder: Path) -> Iterator[str]:
+def _programs(files: list[RunnableFile]) -> Iterator[str]:
     """The programs that fit the files of the bundle."""
-    files = files_of(manifest, folder)
     programs = list(fitting_snippets(files))
     yield "## Programs"
     yield ""
@@ -206,10 +208,13 @@ def _programs(manifest: Manifest, folder: Path) -> Iterator[str]:
         yield f"There is no program for any file: {why}."
         yield ""
         return
-    yield "Each decodes an image file, resizes it, runs a file of this folder, and shows the result, unless it says so."
+    yield (
+        "Each decodes an image file, resizes it, runs a file of this folder, and shows the result, unless it says "
+        "otherwise."
+    )
     yield ""
     for snippet, file in programs:
-        about = f"For `{file.file}`. {RUN if snippet.is_run else NOT_RUN}"
+        about = f"For `{file.file}`. In the tests of pocketzoo: {snippet.tested}."
         note = snippet.note.format(project=project_folder(file.path).name)
         yield from (f"### {snippet.title}", "", f"{about} {note}".rstrip(), "")
         yield from (f"```{snippet.language}", program(snippet, file).rstrip(), "```", "")

@@ -16,6 +16,7 @@ from ..artifact.manifest import ArtifactRecord, Manifest, Tensor
 from ..artifact.metadata import Metadata
 from ..artifact.tensors import TensorInfo
 from ..validation.c_source import project_folder
+from ..validation.checks import mediapipe
 from .snippet_table import SNIPPETS, Snippet
 
 COLORS = {1: ("L", "Grayscale"), 3: ("RGB", "RGB")}
@@ -24,6 +25,8 @@ SAFE_NAME = re.compile(r"[\w .,()+=-]+")
 """Names of files that mean nothing else in the text of a program."""
 STANDARD_METADATA = b"TFLITE_METADATA"
 """Name of it in a TFLite file."""
+MEDIAPIPE_TYPES = ("float32", "uint8")
+"""Of inputs and outputs."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def refusal(snippet: Snippet, file: RunnableFile) -> str | None:
     if snippet.is_beside and not file_beside(snippet, file).exists():
         project = file_beside(snippet, file).relative_to(file.path.parent)
         return f"there is no {project} beside it, which target edge-mcu makes"
-    return _refusal_of_metadata(file) if snippet.needs_metadata else None
+    return _refusal_of_program(file) if snippet.needs_metadata else None
 
 
 def file_beside(snippet: Snippet, file: RunnableFile) -> Path:
@@ -118,16 +121,21 @@ def file_beside(snippet: Snippet, file: RunnableFile) -> Path:
     return project_folder(file.path) / snippet.template
 
 
-def _refusal_of_metadata(file: RunnableFile) -> str | None:
-    """Why MediaPipe cannot open a file."""
-    if not file.has_standard_metadata:
+def mediapipe_refusal(file: RunnableFile) -> str | None:
+    """Why MediaPipe cannot open a file; None if it can."""
+    if not file.metadata.is_plain:
+        return "it has several inputs or outputs"
+    if file.path.suffix != ".tflite" or not file.has_standard_metadata:
         return "it has no TFLITE_METADATA, which MediaPipe reads"
-    if file.input.image_shape[-1] != 3:
-        return "MediaPipe takes RGB images"
-    if file.input.dtype not in ("float32", "uint8"):
-        return "MediaPipe takes float32 and uint8"
-    is_shown = file.figure in ("probability", "share")
-    return None if is_shown and not file.metadata.from_logits else "MediaPipe has no task for its output"
+    if file.input.dtype not in MEDIAPIPE_TYPES or file.output.dtype not in MEDIAPIPE_TYPES:
+        return f"MediaPipe takes {' and '.join(MEDIAPIPE_TYPES)}"
+    reason = mediapipe.refusal(file.metadata)
+    return f"MediaPipe refuses it: {reason}" if reason else None
+
+
+def _refusal_of_program(file: RunnableFile) -> str | None:
+    """Why the programs for MediaPipe do not show what a file outputs."""
+    return mediapipe_refusal(file) or ("MediaPipe would show its logits" if file.metadata.from_logits else None)
 
 
 def fitting_snippets(files: list[RunnableFile]) -> Iterator[tuple[Snippet, RunnableFile]]:

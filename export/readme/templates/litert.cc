@@ -1,4 +1,4 @@
-// LiteRT's C++ API, 2.3: litert_cc_sdk.zip and libLiteRt of https://github.com/google-ai-edge/LiteRT/releases, built as
+// LiteRT's C++ API, {{litert_cpp}}: litert_cc_sdk.zip and libLiteRt of https://github.com/google-ai-edge/LiteRT/releases, built as
 // https://developers.google.com/edge/litert/next/cpp_sdk says. In CMakeLists.txt:
 //   add_subdirectory(litert_cc_sdk)
 //   add_executable({{name}} {{name}}.cc)
@@ -71,7 +71,8 @@ std::vector<{{input_cpp}}> ReadImage(const char* path) {
   return tensor;
 }
 
-int main(int, char** arguments) {
+int main(int count, char** arguments) {
+  if (count != 2) return std::fprintf(stderr, "usage: %s photo.jpg\n", arguments[0]), 2;
   auto tensor = ReadImage(arguments[1]);
   if (tensor.empty()) return std::fprintf(stderr, "%s cannot be read\n", arguments[1]), 1;
 @if labels

@@ -1,5 +1,5 @@
 // app/build.gradle.kts, with minSdk 28:
-//   dependencies { implementation("com.google.ai.edge.litert:litert:2.3.0") }
+//   dependencies { implementation("com.google.ai.edge.litert:litert:{{litert_android}}") }
 //   android { androidResources { noCompress += "tflite" } }
 // Put {{file}}{{and_labels}} into app/src/main/assets.
 import android.content.Context

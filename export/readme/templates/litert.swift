@@ -1,4 +1,4 @@
-// Xcode: File > Add Package Dependencies > https://github.com/google-ai-edge/LiteRT, from 2.2.0, product LiteRT; iOS 15.
+// Xcode: File > Add Package Dependencies > https://github.com/google-ai-edge/LiteRT, from {{litert_swift}}, product LiteRT; iOS 15.
 // Add {{file}}{{and_labels}} to the target, so that they are in its bundle.
 import Foundation
 import LiteRT

@@ -1,7 +1,7 @@
 // app/build.gradle.kts, with minSdk 28:
-//   dependencies { implementation("com.google.mediapipe:tasks-vision:latest.release") }
+//   dependencies { implementation("com.google.mediapipe:tasks-vision:{{mediapipe_android}}") }
 //   android { androidResources { noCompress += "tflite" } }
-// Put {{file}} into app/src/main/assets; MediaPipe reads the labels and the normalization in it.
+// Put {{file}} into app/src/main/assets; the labels are in it.
 import android.content.Context
 import android.graphics.Bitmap
 import com.google.mediapipe.framework.image.BitmapImageBuilder

@@ -1,6 +1,6 @@
-// dotnet add package Microsoft.ML.OnnxRuntime --version 1.31.1
-// dotnet add package SkiaSharp --version 4.155.0
-// dotnet add package SkiaSharp.NativeAssets.Linux --version 4.155.0   (on Linux)
+// dotnet add package Microsoft.ML.OnnxRuntime --version {{onnxruntime_nuget}}
+// dotnet add package SkiaSharp --version {{skiasharp}}
+// dotnet add package SkiaSharp.NativeAssets.Linux --version {{skiasharp}}   (on Linux)
 // dotnet run photo.jpg, with {{file}}{{and_labels}} in the current directory
 using System.Globalization;
 using Microsoft.ML.OnnxRuntime;

@@ -21,7 +21,7 @@ MAX_IMAGES, MAX_BYTES = 400, 2**26
 def run_task(subject: Subject) -> Check:
     """Run ImageClassifier or ImageSegmenter on images in the size of the model, which MediaPipe does not resize."""
     metadata, reference = subject.metadata, _within_limits(subject.reference)
-    reason = _unsupported(metadata)
+    reason = refusal(metadata)
     images = None if reason else _camera_bytes(reference.samples.images, metadata.pixel_range)
     if images is None:
         return Check(name=TITLE, skipped=reason or "the images are not in whole numbers, as those of cameras are")
@@ -43,8 +43,8 @@ def _within_limits(reference: Reference) -> Reference:
     return reference.at_most(min(MAX_IMAGES, largest))
 
 
-def _unsupported(metadata: Metadata) -> str | None:
-    """Why MediaPipe has no task for a model; None if it has."""
+def refusal(metadata: Metadata) -> str | None:
+    """Why MediaPipe has no task for a model with one image and one output; None if it has."""
     height, width, channels = metadata.image_shape
     if get_task(metadata.task).vision_task is None:
         return f"ImageClassifier and ImageSegmenter do not take the outputs of a {metadata.task}"

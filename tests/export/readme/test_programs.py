@@ -3,6 +3,8 @@
 import itertools
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +24,12 @@ from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.loading import open_converted
 from pocketzoo.export.program_templates import chosen_lines
 from pocketzoo.export.readme.input_output import written
+from pocketzoo.export.readme.packages import PACKAGES
 from pocketzoo.export.readme.programs import TEMPLATES, program
 from pocketzoo.export.readme.runnable_files import RunnableFile, refusal
 from pocketzoo.export.readme.snippet_table import SNIPPETS
 from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation import c_source
-from pocketzoo.export.web.packages import VERSIONS
 from pocketzoo.tasks.registry import get_task
 from pocketzoo.zoo.contract import state_contract
 from pocketzoo.zoo.image_files import read_image
@@ -286,14 +288,55 @@ def test_brackets_that_do_not_match_are_noticed(broken):
 
 def test_packages_of_programs_are_those_that_are_tested():
     """The versions of `constraints.txt`, and of the packages that run the web page and these tests."""
-    pins = re.findall(r"\b(onnxruntime|ai-edge-litert)==([\d.]+)", (TEMPLATES / "python.py.in").read_text())
     constraints = (ROOT / "constraints.txt").read_text().splitlines()
-    assert len(pins) == 2
-    assert all(f"{name}=={version}" in constraints for name, version in pins)
-    assert f"onnxruntime-web@{VERSIONS['onnxruntime-web']}/" in (TEMPLATES / "browser.html").read_text()
-    installing = re.search(r"npm install --ignore-scripts ([^(]*)", (TEMPLATES / "node.mjs").read_text())
-    installed = installing[1].split()
-    assert installed
-    assert set(installed) <= set(
-        re.search(r"^NODE_PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
-    )
+    clients = (ROOT / "constraints-clients.txt").read_text().splitlines()
+    assert f"onnxruntime=={PACKAGES['onnxruntime_python']}" in constraints
+    assert f"ai-edge-litert=={PACKAGES['litert_python']}" in constraints
+    assert f"mediapipe=={PACKAGES['mediapipe_python']}" in clients
+    makefile = re.search(r"^NODE_PACKAGES := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert f"onnxruntime-node@{PACKAGES['onnxruntime_node']}" in makefile
+    assert f"onnxruntime-web@{PACKAGES['onnxruntime_web']}" in makefile
+    assert f"sharp@{PACKAGES['sharp']}" in makefile
+
+
+def test_every_version_in_a_program_is_one_of_the_packages():
+    named = set()
+    for template in TEMPLATES.iterdir():
+        text = template.read_text(encoding="utf-8")
+        assert not re.search(r"\d+\.\d+\.\d+|latest\.release", text), template.name
+        named |= set(re.findall(r"\{\{(\w+)\}\}", text))
+    assert PACKAGES.keys() <= named
+
+
+def test_docs_say_of_each_program_what_its_readme_says():
+    """Each row of the table has its programs in the first cell, and in the last what the tests do with them."""
+    lines = (ROOT / "docs/export.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+    told = {name: row[-1] for row in rows for name in re.findall(r"`([\w-]+)`", row[0]) if name in SNIPPETS}
+    told = {name: text for name, text in told.items() if len(text) > 4}
+    assert told == {snippet.name: snippet.tested for snippet in SNIPPETS.values()}
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("python", [sys.executable]), pytest.param("node", ["node"], marks=needs_node)]
+)
+def test_program_without_its_image_says_how_to_use_it(name, command, exported):
+    _, files = exported
+    snippet = SNIPPETS[name]
+    file = next(file for file, _ in files if file.path.suffix == snippet.suffix)
+    folder, path = file.path.parent, file.path.parent / f"usage.{'mjs' if name == 'node' else 'py'}"
+    if name == "node" and not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(NODE_MODULES)
+    path.write_text(program(snippet, stated(file, "embedding", False)))
+    done = subprocess.run([*command, path.name], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"usage: {name.partition('-')[0]} predict\w*\.\w+ photo\.jpg\n", done.stderr)
+    if name == "node":
+        done = subprocess.run([*command, path.name, "no.png"], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert re.fullmatch(r"no\.png cannot be read: [^\n]+\n", done.stderr)
+
+
+def test_python_programs_have_names_of_their_own():
+    stems = [snippet.stem for snippet in SNIPPETS.values() if snippet.template.endswith(".py.in")]
+    assert len(stems) == len(set(stems)) > 2

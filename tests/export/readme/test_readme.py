@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from pocketzoo import export, zoo
 from pocketzoo.core.errors import InputError
 from pocketzoo.export.artifact.manifest import Check
+from pocketzoo.export.formats import FORMATS
+from pocketzoo.export.readme.places import places
 from pocketzoo.export.readme.programs import snippet_text
 from pocketzoo.export.readme.readme import write_readme
 from pocketzoo.export.readme.runnable_files import SAFE_NAME, files_of, fitting_snippets
 from pocketzoo.export.readme.servers import server_lines
-from pocketzoo.export.readme.snippet_table import SNIPPETS
+from pocketzoo.export.readme.snippet_table import NOT_RUN, SNIPPETS
+from pocketzoo.export.targets import TARGETS, targets_with
 
 LABELS = ("road | <b>", "Käse 猫", "tree")
 
@@ -77,10 +80,10 @@ def test_readme_has_the_programs_that_fit(exported):
     blocks = re.findall(r"```\w+\n(.*?)```", text, re.DOTALL)
     files = files_of(export.Manifest.load(exported / "manifest.json"), exported)
     fitting = [snippet for snippet, _ in fitting_snippets(files)]
-    assert {snippet.name for snippet in fitting} >= SNIPPETS.keys() - {"cpp-micro", "kotlin-mediapipe", "swift-coreml"}
+    assert {snippet.name for snippet in fitting} >= SNIPPETS.keys() - {"cpp-micro", "swift-coreml"}
     assert re.findall("^### (.*)$", text, re.MULTILINE) == [snippet.title for snippet in fitting]
     assert text.count("```") == 2 * len(blocks)
-    assert text.count("Not compiled here") == sum(not snippet.is_run for snippet in fitting)
+    assert text.count(f"`. In the tests of pocketzoo: {NOT_RUN}.") == sum(each.tested == NOT_RUN for each in fitting)
     assert blocks == [snippet_text(snippet.name, files, "the bundle") for snippet in fitting]
 
 
@@ -144,9 +147,69 @@ def test_readme_says_what_mediapipe_and_opencv_need(exported, rewritten):
     manifest = export.Manifest.load(exported / "manifest.json")
     checks = {"tflite-fp16": [("LiteRT", None), ("MediaPipe", None)], "onnx-fp32": [("OpenCV DNN", None)]}
     text = rewritten(changed(manifest, **checks))
+    assert "CPUs of phones, desktops and small boards: LiteRT, MediaPipe |" in text
     assert "convert a grayscale image file, such as a PNG, to RGB before" in text
     assert 'cv2.dnn.readNetFromONNX("resnet20-fp32.onnx")' in text
     assert "MediaPipe" not in rewritten(changed(manifest, **{"onnx-fp32": [("ONNX Runtime", None)]}))
+
+
+def test_mediapipe_is_not_named_as_a_place_of_files_that_it_refuses(exported, tmp_path):
+    """Nor as one that nothing is known of: it is known that it takes RGB images."""
+    manifest = export.Manifest.load(exported / "manifest.json")
+    gray = {"model": manifest.model.model_copy(update={"image_shape": (32, 48, 1), "model": "my net"})}
+    checks = {"tflite-fp16": [("LiteRT", None), ("MediaPipe", "it takes RGB images"), ("LiteRT on a GPU", "no GPU")]}
+    (record,) = changed(manifest, **checks).artifacts
+    record = record.model_copy(update={"input": record.input.model_copy(update={"shape": (1, 32, 48, 1)})})
+    gray = manifest.model_copy(update=gray | {"artifacts": (record,)})
+    (tmp_path / record.file).write_bytes((exported / record.file).read_bytes())
+    write_readme(gray, tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    (refusal,) = [line for line in text.splitlines() if "MediaPipe" in line]
+    assert "it refuses these files, whose images are grayscale" in refusal
+    assert "`pocketzoo export MODEL.keras --data DATA --targets mobile --rgb --out 'my net-rgb'`, where" in refusal
+    assert "nothing is known of the files there: LiteRT on a GPU." in text
+    write_readme(gray, tmp_path, source="best.keras --data digits")
+    text = (tmp_path / "README.md").read_text()
+    assert "`pocketzoo export best.keras --data digits --targets mobile --rgb --out 'my net-rgb'`." in text
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_places_of_a_file_are_those_of_its_kind(fmt, exported):
+    """Under all targets that ship it, with the runtimes that open such a file and no other."""
+    (record, *_) = export.Manifest.load(exported / "manifest.json").artifacts
+    targets = tuple(targets_with(FORMATS[fmt], TARGETS))
+    suffix = FORMATS[fmt].suffix
+    text = places(
+        record.model_copy(update={"format": fmt, "file": f"net{suffix}", "targets": targets}), in_mediapipe=False
+    )
+    assert ("ONNX Runtime" in text, "any CPU" in text, "Triton" in text) == (
+        suffix == ".onnx", suffix == ".onnx", fmt in ("onnx-fp32", "onnx-fp16")
+    )  # fmt: skip
+    assert ("LiteRT" in text) == (suffix == ".tflite")
+    assert ("TensorFlow Serving" in text) == (suffix == ".savedmodel")
+    assert ("Core ML" in text) == (suffix == ".mlpackage")
+    assert ("TensorRT" in text) == (fmt in ("onnx-fp16", "onnx-int8-tensorrt"))
+    assert ("MediaPipe" in text, text.strip()) == (False, text)
+    assert "MediaPipe" in places(record, in_mediapipe=True)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(12, 12), (13, 10)])
+def test_labels_are_all_shown_where_few_would_be_left_out(count, shown, exported, rewritten):
+    manifest = export.Manifest.load(exported / "manifest.json")
+    labels = tuple(f"label {index}" for index in range(count))
+    text = rewritten(manifest.model_copy(update={"model": manifest.model.model_copy(update={"labels": labels})}))
+    assert [index for index in range(count) if f"label {index}" in text] == list(range(shown))
+    assert ("and 3 more." in text) == (count > shown)
+
+
+def test_readme_begins_with_the_file_to_take(exported):
+    text = (exported / "README.md").read_text()
+    start, _, rest = text.partition("## Which file")
+    assert re.findall(r"^- `(\S+)` in (.*?);", start, re.MULTILINE) == [
+        ("resnet20-fp16.tflite", "Python, LiteRT"), ("resnet20-fp32.onnx", "Python, ONNX Runtime"),
+    ]  # fmt: skip
+    assert "Checks that ran" not in start
+    assert "Checks that ran" in rest
 
 
 def test_folder_that_several_files_are_in_is_listed_once(exported, rewritten):
