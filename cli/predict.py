@@ -43,7 +43,13 @@ def predict(
         typer.Option(help="For a name: which weights, as `pocketzoo info NAME` lists them; the first if none."),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(help="Folder for the masks of a segmentation: PNG with a color for each class.")
+        Path | None,
+        typer.Option(
+            "--masks",
+            "--pictures",
+            help="Folder for pictures of the outputs, in PNG: masks with a color for each class, or what the model "
+            "made of the images, in their size.",
+        ),
     ] = None,
     contract: ModelContract,
     skip_unreadable: SkipUnreadable = False,
@@ -90,7 +96,7 @@ def predict(
     elif failed < len(answers):
         show_answers(answers)
         if masks is not None:
-            typer.echo(f"Masks: {masks}")
+            typer.echo(f"Pictures: {masks}")
     if failed == len(answers) or (failed and not skip_unreadable):
         raise typer.Exit(2)
 
@@ -111,11 +117,8 @@ def _missing(sources: Sequence[str]) -> dict[str, InputError]:
 
 def _predict(artifact: "Artifact", source: str) -> "Prediction | dict[str, Prediction]":
     from ..export.prediction import predict as predict_images
-    from ..zoo.image_files import read_pixels
 
-    height, width, channels = next(iter(artifact.inputs.values())).image_shape
-    pixels = read_pixels(source, height=height, width=width, channels=channels, pixel_range=artifact.pixel_range)
-    return predict_images(artifact, pixels)
+    return predict_images(artifact, source)
 
 
 def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:
@@ -123,7 +126,7 @@ def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:
     names = [Path(urlsplit(source).path if is_address(source) else source).stem for source in sources]
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate:
-        raise InputError(f"two images are called {duplicate!r}; their masks would have the same name.")
+        raise InputError(f"two images are called {duplicate!r}; their pictures would have the same name.")
     return [folder / f"{'stdin' if name == '-' else name}.png" for name in names]
 
 
@@ -136,7 +139,7 @@ def _write_mask(path: Path, predictions: "Prediction | dict[str, Prediction]") -
     found = [picture for picture in pictures if picture is not None]
     if len(found) != 1:
         tasks = " and a ".join(each.task for each in by_name(predictions).values())
-        raise InputError(f"the outputs of a {tasks} are {'not masks' if not found else 'several masks'}.")
+        raise InputError(f"the outputs of a {tasks} are {'no pictures' if not found else 'several pictures'}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         found[0].save(temporary, format="PNG")

@@ -16,6 +16,7 @@ from .artifact.artifact import Artifact
 from .artifact.metadata import OutputForm
 from .artifact.tensors import matches_shape, values_by_name
 from .loading import to_artifact
+from .picture_tiles import run_in_tiles
 from .pixel_values import check_pixels
 from .sample_sources import likely_ranges
 from .signals import as_rows_of
@@ -113,7 +114,8 @@ def predict(
             pixels 0..255, floats are values in the range that the model expects, for models of the zoo 0..255, too. For
             several inputs a dict of arrays by name, or a list in the order of the model, all with or all without
             `count`. Signals are `(count, length, channels)` or `(length, channels)`. For a single image input also a
-            path (as in `zoo.read_image`), an image of Pillow, or a list of these, which are resized to the input.
+            path (as in `zoo.read_image`), an image of Pillow, or a list of these, which are resized to the input; where
+            the output is a picture, they keep their size, and run in tiles that overlap if the input has another one.
         task: As in `export_model`, of a Keras model or another tool's file; an exported artifact has it in its file.
         labels: As `task`.
         pixels: As `task`.
@@ -139,10 +141,20 @@ def predict(
         state_contract(artifact_or_model, **statements, likely_range=likely)
         copy_contract(artifact_or_model, model)
     artifact = to_artifact(artifact_or_model)
-    artifact.report_contract()
-    images = _read(artifact, files) if files else images
-    outputs = artifact.decode(artifact.run(_checked(artifact, images)))
     forms = artifact.output_forms
+    if (
+        files
+        and isinstance(forms, OutputForm)
+        and get_task(forms.task).has_colors
+        and None not in artifact.input.value_shape
+    ):
+        pictures = _read(artifact, files, keep_size=True)
+        artifact.report_contract()
+        outputs = _stacked([_made_in_tiles(artifact, picture) for picture in pictures], artifact)
+    else:
+        images = _stacked(_read(artifact, files), artifact) if files else images
+        artifact.report_contract()
+        outputs = artifact.decode(artifact.run(_checked(artifact, images)))
     if forms is None:
         forms = map_outputs(lambda values: OutputForm(labels=tuple(map(str, range(values.shape[-1])))), outputs)
     predictions = map_outputs(lambda values, form: Prediction(values, form.labels, form.task), outputs, forms)
@@ -171,24 +183,32 @@ def _files(images: Any) -> list[Any]:
     return list(several) if are_files else []
 
 
-def _read(artifact: Artifact, files: Sequence[Any]) -> np.ndarray:
-    """Read image files for the only input of an artifact.
+def _read(artifact: Artifact, files: Sequence[Any], *, keep_size: bool = False) -> list[np.ndarray]:
+    """Read image files for the only input of an artifact, in its size unless they are to keep theirs.
 
     Raises:
-        InputError: It has several inputs, one that takes no images, or an open size for images of several sizes; or a
-            file cannot be read.
+        InputError: It has several inputs, or one that takes no images; or a file cannot be read.
     """
     from ..zoo.image_files import read_pixels
 
     if list(artifact.inputs) != [""]:
         raise InputError(f"images is {files[0]!r}, but {artifact.path} has several inputs; give arrays by name.")
     artifact.check_takes_images()
-    height, width, channels = artifact.input.image_shape
+    height, width, channels = (None, None, artifact.input.image_shape[2]) if keep_size else artifact.input.image_shape
     limits = artifact.pixel_range
-    pixels = [read_pixels(each, height=height, width=width, channels=channels, pixel_range=limits) for each in files]
-    if len({image.shape for image in pixels}) > 1:
+    return [read_pixels(each, height=height, width=width, channels=channels, pixel_range=limits) for each in files]
+
+
+def _stacked(images: list[np.ndarray], artifact: Artifact) -> np.ndarray:
+    if len({image.shape for image in images}) > 1:
         raise InputError(f"images have several sizes, and {artifact.path} takes any; give one at a time.")
-    return np.stack(pixels)
+    return np.stack(images)
+
+
+def _made_in_tiles(artifact: Artifact, picture: np.ndarray) -> np.ndarray:
+    """Return the picture that an artifact of a fixed size makes of one of another size."""
+    height, width, _ = artifact.input.image_shape
+    return run_in_tiles(picture, height, width, lambda tile: artifact.run(_checked(artifact, tile))[0])
 
 
 def _checked(artifact: Artifact, images: Any) -> Any:

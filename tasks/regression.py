@@ -35,6 +35,7 @@ class Regression(Task):
     losses = ("mse", "mae", "huber")
     metric = "mean absolute error"
     output_name = "values"
+    output_meaning = "one number for each name"
     loss_name = "MAE rise"
     figure_name = "value"
 

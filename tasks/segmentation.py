@@ -178,8 +178,10 @@ class Segmentation(Task):
         return plot_masks(images, targets, self.mask(outputs), labels, names)
 
     def suggested_by(self, labels: np.ndarray) -> bool:
-        """Return whether they are maps of whole numbers."""
-        return labels.dtype.kind in "iub" and labels.ndim in (3, 4)
+        """Return whether they are maps of whole numbers: class indices, or one-hot."""
+        if labels.dtype.kind not in "iub" or labels.ndim not in (3, 4):
+            return False
+        return labels.ndim == 3 or labels.shape[-1] == 1 or bool((labels.astype(bool).sum(axis=-1) == 1).all())
 
     def recognizes(self, output_shape: Sequence[int | None], activation: str | None) -> bool:
         """Return whether it is a map from a softmax, or from the sigmoid of a single class."""

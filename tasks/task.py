@@ -52,6 +52,12 @@ class HeadConfig:
     labels: Labels | None = None
     dropout: float = 0.0
     """Share of the features dropped in training, 0..1."""
+    scale: int = 1
+    """Pixels of the output for one of the image, along each axis, of a task whose outputs are pictures."""
+    value_range: tuple[float, float] = (0.0, 255.0)
+    """Lowest and highest value of usual outputs that are pictures."""
+    image_channels: int = 0
+    """Last channels of the features that are the image itself."""
     score_map: bool = False
     """Whether scores are computed at every position and then averaged, as in SqueezeNet."""
 
@@ -198,6 +204,9 @@ class Task(TargetForm):
         return None
 
     # Predictions
+    output_meaning: ClassVar[str] = ""
+    """What the numbers of an output are, for the README of an export; empty where `figure_name` and `activation` say
+    it."""
     figure_name: ClassVar[str | None] = None
     """What the number of a row of `predictions` is, such as `probability`; None where outputs are not shown as rows."""
 

@@ -21,7 +21,7 @@ from .data.images import ImageData, ImageSplit, Targets
 from .data.pipeline import augmented_images
 from .input_compatibility import check_inputs, further_maps
 from .model_outputs import heads_of, tasks_of
-from .recipe.augmentation import Augmentation, Function, transformations
+from .recipe.augmentation import OF_COLORS, Augmentation, Function, transformations
 from .recipe.recipe import Recipe
 from .recipe.user_functions import name_of
 
@@ -215,6 +215,13 @@ def check_augmentation(split: ImageSplit, augmentation: Augmentation) -> None:
         raise InputError(
             f"augmentation {', '.join(names)} would change the image {split.image_name!r} but not the input "
             f"{maps[0]!r}; set augmentation to 'none' and augment both alike, in the arrays or in layers of the model."
+        )
+    colors = [step.name for step in transformations(augmentation) if isinstance(step, OF_COLORS)]
+    pictures = [task for task in by_name(split.tasks).values() if get_task(task).has_colors]
+    if colors and pictures:
+        raise InputError(
+            f"augmentation {', '.join(colors)} would change the colors of the images but not those of their targets, "
+            f"which are pictures ({pictures[0]}); take 'light', or list transformations that move the image alone."
         )
     if mixing(augmentation) and split.further:
         raise InputError(

@@ -105,6 +105,12 @@ class ModelCard(ShortRepr, _Table):
     """Dropout rate of the head."""
     score_map: bool = False
     """Whether the head computes scores at every pixel and averages the scores instead of the features."""
+    scale: PositiveInt = 1
+    """Pixels of the picture that the model makes for one of its input, along each axis."""
+    value_range: tuple[float, float] = (0.0, 255.0)
+    """Lowest and highest value of the pictures that the model makes."""
+    joins_image: bool = False
+    """Whether the last channels of the features are the normalized image."""
     paper: Paper
     input_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     """Default height, width and channels."""

@@ -12,6 +12,7 @@ from ..layers import PixelNormalization
 from .cards import ModelCard
 from .feature_builder import FeatureBuilder
 from .heads import Plans, attach_heads, plan_heads
+from .pixel_range import parse_range
 from .pretrained.weight_loading import fill, load_pretrained
 from .pretrained.weight_sources import Weights
 from .registry import list_models, model_card
@@ -23,6 +24,8 @@ SIGNAL: dict[str, Any] = {"mean": 0.0, "scale": 1.0, "pixel_range": (-1.0, 1.0)}
 """Normalization of signals, such as sound, before it is adapted to data."""
 DIMENSIONS = {1: ("signals", "length"), 2: ("images", "height and width"), 3: ("volumes", "depth, height and width")}
 """What has so many spatial dimensions, and what its size is."""
+MAX_SCALE = 8
+"""Largest scale of a head for pictures."""
 
 
 def create_model(
@@ -56,19 +59,20 @@ def create_model(
         input_shape: Height, width, channels; None for the card's. Height and width may be None if the card allows it.
             Or length and channels of signals, or depth, height, width and channels of volumes, for the `dimensions` on
             the card.
-        head: Task of the model: `"classification"`, `"multi_label"`, `"regression"`, `"segmentation"` or `"embedding"`;
-            or a dict from names to tasks for several outputs, with dicts for `classes` and `labels` too. None for the
-            card's task.
+        head: Task of the model: `"classification"`, `"multi_label"`, `"regression"`, `"segmentation"`,
+            `"image_to_image"` or `"embedding"`; or a dict from names to tasks for several outputs, with dicts for
+            `classes` and `labels` too. None for the card's task.
         **overrides: Arguments of the family's builder, such as `shortcut="projection"`; for a model with a backbone
             also `backbone="densenet121"` and `backbone_arguments={...}`. Every model has `dropout`, the rate before the
-            last layer of the head and between hidden dense layers.
+            last layer of the head and between hidden dense layers. For `image_to_image` there are also `scale`, pixels
+            of the picture for one of the image along each axis, and `value_range`, such as `(0, 1)`, of its values.
 
     Raises:
         InputError: A name, value or combination is not possible; the message says what is allowed.
     """
     if keras.config.image_data_format() != "channels_last":
         raise InputError("Keras' image_data_format is 'channels_first'; the zoo's models need 'channels_last'.")
-    card = _with_dropout(model_card(name), overrides)
+    card = _with_head_arguments(model_card(name), overrides)
     if weights is None or str(weights).endswith(".weights.h5"):
         colors = None if weights is None else tensor_shapes(weights).get(MEAN_IN_WEIGHTS, (None,))[0]
         heads = plan_heads(card, head, classes, labels)
@@ -144,12 +148,16 @@ def _build(
     return attach_heads(image, features, heads, name=builder.name)
 
 
-def _with_dropout(card: ModelCard, overrides: dict[str, Any]) -> ModelCard:
-    """Return the card with the requested dropout of the head."""
+def _with_head_arguments(card: ModelCard, overrides: dict[str, Any]) -> ModelCard:
+    """Return the card with the requested arguments of the head; the scale and range of pictures are no overrides."""
     dropout = overrides.get("dropout", card.dropout)
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise InputError(f"{card.name}: dropout is {dropout!r}; it must be at least 0 and below 1.")
-    return card.model_copy(update={"dropout": dropout})
+    scale = overrides.pop("scale", card.scale)
+    if not isinstance(scale, int) or isinstance(scale, bool) or not 1 <= scale <= MAX_SCALE:
+        raise InputError(f"{card.name}: scale is {scale!r}; it takes a whole number from 1 to {MAX_SCALE}.")
+    value_range = parse_range(overrides.pop("value_range", card.value_range), "value_range")
+    return card.model_copy(update={"dropout": dropout, "scale": scale, "value_range": value_range})
 
 
 def _checked_shape(card: ModelCard, shape: tuple[int | None, ...] | None) -> tuple[int | None, ...]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import index
 from typing import Any
@@ -37,6 +37,9 @@ class HeadDefaults:
     task: str = "classification"
     dropout: float = 0.0
     score_map: bool = False
+    scale: int = 1
+    value_range: tuple[float, float] = (0.0, 255.0)
+    joins_image: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,14 @@ class HeadPlan:
 
     task: Task
     config: HeadConfig
+    joins_image: bool = False
+    """Whether the last channels of the features are the image."""
 
     def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor | None) -> layers.Head:
         """Return the head layer for the features of that image, a map or a vector."""
-        return self.task.make_head(self.config, name, partial(_upsampling, features, image))
+        channels = image.shape[-1] if self.joins_image and image is not None else 0
+        config = replace(self.config, image_channels=channels)
+        return self.task.make_head(config, name, partial(_upsampling, features, image))
 
 
 Plans = HeadPlan | dict[str, HeadPlan]
@@ -171,7 +178,8 @@ def _plan(card: ModelCard | HeadDefaults, name: str, classes: int | None, labels
     if count < task.min_outputs:
         raise InputError(f"{card.name}: classes is {count}, and {task.too_few_outputs}.")
     labels = None if labels is None else tuple(labels)
-    return HeadPlan(task, HeadConfig(count, labels, dropout=card.dropout, score_map=card.score_map))
+    options = {name: getattr(card, name) for name in ("dropout", "score_map", "scale", "value_range")}
+    return HeadPlan(task, HeadConfig(count, labels, **options), card.joins_image)
 
 
 def _validated_classes(card: ModelCard | HeadDefaults, classes: int | None, labels: Sequence[str] | None) -> int:

@@ -13,8 +13,12 @@ LARGEST_RAW_SCALE = 1 / 8
 """A model that multiplies its input by less takes 0..255: 0..1 would shrink to an eighth of itself."""
 
 
-def parse_range(pixels: Any) -> Range:
+def parse_range(pixels: Any, what: str = "pixels") -> Range:
     """Return the range that a user states: two numbers, or text such as `"0..1"` and `"-1..1"`.
+
+    Args:
+        pixels: What the user states.
+        what: Name of the argument in messages.
 
     Raises:
         InputError: It is neither, or the first number is not the lower one.
@@ -25,7 +29,7 @@ def parse_range(pixels: Any) -> Range:
         low = high = math.nan
     if not -math.inf < low < high < math.inf:
         raise InputError(
-            f"pixels is {pixels!r}; it takes the range of values that the model expects, lower one first, such as "
+            f"{what} is {pixels!r}; it takes the range of values that the model expects, lower one first, such as "
             "'0..255', '0..1' or (-1, 1)."
         )
     return low, high

@@ -33,7 +33,7 @@ def list_models(
 
     Args:
         pattern: Shell-style wildcards, such as `"resnet*"`.
-        task: Only models for this task, `"classification"` or `"segmentation"`.
+        task: Only models for this task, such as `"classification"` or `"segmentation"`.
         pretrained: True for only models with published weights, False for only those without.
         max_params: Maximum number of parameters, at the card's input size and number of classes.
         max_macs: Maximum number of multiply-adds per image, at the card's input size and number of classes.

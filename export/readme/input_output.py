@@ -142,8 +142,8 @@ def _meaning(form: OutputForm, single: bool) -> str:
     """What the numbers of an output are, of which there may be a single one."""
     task = get_task(form.task)
     place = "for each pixel " if task.figure_name == "share" else ""
-    if task.figure_name == "value":
-        return "one number for each name"
+    if task.output_meaning:
+        return task.output_meaning
     if task.figure_name is None:
         return f"a vector or map of numbers without names ({form.task})"
     if single and task.activation == "softmax" and len(form.labels) == 2:

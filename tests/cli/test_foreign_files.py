@@ -92,7 +92,7 @@ def test_masks_of_a_foreign_segmenter_are_written(folder, pocketzoo, tmp_path):
         "predict", folder / "ocr.onnx", folder / "a.png", "--pixels", "0..1", "--masks", tmp_path / "none"
     )
     assert code == 2
-    assert "the outputs of a raw are not masks" in error
+    assert "the outputs of a raw are no pictures" in error
 
 
 def test_benchmark_runs_any_file(folder, pocketzoo):

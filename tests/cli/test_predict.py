@@ -40,7 +40,7 @@ def test_masks_that_would_have_one_name_are_refused(pocketzoo, segmenting, pictu
     other = picture.rename(tmp_path / "other" / "road.png")
     Image.open(other).save(picture)
     code, _, error = pocketzoo("predict", segmenting, picture, other, "--masks", tmp_path / "masks")
-    assert (code, error) == (2, "Error: two images are called 'road'; their masks would have the same name.\n")
+    assert (code, error) == (2, "Error: two images are called 'road'; their pictures would have the same name.\n")
     assert not (tmp_path / "masks").exists()
 
 
@@ -58,7 +58,7 @@ def test_regression_tells_its_numbers(pocketzoo, picture, tmp_path):
 def test_masks_of_a_classification_are_refused(pocketzoo, picture, tmp_path):
     path = zoo.save_model(zoo.create_model("resnet20"), tmp_path / "net.keras")
     code, _, error = pocketzoo("predict", path, picture, "--masks", tmp_path / "masks")
-    assert (code, error) == (2, "Error: the outputs of a classification are not masks.\n")
+    assert (code, error) == (2, "Error: the outputs of a classification are no pictures.\n")
 
 
 def test_other_answers_are_not_read_as_what_they_are_not():

@@ -26,6 +26,7 @@ from pocketzoo.export.sample_images import Samples
 from pocketzoo.export.validation.comparison import validate_artifact
 from pocketzoo.export.validation.difference import relative_difference
 from pocketzoo.export.validation.reference import Reference
+from pocketzoo.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def test_accepts_other_input_size_channels_and_classes(case, pixels):
     probabilities = predict(model, pixels(2, size, size + 2, 2))
     assert probabilities.shape[0] == 2
     assert probabilities.shape[-1] == 3
-    np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
+    if get_task(zoo.model_card(case.name).task).activation == "softmax":
+        np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
 
 
 @cards_with_other_composites

@@ -7,14 +7,16 @@ import keras
 from keras import losses, ops
 
 from ...tasks.segmentation import VOID
-from ..recipe.loss import CrossEntropy, Dice, Focal, Hinge, Huber, Loss, Tversky
+from ..recipe.loss import SSIM, Charbonnier, CrossEntropy, Dice, Focal, Hinge, Huber, Loss, Tversky
 
 TINY = 1e-12
+SSIM_WINDOW = 11
+"""Pixels of the side of the windows of SSIM; the side of the picture where that is smaller."""
 Formula = Callable[..., Any]
 """Maps targets and outputs, float32 of one shape, to a loss for each row: the mean over the last axis."""
 
 
-def make_loss(config: Loss | Sequence[Loss], class_indices: bool) -> keras.Loss:
+def make_loss(config: Loss | Sequence[Loss], class_indices: bool, unit: float = 1.0) -> keras.Loss:
     """Return the loss of a recipe's section, or the sum of several.
 
     Targets of classes are indices `(batch, ...)` or shares of each class `(batch, ..., classes)`; all others have the
@@ -23,16 +25,19 @@ def make_loss(config: Loss | Sequence[Loss], class_indices: bool) -> keras.Loss:
     Args:
         config: The section.
         class_indices: Whether targets may be class indices.
+        unit: What targets and outputs are divided by.
     """
     if isinstance(config, Sequence):
-        return WeightedSum([(part.weight, make_loss(part, class_indices)) for part in config])
+        return WeightedSum([(part.weight, make_loss(part, class_indices, unit)) for part in config])
     match config:
         case Dice():
             return Overlap(0.5, 0.5, class_indices=class_indices, name=config.name)
         case Tversky():
             return Overlap(config.alpha, config.beta, class_indices=class_indices, name=config.name)
         case _:
-            return PointwiseLoss(_formula(config, class_indices), class_indices=class_indices, name=config.name)
+            formula = _formula(config, class_indices)
+            scaled = formula if unit == 1 else lambda t, p: formula(t / unit, p / unit)
+            return PointwiseLoss(scaled, class_indices=class_indices, name=config.name)
 
 
 def _formula(config: Loss, class_indices: bool) -> Formula:
@@ -48,6 +53,10 @@ def _formula(config: Loss, class_indices: bool) -> Formula:
             return lambda t, p: _binary_focal(t, p, gamma, smoothing)
         case Hinge():
             return losses.categorical_hinge if class_indices else _binary_hinge
+        case Charbonnier(epsilon=epsilon):
+            return lambda t, p: ops.mean(ops.sqrt(ops.square(t - p) + epsilon**2), axis=-1)
+        case SSIM():
+            return _dissimilarity
         case Huber(delta=delta):
             return lambda t, p: losses.huber(t, p, delta=delta)
         case _ if config.name == "binary_cross_entropy":
@@ -70,6 +79,15 @@ def _binary_focal(targets: Any, outputs: Any, gamma: float, smoothing: float) ->
 def _binary_hinge(targets: Any, outputs: Any) -> Any:
     """Return the hinge loss of probabilities, with both sides mapped from 0..1 to -1..1, where the hinge is defined."""
     return ops.mean(ops.maximum(1 - (2 * targets - 1) * (2 * outputs - 1), 0.0), axis=-1)
+
+
+def _dissimilarity(targets: Any, outputs: Any) -> Any:
+    """Return 1 - SSIM of each picture, for each of its pixels; values are shares of their range."""
+    import tensorflow as tf
+
+    side = min(SSIM_WINDOW, *(length for length in outputs.shape[1:3] if length is not None))
+    similarity = tf.image.ssim(targets, outputs, max_val=1.0, filter_size=side)
+    return ops.broadcast_to((1 - similarity)[:, None, None], ops.shape(outputs)[:-1])
 
 
 def class_shares(targets: Any, outputs: Any) -> Any:

@@ -8,9 +8,10 @@ from pydantic import TypeAdapter
 
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
+from ...layers import Head
 from ...tasks.registry import get_task
 from ...zoo.contract import contract_of
-from ..model_outputs import tasks_of
+from ..model_outputs import heads_of, tasks_of
 from ..recipe.loss import Loss
 from .losses import make_loss
 
@@ -32,12 +33,22 @@ def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None) ->
     tasks = tasks_of(model)
     for name, task in by_name(tasks).items():
         _check_fits(loss, task, f"{model.name}'s output {name!r}" if name else model.name)
+
+    def made(task: str, head: Head | None) -> keras.Loss:
+        return make_loss(loss or _default_loss(task), get_task(task).class_indices, _unit(head))
+
     return {
-        "loss": map_outputs(lambda task: make_loss(loss or _default_loss(task), get_task(task).class_indices), tasks),
+        "loss": map_outputs(made, tasks, heads_of(model)),
         "metrics": map_outputs(
             lambda output: get_task(output.task_name).training_metrics(output.size), contract_of(model).outputs
         ),
     }
+
+
+def _unit(head: Head | None) -> float:
+    """Return what losses take as 1: the range of the values of pictures, so that loss and steps are those of 0..1."""
+    low, high = getattr(head, "value_range", (0.0, 1.0))
+    return high - low
 
 
 def _default_loss(task: str) -> Loss:

@@ -146,6 +146,10 @@ POLICIES: dict[str, tuple[Transformation, ...]] = {
 """Transformations of each policy. `light` has no flip, because that would turn digits and letters into others."""
 
 
+OF_COLORS: tuple[type[Transformation], ...] = (Color, Erase, RandAugment)
+"""Transformations that change the colors of images, and nothing else of them or also something else."""
+
+
 def transformations(augmentation: Augmentation) -> tuple[Transformation, ...]:
     """Return the transformations of a policy, or of a list."""
     return POLICIES[augmentation] if isinstance(augmentation, str) else augmentation

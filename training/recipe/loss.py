@@ -62,6 +62,21 @@ class Huber(_Loss):
     delta: Positive = 1.0
 
 
+class Charbonnier(_Loss):
+    """sqrt(error**2 + epsilon**2): absolute error, but smooth at 0; epsilon is a share of the range of the values (Lai
+    et al., arXiv:1710.01992)."""
+
+    name: Literal["charbonnier"] = "charbonnier"
+    epsilon: Positive = 1e-3
+
+
+class SSIM(_Loss):
+    """1 - structural similarity of pictures, in Gaussian windows of 11x11 pixels (Wang et al.,
+    doi.org/10.1109/TIP.2003.819861)."""
+
+    name: Literal["ssim"] = "ssim"
+
+
 class Dice(_Loss):
     """1 - Dice coefficient, mean over the classes or labels (arXiv:1606.04797)."""
 
@@ -83,7 +98,7 @@ class Tversky(_Loss):
 
 
 Loss = Annotated[
-    CrossEntropy | BinaryCrossEntropy | Focal | Hinge | MSE | MAE | Huber | Dice | Tversky,
+    CrossEntropy | BinaryCrossEntropy | Focal | Hinge | MSE | MAE | Huber | Charbonnier | SSIM | Dice | Tversky,
     Field(discriminator="name"),
     NAMED,
 ]

@@ -1,6 +1,8 @@
 // Outputs in the form of the task, and on the page. Labels come from files of others: they are only ever text.
 
 const MOST_ROWS = 5, MOST_VALUES = 50, FIRST_VALUES = 8, MOST_CLASSES = 12, APPLIES = 0.5;
+/** Largest values of usual pictures, and by what factor outputs may exceed them. */
+const PEAKS = [1, 255, 65535], TOLERANCE = 1.1;
 const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38; // of 255
 /** Okabe and Ito's colors, which people who confuse red and green tell apart, too. */
 const COLORS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
@@ -8,7 +10,7 @@ const COLORS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0
 /** What the list of an output is called. */
 export function headingOf({figure, activation}) {
   if (figure === "probability") return activation === "sigmoid" ? "Labels" : "Predictions";
-  return {share: "Segmentation", value: "Values"}[figure] ?? "Output";
+  return {share: "Segmentation", value: "Values", mean: "Picture"}[figure] ?? "Output";
 }
 
 /**
@@ -16,17 +18,18 @@ export function headingOf({figure, activation}) {
  * @param {object} bundle
  * @param {{values: Float32Array, shape: number[]}} output of an engine
  * @param {HTMLUListElement} list
- * @param {HTMLCanvasElement} canvas with the image; masks are drawn over it
+ * @param {HTMLCanvasElement} canvas with the image; masks are drawn over it, pictures in its place
  * @param {Float32Array?} previous values of the image before, if there was one
  * @returns {string} the result in words
  */
 export function showOutput(bundle, output, list, canvas, previous) {
   const {values, shape} = decode(bundle, output);
   if (!values.every(Number.isFinite)) throw new Error("The output has values that are not numbers.");
-  const show = {probability: showClasses, share: showMap, value: showValues}[bundle.figure] ?? showVector;
+  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture}[bundle.figure] ?? showVector;
   const rows = show(values, shape, bundle, {canvas, previous});
   list.replaceChildren(...rows.map(asItem));
-  canvas.setAttribute("aria-label", `The image${bundle.figure === "share" ? ", with the class of each pixel as a color over it" : ""}`);
+  const drawn = {share: "The image, with the class of each pixel as a color over it", mean: "The picture made of the image"};
+  canvas.setAttribute("aria-label", drawn[bundle.figure] ?? "The image");
   return rows.slice(0, 3).map(({label, figure}) => `${label}: ${figure}`).join(", ");
 }
 
@@ -104,6 +107,24 @@ function showMap(values, [, rows, columns, classes], {labels}, {canvas}) {
     return {label: labels[index], figure: share(part), part, color: color(index)};
   });
   return present.length > MOST_CLASSES ? [...shown, {label: `and ${present.length - MOST_CLASSES} more`, figure: ""}] : shown;
+}
+
+/** Draws a picture of one or three channels in place of the image; the mean of each channel. */
+function showPicture(values, [, rows, columns, channels], {labels}, {canvas}) {
+  const highest = values.reduce((a, b) => Math.max(a, b)), peak = PEAKS.find(each => highest <= each * TOLERANCE) ?? highest;
+  const totals = new Array(channels).fill(0), drawn = new ImageData(columns, rows);
+  for (let pixel = 0; pixel < rows * columns; pixel++) {
+    const colors = values.subarray(pixel * channels, (pixel + 1) * channels);
+    colors.forEach((value, index) => { totals[index] += value; });
+    const shown = Array.from({length: 3}, (_, index) => colors[channels === 3 ? index : 0] * 255 / peak);
+    drawn.data.set([...shown, 255], pixel * 4); // which rounds and clips them
+  }
+  if (channels === 1 || channels === 3) {
+    const layer = new OffscreenCanvas(columns, rows), context = canvas.getContext("2d");
+    layer.getContext("2d").putImageData(drawn, 0, 0);
+    context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+  }
+  return totals.map((total, index) => ({label: labels[index], figure: number(total / (rows * columns))}));
 }
 
 function isBackground(label) {
