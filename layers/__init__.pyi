@@ -17,6 +17,7 @@ from .fire import FireModule as FireModule
 from .heads import ClassificationHead as ClassificationHead
 from .heads import EmbeddingHead as EmbeddingHead
 from .heads import Head as Head
+from .heads import ImageHead as ImageHead
 from .heads import MultiLabelHead as MultiLabelHead
 from .heads import RegressionHead as RegressionHead
 from .heads import SegmentationHead as SegmentationHead

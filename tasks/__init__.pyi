@@ -3,6 +3,8 @@ from .classification import Classification as Classification
 from .classification import Evaluation as Evaluation
 from .embedding import Embedding as Embedding
 from .evaluation import BaseEvaluation as BaseEvaluation
+from .image_to_image import ImageToImage as ImageToImage
+from .image_to_image import PictureEvaluation as PictureEvaluation
 from .multi_label import MultiLabel as MultiLabel
 from .multi_label import MultiLabelEvaluation as MultiLabelEvaluation
 from .registry import DEFAULT_TASK as DEFAULT_TASK

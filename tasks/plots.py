@@ -112,6 +112,25 @@ def plot_masks(
     return figure
 
 
+def plot_pictures(images: np.ndarray, targets: np.ndarray, outputs: np.ndarray, names: Sequence[str]) -> "Figure":
+    """Draws image, target and output side by side, two images in a row.
+
+    Args:
+        images: uint8, `(count, height, width, channels)`.
+        targets: uint8 pictures, perhaps larger.
+        outputs: uint8 pictures of the size of the targets.
+        names: File or number of each image.
+    """
+    figure, grid = _sheet(math.ceil(len(images) / 2), 6)
+    for triple, image, name, *pictures in zip(grid.reshape(-1, 3), images, names, targets, outputs, strict=False):
+        draw_image(triple[0], image)
+        triple[0].set_title(_title(name), size=7, parse_math=False)
+        for axes, heading, picture in zip(triple[1:], ("target", "output"), pictures, strict=True):
+            draw_image(axes, picture)
+            axes.set_title(heading, size=7)
+    return figure
+
+
 def draw_mask_over(axes: "Axes", mask: np.ndarray, labels: Sequence[str]) -> None:
     """Draw a mask in colors over the image in `axes`.
 

@@ -8,6 +8,7 @@ import numpy as np
 from ..core.errors import InputError, unknown
 from .classification import Classification
 from .embedding import Embedding
+from .image_to_image import ImageToImage
 from .multi_label import MultiLabel
 from .raw import Raw
 from .regression import Regression
@@ -15,7 +16,8 @@ from .segmentation import Segmentation
 from .task import Task
 
 _TASKS: dict[str, Task] = {
-    task.name: task for task in (Classification(), MultiLabel(), Regression(), Segmentation(), Embedding(), Raw())
+    task.name: task
+    for task in (Classification(), MultiLabel(), Regression(), Segmentation(), ImageToImage(), Embedding(), Raw())
 }
 DEFAULT_TASK = Classification.name
 """Task of a vector `(batch, classes)` about which nothing else is known."""

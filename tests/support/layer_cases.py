@@ -329,6 +329,15 @@ CASES = [
         2,
         id="segmentation",
     ),
+    pytest.param(layers.ImageHead, {"channels": 3, "image_channels": 3}, (2, 5, 6, 8), (2, 5, 6, 3), 2, id="picture"),
+    pytest.param(
+        layers.ImageHead,
+        {"channels": 2, "scale": 3, "value_range": (0.0, 1.0), "image_channels": 1},
+        (2, 5, 6, 4),
+        (2, 15, 18, 2),
+        2,
+        id="larger-picture",
+    ),
     pytest.param(layers.FakeQuantize, {"bits": 16, "momentum": 0.9}, (2, 6, 6, 3), (2, 6, 6, 3), 0, id="grid"),
     pytest.param(layers.FakeQuantize, {"limits": [0.0, 1.0]}, (2, 4), (2, 4), 0, id="grid-fixed"),
     pytest.param(

@@ -1,0 +1,47 @@
+"""Pictures that are targets or outputs: decoded from files, resized, and shown in 8 bits."""
+
+import numpy as np
+
+from .similarity import PEAKS, peak_of
+
+TOLERANCE = 1.1
+"""By what factor outputs may exceed the range of the pictures that they approximate, and are still taken to have it."""
+
+
+def decode_picture(encoded: bytes, name: str) -> np.ndarray:
+    """Return the values of a picture as stored, float32 `(height, width, channels)`.
+
+    Raises:
+        InputError: It is no whole image.
+    """
+    from ..core.encoded_images import read_values  # Pillow is not needed to run an artifact
+
+    return read_values(encoded, name).astype("float32")
+
+
+def resize_picture(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a picture `(height, width, channels)` in another size, by linear interpolation of each channel."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    from PIL import Image
+
+    channels = np.moveaxis(picture.astype("float32"), -1, 0)
+    resized = [Image.fromarray(each).resize((width, height), Image.Resampling.BILINEAR) for each in channels]
+    return np.stack([np.asarray(each) for each in resized], axis=-1)
+
+
+def displayed(pictures: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+    """Return pictures in 8 bits, `(count, height, width, channels)`.
+
+    They are shown as from 0 to 1, 255 or 65535, whichever holds them, or else from their lowest to their highest value.
+
+    Args:
+        pictures: Of any range.
+        like: Pictures whose range is shown; by default their own, which outputs may slightly exceed.
+    """
+    shown = pictures if like is None else like
+    low, high = float(shown.min()), float(shown.max())
+    slack = 1.0 if like is not None else TOLERANCE
+    peak = next((each for each in PEAKS if high <= each * slack and low >= -each * (slack - 1)), None)
+    start, span = (0.0, peak) if peak is not None else (low, peak_of(low, high))
+    return ((pictures - start) * (255 / span)).round().clip(0, 255).astype("uint8")
