@@ -6,13 +6,16 @@ import sys
 import traceback
 import warnings
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ..core.errors import InputError
 from ..core.limits import check_environment
 from ..core.output_capture import STANDARD_ERROR, duplicate_descriptor
+from ..core.visible_text import visible
+from ..export.targets import list_targets
 from . import (
     advise,
     benchmark,
@@ -39,6 +42,22 @@ from . import (
 )
 from .option_groups import with_option_groups, with_own_directory
 from .standard_streams import visible_streams
+
+
+class Command(TyperCommand):
+    """A command that tells how several values of one option are written, where they are taken for arguments."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; raises InputError where some are left."""
+        ctx.allow_extra_args = True
+        left = super().parse_args(ctx, args)
+        if left:
+            names = [name.strip(",") for name in (ctx.params.get("model"), *left) if name]
+            several = any(name in list_targets() for name in names) and "targets" in ctx.params
+            hint = "; separate targets by commas, without blanks: --targets mobile-cpu,web" if several else ""
+            raise InputError(f"unexpected argument{'s' * (len(left) > 1)} {' '.join(map(visible, left))}{hint}.")
+        return left
+
 
 app = typer.Typer(
     help="Reference convolutional networks by name: train, compress and export them, validated on real runtimes.",
@@ -70,7 +89,7 @@ for command in (
     benchmark.benchmark,
     quickstart.quickstart,
 ):
-    app.command()(with_option_groups(with_own_directory(command)))
+    app.command(cls=Command)(with_option_groups(with_own_directory(command)))
 
 
 def _print_version(wanted: bool) -> None:

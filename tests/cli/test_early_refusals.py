@@ -199,6 +199,9 @@ REFUSALS = {
             "--batch N": "only float ONNX",
             "--weights imagenet": "has its own weights",
             "--vendor gone": "target web has, not mobile-cpu, mobile-gpu",
+            "--targets mobile-cpu serving apple": "arguments serving apple; separate targets by commas, without blanks",
+            "--targets mobile-cpu, serving": "argument serving; separate targets by commas",
+            "--batch 1 more": "unexpected argument more.",
             "--targets web --vendor gone": "run `npm install onnxruntime-web@",
         },
     )

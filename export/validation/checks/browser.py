@@ -14,7 +14,7 @@ import numpy as np
 from ...artifact.manifest import Check, Gate
 from ...artifact.tensors import concrete_shape, to_range
 from ...runtimes.browser import NO_GPU, SOFTWARE_GPU, BrowserError, browser_version, find_browser, open_page
-from ...web.packages import INSTALL, VERSIONS, WEB
+from ...web.packages import FOLDER, INSTALL, VERSIONS, WEB
 from ...web.page import PAGE, PARTS, page_refusal, render_page
 from ..comparison import Comparison
 from .artifact_check import ArtifactCheck, Requirement, Subject
@@ -41,7 +41,7 @@ def _package_version(package: Path) -> str | None:
 
 def validate_page(title: str, engine: str, flags: tuple[str, ...], subject: Subject) -> Check:
     """Open the page with one of its engines, and validate the outputs that it posts back."""
-    reason = page_refusal(subject.metadata)
+    reason = page_refusal(subject.metadata) or _missing(subject.path.parent)
     if reason is not None:
         return Check(name=title, skipped=reason)
     browser, packages = find_browser(), find_packages()
@@ -64,6 +64,12 @@ def validate_page(title: str, engine: str, flags: tuple[str, ...], subject: Subj
     return check.model_copy(update={"gates": (*check.gates, pixels), "facts": facts})
 
 
+def _missing(bundle: Path) -> str | None:
+    """What is not installed; a bundle that has the packages of its page needs no others."""
+    needed = (CHROMIUM,) if (bundle / FOLDER).exists() else REQUIREMENTS
+    return next((requirement.sentence for requirement in needed if not requirement.is_met()), None)
+
+
 def _compare(bodies: Iterator[bytes], comparison: Comparison) -> dict[str, Any]:
     """Compare the posted outputs one by one; returns the results that are posted at the end."""
     shape = comparison.reference.outputs.shape[1:]
@@ -74,11 +80,11 @@ def _compare(bodies: Iterator[bytes], comparison: Comparison) -> dict[str, Any]:
     return json.loads(body)
 
 
-def _serve(subject: Subject, packages: Path, path: str) -> bytes | Path | None:
+def _serve(subject: Subject, packages: Path | None, path: str) -> bytes | Path | None:
     """The content at a path of the server: the bundle, the packages, the images, and the page with one more script."""
     folder, _, rest = path.partition("/")
     if folder == "node_modules":
-        return packages / rest
+        return packages / rest if packages else None
     if folder == "values":
         image = subject.reference.samples.images[int(rest)]
         return to_range(image, subject.metadata.pixel_range).astype("<f4").tobytes()
@@ -116,8 +122,9 @@ def with_script(page: str, name: str) -> str:
     return page.replace(own, f'<script type="module" src="{name}"></script>\n{own}', 1)
 
 
+CHROMIUM = Requirement("Chromium", "apt install chromium", lambda: find_browser() is not None)
 REQUIREMENTS = (
-    Requirement("Chromium", "apt install chromium", lambda: find_browser() is not None),
+    CHROMIUM,
     Requirement(
         "node_modules with the packages of the page (or POCKETZOO_NODE_MODULES)",
         INSTALL,
@@ -128,7 +135,7 @@ REQUIREMENTS = (
 
 def _check(name: str, title: str, engine: str, flags: tuple[str, ...]) -> ArtifactCheck:
     run: Callable[[Subject], Check] = partial(validate_page, title, engine, flags)
-    return ArtifactCheck(name, title, run, REQUIREMENTS)
+    return ArtifactCheck(name, title, run, REQUIREMENTS, runs_partly=True)  # with packages in the bundle
 
 
 CHECKS = (

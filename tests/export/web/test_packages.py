@@ -13,6 +13,8 @@ from support.small_net import small_net
 from pocketzoo import export
 from pocketzoo.core.errors import InputError
 from pocketzoo.export.artifact.metadata import Metadata
+from pocketzoo.export.runtimes.browser import find_browser
+from pocketzoo.export.validation.checks.browser import CHROMIUM
 from pocketzoo.export.web.packages import INSTALL, PACKAGES, WEB, check_packages
 from pocketzoo.export.web.page import PARTS, page_refusal, render_page, write_page
 
@@ -102,10 +104,15 @@ def test_hashes_are_those_of_the_packages():
 
 
 @needs_packages
-def test_export_copies_the_packages_and_lists_them(tmp_path):
+def test_export_copies_the_packages_and_lists_them(tmp_path, monkeypatch):
+    """Those in the bundle are also what its checks run."""
+    monkeypatch.setenv("POCKETZOO_NODE_MODULES", str(tmp_path / "nowhere"))
     out = tmp_path / "bundle"
     manifest = export.export_model(small_net(), out, targets="web", vendor=NODE_MODULES.parent)
     (check,) = [check for check in manifest.artifacts[0].checks if check.name == "web page"]
+    in_browser = [check for check in manifest.artifacts[0].checks if check.name.startswith("Chromium")]
+    assert len(in_browser) == 2
+    assert {check.skipped for check in in_browser} == ({None} if find_browser() else {CHROMIUM.sentence})
     files = [file for file in check.files if file.startswith("packages/")]
     used = PACKAGES["onnxruntime-web"]["files"]
     assert files == sorted(f"packages/onnxruntime-web/{name}" for name in (*used, "LICENSE.txt"))
