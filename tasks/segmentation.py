@@ -294,7 +294,7 @@ class PixelAccumulator(Accumulator):
         """Adds a batch of masks `(count, height, width)` and probabilities `(count, height, width, classes)`."""
         classes, known = len(self.labels), targets != VOID
         pairs = targets * classes + outputs.argmax(axis=-1)
-        pairs += classes**2 * np.arange(len(targets))[:, np.newaxis, np.newaxis]
+        pairs += classes**2 * np.arange(len(targets)).reshape(-1, *(1,) * (targets.ndim - 1))
         counts = np.bincount(pairs[known], minlength=len(targets) * classes**2).reshape(-1, classes, classes)
         self._confusion += counts.sum(axis=0)
         intersections = np.diagonal(counts, axis1=1, axis2=2)

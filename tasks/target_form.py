@@ -78,7 +78,13 @@ class TargetForm(ABC):
         return tuple(map(str, range(self.count_outputs(self.without_void(targets, ignore)))))
 
     def check_targets(
-        self, targets: np.ndarray, what: str, *, num_outputs: int | None = None, ignore: int | None = None
+        self,
+        targets: np.ndarray,
+        what: str,
+        *,
+        num_outputs: int | None = None,
+        ignore: int | None = None,
+        dimensions: int = 2,
     ) -> np.ndarray:
         """Return the validated targets in the dtype of training, `(count, *target_shape)`.
 
@@ -87,12 +93,13 @@ class TargetForm(ABC):
             what: Subject of error messages, in the plural: `"the targets of train"`.
             num_outputs: Number of classes, labels or values; None accepts any.
             ignore: Label of pixels without a class, which may occur besides the classes.
+            dimensions: Number of spatial axes of the images; 1 for signals.
 
         Raises:
             InputError: Dtype, shape or a value is not what the task accepts.
         """
         targets = self._with_axes(_as_integers(np.asarray(targets)) if self.class_indices else np.asarray(targets))
-        shape = self.target_shape(num_outputs, (None, None))
+        shape = self.target_shape(num_outputs, (None,) * dimensions)
         if targets.dtype.kind not in self.target_kinds or not _fits(targets.shape[1:], shape):
             size = "" if num_outputs is None else f" of {num_outputs}"
             raise InputError(

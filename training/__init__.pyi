@@ -20,6 +20,7 @@ from .compression.weights.sensitivity import sensitivity as sensitivity
 from .compression.weights.sparsity import Sparsity as Sparsity
 from .data.accepted_data import as_data as as_data
 from .data.arrays import from_arrays as from_arrays
+from .data.arrays import from_signals as from_signals
 from .data.contact_sheet import write_contact_sheet as write_contact_sheet
 from .data.header_survey import HeaderSurvey as HeaderSurvey
 from .data.header_survey import survey_headers as survey_headers

@@ -140,7 +140,8 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
 def _output_shapes(model: keras.Model, split: ImageSplit) -> dict[str, tuple[int | None, ...]]:
     """Return the shape of each output, in the form of its task, for the images of `split`."""
     decoded = decoded_form(model)
-    named = {name: (None, *each.shape) for name, each in split.inputs.items() if len(each.shape) == 3}
+    images = {split.image_name, *(name for name, each in split.further.items() if len(each.shape) == 3)}
+    named = {name: (None, *each.shape) for name, each in split.inputs.items() if name in images}
     if len(decoded.inputs) > 1:
         named = {name: tensor.shape for name, tensor in decoded.input.items()} | named
     shapes = decoded.compute_output_shape(named.get("", named))

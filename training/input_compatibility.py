@@ -9,7 +9,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.flat_graph import FlatGraph, Node
 from ..zoo.functional_form import functional_form, without_optimizer
-from ..zoo.signature import image_shape, named_inputs
+from ..zoo.signature import named_inputs
 from .data.images import FurtherInput, Images, ImageSplit, dtype_of
 
 VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
@@ -25,8 +25,12 @@ def check_inputs(model: keras.Model, split: ImageSplit) -> None:
         )
     tensors, inputs = named_inputs(functional_form(model)), split.inputs
     if len(tensors) == 1 and len(inputs) == 1:
-        expected, actual = image_shape(model), split.images.shape
+        expected, actual = tuple(next(iter(tensors.values())).shape[1:]), split.images.shape
         if not _matches(actual, expected):
+            if len(expected) != 3 or len(actual) != 3:
+                kinds = {2: "signals (length, channels)", 4: "volumes (depth, height, width, channels)"}
+                what = kinds.get(len(expected), "images (height, width, channels)")
+                raise InputError(f"{model.name} takes {what} of {expected}, but the data has {actual}.")
             known = {"image_size": expected[:2], "channels": expected[2]}
             stated = ", ".join(f"{name}={value}" for name, value in known.items() if value and value != (None, None))
             remedy = f"; load files with {stated}" if expected[2] == actual[2] or expected[2] in (1, 3) else ""

@@ -131,15 +131,17 @@ def state_contract(
         given["likely_range"] = None
         given["known_labels"] = _latest_names(before.statements.get("known_labels"), known_labels)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
-    losses = [id(loss) for loss in compiled_losses(functional_form(model)).values()]
-    is_same = before is not None and (statements, losses) == (before.statements, before.losses)
+    form = functional_form(model)
+    state = [id(loss) for loss in compiled_losses(form).values()]
+    state += [layer.pixel_range for layer in form.layers if hasattr(layer, "pixel_range")]
+    is_same = before is not None and (statements, state) == (before.statements, before.state)
     contract = before.contract if before and is_same else _resolve(model, **statements)
     if known_labels is not None:  # which may have been stated in another order
         _check_order(model, contract, known_labels)
     is_reported = before is not None and before.is_reported and before.contract == contract
     if report and not contract.is_stated and not is_reported:
         print(contract.describe(model.name), file=sys.stderr)
-    _MEMORY[model] = _Memory(statements, losses, contract, report or is_reported)
+    _MEMORY[model] = _Memory(statements, state, contract, report or is_reported)
     return contract
 
 
@@ -218,8 +220,9 @@ def withdrawn_if_refused(models: Iterable[keras.Model]) -> Iterator[None]:
 @dataclass(frozen=True)
 class _Memory:
     statements: dict[str, Any]
-    losses: list[int]
-    """Identities of the compiled losses: with another loss, outputs may mean something else."""
+    state: list[Any]
+    """What the model has itself: identities of the compiled losses, since with another loss outputs may mean something
+    else, and the ranges that its layers state, which `adapt_normalization` changes."""
     contract: Contract
     is_reported: bool
     """Whether what is inferred was printed."""

@@ -6,19 +6,35 @@ from typing import Any
 
 import tensorflow as tf
 
+from ...core.errors import InputError
 from ...core.outputs import map_outputs
 from ...tasks.registry import get_task
+from ..data.images import Shape
 from ..data.stream_functions import called_weakly
-from ..recipe.augmentation import Augmentation, Color, Erase, Function, RandAugment, transformations
+from ..recipe.augmentation import (
+    Augmentation,
+    Color,
+    Erase,
+    Function,
+    Noise,
+    RandAugment,
+    Transformation,
+    transformations,
+)
 from .affine import AXIS_ALIGNED, MATRICES, AffineWarp, Sides, crop_and_resize, resample
-from .color import erase, jitter_color
+from .color import add_noise, erase, jitter_color
 from .mixing import MIXERS
 from .rand_augment import random_matrices, random_photometry
 from .random_stream import RandomStream, random_numbers
 from .user_functions import CallFunction
 
 GEOMETRIC: dict[type, Callable[..., tf.Tensor]] = MATRICES | {RandAugment: random_matrices}
-PHOTOMETRIC: dict[type, Callable[..., tf.Tensor]] = {Color: jitter_color, Erase: erase, RandAugment: random_photometry}
+PHOTOMETRIC: dict[type, Callable[..., tf.Tensor]] = {
+    Color: jitter_color,
+    Erase: erase,
+    Noise: add_noise,
+    RandAugment: random_photometry,
+}
 
 Augment = Callable[[tf.Tensor, Any, tf.Tensor], tuple[tf.Tensor, Any]]
 """Function of float32 images `(batch, height, width, channels)` in 0..255, targets, and int64 seeds of the images
@@ -55,6 +71,10 @@ def make_augmenter(
         ]
 
     def augment(images: tf.Tensor, targets: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        if len(images.shape) == 3:  # signals, as images of one row
+            targets = targets if tasks is None else map_outputs(_add_row, tasks, targets)
+            rows, targets = augment(images[:, tf.newaxis], targets, seeds)
+            return rows[:, 0], targets if tasks is None else map_outputs(_remove_row, tasks, targets)
         numbers = random_numbers(seeds, len(steps))
         if matrices := [matrix(images.shape[1:3]) for matrix in select(GEOMETRIC, numbers)]:
             product = reduce(tf.matmul, matrices)
@@ -72,6 +92,22 @@ def make_augmenter(
         return images, targets
 
     return augment
+
+
+def check_dimensions(steps: Sequence[Transformation], shape: Shape) -> None:
+    """Raise InputError where transformations have no meaning for signals or volumes of this shape."""
+    if len(shape) == 4 and steps:
+        raise InputError(f"augmentation {steps[0].name} is for images, and the data has volumes; set it to 'none'.")
+    if len(shape) == 2 and any(isinstance(step, RandAugment) for step in steps):
+        raise InputError("augmentation randaugment is for images, and the data has signals; 'signal' is for them.")
+
+
+def _add_row(task: str, targets: Any) -> Any:
+    return targets[:, tf.newaxis] if get_task(task).covers_image else targets
+
+
+def _remove_row(task: str, targets: Any) -> Any:
+    return targets[:, 0] if get_task(task).covers_image else targets
 
 
 def _call_function(

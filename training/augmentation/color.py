@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from ..recipe.augmentation import Color, Erase
+from ..recipe.augmentation import Color, Erase, Noise
 from .random_stream import RandomStream
 
 YIQ = np.array([[0.299, 0.596, 0.211], [0.587, -0.274, -0.523], [0.114, -0.322, 0.312]])
@@ -35,6 +35,16 @@ def erase(options: Erase, stream: RandomStream, images: tf.Tensor) -> tf.Tensor:
     aspect = tf.exp(stream.uniform(math.log(ERASED_ASPECT), -math.log(ERASED_ASPECT)))
     erased = stream.rectangle(images, tf.sqrt(area * aspect), tf.sqrt(area / aspect))
     return tf.where(erased & stream.coin()[:, None, None, None], ERASED, images)
+
+
+def add_noise(options: Noise, stream: RandomStream, images: tf.Tensor) -> tf.Tensor:
+    """Add Gaussian noise of a random strength, clipped to 0..255."""
+    strength = 255 * stream.uniform(0.0, options.deviation)
+    seeds = tf.stack([tf.cast(stream.uniform(0.0, 2.0**31), tf.int64) for _ in range(2)], axis=1)
+    noise = tf.map_fn(
+        lambda seed: tf.random.stateless_normal(images.shape[1:], seed), seeds, fn_output_signature=tf.float32
+    )
+    return tf.clip_by_value(images + tf.cast(strength, tf.float32)[:, None, None, None] * noise, 0, 255)
 
 
 def adjust_color(

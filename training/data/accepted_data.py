@@ -21,9 +21,9 @@ from ...zoo.functional_form import functional_form
 from ...zoo.output_contract import check_order
 from ...zoo.pixel_range import Range
 from ...zoo.signature import image_shape, input_keys, named_inputs
-from .arrays import from_arrays
+from .arrays import dataset_of_signals, from_arrays
 from .images import ArrayImages, ImageData, ImageSplit
-from .named_inputs import Arrays, read_inputs
+from .named_inputs import Arrays, Kind, read_inputs
 from .pixel_format import range_of_model
 from .sources import load_data
 from .splitting import SPLITS
@@ -102,6 +102,12 @@ def as_data(
         raise InputError("data has no split 'train'; name the images to train on so.")
     arrays = {name: _arrays(part, model) for name, part in parts.items()}
     tasks, names = _meaning(arrays["train"][1], model, task, labels if labels is not None else _names(parts["train"]))
+    if (kind := _kind(model)) != "images":
+        return dataset_of_signals(
+            {name: part[0] for name, part in arrays.items()},
+            {name: part[1] for name, part in arrays.items()},
+            **{"labels": names, "task": tasks, "kind": kind, "value_range": known_range(model, pixels)},
+        )
     return from_arrays(
         *arrays["train"],
         labels=names,
@@ -127,11 +133,16 @@ def as_split(
     tasks, names = _meaning(targets, model, task, labels)
     if model is not None and labels is None:
         check_order(model.name, known_names(model) or names, _names(data))
-    inputs = read_inputs({"data": images}, _range_of_model([images], model, pixels))
+    kind = _kind(model)
+    limits = _range_of_model([images], model, pixels) if kind == "images" else known_range(model, pixels)
+    inputs = read_inputs({"data": images}, limits, kind=kind)
     count = len(inputs.images)
     if targets_of_other_length := [rows for rows in by_name(targets).values() if len(rows) != count]:
         raise InputError(f"data has {count} images and {len(targets_of_other_length[0])} targets; counts must match.")
-    valid = map_outputs(lambda name, rows: get_task(name).check_targets(rows, "the targets"), tasks, targets)
+    dimensions = inputs.images.ndim - 2
+    valid = map_outputs(
+        lambda name, rows: get_task(name).check_targets(rows, "the targets", dimensions=dimensions), tasks, targets
+    )
     return ImageSplit(
         ArrayImages(inputs.images),
         valid,
@@ -140,6 +151,13 @@ def as_split(
         image_name=inputs.image_name,
         further=inputs.further,
     )
+
+
+def _kind(model: keras.Model | None) -> Kind:
+    """Return what the only input of a model takes; images where nothing tells."""
+    inputs = [] if model is None else functional_form(model).inputs
+    kinds: dict[int, Kind] = {3: "signals", 5: "volumes"}
+    return kinds.get(len(inputs[0].shape), "images") if len(inputs) == 1 else "images"
 
 
 def _range_of_model(parts: list[Arrays], model: keras.Model | None, pixels: Any) -> Range | None:

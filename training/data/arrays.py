@@ -1,6 +1,7 @@
 """Datasets from arrays in memory, validated and split as files are."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from ...tasks.registry import get_task, task_names
 from ...tasks.task import Task
 from .images import ArrayImages, ImageData, ImageSplit
 from .listing import Listing, Target, check_ignore
-from .named_inputs import SOURCE, Arrays, PixelRanges, concatenated, read_inputs
+from .named_inputs import SOURCE, Arrays, Inputs, Kind, PixelRanges, concatenated, read_inputs
 from .partition import partition
+from .pixel_format import signal_range
 
 
 @check_arguments
@@ -57,26 +59,102 @@ def from_arrays(
     splits = {"train": (images, targets), "validation": validation, "test": test}
     parts = {name: part for name, part in splits.items() if part is not None}
     inputs = read_inputs({name: part[0] for name, part in parts.items()}, pixel_range)
-    pixels, split_names = inputs.images, np.repeat(list(parts), list(inputs.counts.values()))
+    return split_dataset(
+        inputs, {name: part[1] for name, part in parts.items()}, labels=labels, task=task, seed=seed, ignore=ignore
+    )
+
+
+@check_arguments
+def from_signals(
+    signals: np.ndarray,
+    targets: Arrays,
+    *,
+    labels: Sequence[str] | dict[str, Sequence[str]] | None = None,
+    task: str | dict[str, str] = "classification",
+    validation: tuple[Arrays, Arrays] | None = None,
+    test: tuple[Arrays, Arrays] | None = None,
+    seed: Seed = 0,
+    value_range: tuple[float, float] | None = None,
+    ignore: int | None = None,
+) -> ImageData:
+    """Return a dataset of signals in memory: sound, accelerations, electrocardiograms, or any other samples in time.
+
+    It goes wherever a dataset of images does. `create_model(..., input_shape=data.image_shape)` makes a model for it,
+    and `adapt_normalization(model, data)` lets that take the range of the data.
+
+    Args:
+        signals: Numbers `(count, length, channels)`, or `(count, length)` of one channel.
+        targets: As in `from_arrays`; of a segmentation a class for each sample, `(count, length)`.
+        labels: As in `from_arrays`, and so are `task`, `validation`, `test`, `seed` and `ignore`.
+        task: See above.
+        validation: See above.
+        test: See above.
+        seed: See above.
+        value_range: Lowest and highest value that samples may have; by default -1..1 if they are within that, or else
+            0..255 for uint8, and the range of the samples, which is printed.
+        ignore: See above.
+
+    Raises:
+        InputError: As in `from_arrays`.
+    """
+    splits = {"train": (signals, targets), "validation": validation, "test": test}
+    parts = {name: part for name, part in splits.items() if part is not None}
+    return dataset_of_signals(
+        {name: part[0] for name, part in parts.items()},
+        {name: part[1] for name, part in parts.items()},
+        **{"labels": labels, "task": task, "seed": seed, "value_range": value_range, "ignore": ignore},
+    )
+
+
+def dataset_of_signals(
+    signals: dict[str, np.ndarray],
+    targets: dict[str, Arrays],
+    *,
+    value_range: tuple[float, float] | None,
+    kind: Kind = "signals",
+    **options: Any,
+) -> ImageData:
+    """Return a dataset of signals and targets by split; as `from_signals`, or of volumes."""
+    arrays = {name: np.asarray(part) for name, part in signals.items()}
+    limits = signal_range(arrays.values()) if value_range is None and kind == "signals" else value_range
+    return split_dataset(read_inputs(arrays, limits, kind=kind), targets, **options)
+
+
+def split_dataset(
+    inputs: Inputs,
+    targets: dict[str, Arrays],
+    *,
+    labels: Any = None,
+    task: Any = "classification",
+    seed: int = 0,
+    ignore: int | None = None,
+    source: str = SOURCE,
+) -> ImageData:
+    """Return a dataset of validated inputs, whose missing splits are taken from train.
+
+    Arguments and errors are those of `from_arrays`; the targets are by split.
+    """
+    pixels, split_names = inputs.images, np.repeat(list(targets), list(inputs.counts.values()))
 
     def target(task_name: str, output: str = "") -> Target:
-        task, by_split = _task(task_name), {name: _targets_of(name, part[1], output) for name, part in parts.items()}
+        task, by_split = _task(task_name), {name: _targets_of(name, rows, output) for name, rows in targets.items()}
         for name, count in inputs.counts.items():
             if count != len(by_split[name]):
                 raise InputError(f"{name} has {count} images and {len(by_split[name])} targets; counts must match.")
         valid = {
-            name: task.check_targets(rows, f"the targets of {name}", ignore=ignore) for name, rows in by_split.items()
+            name: task.check_targets(rows, f"the targets of {name}", ignore=ignore, dimensions=pixels.ndim - 2)
+            for name, rows in by_split.items()
         }
         rows = concatenated(valid, "targets")
         names = _labels(rows, task, by_name(labels).get(output), ignore)
-        if not task.fits_image(rows.shape[1:], len(names), pixels.shape[1:3]):
+        if not task.fits_image(rows.shape[1:], len(names), pixels.shape[1:-1]):
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
         return Target(task_name, names, rows)
 
     if ignore is not None:
         check_ignore(ignore, map_outputs(lambda name: _task(name).name, task), SOURCE)
     found = {name: target(task_name, name) for name, task_name in by_name(task).items()}
-    listing = Listing(SOURCE, _NumberedImages(pixels, np.arange(len(pixels))), found.get("", found), split_names)
+    listing = Listing(source, _NumberedImages(pixels, np.arange(len(pixels))), found.get("", found), split_names)
     listings = partition(listing, inputs.contents(), missing=listing.missing, seed=seed)
     train_part, validation_part, test_part = (
         ImageSplit(
@@ -88,7 +166,7 @@ def from_arrays(
         for part in listings
     )
     return ImageData(
-        SOURCE,
+        source,
         map_outputs(lambda target: target.labels, listing.targets),
         train_part,
         validation_part,

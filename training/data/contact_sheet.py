@@ -19,6 +19,7 @@ from ..recipe.augmentation import Augmentation, transformations
 from ..recipe.recipe import Recipe
 from .images import ImageData
 from .pixel_format import displayable, to_raw
+from .signal_pictures import as_drawn_maps, as_pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,26 +81,26 @@ def contents(data: ImageData, augmentation: Augmentation, seed: int) -> Sheet:
     rows, recipe = np.sort(chosen), Recipe(augmentation=augmentation, seed=seed)
     targets = {name: each[rows] for name, each in by_name(data.train.labels).items()}
     columns = [to_raw(data.train.images.take(rows).astype("float32"), data.pixel_range)]
-    tasks, labels = by_name(data.task), by_name(data.labels)
+    tasks, labels, dimensions = by_name(data.task), by_name(data.labels), len(data.image_shape) - 1
     mapped = next((name for name, task in tasks.items() if get_task(task).class_unit == "pixels"), None)
     masks = [] if mapped is None else [get_task(tasks[mapped]).mark_void(targets[mapped], data.ignore)]
     for version in range(VERSIONS if transformations(augmentation) else 0):
         images, changed = augmented_images(data.train, recipe, rows, epoch=version)
         columns.append(images)
         if mapped is not None:
-            masks.append(_indices(by_name(changed)[mapped]))
+            masks.append(_indices(by_name(changed)[mapped], dimensions))
     named = [_caption({name: each[row] for name, each in targets.items()}, tasks, labels) for row in range(len(rows))]
     return Sheet(
-        displayable(np.stack(columns, axis=1).round().clip(0, 255).astype("uint8"), RAW),
-        np.stack(masks, axis=1) if masks else None,
+        as_pictures(displayable(np.stack(columns, axis=1).round().clip(0, 255).astype("uint8"), RAW), dimensions),
+        np.stack([as_drawn_maps(each, dimensions) for each in masks], axis=1) if masks else None,
         tuple(named),
         () if mapped is None else labels[mapped],
     )
 
 
-def _indices(targets: np.ndarray) -> np.ndarray:
+def _indices(targets: np.ndarray, dimensions: int) -> np.ndarray:
     """Return masks as class indices, of mixed ones those of the larger share."""
-    return targets.argmax(axis=-1) if targets.ndim == 4 else targets
+    return targets.argmax(axis=-1) if targets.ndim == dimensions + 2 else targets
 
 
 def _caption(targets: dict[str, Any], tasks: dict[str, str], labels: dict[str, Sequence[str]]) -> str:

@@ -17,8 +17,8 @@ from .file_targets import FileTargets
 from .files import Files
 from .splitting import SPLITS
 
-Shape = tuple[int, int, int]
-"""Height, width, channels."""
+Shape = tuple[int, ...]
+"""Height, width, channels; of signals length and channels, of volumes depth, height, width, channels."""
 Targets = np.ndarray | FileTargets
 """Targets of one output, one row for each image, in the form that its task validates: class indices, 0 or 1, numbers or
 masks; `FileTargets` reads files when they are needed."""
@@ -44,7 +44,7 @@ def dtype_of(images: "Images | FurtherInput") -> np.dtype:
 
 
 class ArrayImages:
-    """Images in memory, of shape `(count, height, width, channels)`."""
+    """Images, signals or volumes in memory, of shape `(count, height, width, channels)` for images."""
 
     def __init__(self, pixels: np.ndarray):
         self._pixels = pixels

@@ -158,7 +158,8 @@ def _inspect_row(split: ImageSplit, row: int) -> ImageStatistics:
         for output, targets in by_name(split.labels).items()
         if get_task(tasks[output]).class_unit == "pixels"
     }
-    return _statistics(name, hashlib.sha256(pixels).digest(), pixels.shape[:2], pixels, counts)
+    height, width = (1, *pixels.shape[:-1])[-2:]  # a signal has one row
+    return _statistics(name, hashlib.sha256(pixels).digest(), (height, width), pixels, counts)
 
 
 def _targets(data: ImageData) -> Target | dict[str, Target]:
@@ -181,7 +182,8 @@ def _statistics(
 
 def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the mean square of each band."""
-    if pixels.dtype == np.uint8 and pixels.shape[-1] in (1, 3):  # Pillow counts values 20 times as fast
+    is_picture = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[-1] in (1, 3)
+    if is_picture:  # Pillow counts values 20 times as fast
         counts = np.array(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).histogram())
         shares = counts.reshape(-1, 256) / (pixels.shape[0] * pixels.shape[1])
         return shares @ np.arange(256.0), shares @ np.arange(256.0) ** 2

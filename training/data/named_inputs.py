@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from .images import FurtherInput
 from .pixel_format import PixelFormat, array_dtype, array_format
 
 SOURCE = "arrays"
+Kind = Literal["images", "signals", "volumes"]
+"""What a model takes: the number of spatial axes."""
+AXES = {"signals": "count length channels", "volumes": "count depth height width channels"}
+"""Axes of arrays of signals and volumes."""
 Arrays = np.ndarray | dict[str, np.ndarray]
 PixelRanges = tuple[float, float] | dict[str, tuple[float, float]]
 
@@ -42,12 +46,15 @@ class Inputs:
         return digest.digest()
 
 
-def read_inputs(by_split: Mapping[str, Any], pixel_range: PixelRanges | None = None) -> Inputs:
+def read_inputs(
+    by_split: Mapping[str, Any], pixel_range: PixelRanges | None = None, *, kind: Kind = "images"
+) -> Inputs:
     """Validate images, or inputs by name; the first one that can be is the image, others may be images too.
 
     Args:
         by_split: An array, or a dict of arrays, for each split.
         pixel_range: Lowest and highest value of pixels, of all images or by name of the input; inferred if None.
+        kind: What a single array has.
 
     Raises:
         InputError: The splits have different inputs, none is an image, or an array cannot be used.
@@ -57,9 +64,11 @@ def read_inputs(by_split: Mapping[str, Any], pixel_range: PixelRanges | None = N
     if different := [other for other in others if set(other) != set(names)]:
         raise InputError(f"the inputs of one split are {', '.join(names)}, of another {', '.join(different[0])}.")
     image_name = _image_name(next(iter(named.values())))
+    if kind != "images" and len(names) > 1:
+        raise InputError(f"the inputs are {', '.join(names)}; {kind} are a single input.")
     if isinstance(pixel_range, dict) and (unknown := [name for name in pixel_range if name not in names]):
         raise InputError(f"pixel_range has {unknown[0]!r}; the inputs are {', '.join(names)}.")
-    parts = {split: _images(split, values[image_name]) for split, values in named.items()}
+    parts = {split: _images(split, values[image_name], kind) for split, values in named.items()}
     counts = {split: len(part) for split, part in parts.items()}
     images, image_format = _with_format(concatenated(parts, "images"), image_name, pixel_range)
     further = {}
@@ -103,7 +112,14 @@ def _image_name(inputs: Mapping[str, np.ndarray]) -> str:
     raise InputError(f"the inputs are {shapes}; one of them must be images (count, height, width, channels).")
 
 
-def _images(split: str, images: np.ndarray) -> np.ndarray:
+def _images(split: str, images: np.ndarray, kind: Kind) -> np.ndarray:
+    if kind != "images":
+        images = images[..., np.newaxis] if kind == "signals" and images.ndim == 2 else images
+        if images.ndim != len(AXES[kind].split()) or 0 in images.shape:
+            raise InputError(
+                f"the {kind} of {split} have the shape {images.shape}; they take ({', '.join(AXES[kind].split())})."
+            )
+        return array_dtype(images, f"the {kind} of {split}")
     images = images[..., np.newaxis] if images.ndim == 3 else images
     if images.ndim != 4 or 0 in images.shape:
         raise InputError(

@@ -57,8 +57,8 @@ def pixel_statistics(data: ImageData, *, seed: int = 0) -> tuple[np.ndarray, np.
     middle = sum(data.pixel_range) / 2  # of which squares are subtracted without losing digits
     for start in range(0, len(rows), BATCH):
         pixels = data.train.images.take(rows[start : start + BATCH]).astype("float64") - middle
-        sums = sums + pixels.sum(axis=(0, 1, 2))
-        squares = squares + (pixels**2).sum(axis=(0, 1, 2))
+        places = tuple(range(pixels.ndim - 1))
+        sums, squares = sums + pixels.sum(axis=places), squares + (pixels**2).sum(axis=places)
         count += pixels[..., 0].size
     mean = np.asarray(sums) / count
     return mean + middle, np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 0))

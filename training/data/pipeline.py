@@ -11,7 +11,7 @@ import tensorflow as tf
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
 from ...zoo.pixel_range import Range
-from ..augmentation.augmenter import make_augmenter
+from ..augmentation.augmenter import check_dimensions, make_augmenter
 from ..augmentation.mixing import mixable, mixing
 from ..augmentation.user_functions import CallFunction, caller
 from ..recipe.augmentation import Transformation, transformations
@@ -110,6 +110,8 @@ def _loader(split: ImageSplit, recipe: Recipe, read: Reader, call: CallFunction 
     An image's random numbers depend on its position: one that is shown twice in an epoch is augmented in two ways.
     """
     augmentation, image_name = _steps(split, recipe), split.image_name
+    if augmentation:
+        check_dimensions(augmentation, split.images.shape)
     augment = make_augmenter(augmentation, split.tasks, has_void=split.ignore is not None, call=call)
     weigh = weigher(split, recipe.data)
     mixers = mixing(augmentation)

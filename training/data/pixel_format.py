@@ -87,6 +87,23 @@ def choose_format(
     return PixelFormat(dtype, (low_stated, high_stated), note)
 
 
+def signal_range(parts: Iterable[np.ndarray]) -> Range | None:
+    """Return the range of signals that nobody stated: -1..1 if they are within it, or else that of their values.
+
+    None for bytes, whose range is 0..255, and for what is no finite numbers.
+    """
+    arrays = [part for part in parts if part.size and part.dtype.kind in "iuf" and part.dtype != np.uint8]
+    if not arrays:
+        return None
+    low, high = min(float(part.min()) for part in arrays), max(float(part.max()) for part in arrays)
+    if low >= -1 and high <= 1:
+        return -1.0, 1.0
+    if not -math.inf < low < high < math.inf:
+        return None
+    warn(f"The signals go from {low:g} to {high:g}; state value_range if others may go further.")
+    return low, high
+
+
 def _inferred(dtype: Dtype, low: float, high: float, source: str) -> Range:
     if dtype == "uint16":
         return 0.0, float(2 ** next(bits for bits in INTEGER_BITS if high < 2**bits) - 1)

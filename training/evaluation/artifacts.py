@@ -59,6 +59,8 @@ def state_of_artifact(artifact: Artifact, data: ImageData | ImageSplit, **statem
 def _check_inputs(artifact: Artifact, split: ImageSplit) -> None:
     own = {name: tensor.value_shape for name, tensor in by_name(artifact.input).items()}
     given = {name: each.shape for name, each in split.inputs.items()}
+    if len(split.images.shape) == 2:  # files take signals as images of one row
+        given[split.image_name] = (1, *split.images.shape)
     if len(own) == 1 and len(given) == 1:
         _check(artifact, "takes images of", *own.values(), *given.values())
     elif own.keys() != given.keys():
@@ -91,7 +93,7 @@ def _check_targets(
     _check(
         artifact,
         f"has the task {task_name}, whose targets have for an image the shape",
-        task.target_shape(len(labels), split.images.shape[:2]),
+        task.target_shape(len(labels), split.images.shape[:-1]),
         targets.shape[1:],
     )
     if isinstance(targets, np.ndarray):  # masks in files were compared with the labels when they were read

@@ -88,6 +88,8 @@ def accumulate(
         raise InputError(
             f"test_time_augmentation moves the image {split.image_name!r} but not the input {maps[0]!r}; leave it out."
         )
+    if predictor.has_views and len(split.images.shape) != 3:
+        raise InputError(f"test_time_augmentation moves images, but the data has {split.images.shape}; leave it out.")
     batches = evaluation_batches(split, batch_size)
     with raising_failures(batches):
         for inputs, targets in batches:

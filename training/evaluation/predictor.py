@@ -66,7 +66,7 @@ class Predictor:
             _check_one_replica(model)
             self._name, self._predict = model.name, decoded_form(model).predict_on_batch
         else:
-            self._name, self._predict = str(model.path), model.predict_raw
+            self._name, self._predict = str(model.path), _taking_signals(model.predict_raw)
         self._views = VIEWS[test_time_augmentation] if test_time_augmentation else None
 
     @property
@@ -115,6 +115,18 @@ def _check_one_replica(model: keras.Model) -> None:
             f"{model.name} is evaluated on one device; call this function outside of the scope of "
             f"{type(strategy).__name__}."
         )
+
+
+def _taking_signals(predict: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of images take signals `(count, length, channels)`, which files take as images of one row."""
+
+    def predict_signals(values: Any) -> Any:
+        if np.ndim(values) != 3 or isinstance(values, dict):
+            return predict(values)
+        outputs = predict(values[:, np.newaxis])
+        return map_outputs(lambda output: output[:, 0] if output.ndim == 4 else output, outputs)
+
+    return predict_signals
 
 
 def _of_maps(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:

@@ -23,6 +23,7 @@ from ..data.accepted_data import accepts_any_data
 from ..data.images import FileImages, ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
 from ..data.pixel_format import displayable
+from ..data.signal_pictures import as_drawn_maps, as_pictures
 from .artifacts import state_of_artifact
 from .evaluate import accumulate, as_arrays, split_of
 from .predictor import Artifact, Predictor
@@ -98,7 +99,10 @@ def _draw_worst(
     ((inputs, _),) = evaluation_batches(split.at(rows), len(rows))
     outputs = by_name(predictor(as_arrays(inputs)))[output]
     names = [_image_name(split, row) for row in rows]
-    images = displayable(images, split.pixel_range)
+    dimensions = len(split.images.shape) - 1
+    images = as_pictures(displayable(images, split.pixel_range), dimensions)
+    if task.class_unit == "pixels":
+        targets, outputs = (as_drawn_maps(maps, dimensions) for maps in (targets, outputs))
     _save_picture(task.plot_examples(images, targets, outputs, accumulator.labels, names), folder / "worst.png")
     with atomic_path(folder / "worst.json") as path:
         path.write_text(json.dumps(names, indent=1), encoding="utf-8")

@@ -79,6 +79,13 @@ class Erase(_Transformation):
     largest: Annotated[float, Field(gt=0, le=1)] = 0.25
 
 
+class Noise(_Transformation):
+    """Gaussian noise with a random standard deviation of up to this share of the range of the values."""
+
+    name: Literal["noise"] = "noise"
+    deviation: Fraction = 0.03
+
+
 class RandAugment(_Transformation):
     """Random operations from a fixed list (arXiv:1909.13719): identity, shear, translation, rotation, brightness,
     color, contrast, sharpness, posterize, solarize, autocontrast and equalize."""
@@ -116,12 +123,12 @@ def _from_function(value: Any) -> Any:
 
 
 Transformation = Annotated[
-    Flip | Translate | Rotate | Zoom | Shear | Crop | Color | Erase | RandAugment | MixUp | CutMix | Function,
+    Flip | Translate | Rotate | Zoom | Shear | Crop | Color | Erase | Noise | RandAugment | MixUp | CutMix | Function,
     Field(discriminator="name"),
     NAMED,
     BeforeValidator(_from_function),
 ]
-Policy = Literal["none", "light", "standard", "strong", "randaugment", "segmentation"]
+Policy = Literal["none", "light", "standard", "strong", "randaugment", "segmentation", "signal"]
 """Names of the policies in `POLICIES`."""
 Augmentation = Annotated[
     Annotated[Policy, Tag("one")] | Annotated[tuple[Transformation, ...], Tag("several")],
@@ -142,8 +149,10 @@ POLICIES: dict[str, tuple[Transformation, ...]] = {
     ),
     "randaugment": (Flip(), RandAugment()),
     "segmentation": (Flip(), Translate(), Rotate(), Zoom(factor=0.2), Color()),
+    "signal": (Translate(height=0), Color(brightness=0, contrast=0.2), Noise()),
 }
-"""Transformations of each policy. `light` has no flip, because that would turn digits and letters into others."""
+"""Transformations of each policy. `light` has no flip, because that would turn digits and letters into others. Signals
+are images of one row to all of them: `signal` shifts them in time, scales them and adds noise."""
 
 
 OF_COLORS: tuple[type[Transformation], ...] = (Color, Erase, RandAugment)
