@@ -6,14 +6,17 @@ A template (see `program_templates`) has `{{name}}` for a value.
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
+from urllib.parse import quote
 
 import numpy as np
 
 from ...core.errors import InputError, unknown
+from ..artifact.directories import SAVED_MODEL
 from ..artifact.metadata import labels_by_file
 from ..artifact.tensors import RAW, TensorInfo
 from ..program_templates import chosen_lines, output_conditions, threshold
 from ..runtimes.core_ml import CLASS_PROBABILITIES
+from ..triton import TYPES
 from .packages import PACKAGES
 from .runnable_files import COLORS, RunnableFile, file_beside, fitting_snippets, refusal
 from .snippet_table import SNIPPETS, Snippet
@@ -76,6 +79,7 @@ def _conditions(file: RunnableFile) -> dict[str, bool]:
     offset = image.byte_offset(metadata.pixel_range)
     return output_conditions(metadata, output) | {
         "tflite": file.file.endswith(".tflite"),
+        "saved_model": file.path.suffix == SAVED_MODEL,
         "labels": bool(metadata.labels),
         "open": None in image.image_shape,
         "classifier": output.name == CLASS_PROBABILITIES,
@@ -108,6 +112,8 @@ def _values(file: RunnableFile) -> dict[str, object]:
         "model": re.sub(r"[^\w .-]", "_", metadata.model),
         "file": file.file,
         "stem": PurePath(file.file).stem,
+        "url_stem": quote(PurePath(file.file).stem),
+        "triton_type": TYPES.get(image.dtype, "").removeprefix("TYPE_"),
         "labels": names[0],
         "labels_stem": PurePath(names[0]).stem,
         "and_labels": f" and {names[0]}" if metadata.labels else "",

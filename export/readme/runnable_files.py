@@ -15,6 +15,7 @@ from ..artifact.artifact import Artifact
 from ..artifact.manifest import ArtifactRecord, Manifest, Tensor
 from ..artifact.metadata import Metadata
 from ..artifact.tensors import TensorInfo
+from ..triton import REPOSITORY
 from ..validation.c_source import project_folder
 from ..validation.checks import mediapipe
 from .snippet_table import SNIPPETS, Snippet
@@ -113,6 +114,8 @@ def refusal(snippet: Snippet, file: RunnableFile) -> str | None:
     if snippet.is_beside and not file_beside(snippet, file).exists():
         project = file_beside(snippet, file).relative_to(file.path.parent)
         return f"there is no {project} beside it, which target edge-mcu makes"
+    if snippet.needs_repository and not (file.path.parent / REPOSITORY / file.path.stem).exists():
+        return f"there is no {REPOSITORY}/{file.path.stem} beside it, which target serving makes"
     return _refusal_of_program(file) if snippet.needs_metadata else None
 
 

@@ -26,6 +26,8 @@ def server_lines(manifest: Manifest) -> Iterator[str]:
     if not saved and not served:
         return
     yield from ("## Servers", "", f"Run the commands in this folder. {NOT_RUN}", "")
+    if manifest.model.is_plain:
+        yield from ("A program below makes a request of a photo, sends it, and shows the answer.", "")
     for record in saved[:1]:
         yield from _tensorflow_serving(record)
     for record in served[:1]:
@@ -47,13 +49,15 @@ def _tensorflow_serving(record: ArtifactRecord) -> Iterator[str]:
     yield ""
     yield "```sh"
     yield f'docker run -p 8501:8501 -v "$PWD/{record.file}:/models/model/1" tensorflow/serving'
-    yield "curl http://localhost:8501/v1/models/model:predict -d @request.json"
     yield "```"
     yield ""
     names = [tensor.name for tensor in by_name(record.input).values()]
     instance = "IMAGE" if len(names) == 1 else dict.fromkeys(names, "VALUE")
     request = {"signature_name": "serving_uint8", "instances": [instance]}
-    yield f"`request.json` is `{_shown(request)}`, where an image is a list of rows of pixels of channels."
+    yield (
+        f"A request to http://localhost:8501/v1/models/model:predict is `{_shown(request)}`, where an image is a list "
+        "of rows of pixels of channels."
+    )
     yield ""
 
 
@@ -66,11 +70,12 @@ def _triton(record: ArtifactRecord) -> Iterator[str]:
     yield ""
     yield "```sh"
     yield (
-        f'docker run --gpus all -p 8000:8000 -v "$PWD/{REPOSITORY}:/models" nvcr.io/nvidia/tritonserver:RELEASE-py3 '
+        f'docker run -p 8000:8000 -v "$PWD/{REPOSITORY}:/models" nvcr.io/nvidia/tritonserver:RELEASE-py3 '
         "tritonserver --model-repository=/models"
     )
-    yield f"curl http://localhost:8000/v2/models/{quote(model)}/infer -d @request.json"
     yield "```"
+    yield ""
+    yield "It runs on the CPU then; with an NVIDIA GPU and its container toolkit, add `--gpus all` behind `docker run`."
     yield ""
     inputs: list[dict[str, Any]] = [
         {
@@ -81,7 +86,10 @@ def _triton(record: ArtifactRecord) -> Iterator[str]:
         }
         for tensor in by_name(record.input).values()
     ]
-    yield f"`request.json` is `{_shown({'inputs': inputs})}`, with the values in one list, channels before rows."
+    yield (
+        f"A request to http://localhost:8000/v2/models/{quote(model)}/infer is `{_shown({'inputs': inputs})}`, with "
+        "the values in one list, channels before rows."
+    )
     yield ""
 
 

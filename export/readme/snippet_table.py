@@ -27,6 +27,8 @@ class Snippet:
     """Name of the program, where its language has several in one folder."""
     is_beside: bool = False
     """Whether it is no template but a file of the project beside the artifact."""
+    needs_repository: bool = False
+    """Whether it calls Triton, which serves what is in its model repository."""
     needs_metadata: bool = False
     """Whether its client reads the standard metadata of TFLite files, and takes RGB images only."""
     note: str = ""
@@ -48,6 +50,7 @@ IN_NODE = (
     "the script run in Node.js with ONNX Runtime Web and a stub of the canvas, not in a browser, and compared with the "
     "original model"
 )
+AGAINST_STUB = "run against a stub of the server, which runs the file, and compared with its prediction"
 NOT_RUN = "neither compiled nor run: only names, files and brackets are checked"
 PHONE = ("tflite-fp16", "tflite-fp32", "tflite-dynamic", "tflite-uint8")
 SERVER = ("onnx-fp32", "onnx-fp16", "onnx-int8")
@@ -67,6 +70,14 @@ SNIPPETS = {
         Snippet(
             "python-onnx", "Python, ONNX Runtime", ".onnx", "python.py.in", RUN, SERVER, takes_open_sizes=True,
             stem="predict_onnx",
+        ),
+        Snippet(
+            "python-tf-serving", "Python, request to TensorFlow Serving", ".savedmodel", "request.py.in", AGAINST_STUB,
+            ("savedmodel-fp32",), takes_open_sizes=True, stem="request_tf_serving",
+        ),
+        Snippet(
+            "python-triton", "Python, request to Triton", ".onnx", "request.py.in", AGAINST_STUB, SERVER, ("float32",),
+            takes_open_sizes=True, needs_repository=True, stem="request_triton",
         ),
         Snippet("kotlin", "Kotlin for Android, LiteRT", ".tflite", "litert.kt", NOT_RUN, PHONE),
         Snippet(

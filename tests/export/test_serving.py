@@ -1,7 +1,13 @@
 """Bundles for model servers: TensorFlow and ONNX Runtime load them, and protobuf reads Triton's configuration."""
 
+import json
+import re
 import shutil
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import keras
 import numpy as np
@@ -12,6 +18,8 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from PIL import Image
+from support.client_programs import run_python
 from support.triton_config import DataType, ModelConfig
 
 from pocketzoo import export, zoo
@@ -22,6 +30,9 @@ from pocketzoo.export.artifact.metadata import Metadata
 from pocketzoo.export.artifact.tensors import TensorInfo
 from pocketzoo.export.conversion.export_graph import ExportGraph
 from pocketzoo.export.conversion.saved_model import SavedModelFiles
+from pocketzoo.export.readme.programs import snippet_text
+from pocketzoo.export.readme.runnable_files import files_of, refusal
+from pocketzoo.export.readme.snippet_table import SNIPPETS
 from pocketzoo.export.targets import default_batch
 from pocketzoo.export.triton import configuration
 
@@ -209,3 +220,70 @@ def test_readme_tells_how_servers_start_and_what_they_take(served, bundle):
     assert '{"signature_name": "serving_uint8", "instances": [{"photo": VALUE, "kind": VALUE}]}' in text
     assert '{"name": "kind", "shape": [1, 1], "datatype": "INT32", "data": [VALUES]}' in text
     assert '{"name": "image", "shape": [1, 1, 32, 32], "datatype": "FP32"' in (bundle / "README.md").read_text()
+
+
+@contextmanager
+def stub_of_servers(folder, requests):
+    """Answers requests to TensorFlow Serving and to Triton with what TensorFlow and ONNX Runtime compute."""
+
+    class Stub(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            requests.append(self.path)
+            answer = json.dumps(of_triton(body) if self.path.endswith("/infer") else of_tensorflow(body)).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    def of_tensorflow(body):
+        function = tf.saved_model.load(str(folder / "lenet5-fp32.savedmodel")).signatures[body["signature_name"]]
+        outputs = function(image=tf.constant(body["instances"], "uint8"))
+        return {"predictions": next(iter(outputs.values())).numpy().tolist()}
+
+    def of_triton(body):
+        (given,) = body["inputs"]
+        config = text_format.Parse((folder / "triton/lenet5-fp32/config.pbtxt").read_text(), ModelConfig())
+        assert given["datatype"] == DataType.values_by_number[config.input[0].data_type].name.removeprefix("TYPE_")
+        session = onnxruntime.InferenceSession(folder / "triton/lenet5-fp32/1/model.onnx")
+        tensor = np.asarray(given["data"], "float32").reshape(given["shape"])
+        outputs = session.run(None, {given["name"]: tensor})
+        return {"outputs": [{"data": each.ravel().tolist(), "shape": each.shape} for each in outputs]}
+
+    with HTTPServer(("127.0.0.1", 0), Stub) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    ("python-tf-serving", "/v1/models/model:predict"), ("python-triton", "/v2/models/lenet5-fp32/infer"),
+])  # fmt: skip
+def test_program_sends_a_photo_to_a_server_and_shows_the_answer(name, path, bundle, tmp_path):
+    files = files_of(export.Manifest.load(bundle / "manifest.json"), bundle)
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (20, 24, 3), "uint8")).save(tmp_path / "photo.png")
+    (tmp_path / "labels.txt").write_bytes((bundle / "labels.txt").read_bytes())
+    requests = []
+    with stub_of_servers(bundle, requests) as port:
+        text, replaced = re.subn(r"localhost:8\d+", f"127.0.0.1:{port}", snippet_text(name, files, "the bundle"))
+        (shown,) = run_python([text], tmp_path)
+    assert (requests, replaced) == ([path], 1)
+    prediction = export.predict(export.load_artifact(bundle / "lenet5-fp32.onnx"), tmp_path / "photo.png")
+    assert dict(shown) == pytest.approx({label: 100 * share for label, share in prediction.top(5)[0]}, abs=0.01)
+
+
+def test_program_for_triton_needs_its_repository(bundle, tmp_path):
+    file = next(
+        file
+        for file in files_of(export.Manifest.load(bundle / "manifest.json"), bundle)
+        if file.file.endswith("fp32.onnx")
+    )
+    assert refusal(SNIPPETS["python-triton"], file) is None
+    alone = replace(file, path=tmp_path / file.file)
+    assert refusal(SNIPPETS["python-triton"], alone) == (
+        "there is no triton/lenet5-fp32 beside it, which target serving makes"
+    )

@@ -80,7 +80,9 @@ def test_readme_has_the_programs_that_fit(exported):
     blocks = re.findall(r"```\w+\n(.*?)```", text, re.DOTALL)
     files = files_of(export.Manifest.load(exported / "manifest.json"), exported)
     fitting = [snippet for snippet, _ in fitting_snippets(files)]
-    assert {snippet.name for snippet in fitting} >= SNIPPETS.keys() - {"cpp-micro", "swift-coreml"}
+    assert {snippet.name for snippet in fitting} == SNIPPETS.keys() - {
+        "cpp-micro", "swift-coreml", "python-tf-serving", "python-triton"
+    }  # fmt: skip
     assert re.findall("^### (.*)$", text, re.MULTILINE) == [snippet.title for snippet in fitting]
     assert text.count("```") == 2 * len(blocks)
     assert text.count(f"`. In the tests of pocketzoo: {NOT_RUN}.") == sum(each.tested == NOT_RUN for each in fitting)
@@ -268,7 +270,8 @@ def test_commands_for_servers_do_what_they_say_whatever_the_name(name, exported)
     mounts = [shlex.split(line)[-2] for line in commands if "tensorflow/serving" in line]
     assert mounts == ([f"$PWD/{name}.savedmodel:/models/model/1"] if SAFE_NAME.fullmatch(name) else [])
     assert ("no command for TensorFlow Serving" in text) == (not mounts)
-    (url,) = [shlex.split(line)[1] for line in commands if "/infer" in line]
+    (url,) = re.findall(r"(http://localhost:8000/\S+/infer) ", text)
+    assert not any("--gpus" in line for line in commands)
     assert unquote(urlsplit(url).path) == f"/v2/models/{name}/infer"
     assert not set("$`\"'") & set(url)
 
