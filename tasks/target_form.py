@@ -261,6 +261,16 @@ class TargetForm(ABC):
         """Return the targets of a batch after a geometric augmentation of the images; a tensor of TensorFlow."""
         return targets
 
+    def mirror_targets(self, targets: Any, mirrored: Any, labels: Sequence[str]) -> Any:
+        """Return the targets of a batch, after `warp_targets`, with left and right exchanged where images are mirrored.
+
+        Args:
+            targets: A tensor of TensorFlow.
+            mirrored: bool `(batch,)`.
+            labels: Names of the classes, labels or values.
+        """
+        return targets
+
     def soft_targets(self, targets: Any, num_outputs: int) -> Any:
         """Return a batch's targets in a form that can be averaged, float32 `(batch, num_outputs)`, where `mixable`."""
         return targets

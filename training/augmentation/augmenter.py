@@ -45,6 +45,7 @@ def make_augmenter(
     augmentation: Augmentation,
     tasks: str | dict[str, str] | None = None,
     *,
+    names: Any = None,
     has_void: bool = False,
     call: CallFunction | None = None,
 ) -> Augment | None:
@@ -54,6 +55,7 @@ def make_augmenter(
         augmentation: The policy or list.
         tasks: Task of each output, whose targets follow the images; without it, targets do not change. For
             transformations that mix images, they must be in the form that `mixing.mixable` returns.
+        names: Names of the classes, labels or values of each output; None where they are not known.
         has_void: Whether masks have pixels without a class; then so have those from outside of the image.
         call: Calls functions of the user, from `user_functions.caller`; the caller of this function keeps it alive.
     """
@@ -81,7 +83,8 @@ def make_augmenter(
             images = move(images, product, "bilinear")
             if tasks is not None:
                 sides = (images.shape[1], images.shape[2])
-                targets = map_outputs(partial(_move_targets, move, product, sides, has_void), tasks, targets)
+                labels = map_outputs(lambda task: (), tasks) if names is None else names
+                targets = map_outputs(partial(_move_targets, move, product, sides, has_void), tasks, targets, labels)
         for index, (step, own) in enumerate(zip(steps, numbers, strict=True)):
             if isinstance(step, Function):
                 images, targets = _call_function(index, call, images, targets, seeds)
@@ -123,7 +126,14 @@ def _call_function(
 
 
 def _move_targets(
-    move: Callable[..., tf.Tensor], matrices: tf.Tensor, sides: Sides, has_void: bool, task: str, targets: Any
+    move: Callable[..., tf.Tensor],
+    matrices: tf.Tensor,
+    sides: Sides,
+    has_void: bool,
+    task_name: str,
+    targets: Any,
+    labels: Sequence[str],
 ) -> Any:
-    fill = get_task(task).void if has_void else None
-    return get_task(task).warp_targets(targets, AffineWarp(partial(move, fill=fill), matrices, sides))
+    task = get_task(task_name)
+    warp = AffineWarp(partial(move, fill=task.void if has_void else None), matrices, sides)
+    return task.mirror_targets(task.warp_targets(targets, warp), warp.mirrored(), labels)

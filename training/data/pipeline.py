@@ -112,7 +112,8 @@ def _loader(split: ImageSplit, recipe: Recipe, read: Reader, call: CallFunction 
     augmentation, image_name = _steps(split, recipe), split.image_name
     if augmentation:
         check_dimensions(augmentation, split.images.shape)
-    augment = make_augmenter(augmentation, split.tasks, has_void=split.ignore is not None, call=call)
+    has_void = split.ignore is not None
+    augment = make_augmenter(augmentation, split.tasks, names=split.names, has_void=has_void, call=call)
     weigh = weigher(split, recipe.data)
     mixers = mixing(augmentation)
     to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda *_: tf.identity, split.tasks, split.labels)

@@ -89,7 +89,7 @@ def read_listing(
         lost, bad = (*lost, *contradictory.values()), bad | contradictory
     good = [row for row in range(len(listing)) if row not in bad]
     usable = listing.at(np.array(good, int))
-    sizes = [facts[row].size for row in good]
+    sizes = [fact.size for row in good if (fact := facts[row]) is not None]
     usable = replace(usable, targets=map_outputs(lambda each: _settled(each, sizes, listing.source), usable.targets))
     parts = partition(usable, [contents[row] for row in good], missing=listing.missing, seed=seed)
 
@@ -214,7 +214,7 @@ def for_each(function: Callable[[int], Any], rows: Sequence[int], description: s
 def _settled(target: Target, sizes: Sequence[tuple[int, int]], source: str) -> Target:
     """Return the target with the labels and the scale that its files show; `sizes` are those of the images."""
     task = get_task(target.task)
-    if not target.in_files or (target.labels is not None and not task.may_enlarge):
+    if isinstance(target.rows, np.ndarray) or (target.labels is not None and not task.may_enlarge):
         return target
     rows = range(len(target.rows))
     facts = for_each(lambda row: task.file_facts(target.decode(row), sizes[row]), rows, "Reading targets")
