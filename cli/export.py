@@ -79,6 +79,12 @@ def export(
             "without it the page loads them from a CDN."
         ),
     ] = None,
+    example: Annotated[
+        Path | None,
+        typer.Option(
+            help="Image file of yours that the bundle shows, with what each file gives for it; no other image is in it."
+        ),
+    ] = None,
     weights: Weights = None,
     contract: ModelContract,
     reading: DataReading,
@@ -93,6 +99,7 @@ def export(
     if out is None:
         raise InputError("--out is missing: the directory for the bundle.")
     from ..export.artifact.bundle_directory import check_free
+    from ..export.example import check_example
     from ..export.validation.thresholds import check_thresholds, with_budget
     from ..export.web.packages import check_vendor
 
@@ -104,6 +111,8 @@ def export(
     check_converters(formats_of(targets_of(names)))
     if vendor is not None:
         check_vendor(vendor, targets_of(names))
+    if example is not None:
+        check_example(example)
     size, count = _size(input_size), _batch(batch)
     if count is not None:
         check_batch(count, formats_of(targets_of(names)))
@@ -134,6 +143,7 @@ def export(
             batch=count,
             rgb=rgb,
             vendor=vendor,
+            example=example,
             keep_float=[name.strip() for name in keep_float.split(",")] if keep_float else (),
             overwrite=overwrite,
             progress=progress,

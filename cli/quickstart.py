@@ -29,6 +29,11 @@ TARGETS = ("mobile", "edge-mcu", "gpu", "server-int8")
 OPTIMIZER = {"optimizer": {"name": "nesterov", "lr": 0.05, "weight_decay": 5e-3}}
 """Tuned on these digits; benchmarks/digits_accuracy.py reports the accuracy over several seeds."""
 
+ABOUT_DIGIT = (
+    "is an image of the test split, as all images should be here: one digit that fills the image, in bright strokes on "
+    "black. Invert a dark digit on paper."
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -76,6 +81,8 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
 
     from .. import export, training, zoo
     from ..export.artifact.manifest import Gate
+    from ..export.example import example_lines
+    from ..export.readme.readme import write_readme
     from ..training.compression.default_recipes import SPARSITY as PRUNING
 
     start = time.perf_counter()
@@ -98,12 +105,14 @@ def _run(out: Path, runs: Path, plan: Plan, *, as_json: bool) -> None:
     failed = [gate.sentence for gate in gates if gate.status == "failed"]
     if failed:
         raise export.ProofError(f"the quickstart missed a threshold: {'; '.join(failed)}.")
+    digit = _save_digit(data, runs)
     with console.status("Converting and validating"):
         manifest = export.export_model(
-            model, out, targets=TARGETS, calibration=data.train, evaluation=data.test, overwrite=True
+            model, out, targets=TARGETS, calibration=data.train, evaluation=data.test, example=digit, overwrite=True
         )
-    digit = _save_digit(data, out)
-    _describe_digit(manifest, digit, f"{shlex.quote(str(runs / 'prune' / 'best.keras'))} --data digits")
+    source = f"{shlex.quote(str(runs / 'prune' / 'best.keras'))} --data digits"
+    write_readme(manifest, out, tuple(example_lines(manifest, out, digit.name, ABOUT_DIGIT)), source)
+    digit = out / digit.name
     seconds = time.perf_counter() - start
     if as_json:
         checks = [gate.model_dump() for gate in gates]
@@ -142,31 +151,12 @@ def _own_command() -> str:
     return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
-def _describe_digit(manifest: "Manifest", digit: Path, source: str) -> None:
-    """Write the README once more, with what each file predicts for the picture, and how to export the model again."""
-    from .. import export
-    from ..export.artifact.report import markdown_table, percent
-    from ..export.readme.readme import write_readme
-
-    rows = []
-    for record in manifest.artifacts:
-        prediction = export.predict(export.load_artifact(digit.with_name(record.file)), digit)
-        assert isinstance(prediction, export.Prediction)  # LeNet-5 has one output
-        label, probability = prediction.top(1)[0][0]
-        rows.append((record.file, f"{label}: {percent(probability)}"))
-    about = (
-        f"`{digit.name}` is an image of the test split, as all images should be here: one digit that fills the image, "
-        "in bright strokes on black. Invert a dark digit on paper. The files give:"
-    )
-    write_readme(manifest, digit.parent, (about, "", *markdown_table(("file", "most likely class"), rows)), source)
-
-
-def _save_digit(data: "ImageData", out: Path) -> Path:
+def _save_digit(data: "ImageData", folder: Path) -> Path:
     """Write the first test image as a picture to predict."""
     import numpy as np
     from PIL import Image
 
-    path = out / "digit.png"
+    path = folder / "digit.png"
     with atomic_path(path) as temporary:
         Image.fromarray(data.test.images.take(np.array([0]))[0, :, :, 0]).save(temporary)
     return path

@@ -19,6 +19,7 @@ from .artifact.directories import CORE_ML, artifact_bytes
 from .artifact.errors import ProofError
 from .artifact.manifest import ArtifactRecord, Gate, Manifest, ValidationContext
 from .artifact.report import write_report
+from .example import Example, example_lines
 from .format_selection import check_pixel_ranges, select_formats
 from .formats import Format
 from .readme.readme import write_labels, write_readme
@@ -59,6 +60,7 @@ def export_model(
     batch: Literal[1, "N"] | None = None,
     rgb: bool = False,
     vendor: str | Path | None = None,
+    example: str | Path | None = None,
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     bars: Mapping[str, float] | None = None,
@@ -108,6 +110,8 @@ def export_model(
             the outputs of its gray levels.
         vendor: Folder that npm filled, from which the packages of the web page are copied into the bundle, so that the
             page loads nothing from elsewhere; with None it loads them from a CDN, in the same versions.
+        example: An image file of yours that the bundle shows, in the size of the model, with what each file gives for
+            it; projects for microcontrollers run it. No other image is in a bundle.
         overwrite: Replace an existing bundle.
         progress: Called with a line on the next step.
         bars: Former name of `thresholds`.
@@ -176,13 +180,16 @@ def export_model(
         reference = replace(reference, samples=reference.samples.as_rgb())
         calibration = calibration and calibration.as_rgb()
     context = _validation_context(skipped, reference)
+    shown = None if example is None else Example.from_file(Path(example), metadata)
     with finished_directory(Path(out_dir), overwrite=overwrite) as folder:
         if vendor is not None:
             copy_packages(Path(vendor), folder, {fmt.suffix for fmt in formats if fmt.name in SHOWN})
+        if shown is not None:
+            shown.save(folder)
         files = write_artifacts(
             graph, formats, calibration, folder, keep_float=[keep_float] if isinstance(keep_float, str) else keep_float
         )
-        artifacts = _convert(files, formats, graph, reference, thresholds, progress)
+        artifacts = _convert(files, formats, graph, reference, thresholds, shown, progress)
         results = run_checks(artifacts, targets, progress)
         unchanged = keras_reference.weights_sha256() == metadata.weights_sha256
         file_gates = partial(_file_gates, graph, targets, unchanged=unchanged, all_integers=not keep_float)
@@ -191,7 +198,7 @@ def export_model(
             for artifact, checks in results
         ]
         manifest = _manifest(graph, targets, records, calibration, context)
-        _write_documents(manifest, folder)
+        _write_documents(manifest, folder, shown)
         if not manifest.passed:
             raise ProofError(
                 f"the export of {metadata.model} failed its validation: {'; '.join(manifest.failures())} "
@@ -231,6 +238,7 @@ def _convert(
     graph: "ExportGraph",
     reference: Reference,
     thresholds: Mapping[str, float],
+    example: Example | None,
     progress: Callable[[str], None],
 ) -> Iterator[ConvertedArtifact]:
     """Yield each artifact once `files` has written it, in the order of `formats`."""
@@ -238,7 +246,7 @@ def _convert(
         progress(f"Converting to {fmt.name}")
         with converting(f"{graph.metadata.model} as {fmt.name}"):
             path, _ = next(files)
-            subject = Subject(path, fmt.with_thresholds(thresholds), graph.metadata, reference, thresholds)
+            subject = Subject(path, fmt.with_thresholds(thresholds), graph.metadata, reference, thresholds, example)
             artifact = ConvertedArtifact.from_subject(subject)
         yield artifact
 
@@ -267,7 +275,7 @@ def _own_tools(records: Sequence[ArtifactRecord]) -> list[str]:
     return ["coremltools"] if any(record.file.endswith(CORE_ML) for record in records) else []
 
 
-def _write_documents(manifest: Manifest, folder: Path) -> None:
+def _write_documents(manifest: Manifest, folder: Path, example: Example | None) -> None:
     """Write the manifest, the report, the labels and the README, and what depends on the finished files."""
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     write_report(manifest, folder / "report.md")
@@ -275,7 +283,7 @@ def _write_documents(manifest: Manifest, folder: Path) -> None:
     if (folder / PAGE).exists():  # once more, with the sizes of the files as they are now
         write_page(folder, manifest.model)
     write_labels(manifest, folder)
-    write_readme(manifest, folder)
+    write_readme(manifest, folder, tuple(example_lines(manifest, folder, example.file)) if example else ())
 
 
 def _file_gates(

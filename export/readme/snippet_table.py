@@ -93,7 +93,7 @@ SNIPPETS = {
         Snippet(
             "cpp-micro", "C++, TensorFlow Lite Micro", ".tflite", "app/main.cpp", BEHIND_STUBS, ("tflite-int8",),
             ("int8",), is_beside=True,
-            note="It reads no image file but shows an even gray: put your camera in place of `Pixel`. It takes the "
+            note="It reads no image file: put your camera in place of `Pixel`. It takes the "
             "folder `{project}/`, in which the model is, and whose README tells how to build it.",
         ),
         Snippet("node", "JavaScript in Node.js, ONNX Runtime", ".onnx", "node.mjs", RUN, SERVER),

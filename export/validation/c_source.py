@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
+
 from ...tasks.registry import get_task
 from ..artifact.artifact import Artifact
 from ..artifact.certificate import model_part
 from ..artifact.metadata import Metadata
 from ..artifact.tensors import RAW
+from ..example import Example
 from ..program_templates import chosen_lines, output_conditions, threshold
 from ..tflite_schema.arena_estimate import estimate_arena
 from ..tflite_schema.flatbuffer import pack_model, unpack_model
@@ -18,15 +21,20 @@ from ..tflite_schema.operator_support import operator_list
 TEMPLATES = Path(__file__).parents[1] / "microcontroller" / "project"
 FIELD = re.compile(r"@(\w+)@")
 """A field of a template, as in CMake's `configure_file`."""
-NAME = "NAME"
+NAME, EXAMPLE = "NAME", "NAME_example.h"
 """In the names of templates, what stands for the name of the project."""
-MEASURED = "Measured with 64-bit pointers; it is less with 32-bit pointers."
+MEASURED = "Measured by TensorFlow Lite Micro with 64-bit pointers; it is less with 32-bit pointers."
 ESTIMATED = (
-    "Estimated, since TensorFlow Lite Micro was not installed to measure it: reduce it as far as the model loads."
+    "Estimated, since TensorFlow Lite Micro was not installed to measure it, or refuses the model: reduce it as far as "
+    "the model loads."
 )
+EXAMPLE_BYTES = 2**14
+"""Largest image in an example: it takes flash of the board."""
 
 
-def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | None = None) -> tuple[Path, ...]:
+def write_c_source(
+    artifact: Artifact, metadata: Metadata, arena_bytes: int | None = None, example: Example | None = None
+) -> tuple[Path, ...]:
     """Write a project with the model's bytes and an example beside the TFLite file.
 
     The folder, whose name is `c_name` of the file's stem, is a CMake project, an Arduino sketch and a Zephyr module.
@@ -35,21 +43,51 @@ def write_c_source(artifact: Artifact, metadata: Metadata, arena_bytes: int | No
         artifact: The integer TFLite file, opened.
         metadata: Its metadata.
         arena_bytes: Size of the arena; estimated if None.
+        example: An image that the example runs, unless it is too large; an even gray if None.
 
     Returns:
         The files, the folder's README first.
     """
     folder = project_folder(artifact.path)
-    values, conditions = values_of(artifact, metadata, arena_bytes), _conditions(artifact, metadata)
+    example = example if example is not None and example.pixels.size <= EXAMPLE_BYTES else None
+    values = values_of(artifact, metadata, arena_bytes)
+    values |= {} if example is None else _example_values(artifact, metadata, example)
+    conditions = _conditions(artifact, metadata) | {"example": example is not None}
     files = []
     for template in sorted(TEMPLATES.rglob("*"), key=lambda path: (path.name != "README.md", path)):
-        if template.is_file():
+        if template.is_file() and (example is not None or template.name != EXAMPLE):
             path = folder / str(template.relative_to(TEMPLATES)).replace(NAME, folder.name)
             path.parent.mkdir(parents=True, exist_ok=True)
             lines = (f"{line}\n" for line in chosen_lines(template, conditions))
             path.write_text(fill("".join(lines), values), encoding="ascii")
             files.append(path)
     return tuple(files)
+
+
+def _example_values(artifact: Artifact, metadata: Metadata, example: Example) -> dict[str, object]:
+    """The fields of templates on an example, among them what the program prints for it in LiteRT."""
+    lines = _printed(artifact, metadata, example)
+    return {
+        "example_file": example.file,
+        "example_pixels": _array_rows(example.pixels.tobytes()),
+        "prints": "\n".join(f"    {line}" for line in lines),
+        "comment": "\n".join(f"//   {line}" for line in lines),
+    }
+
+
+def _printed(artifact: Artifact, metadata: Metadata, example: Example) -> list[str]:
+    """The lines of `app/main.cpp` for an image; labels as in a string of C++."""
+    task, labels = get_task(metadata.task), metadata.labels
+    output = metadata.decode(artifact.run(example.pixels[None]))[0]
+    if task.figure_name == "value":
+        return [
+            f"{c_string(label)[1:-1]}: {int(1000 * value)} / 1000" for label, value in zip(labels, output, strict=True)
+        ]
+    if task.figure_name == "share":
+        classes = output.argmax(axis=-1)
+        output = np.bincount(classes.ravel(), minlength=len(labels)) / classes.size
+    shown = [int(output.argmax())] if task.one_decision_per_image else range(len(labels))
+    return [f"{c_string(labels[index])[1:-1]}: {int(100 * output[index])} %" for index in shown]
 
 
 def array_content(content: bytes) -> bytes:

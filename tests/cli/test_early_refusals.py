@@ -201,6 +201,8 @@ REFUSALS = {
             "--vendor gone": "target web has, not mobile-cpu, mobile-gpu",
             "--targets mobile-cpu serving apple": "arguments serving apple; separate targets by commas, without blanks",
             "--targets mobile-cpu, serving": "argument serving; separate targets by commas",
+            "--example gone.png": "example gone.png: there is no such file",
+            "--example list.yaml": "list.yaml",
             "--batch 1 more": "unexpected argument more.",
             "--targets web --vendor gone": "run `npm install onnxruntime-web@",
         },

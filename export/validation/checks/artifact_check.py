@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from ...artifact.manifest import Check, Gate
 from ...artifact.metadata import Metadata
+from ...example import Example
 from ...formats import Format
 from ..reference import Reference
 
@@ -29,6 +30,8 @@ class Subject:
     """Images and the outputs of the Keras model for them."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Thresholds set by the user, by the name of a gate or, for budgets, of a fact such as `arena_bytes`."""
+    example: Example | None = None
+    """An image of the user's that may be in files of the bundle, unlike those of the reference."""
 
 
 @dataclass(frozen=True)

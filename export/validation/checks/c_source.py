@@ -84,7 +84,7 @@ def compile_source(subject: Subject) -> Check:
 
 def write_project(artifact: Artifact, subject: Subject) -> tuple[Path, ...]:
     """Write the project with the smallest arena, or an estimate; returns its files."""
-    return write_c_source(artifact, subject.metadata, _arena_bytes(subject.path.read_bytes()))
+    return write_c_source(artifact, subject.metadata, _arena_bytes(subject.path.read_bytes()), subject.example)
 
 
 def arena_bytes(content: bytes) -> int:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.client_programs import run_cpp
 from support.edge import check_syntax, failed, net, subject_of
 
+from pocketzoo.export.example import Example
 from pocketzoo.export.loading import load_artifact
 from pocketzoo.export.runtimes.tflite_micro import smallest_arena
 from pocketzoo.export.validation import c_source
@@ -112,6 +113,44 @@ def test_example_prints_the_prediction_of_each_form_of_output(model, stated, tmp
     if stated["task"] == "classification":
         percents = dict([max(percents.items(), key=lambda item: item[1])])
     assert printed == pytest.approx(percents, abs=1.01)
+
+
+@pytest.mark.usefixtures("no_micro")
+@pytest.mark.parametrize(
+    ("model", "stated"),
+    [
+        (lambda: vector_net(4, "softmax"), {"task": "classification", "labels": ["Käse", "b?", "\\", "d"]}),
+        pytest.param(map_net, {"task": "segmentation", "labels": ["no", "yes"]}, marks=pytest.mark.every_card),
+    ],
+    ids=["classes", "map"],
+)
+def test_example_prints_what_its_readme_says_of_the_image_of_the_user(model, stated, tmp_path):
+    model = model()
+    state_contract(model, report=False, pixels="0..1", **stated)
+    subject = subject_of(model, tmp_path)
+    pixels = np.random.default_rng(6).integers(0, 256, subject.metadata.image_shape, "uint8")
+    subject = replace(subject, example=Example("cat.png", pixels))
+    assert failed(c_source_check.compile_source(subject)) == {}
+    project = c_source.project_folder(subject.path)
+    for file in (project / "src").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    check_syntax(project)
+    main, readme = (project / "app/main.cpp").read_text(), (project / "README.md").read_text()
+    printed = run_cpp(main, tmp_path, subject.path.name, "net_int8.cpp")
+    told = re.findall(r"^//   (.*): (\d+) %$", main, re.MULTILINE)
+    assert told == re.findall(r"^    (.*): (\d+) %$", readme, re.MULTILINE)
+    assert [int(percent) for _, percent in told] == pytest.approx([percent for _, percent in printed], abs=1)
+    assert [label for label, _ in told] == [c_source.c_string(label)[1:-1] for label, _ in printed]
+    assert "The example runs `cat.png`" in readme
+
+
+@pytest.mark.usefixtures("no_micro")
+def test_image_that_takes_much_flash_is_no_example(small, monkeypatch):
+    pixels = np.zeros(small.metadata.image_shape, "uint8")
+    monkeypatch.setattr(c_source, "EXAMPLE_BYTES", pixels.size - 1)
+    check = c_source_check.compile_source(replace(small, example=Example("cat.png", pixels)))
+    assert not [file for file in check.files if "example" in file]
+    assert "cat.png" not in (c_source.project_folder(small.path) / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("no_micro")

@@ -2,6 +2,9 @@
 #include <cstdio>
 
 #include "@name@.h"
+@if example
+#include "@name@_example.h"
+@end
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -10,11 +13,19 @@ namespace model = @name@;
 
 alignas(16) static std::uint8_t arena[model::kArenaBytes];
 
+@if example
+// @example_file@; replace it by the camera's pixels, 0 to 255. LiteRT gives, up to a percent by rounding:
+@comment@
+static float Pixel(int row, int column, int channel) {
+  return model::kExample[(row * model::kWidth + column) * model::kChannels + channel];
+}
+@else
 // Replace this gray by the camera's pixels, 0 to 255.
 static float Pixel(int row, int column, int channel) {
   (void)row, (void)column, (void)channel;
   return 128.0f;
 }
+@end
 
 static int Fail(const char* reason) {
   std::printf("%s\n", reason);
