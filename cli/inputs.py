@@ -53,11 +53,9 @@ def load_images(
 
     if takes_tensorflow(source):
         import_tensorflow()
-    height, width, channels = shape
     data = load_data(
         source,
-        image_size=None if height is None or width is None else (height, width),
-        channels=channels,
+        **_size(source, shape, reading),
         on_unreadable="skip" if reading.skip_unreadable else "raise",
         layout=None if reading.layout is None else reading.layout.value,
         ignore=reading.ignore,
@@ -74,6 +72,19 @@ def load_images(
     if data.skipped:
         typer.echo(f"{len(data.skipped)} images skipped.", err=True)
     return data
+
+
+def _size(source: str, shape: "ImageShape", reading: DataReading) -> dict[str, Any]:
+    """Return the arguments of `load_data` on the size of images, or of signals for a model that takes these."""
+    from ..training.data.signal_sources import has_signals
+
+    *sides, channels = shape
+    of_signals = {"length": reading.length, "sample_rate": reading.sample_rate}
+    if not has_signals(source):
+        return {"image_size": None if None in sides else tuple(sides), "channels": channels} | of_signals
+    if len(sides) == 1 or sides[0] == 1:  # a model for signals, or a file that takes them as images of one row
+        return of_signals | {"length": reading.length or sides[-1], "channels": channels}
+    return of_signals
 
 
 def check_images(source: str, reading: DataReading) -> None:

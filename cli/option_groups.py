@@ -22,6 +22,8 @@ from .options import (
     RecipeData,
     RecipeFile,
     Resume,
+    SampleRate,
+    SignalLength,
     SkipUnreadable,
 )
 
@@ -33,6 +35,8 @@ class DataReading:
     layout: FolderLayout = None
     ignore: Ignore = None
     skip_unreadable: SkipUnreadable = False
+    length: SignalLength = None
+    sample_rate: SampleRate = None
 
 
 @dataclass(frozen=True)

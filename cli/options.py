@@ -55,8 +55,8 @@ Data = Annotated[
         "--data",
         help="'digits' or 'digit-scenes'; a folder with one subfolder of images per class, or with train, val and test "
         "folders of these; a CSV file with a column 'image' and a column 'label', 'labels' or 'mask', or columns of "
-        "numbers; a folder of shards or of IDX files; 'keras:NAME' (mnist, fashion_mnist, cifar10, cifar100); or "
-        "'tfds:NAME'.",
+        "numbers; a folder of shards or of IDX files; 'keras:NAME' (mnist, fashion_mnist, cifar10, cifar100); "
+        "'tfds:NAME'; or signals: class folders of .wav, .npy or .csv files, a table of them, or an .npz file.",
     ),
 ]
 RecipeData = Annotated[str | None, *Data.__metadata__]
@@ -75,6 +75,16 @@ Ignore = Annotated[
 SkipUnreadable = Annotated[
     bool,
     typer.Option("--skip-unreadable", help="Skip images that cannot be read, and list them, instead of stopping."),
+]
+SignalLength = Annotated[
+    int | None,
+    typer.Option(
+        "--length", min=1, help="Samples of each signal: longer ones are cut, shorter ones filled with zeros."
+    ),
+]
+SampleRate = Annotated[
+    int | None,
+    typer.Option("--sample-rate", min=1, help="Samples per second, to which WAV files of another rate are resampled."),
 ]
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML file with the training recipe.")]
 AllowCode = Annotated[

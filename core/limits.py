@@ -131,7 +131,9 @@ TIFF_BANDS = Limit(
 TIFF_BYTES = Limit(
     "TIFF_BYTES", 2**30, "bytes", "a TIFF file with several bands, uncompressed", "a few kilobytes expand to gigabytes"
 )
-IDX_BYTES = Limit("IDX_BYTES", 2**31, "bytes", "the numbers of an IDX file, uncompressed", "they are held in memory")
+ARRAY_BYTES = Limit(
+    "ARRAY_BYTES", 2**31, "bytes", "the numbers of an IDX, .npy or .npz file, uncompressed", "they are held in memory"
+)
 MODEL_BYTES = Limit(
     "MODEL_BYTES",
     2**31,

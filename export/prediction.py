@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..core.errors import InputError
 from ..core.outputs import by_name, map_outputs
 from ..core.short_repr import ShortRepr
 from ..tasks.registry import DEFAULT_TASK, get_task
+from ..zoo.signal_files import SUFFIXES, read_signal
 from .artifact.artifact import Artifact
 from .artifact.metadata import OutputForm
 from .artifact.tensors import matches_shape, values_by_name
@@ -194,9 +196,20 @@ def _read(artifact: Artifact, files: Sequence[Any], *, keep_size: bool = False) 
     if list(artifact.inputs) != [""]:
         raise InputError(f"images is {files[0]!r}, but {artifact.path} has several inputs; give arrays by name.")
     artifact.check_takes_images()
-    height, width, channels = (None, None, artifact.input.image_shape[2]) if keep_size else artifact.input.image_shape
+    height, width, channels = artifact.input.image_shape
+    paths = [Path(each) for each in files if isinstance(each, str | os.PathLike)]
+    if height == 1 and len(paths) == len(files) and {path.suffix.lower() for path in paths} <= {*SUFFIXES}:
+        return [_read_signal(path, width, channels) for path in paths]
+    height, width = (None, None) if keep_size else (height, width)
     limits = artifact.pixel_range
     return [read_pixels(each, height=height, width=width, channels=channels, pixel_range=limits) for each in files]
+
+
+def _read_signal(path: Path, length: int | None, channels: int) -> np.ndarray:
+    samples, _ = read_signal(path)
+    if not matches_shape(samples.shape, (length, channels)):
+        raise InputError(f"{path} has {samples.shape} samples and channels; the model takes ({length}, {channels}).")
+    return samples[np.newaxis]
 
 
 def _stacked(images: list[np.ndarray], artifact: Artifact) -> np.ndarray:

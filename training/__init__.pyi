@@ -28,6 +28,7 @@ from .data.images import ImageData as ImageData
 from .data.images import ImageSplit as ImageSplit
 from .data.normalization import adapt_normalization as adapt_normalization
 from .data.shards import write_shards as write_shards
+from .data.signal_sources import load_signals as load_signals
 from .data.sources import load_data as load_data
 from .data.survey import Survey as Survey
 from .data.survey import survey as survey

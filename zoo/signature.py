@@ -25,11 +25,13 @@ def images_among(tensors: Mapping[str, keras.KerasTensor]) -> dict[str, keras.Ke
     return {name: tensor for name, tensor in tensors.items() if len(tensor.shape) == rank}
 
 
-def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]:
+def image_shape(model: keras.Model) -> tuple[int | None, ...]:
     """Return height, width and channels of the input images of `model`; None where the size is variable.
 
+    Of signals they are length and channels, of volumes depth, height, width and channels.
+
     Raises:
-        InputError: `model` is not a Keras model, or its input is not a single batch of images.
+        InputError: `model` is not a Keras model, or its input is not a single batch of these.
     """
     check_model(model)
     form = functional_form(model)
@@ -39,13 +41,12 @@ def image_shape(model: keras.Model) -> tuple[int | None, int | None, int | None]
             f"{model.name} takes the inputs {', '.join(named_inputs(form))}, but files and folders have images alone; "
             "use it in Python, with a dict of arrays by these names."
         )
-    if len(inputs[0].shape) != 4:
+    if image_among(inputs) is None:
         raise InputError(
             f"the input of {model.name} has the shape {tuple(inputs[0].shape)}; expected is one batch of images, "
             "(batch, height, width, channels)."
         )
-    height, width, channels = inputs[0].shape[1:]
-    return height, width, channels
+    return tuple(inputs[0].shape[1:])
 
 
 def check_model(model: keras.Model) -> None:

@@ -89,8 +89,10 @@ def as_data(
     if isinstance(data, ImageData):
         return data
     if isinstance(data, str | Path):
-        height, width, channels = (None, None, None) if model is None else image_shape(functional_form(model))
-        size = (height, width) if height and width else None
+        *sides, channels = (None,) if model is None else image_shape(functional_form(model))
+        if len(sides) == 1:
+            return load_data(data, length=sides[0], channels=channels)
+        size = (sides[0], sides[1]) if sides and None not in sides else None
         return load_data(data, image_size=size, channels=channels)
     parts = data if isinstance(data, Mapping) else {"train": data}
     if unknown := [name for name in parts if name not in SPLITS]:
@@ -103,11 +105,9 @@ def as_data(
     arrays = {name: _arrays(part, model) for name, part in parts.items()}
     tasks, names = _meaning(arrays["train"][1], model, task, labels if labels is not None else _names(parts["train"]))
     if (kind := _kind(model)) != "images":
-        return dataset_of_signals(
-            {name: part[0] for name, part in arrays.items()},
-            {name: part[1] for name, part in arrays.items()},
-            **{"labels": names, "task": tasks, "kind": kind, "value_range": known_range(model, pixels)},
-        )
+        signals: dict[str, Any] = {name: part[0] for name, part in arrays.items()}
+        options: dict[str, Any] = {"labels": names, "task": tasks, "value_range": known_range(model, pixels)}
+        return dataset_of_signals(signals, {name: part[1] for name, part in arrays.items()}, kind=kind, **options)
     return from_arrays(
         *arrays["train"],
         labels=names,

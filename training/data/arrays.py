@@ -99,10 +99,10 @@ def from_signals(
     """
     splits = {"train": (signals, targets), "validation": validation, "test": test}
     parts = {name: part for name, part in splits.items() if part is not None}
+    arrays: dict[str, Any] = {name: part[0] for name, part in parts.items()}
+    options: dict[str, Any] = {"labels": labels, "task": task, "seed": seed, "ignore": ignore}
     return dataset_of_signals(
-        {name: part[0] for name, part in parts.items()},
-        {name: part[1] for name, part in parts.items()},
-        **{"labels": labels, "task": task, "seed": seed, "value_range": value_range, "ignore": ignore},
+        arrays, {name: part[1] for name, part in parts.items()}, value_range=value_range, **options
     )
 
 

@@ -9,13 +9,13 @@ import math
 import re
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
 from ...core.errors import InputError, first_line
 from ...core.input_files import check_file, read_text
-from ...core.limits import IDX_BYTES
+from ...core.limits import ARRAY_BYTES
 from .folder_names import parse_folder_name
 from .listing import Listing
 from .paired_folders import LABEL_FILES
@@ -82,7 +82,7 @@ def read_idx(path: Path) -> np.ndarray:
         with gzip.open(path) if is_compressed else path.open("rb") as file:
             dtype, shape = _read_header(file, path)
             size = math.prod(shape) * dtype.itemsize
-            IDX_BYTES.check(size, path)
+            ARRAY_BYTES.check(size, path)
             content = bytearray()
             while len(content) <= size and (chunk := file.read(min(CHUNK, size + 1 - len(content)))):
                 content += chunk
@@ -94,7 +94,7 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(bytes(content), dtype).reshape(shape)
 
 
-def _read_header(file: IO[bytes], path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+def _read_header(file: Any, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES or not 1 <= start[3] <= 4:
         raise InputError(f"{path} is no IDX file: it begins with {start.hex(' ') or 'nothing'}.")

@@ -96,7 +96,7 @@ def _load(name: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, n
         raise InputError(f"keras:{name} is not in Keras' cache ({known}), and cannot be downloaded: {setting} is set.")
     try:
         with redirect_stdout(sys.stderr):  # where Keras reports a download
-            return getattr(keras.datasets, name).load_data()  # type: ignore[no-any-return]
+            return getattr(keras.datasets, name).load_data()
     except Exception as error:  # of urllib, of Keras, of zip and pickle in a damaged file
         if cached:
             raise InputError(

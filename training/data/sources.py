@@ -2,6 +2,7 @@
 
 from operator import index
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .idx import is_idx, list_idx
 from .images import ImageData
 from .listing import Listing
 from .reading import OnUnreadable, read_listing
+from .signal_sources import has_signals, load_signals
 from .tables import list_table
 
 BUILT_IN = ("digits", "digit-scenes")
@@ -32,6 +34,8 @@ def load_data(
     dtype: Dtype | None = None,
     pixel_range: tuple[float, float] | None = None,
     ignore: int | None = None,
+    length: int | None = None,
+    sample_rate: int | None = None,
 ) -> ImageData:
     """Loads a dataset, and splits it if it is not split yet: 70 % train, 10 % validation, 20 % test, by class.
 
@@ -51,7 +55,8 @@ def load_data(
             - `"keras:mnist"`, `"keras:fashion_mnist"`, `"keras:cifar10"` or `"keras:cifar100"`: that of
               `keras.datasets`, in its published splits; training images that are in the test, too, are left out;
             - a folder of IDX files, `train-images-idx3-ubyte.gz` and so on, or one of their files of images;
-            - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed.
+            - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed;
+            - signals, as `load_signals` describes: folders of .wav, .npy and .csv files, tables and .npz files.
         image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes, that
             of the images in IDX files and data sets of Keras, and 224 for files.
         channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits, those of IDX files
@@ -68,6 +73,8 @@ def load_data(
         pixel_range: Lowest and highest value that pixels of uint16 or float32 may have; inferred by default, which
             `interpretation` says.
         ignore: Label of the pixels of masks that have no class, often 255: they count in no loss and no metric.
+        length: Samples of each signal, as in `load_signals`.
+        sample_rate: Samples per second of each signal, as in `load_signals`.
 
     Raises:
         InputError: There is no such source, or it has no images, a single class, a class without images, an unreadable
@@ -75,6 +82,15 @@ def load_data(
     """
     if on_unreadable not in ("raise", "skip"):
         raise InputError(f"on_unreadable is {on_unreadable!r}; allowed are 'raise' and 'skip'.")
+    if has_signals(source):
+        stated = {"image_size": image_size, "dtype": dtype, "ignore": ignore, "layout": layout}
+        for argument, value in stated.items():
+            if value is not None:
+                raise InputError(f"{argument} is {value!r}, but {source} has signals; leave it out.")
+        options: dict[str, Any] = {"channels": channels, "seed": seed, "value_range": pixel_range}
+        return load_signals(source, length=length, sample_rate=sample_rate, **options)
+    if length is not None or sample_rate is not None:
+        raise InputError(f"length and sample_rate are of signals, but {source} has images; leave them out.")
     _check_applies(source, layout, ignore)
     name, _, targets = str(source).partition(":")
     if name in BUILT_IN:
@@ -156,7 +172,7 @@ def check_source(source: str | Path, *, layout: Layout | None = None, ignore: in
         from .keras_datasets import check_keras_name
 
         check_keras_name(targets)
-    elif source != "digits" and not takes_tensorflow(source):
+    elif source != "digits" and not takes_tensorflow(source) and not has_signals(source):
         list_source(source, layout).with_ignore(ignore)
 
 

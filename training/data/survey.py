@@ -17,6 +17,7 @@ from .folders import Layout
 from .images import ImageData
 from .inspection import Inspection, inspect_data, inspect_listing
 from .listing import Target
+from .signal_sources import has_signals
 from .sources import BUILT_IN, list_source, load_data
 from .splitting import SPLITS
 
@@ -87,7 +88,7 @@ def survey(
     Raises:
         InputError: There is no such source, it is invalid, or none of its images can be read.
     """
-    if not isinstance(data, ImageData) and str(data).partition(":")[0] in BUILT_IN:
+    if not isinstance(data, ImageData) and (str(data).partition(":")[0] in BUILT_IN or has_signals(data)):
         data = load_data(data, seed=seed, layout=layout, ignore=ignore)
     if isinstance(data, ImageData):
         found = inspect_data(data)

@@ -64,17 +64,36 @@ def list_table(path: Path) -> Listing:
     Raises:
         InputError: The table or a value is invalid; the message names line and column.
     """
-    table = _table(path)
+    table = read_table(path)
     names = [name for name in table.columns if name not in ("image", "split")]
     images = [path.parent / value for value in table.read("image", parse_path)]
-    splits = table.read("split", _split) if "split" in table.columns else ["train"] * len(images)
+    splits = splits_of(table)
     if "train" not in splits:
         raise InputError(f"{path} has no train image in its column 'split'.")
-    targets = {output: _target(table, columns) for output, columns in _outputs(path, names).items()}
-    return Listing(str(path), Paths(images), targets.get("", targets), np.array(splits))
+    targets = targets_of(table, names)
+    return Listing(str(path), Paths(images), targets.get("", targets), splits)
 
 
-def _table(path: Path) -> Table:
+def splits_of(table: Table) -> np.ndarray:
+    """Return the split of each row; `train` without a column `split`."""
+    return np.array(table.read("split", _split) if "split" in table.columns else ["train"] * len(table.lines))
+
+
+def targets_of(table: Table, columns: list[str]) -> dict[str, Target]:
+    """Return the targets in these columns by output; the name of a single one is empty."""
+    return {output: _target(table, own) for output, own in _outputs(table.path, columns).items()}
+
+
+def read_table(path: Path, paths: str | None = "image") -> Table:
+    """Return the text of a CSV file whose first row names the columns.
+
+    Args:
+        path: The file.
+        paths: Column that it must have; None for none.
+
+    Raises:
+        InputError: It cannot be read, or its rows differ in length.
+    """
     try:
         check_file(path, TABLE_BYTES)
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:  # names of files may be any
@@ -85,7 +104,7 @@ def _table(path: Path) -> Table:
     header = rows[0][1] if rows else []
     if not all(map(_is_unicode, header)):
         raise InputError(f"{path} cannot be read as a CSV file: its first row is not UTF-8.")
-    if "image" not in header:
+    if paths is not None and paths not in header:
         there = shorten(", ".join(header)) or "none"
         remedy = " Rename the column of the paths." if header else ""
         raise InputError(

@@ -107,7 +107,7 @@ def test_any_idx_file_reads_back_and_any_changed_one_is_refused_or_has_its_form(
         ({FOLDER[0]: idx(pictures(9))[:-1], FOLDER[1]: idx(np.zeros(9))}, "its header says 216: it is damaged"),
         (
             {FOLDER[0]: gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 2)), FOLDER[1]: idx(np.zeros(9))},
-            "POCKETZOO_LIMIT_IDX_BYTES",
+            "POCKETZOO_LIMIT_ARRAY_BYTES",
         ),
         ({"digits-images.idx": idx(pictures(9)), "digits-labels.idx": idx(np.zeros(9))}, "is named after no split"),
     ],
