@@ -4,6 +4,7 @@ import csv
 import math
 import wave
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,8 @@ from ..core.limits import ARRAY_BYTES, IMAGE_BYTES, TABLE_BYTES
 
 SUFFIXES = (".wav", ".npy", ".csv")
 """Of files with one signal each."""
+DAMAGED = (OSError, ValueError, EOFError, zlib.error)
+"""What reading of a damaged file raises."""
 
 
 def read_signal(path: Path, *, sample_rate: int | None = None) -> tuple[np.ndarray, int | None]:
@@ -61,7 +64,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                     _check_header(file, entry.file_size, path)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from error
 
 
@@ -71,16 +74,19 @@ def _read_array(path: Path) -> np.ndarray:
         with path.open("rb") as file:
             _check_header(file, size, path)
         array: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise _unreadable(path, error) from error
     return array
 
 
 def _check_header(file: IO[bytes], size: int, path: Path) -> None:
     """Raise InputError where the header of an array states more than its file of so many bytes has."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except Exception as error:  # of the parser of Python's literals, such as TokenError and SyntaxError, or of zlib
+        raise _unreadable(path, error) from error
     if dtype.hasobject:
         raise InputError(f"{path} has Python objects, which can run code when they are read; save arrays of numbers.")
     if math.prod(shape) * dtype.itemsize > size:
@@ -99,6 +105,8 @@ def _read_wave(path: Path) -> tuple[np.ndarray, int]:
         raise InputError(
             f"{path} cannot be read as a WAV file: {first_line(error) or 'it ends early'}{hint}."
         ) from error
+    if not 1 <= width <= 4 or rate < 1:
+        raise InputError(f"{path} has {8 * width} bits a sample and {rate} samples a second; bits are 8 to 32.")
     if not content or len(content) != count * channels * width:
         raise InputError(f"{path} is cut short: it has {len(content):,} bytes of {count * channels * width:,}.")
     if width == 1:
