@@ -15,6 +15,7 @@ from .listing import Listing, Target, check_ignore
 from .named_inputs import SOURCE, Arrays, Inputs, Kind, PixelRanges, concatenated, read_inputs
 from .partition import partition
 from .pixel_format import signal_range
+from .splitting import order_splits
 
 
 @check_arguments
@@ -29,6 +30,7 @@ def from_arrays(
     seed: Seed = 0,
     pixel_range: PixelRanges | None = None,
     ignore: int | None = None,
+    ordered: bool = False,
 ) -> ImageData:
     """Return a dataset of images in memory.
 
@@ -51,6 +53,9 @@ def from_arrays(
         pixel_range: Lowest and highest value that pixels of other dtypes than uint8 may have. Where it is not stated,
             it is inferred with a warning. For several images, a dict by the name of the input.
         ignore: Label of the pixels of masks that have no class, often 255.
+        ordered: Whether the images are in the order of time. The missing splits are then the last 20 % for the test and
+            the 10 % before them for validation, and each fold of a cross-validation is trained on what was before it,
+            so that nothing is predicted from its future.
 
     Raises:
         InputError: An array does not have the described form, the range of the pixels is not evident, an image is in
@@ -60,7 +65,13 @@ def from_arrays(
     parts = {name: part for name, part in splits.items() if part is not None}
     inputs = read_inputs({name: part[0] for name, part in parts.items()}, pixel_range)
     return split_dataset(
-        inputs, {name: part[1] for name, part in parts.items()}, labels=labels, task=task, seed=seed, ignore=ignore
+        inputs,
+        {name: part[1] for name, part in parts.items()},
+        labels=labels,
+        task=task,
+        seed=seed,
+        ignore=ignore,
+        ordered=ordered,
     )
 
 
@@ -76,6 +87,7 @@ def from_signals(
     seed: Seed = 0,
     value_range: tuple[float, float] | None = None,
     ignore: int | None = None,
+    ordered: bool = False,
 ) -> ImageData:
     """Return a dataset of signals in memory: sound, accelerations, electrocardiograms, or any other samples in time.
 
@@ -85,7 +97,7 @@ def from_signals(
     Args:
         signals: Numbers `(count, length, channels)`, or `(count, length)` of one channel.
         targets: As in `from_arrays`; of a segmentation a class for each sample, `(count, length)`.
-        labels: As in `from_arrays`, and so are `task`, `validation`, `test`, `seed` and `ignore`.
+        labels: As in `from_arrays`, and so are `task`, `validation`, `test`, `seed`, `ignore` and `ordered`.
         task: See above.
         validation: See above.
         test: See above.
@@ -93,6 +105,7 @@ def from_signals(
         value_range: Lowest and highest value that samples may have; by default -1..1 if they are within that, or else
             0..255 for uint8, and the range of the samples, which is printed.
         ignore: See above.
+        ordered: See above.
 
     Raises:
         InputError: As in `from_arrays`.
@@ -100,7 +113,7 @@ def from_signals(
     splits = {"train": (signals, targets), "validation": validation, "test": test}
     parts = {name: part for name, part in splits.items() if part is not None}
     arrays: dict[str, Any] = {name: part[0] for name, part in parts.items()}
-    options: dict[str, Any] = {"labels": labels, "task": task, "seed": seed, "ignore": ignore}
+    options: dict[str, Any] = {"labels": labels, "task": task, "seed": seed, "ignore": ignore, "ordered": ordered}
     return dataset_of_signals(
         arrays, {name: part[1] for name, part in parts.items()}, value_range=value_range, **options
     )
@@ -129,12 +142,15 @@ def split_dataset(
     seed: int = 0,
     ignore: int | None = None,
     source: str = SOURCE,
+    ordered: bool = False,
 ) -> ImageData:
     """Return a dataset of validated inputs, whose missing splits are taken from train.
 
     Arguments and errors are those of `from_arrays`; the targets are by split.
     """
     pixels, split_names = inputs.images, np.repeat(list(targets), list(inputs.counts.values()))
+    if ordered:
+        split_names = order_splits(split_names)
 
     def target(task_name: str, output: str = "") -> Target:
         task, by_split = _task(task_name), {name: _targets_of(name, rows, output) for name, rows in targets.items()}
@@ -175,6 +191,7 @@ def split_dataset(
         interpretation=inputs.format.note,
         pixel_range=inputs.format.pixel_range,
         ignore=ignore,
+        ordered=ordered,
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
 from .images import FurtherInput, ImageData, Images, ImageSplit, Shape, Targets, dtype_of
+from .splitting import ordered_folds
 
 BATCH = 64
 """Images that are read together to compute their hashes."""
@@ -22,6 +24,9 @@ def folds_of(data: ImageData, count: int, *, seed: int) -> list[ImageData]:
     classification, if there is one, and copies of an image are in the same fold: which one follows from the rank of the
     hash of its pixels in its class.
 
+    Of data in the order of time, there is one part more than folds, and each part but the first is validated by a model
+    that is trained on the parts before it alone.
+
     Args:
         data: Dataset to split.
         count: Number of folds, 2 or more.
@@ -32,17 +37,10 @@ def folds_of(data: ImageData, count: int, *, seed: int) -> list[ImageData]:
     """
     parts = [data.train, data.validation]
     targets = map_outputs(_joined_targets, *(part.labels for part in parts))
-    labels, tasks = by_name(data.labels), by_name(data.task)
-    stratum = next((name for name, task in tasks.items() if get_task(task).one_class_per_image), None)
-    contents = [content for part in parts for content in _contents(part, seed)]
-    classes = np.zeros(len(contents), int) if stratum is None else by_name(targets)[stratum]
-    fold = fold_numbers(classes, contents, count)
-    for label in np.unique(classes):
-        different = len({contents[row] for row in np.flatnonzero(classes == label)})
-        if different < count:
-            what = f"{data.source}" if stratum is None else f"{data.source}: class {labels[stratum][label]!r}"
-            raise InputError(f"{what} has {different} different images outside the test split; folds is {count}.")
-
+    if data.ordered:
+        chosen = ordered_folds(sum(map(len, parts)), count)
+    else:
+        chosen = _stratified_folds(data, parts, targets, count, seed)
     further = {name: _joined_inputs([part.further[name] for part in parts]) for name in data.train.further}
 
     def split(rows: np.ndarray) -> ImageSplit:
@@ -53,10 +51,24 @@ def folds_of(data: ImageData, count: int, *, seed: int) -> list[ImageData]:
             further={name: each.at(rows) for name, each in further.items()},
         )
 
-    return [
-        replace(data, train=split(np.flatnonzero(fold != number)), validation=split(np.flatnonzero(fold == number)))
-        for number in range(count)
-    ]
+    return [replace(data, train=split(train), validation=split(validation)) for train, validation in chosen]
+
+
+def _stratified_folds(
+    data: ImageData, parts: Sequence[ImageSplit], targets: Any, count: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows of train and of validation of each fold; raises InputError where a class has too few images."""
+    labels, tasks = by_name(data.labels), by_name(data.task)
+    stratum = next((name for name, task in tasks.items() if get_task(task).one_class_per_image), None)
+    contents = [content for part in parts for content in _contents(part, seed)]
+    classes = np.zeros(len(contents), int) if stratum is None else by_name(targets)[stratum]
+    fold = fold_numbers(classes, contents, count)
+    for label in np.unique(classes):
+        different = len({contents[row] for row in np.flatnonzero(classes == label)})
+        if different < count:
+            what = f"{data.source}" if stratum is None else f"{data.source}: class {labels[stratum][label]!r}"
+            raise InputError(f"{what} has {different} different images outside the test split; folds is {count}.")
+    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(count)]
 
 
 def fold_numbers(classes: np.ndarray, contents: Sequence[bytes], count: int) -> np.ndarray:

@@ -198,6 +198,9 @@ class ImageData(ShortRepr):
     """Lowest and highest value that pixels may have: raw pixels are 0..255."""
     ignore: int | None = None
     """Label of the pixels of masks that have no class, often 255; they count in no loss and no metric."""
+    ordered: bool = False
+    """Whether the images are in the order of time: all of validation come after all of train, and the test after both;
+    so do those of the folds of a cross-validation."""
 
     def __post_init__(self) -> None:
         """Sets what each split has in common with the dataset."""

@@ -71,6 +71,7 @@ def load_signals(
     sample_rate: int | None = None,
     seed: Seed = 0,
     value_range: tuple[float, float] | None = None,
+    ordered: bool = False,
 ) -> ImageData:
     """Load a dataset of signals, and split it if it is not split yet, as `load_data` does.
 
@@ -90,12 +91,13 @@ def load_signals(
         sample_rate: Rate in Hz to which WAV files of another one are resampled. If None, all must have one rate.
         seed: Seed for the split.
         value_range: As in `from_signals`.
+        ordered: As in `from_signals`, for tables and .npz files, whose rows have an order.
 
     Raises:
         InputError: There is no such source, a file cannot be read, or signals differ in rate, length or channels.
     """
     path = Path(source)
-    options: dict[str, Any] = {"seed": seed, "value_range": value_range, "source": str(source)}
+    options: dict[str, Any] = {"seed": seed, "value_range": value_range, "source": str(source), "ordered": ordered}
     fit = _Fit(length, channels, sample_rate)
     if path.suffix.lower() == ".npz":
         parts, labels = _of_archive(path)
@@ -103,6 +105,8 @@ def load_signals(
     elif path.suffix.lower() == ".csv":
         parts, of_targets = _of_table(path, fit)
         options |= of_targets
+    elif path.is_dir() and ordered:
+        raise InputError(f"ordered is True, but the files of {source} have no order; list them in a table.")
     elif path.is_dir() and (files := _class_files(path)):
         parts, options["labels"] = _of_folders(path, files, fit)
     else:

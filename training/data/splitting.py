@@ -2,8 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+
+from ...core.errors import InputError
 
 VALIDATION, TEST = 0.1, 0.2
 """Shares of validation and test, where the user has not split the images."""
@@ -40,6 +43,41 @@ def split_stratified(
             part.append(members[np.isin(ranks[members], chosen)])
     train_part, validation_part, test_part = (np.sort(np.concatenate(part)) for part in parts)
     return train_part, validation_part, test_part
+
+
+def order_splits(splits: np.ndarray) -> np.ndarray:
+    """Return the splits of rows in the order of time, of which the missing ones are the ends of train.
+
+    Raises:
+        InputError: Train is too short, or a split has rows before those of the split before it.
+    """
+    names = [name for name in SPLITS if name in splits]
+    result, rows = splits.astype("<U10"), np.flatnonzero(splits == "train")
+    shares = {"test": TEST, "validation": VALIDATION}
+    for name, share in shares.items():  # from the end
+        if name not in names:
+            count = max(1, round(share * np.count_nonzero(splits == "train")))
+            result[rows[-count:]], rows = name, rows[:-count]
+    if not len(rows):
+        raise InputError(f"{len(splits)} rows in the order of time are too few for train, validation and test.")
+    ends = [np.flatnonzero(result == name) for name in SPLITS]
+    if any(before[-1] > after[0] for before, after in pairwise(ends)):
+        raise InputError("in the order of time, all rows of train come first, then validation, then the test.")
+    return result
+
+
+def ordered_folds(rows: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows for train and for validation of each of `count` folds: one part after all that come before it.
+
+    There is one more part than folds, since the first one has nothing before it.
+
+    Raises:
+        InputError: There are fewer rows than parts.
+    """
+    if rows < count + 1:
+        raise InputError(f"{rows} rows in the order of time are too few for {count} folds; give {count + 1} or more.")
+    ends = np.linspace(0, rows, count + 2).round().astype(int)
+    return [(np.arange(start), np.arange(start, end)) for start, end in pairwise(ends[1:])]
 
 
 def _rank(content: bytes, seed: int) -> int:

@@ -77,7 +77,8 @@ def cross_validate(
 
     `data.train` and `data.validation` together are split into `recipe.folds` stratified folds, with all copies of an
     image in the same fold; each model is trained on all folds but one. The test split is not used. Every fold starts
-    from the same random state, that of `recipe.seed`.
+    from the same random state, that of `recipe.seed`. Of data in the order of time (`from_signals(ordered=True)`), each
+    model is trained on what comes before its fold alone.
 
     Args:
         make_model: Returns a new model for `data`.

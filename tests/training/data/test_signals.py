@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.signals import narrow_net
 
 from pocketzoo import export, training, zoo
+from pocketzoo.training.data.folds import folds_of
 from pocketzoo.training.data.pipeline import augmented_images
 from pocketzoo.training.data.signal_pictures import HEIGHT, as_pictures
+from pocketzoo.training.data.splitting import ordered_folds
 
 LENGTH = 24
 NAMES = ["slow", "fast"]
@@ -151,3 +155,30 @@ def test_volumes_are_trained_without_augmentation(tmp_path):
     assert training.evaluate(model, (volumes, classes)).images == 30
     with pytest.raises(zoo.InputError, match="augmentation translate is for images, and the data has volumes"):
         training.fit(model, (volumes, classes), training.Recipe(epochs=1, batch_size=8), verbose=False)
+
+
+@given(st.integers(2, 8), st.integers(3, 60))
+def test_folds_in_the_order_of_time_are_predicted_from_what_was_before_them(count, rows):
+    if rows <= count:
+        with pytest.raises(zoo.InputError, match="too few for"):
+            ordered_folds(rows, count)
+        return
+    folds = ordered_folds(rows, count)
+    assert len(folds) == count
+    assert all(train[-1] + 1 == validation[0] for train, validation in folds)
+    validated = np.concatenate([validation for _, validation in folds])
+    np.testing.assert_array_equal(validated, np.arange(validated[0], rows))
+
+
+def test_ordered_signals_keep_their_order_in_splits_and_folds():
+    signals, classes = tones(60)
+    signals[:, 0, 0] = np.linspace(-1, 1, 60)  # the time of each
+    data = training.from_signals(signals, classes, ordered=True)
+    times = [split.arrays()[0][:, 0, 0] for split in (data.train, data.validation, data.test)]
+    assert list(map(len, times)) == [42, 6, 12]
+    np.testing.assert_array_equal(np.concatenate(times), signals[:, 0, 0])
+    for fold in folds_of(data, 3, seed=0):
+        assert fold.train.arrays()[0][:, 0, 0].max() < fold.validation.arrays()[0][:, 0, 0].min()
+        assert fold.validation.arrays()[0][:, 0, 0].max() < times[2].min()
+    with pytest.raises(zoo.InputError, match="too few for train, validation and test"):
+        training.from_signals(signals[:2], classes[:2], ordered=True)
