@@ -210,8 +210,8 @@ def _programs(files: list[RunnableFile]) -> Iterator[str]:
         return
     yield (
         "Each decodes an image file, resizes it, runs a file of this folder, and shows the result, unless it says "
-        "otherwise. They name the packages that were tested; those of one project differ where a registry, such as npm "
-        "for ONNX Runtime, has no newer one."
+        "otherwise. Packages of one project differ in version where a registry, such as npm for ONNX Runtime, has no "
+        "newer one."
     )
     yield ""
     for snippet, file in programs:

@@ -38,7 +38,7 @@ def test_readme_says_how_each_file_is_fed_and_read(bundle):
     assert "| 1 x 32 x 32 x 1 | int8 | NHWC: rows, columns, channels | pixel - 128 (scale 1, zero point -128) |" in text
     assert "| 1 x 1 x 32 x 32 | uint8 | NCHW: channels, rows, columns | pixel (scale 1, zero point 0) |" in text
     assert "| int8 | (value + 128) * 0.00390625 (scale 0.00390625, zero point -128) |" in text
-    assert "whose images are grayscale: for MediaPipe, export them with `--rgb`" in text
+    assert "whose images are grayscale. Files for it are made with `--rgb`: `pocketzoo export " in text
     assert "It takes the folder `lenet5_int8/`" in text
     assert "Convert it to grayscale: 0.299 red + 0.587 green + 0.114 blue." in text
     assert (bundle / "labels.txt").read_text() == "0\n1\n2\n3\n4\n5\n6\n7\n8\n9"

@@ -41,7 +41,11 @@ class Predictor(context: Context) : AutoCloseable {
 
   fun predict(photo: Bitmap): List<String> {
     val mask = segmenter.segment(BitmapImageBuilder(photo).build()).categoryMask().get()
+@if single
+    val classes = ByteBufferExtractor.extract(mask) // 0 where a pixel is of the second of two classes, else 255
+@else
     val classes = ByteBufferExtractor.extract(mask) // the index of the class of each pixel, row by row
+@end
     val counts = IntArray(256)
     while (classes.hasRemaining()) counts[classes.get().toInt() and 255]++
     return segmenter.labels.mapIndexed { index, label ->

@@ -158,6 +158,8 @@ def test_cpp_program_shows_what_keras_predicts(exported):
     file, raw = [each for each in files if each[0].path.suffix == ".tflite"][-1]  # in int8, if there is one
     file = stated(file, *VARIANTS[name][0])
     check_rows(run_cpp(program(SNIPPETS["cpp"], file), file.path.parent, file.file), file, raw)
+    done = subprocess.run(["./predict"], cwd=file.path.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "usage: ./predict photo.jpg\n")
 
 
 @needs_compiler
