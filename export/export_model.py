@@ -160,6 +160,8 @@ def export_model(
     if takes_signals(model):
         if "web" in targets:
             raise InputError(f"{model.name} takes signals, and the page of target web opens images; leave it out.")
+        if example is not None:
+            raise InputError(f"{model.name} takes signals, and an example is an image; leave it out.")
         model = planar_form(model)
         calibration, evaluation = (as_row_images(source, model) for source in (calibration, evaluation))
     batch = default_batch(targets) if batch is None else batch

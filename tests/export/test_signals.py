@@ -57,6 +57,8 @@ def test_what_files_cannot_have_of_signals_is_refused_in_a_sentence(tmp_path):
     model = narrow_net("lenet5")
     with pytest.raises(zoo.InputError, match="takes signals, and the page of target web opens images"):
         export.export_model(model, tmp_path / "bundle", targets=["web"])
+    with pytest.raises(zoo.InputError, match="takes signals, and an example is an image"):
+        export.export_model(model, tmp_path / "bundle", targets=["tract"], example="wave.png")
     with pytest.raises(zoo.InputError, match="takes no images and not one signal"):
         export.export_model(narrow_net("resnet20", 3), tmp_path / "bundle", targets=["tract"])
     with pytest.raises(zoo.InputError, match=r"the model takes \(count, 1, 16, 2\)"):
