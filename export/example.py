@@ -16,10 +16,7 @@ from .artifact.report import escape, markdown_table
 
 PLAIN_NAME = re.compile(r"[\w .,()+=-]+", re.ASCII)
 """Names that mean nothing else in a comment of a program."""
-ABOUT = (
-    "is an image of the kind that the model is for. One that differs in framing, colors or background from those of "
-    "the training gets a wrong prediction, however sure."
-)
+ABOUT = "is an image of the kind that the model is for."
 ROWS = 3
 """Classes, or values, that are shown of a prediction where one does not say all."""
 

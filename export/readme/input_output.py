@@ -14,6 +14,10 @@ from .runnable_files import COLORS, tensor_info
 
 LABELS_SHOWN, FIRST_LABELS = 12, 10
 """All labels up to so many, and how many of more."""
+UNLIKE = (
+    "The model knows images like those of its training only: one of another framing, background or color gets a wrong "
+    "prediction, however sure."
+)
 ORDERS = {"NHWC": "rows, columns, channels", "NCHW": "channels, rows, columns"}
 
 
@@ -21,6 +25,8 @@ def input_lines(manifest: Manifest) -> Iterator[str]:
     """Lines on how to make the inputs of an image file, and on the input tensors of each file."""
     yield from ("## Input", "")
     yield from _input_rules(manifest)
+    if any(form.pixel_range is not None for form in manifest.model.input_forms.values()):
+        yield from (UNLIKE, "")
     yield from markdown_table(("file", "input", "shape", "type", "order", "value"), list(_input_rows(manifest)))
     yield ""
 

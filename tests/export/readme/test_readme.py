@@ -44,6 +44,7 @@ def test_readme_tells_files_inputs_and_outputs(exported):
         assert text.count(f"| {record.file} |") == 4, "files, inputs, outputs and measurements"
         assert f"| {record.bytes:,} |" in text
     assert "32 rows and 48 columns, RGB" in text
+    assert text.count("The model knows images like those of its training only") == 1
     assert "| resnet20-fp32.onnx | image | 1 x 3 x 32 x 48 | float32 | NCHW: channels, rows, columns | pixel |" in text
     assert "for each pixel the probability of each of 3 classes" in text
     assert manifest.host in text
