@@ -25,6 +25,8 @@ class Labeled:
 
     task: str
     rows: list[tuple[str, float]]
+    places: list[dict[str, float]]
+    """Where in the image each row is, as shares of width and height; empty where rows are of the whole image."""
 
     @property
     def figure_name(self) -> str:
@@ -33,7 +35,13 @@ class Labeled:
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return {"top": [{"label": label, self.figure_name: figure} for label, figure in self.rows]}
+        rows = zip(self.rows, self.places or [{}] * len(self.rows), strict=True)
+        return {"top": [{"label": label, self.figure_name: figure} | place for (label, figure), place in rows]}
+
+    @property
+    def place_names(self) -> tuple[str, ...]:
+        """What states a place, such as `x` and `y`; empty without places."""
+        return tuple(self.places[0]) if self.places else ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ def shown_output(prediction: "Prediction", top: int) -> Output:
     """Return what to show of the output for the only image: at most `top` rows, where these have an order."""
     if get_task(prediction.task).figure_name is None:
         return Numbers(prediction.task, np.asarray(prediction.probabilities[0]))
-    return Labeled(prediction.task, prediction.rows(top)[0])
+    return Labeled(prediction.task, prediction.rows(top)[0], prediction.places(top)[0])
 
 
 def show_answers(answers: Sequence[Answer]) -> None:
@@ -102,14 +110,15 @@ def show_answers(answers: Sequence[Answer]) -> None:
     cells = [(answer.source, name)[: len(named)] for answer in answers for name in answer.outputs]
     outputs = [output for answer in answers for output in answer.outputs.values()]
     pairs = list(zip(cells, outputs, strict=True))
-    for figure in dict.fromkeys(output.figure_name for output in outputs if isinstance(output, Labeled)):
+    labeled = [(where, output) for where, output in pairs if isinstance(output, Labeled)]
+    for figure, places in dict.fromkeys((output.figure_name, output.place_names) for _, output in labeled):
         rows = [
-            (*where, label, get_task(output.task).format_figure(value))
-            for where, output in pairs
-            if isinstance(output, Labeled) and output.figure_name == figure
-            for label, value in output.rows
+            (*where, label, get_task(output.task).format_figure(value), *(f"{share:.3f}" for share in place.values()))
+            for where, output in labeled
+            if (output.figure_name, output.place_names) == (figure, places)
+            for (label, value), place in zip(output.rows, output.places or [{}] * len(output.rows), strict=True)
         ]
-        console.show_table((*named, "label", figure), rows)
+        console.show_table((*named, "label", figure, *places), rows)
     numbers = [(*where, *_number_cells(output)) for where, output in pairs if isinstance(output, Numbers)]
     if numbers:
         console.show_table((*named, "shape", "type", "min", "max", "mean", "first values"), numbers)
@@ -125,7 +134,8 @@ def csv_rows(answers: Sequence[Answer]) -> Iterator[tuple[object, ...]]:
     several = any(list(answer.outputs) != [""] for answer in answers if not answer.error)
     has_numbers = any(isinstance(output, Numbers) for output in outputs)
     figure = figures[0] if len(figures) == 1 else "probability" if not outputs else "value"
-    label_columns = ("label", figure) if figures or not has_numbers else ()
+    places = next((output.place_names for output in outputs if isinstance(output, Labeled) and output.places), ())
+    label_columns = ("label", figure, *places) if figures or not has_numbers else ()
     number_columns = ("shape", "min", "max", "mean") if has_numbers else ()
     yield ("image", *(("output",) if several else ()), *label_columns, *number_columns, "error")
     for answer in answers:
@@ -135,8 +145,9 @@ def csv_rows(answers: Sequence[Answer]) -> Iterator[tuple[object, ...]]:
                 summary = (output.shape, *(output.summary.get(each, "") for each in ("min", "max", "mean")))
                 yield (*start, *([""] * len(label_columns)), *summary, "")
             else:
-                for label, value in output.rows:
-                    yield (*start, label, value, *([""] * len(number_columns)), "")
+                for (label, value), place in zip(output.rows, output.places or [{}] * len(output.rows), strict=True):
+                    where = [place.get(name, "") for name in places]
+                    yield (*start, label, value, *where, *([""] * len(number_columns)), "")
         if answer.error:
             empty = [""] * (several + len(label_columns) + len(number_columns))
             yield (answer.source, *empty, answer.error)

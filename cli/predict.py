@@ -21,6 +21,8 @@ from .options import MODEL_FILE, Json, SkipUnreadable
 from .tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ..export import Artifact, Prediction
 
 
@@ -87,7 +89,7 @@ def predict(
             continue
         answers.append(Answer(source, {name: shown_output(each, top) for name, each in by_name(predictions).items()}))
         if mask_file is not None:
-            _write_mask(mask_file, predictions)
+            _write_picture(mask_file, source, predictions)
     failed = sum(bool(answer.error) for answer in answers)
     if as_json:
         console.show_json([answer.facts() for answer in answers])
@@ -130,19 +132,35 @@ def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:
     return [folder / f"{'stdin' if name == '-' else name}.png" for name in names]
 
 
-def _write_mask(path: Path, predictions: "Prediction | dict[str, Prediction]") -> None:
-    """Write the predicted mask as a PNG of class indices, with a color for each class."""
+def _write_picture(path: Path, source: str, predictions: "Prediction | dict[str, Prediction]") -> None:
+    """Write the only picture of the outputs as a PNG: a mask, what was made of the image, or what was found on it."""
     from ..core.atomic_files import atomic_path
     from ..tasks import get_task
 
-    pictures = [get_task(each.task).picture(each.probabilities[0]) for each in by_name(predictions).values()]
-    found = [picture for picture in pictures if picture is not None]
+    found = []
+    for each in by_name(predictions).values():
+        task, output = get_task(each.task), each.probabilities[0]
+        picture = task.picture(output)
+        if picture is None and task.has_places:
+            picture = task.draw_over(_displayed(source), output, each.labels)
+        found += [] if picture is None else [picture]
     if len(found) != 1:
         tasks = " and a ".join(each.task for each in by_name(predictions).values())
         raise InputError(f"the outputs of a {tasks} are {'no pictures' if not found else 'several pictures'}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         found[0].save(temporary, format="PNG")
+
+
+def _displayed(source: str) -> "Image.Image":
+    """Return an image in RGB, in its own size."""
+    from PIL import Image
+
+    from ..zoo.image_files import read_image
+
+    if source == STANDARD_INPUT:
+        raise InputError("--pictures draws over the image, which standard input gives only once; give a file.")
+    return Image.fromarray(read_image(source, height=None, width=None))
 
 
 def _open(model: str, weights: str | None, contract: ModelContract) -> "Artifact":

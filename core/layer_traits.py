@@ -227,6 +227,7 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.Cropping2D: LayerTraits(channels="cropping", integer_range="input"),
     layers.Flatten: LayerTraits(window="global", channels="reshaping", integer_range="input"),
     layers.Reshape: LayerTraits(channels="reshaping", integer_range="input"),
+    layers.Permute: LayerTraits(channels="mixing", integer_range="input"),
     layers.Dropout: LayerTraits(channels="passing", integer_range="input", xnnpack=True),
     layers.SpatialDropout2D: LayerTraits(channels="passing", integer_range="input", xnnpack=True),
     layers.GaussianNoise: LayerTraits(channels="passing", integer_range="input"),

@@ -54,6 +54,15 @@ class Prediction(ShortRepr):
             raise InputError(f"{self.task} outputs have no labels to show; read `probabilities` instead.")
         return [task.predictions(output, self.labels, top) for output in self.probabilities]
 
+    def places(self, top: int | None = None) -> list[list[dict[str, float]]]:
+        """Where in each image the `rows` are, as shares of width and height; empty where they are of the whole image.
+
+        Args:
+            top: As of `rows`.
+        """
+        task = get_task(self.task)
+        return [task.places(output, self.labels, top) for output in self.probabilities]
+
     def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
         """The `k` most probable classes of each image, the most probable first, each as (label, probability).
 

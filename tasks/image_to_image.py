@@ -35,7 +35,7 @@ class ImageToImage(Task):
 
     name = "image_to_image"
     keras_losses = ("mean_squared_error", "mean_absolute_error", "huber_loss", "huber", "log_cosh")
-    covers_image = True
+    covers_image = takes_map = True
     output_axes = ("height", "width", "channels")
     target_form = (
         "finite numbers (count, height, width, channels) or (count, height, width), of the size of the images or a "

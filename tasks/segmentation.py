@@ -40,7 +40,7 @@ class Segmentation(Task):
     keras_losses = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy", "dice")
     min_outputs = 2
     too_few_outputs = SINGLE_CLASS
-    covers_image = True
+    covers_image = takes_map = True
     output_axes = ("height", "width", "outputs")
     target_dtype = "int32"
     target_kinds = "iub"

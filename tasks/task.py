@@ -72,6 +72,8 @@ class Task(TargetForm):
     """Why fewer than `min_outputs` make no sense, and what to use instead; the message begins "classes is 1, and"."""
     covers_image: ClassVar[bool] = False
     """Whether the output is a map with one vector for each pixel of the image."""
+    takes_map: ClassVar[bool] = False
+    """Whether the head takes a map of features, and positions in it matter; true of all that `covers_image`."""
     output_axes: ClassVar[tuple[str, ...] | None] = ("outputs",)
     """Names of the axes of the output for one image; None where outputs may have any number of axes."""
 
@@ -219,6 +221,20 @@ class Task(TargetForm):
             top: Number of rows, where they have an order by importance; None for all.
         """
         raise NotImplementedError
+
+    has_places: ClassVar[bool] = False
+    """Whether rows of `predictions` are at places of the image, which `places` tells and `draw_over` draws."""
+
+    def places(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[dict[str, float]]:
+        """Return where in the image the rows of `predictions` are, such as `{"x": 0.5, "y": 0.25}`, in their order.
+
+        Shares of width and height, from the left and from the top. Empty for a task without places.
+        """
+        return []
+
+    def draw_over(self, image: "Image.Image", output: np.ndarray, labels: Sequence[str]) -> "Image.Image | None":
+        """Return a copy of the image, in RGB, with the output drawn over it; None for a task that draws none."""
+        return None
 
     def format_figure(self, figure: float) -> str:
         """Return the number of a row of `predictions` as text."""

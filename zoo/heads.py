@@ -135,7 +135,7 @@ def replace_head(
     form = functional_form(model)
     old = [layer for layer in form.layers if isinstance(layer, layers.Head)]
     heads = list(head.values()) if isinstance(head, Mapping) else [head]
-    needs_map = any(name in task_names() and get_task(name).covers_image for name in heads)
+    needs_map = any(name in task_names() and get_task(name).takes_map for name in heads)
     backbone = backbone_of(form, features, maps=needs_map)
     inputs, tensor = backbone.graph.model.input, backbone.features
     if old and features is None:

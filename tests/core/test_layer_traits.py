@@ -34,6 +34,7 @@ INSTANCES = {
     layers.PReLU: lambda: layers.PReLU(shared_axes=[1, 2], alpha_initializer="ones"),
     layers.AveragePooling2D: lambda: layers.AveragePooling2D(2),
     layers.Reshape: lambda: layers.Reshape((SIDE, SIDE, CHANNELS)),
+    layers.Permute: lambda: layers.Permute((2, 1, 3)),
     layers.Dropout: lambda: layers.Dropout(0.5),
     layers.SpatialDropout2D: lambda: layers.SpatialDropout2D(0.5),
     layers.GaussianNoise: lambda: layers.GaussianNoise(0.5),
@@ -223,7 +224,7 @@ def test_other_layers_have_no_traits():
         """Of the same name as one of Keras."""
 
     assert traits_of(layers.LSTM(3)) is UNKNOWN
-    assert traits_of(layers.Permute((2, 1, 3))) is UNKNOWN
+    assert traits_of(layers.RepeatVector(3)) is UNKNOWN
     assert traits_of(Mean()) is UNKNOWN
 
 
