@@ -24,6 +24,7 @@ from .heads import SegmentationHead as SegmentationHead
 from .inception_module import InceptionModule as InceptionModule
 from .inception_module import InceptionResidual as InceptionResidual
 from .inverted_residual import InvertedResidual as InvertedResidual
+from .keypoint_head import KeypointHead as KeypointHead
 from .local_response_normalization import LocalResponseNormalization as LocalResponseNormalization
 from .pixel_normalization import PixelNormalization as PixelNormalization
 from .pooling import L2Pool2D as L2Pool2D

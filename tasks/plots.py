@@ -131,6 +131,20 @@ def plot_pictures(images: np.ndarray, targets: np.ndarray, outputs: np.ndarray, 
     return figure
 
 
+def draw_points(axes: "Axes", points: np.ndarray, marker: str) -> None:
+    """Draw points over the image in `axes`.
+
+    Args:
+        axes: With the image.
+        points: `(count, 2)`, x and y as shares of width and height.
+        marker: Matplotlib's name of their form; the color of each is that of its position in the order.
+    """
+    left, right, bottom, top = axes.get_images()[0].get_extent()
+    colors = np.arange(len(points)) % 10
+    across, down = left + points[:, 0] * (right - left), top + points[:, 1] * (bottom - top)
+    axes.scatter(across, down, s=24, c=colors, marker=marker, cmap="tab10", vmin=0, vmax=9)
+
+
 def draw_mask_over(axes: "Axes", mask: np.ndarray, labels: Sequence[str]) -> None:
     """Draw a mask in colors over the image in `axes`.
 

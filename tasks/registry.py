@@ -9,6 +9,7 @@ from ..core.errors import InputError, unknown
 from .classification import Classification
 from .embedding import Embedding
 from .image_to_image import ImageToImage
+from .keypoints import Keypoints
 from .multi_label import MultiLabel
 from .raw import Raw
 from .regression import Regression
@@ -17,7 +18,16 @@ from .task import Task
 
 _TASKS: dict[str, Task] = {
     task.name: task
-    for task in (Classification(), MultiLabel(), Regression(), Segmentation(), ImageToImage(), Embedding(), Raw())
+    for task in (
+        Classification(),
+        MultiLabel(),
+        Regression(),
+        Segmentation(),
+        ImageToImage(),
+        Keypoints(),
+        Embedding(),
+        Raw(),
+    )
 }
 DEFAULT_TASK = Classification.name
 """Task of a vector `(batch, classes)` about which nothing else is known."""

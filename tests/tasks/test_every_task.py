@@ -21,6 +21,9 @@ TARGETS = {
     "multi_label": np.eye(3)[np.arange(IMAGES) % 3],
     "regression": np.linspace(0, 1, 3 * IMAGES).reshape(IMAGES, 3),
     "image_to_image": np.linspace(0, 1, 24 * 3 * IMAGES).reshape(IMAGES, *SIDES, 3),
+    "keypoints": np.concatenate(
+        [np.linspace(0, 1, 6 * IMAGES).reshape(IMAGES, 3, 2), np.ones((IMAGES, 3, 1))], axis=-1
+    ),
     "segmentation": (np.arange(24).reshape(SIDES) + np.arange(IMAGES)[:, np.newaxis, np.newaxis]) % 3,
 }
 """Valid targets for three classes, labels or values. A new task with targets adds its own."""
@@ -34,7 +37,8 @@ def outputs_for(task):
     """Outputs that are right for most images."""
     targets, random = TARGETS[task.name], np.random.default_rng(0)
     values = np.eye(3)[targets] if task.class_indices else targets
-    outputs = (0.1 + 0.7 * values + 0.3 * random.random(values.shape)).astype("float32")
+    noise = 0.02 if task.has_places else 0.3  # a place is right only near the true one
+    outputs = (noise / 3 + (1 - noise) * values + noise * random.random(values.shape)).astype("float32")
     return outputs / outputs.sum(axis=-1, keepdims=True) if task.class_indices else outputs
 
 
@@ -77,7 +81,7 @@ def test_head_states_its_task(task):
     assert isinstance(head, layers.Head)
     assert (head.TASK, head.name, tuple(head.labels or ())) == (task.name, "head", LABELS if named else ())
     output = head(keras.Input((2, 3, 8)))
-    assert output.shape[1:-1] == ((2 * factor, 3 * factor - crop[1]) if task.covers_image else ())
+    assert not task.covers_image or output.shape[1:-1] == (2 * factor, 3 * factor - crop[1])
     assert len(output.shape) == task.output_rank
     assert not named or output.shape[-1] == 3
 
@@ -194,7 +198,8 @@ def test_predictions_are_rows_of_labels_and_numbers(task):
     rows = task.predictions(outputs_for(task)[0], LABELS, None)
     assert {label for label, _ in rows} == set(LABELS)
     assert all(isinstance(task.format_figure(figure), str) for _, figure in rows)
-    assert task.figure_name in ("probability", "share", "value", "mean")
+    assert task.figure_name in ("probability", "share", "value", "mean", "score")
+    assert len(task.places(outputs_for(task)[0], LABELS, None)) == (len(rows) if task.has_places else 0)
     if task.figure_name in ("probability", "share"):
         assert len(task.predictions(outputs_for(task)[0], LABELS, 1)) == 1
 

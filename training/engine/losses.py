@@ -7,7 +7,7 @@ import keras
 from keras import losses, ops
 
 from ...tasks.segmentation import VOID
-from ..recipe.loss import SSIM, Charbonnier, CrossEntropy, Dice, Focal, Hinge, Huber, Loss, Tversky
+from ..recipe.loss import SSIM, Charbonnier, CrossEntropy, Dice, Focal, Hinge, Huber, Keypoints, Loss, Tversky
 
 TINY = 1e-12
 SSIM_WINDOW = 11
@@ -55,6 +55,8 @@ def _formula(config: Loss, class_indices: bool) -> Formula:
             return losses.categorical_hinge if class_indices else _binary_hinge
         case Charbonnier(epsilon=epsilon):
             return lambda t, p: ops.mean(ops.sqrt(ops.square(t - p) + epsilon**2), axis=-1)
+        case Keypoints(visibility_weight=weight):
+            return lambda t, p: _keypoint_errors(t, p, weight)
         case SSIM():
             return _dissimilarity
         case Huber(delta=delta):
@@ -79,6 +81,13 @@ def _binary_focal(targets: Any, outputs: Any, gamma: float, smoothing: float) ->
 def _binary_hinge(targets: Any, outputs: Any) -> Any:
     """Return the hinge loss of probabilities, with both sides mapped from 0..1 to -1..1, where the hinge is defined."""
     return ops.mean(ops.maximum(1 - (2 * targets - 1) * (2 * outputs - 1), 0.0), axis=-1)
+
+
+def _keypoint_errors(targets: Any, outputs: Any, weight: float) -> Any:
+    """Return the loss of each keypoint, `(batch, keypoints)`; targets and outputs are x, y and visibility."""
+    visible = ops.cast(targets[..., 2] > 0, outputs.dtype)
+    distance = ops.sum(ops.abs(targets[..., :2] - outputs[..., :2]), axis=-1)
+    return visible * distance + weight * ops.binary_crossentropy(visible, outputs[..., 2])
 
 
 def _dissimilarity(targets: Any, outputs: Any) -> Any:

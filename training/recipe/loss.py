@@ -77,6 +77,14 @@ class SSIM(_Loss):
     name: Literal["ssim"] = "ssim"
 
 
+class Keypoints(_Loss):
+    """Absolute errors of x and y of the visible points, as shares of the image, plus the binary cross-entropy of
+    visibility times `visibility_weight`."""
+
+    name: Literal["keypoints"] = "keypoints"
+    visibility_weight: NonNegative = 0.05
+
+
 class Dice(_Loss):
     """1 - Dice coefficient, mean over the classes or labels (arXiv:1606.04797)."""
 
@@ -98,7 +106,18 @@ class Tversky(_Loss):
 
 
 Loss = Annotated[
-    CrossEntropy | BinaryCrossEntropy | Focal | Hinge | MSE | MAE | Huber | Charbonnier | SSIM | Dice | Tversky,
+    CrossEntropy
+    | BinaryCrossEntropy
+    | Focal
+    | Hinge
+    | MSE
+    | MAE
+    | Huber
+    | Charbonnier
+    | SSIM
+    | Keypoints
+    | Dice
+    | Tversky,
     Field(discriminator="name"),
     NAMED,
 ]
