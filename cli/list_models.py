@@ -11,7 +11,7 @@ from .options import Json
 
 def list_models(
     pattern: Annotated[str, typer.Argument(help="Shell-style wildcards, such as 'resnet*'.")] = "*",
-    task: Annotated[str | None, typer.Option(help="Only models for 'classification' or 'segmentation'.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only models for a task, such as 'segmentation'.")] = None,
     max_params: Annotated[float | None, typer.Option(min=0, help="Largest number of parameters, such as 5e6.")] = None,
     max_macs: Annotated[float | None, typer.Option(min=0, help="Most multiply-adds per image, such as 3e8.")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Only models with published weights.")] = False,

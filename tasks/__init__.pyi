@@ -5,7 +5,7 @@ from .embedding import Embedding as Embedding
 from .evaluation import BaseEvaluation as BaseEvaluation
 from .image_to_image import ImageToImage as ImageToImage
 from .image_to_image import PictureEvaluation as PictureEvaluation
-from .keypoints import KeypointEvaluation as KeypointEvaluation
+from .keypoint_metrics import KeypointEvaluation as KeypointEvaluation
 from .keypoints import Keypoints as Keypoints
 from .multi_label import MultiLabel as MultiLabel
 from .multi_label import MultiLabelEvaluation as MultiLabelEvaluation
