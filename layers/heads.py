@@ -9,6 +9,9 @@ import numpy as np
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
 from .dimensions import of_sides
 
+SMALLEST_SQUARE = 1e-12
+"""Lower bound of the square of a norm by which a vector is divided."""
+
 
 class Head(CompositeLayer):
     """Base class of heads: features to float32 outputs, whatever the precision of the backbone.
@@ -149,21 +152,43 @@ class RegressionHead(VectorHead):
 
 @keras.saving.register_keras_serializable("pocketzoo")
 class EmbeddingHead(Head):
-    """The features themselves: a map is averaged over its positions, a vector is unchanged.
+    """Features to be compared with one another: a map is averaged over its positions, a vector is used unchanged.
 
-    Output `(batch, channels)`.
+    Args:
+        units: Length of the output, to which a dense layer projects the features; None for the features themselves.
+        normalize: Divide the output by its Euclidean norm (L2 normalization): dot products are cosine similarities.
+
+    Output `(batch, units)`, or `(batch, channels)`.
     """
 
     TASK = "embedding"
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, units: int | None = None, *, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.units = units
+        self.normalize = normalize
         self.pool = self.sublayer(keras.layers.GlobalAveragePooling2D, "pool")
+        self.dense = None if units is None else self.sublayer(keras.layers.Dense, "dense", units)
         self.act = self.sublayer(keras.layers.Activation, "embedding", "linear", dtype="float32")
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
-        """Pooling of a map, and the conversion to float32."""
-        return [self.pool, self.act] if rank == self.map_rank else [self.act]
+        """Pooling of a map, the dense layer, and the conversion to float32."""
+        return [part for part in (self.pool if rank == self.map_rank else None, self.dense, self.act) if part is not None]
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Computes the outputs."""
+        outputs = super().call(inputs, training)
+        return l2_normalize(outputs) if self.normalize else outputs
+
+
+def l2_normalize(vectors: Any) -> Any:
+    """Return vectors divided by their Euclidean norm, along the last axis; zeros stay zeros.
+
+    Of `keras.layers.UnitNormalization`, which limits the root and not the sum, TFLite makes five operators, in whose
+    int8 form little of the sum is left; this form becomes one L2_NORMALIZATION.
+    """
+    squares = keras.ops.sum(keras.ops.square(vectors), axis=-1, keepdims=True)
+    return vectors * keras.ops.rsqrt(keras.ops.maximum(squares, SMALLEST_SQUARE))
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

@@ -31,6 +31,10 @@ class Accumulator(ABC):
     def errors(self) -> np.ndarray:
         """Return how wrong each output is, `(images,)`, in order of the images; only the ranking matters."""
 
+    def shown(self, count: int) -> np.ndarray:
+        """Return the rows of about `count` images for a sheet of examples, the worst first."""
+        return np.argsort(-self.errors(), kind="stable")[:count]
+
     @property
     @abstractmethod
     def score(self) -> float:

@@ -1,6 +1,6 @@
 """Classification: one class for each image."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -10,11 +10,10 @@ from ..core.errors import InputError
 from .accumulator import VectorAccumulator
 from .bootstrap import share_interval
 from .calibration import calibration_error, reliability
+from .class_targets import ClassTargets, class_indices
 from .evaluation import EPSILON, Row, VectorEvaluation, confusion_table, mean_of_known, rows_by_name
 from .plots import plot_confusion, plot_reliability
 from .ranking import area_under_roc
-from .table_values import parse_label
-from .target_form import Labels, Table
 from .task import HeadConfig, Task, Upsampling
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ ROWS = 4096
 """Images whose probabilities are converted to float64 at once."""
 
 
-class Classification(Task):
+class Classification(ClassTargets, Task):
     """Probabilities `(batch, classes)` that sum to 1; targets are class indices, int32 `(count,)`."""
 
     name = "classification"
@@ -37,14 +36,7 @@ class Classification(Task):
     keras_losses = ("sparse_categorical_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy")
     min_outputs = 2
     too_few_outputs = SINGLE_CLASS
-    target_dtype = "int32"
-    target_kinds = "iu"
-    target_form = "whole numbers (count,), or one-hot rows (count, classes)"
-    class_indices = True
     column = "label"
-    feature_key = "class/label"
-    class_unit = "images"
-    one_class_per_image = True
     mixable = True
     losses = ("cross_entropy", "focal", "hinge", "mse")
     has_linear_probe = True
@@ -62,38 +54,6 @@ class Classification(Task):
         return ClassificationHead(
             config.num_outputs, labels=config.labels, dropout=config.dropout, score_map=config.score_map, name=name
         )
-
-    def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Return `()`: one index."""
-        return ()
-
-    def _with_axes(self, targets: np.ndarray) -> np.ndarray:
-        return class_indices(targets) if targets.ndim == 2 else targets
-
-    def read_table(self, table: Table, columns: Mapping[str, str]) -> tuple[Labels, np.ndarray]:
-        """Return the classes in alphabetical order."""
-        values = table.read(columns["label"], parse_label)
-        labels = sorted(set(values))
-        if len(labels) < 2:
-            raise InputError(
-                f"{table.path}: column {columns['label']!r} has one class only, {labels[0]}; it takes 2 or more."
-            )
-        indices = {label: index for index, label in enumerate(labels)}
-        return tuple(labels), np.array([indices[value] for value in values], "int32")
-
-    def encode(self, target: np.ndarray) -> np.ndarray:
-        """Return one index."""
-        return np.array([target], "int64")
-
-    def decode(self, values: np.ndarray, num_outputs: int) -> int:
-        """Return one index."""
-        if len(values) != 1 or values.dtype.kind != "i" or not 0 <= values[0] < num_outputs:
-            raise ValueError(f"is {values.tolist()}; classes go from 0 to {num_outputs - 1}.")
-        return int(values[0])
-
-    def class_counts(self, targets: np.ndarray, num_outputs: int) -> np.ndarray:
-        """Return the images of each class."""
-        return np.bincount(targets, minlength=num_outputs)
 
     def soft_targets(self, targets: Any, num_outputs: int) -> Any:
         """Return one-hot targets."""
@@ -263,14 +223,6 @@ def _check_probabilities(outputs: np.ndarray) -> None:
             f"the outputs of a classification go from {outputs.min():.3g} to {outputs.max():.3g}; they must be "
             "probabilities from 0 to 1, so end the model with a softmax."
         )
-
-
-def class_indices(targets: np.ndarray) -> np.ndarray:
-    """Return targets without their last axis if it has one index, as in `keras.datasets`, or is one-hot."""
-    if targets.shape[-1] == 1:
-        return targets[..., 0]
-    one_hot = targets.dtype.kind in "iufb" and np.isin(targets, (0, 1)).all() and (targets.sum(axis=-1) == 1).all()
-    return targets.argmax(axis=-1) if one_hot else targets
 
 
 def is_whole(targets: np.ndarray) -> bool:

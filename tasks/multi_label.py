@@ -9,7 +9,8 @@ import numpy as np
 from ..core.errors import InputError
 from .accumulator import VectorAccumulator
 from .bootstrap import intervals
-from .classification import class_indices, is_whole, log_probabilities, top_probabilities
+from .class_targets import class_indices
+from .classification import is_whole, log_probabilities, top_probabilities
 from .evaluation import EPSILON, Row, VectorEvaluation, mean_of_known, rows_by_name
 from .ranking import area_under_roc, average_precision, weighted_mean_average_precision
 from .table_values import parse_labels

@@ -72,6 +72,25 @@ def plot_reliability(bins: np.ndarray, calibration_error: float) -> "Figure":
     return figure
 
 
+def plot_roc(points: Sequence[tuple[float, float]], area: float | None) -> "Figure":
+    """Draws true accept rate by false accept rate, whose axis is logarithmic.
+
+    Args:
+        points: Both rates, 0..1, of each threshold.
+        area: Area under the curve, 0..1; None if it is not known.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*zip(*points, strict=True))
+    axes.set(xlabel="false accept rate", ylabel="true accept rate", xscale="log", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    if area is not None:
+        axes.set_title(f"Area under the ROC curve {area:.4f}")
+    return figure
+
+
 def plot_captioned(images: np.ndarray, captions: Sequence[tuple[str, bool]], names: Sequence[str]) -> "Figure":
     """Draws images under their names and captions.
 

@@ -10,7 +10,8 @@ import numpy as np
 from ..core.errors import InputError
 from .accumulator import Accumulator
 from .bootstrap import intervals
-from .classification import SINGLE_CLASS, class_indices, log_probabilities
+from .class_targets import class_indices
+from .classification import SINGLE_CLASS, log_probabilities
 from .evaluation import EPSILON, BaseEvaluation, Row, confusion_table
 from .mask_files import decode_mask, draw_mask, read_class_names
 from .plots import plot_confusion, plot_masks

@@ -47,6 +47,11 @@ class TargetForm(ABC):
     min_outputs: ClassVar[int | None] = 1
     """Smallest number of classes, labels or values; None where outputs are not named and their number is fixed."""
 
+    @property
+    def names_outputs(self) -> bool:
+        """Whether there is an output for each label; if not, labels are those of the targets alone."""
+        return self.min_outputs is not None
+
     # Form
     has_targets: ClassVar[bool] = True
     """Whether there is a true value that outputs can be trained and evaluated with."""

@@ -48,7 +48,7 @@ class HeadConfig:
     """Arguments of a head."""
 
     num_outputs: int
-    """Number of classes, labels or values; 0 for a task whose outputs have no names."""
+    """Number of classes, labels or values; of a task whose outputs have no names their number, 0 for any."""
     labels: Labels | None = None
     dropout: float = 0.0
     """Share of the features dropped in training, 0..1."""
@@ -123,6 +123,10 @@ class Task(TargetForm):
         return np.concatenate([1 - outputs, outputs], axis=-1) if single else outputs
 
     # Training
+    trained_by: ClassVar[tuple[str, ...]] = ()
+    """Names of other tasks whose targets are targets of this one, too."""
+    compares_images: ClassVar[bool] = False
+    """Whether losses compare the images of a batch, which then has several images of each of several classes."""
     losses: ClassVar[tuple[str, ...]] = ()
     """Names of the losses of a recipe that fit the task; the first is the default."""
     has_linear_probe: ClassVar[bool] = False
@@ -187,7 +191,7 @@ class Task(TargetForm):
     @property
     def threshold_field(self) -> str | None:
         """Name of the threshold of `loss_name` in `export_model(thresholds=...)`."""
-        return None if self.loss_name is None else self.loss_name.lower().replace(" ", "_")
+        return None if self.loss_name is None else self.loss_name.lower().replace(" ", "_").replace("@", "_at_")
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray | None:
         """Return which decisions two models share, bool `(images, decisions)`; None where outputs decide nothing."""

@@ -36,6 +36,7 @@ def create_model(
     labels: Sequence[str] | dict[str, Sequence[str]] | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     head: str | dict[str, str] | None = None,
+    embedding_size: int | dict[str, int] | None = None,
     **overrides: Any,
 ) -> keras.Model:
     """Build the model `name`.
@@ -62,6 +63,8 @@ def create_model(
         head: Task of the model: `"classification"`, `"multi_label"`, `"regression"`, `"segmentation"`,
             `"image_to_image"` or `"embedding"`; or a dict from names to tasks for several outputs, with dicts for
             `classes` and `labels` too. None for the card's task.
+        embedding_size: Length of the vectors of an embedding, which then end in a dense layer and L2 normalization;
+            None for the features themselves.
         **overrides: Arguments of the family's builder, such as `shortcut="projection"`; for a model with a backbone
             also `backbone="densenet121"` and `backbone_arguments={...}`. Every model has `dropout`, the rate before the
             last layer of the head and between hidden dense layers. For `image_to_image` there are also `scale`, pixels
@@ -75,14 +78,14 @@ def create_model(
     card = _with_head_arguments(model_card(name), overrides)
     if weights is None or str(weights).endswith(".weights.h5"):
         colors = None if weights is None else tensor_shapes(weights).get(MEAN_IN_WEIGHTS, (None,))[0]
-        heads = plan_heads(card, head, classes, labels)
+        heads = plan_heads(card, head, classes, labels, embedding_size)
         model = _build(card, heads, FeatureBuilder(card, overrides), input_shape, colors)
         if weights is not None:
             load_weights(model, weights)
         return model
     cards = [card, model_card(overrides.get("backbone", card.backbone))] if card.backbone else [card]
     loaded = load_pretrained(cards, weights, _model_for)
-    heads = _heads_for(card, loaded.source, head, classes, labels)
+    heads = _heads_for(card, loaded.source, head, classes, labels, embedding_size)
     builder = FeatureBuilder(card, _overrides_for(card, loaded.source, overrides))
     # With a different mean for each color, no one-channel kernel gives the same outputs.
     colors = None if loaded.normalizes_channels_equally else loaded.channels
@@ -105,13 +108,14 @@ def _heads_for(
     head: str | dict[str, str] | None,
     classes: int | dict[str, int] | None,
     labels: Sequence[str] | dict[str, Sequence[str]] | None,
+    embedding_size: int | dict[str, int] | None,
 ) -> Plans:
     """Return the requested heads; whatever is not specified is that of the weights."""
     if weights.card is card and weights.task is not None and (head is None or head == weights.task):
         head = weights.task
         if labels is None and classes in (None, weights.classes):
             classes, labels = weights.classes, weights.labels
-    return plan_heads(card, head, classes, labels)
+    return plan_heads(card, head, classes, labels, embedding_size)
 
 
 def _overrides_for(card: ModelCard, weights: Weights, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def plan_heads(
     head: str | Mapping[str, str] | None,
     classes: int | Mapping[str, int] | None,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None,
+    embedding_size: int | Mapping[str, int] | None = None,
 ) -> Plans:
     """Validates the arguments of `create_model` about heads.
 
@@ -75,11 +76,14 @@ def plan_heads(
     if not isinstance(head, Mapping):
         if isinstance(classes, Mapping) or isinstance(labels, Mapping):
             raise InputError(f"{card.name}: classes or labels by name need a dict of heads; head is {head!r}.")
-        return _plan(card, card.task if head is None else head, classes, labels)
+        if isinstance(embedding_size, Mapping):
+            raise InputError(f"{card.name}: embedding_size by name needs a dict of heads; head is {head!r}.")
+        return _plan(card, card.task if head is None else head, classes, labels, embedding_size)
     if not head:
         raise InputError(f"{card.name}: head is an empty dict; it takes one entry for each output.")
     counts, names = _by_head(card, head, "classes", classes), _by_head(card, head, "labels", labels)
-    return {name: _plan(card, task, counts.get(name), names.get(name)) for name, task in head.items()}
+    sizes = _by_head(card, head, "embedding_size", embedding_size)
+    return {name: _plan(card, task, counts.get(name), names.get(name), sizes.get(name)) for name, task in head.items()}
 
 
 def _by_head(card: ModelCard | HeadDefaults, head: Mapping[str, str], argument: str, values: Any) -> Mapping[str, Any]:
@@ -112,6 +116,7 @@ def replace_head(
     *,
     classes: int | Mapping[str, int] | None = None,
     labels: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    embedding_size: int | Mapping[str, int] | None = None,
     features: str | None = None,
 ) -> keras.Model:
     """Return the same backbone under a new head.
@@ -125,6 +130,7 @@ def replace_head(
         classes: As in `create_model`; by default the old head's, if there is one old and one new head.
         labels: As in `create_model`; by default the old head's, if there is one old and one new head and `classes` is
             not given.
+        embedding_size: As in `create_model`.
         features: Name of the layer whose output goes into the new head. By default the input of the old head; of a
             model without a head of the zoo, the input of the last layer with weights, or the output if that layer makes
             no predictions, which is printed on standard error.
@@ -144,7 +150,7 @@ def replace_head(
         report_backbone(model, backbone)
     if classes is None and labels is None and isinstance(head, str) and len(old) == 1 and _names_outputs(head):
         classes, labels = getattr(old[0], "classes", None), old[0].labels
-    plans = plan_heads(_defaults(model, backbone), head, classes, labels)
+    plans = plan_heads(_defaults(model, backbone), head, classes, labels, embedding_size)
     replaced = attach_heads(inputs, tensor, plans, name=model.name)
     pixels = contract_of(form).pixels
     if pixels != contract_of(replaced).pixels:
@@ -162,20 +168,29 @@ def _defaults(model: keras.Model, backbone: Backbone) -> ModelCard | HeadDefault
 
 
 def _names_outputs(head: str) -> bool:
-    return head in task_names() and get_task(head).min_outputs is not None
+    return head in task_names() and get_task(head).names_outputs
 
 
-def _plan(card: ModelCard | HeadDefaults, name: str, classes: int | None, labels: Sequence[str] | None) -> HeadPlan:
+def _plan(
+    card: ModelCard | HeadDefaults,
+    name: str,
+    classes: int | None,
+    labels: Sequence[str] | None,
+    embedding_size: int | None,
+) -> HeadPlan:
     heads = [task for task in task_names() if get_task(task).has_head]
     if not isinstance(name, str) or name not in heads:
         raise unknown("head", name, heads)
     task = get_task(name)
-    if task.min_outputs is None:
+    if embedding_size is not None and (task.names_outputs or not isinstance(embedding_size, int) or embedding_size < 1):
+        allowed = "takes 1 or more" if not task.names_outputs else f"is for the head 'embedding', not {name!r}"
+        raise InputError(f"{card.name}: embedding_size is {embedding_size!r}; it {allowed}.")
+    if not task.names_outputs:
         if classes is not None or labels is not None:
             raise InputError(f"{card.name}: an {name} has no classes and no labels; leave them out.")
-        return HeadPlan(task, HeadConfig(0))
+        return HeadPlan(task, HeadConfig(embedding_size or 0))
     count = _validated_classes(card, classes, labels)
-    if count < task.min_outputs:
+    if count < (task.min_outputs or 1):
         raise InputError(f"{card.name}: classes is {count}, and {task.too_few_outputs}.")
     labels = None if labels is None else tuple(labels)
     options = {name: getattr(card, name) for name in ("dropout", "score_map", "scale", "value_range")}

@@ -93,7 +93,7 @@ def _write_metrics(evaluation: BaseEvaluation, labels: Sequence[str], folder: Pa
 def _draw_worst(
     output: str, task: Task, accumulator: Accumulator, predictor: Predictor, split: ImageSplit, folder: Path
 ) -> None:
-    rows = np.argsort(-accumulator.errors(), kind="stable")[:WORST]
+    rows = accumulator.shown(WORST)
     images = split.images.take(rows)
     targets = task.mark_void(by_name(split.labels)[output][rows], split.ignore)
     ((inputs, _),) = evaluation_batches(split.at(rows), len(rows))

@@ -30,6 +30,10 @@ class Data(Section):
     sampling: Literal["none", "over", "under"] = "none"
     """`over`: oversampling, an epoch has as many images of each class as of the largest, with repetitions. `under`:
     undersampling, as many as of the smallest, a different selection in each epoch."""
+    images_per_class: Annotated[int, Field(ge=2)] | None = None
+    """Images of each class in a batch, whose size is a multiple of it: a batch has random classes, each as often as any
+    other, and an epoch as many images as there are, without a rest of a batch. null: any images in a batch; for an
+    embedding, whose losses compare images, 4, or 3 or 2 where the batch size is no multiple of 4."""
     cache: bool | Literal["auto"] = "auto"
     """Keep decoded training images in a temporary file during the run, so that each is decoded once. The file has one
     byte per pixel and channel; `auto` keeps up to 2 GiB, and at most half of the free space of the temporary folder."""

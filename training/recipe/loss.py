@@ -105,6 +105,36 @@ class Tversky(_Loss):
         return self
 
 
+class Triplet(_Loss):
+    """Triplet loss of embeddings: images of other classes farther away than those of the same, by `margin`."""
+
+    name: Literal["triplet"] = "triplet"
+    margin: Positive = 0.2
+    """In Euclidean distance between unit vectors, 0..2."""
+    mining: Literal["semi_hard", "hard"] = "semi_hard"
+    """`semi_hard`: for each pair of one class, the nearest of the images of other classes that are farther apart
+    (arXiv:1503.03832). `hard`: for each image, the farthest of its class and the nearest of the others
+    (arXiv:1703.07737)."""
+
+
+class Contrastive(_Loss):
+    """Contrastive loss of embeddings: images of a class together, those of others `margin` apart (Hadsell 2006)."""
+
+    name: Literal["contrastive"] = "contrastive"
+    margin: Positive = 1.0
+    """In Euclidean distance between unit vectors, 0..2."""
+
+
+class ArcFace(_Loss):
+    """ArcFace: embeddings are classified by their angle to a center of each class (arXiv:1801.07698)."""
+
+    name: Literal["arcface"] = "arcface"
+    margin: Annotated[float, Field(ge=0, lt=1.5)] = 0.5
+    """Added to the angle between an image and the center of its class, in radians."""
+    scale: Positive = 30.0
+    """Factor of the cosines in the softmax."""
+
+
 Loss = Annotated[
     CrossEntropy
     | BinaryCrossEntropy
@@ -117,7 +147,10 @@ Loss = Annotated[
     | SSIM
     | Keypoints
     | Dice
-    | Tversky,
+    | Tversky
+    | Triplet
+    | Contrastive
+    | ArcFace,
     Field(discriminator="name"),
     NAMED,
 ]
