@@ -68,7 +68,8 @@ class Samples:
             InputError: It is something else, is empty, or its images or labels are invalid.
         """
         image = InputForm.model_construct(shape=shape, pixel_range=limits)
-        return cls._read(source, what, {"": image}, {"": TargetForm(get_task(task), classes)}, most)
+        target = TargetForm(get_task(task), classes, is_used=classes is not None)
+        return cls._read(source, what, {"": image}, {"": target}, most)
 
     @classmethod
     def for_model(
@@ -88,7 +89,7 @@ class Samples:
             InputError: As in `from_source`, or names are wrong.
         """
         outputs = {
-            name: TargetForm(get_task(form.task), len(form.labels) if uses(get_task(form.task)) else None)
+            name: TargetForm(get_task(form.task), len(form.labels) or None, uses(get_task(form.task)))
             for name, form in by_name(metadata.output_forms).items()
         }
         return cls._read(source, what, metadata.input_forms, outputs, most)

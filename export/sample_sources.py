@@ -27,7 +27,9 @@ class TargetForm:
 
     task: Task
     num_outputs: int | None
-    """Number of classes, labels or values; None ignores targets."""
+    """Number of classes, labels or values; None accepts any."""
+    is_used: bool
+    """Whether targets are read; otherwise they are ignored."""
 
 
 def read_source(
@@ -63,7 +65,7 @@ def read_source(
     ignore = getattr(source, "ignore", None)
     labels = {
         name: None
-        if outputs[name].num_outputs is None or each is None
+        if not outputs[name].is_used or each is None
         else _store_labels(each, count, _of(what, name), outputs[name].task, outputs[name].num_outputs, ignore)
         for name, each in _targets_by_name(targets, f"the labels of {what}", list(outputs)).items()
     }

@@ -22,6 +22,8 @@ class Head(CompositeLayer):
 
     TASK: str
     """Name of the head's task in `pocketzoo.tasks`."""
+    WIDTH = "classes"
+    """Name of the attribute with the number of outputs."""
     labels: list[str] | None = None
 
     @property
@@ -162,6 +164,7 @@ class EmbeddingHead(Head):
     """
 
     TASK = "embedding"
+    WIDTH = "units"
 
     def __init__(self, units: int | None = None, *, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -173,7 +176,8 @@ class EmbeddingHead(Head):
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
         """Pooling of a map, the dense layer, and the conversion to float32."""
-        return [part for part in (self.pool if rank == self.map_rank else None, self.dense, self.act) if part is not None]
+        pool = self.pool if rank == self.map_rank else None
+        return [part for part in (pool, self.dense, self.act) if part is not None]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Computes the outputs."""

@@ -22,6 +22,7 @@ from .data.pipeline import augmented_images
 from .input_compatibility import check_inputs, further_maps
 from .model_outputs import heads_of, tasks_of
 from .recipe.augmentation import OF_COLORS, Augmentation, Function, transformations
+from .recipe.loss import ArcFace
 from .recipe.recipe import Recipe
 from .recipe.user_functions import name_of
 
@@ -95,6 +96,8 @@ def check_fit_together(model: keras.Model, data: ImageData) -> None:
         )
 
     def check(labels: tuple[str, ...], output: OutputContract, head: Head | None) -> None:
+        if not output.task.names_outputs:
+            return
         classes = output.size
         if classes == 2 and output.is_single and classes != len(labels):
             raise InputError(
@@ -123,7 +126,8 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
         raise InputError(f"{model.name} has the outputs {_names(tasks)}, but the data has {_names(targets)}.")
     for name, task_name in tasks.items():
         task = get_task(task_name)
-        *sides, classes = shapes[name][1:]
+        *sides, size = shapes[name][1:]
+        classes = size if task.names_outputs else None
         expected = task.target_shape(classes, sides)
         actual = targets[name].shape[1:]
         if actual != expected:
@@ -181,7 +185,7 @@ def check_strategy(model: keras.Model) -> None:
 
 def check_trainable(data: ImageData, recipe: Recipe) -> None:
     """Raises InputError where there are too few images for a batch, or no training images of a class to validate."""
-    shown = images_per_epoch(data.train, recipe.data)
+    shown = images_per_epoch(data.train, recipe)
     if recipe.batch_size > shown:
         raise InputError(
             f"batch_size is {recipe.batch_size}, but {data.source} has {shown} images to train on in an epoch; it "
@@ -193,6 +197,9 @@ def check_trainable(data: ImageData, recipe: Recipe) -> None:
         if task.class_unit != "images":
             return
         counts = [task.class_counts(targets, len(labels)) for targets in (trained, validated)]
+        if task.compares_images:
+            _check_compared(data.source, labels, *counts, recipe)
+            return
         unseen = [label for label, train, validation in zip(labels, *counts, strict=True) if validation and not train]
         if unseen:
             raise InputError(
@@ -207,6 +214,31 @@ def check_trainable(data: ImageData, recipe: Recipe) -> None:
     map_outputs(check, data.task, data.labels, data.train.labels, data.validation.labels)
     check_augmentation(data.train, recipe.augmentation)
     _check_functions(data, recipe)
+
+
+def _check_compared(
+    source: str, labels: tuple[str, ...], trained: np.ndarray, validated: np.ndarray, recipe: Recipe
+) -> None:
+    """Raise InputError where a loss that compares images has too few classes, or images of one, to compare.
+
+    Classes that are in validation alone are fine, as embeddings are compared with one another, unless the loss has a
+    center for each class.
+    """
+    present = [label for label, count in zip(labels, trained, strict=True) if count]
+    if len(present) < 2:
+        raise InputError(f"{source}: all images of train are of class {present[0]!r}; an embedding takes 2 or more.")
+    if (trained == 1).any():
+        raise InputError(
+            f"{source}: class {labels[int(np.argmax(trained == 1))]!r} has one image in train; an embedding takes 2 or "
+            "more of each class, to compare them."
+        )
+    losses = recipe.loss if isinstance(recipe.loss, tuple) else (recipe.loss,)
+    unseen = (trained == 0) & (validated > 0)
+    if unseen.any() and any(isinstance(loss, ArcFace) for loss in losses):
+        raise InputError(
+            f"{source}: class {labels[int(np.argmax(unseen))]!r} has images in validation but none in train, so loss "
+            "'arcface' has no center for it; give each class some, or take 'triplet'."
+        )
 
 
 def check_augmentation(split: ImageSplit, augmentation: Augmentation) -> None:
@@ -249,7 +281,7 @@ def adopt_labels(model: keras.Model, data: ImageData) -> None:
     """Sets the labels of `data` on the heads of `model` that have none; the two must fit together."""
 
     def adopt(labels: tuple[str, ...], head: Head | None) -> None:
-        if head is not None and head.labels is None:
+        if head is not None and head.labels is None and get_task(head.TASK).names_outputs:
             head.labels = list(labels)
 
     map_outputs(adopt, data.labels, heads_of(model))

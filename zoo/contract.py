@@ -15,6 +15,7 @@ import keras
 
 from ..core.errors import InputError
 from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
+from ..tasks.registry import get_task
 from .functional_form import functional_form
 from .output_contract import OutputContract, are_names, check_order, output_contract
 from .output_form import activations_of, compiled_losses, head_of
@@ -129,6 +130,7 @@ def state_contract(
         _check_order(model, before.contract, known_labels)
     if before:  # other data does not change what the outputs and pixels of a model in use mean
         given["likely_range"] = None
+        given["known_tasks"] = _own_tasks(before.contract, known_tasks)
         given["known_labels"] = _latest_names(before.statements.get("known_labels"), known_labels)
     statements = {**(before.statements if before else {}), **{k: v for k, v in given.items() if v is not None}}
     form = functional_form(model)
@@ -143,6 +145,18 @@ def state_contract(
         print(contract.describe(model.name), file=sys.stderr)
     _MEMORY[model] = _Memory(statements, state, contract, report or is_reported)
     return contract
+
+
+def _own_tasks(contract: Contract, known: Any) -> Any:
+    """Return the tasks of the targets, or those of the model that take the same, such as the classes for embeddings."""
+    if known is None or isinstance(known, Mapping) != isinstance(contract.tasks, Mapping):
+        return known
+    own = by_name(contract.tasks)
+    tasks = {
+        name: own[name] if name in own and task in get_task(own[name]).trained_by else task
+        for name, task in by_name(known).items()
+    }
+    return tasks.get("", tasks)
 
 
 def _check_order(model: keras.Model, contract: Contract, labels: Any) -> None:

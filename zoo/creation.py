@@ -9,6 +9,7 @@ import keras
 
 from ..core.errors import InputError, first_line
 from ..layers import PixelNormalization
+from ..tasks.registry import get_task
 from .cards import ModelCard
 from .feature_builder import FeatureBuilder
 from .heads import Plans, attach_heads, plan_heads
@@ -113,6 +114,8 @@ def _heads_for(
     """Return the requested heads; whatever is not specified is that of the weights."""
     if weights.card is card and weights.task is not None and (head is None or head == weights.task):
         head = weights.task
+        if not get_task(head).names_outputs:
+            return plan_heads(card, head, classes, labels, embedding_size or weights.classes)
         if labels is None and classes in (None, weights.classes):
             classes, labels = weights.classes, weights.labels
     return plan_heads(card, head, classes, labels, embedding_size)

@@ -85,7 +85,7 @@ def output_contract(
         size = 2 if is_single else size
     labels = stated["labels"] or (head and head.labels)
     is_known = known["labels"] is not None and known["task"] in (None, task.name)
-    if labels is None and is_known and len(known["labels"]) == size:
+    if labels is None and is_known and task.names_outputs and len(known["labels"]) == size:
         labels = known["labels"]
     if labels is not None and len(labels) != size:
         raise InputError(f"{name} has {size} outputs, but there are {len(labels)} labels; give one label for each.")

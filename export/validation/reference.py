@@ -125,7 +125,7 @@ class Reference:
 
 def score_of(task: Task, accumulator: Accumulator | None) -> Score:
     """The accumulated metric; empty without labels."""
-    if accumulator is None:
+    if accumulator is None or np.isnan(accumulator.score):  # nothing to measure it on, such as images of one class
         return Score()
     return (
         Score(accumulator.score) if task.one_decision_per_image else Score(None, {str(task.metric): accumulator.score})

@@ -1,6 +1,7 @@
 """What a user may pass as data besides `ImageData`: a path, arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -15,7 +16,7 @@ from ...core.errors import InputError
 from ...core.keras_private import source_operation
 from ...core.outputs import by_name, map_outputs
 from ...layers import Head
-from ...tasks.registry import get_task
+from ...tasks.registry import get_task, task_names
 from ...zoo.contract import known_names, known_range
 from ...zoo.functional_form import functional_form
 from ...zoo.output_contract import check_order
@@ -58,12 +59,47 @@ def accepts_any_data(
                 models = [value for value in bound.arguments.values() if isinstance(value, keras.Model)]
                 options = {name: bound.arguments.get(name) for name in ("task", "labels", "pixels")}
                 convert = as_data if form == "dataset" else as_split
-                bound.arguments["data"] = convert(data, models[0] if models else None, **options)
+                bound.arguments["data"] = data = convert(data, models[0] if models else None, **options)
+            if isinstance(data, ImageData | ImageSplit):
+                bound.arguments["data"] = for_tasks(data, _wanted_tasks(bound.arguments))
             return verb(*bound.args, **bound.kwargs)
 
         return with_image_data
 
     return decorate
+
+
+def for_tasks(data: ImageData | ImageSplit, tasks: Any) -> Any:
+    """Return data as that of other tasks, where these take the same targets, such as the classes for an embedding.
+
+    Args:
+        data: Any data.
+        tasks: Name of the task, or a dict of them by output; None where it is not known.
+    """
+    own = data.task if isinstance(data, ImageData) else data.tasks
+    if isinstance(tasks, dict) != isinstance(own, dict):
+        return data
+    wanted = by_name(tasks)
+
+    def task_of(name: str, task: str) -> str:
+        other = wanted.get(name)
+        return other if other in task_names() and task in get_task(other).trained_by else task
+
+    changed = {name: task_of(name, task) for name, task in by_name(own).items()}
+    return data if changed == by_name(own) else replace(data, task=changed.get("", changed))
+
+
+def _wanted_tasks(arguments: Mapping[str, Any]) -> Any:
+    """Return the tasks that are stated, or of the heads of a model or the outputs of an artifact; None if unknown."""
+    model = next((value for name, value in arguments.items() if name in ("model", "student")), None)
+    if arguments.get("task") is not None:
+        return arguments["task"]
+    if isinstance(model, keras.Model):
+        outputs = getattr(model, "output", None) if getattr(model, "outputs", None) else None
+        heads = map_outputs(_head, outputs) if outputs is not None else None
+        return None if heads is None else map_outputs(lambda head: head and head.TASK, heads)
+    forms = getattr(model, "output_forms", None)
+    return None if forms is None else map_outputs(lambda form: form.task, forms)
 
 
 def as_data(

@@ -11,6 +11,8 @@ from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
 from ...tasks.task import Task
 from ..recipe.data import Data
+from ..recipe.recipe import Recipe
+from .class_batches import images_per_class, rows_in_batches
 from .images import ImageSplit, Targets
 
 BETA = 0.999
@@ -59,12 +61,35 @@ def weigher(split: ImageSplit, options: Data) -> Callable[[Any], Any] | None:
     return weigh
 
 
-def images_per_epoch(split: ImageSplit, options: Data) -> int:
+def images_per_epoch(split: ImageSplit, recipe: Recipe) -> int:
     """Return the number of images that an epoch shows."""
+    options, size = recipe.data, recipe.batch_size
+    if images_per_class(split, recipe) is not None and len(split) >= size:
+        return len(split) - len(split) % size
     if options.sampling == "none":
         return len(split)
     _, counts = _classes(split, f"sampling {options.sampling!r}")
     return len(counts[counts > 0]) * _images_per_class(counts, options)
+
+
+def images_in_batches(split: ImageSplit, recipe: Recipe, of_each: int, *, epoch: int) -> np.ndarray:
+    """Return the rows of the images of an epoch in the order of its batches, int64 `(images_per_epoch,)`.
+
+    Args:
+        split: Images and targets.
+        recipe: Seed and batch size.
+        of_each: Result of `images_per_class`.
+        epoch: Index of the epoch; a validation has -1.
+
+    Raises:
+        InputError: The split has no classification.
+    """
+    name, _ = _classes(split, "images_per_class")
+    count = images_per_epoch(split, recipe)
+    size = min(recipe.batch_size, count)
+    random = np.random.default_rng([recipe.seed, epoch + 1, 1])
+    classes = np.asarray(by_name(split.labels)[name])
+    return rows_in_batches(classes, recipe.batch_size, of_each, max(1, count // size), random)[:count]
 
 
 def chosen_images(split: ImageSplit, options: Data, *, seed: int, epoch: int) -> np.ndarray:

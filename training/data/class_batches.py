@@ -41,7 +41,9 @@ def images_per_class(split: ImageSplit, recipe: Recipe) -> int | None:
     return stated or fitting[0]
 
 
-def rows_in_batches(classes: np.ndarray, size: int, of_each: int, steps: int, random: np.random.Generator) -> np.ndarray:
+def rows_in_batches(
+    classes: np.ndarray, size: int, of_each: int, steps: int, random: np.random.Generator
+) -> np.ndarray:
     """Return the rows of the images of `steps` batches in order, int64 `(steps * size,)`.
 
     The classes of a batch differ, unless there are too few. Each class is drawn as often as any other, and of its

@@ -16,8 +16,9 @@ from ..augmentation.mixing import mixable, mixing
 from ..augmentation.user_functions import CallFunction, caller
 from ..recipe.augmentation import Transformation, transformations
 from ..recipe.recipe import Recipe
-from .balance import chosen_images, images_per_epoch, weigher
+from .balance import chosen_images, images_in_batches, images_per_epoch, weigher
 from .cache import cached
+from .class_batches import images_per_class
 from .feature_maps import FeatureMaps
 from .images import ArrayImages, Images, ImageSplit, dtype_of
 from .pixel_format import to_raw
@@ -29,7 +30,7 @@ Reader = Callable[[np.ndarray], list[np.ndarray]]
 
 def steps_per_epoch(split: ImageSplit, recipe: Recipe) -> int:
     """Return the number of batches in an epoch; the last may be smaller."""
-    return math.ceil(images_per_epoch(split, recipe.data) / recipe.batch_size)
+    return math.ceil(images_per_epoch(split, recipe) / recipe.batch_size)
 
 
 def training_batches(
@@ -54,15 +55,17 @@ def training_batches(
     Raises:
         InputError: The recipe balances classes or mixes targets, which these targets do not support.
     """
-    count = images_per_epoch(split, recipe.data)
+    count = images_per_epoch(split, recipe)
     read = _reader(_decoded_images(split, recipe), split)
     choose = partial(_choose_rows, split, recipe)
     rows_of = _rows_of_epoch(split, recipe, called_weakly(choose))
-    call = caller(_steps(split, recipe), split)
+    call, is_ordered = caller(_steps(split, recipe), split), images_per_class(split, recipe) is not None
 
     @tf.autograph.experimental.do_not_convert
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[recipe.seed, tf.cast(epoch, tf.int32)])
+        order = tf.range(count)
+        if not is_ordered:
+            order = tf.random.experimental.stateless_shuffle(order, seed=[recipe.seed, tf.cast(epoch, tf.int32)])
         shown = (order, tf.gather(rows_of(epoch), order))
         batches = tf.data.Dataset.from_tensor_slices(shown).batch(recipe.batch_size)
         rest = batches.skip(tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0))
@@ -93,8 +96,23 @@ def augmented_images(split: ImageSplit, recipe: Recipe, rows: np.ndarray, *, epo
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
     """Return the batches of inputs, as in `training_batches`, and targets, in the order of the split."""
+    return _batches_of(split, np.arange(len(split)), batch_size)
+
+
+def validation_batches(split: ImageSplit, recipe: Recipe) -> tf.data.Dataset:
+    """Return the batches of `evaluation_batches`; for losses that compare images, as many of each class in a batch.
+
+    Those are the same in each epoch.
+    """
+    of_each = images_per_class(split, recipe)
+    if of_each is None:
+        return evaluation_batches(split, recipe.batch_size)
+    return _batches_of(split, images_in_batches(split, recipe, of_each, epoch=-1), recipe.batch_size)
+
+
+def _batches_of(split: ImageSplit, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
     read = _reader(split.images, split)
-    indices = tf.data.Dataset.range(len(split)).batch(batch_size)
+    indices = tf.data.Dataset.from_tensor_slices(rows.astype("int64")).batch(batch_size)
     batches = indices.map(_tensors(split, read), num_parallel_calls=tf.data.AUTOTUNE)
     return owning(batches.prefetch(tf.data.AUTOTUNE), read)
 
@@ -135,13 +153,16 @@ def _loader(split: ImageSplit, recipe: Recipe, read: Reader, call: CallFunction 
 
 def _rows_of_epoch(split: ImageSplit, recipe: Recipe, choose: Callable[..., Any]) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a function from an epoch to the rows of the images that it shows, in any order."""
-    count = images_per_epoch(split, recipe.data)
-    if recipe.data.sampling == "none":
+    count = images_per_epoch(split, recipe)
+    if recipe.data.sampling == "none" and images_per_class(split, recipe) is None:
         return lambda epoch: tf.range(count, dtype=tf.int64)
     return lambda epoch: tf.ensure_shape(tf.numpy_function(choose, [epoch], tf.int64), (count,))
 
 
 def _choose_rows(split: ImageSplit, recipe: Recipe, epoch: np.ndarray) -> np.ndarray:
+    of_each = images_per_class(split, recipe)
+    if of_each is not None:
+        return images_in_batches(split, recipe, of_each, epoch=int(epoch))
     return chosen_images(split, recipe.data, seed=recipe.seed, epoch=int(epoch))
 
 

@@ -1,14 +1,18 @@
 """From a model and a recipe to a compiled network."""
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import keras
 
 from ...core.keras_private import all_layers
 from ...core.layer_traits import traits_of
+from ...core.outputs import by_name
 from ...zoo.decoded_form import decoded_form
 from ...zoo.flat import without_optimizer
 from ..recipe.recipe import Recipe
+from .embedding_losses import ArcFaceLoss, ClassCenters
+from .losses import WeightedSum
 from .optimizers import ParameterGroup, make_optimizer
 from .user_objectives import OF_THE_RECIPE, UserObjectives
 
@@ -47,6 +51,7 @@ def compile_for_training(
     model: keras.Model,
     recipe: Recipe,
     steps: int,
+    labels: Any,
     build_network: Callable[[keras.Model], keras.Model] = without_optimizer,
     user_objectives: UserObjectives = OF_THE_RECIPE,
     groups: Callable[[Recipe], Sequence[ParameterGroup]] | None = None,
@@ -59,13 +64,14 @@ def compile_for_training(
         model: The model of the run.
         recipe: How to train it.
         steps: Batches per epoch.
+        labels: Names of the classes, labels or values of the data, by output.
         build_network: Returns a network that shares the layers of `model`.
         user_objectives: Loss and metrics of the user.
         groups: Returns all weights to be trained with their learning rates; None for that of the recipe.
     """
     network = build_network(decoded_form(model))
     trained = groups(recipe) if groups else [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)]
-    compile_network(network, model, recipe, steps, trained, user_objectives=user_objectives)
+    compile_network(network, model, recipe, steps, trained, labels=labels, user_objectives=user_objectives)
     return network
 
 
@@ -76,6 +82,7 @@ def compile_network(
     steps: int,
     groups: Sequence[ParameterGroup],
     *,
+    labels: Any,
     undecayed: Collection[keras.Variable] = (),
     user_objectives: UserObjectives = OF_THE_RECIPE,
 ) -> None:
@@ -87,23 +94,36 @@ def compile_network(
         recipe: Optimizer, schedule, loss and compilation options.
         steps: Batches per epoch.
         groups: All weights to be trained, with their peak learning rates.
+        labels: Names of the classes, labels or values of the data, by output.
         undecayed: Weights excluded from weight decay, in addition to normalization and biases.
         user_objectives: Loss and metrics of the user.
 
     Raises:
         InputError: The recipe's loss does not fit the task of the model.
     """
+    arguments = user_objectives.arguments(model, recipe, labels)
+    centers = _class_centers(arguments["loss"])
+    if centers:
+        network.class_centers = centers  # trained, checkpointed and restored with the layers of the network
+        rate = max(group.learning_rate for group in groups)
+        groups = [*groups, ParameterGroup(rate, [layer.directions for layer in centers])]
     optimizer = make_optimizer(recipe, steps, groups, undecayed=undecayed)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in all_layers(network)):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     network.get_compile_config = lambda: None  # a file that a callback saves has the layers only, and loads anywhere
     network.compile(
         optimizer,
-        **user_objectives.arguments(model, recipe),
+        **arguments,
         jit_compile="auto" if recipe.xla is None else recipe.xla,
         steps_per_execution=whole_steps_per_execution(recipe.steps_per_execution, steps),
         auto_scale_loss=False,  # done above: Keras looks at the network's own policy, not at those of its layers
     )
+
+
+def _class_centers(loss: Any) -> list[ClassCenters]:
+    """Return the weights of losses that have some, in one order in each run."""
+    parts = [part for own in by_name(loss).values() for part in (own.losses if isinstance(own, WeightedSum) else [own])]
+    return [part.centers for part in parts if isinstance(part, ArcFaceLoss)]
 
 
 def whole_steps_per_execution(limit: int, steps: int) -> int:

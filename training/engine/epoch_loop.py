@@ -13,7 +13,7 @@ from ...zoo.functional_form import without_optimizer
 from ...zoo.saving import save_model, save_weights_file
 from ..data.balance import images_per_epoch
 from ..data.images import ImageData
-from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from ..data.pipeline import evaluation_batches, steps_per_epoch, training_batches, validation_batches
 from ..data.stream_functions import raising_failures
 from ..recipe.recipe import Recipe
 from ..recipe.schedule import Plateau
@@ -52,7 +52,7 @@ class EpochLoop:
 
     def run(self, run: RunDirectory, history: History) -> None:
         """Train to the end of the recipe, from the last checkpoint if the phase has one."""
-        validation = evaluation_batches(self.inputs.validation, self.recipe.batch_size)
+        validation = validation_batches(self.inputs.validation, self.recipe)
         if history.in_phase or history.step:
             run.restore(self.network)
         # TensorFlow traces the training step twice if it creates the variables of the optimizer and the metrics: 0.8 s
@@ -74,7 +74,7 @@ class EpochLoop:
             epochs=epochs,
             steps=steps,
             done=history.in_phase * steps + history.step,
-            images=images_per_epoch(self.inputs.train, self.recipe.data),
+            images=images_per_epoch(self.inputs.train, self.recipe),
             quiet=not self.verbose,
         )
         with bar, raising_failures(batches, validation):

@@ -210,7 +210,7 @@ def _single_phase(job: Job, model: keras.Model, data: ImageData, verbose: bool) 
                 model,
                 data,
                 network=compile_for_training(
-                    model, job.recipe, steps, job.build_network, job.user_objectives, job.groups
+                    model, job.recipe, steps, data.labels, job.build_network, job.user_objectives, job.groups
                 ),
                 inputs=data,
                 callbacks=job.callbacks,

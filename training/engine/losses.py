@@ -7,7 +7,22 @@ import keras
 from keras import losses, ops
 
 from ...tasks.segmentation import VOID
-from ..recipe.loss import SSIM, Charbonnier, CrossEntropy, Dice, Focal, Hinge, Huber, Keypoints, Loss, Tversky
+from ..recipe.loss import (
+    SSIM,
+    ArcFace,
+    Charbonnier,
+    Contrastive,
+    CrossEntropy,
+    Dice,
+    Focal,
+    Hinge,
+    Huber,
+    Keypoints,
+    Loss,
+    Triplet,
+    Tversky,
+)
+from .embedding_losses import ArcFaceLoss, ContrastiveLoss, TripletLoss
 
 TINY = 1e-12
 SSIM_WINDOW = 11
@@ -16,7 +31,9 @@ Formula = Callable[..., Any]
 """Maps targets and outputs, float32 of one shape, to a loss for each row: the mean over the last axis."""
 
 
-def make_loss(config: Loss | Sequence[Loss], class_indices: bool, unit: float = 1.0) -> keras.Loss:
+def make_loss(
+    config: Loss | Sequence[Loss], class_indices: bool, unit: float = 1.0, classes: int = 0, size: int = 0
+) -> keras.Loss:
     """Return the loss of a recipe's section, or the sum of several.
 
     Targets of classes are indices `(batch, ...)` or shares of each class `(batch, ..., classes)`; all others have the
@@ -26,12 +43,20 @@ def make_loss(config: Loss | Sequence[Loss], class_indices: bool, unit: float = 
         config: The section.
         class_indices: Whether targets may be class indices.
         unit: What targets and outputs are divided by.
+        classes: Number of classes of the targets, for a loss with weights for each.
+        size: Length of the outputs, for such a loss.
     """
     if isinstance(config, Sequence):
-        return WeightedSum([(part.weight, make_loss(part, class_indices, unit)) for part in config])
+        return WeightedSum([(part.weight, make_loss(part, class_indices, unit, classes, size)) for part in config])
     match config:
         case Dice():
             return Overlap(0.5, 0.5, class_indices=class_indices, name=config.name)
+        case Triplet():
+            return TripletLoss(config)
+        case Contrastive():
+            return ContrastiveLoss(config.margin)
+        case ArcFace():
+            return ArcFaceLoss(classes, size, margin=config.margin, scale=config.scale)
         case Tversky():
             return Overlap(config.alpha, config.beta, class_indices=class_indices, name=config.name)
         case _:
@@ -206,3 +231,8 @@ class WeightedSum(keras.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the sum of the losses."""
         return sum(factor * loss(y_true, y_pred, sample_weight) for factor, loss in self._parts)
+
+    @property
+    def losses(self) -> list[keras.Loss]:
+        """The losses that are added."""
+        return [loss for _, loss in self._parts]

@@ -106,7 +106,8 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
     with training_settings(model, recipe), _restore_variables(model):
         reinitialize_kernels(model, recipe)
         network = without_optimizer(decoded_form(model))
-        compile_network(network, model, long_enough, steps, [ParameterGroup(HIGHEST, model.trainable_variables)])
+        groups = [ParameterGroup(HIGHEST, model.trainable_variables)]
+        compile_network(network, model, long_enough, steps, groups, labels=data.labels)
         rise = keras.optimizers.schedules.ExponentialDecay(LOWEST, STEPS - 1, HIGHEST / LOWEST)
         unwrap_optimizer(network.optimizer).learning_rate = rise
         search = RateSearch([], [], [])

@@ -11,12 +11,13 @@ from ...core.outputs import by_name, map_outputs
 from ...layers import Head
 from ...tasks.registry import get_task
 from ...zoo.contract import contract_of
+from ...zoo.output_contract import OutputContract
 from ..model_outputs import heads_of, tasks_of
 from ..recipe.loss import Loss
 from .losses import make_loss
 
 
-def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None) -> dict[str, Any]:
+def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None, labels: Any = None) -> dict[str, Any]:
     """Return the arguments `loss` and `metrics` of `keras.Model.compile`, each a dict by name for several outputs.
 
     Losses are means over the images, and over their labels, values or pixels. The losses of several outputs are summed.
@@ -26,6 +27,7 @@ def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None) ->
     Args:
         model: The model, whose contract says what its outputs are; the network that is compiled is its decoded form.
         loss: Loss of every output, one or a list to be summed; by default the task's.
+        labels: Names of the classes of the targets, by output; for losses with weights of their own for each class.
 
     Raises:
         InputError: An output cannot be trained, or not with that loss.
@@ -34,14 +36,15 @@ def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None) ->
     for name, task in by_name(tasks).items():
         _check_fits(loss, task, f"{model.name}'s output {name!r}" if name else model.name)
 
-    def made(task: str, head: Head | None) -> keras.Loss:
-        return make_loss(loss or _default_loss(task), get_task(task).class_indices, _unit(head))
+    def made(output: OutputContract, head: Head | None, names: Sequence[str]) -> keras.Loss:
+        config = loss or _default_loss(output.task_name)
+        return make_loss(config, output.task.class_indices, _unit(head), len(names), output.size or 0)
 
+    outputs = contract_of(model).outputs
+    names = map_outputs(lambda output: output.names, outputs) if labels is None else labels
     return {
-        "loss": map_outputs(made, tasks, heads_of(model)),
-        "metrics": map_outputs(
-            lambda output: get_task(output.task_name).training_metrics(output.size), contract_of(model).outputs
-        ),
+        "loss": map_outputs(made, outputs, heads_of(model), names),
+        "metrics": map_outputs(lambda output: get_task(output.task_name).training_metrics(output.size), outputs),
     }
 
 

@@ -43,8 +43,8 @@ class UserObjectives:
         stated = {"user_loss": self.loss, "user_metrics": self.metrics}
         return {name: named(value) for name, value in stated.items() if value is not None}
 
-    def arguments(self, model: keras.Model, recipe: Recipe) -> dict[str, Any]:
-        """Return the arguments `loss` and `metrics` of `keras.Model.compile`.
+    def arguments(self, model: keras.Model, recipe: Recipe, labels: Any = None) -> dict[str, Any]:
+        """Return the arguments `loss` and `metrics` of `keras.Model.compile`; `labels` as in `objectives`.
 
         Raises:
             InputError: Both the recipe and the user state a loss, an output has none of its own, a name is unknown, a
@@ -52,7 +52,7 @@ class UserObjectives:
         """
         if self.loss is not None and recipe.loss is not None:
             raise InputError(f"loss is {named(self.loss)}, and the recipe has a loss too; leave one of them out.")
-        own, tasks = objectives(model, recipe.loss), by_name(tasks_of(model))
+        own, tasks = objectives(model, recipe.loss, labels), by_name(tasks_of(model))
         outputs = by_name(contract_of(model).outputs)
         losses, added = _by_output("loss", self.loss, tasks), _by_output("metrics", self.metrics, tasks)
         if losses and losses.keys() != tasks.keys():

@@ -1,6 +1,6 @@
 """Checks that an artifact and a dataset can be used together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from ...tasks.task import Task
 from ..data.images import ImageData, ImageSplit, Targets
 from .predictor import Artifact
 
@@ -32,7 +33,9 @@ def describe_artifact(artifact: Artifact, data: ImageData | ImageSplit) -> tuple
     tasks, labels = map_outputs(lambda form: form.task, forms), map_outputs(lambda form: tuple(form.labels), forms)
     if isinstance(data, ImageData):
         _check(artifact, "has the task", tasks, data.task)
-        labels = map_outputs(lambda own, given: _known_labels(artifact, own, given), labels, data.labels)
+        labels = map_outputs(lambda *names: _known_labels(artifact, *names), tasks, labels, data.labels)
+    else:
+        labels = map_outputs(lambda task, own: labels_of(get_task(task), own, data), tasks, labels)
     map_outputs(lambda *output: _check_targets(artifact, split, *output), tasks, labels, split.labels)
     return tasks, labels
 
@@ -75,8 +78,20 @@ def _outputs(names: Iterable[str]) -> str:
     return "one output" if list(names) == [""] else f"the outputs {', '.join(names)}"
 
 
-def _known_labels(artifact: Artifact, own: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...]:
+def labels_of(task: Task, own: Sequence[str], split: ImageSplit) -> list[str]:
+    """Return the labels of a model, or those of the split where they name the targets alone and no outputs."""
+    if task.names_outputs:
+        return list(own)
+    if isinstance(split.names, tuple):
+        return list(split.names)
+    classes = max(int(np.max(np.asarray(targets), initial=0)) for targets in by_name(split.labels).values())
+    return list(map(str, range(classes + 1)))
+
+
+def _known_labels(artifact: Artifact, task: str, own: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels of the data, which must be those of the artifact where it has names."""
+    if not get_task(task).names_outputs:
+        return given
     if own == tuple(map(str, range(len(own)))):
         _check(artifact, "has this many classes:", len(own), len(given))
     else:

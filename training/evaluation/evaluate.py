@@ -24,7 +24,7 @@ from ..data.pipeline import evaluation_batches
 from ..data.stream_functions import raising_failures
 from ..input_compatibility import further_maps
 from ..model_outputs import tasks_of
-from .artifacts import describe_artifact, state_of_artifact
+from .artifacts import describe_artifact, labels_of, state_of_artifact
 from .predictor import Artifact, Predictor
 
 
@@ -118,5 +118,6 @@ def _describe_model(model: keras.Model, data: ImageData | ImageSplit) -> tuple[A
         check_fit_together(model, data)
     check_split(model, split_of(data))
     outputs = contract_of(model).outputs
-    labels = data.labels if isinstance(data, ImageData) else map_outputs(lambda output: list(output.names), outputs)
-    return tasks_of(model), labels
+    if isinstance(data, ImageData):
+        return tasks_of(model), data.labels
+    return tasks_of(model), map_outputs(lambda output: labels_of(output.task, output.names, data), outputs)

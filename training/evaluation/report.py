@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from ...core.arguments import Count, check_arguments
 from ...core.atomic_files import atomic_path, remove_abandoned

@@ -82,6 +82,7 @@ class FineTuningPhase:
                 self.recipe,
                 steps_per_epoch(inputs.train, self.recipe),
                 self._parameter_groups(),
+                labels=self.data.labels,
                 undecayed=[variable for variable, _ in self.starts],
                 user_objectives=self.user_objectives,
             )

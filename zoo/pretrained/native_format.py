@@ -37,7 +37,7 @@ class HeadFacts(BaseModel):
 def heads_of(model: keras.Model) -> dict[str, HeadFacts]:
     """Return the heads of a model by layer name."""
     return {
-        layer.name: HeadFacts(task=layer.TASK, classes=getattr(layer, "classes", None), labels=layer.labels)
+        layer.name: HeadFacts(task=layer.TASK, classes=getattr(layer, layer.WIDTH, None), labels=layer.labels)
         for layer in model.layers
         if isinstance(layer, Head)
     }
