@@ -201,7 +201,7 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
     layers.BatchNormalization: LayerTraits(channels="normalization", xnnpack=True),
     layers.GroupNormalization: LayerTraits(channels="normalization"),
     layers.LayerNormalization: LayerTraits(channels="mixing"),
-    layers.UnitNormalization: LayerTraits(channels="mixing"),
+    layers.UnitNormalization: LayerTraits(channels="mixing", int16=False),
     layers.Rescaling: LayerTraits(channels="scaling"),
     layers.Activation: LayerTraits(channels="pointwise", xnnpack=True),
     layers.ReLU: LayerTraits(channels="pointwise", integer_range="own", xnnpack=True),

@@ -9,9 +9,6 @@ import numpy as np
 from .composite import CompositeLayer, build_chain, call_chain, chain_output_shape
 from .dimensions import of_sides
 
-SMALLEST_SQUARE = 1e-12
-"""Lower bound of the square of a norm by which a vector is divided."""
-
 
 class Head(CompositeLayer):
     """Base class of heads: features to float32 outputs, whatever the precision of the backbone.
@@ -173,26 +170,12 @@ class EmbeddingHead(Head):
         self.pool = self.sublayer(keras.layers.GlobalAveragePooling2D, "pool")
         self.dense = None if units is None else self.sublayer(keras.layers.Dense, "dense", units)
         self.act = self.sublayer(keras.layers.Activation, "embedding", "linear", dtype="float32")
+        self.unit = self.sublayer(keras.layers.UnitNormalization, "unit", dtype="float32") if normalize else None
 
     def chain(self, rank: int) -> list[keras.layers.Layer]:
-        """Pooling of a map, the dense layer, and the conversion to float32."""
+        """Pooling of a map, the dense layer, the conversion to float32, and L2 normalization."""
         pool = self.pool if rank == self.map_rank else None
-        return [part for part in (pool, self.dense, self.act) if part is not None]
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Computes the outputs."""
-        outputs = super().call(inputs, training)
-        return l2_normalize(outputs) if self.normalize else outputs
-
-
-def l2_normalize(vectors: Any) -> Any:
-    """Return vectors divided by their Euclidean norm, along the last axis; zeros stay zeros.
-
-    Of `keras.layers.UnitNormalization`, which limits the root and not the sum, TFLite makes five operators, in whose
-    int8 form little of the sum is left; this form becomes one L2_NORMALIZATION.
-    """
-    squares = keras.ops.sum(keras.ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * keras.ops.rsqrt(keras.ops.maximum(squares, SMALLEST_SQUARE))
+        return [part for part in (pool, self.dense, self.act, self.unit) if part is not None]
 
 
 @keras.saving.register_keras_serializable("pocketzoo")

@@ -186,6 +186,11 @@ def known_names(model: keras.Model) -> tuple[str, ...] | None:
     return outputs.labels if isinstance(outputs, OutputContract) else None
 
 
+def known_tasks(model: keras.Model) -> Any:
+    """Return the task of a model's output, or a dict by name, as stated or of its first data; None without any."""
+    return _MEMORY[model].contract.tasks if model in _MEMORY else None
+
+
 def copy_contract(source: keras.Model, model: keras.Model) -> None:
     """Let the statements about a model hold for another with the same inputs and outputs, which was made from it."""
     if source in _MEMORY:

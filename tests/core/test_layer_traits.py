@@ -53,7 +53,7 @@ JOINS = (
 )
 BEYOND_THE_TABLE = (
     *(layers.BatchNormalization, layers.Rescaling, layers.Activation, layers.Softmax),
-    *(layers.SeparableConv2D, layers.Average),
+    *(layers.SeparableConv2D, layers.Average, layers.UnitNormalization),
 )
 """Quantization has code for these, in place of an `integer_range`."""
 

@@ -321,6 +321,7 @@ CASES = [
     pytest.param(layers.MultiLabelHead, {"classes": 4, "labels": list("abcd")}, (2, 5, 5, 3), (2, 4), 2, id="multi"),
     pytest.param(layers.RegressionHead, {"classes": 4}, (2, 5, 5, 3), (2, 4), 2, id="regression"),
     pytest.param(layers.EmbeddingHead, {}, (2, 5, 5, 3), (2, 3), 0, id="embedding"),
+    pytest.param(layers.EmbeddingHead, {"units": 4, "normalize": True}, (2, 5, 5, 3), (2, 4), 2, id="unit-embedding"),
     pytest.param(
         layers.SegmentationHead,
         {"classes": 4, "labels": list("abcd"), "strides": 2, "crop": (1, 0)},

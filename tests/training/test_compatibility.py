@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -19,9 +20,11 @@ def test_head_that_does_not_match_the_data_says_how_to_make_one_that_does(task, 
         getattr(training, verb)(model, digits)
 
 
-def test_embedding_has_nothing_to_be_trained_by(digits):
-    with pytest.raises(zoo.InputError, match="outputs an embedding, which has no targets"):
-        training.fit(zoo.create_model("resnet20", head="embedding", **SHALLOW), digits)
+def test_raw_numbers_have_nothing_to_be_trained_by(digits):
+    image = keras.Input((32, 32, 1))
+    model = keras.Model(image, keras.layers.Reshape((32, 32))(image), name="rows")
+    with pytest.raises(zoo.InputError, match="rows outputs raw numbers, which has no targets"):
+        training.fit(model, digits, task="raw")
 
 
 def test_images_of_another_size_say_how_to_load_them(digits):

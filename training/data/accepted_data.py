@@ -17,7 +17,7 @@ from ...core.keras_private import source_operation
 from ...core.outputs import by_name, map_outputs
 from ...layers import Head
 from ...tasks.registry import get_task, task_names
-from ...zoo.contract import known_names, known_range
+from ...zoo.contract import known_names, known_range, known_tasks
 from ...zoo.functional_form import functional_form
 from ...zoo.output_contract import check_order
 from ...zoo.pixel_range import Range
@@ -90,10 +90,12 @@ def for_tasks(data: ImageData | ImageSplit, tasks: Any) -> Any:
 
 
 def _wanted_tasks(arguments: Mapping[str, Any]) -> Any:
-    """Return the tasks that are stated, or of the heads of a model or the outputs of an artifact; None if unknown."""
+    """Return the tasks that are stated or known, or of the heads or outputs of a model or artifact; None if unknown."""
     model = next((value for name, value in arguments.items() if name in ("model", "student")), None)
     if arguments.get("task") is not None:
         return arguments["task"]
+    if isinstance(model, keras.Model) and (tasks := known_tasks(model)) is not None:
+        return tasks
     if isinstance(model, keras.Model):
         outputs = getattr(model, "output", None) if getattr(model, "outputs", None) else None
         heads = map_outputs(_head, outputs) if outputs is not None else None

@@ -59,7 +59,9 @@ def _default_loss(task: str) -> Loss:
 
 
 def _check_fits(loss: Loss | Sequence[Loss] | None, task: str, output: str) -> None:
-    losses = get_task(task).losses
+    losses, article = get_task(task).losses, "an" if task[0] in "aeiou" else "a"
     for part in loss if isinstance(loss, Sequence) else filter(None, [loss]):
         if part.name not in losses:
-            raise InputError(f"loss {part.name!r} does not fit {output}, a {task}; that takes {', '.join(losses)}.")
+            raise InputError(
+                f"loss {part.name!r} does not fit {output}, {article} {task}; that takes {', '.join(losses)}."
+            )

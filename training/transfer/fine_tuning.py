@@ -91,6 +91,7 @@ def fine_tune(
     recipe = resolve_precision(recipe, model, resumed=run_dir if resume else None, verbose=verbose)
     check_fit_together(model, data)
     stages = stages_of(model, features)
+    has_head = any(layer.weights for stage in stages if not stage.in_backbone for layer in stage.layers)
     never_trained = stages_before(stages, recipe.unfreeze_from, model.name) if recipe.unfreeze_from else []
     backbone = [stage for stage in stages if stage.in_backbone]
     settings = {"verb": "fine_tune", "backbone": _fingerprint(backbone)}
@@ -108,7 +109,7 @@ def fine_tune(
         starts = _kernels(backbone) if recipe.l2_sp else []
         phases = [
             FineTuningPhase(name, phase_recipe, model, data, stages, frozen, starts, callbacks, user, verbose).phase()
-            for name, phase_recipe, frozen in _plan(model.name, backbone, never_trained, recipe)
+            for name, phase_recipe, frozen in _plan(model.name, backbone, never_trained, recipe, has_head=has_head)
         ]
     fields = ("head_epochs", "epochs") if recipe.mode == "feature_extraction" else ("epochs",)
     job = Job(
@@ -127,11 +128,11 @@ def fine_tune(
 
 
 def _plan(
-    model_name: str, backbone: list[Stage], never_trained: list[Stage], recipe: FineTuneRecipe
+    model_name: str, backbone: list[Stage], never_trained: list[Stage], recipe: FineTuneRecipe, *, has_head: bool
 ) -> Iterator[tuple[str, FineTuneRecipe, list[Stage]]]:
-    """Yield name, recipe and frozen stages of each phase."""
+    """Yield name, recipe and frozen stages of each phase; an embedding may have no head to be trained alone."""
     lowest = sum(stage in never_trained for stage in backbone)
-    if recipe.head_epochs:
+    if recipe.head_epochs and (has_head or recipe.mode == "feature_extraction"):
         head = recipe.changed(epochs=recipe.head_epochs, optimizer={"lr": recipe.head_lr})
         yield "head", head, backbone
     if recipe.mode == "fine_tune":

@@ -137,7 +137,7 @@ def test_same_image_in_two_classes_is_a_contradiction():
         ({"task": "clasification"}, "unknown task 'clasification': did you mean classification"),
         ({"task": "segmentaton"}, r"unknown task 'segmentaton': did you mean segmentation\?"),
         ({"task": "segmentasion"}, r"unknown task 'segmentasion': did you mean segmentation\?"),
-        ({"task": "embedding"}, "unknown task 'embedding'"),
+        ({"task": "raw"}, "unknown task 'raw'"),
         ({"test": (pictures(3, 90) / 255, classes(3))}, "images of the splits are float32 and uint8"),
         ({"task": {"kind": "classification"}}, "targets of train are of one without a name; task names kind"),
         ({"test": (pictures(3, 90, (5, 6, 3)), classes(3))}, r"images of test have the shape \(5, 6, 3\), those of"),

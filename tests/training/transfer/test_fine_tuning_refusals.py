@@ -15,7 +15,7 @@ from pocketzoo.training.transfer.model_stages import stages_before, stages_of
         ({"optimizer": {"accumulate": 7}}, {}, "accumulate is 7, but 2 epochs of 3 batches have 6"),
         ({}, {"classes": 3}, r"has 3 classes, but digits has 10; .*zoo.replace_head\(model"),
         ({}, {"labels": list("9876543210")}, r"has the classes \['9', .*labels=data.labels"),
-        ({}, {"head": "embedding"}, "embedding"),
+        ({"mode": "feature_extraction"}, {"head": "embedding"}, "nothing is left to train"),
     ],
 )
 def test_incompatible_fine_tuning_names_what_is_allowed(small_digits, changes, arguments, message):
@@ -44,7 +44,9 @@ def test_gradual_unfreezing_without_backbone_stages_is_rejected(small_digits):
     backbone = [stage for stage in stages if stage.in_backbone]
     frozen = stages_before(stages, "decoder1", model.name)
     with pytest.raises(zoo.InputError, match="'decoder1'; no stage of the backbone comes after that"):
-        list(_plan(model.name, backbone, frozen, BRIEF.changed(mode="gradual", unfreeze_from="decoder1")))
+        list(
+            _plan(model.name, backbone, frozen, BRIEF.changed(mode="gradual", unfreeze_from="decoder1"), has_head=True)
+        )
 
 
 def test_completely_frozen_model_is_rejected(small_digits):

@@ -125,6 +125,8 @@ class _Rewriting:
             self.activation(node, end, self.value(node), _function(layer), layer.name)
         elif isinstance(layer, keras.layers.Softmax) and layer.axis in (-1, len(end.shape) - 1):
             self.activation(node, end, self.value(node), "softmax", layer.name)
+        elif isinstance(layer, keras.layers.UnitNormalization) and layer.axis in (-1, len(end.shape) - 1):
+            self.round(end, self.copied(node), layer.name, (-1.0, self.below_one(128)))  # as TFLite fixes it
         elif isinstance(layer, keras.layers.BatchNormalization):
             raise self.refusal(layer.name, f"BatchNormalization of axis {layer.axis}")
         elif kind == "own":
