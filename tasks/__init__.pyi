@@ -2,6 +2,7 @@ from .accumulator import Accumulator as Accumulator
 from .classification import Classification as Classification
 from .classification import Evaluation as Evaluation
 from .embedding import Embedding as Embedding
+from .embedding import EmbeddingEvaluation as EmbeddingEvaluation
 from .evaluation import BaseEvaluation as BaseEvaluation
 from .image_to_image import ImageToImage as ImageToImage
 from .image_to_image import PictureEvaluation as PictureEvaluation

@@ -113,7 +113,10 @@ def test_weights_of_an_embedding_are_loaded_with_its_size(tmp_path, trained, few
     assert other.output_shape == (None, 3)
 
 
-@pytest.mark.parametrize(("size", "phases"), [(4, ["head", "fine-tuning"]), (None, ["fine-tuning"])])
+@pytest.mark.parametrize(
+    ("size", "phases"),
+    [pytest.param(4, ["head", "fine-tuning"], marks=pytest.mark.every_card), (None, ["fine-tuning"])],
+)
 def test_embedding_is_fine_tuned_its_head_first_where_that_has_weights(few, size, phases):
     fine = training.FineTuneRecipe(epochs=1, head_epochs=1, batch_size=16, augmentation="none")
     run = training.fine_tune(model(embedding_size=size), few, fine, verbose=False)
