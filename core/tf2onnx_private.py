@@ -22,13 +22,15 @@ NAMES = tuple(
         "TF2ONNX_CATCH_ERRORS": "exporting to ONNX in seconds, without copies of all weights, and errors of optimizers",
         "tf2onnx.graph.Node.update_proto": "exporting to ONNX in seconds, without copies of all weights",
         "TransposeOptimizer._add_handler": "ONNX files of models with a hard sigmoid",
+        "TransposeOptimizer._mul_handler": "ONNX files of models that multiply a map with itself",
         "TransposeOptimizer._handle_node_having_branches": "ONNX files of models with a hard sigmoid",
         "tf2onnx.handler.tf_op": "ONNX files of models with GELU or CELU",
         "tf2onnx.onnx_opset.nn.Resize": "ONNX files of models that resize maps by a factor that is not whole",
     }.items()
 )
 
-_update_proto, _add_handler = Node.update_proto, TransposeOptimizer._add_handler
+_update_proto = Node.update_proto
+_add_handler, _mul_handler = TransposeOptimizer._add_handler, TransposeOptimizer._mul_handler
 
 
 @contextmanager
@@ -38,11 +40,13 @@ def optimize_in_place() -> Iterator[None]:
     By default it copies the graph with all weights before each of about 25 steps and writes every constant again after
     it, which takes seconds and gigabytes, and it skips a step that raises. The step that moves Transposes raises if a
     convolution without bias is followed by the addition of a scalar, as in a hard sigmoid; all Transposes then stay.
+    It keeps the shape of a square behind which it moves a Transpose, and then mistakes others for a Reshape.
     """
     with (
         set_environment(TF2ONNX_CATCH_ERRORS="FALSE"),
         replace_attribute(Node, "update_proto", _update_proto_of_operations),
         replace_attribute(TransposeOptimizer, "_add_handler", _move_past_addition),
+        replace_attribute(TransposeOptimizer, "_mul_handler", _move_past_product),
     ):
         yield
 
@@ -57,6 +61,17 @@ def _move_past_addition(optimizer: TransposeOptimizer, transpose: Node, node: No
     if addend.is_const() and addend.get_tensor_value(as_list=False).ndim == 0:
         return bool(optimizer._handle_node_having_branches(transpose, node))
     return bool(_add_handler(optimizer, transpose, node))
+
+
+def _move_past_product(optimizer: TransposeOptimizer, transpose: Node, node: Node) -> bool:
+    graph, is_square = optimizer._g, node.input[0] == node.input[1]
+    after = graph.get_shape(node.output[0])
+    is_moved = bool(_mul_handler(optimizer, transpose, node))
+    if is_moved and is_square and after:
+        before = [after[axis] for axis in np.argsort(transpose.get_attr_value("perm"))]
+        graph.set_shape(node.output[0], before)
+        graph.set_shape(transpose.output[0], after)
+    return is_moved
 
 
 @tf_op("Erfc")

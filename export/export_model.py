@@ -25,7 +25,7 @@ from .formats import Format
 from .readme.readme import write_labels, write_readme
 from .sample_images import Samples, calibration_samples, evaluation_samples
 from .sample_sources import in_memory, likely_ranges, likely_tasks
-from .signals import as_row_images
+from .signals import as_row_images, parts_in_floats
 from .targets import check_batch, check_converters, default_batch, formats_of, targets_of
 from .triton import update_models
 from .validation.checks.artifact_check import Subject
@@ -157,6 +157,7 @@ def export_model(
         likely_range=likely_ranges({"evaluation": evaluation, "calibration": calibration}, input_keys(model)),
     )
     model = float32_form(model)
+    stated = model
     if takes_signals(model):
         if "web" in targets:
             raise InputError(f"{model.name} takes signals, and the page of target web opens images; leave it out.")
@@ -166,6 +167,9 @@ def export_model(
         calibration, evaluation = (as_row_images(source, model) for source in (calibration, evaluation))
     batch = default_batch(targets) if batch is None else batch
     graph = _export_graph(model, formats, input_size, batch, rgb)
+    keep_float = [keep_float] if isinstance(keep_float, str) else list(keep_float)
+    if graph.activation_bits is None:
+        keep_float += parts_in_floats(stated, graph.flat, targets, formats)
     keras_reference = KerasReference(model)
     metadata = graph.metadata
     if thresholds is not None and bars is not None:
@@ -188,9 +192,7 @@ def export_model(
             copy_packages(Path(vendor), folder, {fmt.suffix for fmt in formats if fmt.name in SHOWN})
         if shown is not None:
             shown.save(folder)
-        files = write_artifacts(
-            graph, formats, calibration, folder, keep_float=[keep_float] if isinstance(keep_float, str) else keep_float
-        )
+        files = write_artifacts(graph, formats, calibration, folder, keep_float=keep_float)
         artifacts = _convert(files, formats, graph, reference, thresholds, shown, progress)
         results = run_checks(artifacts, targets, progress)
         unchanged = keras_reference.weights_sha256() == metadata.weights_sha256

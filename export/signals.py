@@ -1,12 +1,15 @@
 """Signals as images of one row, in which form models of them are exported."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.errors import InputError
 from ..core.outputs import map_outputs
 from .artifact.tensors import TensorInfo, matches_shape
+from .formats import Format
 
 if TYPE_CHECKING:
     import keras
@@ -65,6 +68,36 @@ def as_row_images(source: Any, planar: "keras.Model") -> Any:
     if isinstance(source, tuple) and len(source) == 2:
         return with_row(np.asarray(source[0])), _targets(source[1], outputs)
     return with_row(np.asarray(source))
+
+
+def parts_in_floats(
+    model: "keras.Model", flat: "keras.Model", targets: Sequence[str], formats: Sequence[Format]
+) -> list[str]:
+    """Return the names of the layers and operations of the spectrograms of a model, as they are in its flat form.
+
+    Powers of sound differ by many digits, of which 8 bits hold two: these stay in floating point where others do not.
+
+    Raises:
+        InputError: A target computes in integers alone.
+    """
+    from ..core.flat_graph import FlatGraph
+    from ..layers import LogMelSpectrogram
+    from .conversion.artifact_files import ALL_INTEGERS
+
+    names = [layer.name for layer in model.layers if isinstance(layer, LogMelSpectrogram)]
+    integers = [target for target in targets if target.startswith("edge")]
+    integers += [fmt.name for fmt in formats if fmt.name in ALL_INTEGERS]
+    if names and integers:
+        raise InputError(
+            f"{model.name} computes a spectrogram, which {integers[0]} cannot: it has no logarithm of integers; export "
+            "a net that takes the frames, of an input_shape of (frames, mels), and compute these on the device."
+        )
+    graph, found = FlatGraph(flat), list[str]()
+    for node in graph.nodes if names else ():
+        is_after = not node.is_layer and bool(node.inputs) and graph.producer(node.inputs[0]).name in found
+        if is_after or any(node.name.startswith(f"{name}_") for name in names):
+            found.append(node.name)
+    return found
 
 
 def _targets(targets: Any, outputs: Any) -> Any:

@@ -36,5 +36,6 @@ from .quantized_kernels import QuantizedDense as QuantizedDense
 from .quantized_kernels import QuantizedDepthwiseConv2D as QuantizedDepthwiseConv2D
 from .residual import Bottleneck as Bottleneck
 from .residual import ResidualBlock as ResidualBlock
+from .spectrogram import LogMelSpectrogram as LogMelSpectrogram
 from .upsampling import UpBlock as UpBlock
 from .xception_block import XceptionBlock as XceptionBlock

@@ -1,6 +1,6 @@
 """Creation of models by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from ..core.errors import InputError, first_line
-from ..layers import PixelNormalization
+from ..layers import LogMelSpectrogram, PixelNormalization
 from ..tasks.registry import get_task
 from .cards import ModelCard
 from .feature_builder import FeatureBuilder
@@ -38,6 +38,7 @@ def create_model(
     input_shape: tuple[int | None, ...] | None = None,
     head: str | dict[str, str] | None = None,
     embedding_size: int | dict[str, int] | None = None,
+    spectrogram: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> keras.Model:
     """Build the model `name`.
@@ -66,6 +67,8 @@ def create_model(
             `classes` and `labels` too. None for the card's task.
         embedding_size: Length of the vectors of an embedding, which then end in a dense layer and L2 normalization;
             None for the features themselves.
+        spectrogram: Arguments of `layers.LogMelSpectrogram`, such as `{"sample_rate": 16000, "mels": 40}`: the net
+            takes sound, `(length, 1)`, and sees its frames in time with a channel for each mel band.
         **overrides: Arguments of the family's builder, such as `shortcut="projection"`; for a model with a backbone
             also `backbone="densenet121"` and `backbone_arguments={...}`. Every model has `dropout`, the rate before the
             last layer of the head and between hidden dense layers. For `image_to_image` there are also `scale`, pixels
@@ -80,7 +83,7 @@ def create_model(
     if weights is None or str(weights).endswith(".weights.h5"):
         colors = None if weights is None else tensor_shapes(weights).get(MEAN_IN_WEIGHTS, (None,))[0]
         heads = plan_heads(card, head, classes, labels, embedding_size)
-        model = _build(card, heads, FeatureBuilder(card, overrides), input_shape, colors)
+        model = _build(card, heads, FeatureBuilder(card, overrides), input_shape, colors, spectrogram)
         if weights is not None:
             load_weights(model, weights)
         return model
@@ -90,7 +93,7 @@ def create_model(
     builder = FeatureBuilder(card, _overrides_for(card, loaded.source, overrides))
     # With a different mean for each color, no one-channel kernel gives the same outputs.
     colors = None if loaded.normalizes_channels_equally else loaded.channels
-    model = _build(card, heads, builder, input_shape, colors)
+    model = _build(card, heads, builder, input_shape, colors, spectrogram)
     of_backbone = builder.backbone is not None and loaded.source.card is not card
     trunk = (builder.backbone if builder.backbone and of_backbone else builder).trunk(model.inputs[0])
     fill(model, loaded, trunk=trunk)
@@ -134,6 +137,7 @@ def _build(
     builder: FeatureBuilder,
     input_shape: tuple[int | None, ...] | None,
     colors: int | None = None,
+    spectrogram: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """Build a model; a grayscale one on an image that is repeated to so many `colors`, if they are not None."""
     shape = _checked_shape(card, input_shape)
@@ -143,12 +147,15 @@ def _build(
     normalization: dict[str, Any] = SIGNAL if len(shape) == 2 else {}
     pixels = PixelNormalization(name="pixels", **normalization)(repeated)
     try:
+        if spectrogram is not None:
+            pixels = LogMelSpectrogram(**spectrogram, dimensions=len(shape) - 1, name="spectrogram")(pixels)
         features = builder.features(image, pixels)
     except InputError:
         raise
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         # An override with an invalid value, or an image that is too small for it.
-        overrides = f"with {builder.overrides} " if builder.overrides else ""
+        stated = builder.overrides | ({} if spectrogram is None else {"spectrogram": dict(spectrogram)})
+        overrides = f"with {stated} " if stated else ""
         raise InputError(
             f"{card.name} cannot be built {overrides}on {tuple(image.shape[1:])}: {first_line(error)}"
         ) from error

@@ -403,6 +403,14 @@ CASES = [
         id="residual-of-volumes",
     ),
     pytest.param(
+        layers.LogMelSpectrogram,
+        {"sample_rate": 800, "mels": 3, "frame_length": 16, "frame_step": 5, "dimensions": 1},
+        (2, 33, 1),
+        (2, 4, 3),
+        0,
+        id="spectrogram",
+    ),
+    pytest.param(
         layers.SegmentationHead,
         {"classes": 4, "strides": 2, "crop": (1,), "dimensions": 1},
         (2, 5, 3),

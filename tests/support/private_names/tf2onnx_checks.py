@@ -45,6 +45,29 @@ def transposes_are_moved_past_the_addition_of_a_scalar():
         assert transposes(convert_hard_sigmoid()) == 0
 
 
+@check_of("TransposeOptimizer._mul_handler")
+def square_has_the_shape_of_the_map_that_is_squared():
+    kernels = np.random.default_rng(0).normal(size=(2, 1, 3, 1, 4)).astype("float32")
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 1, 12, 1), name="image")], autograph=False)
+    def serve(image):
+        first, second = (tf.nn.conv2d(image, kernel, 1, "VALID") for kernel in kernels)
+        return {"map": tf.nn.conv2d(first * first + second * second, np.ones((1, 1, 4, 2), "float32"), 1, "VALID")}
+
+    function = serve.get_concrete_function()
+    (image,), (result,) = function.inputs, function.outputs
+    names = {"input_names": [image.name], "output_names": [result.name]}
+    layout = {"inputs_as_nchw": [image.name], "outputs_as_nchw": [result.name]}
+
+    def convert():
+        return tf2onnx.convert.from_graph_def(function.graph.as_graph_def(), **names, **layout, opset=17)[0]
+
+    with pytest.raises(onnx.shape_inference.InferenceError):
+        onnx.checker.check_model(convert(), full_check=True)  # tf2onnx no longer needs the patch: remove it
+    with tf2onnx_private.optimize_in_place():
+        onnx.checker.check_model(convert(), full_check=True)
+
+
 @check_of("TF2ONNX_CATCH_ERRORS")
 def errors_of_optimizers_are_raised():
     from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
