@@ -12,7 +12,9 @@ from . import console
 
 if TYPE_CHECKING:
     from ..export import Prediction
+    from ..export.gallery import Neighbor
 
+NEIGHBOR_COLUMNS = ("nearest", "label", "similarity")
 VALUES_SHOWN = 4
 """Numbers of an output in a table."""
 VALUES_PRINTED = 10_000
@@ -75,7 +77,23 @@ class Numbers:
         return {"numbers": found | {"values": values}}
 
 
-Output = Labeled | Numbers
+@dataclass(frozen=True)
+class Nearest:
+    """What a gallery has nearest to an image."""
+
+    neighbors: "Sequence[Neighbor]"
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {"nearest": [dict(zip(NEIGHBOR_COLUMNS, row, strict=True)) for row in self.rows]}
+
+    @property
+    def rows(self) -> list[tuple[str, str, float]]:
+        """File, class and cosine similarity of each, the nearest first."""
+        return [(str(one.path), one.label, one.similarity) for one in self.neighbors]
+
+
+Output = Labeled | Numbers | Nearest
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,10 @@ def show_answers(answers: Sequence[Answer]) -> None:
             for (label, value), place in zip(output.rows, output.places or [{}] * len(output.rows), strict=True)
         ]
         console.show_table((*named, "label", figure, *places), rows)
+    nearest = [(*where, *row) for where, output in pairs if isinstance(output, Nearest) for row in output.rows]
+    if nearest:
+        rows = [(*where, file, label, f"{similarity:.4f}") for *where, file, label, similarity in nearest]
+        console.show_table((*named, *NEIGHBOR_COLUMNS), rows)
     numbers = [(*where, *_number_cells(output)) for where, output in pairs if isinstance(output, Numbers)]
     if numbers:
         console.show_table((*named, "shape", "type", "min", "max", "mean", "first values"), numbers)
@@ -127,9 +149,18 @@ def show_answers(answers: Sequence[Answer]) -> None:
 def csv_rows(answers: Sequence[Answer]) -> Iterator[tuple[object, ...]]:
     """Yield a header, a row for each image and label, and one for an image that cannot be read, with the reason.
 
-    The only output with labels has the columns image, label, the figure's name and error; others have more.
+    The only output with labels has the columns image, label, the figure's name and error; others have more. With a
+    gallery the columns are image, nearest, label, similarity and error.
     """
     outputs = [output for answer in answers for output in answer.outputs.values()]
+    if any(isinstance(output, Nearest) for output in outputs):
+        yield ("image", *NEIGHBOR_COLUMNS, "error")
+        for answer in answers:
+            rows = [row for output in answer.outputs.values() if isinstance(output, Nearest) for row in output.rows]
+            yield from ((answer.source, *row, "") for row in rows)
+            if answer.error:
+                yield (answer.source, "", "", "", answer.error)
+        return
     figures = list(dict.fromkeys(output.figure_name for output in outputs if isinstance(output, Labeled)))
     several = any(list(answer.outputs) != [""] for answer in answers if not answer.error)
     has_numbers = any(isinstance(output, Numbers) for output in outputs)
@@ -144,7 +175,7 @@ def csv_rows(answers: Sequence[Answer]) -> Iterator[tuple[object, ...]]:
             if isinstance(output, Numbers):
                 summary = (output.shape, *(output.summary.get(each, "") for each in ("min", "max", "mean")))
                 yield (*start, *([""] * len(label_columns)), *summary, "")
-            else:
+            elif isinstance(output, Labeled):
                 for (label, value), place in zip(output.rows, output.places or [{}] * len(output.rows), strict=True):
                     where = [place.get(name, "") for name in places]
                     yield (*start, label, value, *where, *([""] * len(number_columns)), "")

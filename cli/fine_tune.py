@@ -9,6 +9,7 @@ from .inputs import (
     check_images,
     check_model,
     default_weights,
+    head_for,
     is_model_path,
     load_seeded,
     load_training_images,
@@ -17,7 +18,7 @@ from .inputs import (
 )
 from .model_contract import ModelContract, Pixels
 from .option_groups import DataReading, ExtendableRun, TrainingSetup
-from .options import ImageSize, Json, KeepSparsity, NameOrFile, RunDir
+from .options import EmbeddingSize, ImageSize, Json, KeepSparsity, NameOrFile, RunDir
 from .results import show_training
 from .tensorflow_import import import_tensorflow
 
@@ -40,6 +41,7 @@ def fine_tune(
         str | None,
         typer.Option(help="Layer of a model from a file whose output goes into a new head; found if not set."),
     ] = None,
+    embedding: EmbeddingSize = None,
     image_size: ImageSize = None,
     reading: DataReading,
     pixels: Pixels = None,
@@ -79,13 +81,12 @@ def fine_tune(
     images = load_training_images(setup.data, settings, shape, reading, image_size)
     keras.utils.set_random_seed(settings.seed)
     if card is None:
-        pretrained = _with_head_for(loaded, images, features)
+        pretrained = _with_head_for(loaded, images, features, embedding)
     else:
         pretrained = zoo.create_model(
             model,
             weights=weights or default_weights(card),
-            head=images.task,
-            labels=images.labels,
+            **head_for(images, embedding),
             input_shape=images.image_shape,
         )
     result = training.fine_tune(
@@ -99,14 +100,18 @@ def fine_tune(
     show_training(result, images, run_dir, as_json=as_json)
 
 
-def _with_head_for(model: "keras.Model", data: "ImageData", features: str | None) -> "keras.Model":
+def _with_head_for(
+    model: "keras.Model", data: "ImageData", features: str | None, embedding: int | None
+) -> "keras.Model":
     """Return `model` if its outputs match the labels of `data`, otherwise its backbone with a new head."""
     from .. import zoo
     from ..training.compatibility import check_fit_together
+    from ..training.data.accepted_data import for_tasks, tasks_wanted_by
     from ..zoo.contract import state_contract
 
-    if features is not None:
-        return zoo.replace_head(model, data.task, labels=data.labels, features=features)
+    if features is not None or embedding is not None:
+        return zoo.replace_head(model, **head_for(data, embedding), features=features)
+    data = for_tasks(data, tasks_wanted_by(model))
     try:
         state_contract(model, known_tasks=data.task, known_labels=data.labels, report=False)  # fine_tune reports it
         check_fit_together(model, data)

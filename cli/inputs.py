@@ -240,15 +240,33 @@ def open_model(name_or_path: str, weights: str | None = None, *, pretrained: boo
     return zoo.create_model(name_or_path, weights=weights)
 
 
-def new_model(name: str, data: "ImageData", seed: int) -> "keras.Model":
-    """Return a model for the task and the image size of `data`, with random weights from `seed`."""
+def head_for(data: "ImageData", embedding: int | None) -> dict[str, Any]:
+    """Return the arguments of a head for the task of `data`, or of an embedding of that length, by its classes."""
+    if embedding is None:
+        return {"head": data.task, "labels": data.labels}
+    from ..tasks import get_task
+
+    if isinstance(data.task, dict) or data.task not in ("embedding", *get_task("embedding").trained_by):
+        raise InputError(f"--embedding is trained by classes, but {data.source} has the task {data.task}.")
+    return {"head": "embedding", "embedding_size": embedding}
+
+
+def new_model(name: str, data: "ImageData", seed: int, embedding: int | None = None) -> "keras.Model":
+    """Return a model for the task and the image size of `data`, with random weights from `seed`.
+
+    Args:
+        name: Name of the model.
+        data: The images.
+        seed: Seed of the weights.
+        embedding: Length of an embedding, in place of a classification.
+    """
     import keras
 
     from .. import training, zoo
     from ..zoo.pixel_range import RAW
 
     keras.utils.set_random_seed(seed)
-    model = zoo.create_model(name, head=data.task, labels=data.labels, input_shape=data.image_shape)
+    model = zoo.create_model(name, **head_for(data, embedding), input_shape=data.image_shape)
     if data.pixel_range != RAW:
         training.adapt_normalization(model, data, seed=seed)
     return model

@@ -72,6 +72,12 @@ FolderLayout = Annotated[
 Ignore = Annotated[
     int | None, typer.Option("--ignore", help="Label of the pixels of masks that have no class, often 255.")
 ]
+EmbeddingSize = Annotated[
+    int | None,
+    typer.Option(
+        "--embedding", min=1, help="Train an embedding of this length by the classes of the data, not a classifier."
+    ),
+]
 SkipUnreadable = Annotated[
     bool,
     typer.Option("--skip-unreadable", help="Skip images that cannot be read, and list them, instead of stopping."),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..export import Artifact, Prediction
+    from ..export.gallery import Gallery, Neighbor
 
 
 def predict(
@@ -39,7 +40,9 @@ def predict(
         ),
     ],
     *,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 3,
+    top: Annotated[
+        int, typer.Option(min=1, help="How many classes, or images of the gallery, to show for each image.")
+    ] = 3,
     weights: Annotated[
         str | None,
         typer.Option(help="For a name: which weights, as `pocketzoo info NAME` lists them; the first if none."),
@@ -53,6 +56,13 @@ def predict(
             "made of the images, in their size.",
         ),
     ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            help="For an embedding: folder of images, or of a folder for each class, of which the nearest are found; "
+            "--pictures draws them."
+        ),
+    ] = None,
     contract: ModelContract,
     skip_unreadable: SkipUnreadable = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the results as CSV.")] = False,
@@ -63,7 +73,7 @@ def predict(
     Images that cannot be read are named on standard error and do not stop the others; the exit code is 2 then, unless
     --skip-unreadable is set.
     """
-    from .answers import Answer, csv_rows, show_answers, shown_output  # they take NumPy
+    from .answers import Answer, Nearest, csv_rows, show_answers, shown_output  # they take NumPy
 
     if as_csv and as_json:
         raise InputError("--csv and --json cannot both be printed; leave one of them out.")
@@ -76,6 +86,7 @@ def predict(
     for error in missing.values():
         typer.echo(visible_line(f"{failure}: {error}"), err=True)
     artifact = _open(model, weights, contract) if {*sources} - {*missing} else None
+    opened = None if artifact is None or gallery is None else _open_gallery(artifact, gallery, skip_unreadable)
     answers: list[Answer] = []
     for source, mask_file in zip(sources, mask_files, strict=True):  # one by one: with an open size, sizes may differ
         if artifact is None or source in missing:
@@ -86,6 +97,12 @@ def predict(
         except InputError as error:
             typer.echo(visible_line(f"{failure}: {error}"), err=True)
             answers.append(Answer(source, error=str(error)))
+            continue
+        if opened is not None:
+            neighbors = opened.nearest(by_name(predictions)[""].probabilities[0], top, without=source)
+            answers.append(Answer(source, {"": Nearest(neighbors)}))
+            if mask_file is not None:
+                _draw_nearest(mask_file, source, neighbors)
             continue
         answers.append(Answer(source, {name: shown_output(each, top) for name, each in by_name(predictions).items()}))
         if mask_file is not None:
@@ -150,6 +167,28 @@ def _write_picture(path: Path, source: str, predictions: "Prediction | dict[str,
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         found[0].save(temporary, format="PNG")
+
+
+def _open_gallery(artifact: "Artifact", folder: Path, skip_unreadable: bool) -> "Gallery":
+    from ..export.gallery import open_gallery
+
+    gallery = open_gallery(artifact, folder, skip_unreadable=skip_unreadable)
+    for reason in gallery.skipped:
+        typer.echo(visible_line(f"Skipped: {reason}"), err=True)
+    return gallery
+
+
+def _draw_nearest(path: Path, source: str, neighbors: "list[Neighbor]") -> None:
+    """Write a sheet with the image and those of the gallery as a PNG."""
+    import numpy as np
+
+    from ..core.atomic_files import atomic_path
+    from ..core.pictures import save_figure
+    from ..export.gallery import plot_nearest
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        save_figure(plot_nearest(np.asarray(_displayed(source)), source, neighbors), temporary)
 
 
 def _displayed(source: str) -> "Image.Image":

@@ -6,7 +6,7 @@ from ..core.errors import InputError
 from . import console
 from .inputs import load_training_images, new_model, read_recipe
 from .option_groups import DataReading, ExtendableRun, TrainingSetup
-from .options import ImageSize, Json, ModelName, RunDir
+from .options import EmbeddingSize, ImageSize, Json, ModelName, RunDir
 from .results import metric_text, show_training
 from .tensorflow_import import import_tensorflow
 
@@ -21,6 +21,7 @@ def train(
     run_dir: RunDir,
     *,
     setup: TrainingSetup,
+    embedding: EmbeddingSize = None,
     image_size: ImageSize = None,
     reading: DataReading,
     run: ExtendableRun,
@@ -40,13 +41,13 @@ def train(
     images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
     import_tensorflow()
     if settings.folds is None:
-        model = new_model(name, images, settings.seed)
+        model = new_model(name, images, settings.seed, embedding)
         result = training.fit(model, images, settings, run_dir=run_dir, **vars(run))
         show_training(result, images, run_dir, as_json=as_json)
         return
 
     def make() -> "keras.Model":
-        return new_model(name, images, settings.seed)
+        return new_model(name, images, settings.seed, embedding)
 
     validated = training.cross_validate(
         make, images, settings, run_dir=run_dir, resume=run.resume, overwrite=run.overwrite

@@ -90,10 +90,13 @@ def for_tasks(data: ImageData | ImageSplit, tasks: Any) -> Any:
 
 
 def _wanted_tasks(arguments: Mapping[str, Any]) -> Any:
-    """Return the tasks that are stated or known, or of the heads or outputs of a model or artifact; None if unknown."""
+    """Return the tasks that are stated, or those of the model; None if unknown."""
     model = next((value for name, value in arguments.items() if name in ("model", "student")), None)
-    if arguments.get("task") is not None:
-        return arguments["task"]
+    return arguments["task"] if arguments.get("task") is not None else tasks_wanted_by(model)
+
+
+def tasks_wanted_by(model: Any) -> Any:
+    """Return the tasks of the outputs of a model or an artifact; None if unknown."""
     if isinstance(model, keras.Model) and (tasks := known_tasks(model)) is not None:
         return tasks
     if isinstance(model, keras.Model):
