@@ -122,3 +122,32 @@ def test_gallery_takes_an_embedding(pocketzoo, shelf, tmp_path):
     code, _, error = pocketzoo("predict", path, query, "--gallery", folder / "gallery")
     assert code == 2
     assert "has the task classification, but a gallery compares the output of an embedding" in error
+
+
+def test_embedding_is_trained_by_classes(pocketzoo, tmp_path):
+    code, _, error = pocketzoo(
+        "train", "lenet5", "--run-dir", tmp_path / "d", "--embedding", "5", "--data", "digit-scenes"
+    )
+    assert code == 2
+    assert "--embedding is trained by classes, but digit-scenes" in error
+
+
+@pytest.mark.every_card
+def test_embedding_is_trained_and_goes_on_as_one(pocketzoo, tmp_path):
+    random = np.random.default_rng(0)
+    for label, low in {"dark": 0, "middle": 90, "light": 180}.items():
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(14):
+            pixels = random.integers(low, low + 70, (8, 8), "uint8").repeat(4, axis=0).repeat(4, axis=1)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+    common = ("--data", tmp_path / "data", "--set", "epochs=1", "--set", "batch_size=8", "--set", "augmentation=none")
+    code, out, error = pocketzoo("train", "lenet5", "--run-dir", tmp_path / "a", "--embedding", "5", *common)
+    assert (code, "Recall@1" in out) == (0, True), error
+    assert zoo.load_model(tmp_path / "a" / "best.keras").output_shape == (None, 5)
+    tuned = ("fine-tune", tmp_path / "a" / "best.keras", "--run-dir", tmp_path / "b", "--set", "head_epochs=0", *common)
+    code, _, error = pocketzoo(*tuned)
+    assert (code, "New head" in error) == (0, False), error
+    code, out, error = pocketzoo(
+        "train", "lenet5", "--run-dir", tmp_path / "c", "--embedding", "5", "--set", "folds=2", *common
+    )
+    assert code == 0, error

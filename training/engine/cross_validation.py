@@ -19,7 +19,7 @@ from ...core.short_repr import ShortRepr
 from ...core.work_directory import WorkDirectory
 from ...zoo.model_arguments import functional_argument, report_own_training
 from ..compatibility import describe_model
-from ..data.accepted_data import accepts_any_data
+from ..data.accepted_data import accepts_any_data, for_tasks, tasks_wanted_by
 from ..data.folds import folds_of
 from ..data.images import ImageData
 from ..evaluation.evaluate import evaluate
@@ -121,6 +121,7 @@ def _train_folds(
     for number, fold in enumerate(folds_of(data, count, seed=recipe.seed), start=1):
         keras.utils.set_random_seed(recipe.seed)
         model = functional_argument(made := make_model())
+        fold = for_tasks(fold, tasks_wanted_by(model))
         describe_model(model, fold, verbose=verbose and number == 1)
         if number == 1:
             report_own_training(made)
