@@ -32,6 +32,7 @@ class Classification(ClassTargets, Task):
     """Probabilities `(batch, classes)` that sum to 1; targets are class indices, int32 `(count,)`."""
 
     name = "classification"
+    of_signals = True
     activation = "softmax"
     keras_losses = ("sparse_categorical_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy")
     min_outputs = 2

@@ -31,6 +31,7 @@ class Embedding(ClassTargets, Task):
     """Vectors `(batch, length)`; targets are class indices, int32 `(count,)`, of any number of classes."""
 
     name = "embedding"
+    of_signals = True
     min_outputs = None
     meaning = "an embedding"
     column = "identity"

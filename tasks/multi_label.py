@@ -32,6 +32,7 @@ class MultiLabel(Task):
     """Independent probabilities `(batch, labels)`; targets are 0 or 1, float32 `(count, labels)`."""
 
     name = "multi_label"
+    of_signals = True
     activation = "sigmoid"
     keras_losses = ("binary_crossentropy", "binary_focal_crossentropy")
     target_kinds = "iufb"

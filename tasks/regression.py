@@ -26,6 +26,7 @@ class Regression(Task):
     """Unbounded numbers `(batch, values)`; targets are float32 `(count, values)`, in the data's own units."""
 
     name = "regression"
+    of_signals = True
     keras_losses = (
         *("mean_squared_error", "mean_absolute_error", "huber_loss", "huber", "log_cosh", "poisson"),
         *("mean_squared_logarithmic_error", "mean_absolute_percentage_error"),

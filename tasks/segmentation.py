@@ -37,6 +37,7 @@ class Segmentation(Task):
     `(count, height, width)`."""
 
     name = "segmentation"
+    of_signals = True
     activation = "softmax"
     keras_losses = ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy", "dice")
     min_outputs = 2

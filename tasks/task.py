@@ -70,6 +70,8 @@ class Task(TargetForm):
     """Whether there is a head layer of the task, which `create_model` accepts."""
     too_few_outputs: ClassVar[str] = ""
     """Why fewer than `min_outputs` make no sense, and what to use instead; the message begins "classes is 1, and"."""
+    of_signals: ClassVar[bool] = False
+    """Whether its head goes on the features of signals and volumes too, not of images alone."""
     covers_image: ClassVar[bool] = False
     """Whether the output is a map with one vector for each pixel of the image."""
     takes_map: ClassVar[bool] = False

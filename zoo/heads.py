@@ -13,6 +13,7 @@ import keras
 from .. import layers
 from ..core.arguments import check_arguments
 from ..core.errors import InputError, unknown
+from ..core.outputs import by_name
 from ..layers import PixelNormalization
 from ..layers.dimensions import spatial_dimensions
 from ..tasks.registry import get_task, task_names
@@ -99,6 +100,8 @@ def _by_head(card: ModelCard | HeadDefaults, head: Mapping[str, str], argument: 
 def attach_heads(inputs: Any, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
     """Return the model from `inputs` to the output of the layer `head`, or a dict of those of `head_<name>`."""
     image = image_among(keras.tree.flatten(inputs))
+    if image is not None and len(image.shape) != 4:
+        _check_of_signals(plans, name)
     try:
         with spatial_dimensions(2 if image is None else len(image.shape) - 2):
             if isinstance(plans, HeadPlan):
@@ -107,6 +110,13 @@ def attach_heads(inputs: Any, features: keras.KerasTensor, plans: Plans, *, name
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     return keras.Model(inputs, outputs, name=name)
+
+
+def _check_of_signals(plans: Plans, name: str) -> None:
+    for plan in by_name(plans).values():
+        if not plan.task.of_signals:
+            tasks = ", ".join(task for task in task_names() if get_task(task).of_signals)
+            raise InputError(f"{name}: the task {plan.task.name} is of images; of signals and volumes are {tasks}.")
 
 
 @check_arguments

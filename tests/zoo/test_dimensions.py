@@ -81,15 +81,20 @@ def test_cards_for_images_alone_name_the_families_that_take_signals_and_volumes(
     ("name", "shape", "message"),
     [
         ("lenet5", (8, 1), "the minimum length is"),
+        ("resnet20", (8, 8, 4, 1), "the minimum depth, height and width are 8"),
         ("lenet5", (None, 1), "needs a fixed length"),
         ("resnet20", (32, 0), r"must be \(height, width, channels\), such as .*, or of a signal \(length, channels\)"),
         ("resnet20", (32,), "must be"),
-        ("resnet20", (8, 8, 4, 1), "the minimum depth, height and width are 8"),
     ],
 )
 def test_wrong_shapes_of_signals_are_refused(name, shape, message):
     with pytest.raises(zoo.InputError, match=message):
         zoo.create_model(name, input_shape=shape)
+
+
+def test_tasks_of_images_are_refused_on_signals():
+    with pytest.raises(zoo.InputError, match=r"the task image_to_image is of images; of signals and volumes are class"):
+        zoo.create_model("unet_same", input_shape=(32, 2), head="image_to_image", classes=1)
 
 
 def test_dimensions_around_a_layer_hold_for_it_and_an_argument_for_it_alone():

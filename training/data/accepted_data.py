@@ -133,7 +133,8 @@ def as_data(
         *sides, channels = (None,) if model is None else image_shape(functional_form(model))
         if len(sides) == 1:
             return load_data(data, length=sides[0], channels=channels)
-        size = (sides[0], sides[1]) if sides and None not in sides else None
+        known = [side for side in sides if side is not None]
+        size = (known[0], known[1]) if len(known) == 2 else None
         return load_data(data, image_size=size, channels=channels)
     parts = data if isinstance(data, Mapping) else {"train": data}
     if unknown := [name for name in parts if name not in SPLITS]:

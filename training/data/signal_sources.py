@@ -220,7 +220,7 @@ def _of_table(path: Path, fit: _Fit) -> tuple[dict[str, _Signals], dict[str, Any
     for split in (name for name in SPLITS if name in splits):
         rows = np.flatnonzero(splits == split)
         chosen = [signals[row] for row in rows] if isinstance(signals, list) else signals[rows]
-        of_split = {name: each.rows[rows] for name, each in targets.items()}
+        of_split = {name: each.at(rows).rows for name, each in targets.items()}
         parts[split] = _Signals(chosen, of_split.get("", of_split))
     return parts, {"task": tasks.get("", tasks), "labels": labels.get("", labels)}
 
