@@ -137,10 +137,14 @@ def show_answers(answers: Sequence[Answer]) -> None:
             for (label, value), place in zip(output.rows, output.places or [{}] * len(output.rows), strict=True)
         ]
         console.show_table((*named, "label", figure, *places), rows)
-    nearest = [(*where, *row) for where, output in pairs if isinstance(output, Nearest) for row in output.rows]
+    nearest = [
+        (*where, file, label, f"{similarity:.4f}")
+        for where, output in pairs
+        if isinstance(output, Nearest)
+        for file, label, similarity in output.rows
+    ]
     if nearest:
-        rows = [(*where, file, label, f"{similarity:.4f}") for *where, file, label, similarity in nearest]
-        console.show_table((*named, *NEIGHBOR_COLUMNS), rows)
+        console.show_table((*named, *NEIGHBOR_COLUMNS), nearest)
     numbers = [(*where, *_number_cells(output)) for where, output in pairs if isinstance(output, Numbers)]
     if numbers:
         console.show_table((*named, "shape", "type", "min", "max", "mean", "first values"), numbers)

@@ -74,7 +74,7 @@ class Retrieval:
         rows = np.flatnonzero(self.queries)
         if len(rows) > RANKED_QUERIES:
             rows = np.sort(np.random.default_rng(0).choice(rows, RANKED_QUERIES, replace=False))
-        return rows, np.array([self._average_precision(row) for row in rows])
+        return rows, np.array([self._average_precision(row) for row in rows.tolist()])
 
     def _average_precision(self, row: int) -> float:
         similarities, is_same, is_other = (

@@ -198,7 +198,7 @@ def check_trainable(data: ImageData, recipe: Recipe) -> None:
             return
         counts = [task.class_counts(targets, len(labels)) for targets in (trained, validated)]
         if task.compares_images:
-            _check_compared(data.source, labels, *counts, recipe)
+            _check_compared(data.source, labels, counts[0], counts[1], recipe)
             return
         unseen = [label for label, train, validation in zip(labels, *counts, strict=True) if validation and not train]
         if unseen:

@@ -33,7 +33,6 @@ from .layer_scopes import LayerScopes
 from .rgb_to_gray import check_grayscale, rgb_to_gray
 from .tracing import TracedFunction, trace_function
 from .trained_integers import activation_bits, with_rounded_kernels
-from .unit_normalization import with_l2_normalization
 
 DTYPES = {
     **dict.fromkeys(("float16", "bfloat16", "float32", "float64"), "float32"),
@@ -83,7 +82,7 @@ class ExportGraph:
         check_image_inputs(model)
         metadata = _with_size(model_metadata(model), input_size, open_size)
         _check_tensors(model, metadata)
-        flat = with_l2_normalization(flatten_model(model))
+        flat = flatten_model(model)
         reduced = [layer.name for layer in flat.layers if is_other_float(layer.compute_dtype)]
         if reduced:
             raise InputError(

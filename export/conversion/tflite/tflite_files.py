@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 
+import keras
 import tensorflow as tf
 
 from ....core.errors import InputError
@@ -29,7 +30,7 @@ from .calibration import with_ranges
 from .float_weights import with_float_weights
 from .intermediate_tensors import TFLiteIntermediates, computed_tensors
 from .quantized_graph import check_integers, check_kept, check_order, check_ranges, fix_16_bit_tensors
-from .traced_layers import mirrored_hard_sigmoid, rescaling_as_convolution
+from .traced_layers import fused_unit_normalization, mirrored_hard_sigmoid, rescaling_as_convolution
 
 OpsSet = tf.lite.OpsSet
 BYTES, DYNAMIC = "tflite-uint8", "tflite-dynamic"
@@ -157,6 +158,13 @@ class TFLiteFiles:
         return self.graph.trace(rescaling_as_convolution() if self.graph.activation_bits is None else None)
 
     @cached_property
+    def _traced_for_8_bits(self) -> TracedFunction:
+        if not any(isinstance(layer, keras.layers.UnitNormalization) for layer in self.graph.flat.layers):
+            return self._traced
+        with fused_unit_normalization():
+            return self.graph.trace(rescaling_as_convolution() if self.graph.activation_bits is None else None)
+
+    @cached_property
     def _traced_for_16_bits(self) -> TracedFunction:
         return self.graph.trace(mirrored_hard_sigmoid()) if self.graph.activation_bits is None else self._traced
 
@@ -187,7 +195,8 @@ class TFLiteFiles:
         return unsupported(kind, names, self.graph.scopes, self.graph.metadata.model, format_name)
 
     def _traced_for(self, format_name: str) -> TracedFunction:
-        return self._traced_for_16_bits if ACTIVATION_BITS.get(format_name) == 16 else self._traced
+        bits = ACTIVATION_BITS.get(format_name)
+        return self._traced_for_8_bits if bits == 8 else self._traced_for_16_bits if bits == 16 else self._traced
 
     def _converter(self, format_name: str) -> tf.lite.TFLiteConverter:
         traced = self._traced_for(format_name)
