@@ -52,7 +52,8 @@ class LayerTraits:
     """What one output position sees of the input: one position, a sliding window, or everything (`global`); a
     transposed window and upsampling make the map larger."""
     prunable: bool = False
-    """Whether zeros in its last kernel pay, as TF-MOT has it too: depthwise kernels have few weights, and lose much."""
+    """Whether zeros in its kernels pay, but for depthwise ones, as TF-MOT has it too: those have few weights, and lose
+    much."""
     channels: str = "unknown"
     """Name of its rule in channel pruning (`training/compression/channels/graph/rule_table.py`)."""
     int8_scales: Literal["per_channel", "per_tensor"] | None = None
@@ -71,6 +72,11 @@ class LayerTraits:
     def main_kernel(self) -> Kernel:
         """The kernel with most of the weights; of a separable convolution the pointwise one."""
         return self.kernels[-1]
+
+    @property
+    def prunable_kernels(self) -> tuple[Kernel, ...]:
+        """The kernels in which zeros pay."""
+        return tuple(kernel for kernel in self.kernels if self.prunable and not kernel.is_depthwise)
 
     @property
     def is_depthwise(self) -> bool:
@@ -122,6 +128,19 @@ def attention_macs(node: Node) -> int | None:
     return products + sum(math.prod(dense.kernel.shape) * positions for dense, positions in projections)
 
 
+def recurrent_macs(node: Node) -> int | None:
+    """Return the multiply-adds of an LSTM, a GRU or a SimpleRNN, in one or both directions; None for other layers, and
+    where the number of steps is open."""
+    layer = node.operation
+    ways = [layer.forward_layer, layer.backward_layer] if isinstance(layer, layers.Bidirectional) else [layer]
+    cells = [getattr(way, "cell", None) for way in ways]
+    if not all(isinstance(cell, layers.LSTMCell | layers.GRUCell | layers.SimpleRNNCell) for cell in cells):
+        return None
+    steps = node.inputs[0].shape[1]
+    kernels = [kernel.of(cell) for cell in cells for kernel in traits_of(cell).kernels]
+    return None if steps is None else steps * sum(math.prod(kernel.shape) for kernel in kernels)
+
+
 def main_kernel(layer: keras.Layer) -> keras.Variable:
     """Return the kernel of a layer that has one; of a separable convolution the pointwise one."""
     return traits_of(layer).main_kernel.of(layer)
@@ -141,9 +160,15 @@ class KernelLayout(NamedTuple):
         return (*self.positions, *self.inputs, *self.outputs)
 
 
-def kernel_layout(layer: keras.Layer) -> KernelLayout:
-    """Return what the axes of `main_kernel` of a built layer run over; the channels of a depthwise one are outputs."""
-    kernel, rank = traits_of(layer).main_kernel, len(main_kernel(layer).shape)
+def kernel_layout(layer: keras.Layer, kernel: Kernel | None = None) -> KernelLayout:
+    """Return what the axes of a kernel of a built layer run over; the channels of a depthwise one are outputs.
+
+    Args:
+        layer: The layer.
+        kernel: One of its kernels, by default the `main_kernel`.
+    """
+    kernel = traits_of(layer).main_kernel if kernel is None else kernel
+    rank = len(kernel.of(layer).shape)
     if isinstance(layer, layers.EinsumDense):
         before, weights, after = _equation(layer)
         roles = [(letter in before, letter in after) for letter in weights]
@@ -198,6 +223,11 @@ LAYERS: dict[type[keras.Layer], LayerTraits] = {
         kernels=(Kernel(),), width="units", prunable=True, channels="dense", int8_scales="per_tensor"
     ),
     layers.EinsumDense: LayerTraits(kernels=(Kernel(),), prunable=True),
+    # The cells of recurrent layers, which are kept whole in graphs.
+    **dict.fromkeys(
+        (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell),
+        LayerTraits(kernels=(Kernel(), Kernel("recurrent_kernel")), prunable=True),
+    ),
     layers.BatchNormalization: LayerTraits(channels="normalization", xnnpack=True),
     layers.GroupNormalization: LayerTraits(channels="normalization"),
     layers.LayerNormalization: LayerTraits(channels="mixing"),

@@ -21,6 +21,7 @@ from .heads import ImageHead as ImageHead
 from .heads import MultiLabelHead as MultiLabelHead
 from .heads import RegressionHead as RegressionHead
 from .heads import SegmentationHead as SegmentationHead
+from .heads import SequenceHead as SequenceHead
 from .inception_module import InceptionModule as InceptionModule
 from .inception_module import InceptionResidual as InceptionResidual
 from .inverted_residual import InvertedResidual as InvertedResidual

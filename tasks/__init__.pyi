@@ -19,4 +19,7 @@ from .regression import Regression as Regression
 from .regression import RegressionEvaluation as RegressionEvaluation
 from .segmentation import Segmentation as Segmentation
 from .segmentation import SegmentationEvaluation as SegmentationEvaluation
+from .sequence import SequenceEvaluation as SequenceEvaluation
+from .sequence import TextSequence as TextSequence
 from .task import Task as Task
+from .texts import encode_texts as encode_texts

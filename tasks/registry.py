@@ -14,6 +14,7 @@ from .multi_label import MultiLabel
 from .raw import Raw
 from .regression import Regression
 from .segmentation import Segmentation
+from .sequence import TextSequence
 from .task import Task
 
 _TASKS: dict[str, Task] = {
@@ -25,6 +26,7 @@ _TASKS: dict[str, Task] = {
         Segmentation(),
         ImageToImage(),
         Keypoints(),
+        TextSequence(),
         Embedding(),
         Raw(),
     )

@@ -105,7 +105,7 @@ class TargetForm(ABC):
         """
         targets = self._with_axes(_as_integers(np.asarray(targets)) if self.class_indices else np.asarray(targets))
         shape = self.target_shape(num_outputs, (None,) * dimensions)
-        if targets.dtype.kind not in self.target_kinds or not _fits(targets.shape[1:], shape):
+        if targets.dtype.kind not in self.target_kinds or not fits_shape(targets.shape[1:], shape):
             size = "" if num_outputs is None else f" of {num_outputs}"
             raise InputError(
                 f"{what} are {targets.dtype} of the shape {targets.shape}; a {self.name}{size} takes "
@@ -153,6 +153,17 @@ class TargetForm(ABC):
         if not targets.size:
             return self.min_outputs or 1
         return max(int(targets.max()) + 1, self.min_outputs or 1) if self.class_indices else targets.shape[1]
+
+    def misfit(self, targets: np.ndarray, output_shape: Sequence[int | None]) -> tuple[int, str] | None:
+        """Return the first row of targets that outputs of that shape for an image cannot express, and why.
+
+        The reason continues "IMAGE has ...". None if there is no such row.
+        """
+        return None
+
+    def target_text(self, target: np.ndarray, labels: Sequence[str]) -> str | None:
+        """Return what one image's target says, where it is a text; else None."""
+        return None
 
     def has_form(self, targets: Any) -> bool:
         """Return whether targets have the rank (and if that is ambiguous, the values) of this task's targets."""
@@ -257,6 +268,8 @@ class TargetForm(ABC):
         return {}
 
     # Augmentation
+    has_order: ClassVar[bool] = False
+    """Whether targets have an order from left to right, as texts, so that mirrored images contradict them."""
     has_colors: ClassVar[bool] = False
     """Whether targets are pictures, which would be wrong if the colors of the images alone changed."""
     mixable: ClassVar[bool] = False
@@ -287,5 +300,6 @@ def _as_integers(targets: np.ndarray) -> np.ndarray:
     return targets.astype("int64") if targets.dtype.kind == "b" or is_whole else targets
 
 
-def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+def fits_shape(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Return whether a shape is the one that is wanted, in which None stands for any size."""
     return len(shape) == len(wanted) and all(want in (None, side) for side, want in zip(shape, wanted, strict=True))

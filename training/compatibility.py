@@ -1,5 +1,6 @@
 """Checks that a model and a dataset can be used together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ from ..core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, ma
 from ..core.user_warnings import warn
 from ..layers import Head
 from ..tasks.registry import get_task
+from ..tasks.target_form import fits_shape
+from ..tasks.task import Task
 from ..zoo.contract import contract_of, state_contract
 from ..zoo.decoded_form import decoded_form
 from ..zoo.output_contract import OutputContract
@@ -21,7 +24,7 @@ from .data.images import ImageData, ImageSplit, Targets
 from .data.pipeline import augmented_images
 from .input_compatibility import check_inputs, further_maps
 from .model_outputs import heads_of, tasks_of
-from .recipe.augmentation import OF_COLORS, Augmentation, Function, transformations
+from .recipe.augmentation import OF_COLORS, Augmentation, Flip, Function, transformations
 from .recipe.loss import ArcFace
 from .recipe.recipe import Recipe
 from .recipe.user_functions import name_of
@@ -130,7 +133,7 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
         classes = size if task.names_outputs else None
         expected = task.target_shape(classes, sides)
         actual = targets[name].shape[1:]
-        if actual != expected:
+        if not fits_shape(actual, expected):
             raise InputError(
                 f"{model.name} has {_described(task_name)}, whose targets have the shape {expected} for an image, but "
                 f"the data has {actual}."
@@ -139,6 +142,17 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
             wrong = task.class_out_of_range(task.without_void(targets[name], split.ignore), classes)
             if wrong is not None:
                 raise InputError(f"{model.name} has {classes} classes, but the data has class {wrong}.")
+            check_expressible(model.name, task, split, targets[name], shapes[name][1:])
+
+
+def check_expressible(
+    model: str, task: Task, split: ImageSplit, targets: np.ndarray, output_shape: Sequence[int | None]
+) -> None:
+    """Raise InputError where outputs of that shape for an image cannot express the targets of one."""
+    found = task.misfit(targets, output_shape)
+    if found is not None:
+        row, why = found
+        raise InputError(f"{model} cannot be right about {split.name_of(row)}: it has {why}.")
 
 
 def _output_shapes(model: keras.Model, split: ImageSplit) -> dict[str, tuple[int | None, ...]]:
@@ -255,6 +269,13 @@ def check_augmentation(split: ImageSplit, augmentation: Augmentation) -> None:
         raise InputError(
             f"augmentation {', '.join(colors)} would change the colors of the images but not those of their targets, "
             f"which are pictures ({pictures[0]}); take 'light', or list transformations that move the image alone."
+        )
+    flips = [step.name for step in transformations(augmentation) if isinstance(step, Flip)]
+    ordered = [task for task in by_name(split.tasks).values() if get_task(task).has_order]
+    if flips and ordered:
+        raise InputError(
+            f"augmentation {', '.join(flips)} would mirror the images, but their targets ({ordered[0]}) are read from "
+            "left to right; take 'light', or list transformations without it."
         )
     if mixing(augmentation) and split.further:
         raise InputError(

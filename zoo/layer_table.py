@@ -10,7 +10,7 @@ import keras
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..core.flat_graph import FlatGraph, Node
-from ..core.layer_traits import UNKNOWN, attention_macs, kernel_positions, traits_of
+from ..core.layer_traits import UNKNOWN, attention_macs, kernel_positions, recurrent_macs, traits_of
 from .flat import flatten_model
 
 View = tuple[int, float] | None
@@ -42,6 +42,10 @@ class LayerRow:
     def stage(self) -> str:
         """Stage of the layer: its name up to the first underscore."""
         return self.name.split("_")[0]
+
+
+SEE_EVERYTHING = (keras.layers.MultiHeadAttention, keras.layers.RNN, keras.layers.Bidirectional)
+"""Layers of which an output position sees all of the input, or all before it."""
 
 
 class _Window(NamedTuple):
@@ -77,7 +81,7 @@ def layer_table(model: keras.Model) -> list[LayerRow]:
 
 @check_arguments
 def count_macs(model: keras.Model) -> int:
-    """Return the multiply-adds of one image in convolutions of any kind, dense layers and MultiHeadAttention.
+    """Return the multiply-adds of one image in convolutions, dense and recurrent layers, and MultiHeadAttention.
 
     One multiplication and the addition of its product count as one. Biases, normalization, activations, pooling and
     element-wise operations are not counted, as in the papers' figures.
@@ -102,7 +106,7 @@ def _view(node: Node, views: Sequence[View]) -> View:
     """The receptive field of the outputs, from those of the inputs."""
     layer, window = node.operation, traits_of(node.operation).window
     known = [view for view in views if view is not None]
-    if window == "global" or isinstance(layer, keras.layers.MultiHeadAttention) or len(known) < len(views) or not views:
+    if window == "global" or isinstance(layer, SEE_EVERYTHING) or len(known) < len(views) or not views:
         return None
     field, step = max(view[0] for view in known), max(view[1] for view in known)
     if window == "sliding":
@@ -154,11 +158,13 @@ def _multiply_adds(node: Node) -> int:
         return math.prod(kernel_positions(node)) * sum(math.prod(kernel.of(layer).shape) for kernel in traits.kernels)
     if (attention := attention_macs(node)) is not None:
         return attention
+    if (recurrent := recurrent_macs(node)) is not None:
+        return recurrent
     if traits is UNKNOWN and any(len(weight.shape) > 1 for weight in _weights(layer)):
         kind = type(layer).__name__
         raise InputError(
-            f"layer {layer.name} ({kind}) cannot be counted; counted are convolutions, dense layers and "
-            "MultiHeadAttention."
+            f"layer {layer.name} ({kind}) cannot be counted; counted are convolutions, dense and "
+            "recurrent layers, and MultiHeadAttention."
         )
     return 0
 

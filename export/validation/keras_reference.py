@@ -11,6 +11,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.keras_private import replace_name_scopes
 from ...core.outputs import by_name, map_outputs
+from ...tasks.target_form import fits_shape
 from ...zoo.fingerprint import weights_sha256
 from ...zoo.signature import arrange_inputs, name_outputs, named_inputs, named_outputs
 from ..artifact.metadata import InputForm, Metadata
@@ -156,6 +157,6 @@ def _check_label_shape(reference: Reference, name: str) -> None:
         return
     size = reference.decode(outputs[:1]).shape[-1]
     expected = tuple(reference.task.target_shape(size, outputs.shape[1:-1]))
-    if labels.shape[1:] != expected:
+    if not fits_shape(labels.shape[1:], expected):
         what = f"evaluation has labels{f' of {name!r}' if name else ''} of shape {labels.shape[1:]}"
         raise InputError(f"{what}; the model's outputs need {expected}.")

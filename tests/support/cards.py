@@ -11,6 +11,7 @@ from pocketzoo import zoo
 
 NARROW: dict[str, dict[str, Any]] = {
     "alexnet:alexnet": {"widths": (16, 32, 32, 32, 16), "hidden": (32, 24)},
+    "crnn:crnn": {"widths": (8, 16, 16, 16, 16, 16, 16), "units": 8},
     "deeplab:deeplab_v3": {"filters": 16},
     "densenet:densenet": {"growth": 8},
     "efficientnet:efficientnet": {"width": 0.25},

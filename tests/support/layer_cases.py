@@ -342,6 +342,9 @@ CASES = [
     pytest.param(
         layers.KeypointHead, {"classes": 4, "labels": list("abcd")}, (2, 5, 6, 3), (2, 4, 3), 2, id="keypoints"
     ),
+    pytest.param(
+        layers.SequenceHead, {"classes": 4, "labels": list("abcd")}, (2, 3, 5, 8), (2, 5, 4), 2, id="sequence"
+    ),
     pytest.param(layers.FakeQuantize, {"bits": 16, "momentum": 0.9}, (2, 6, 6, 3), (2, 6, 6, 3), 0, id="grid"),
     pytest.param(layers.FakeQuantize, {"limits": [0.0, 1.0]}, (2, 4), (2, 4), 0, id="grid-fixed"),
     pytest.param(

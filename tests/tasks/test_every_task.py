@@ -10,11 +10,13 @@ import pytest
 
 from pocketzoo import layers, zoo
 from pocketzoo.tasks import get_task, recognize_task, register_task, task_names
+from pocketzoo.tasks.target_form import fits_shape
 from pocketzoo.tasks.task import HeadConfig
 
 pytestmark = pytest.mark.fast
 
-LABELS = ("cat", "dog", "hen")
+LABELS = ("cat", "dog", "blank")
+"""The last is none of the characters of a sequence."""
 IMAGES, SIDES = 12, (4, 6)
 TARGETS = {
     "classification": np.arange(IMAGES) % 3,
@@ -25,6 +27,7 @@ TARGETS = {
         [np.linspace(0, 1, 6 * IMAGES).reshape(IMAGES, 3, 2), np.ones((IMAGES, 3, 1))], axis=-1
     ),
     "embedding": np.arange(IMAGES) % 3,
+    "sequence": np.array([[0, 1], [1, 1], [0, -1], [1, 0]] * (IMAGES // 4)),
     "segmentation": (np.arange(24).reshape(SIDES) + np.arange(IMAGES)[:, np.newaxis, np.newaxis]) % 3,
 }
 """Valid targets for three classes, labels or values. A new task with targets adds its own."""
@@ -34,10 +37,18 @@ every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 with_targets = pytest.mark.parametrize("task", [t for t in TASKS if t.has_targets], ids=lambda task: task.name)
 
 
+def perfect_values(task):
+    """Outputs without an error."""
+    targets = TARGETS[task.name]
+    if task.has_order:  # a column for each character and one for the blank after it
+        paths = np.stack([np.where(targets < 0, 2, targets), np.full_like(targets, 2)], axis=-1)
+        return np.eye(3)[paths.reshape(IMAGES, -1)]
+    return np.eye(3)[targets] if task.class_indices else targets
+
+
 def outputs_for(task):
     """Outputs that are right for most images."""
-    targets, random = TARGETS[task.name], np.random.default_rng(0)
-    values = np.eye(3)[targets] if task.class_indices else targets
+    values, random = perfect_values(task), np.random.default_rng(0)
     noise = 0.02 if task.has_places else 0.3  # a place is right only near the true one
     outputs = (noise / 3 + (1 - noise) * values + noise * random.random(values.shape)).astype("float32")
     return outputs / outputs.sum(axis=-1, keepdims=True) if task.class_indices else outputs
@@ -96,7 +107,7 @@ def test_each_head_layer_belongs_to_one_task():
 def test_validated_targets_have_the_form_of_training(task):
     found = task.check_targets(TARGETS[task.name], "the targets of train", num_outputs=3)
     assert found.dtype == task.target_dtype
-    assert found.shape[1:] == task.target_shape(3, SIDES)
+    assert fits_shape(found.shape[1:], task.target_shape(3, SIDES))
     assert task.count_outputs(found) == 3
     np.testing.assert_allclose(found, TARGETS[task.name])
 
@@ -138,9 +149,7 @@ def test_classes_are_counted(task):
 
 @with_targets
 def test_perfect_outputs_are_evaluated_as_such(task):
-    targets = TARGETS[task.name]
-    perfect = (np.eye(3)[targets] if task.class_indices else targets).astype("float32")
-    accumulator = filled(task, perfect)
+    accumulator = filled(task, perfect_values(task).astype("float32"))
     evaluation = accumulator.evaluation()
     assert evaluation.images == IMAGES
     assert evaluation.loss == pytest.approx(0, abs=1e-6)
@@ -168,7 +177,7 @@ def test_evaluation_names_its_main_metric_and_its_interval(task):
     field = next(iter(evaluation.SUMMARY.values()))
     low, high = evaluation.intervals[field]
     assert low <= getattr(evaluation, field) <= high
-    assert list(evaluation.details) == list(LABELS)
+    assert list(evaluation.details) == list(LABELS[:-1] if task.has_order else LABELS)
 
 
 @with_targets
@@ -200,11 +209,11 @@ def test_predictions_are_rows_of_labels_and_numbers(task):
     if task.figure_name is None:
         return
     rows = task.predictions(outputs_for(task)[0], LABELS, None)
-    assert {label for label, _ in rows} == set(LABELS)
+    assert {label for label, _ in rows} == set(LABELS) or task.has_order  # whose rows are texts
     assert all(isinstance(task.format_figure(figure), str) for _, figure in rows)
-    assert task.figure_name in ("probability", "share", "value", "mean", "score")
+    assert task.figure_name in ("probability", "share", "value", "mean", "score", "confidence")
     assert len(task.places(outputs_for(task)[0], LABELS, None)) == (len(rows) if task.has_places else 0)
-    if task.figure_name in ("probability", "share"):
+    if task.figure_name in ("probability", "share", "confidence"):
         assert len(task.predictions(outputs_for(task)[0], LABELS, 1)) == 1
 
 

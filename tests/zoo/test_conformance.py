@@ -150,17 +150,21 @@ def test_mixed_precision_outputs_finite_float32(case, policy):
     assert np.isfinite(outputs.numpy()).all()
 
 
+OF_SEQUENCES = {"PACK", "Transpose"}
+"""Nodes that sequences need: the steps of a recurrent layer are packed, and columns of a map become rows."""
+
+
 @cards_with_other_composites
 def test_tflite_and_onnx_outputs_match_keras(case, tmp_path):
     reference = Reference(Samples(case.images, None), "noise", case.outputs)
     form = ExportGraph.from_model(case.model)
-    formats = [FORMATS["tflite-fp32"], FORMATS["onnx-fp32"]]
+    formats, card = [FORMATS["tflite-fp32"], FORMATS["onnx-fp32"]], zoo.model_card(case.name)
     for file, kind in write_artifacts(form, formats, None, tmp_path):
         check = validate_artifact(file.name, "", load_artifact(file), kind, reference)
         assert [gate for gate in check.gates if gate.status == "failed"] == []
         assert {gate.bar for gate in check.gates if gate.name == "relative difference"} == {1e-4}
         assert file.stat().st_size >= form.kernel_weights * kind.bytes_per_weight
-        assert findings(file) == []
+        assert set(findings(file)) <= OF_SEQUENCES if get_task(card.task).has_order else findings(file) == []
 
 
 READ_IN_NEW_PROCESS = """

@@ -78,13 +78,16 @@ def test_receptive_field_is_what_changes_a_pixel_in_the_middle(name):
 
 
 UNCOUNTED = [
-    pytest.param((16, 3), layers.LSTM(4), id="lstm"),
+    pytest.param((4, 4, 4, 3), layers.ConvLSTM2D(4, 3), id="convolutional-lstm"),
     pytest.param((16, 3), layers.TimeDistributed(layers.Dense(4)), id="time-distributed"),
 ]
 OF_OTHER_RANK = [
     pytest.param((16, 3), layers.Conv1D(4, 3), 14 * 3 * 3 * 4, id="conv1d"),
     pytest.param((8, 8, 8, 3), layers.Conv3D(4, 3), 6**3 * 27 * 3 * 4, id="conv3d"),
     pytest.param((16, 4), layers.EinsumDense("abc,cd->abd", output_shape=(None, 5)), 16 * 4 * 5, id="einsum"),
+    pytest.param((16, 3), layers.LSTM(5), 16 * 4 * 5 * (3 + 5), id="lstm"),
+    pytest.param((16, 3), layers.SimpleRNN(5), 16 * 5 * (3 + 5), id="rnn"),
+    pytest.param((16, 3), layers.Bidirectional(layers.GRU(5)), 2 * 16 * 3 * 5 * (3 + 5), id="gru-both-ways"),
 ]
 
 

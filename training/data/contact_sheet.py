@@ -115,6 +115,8 @@ def _caption(targets: dict[str, Any], tasks: dict[str, str], labels: dict[str, S
 def _target_text(target: np.ndarray, task: str, labels: Sequence[str]) -> str:
     if target.ndim == 0 and get_task(task).class_indices:
         return visible_line(str(labels[int(target)]))
+    if (text := get_task(task).target_text(target, labels)) is not None:
+        return visible_line(text)
     if target.ndim != 1 or len(target) != len(labels):
         return ""
     if get_task(task).activation is None:

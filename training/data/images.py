@@ -158,6 +158,10 @@ class ImageSplit(ShortRepr):
         """Range of the pixels of each of `inputs`; None where it is no image."""
         return {self.image_name: self.pixel_range} | {name: each.pixel_range for name, each in self.further.items()}
 
+    def name_of(self, row: int) -> str:
+        """Return the file or the number of an image."""
+        return str(self.images.files.name(row)) if isinstance(self.images, FileImages) else f"image {row}"
+
     def at(self, rows: np.ndarray) -> "ImageSplit":
         """Return the split with the images of these rows alone, in memory."""
         labels = map_outputs(lambda targets: targets[rows], self.labels)

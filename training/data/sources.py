@@ -18,7 +18,7 @@ from .reading import OnUnreadable, read_listing
 from .signal_sources import has_signals, load_signals
 from .tables import list_table
 
-BUILT_IN = ("digits", "digit-scenes")
+BUILT_IN = ("digits", "digit-scenes", "digit-strings")
 """Sources that are not files."""
 
 
@@ -45,6 +45,7 @@ def load_data(
             - `"digits"`: scikit-learn's 1,797 handwritten digits, 8x8;
             - `"digit-scenes"`: several of these digits on photographs, with masks for a segmentation;
               `"digit-scenes:multi_label"`, `"digit-scenes:count"` and `"digit-scenes:all"` have other targets;
+            - `"digit-strings"`: one to eight of these digits on a line, to be read as a text;
             - a folder with one subfolder of images for each class, or with train, val and test folders of these, in
               common variants of these names: that split is kept; a missing val takes 10 % of the train images, a
               missing test 20 %. Or with images and masks, as `pocketzoo.training.data.paired_folders` describes.
@@ -57,11 +58,11 @@ def load_data(
             - a folder of IDX files, `train-images-idx3-ubyte.gz` and so on, or one of their files of images;
             - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed;
             - signals, as `load_signals` describes: folders of .wav, .npy and .csv files, tables and .npz files.
-        image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes, that
-            of the images in IDX files and data sets of Keras, and 224 for files.
-        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits, those of IDX files
-            and data sets of Keras, the bands of files with 16 bits, floats or more than three bands, and 3 for
-            everything else.
+        image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes,
+            (32, 128) for strings of them, that of the images in IDX files and data sets of Keras, and 224 for files.
+        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits and their strings,
+            those of IDX files and data sets of Keras, the bands of files with 16 bits, floats or more than three bands,
+            and 3 for everything else.
         seed: Seed for the split.
         on_unreadable: Whether an image that cannot be read, a mask that does not belong to its image, or an image of
             which a copy is in another class, is an error or is skipped (and listed in `skipped`).
@@ -110,6 +111,10 @@ def load_data(
         return digit_scenes(
             targets or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
         )
+    if source == "digit-strings":
+        from .digit_strings import digit_strings  # imports scikit-learn
+
+        return digit_strings(_sides((32, 128) if image_size is None else image_size), channels or 1, seed)
     listing = list_source(source, layout).with_ignore(ignore)
     height, width, stated = listing.image_shape or (224, 224, None)
     return read_listing(
@@ -151,8 +156,8 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
     if path.is_file() and path.suffix.lower() == ".csv":
         return list_table(path)
     raise InputError(
-        f"data {str(source)!r} is neither 'digits' nor a folder, a .csv or IDX file, 'digit-scenes', 'keras:NAME' or "
-        "'tfds:NAME'."
+        f"data {str(source)!r} is neither 'digits' nor a folder, a .csv or IDX file, 'digit-scenes', "
+        "'digit-strings', 'keras:NAME' or 'tfds:NAME'."
     )
 
 
@@ -172,7 +177,7 @@ def check_source(source: str | Path, *, layout: Layout | None = None, ignore: in
         from .keras_datasets import check_keras_name
 
         check_keras_name(targets)
-    elif source != "digits" and not takes_tensorflow(source) and not has_signals(source):
+    elif source not in BUILT_IN and not takes_tensorflow(source) and not has_signals(source):
         list_source(source, layout).with_ignore(ignore)
 
 

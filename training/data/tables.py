@@ -11,6 +11,8 @@ The first row names the columns, in any order. White space around values is igno
 - `target`: the path of a picture that is to be made of the image, for an image-to-image.
 - `keypoints`: x, y in pixels and visibility of each point, as in `12 30.5 2; 40 31 1`, for keypoints. A file
   `keypoints.txt` beside the table names them, one a line.
+- `text`: what is written on the image, for a sequence: one line. A file `labels.txt` beside the table may state the
+  characters, one a line (the space as the word `space`); without it they are those of the table.
 - any other columns: numbers, for a regression with one value for each column.
 
 Several outputs have a name and a dot before these: `kind.label`, `tags.labels`, `box.x` and `box.y`, `road.mask` (its

@@ -6,8 +6,11 @@ from typing import Any
 import keras
 from keras import losses, ops
 
+from ...tasks.classification import log_probabilities
 from ...tasks.segmentation import VOID
+from ...tasks.texts import PADDING
 from ..recipe.loss import (
+    CTC,
     SSIM,
     ArcFace,
     Charbonnier,
@@ -49,6 +52,8 @@ def make_loss(
     if isinstance(config, Sequence):
         return WeightedSum([(part.weight, make_loss(part, class_indices, unit, classes, size)) for part in config])
     match config:
+        case CTC():
+            return TextLoss(name=config.name)
         case Dice():
             return Overlap(0.5, 0.5, class_indices=class_indices, name=config.name)
         case Triplet():
@@ -215,6 +220,24 @@ class Overlap(keras.Loss):
         )
         counted = ops.cast(positives > 0, "float32")
         return ops.divide_no_nan(ops.sum(counted * (1 - overlap)), ops.sum(counted))
+
+
+class TextLoss(keras.Loss):
+    """Connectionist temporal classification: minus the logarithm of the probability of the text, mean over images.
+
+    Targets are indices `(batch, longest)`, padded with -1; outputs `(batch, columns, symbols)` are probabilities, whose
+    last symbol is the blank.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the losses `(batch,)`."""
+        symbols = ops.cast(y_true, "int32")
+        columns = ops.broadcast_to(ops.shape(y_pred)[1], ops.shape(y_pred)[:1])
+        lengths = ops.sum(ops.cast(symbols != PADDING, "int32"), axis=1)
+        # Logarithms of probabilities differ from logits by a constant for each column, which a softmax ignores.
+        return ops.nn.ctc_loss(
+            ops.maximum(symbols, 0), log_probabilities(y_pred), lengths, columns, mask_index=y_pred.shape[-1] - 1
+        )
 
 
 class WeightedSum(keras.Loss):

@@ -8,6 +8,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...tasks.registry import get_task
+from ...tasks.target_form import fits_shape
 from ...tasks.task import Task
 from ..data.images import ImageData, ImageSplit, Targets
 from .predictor import Artifact
@@ -105,12 +106,10 @@ def _check_targets(
     task = get_task(task_name)
     if not task.has_targets:
         raise InputError(f"{artifact.path} outputs an {task_name}, which has no targets to evaluate it with.")
-    _check(
-        artifact,
-        f"has the task {task_name}, whose targets have for an image the shape",
-        task.target_shape(len(labels), split.images.shape[:-1]),
-        targets.shape[1:],
-    )
+    expected = task.target_shape(len(labels), split.images.shape[:-1])
+    if not fits_shape(targets.shape[1:], expected):
+        what = f"has the task {task_name}, whose targets have for an image the shape"
+        raise InputError(f"{artifact.path} {what} {expected}; the data has {targets.shape[1:]}.")
     if isinstance(targets, np.ndarray):  # masks in files were compared with the labels when they were read
         wrong = task.class_out_of_range(task.without_void(targets, split.ignore), len(labels))
         if wrong is not None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...core.arguments import Count, check_arguments
 from ...core.errors import InputError
-from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, map_outputs
+from ...core.outputs import Flags, LabelNames, PixelRange, TaskNames, by_name, map_outputs
 from ...tasks.accumulator import Accumulator
 from ...tasks.classification import Evaluation as Evaluation
 from ...tasks.evaluation import BaseEvaluation
@@ -90,6 +90,12 @@ def accumulate(
         )
     if predictor.has_views and len(split.images.shape) != 3:
         raise InputError(f"test_time_augmentation moves images, but the data has {split.images.shape}; leave it out.")
+    ordered = [task for task in by_name(tasks).values() if get_task(task).has_order]
+    if predictor.has_views and ordered:
+        raise InputError(
+            f"test_time_augmentation averages outputs over views, but those of a {ordered[0]} move with the image; "
+            "leave it out."
+        )
     batches = evaluation_batches(split, batch_size)
     with raising_failures(batches):
         for inputs, targets in batches:

@@ -19,7 +19,7 @@ from ...tasks.task import Task
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import describe_model
 from ..data.accepted_data import accepts_any_data
-from ..data.images import FileImages, ImageData, ImageSplit
+from ..data.images import ImageData, ImageSplit
 from ..data.pipeline import evaluation_batches
 from ..data.pixel_format import displayable
 from ..data.signal_pictures import as_drawn_maps, as_pictures
@@ -97,7 +97,7 @@ def _draw_worst(
     targets = task.mark_void(by_name(split.labels)[output][rows], split.ignore)
     ((inputs, _),) = evaluation_batches(split.at(rows), len(rows))
     outputs = by_name(predictor(as_arrays(inputs)))[output]
-    names = [_image_name(split, row) for row in rows]
+    names = [split.name_of(row) for row in rows]
     dimensions = len(split.images.shape) - 1
     images = as_pictures(displayable(images, split.pixel_range), dimensions)
     if task.class_unit == "pixels":
@@ -105,10 +105,6 @@ def _draw_worst(
     _save_picture(task.plot_examples(images, targets, outputs, accumulator.labels, names), folder / "worst.png")
     with atomic_path(folder / "worst.json") as path:
         path.write_text(json.dumps(names, indent=1), encoding="utf-8")
-
-
-def _image_name(split: ImageSplit, row: int) -> str:
-    return str(split.images.files.name(row)) if isinstance(split.images, FileImages) else f"image {row}"
 
 
 def _save_picture(figure: "Figure", path: Path) -> None:

@@ -85,6 +85,12 @@ class Keypoints(_Loss):
     visibility_weight: NonNegative = 0.05
 
 
+class CTC(_Loss):
+    """Connectionist temporal classification, in nats for each image (Graves et al., ICML 2006)."""
+
+    name: Literal["ctc"] = "ctc"
+
+
 class Dice(_Loss):
     """1 - Dice coefficient, mean over the classes or labels (arXiv:1606.04797)."""
 
@@ -146,6 +152,7 @@ Loss = Annotated[
     | Charbonnier
     | SSIM
     | Keypoints
+    | CTC
     | Dice
     | Tversky
     | Triplet

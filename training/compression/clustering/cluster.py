@@ -9,7 +9,6 @@ import numpy as np
 
 from ....core.arguments import check_arguments
 from ....core.errors import InputError, unknown
-from ....core.layer_traits import main_kernel
 from ....core.outputs import Flags, LabelNames, PixelRange, TaskNames
 from ....zoo.fingerprint import weights_sha256
 from ....zoo.model_arguments import accepts_any_model
@@ -20,7 +19,7 @@ from ...engine.job import Job, RunResult, resolve_precision, run_job
 from ...recipe.recipe import Recipe, recipe_for
 from ..default_recipes import CLUSTERS
 from ..quantization.detection import check_float32_weights, check_not_quantized
-from ..weights.layer_selection import prunable_layers
+from ..weights.layer_selection import prunable_kernels
 from ..weights.tied_weights import ties_kept
 
 STARTS = ("kmeans++", "linear", "density")
@@ -96,7 +95,7 @@ def cluster(
     check_float32_weights(model, "clustered")
     check_fit_together(model, data)
     initial_weights = weights_sha256(model)  # a resumed run starts from them again, to find the same clusters
-    kernels = [main_kernel(layer) for layer in prunable_layers(model).values()]
+    kernels = [kernel.variable for kernel in prunable_kernels(model).values()]
     kernels = [kernel for kernel in kernels if np.prod(kernel.shape) >= clusters]
     for kernel in kernels:
         kernel.assign(cluster_weights(keras.ops.convert_to_numpy(kernel), clusters, start, keep_zeros=keep_zeros))

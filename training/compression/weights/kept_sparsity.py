@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from ....core.layer_traits import main_kernel
 from ....core.user_warnings import warn
-from .layer_selection import prunable_layers
+from .layer_selection import prunable_kernels
 from .tied_weights import COINCIDENCES, MOST_CLUSTERS, ties_kept
 
 NOTICEABLE = 0.2
@@ -47,8 +46,7 @@ class Compressed:
 def compressed_kernels(model: keras.Model) -> Compressed:
     """Return the kernels of `model` that are noticeably sparse or have clusters, among those that can be trained."""
     zeros, clustered, kernels = {}, [], []
-    for name, layer in prunable_layers(model).items():
-        kernel = main_kernel(layer)
+    for name, kernel in ((name, each.variable) for name, each in prunable_kernels(model).items()):
         values = keras.ops.convert_to_numpy(kernel).ravel()
         share = float(np.mean(values == 0))
         if NOTICEABLE < share < 1:

@@ -2,29 +2,63 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 import keras
 
 from ....core.errors import InputError, unknown
 from ....core.flat_graph import FlatGraph, Node
 from ....core.keras_private import all_layers
-from ....core.layer_traits import KernelLayout, kernel_layout, main_kernel, traits_of
+from ....core.layer_traits import Kernel, KernelLayout, kernel_layout, traits_of
 from ....zoo.flat import flatten_model
 from .sparsity import Patterns, Sparsity
 
 
-def prunable_layers(model: keras.Model) -> dict[str, keras.Layer]:
-    """Return the convolutions (except depthwise) and dense layers of the flat form that are not frozen, by name.
+class PrunableKernel(NamedTuple):
+    """A kernel in which zeros pay, and the layer it belongs to."""
 
-    They are in order. Those inside a layer that the flat form keeps whole, such as attention or a custom layer, are
-    named after both: `attention/query`.
+    layer: keras.Layer
+    kernel: Kernel
+
+    @property
+    def variable(self) -> keras.Variable:
+        """The weight."""
+        return self.kernel.of(self.layer)
+
+    @property
+    def layout(self) -> KernelLayout:
+        """What its axes run over."""
+        return kernel_layout(self.layer, self.kernel)
+
+
+def prunable_kernels(model: keras.Model) -> dict[str, PrunableKernel]:
+    """Return the kernels of convolutions (except depthwise), dense and recurrent layers that are not frozen, by name.
+
+    They are in order, and named after their layer in the flat form. Those inside a layer that the flat form keeps
+    whole, such as attention or a custom layer, are named after both: `attention/query`. The two of a recurrent layer
+    are `lstm/lstm_cell/kernel` and `lstm/lstm_cell/recurrent_kernel`.
     """
     return {
-        name: layer
+        name: kernel
         for whole in flatten_model(model).layers
-        for name, layer in _parts(whole).items()
-        if is_prunable(layer) and main_kernel(layer).trainable
+        for name, kernel in _kernels_within(whole).items()
+        if kernel.variable.trainable
     }
+
+
+def prunable_layers(model: keras.Model) -> dict[str, keras.Layer]:
+    """Return the layer of each of `prunable_kernels`."""
+    return {name: kernel.layer for name, kernel in prunable_kernels(model).items()}
+
+
+def _kernels_within(whole: keras.Layer) -> dict[str, PrunableKernel]:
+    """Return the prunable kernels of a layer of the flat form or of those hidden in it, by unique name."""
+    found = {}
+    for name, layer in _parts(whole).items():
+        kernels = traits_of(layer).prunable_kernels
+        for kernel in kernels:
+            found[name if len(kernels) == 1 else f"{name}/{kernel.name}"] = PrunableKernel(layer, kernel)
+    return found
 
 
 def _parts(whole: keras.Layer) -> dict[str, keras.Layer]:
@@ -45,18 +79,18 @@ def is_prunable(operation: keras.Operation) -> bool:
 
 def kernels_of(model: keras.Model, names: Iterable[str]) -> list[keras.Variable]:
     """Return the kernels of the prunable layers of these names."""
-    layers = prunable_layers(model)
-    return [main_kernel(layers[name]) for name in names]
+    kernels = prunable_kernels(model)
+    return [kernels[name].variable for name in names]
 
 
 def layouts_of(model: keras.Model, names: Iterable[str]) -> list[KernelLayout]:
     """Return what the axes of these kernels run over."""
-    layers = prunable_layers(model)
-    return [kernel_layout(layers[name]) for name in names]
+    kernels = prunable_kernels(model)
+    return [kernels[name].layout for name in names]
 
 
 def select_layers(model: keras.Model, sparsity: Sparsity) -> dict[str, float]:
-    """Return the names of the layers to prune, in order, with the target share of zeros of each, 0..1.
+    """Return the names of the kernels to prune, in order, with the target share of zeros of each, 0..1.
 
     Raises:
         InputError: A pattern matches no layer, no layer remains, or XNNPACK has no sparse inference for the model.
@@ -65,7 +99,9 @@ def select_layers(model: keras.Model, sparsity: Sparsity) -> dict[str, float]:
     prunable = prunable_layers(model)
     names = list(prunable)
     if not names:
-        raise InputError(f"{model.name} has nothing to prune: no convolution or dense layer that is not frozen.")
+        raise InputError(
+            f"{model.name} has nothing to prune: no convolution, dense or recurrent layer that is not frozen."
+        )
     for field in ("include", "exclude", "layers"):
         _check_matched(field, getattr(sparsity, field), names)
     if sparsity.policy == "xnnpack":
@@ -112,5 +148,5 @@ def _end_layers(flat: keras.Model) -> set[str]:
 
 
 def _prunable_parts(node: Node) -> set[str]:
-    """Return the names of the prunable layers that a node is, or hides."""
-    return {name for name, part in _parts(node.operation).items() if is_prunable(part)} if node.is_layer else set()
+    """Return the names of the prunable kernels that a node has, or hides."""
+    return set(_kernels_within(node.operation)) if node.is_layer else set()

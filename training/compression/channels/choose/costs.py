@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .....core.errors import InputError
-from .....core.layer_traits import UNKNOWN, attention_macs, kernel_positions, traits_of
+from .....core.layer_traits import UNKNOWN, attention_macs, kernel_positions, recurrent_macs, traits_of
 from ..graph.channel_graph import ChannelGraph
 from ..graph.labels import ChannelAxis
 
@@ -36,12 +36,12 @@ class Costs:
         self._counts = self._units_by_row()
         self._kernels, self._positions = self._kernel_applications(weights)
         others = [node for node in graph.flat.nodes if traits_of(node.operation) is UNKNOWN]
-        attention = {node: attention_macs(node) for node in others}
-        self._attention = sum(filter(None, attention.values()))
+        whole = {node: next(filter(None, (attention_macs(node), recurrent_macs(node))), None) for node in others}
+        self._whole = sum(filter(None, whole.values()))
         """Multiply-adds of layers whose width does not change."""
         self._uncounted = [
             f"layer {node.name} ({type(node.operation).__name__})"
-            for node, counted in attention.items()
+            for node, counted in whole.items()
             if counted is None and any(len(weight.shape) > 1 for weight in getattr(node.operation, "weights", ()))
         ]
 
@@ -70,7 +70,7 @@ class Costs:
                 f"{self._graph.model.name} leaves height or width open: its multiply-adds cannot be counted; use a "
                 "budget of params or bytes."
             )
-        return self._attention + int((self._sizes(keep)[self._kernels] * self._positions).sum())
+        return self._whole + int((self._sizes(keep)[self._kernels] * self._positions).sum())
 
     def of(self, kind: str) -> Callable[[np.ndarray], int]:
         """Return the cost function of `macs`, `params` or `bytes` (of the weights in float32)."""
