@@ -1,7 +1,7 @@
 """Numbers of one to eight real digits, each on one line: texts to read, without a download.
 
-The digits are scikit-learn's, of random heights, distances and offsets, in random gray levels, under noise. Those of
-train, validation and test come from disjoint sets of digits.
+The digits are scikit-learn's, of random heights, distances, offsets and slants, in random gray levels, under noise.
+Those of train, validation and test come from disjoint sets of digits.
 """
 
 import numpy as np
@@ -27,12 +27,12 @@ STRAYING = 0.1
 """By how much the height of one digit may differ from that, as a share of it."""
 PITCH = (0.75, 1.15)
 """Range of the distance from one digit to the next, as a share of their height; ink fills three quarters of it."""
-SLANT, STRETCH = 0.25, 0.15
+SLANT, STRETCH = 0.2, 0.1
 """Largest shear of a digit, and by which share it may become wider or narrower."""
 EDGE = (0.3, 0.6)
 """Ink, 0..1, at which a stroke begins and from which it is opaque: without it upsampled digits would be blurred."""
-CONTRAST = 60
-"""Smallest difference of the gray levels of ink and background."""
+BACKGROUND, LEVEL = (0, 80), (160, 255)
+"""Ranges of the gray levels of the background and of the ink, which is the brighter as in `digits`."""
 NOISE = 8.0
 """Standard deviation of the noise, in gray levels."""
 
@@ -84,7 +84,7 @@ def _string(random: np.random.Generator, rows: np.ndarray, sides: tuple[int, int
         top = _near_middle(random, height, side)
         box = np.s_[top : top + side, left : left + side]
         covered[box] = np.maximum(covered[box], np.interp(digit / 255, EDGE, (0, 1)))
-    background, level = _levels(random)
+    background, level = random.uniform(*BACKGROUND), random.uniform(*LEVEL)
     pixels = background + covered * (level - background) + random.normal(0, NOISE, sides)
     return pixels.round().clip(0, 255).astype("uint8"), "".join(str(labels[row]) for row in chosen)
 
@@ -102,11 +102,3 @@ def _near_middle(random: np.random.Generator, height: int, side: int) -> int:
     """Return the first row of a digit that is at most a tenth of the height away from the middle."""
     middle, straying = (height - side) / 2, height / 10
     return int(np.clip(round(middle + random.uniform(-straying, straying)), 0, height - side))
-
-
-def _levels(random: np.random.Generator) -> tuple[float, float]:
-    """Return gray levels of background and ink, of either polarity."""
-    while True:
-        background, level = random.uniform(0, 255, 2)
-        if abs(background - level) >= CONTRAST:
-            return background, level
