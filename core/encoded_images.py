@@ -9,9 +9,10 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps
 
+from .array_files import NPY, decode_array, read_array_header
 from .errors import InputError, first_line
 from .image_formats import FORMATS, JPEG, check_scans, open_image
-from .limits import IMAGE_PIXELS
+from .limits import IMAGE_BYTES, IMAGE_PIXELS
 from .tiff_bands import ORIENTATION, read_tiff_bands, read_tiff_size, rotated
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -54,6 +55,13 @@ def read_header(file: IO[bytes], name: object) -> ImageHeader:
         InputError: It is no image, or its header is damaged.
     """
     with _decoding(name):
+        start = file.read(len(NPY))
+        file.seek(0)
+        if start == NPY:
+            shape, dtype = read_array_header(file, IMAGE_BYTES.value)
+            if len(shape) not in (2, 3):
+                raise InputError(f"it has the shape {shape}; images are numbers (height, width, bands).")
+            return ImageHeader("NPY", str(dtype), (shape[0], shape[1]))
         bands = read_tiff_size(file)
         if bands is not None:
             return ImageHeader("TIFF", *bands)
@@ -118,13 +126,25 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def read_bands(encoded: bytes, name: object) -> np.ndarray | None:
-    """Return the values of a TIFF of several bands that Pillow does not read as they are; None for any other file.
+    """Return the values of an array of NumPy, or of a TIFF of bands that Pillow does not read; None for other files.
 
     Raises:
         InputError: It is damaged, or in a form that cannot be read.
     """
     with _decoding(name):
-        return read_tiff_bands(encoded)
+        return _image_array(encoded) if encoded.startswith(NPY) else read_tiff_bands(encoded)
+
+
+def _image_array(encoded: bytes) -> np.ndarray:
+    """Return the values of an image in a .npy file, of which other numbers than those of TIFF files become float32."""
+    shape, dtype = read_array_header(io.BytesIO(encoded), len(encoded))
+    if len(shape) not in (2, 3) or 0 in shape or dtype.kind not in "iuf":
+        raise InputError(f"it has {dtype} of the shape {shape}; images are numbers (height, width, bands).")
+    IMAGE_PIXELS.check(shape[0] * shape[1], f"it is {shape[1]:,} x {shape[0]:,} and")
+    values = decode_array(encoded)
+    kept = ("uint8", "uint16", "int16", "int32", "float32")
+    values = values.astype(values.dtype.newbyteorder("=") if dtype.name in kept else "float32")
+    return values.reshape(*shape, *(1,) * (3 - len(shape)))
 
 
 def read_values(encoded: bytes, name: object) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..core.errors import InputError
 IMAGE_SUFFIXES = {
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff", ".avif"),
     *(".avifs", ".heic", ".heif", ".hif", ".dds", ".tga", ".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k"),
-    *(".jpx", ".jxl"),
+    *(".jpx", ".jxl", ".npy"),
 }
 """Suffixes of images, readable here or not; other files in a class folder are ignored."""
 SYSTEM_FOLDERS = {"__macosx", "@eadir", "__pycache__", "$recycle.bin", "lost+found"}

@@ -11,6 +11,7 @@ from typing import IO
 
 import numpy as np
 
+from ..core.array_files import read_array_header
 from ..core.errors import InputError, first_line
 from ..core.input_files import check_file, read_text
 from ..core.limits import ARRAY_BYTES, IMAGE_BYTES, TABLE_BYTES
@@ -82,15 +83,9 @@ def _read_array(path: Path) -> np.ndarray:
 def _check_header(file: IO[bytes], size: int, path: Path) -> None:
     """Raise InputError where the header of an array states more than its file of so many bytes has."""
     try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    except Exception as error:  # of the parser of Python's literals, such as TokenError and SyntaxError, or of zlib
-        raise _unreadable(path, error) from error
-    if dtype.hasobject:
-        raise InputError(f"{path} has Python objects, which can run code when they are read; save arrays of numbers.")
-    if math.prod(shape) * dtype.itemsize > size:
-        raise InputError(f"{path} is damaged: its header says {dtype} of the shape {shape}, for which it is too short.")
+        read_array_header(file, size)
+    except InputError as error:
+        raise InputError(f"{path} cannot be read as a NumPy file: {error}.") from error
 
 
 def _read_wave(path: Path) -> tuple[np.ndarray, int]:

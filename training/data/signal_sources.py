@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...core.arguments import Seed, check_arguments
+from ...core.array_files import read_array_header
 from ...core.errors import InputError
 from ...core.input_files import check_file
-from ...core.limits import TABLE_BYTES
+from ...core.limits import IMAGE_BYTES, TABLE_BYTES
 from ...zoo.image_sources import image_files, is_hidden, sub_folders
 from ...zoo.signal_files import SUFFIXES, are_numbers, read_arrays, read_signal
 from .arrays import dataset_of_signals
@@ -42,7 +43,20 @@ def has_signals(source: str | Path) -> bool:
     path = Path(source)
     if path.suffix.lower() in (".npz", ".csv") and path.is_file():
         return path.suffix.lower() == ".npz" or _is_table(path)
-    return path.is_dir() and bool(_class_files(path, first=True)) and not image_files(path)
+    first = next(iter(_class_files(path, first=True).values()), {}) if path.is_dir() else {}
+    files = [file for of_class in first.values() for file in of_class]
+    if not files or (files[0].suffix.lower() == ".npy" and _is_image(files[0])):
+        return False
+    return all(file.suffix.lower() == ".npy" for file in image_files(path))
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a .npy file has three axes, as images have."""
+    try:
+        with path.open("rb") as file:
+            return len(read_array_header(file, IMAGE_BYTES.value)[0]) == 3
+    except (InputError, OSError):
+        return False  # whoever reads it says what is wrong
 
 
 def _is_table(path: Path) -> bool:
