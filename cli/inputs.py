@@ -246,9 +246,10 @@ def head_for(data: "ImageData", embedding: int | None) -> dict[str, Any]:
         return {"head": data.task, "labels": data.labels}
     from ..tasks import get_task
 
-    if isinstance(data.task, dict) or data.task not in ("embedding", *get_task("embedding").trained_by):
+    task = get_task("embedding")
+    if isinstance(data.task, dict) or data.task not in (task.name, *task.trained_by):
         raise InputError(f"--embedding is trained by classes, but {data.source} has the task {data.task}.")
-    return {"head": "embedding", "embedding_size": embedding}
+    return {"head": task.name, "embedding_size": embedding}
 
 
 def new_model(name: str, data: "ImageData", seed: int, embedding: int | None = None) -> "keras.Model":

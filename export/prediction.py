@@ -81,7 +81,7 @@ class Prediction(ShortRepr):
         """
         masks = get_task(self.task).mask(self.probabilities)
         if masks is None:
-            raise InputError(f"the outputs of a {self.task} are not masks.")
+            raise InputError(f"the outputs of {get_task(self.task).titled} are not masks.")
         return masks
 
     def shares(self) -> list[list[tuple[str, float]]]:
@@ -104,7 +104,7 @@ class Prediction(ShortRepr):
 
     def _check_figure(self, figure: str, otherwise: str) -> None:
         if get_task(self.task).figure_name != figure:
-            raise InputError(f"the outputs of a {self.task} are {otherwise}.")
+            raise InputError(f"the outputs of {get_task(self.task).titled} are {otherwise}.")
 
 
 @check_arguments

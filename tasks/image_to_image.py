@@ -210,11 +210,12 @@ class PictureEvaluation(BaseEvaluation):
     """Mean over the images of the peak signal-to-noise ratio in decibels, 100 at most: 10 log10(peak**2 / mean squared
     error)."""
     ssim: float | None
-    """Mean structural similarity, 1 at best; None where targets are outside of 0..65535."""
+    """Mean structural similarity, 1 at best; None where targets are neither shares nor whole numbers to 65535."""
     mae: float
     """Mean absolute error of a value, in the unit of the targets."""
     peak: float
-    """Range of the values: the smallest of 1, 255 and 65535 that no target exceeds, or the range of all targets."""
+    """Range of the values: 1 of shares, 255 or 65535 of whole numbers, or the difference between the highest and the
+    lowest value of all targets."""
     per_channel: dict[str, Row]
     """`psnr` and `mae` of each channel."""
 
@@ -232,7 +233,7 @@ class PictureAccumulator(Accumulator):
         self._squared: list[np.ndarray] = []
         self._absolute: list[np.ndarray] = []
         self._similarity: list[np.ndarray] = []
-        self._low, self._high = np.inf, -np.inf
+        self._low, self._high, self._whole = np.inf, -np.inf, True
 
     def add(self, targets: np.ndarray, outputs: np.ndarray) -> None:
         """Adds a batch of pictures, both `(count, height, width, channels)`."""
@@ -241,10 +242,11 @@ class PictureAccumulator(Accumulator):
         self._absolute.append(np.abs(error).mean(axis=(1, 2)))
         self._similarity += [structural_similarity(*pair) for pair in zip(targets, outputs, strict=True)]
         self._low, self._high = min(self._low, float(targets.min())), max(self._high, float(targets.max()))
+        self._whole &= bool((targets == np.round(targets)).all())
 
     @property
     def _peak(self) -> float:
-        return peak_of(self._low, self._high)
+        return peak_of(self._low, self._high, whole=self._whole)
 
     def evaluation(self) -> PictureEvaluation:
         """Return the evaluation of all batches."""

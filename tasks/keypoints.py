@@ -42,7 +42,7 @@ class Keypoints(Task):
     )
     column = "keypoints"
     feature_key = "keypoints"
-    losses = ("keypoints",)
+    losses = ("keypoint_distance",)
     metric = "PCK"
     output_name = "keypoints"
     output_meaning = (

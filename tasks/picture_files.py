@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .similarity import PEAKS, peak_of
+from .similarity import PEAKS
 
 TOLERANCE = 1.1
 """By what factor outputs may exceed the range of the pictures that they approximate, and are still taken to have it."""
@@ -20,14 +20,16 @@ def decode_picture(encoded: bytes, name: str) -> np.ndarray:
 
 
 def resize_picture(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return a picture `(height, width, channels)` in another size, by linear interpolation of each channel."""
+    """Return a picture `(height, width, channels)` in another size, by linear interpolation of each channel; whole
+    numbers stay whole."""
     if picture.shape[:2] == (height, width):
         return picture
     from PIL import Image
 
     channels = np.moveaxis(picture.astype("float32"), -1, 0)
     resized = [Image.fromarray(each).resize((width, height), Image.Resampling.BILINEAR) for each in channels]
-    return np.stack([np.asarray(each) for each in resized], axis=-1)
+    values = np.stack([np.asarray(each) for each in resized], axis=-1)
+    return values.round() if (picture == picture.round()).all() else values
 
 
 def displayed(pictures: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
@@ -43,5 +45,5 @@ def displayed(pictures: np.ndarray, like: np.ndarray | None = None) -> np.ndarra
     low, high = float(shown.min()), float(shown.max())
     slack = 1.0 if like is not None else TOLERANCE
     peak = next((each for each in PEAKS if high <= each * slack and low >= -each * (slack - 1)), None)
-    start, span = (0.0, peak) if peak is not None else (low, peak_of(low, high))
+    start, span = (0.0, peak) if peak is not None else (low, high - low or 1.0)
     return ((pictures - start) * (255 / span)).round().clip(0, 255).astype("uint8")

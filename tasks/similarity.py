@@ -12,10 +12,13 @@ K1, K2 = 0.01, 0.03
 """Of the constants of SSIM, as shares of the range of the values."""
 
 
-def peak_of(low: float, high: float) -> float:
-    """Return the range of values from `low` to `high`: that of the smallest usual pictures that have them, or 1 of a
-    single value that is unusual."""
-    usual = [peak for peak in PEAKS if low >= 0 and high <= peak]
+def peak_of(low: float, high: float, *, whole: bool) -> float:
+    """Return the range of values from `low` to `high`.
+
+    It is that of the smallest usual pictures that have them: shares from 0 to 1, or whole numbers of 8 or 16 bits. Of
+    other values, such as distances in meters, it is the difference, or 1 of a single one.
+    """
+    usual = [peak for peak in (PEAKS if whole else PEAKS[:1]) if low >= 0 and high <= peak]
     return usual[0] if usual else high - low or 1.0
 
 

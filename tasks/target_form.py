@@ -44,6 +44,12 @@ class TargetForm(ABC):
 
     name: ClassVar[str]
     """Name in `create_model(head=...)`, in data, recipes, files and manifests, and `TASK` of the head layer."""
+
+    @property
+    def titled(self) -> str:
+        """Name with its article, for messages: `an embedding`."""
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
+
     min_outputs: ClassVar[int | None] = 1
     """Smallest number of classes, labels or values; None where outputs are not named and their number is fixed."""
 
@@ -108,7 +114,7 @@ class TargetForm(ABC):
         if targets.dtype.kind not in self.target_kinds or not fits_shape(targets.shape[1:], shape):
             size = "" if num_outputs is None else f" of {num_outputs}"
             raise InputError(
-                f"{what} are {targets.dtype} of the shape {targets.shape}; a {self.name}{size} takes "
+                f"{what} are {targets.dtype} of the shape {targets.shape}; {self.titled}{size} takes "
                 f"{self.target_form}."
             )
         self._check_values(self.without_void(targets, ignore), what, num_outputs)
@@ -120,7 +126,7 @@ class TargetForm(ABC):
 
     def _check_values(self, targets: np.ndarray, what: str, num_outputs: int | None) -> None:
         if not np.isfinite(targets).all():
-            raise InputError(f"{what} have a value that is no finite number; a {self.name} takes {self.target_form}.")
+            raise InputError(f"{what} have a value that is no finite number; {self.titled} takes {self.target_form}.")
         wrong = self.class_out_of_range(targets, num_outputs)
         if wrong is not None:
             end = "on" if num_outputs is None else f"to {num_outputs - 1}"

@@ -75,7 +75,7 @@ def output_contract(
         task = get_task(evident or likely or form)
         if not _fits(task, tensor):
             raise InputError(
-                f"{name} has shape {tuple(tensor.shape)}, but the output of a {task.name} is (batch, "
+                f"{name} has shape {tuple(tensor.shape)}, but the output of {task.titled} is (batch, "
                 f"{', '.join(task.output_axes or ())}); reshape it, or state another task: {form!r}, or 'raw'."
             )
         from_logits, is_guess = _from_logits(name, task, activation, loss, stated["from_logits"])
@@ -141,6 +141,6 @@ def _from_logits(name: str, task: Task, activation: str | None, loss: Any, state
         return True, True
     last = f"the activation {activation}" if activation else "a layer without an activation"
     raise InputError(
-        f"{name} ends in {last}, so it is not evident whether the output for a {task.name} is probabilities or logits; "
+        f"{name} ends in {last}, so it is not evident whether the output for {task.titled} is probabilities or logits; "
         "state from_logits, True (--from-logits) or False (--from-probabilities)."
     )

@@ -106,7 +106,7 @@ def check_form(name: str, task: Task, activation: str | None, size: int | None, 
     """
     wanted, is_single = task.activation, size == 1 and task.activation == "softmax"
     if from_logits and (wanted is None or activation in ("softmax", "sigmoid")):
-        reason = f"it is a {task.name}, which has no logits" if wanted is None else f"it ends in a {activation}"
+        reason = f"it is {task.titled}, which has no logits" if wanted is None else f"it ends in a {activation}"
         raise InputError(f"from_logits is True for {name}, but {reason}; leave from_logits out.")
     if wanted and not from_logits and activation in NO_PROBABILITIES:
         raise InputError(
@@ -118,6 +118,6 @@ def check_form(name: str, task: Task, activation: str | None, size: int | None, 
         raise InputError(f"{name} is a softmax over a single output, which is always 1; use a sigmoid, or two outputs.")
     if wanted and activation in {"softmax", "sigmoid"} - {"sigmoid" if is_single else wanted}:
         raise InputError(
-            f"{name} is to be a {task.name}, which has a {wanted}, but it ends in a {activation}; change the "
+            f"{name} is to be {task.titled}, which has a {wanted}, but it ends in a {activation}; change the "
             "activation, or state another task."
         )

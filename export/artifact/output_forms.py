@@ -38,7 +38,7 @@ def form_of(
         return OutputForm.model_construct(task=task.name, labels=())
     from_logits = _from_logits(what, task, tensor, activation, stated["from_logits"])
     if stated_task is None:
-        inferred.append(f"{named_output(name)} is a {task.name}, as it comes from a {activation}")
+        inferred.append(f"{named_output(name)} is {task.titled}, as it comes from a {activation}")
     elif from_logits and stated["from_logits"] is None:
         inferred.append(f"{named_output(name)} is logits, as no activation computes it")
     labels = _labels(what, name, tensor, task, facts, stated, inferred)
@@ -75,7 +75,7 @@ def _check_fits(what: str, tensor: TensorInfo, task: Task) -> None:
     if task.covers_image and len(tensor.shape) == 4 and tensor.has_batch:
         raise InputError(f"{what} has shape {shape_text(tensor)}, which is not the size of the image; its task is raw.")
     raise InputError(
-        f"{what} has shape {shape_text(tensor)}, but the output of a {task.name} is (1, "
+        f"{what} has shape {shape_text(tensor)}, but the output of {task.titled} is (1, "
         f"{', '.join(task.output_axes or ())}); its task is raw."
     )
 
@@ -83,7 +83,7 @@ def _check_fits(what: str, tensor: TensorInfo, task: Task) -> None:
 def _from_logits(what: str, task: Task, tensor: TensorInfo, activation: Activation | None, stated: bool | None) -> bool:
     if task.activation is None:
         if stated:
-            raise InputError(f"{what} is a {task.name}, which has no logits; leave out from_logits.")
+            raise InputError(f"{what} is {task.titled}, which has no logits; leave out from_logits.")
         return False
     if activation in ("softmax", "sigmoid"):
         if stated:

@@ -230,7 +230,7 @@ class OutputComparison:
         share, gate = self._agreement, partial(_gate, "agreement", operator=">=", threshold=threshold, default=default)
         if share is None:
             real = self.reference.origin != "noise"
-            reason = f"a {self.task.name} predicts no classes, or only one" if real else "no real images were given"
+            reason = f"{self.task.titled} predicts no classes, or only one" if real else "no real images were given"
             return gate(figure=None, reason=reason)
         if fmt.rounding == "none" or (fmt.rounding == "fine" and share >= fmt.agreement):
             return gate(figure=share)

@@ -51,10 +51,21 @@ def test_similarity_and_signal_to_noise_ratio_are_those_of_tensorflow(height, wi
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "peak"), [(0, 1, 1), (0, 2, 255), (3, 255, 255), (0, 300, 65535), (-1, 1, 2), (5, 70000, 69995)]
+    ("low", "high", "whole", "peak"),
+    [
+        (0, 1, True, 1),
+        (0, 0.5, False, 1),
+        (0, 2, True, 255),
+        (3, 255, True, 255),
+        (0, 300, True, 65535),
+        (0, 9.5, False, 9.5),
+        (-1, 1, True, 2),
+        (5, 70000, True, 69995),
+        (-3, -3, True, 1),
+    ],
 )
-def test_peak_is_that_of_usual_pictures_or_the_range(low, high, peak):
-    assert peak_of(low, high) == peak
+def test_peak_is_that_of_usual_pictures_or_the_range(low, high, whole, peak):
+    assert peak_of(low, high, whole=whole) == peak
 
 
 def test_similarity_of_targets_below_zero_is_not_measured():
@@ -240,3 +251,22 @@ def test_report_has_a_sheet_of_pictures(denoiser, tmp_path):
 
 def test_readme_says_what_the_picture_is(denoiser):
     assert "a picture: the values of its channels at each pixel" in (denoiser[2] / "README.md").read_text()
+
+
+@pytest.mark.parametrize("views", ["flip", "shift"])
+def test_views_of_an_enlarging_model_are_moved_back_by_its_own_pixels(views):
+    """A net that repeats pixels answers each view alike, but for the edges that a shift fills."""
+    pictures = photos(4, 32)
+
+    class Repeat(keras.Model):
+        def call(self, inputs):
+            return keras.ops.repeat(keras.ops.repeat(inputs, 3, axis=1), 3, axis=2)
+
+    image = keras.Input((32, 32, 3))
+    model = keras.Model(image, Repeat()(image))
+    from pocketzoo.training.augmentation.test_time import VIEWS
+
+    plain = model.predict(pictures, verbose=0)
+    for view in VIEWS[views]:
+        restored = view.restore(model.predict(view.transform(pictures), verbose=0), height=32)
+        np.testing.assert_allclose(restored[:, 3:-3, 3:-3], plain[:, 3:-3, 3:-3])

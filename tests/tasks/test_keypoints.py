@@ -15,7 +15,7 @@ from pocketzoo.tasks import get_task
 from pocketzoo.tasks.keypoints import mirrored_order
 from pocketzoo.training.engine.losses import make_loss
 from pocketzoo.training.recipe.augmentation import Flip
-from pocketzoo.training.recipe.loss import Keypoints
+from pocketzoo.training.recipe.loss import KeypointDistance
 
 TASK = get_task("keypoints")
 NAMES = ("left eye", "right eye", "nose")
@@ -156,7 +156,7 @@ def test_loss_counts_positions_of_labeled_points_alone():
     targets = np.float32([[[0.5, 0.5, 1], [0, 0, 0]]])
     outputs = np.float32([[[0.4, 0.7, 0.9], [0.8, 0.8, 0.2]]])
     expected = np.mean([0.3 - 0.5 * np.log(0.9), -0.5 * np.log(0.8)])
-    assert float(make_loss(Keypoints(visibility_weight=0.5), False)(targets, outputs)) == pytest.approx(
+    assert float(make_loss(KeypointDistance(visibility_weight=0.5), False)(targets, outputs)) == pytest.approx(
         expected, rel=1e-5
     )
 
@@ -236,3 +236,8 @@ def test_predict_tells_and_draws_the_points(finder, tmp_path, pocketzoo):
 def test_report_draws_the_points(finder, tmp_path):
     training.write_report(finder[0], finder[1].test, tmp_path / "report")
     assert Image.open(tmp_path / "report" / "worst.png").size[0] > 300
+
+
+def test_views_are_not_averaged(finder):
+    with pytest.raises(zoo.InputError, match="those of a keypoints move with the image"):
+        training.evaluate(finder[0], finder[1].test, test_time_augmentation="flip")

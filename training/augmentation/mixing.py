@@ -57,7 +57,7 @@ def mixable(name: str, task_name: str, targets: Targets) -> Callable[[tf.Tensor]
     task = get_task(task_name)
     if not task.mixable:
         raise InputError(
-            f"augmentation {name!r} mixes classes or labels, not the targets of a {task_name}; leave it out of the "
+            f"augmentation {name!r} mixes classes or labels, not the targets of {task.titled}; leave it out of the "
             "list."
         )
     return partial(task.soft_targets, num_outputs=task.count_outputs(targets))

@@ -16,9 +16,9 @@ class View(NamedTuple):
 
     transform: Callable[[np.ndarray], np.ndarray]
     """Maps images `(count, height, width, channels)` to the model's input, of the same shape and dtype."""
-    restore: Callable[[np.ndarray], np.ndarray]
-    """Maps outputs `(count, height, width, classes)` back to the pixels of the original image. Outputs without spatial
-    positions are averaged as they are."""
+    restore: Callable[[np.ndarray, int], np.ndarray]
+    """Maps outputs `(count, height, width, classes)` back to the pixels of the original image, whose height is the
+    second argument. Outputs without spatial positions are averaged as they are."""
 
 
 def _mirror(maps: np.ndarray) -> np.ndarray:
@@ -26,19 +26,23 @@ def _mirror(maps: np.ndarray) -> np.ndarray:
 
 
 def _shift(down: int, right: int) -> View:
-    def translate(maps: np.ndarray, direction: int) -> np.ndarray:
-        """Translate maps; the nearest edge fills new rows and columns."""
+    def translate(maps: np.ndarray, direction: int, scale: float) -> np.ndarray:
+        """Translate maps with `scale` pixels for one of the image; the nearest edge fills new rows and columns."""
         height, width = maps.shape[1:3]
-        rows = np.arange(height) - direction * down * max(1, round(SHIFT * height))
-        columns = np.arange(width) - direction * right * max(1, round(SHIFT * width))
+        steps = (round(scale * max(1, round(SHIFT * side / scale))) for side in (height, width))
+        lower, farther = (direction * step for step in steps)
+        rows, columns = np.arange(height) - down * lower, np.arange(width) - right * farther
         return maps[:, rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
 
-    return View(lambda images: translate(images, 1), lambda outputs: translate(outputs, -1))
+    return View(
+        lambda images: translate(images, 1, 1.0),
+        lambda outputs, height: translate(outputs, -1, outputs.shape[1] / height),
+    )
 
 
-IDENTITY = View(lambda images: images, lambda outputs: outputs)
+IDENTITY = View(lambda images: images, lambda outputs, height: outputs)
 VIEWS: dict[str, tuple[View, ...]] = {
-    "flip": (IDENTITY, View(_mirror, _mirror)),
+    "flip": (IDENTITY, View(_mirror, lambda outputs, height: _mirror(outputs))),
     "shift": (IDENTITY, _shift(1, 0), _shift(-1, 0), _shift(0, 1), _shift(0, -1)),
 }
 """Views by name: `flip`, original and mirrored, for images whose left and right do not matter (photos, not digits);

@@ -20,7 +20,7 @@ from ..recipe.loss import (
     Focal,
     Hinge,
     Huber,
-    Keypoints,
+    KeypointDistance,
     Loss,
     Triplet,
     Tversky,
@@ -85,7 +85,7 @@ def _formula(config: Loss, class_indices: bool) -> Formula:
             return losses.categorical_hinge if class_indices else _binary_hinge
         case Charbonnier(epsilon=epsilon):
             return lambda t, p: ops.mean(ops.sqrt(ops.square(t - p) + epsilon**2), axis=-1)
-        case Keypoints(visibility_weight=weight):
+        case KeypointDistance(visibility_weight=weight):
             return lambda t, p: _keypoint_errors(t, p, weight)
         case SSIM():
             return _dissimilarity

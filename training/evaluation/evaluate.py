@@ -90,10 +90,10 @@ def accumulate(
         )
     if predictor.has_views and len(split.images.shape) != 3:
         raise InputError(f"test_time_augmentation moves images, but the data has {split.images.shape}; leave it out.")
-    ordered = [task for task in by_name(tasks).values() if get_task(task).has_order]
-    if predictor.has_views and ordered:
+    moving = [task for task in map(get_task, by_name(tasks).values()) if task.has_order or task.has_places]
+    if predictor.has_views and moving:
         raise InputError(
-            f"test_time_augmentation averages outputs over views, but those of a {ordered[0]} move with the image; "
+            f"test_time_augmentation averages outputs over views, but those of {moving[0].titled} move with the image; "
             "leave it out."
         )
     batches = evaluation_batches(split, batch_size)

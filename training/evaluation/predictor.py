@@ -1,6 +1,7 @@
 """Outputs of a model or an artifact, averaged over views of the images where that is requested."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,8 +87,12 @@ class Predictor:
         if self._views is None:
             outputs = self._predict(images)
         else:
+            height = next(each.shape[1] for each in by_name(images).values() if each.ndim == 4)
             by_view = [
-                map_outputs(_of_maps(view.restore), self._predict(map_outputs(_of_maps(view.transform), images)))
+                map_outputs(
+                    _of_maps(partial(view.restore, height=height)),
+                    self._predict(map_outputs(_of_maps(view.transform), images)),
+                )
                 for view in self._views
             ]
             outputs = map_outputs(lambda *of_views: np.mean(of_views, axis=0), *by_view)

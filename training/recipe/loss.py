@@ -77,11 +77,11 @@ class SSIM(_Loss):
     name: Literal["ssim"] = "ssim"
 
 
-class Keypoints(_Loss):
+class KeypointDistance(_Loss):
     """Absolute errors of x and y of the visible points, as shares of the image, plus the binary cross-entropy of
     visibility times `visibility_weight`."""
 
-    name: Literal["keypoints"] = "keypoints"
+    name: Literal["keypoint_distance"] = "keypoint_distance"
     visibility_weight: NonNegative = 0.05
 
 
@@ -151,7 +151,7 @@ Loss = Annotated[
     | Huber
     | Charbonnier
     | SSIM
-    | Keypoints
+    | KeypointDistance
     | CTC
     | Dice
     | Tversky
