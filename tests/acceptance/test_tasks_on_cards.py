@@ -37,7 +37,7 @@ def cases():
 def model_of(task_name, card):
     """The model; skips where the card cannot have the task, which only tasks of maps may refuse."""
     task = get_task(task_name)
-    named = {"classes": OUTPUTS} if task.min_outputs is not None else {}
+    named = {"classes": OUTPUTS} if task.names_outputs else {"embedding_size": OUTPUTS}
     try:
         return narrow_model(card, head=task_name, **named)
     except zoo.InputError as error:

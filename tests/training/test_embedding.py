@@ -6,6 +6,8 @@ import pytest
 
 from pocketzoo import export, training, zoo
 from pocketzoo.export.tflite_schema.nodes import count_tflite_operators
+from pocketzoo.training.engine.class_centers import center_on_images
+from pocketzoo.training.engine.embedding_losses import ClassCenters
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,19 @@ def test_embedding_is_fine_tuned_its_head_first_where_that_has_weights(few, size
     fine = training.FineTuneRecipe(epochs=1, head_epochs=1, batch_size=16, augmentation="none")
     run = training.fine_tune(model(embedding_size=size), few, fine, verbose=False)
     assert [phase["name"] for phase in run.metrics["phases"]] == phases
+
+
+def test_centers_of_arcface_are_those_of_the_embeddings_where_training_goes_on(few, trained):
+    network = keras.Model(trained.input, trained.output)
+    network.class_centers = [ClassCenters(5, 4)]
+    before = network.class_centers[0].directions.numpy()
+    center_on_images(network, few.train, recipe(data={"images_per_class": 4}))
+    after, labels = network.class_centers[0].directions.numpy(), few.train.labels
+    vectors = trained.predict(few.train.arrays()[0].astype("float32"), verbose=0)
+    for label in range(4):
+        mean = vectors[labels == label].mean(axis=0)
+        assert after[label] @ mean / np.linalg.norm(mean) > 0.9
+    np.testing.assert_array_equal(after[4], before[4])
 
 
 def test_embedding_is_pruned_and_quantized(tmp_path, few, trained):

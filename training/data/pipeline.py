@@ -96,7 +96,7 @@ def augmented_images(split: ImageSplit, recipe: Recipe, rows: np.ndarray, *, epo
 
 def evaluation_batches(split: ImageSplit, batch_size: int) -> tf.data.Dataset:
     """Return the batches of inputs, as in `training_batches`, and targets, in the order of the split."""
-    return _batches_of(split, np.arange(len(split)), batch_size)
+    return batches_of_rows(split, np.arange(len(split)), batch_size)
 
 
 def validation_batches(split: ImageSplit, recipe: Recipe) -> tf.data.Dataset:
@@ -107,10 +107,11 @@ def validation_batches(split: ImageSplit, recipe: Recipe) -> tf.data.Dataset:
     of_each = images_per_class(split, recipe)
     if of_each is None:
         return evaluation_batches(split, recipe.batch_size)
-    return _batches_of(split, images_in_batches(split, recipe, of_each, epoch=-1), recipe.batch_size)
+    return batches_of_rows(split, images_in_batches(split, recipe, of_each, epoch=-1), recipe.batch_size)
 
 
-def _batches_of(split: ImageSplit, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
+def batches_of_rows(split: ImageSplit, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Return the batches of `evaluation_batches` of some rows, in their order."""
     read = _reader(split.images, split)
     indices = tf.data.Dataset.from_tensor_slices(rows.astype("int64")).batch(batch_size)
     batches = indices.map(_tensors(split, read), num_parallel_calls=tf.data.AUTOTUNE)

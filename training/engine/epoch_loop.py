@@ -24,6 +24,7 @@ from .callbacks.progress import ProgressBar
 from .callbacks.run_recorder import RunRecorder
 from .callbacks.tensorboard import TensorBoardLog
 from .callbacks.user_callbacks import UserCallbacks
+from .class_centers import center_on_images
 from .history import History
 from .layer_settings import OriginalSettings
 from .run_directory import RunDirectory
@@ -55,6 +56,8 @@ class EpochLoop:
         validation = validation_batches(self.inputs.validation, self.recipe)
         if history.in_phase or history.step:
             run.restore(self.network)
+        elif len(history.phases) > 1:
+            center_on_images(self.network, self.inputs.train, self.recipe)
         # TensorFlow traces the training step twice if it creates the variables of the optimizer and the metrics: 0.8 s
         # for LeNet-5. In an epoch that is resumed, the recorder restores the metrics before the first step.
         if not self.network.optimizer.built:
