@@ -29,11 +29,21 @@ Every model takes any number of classes and channels, and any of the heads `clas
 """
 
 
+OTHER_DIMENSIONS = {1: "signals, `(length, channels)`", 3: "volumes, `(depth, height, width, channels)`"}
+"""What models are built for besides images, by the number of dimensions."""
+
+
 def page() -> str:
     """The page as Markdown."""
     cards = sorted((model_card(name) for name in list_models()), key=lambda card: card.family)
     families = [(family, list(members)) for family, members in groupby(cards, key=lambda card: card.family)]
     return HEAD + "".join(_family(family, members) for family, members in families)
+
+
+def _also_for(dimensions: int, kind: str, cards: list[ModelCard]) -> str:
+    names = [card.name for card in cards if dimensions in card.dimensions]
+    listed = "" if len(names) == len(cards) else f" ({', '.join(f'`{name}`' for name in names)})"
+    return f"Also for {kind}{listed}." if names else ""
 
 
 def _family(family: str, cards: list[ModelCard]) -> str:
@@ -58,12 +68,13 @@ def _family(family: str, cards: list[ModelCard]) -> str:
     ]
     parts = [
         "\n".join(papers),
+        *(_also_for(dimensions, kind, cards) for dimensions, kind in OTHER_DIMENSIONS.items()),
         "\n".join(table),
         "Sources of the counts:\n\n" + "\n".join(sources),
         "Endpoints:\n\n" + "\n".join(endpoints),
         *(["Weights:\n\n" + "\n".join(weights)] if weights else []),
     ]
-    return f"\n## {family}\n\n" + "\n\n".join(parts) + "\n"
+    return f"\n## {family}\n\n" + "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _weights(tag: str, entry: Pretrained) -> str:

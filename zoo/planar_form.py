@@ -66,6 +66,8 @@ def planar_form(model: keras.Model) -> keras.Model:
                 _planar(node, model.name) if kept is None else type(kept).from_config(kept.get_config())
             )
         operation = made[id(node.operation)]
+        if getattr(node.operation, "padding", None) == "causal":
+            operation = _after_zeros(operation)
         found = _apply(node, tensors, operation)
         tensors |= dict(zip(node.outputs, keras.tree.flatten(found), strict=True))
     outputs = keras.tree.map_structure(lambda tensor: tensors[tensor], graph.model.output)
@@ -125,6 +127,13 @@ def _repetition(layer: keras.layers.UpSampling1D, shape: tuple[int, ...]) -> Cal
     return lambda x: spread(join([x] * layer.size))
 
 
+def _after_zeros(convolution: keras.layers.Conv2D) -> Callable[..., Any]:
+    """Return a function that applies a convolution so that no output sees what comes after it."""
+    reach = convolution.dilation_rate[1] * (convolution.kernel_size[1] - 1)
+    pad = keras.layers.ZeroPadding2D(((0, 0), (reach, 0)), name=f"{convolution.name}_zeros")
+    return lambda x: convolution(pad(x))
+
+
 def _two_dimensional(layer: keras.Layer, planar: type[keras.Layer], config: dict[str, Any]) -> keras.Layer:
     kind = type(layer).__name__
     for name in WINDOWS:
@@ -136,7 +145,7 @@ def _two_dimensional(layer: keras.Layer, planar: type[keras.Layer], config: dict
         name = "padding" if kind == "ZeroPadding1D" else "cropping"
         config[name] = ((0, 0), tuple(config[name]))
     if config.get("padding") == "causal":
-        raise InputError(f"layer {layer.name} has causal padding; put a ZeroPadding1D before it, with padding='valid'.")
+        config["padding"] = "valid"
     return planar.from_config(config)
 
 

@@ -118,6 +118,7 @@ def random_net(data):
     window = {"strides": strides, "padding": padding}
     steps = [
         lambda: keras.layers.Conv1D(4, size, dilation_rate=dilation, groups=2, **window),
+        lambda: keras.layers.Conv1D(4, size, padding="causal", dilation_rate=dilation),
         lambda: keras.layers.DepthwiseConv1D(size, depth_multiplier=2, **window),
         lambda: keras.layers.SeparableConv1D(4, size, **window),
         lambda: keras.layers.Conv1DTranspose(4, size, **window),
@@ -148,16 +149,9 @@ def test_any_net_of_stock_layers_computes_the_same_on_images_of_one_row(data):
     np.testing.assert_allclose(outputs(planar_form(net), signals[:, None]), outputs(net, signals), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
-        (lambda: keras.layers.LSTM(4), r"its layer .* \(LSTM\) has no form that can be exported"),
-        (lambda: keras.layers.Conv1D(4, 3, padding="causal"), "has causal padding; put a ZeroPadding1D before it"),
-    ],
-)
-def test_layers_without_a_form_for_images_are_refused_by_name(layer, message):
+def test_layers_without_a_form_for_images_are_refused_by_name():
     inputs = keras.Input((13, 2))
-    with pytest.raises(zoo.InputError, match=message):
-        planar_form(keras.Model(inputs, layer()(inputs)))
+    with pytest.raises(zoo.InputError, match=r"its layer .* \(LSTM\) has no form that can be exported"):
+        planar_form(keras.Model(inputs, keras.layers.LSTM(4)(inputs)))
     with pytest.raises(zoo.InputError, match="leaves its length open"):
         planar_form(zoo.create_model("resnet20", input_shape=(None, 2)))
