@@ -88,9 +88,10 @@ class Samples:
         Raises:
             InputError: As in `from_source`, or names are wrong.
         """
+        tasks = {name: (get_task(form.task), form) for name, form in by_name(metadata.output_forms).items()}
         outputs = {
-            name: TargetForm(get_task(form.task), len(form.labels) or None, uses(get_task(form.task)))
-            for name, form in by_name(metadata.output_forms).items()
+            name: TargetForm(task, len(form.labels) if task.names_outputs else None, uses(task))
+            for name, (task, form) in tasks.items()
         }
         return cls._read(source, what, metadata.input_forms, outputs, most)
 

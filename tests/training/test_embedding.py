@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from pocketzoo import export, training, zoo
+from pocketzoo.export.conversion.export_graph import model_metadata
+from pocketzoo.export.sample_images import evaluation_samples
 from pocketzoo.export.tflite_schema.nodes import count_tflite_operators
+from pocketzoo.training.data.accepted_data import for_tasks, tasks_wanted_by
+from pocketzoo.training.data.class_batches import images_per_class
 from pocketzoo.training.engine.class_centers import center_on_images
 from pocketzoo.training.engine.embedding_losses import ClassCenters
 
@@ -53,6 +57,24 @@ def test_class_that_no_image_of_training_has_is_evaluated(trained, few, digits):
     held_out = digits.test.at(rows)
     evaluation = training.evaluate(trained, held_out)
     assert evaluation.per_class["7"]["support"] + evaluation.per_class["9"]["support"] == len(rows)
+
+
+def test_embedding_beside_another_output_takes_any_number_of_classes(few):
+    images, labels = few.train.arrays()
+    targets = {"id": labels + 5, "kind": labels % 2}
+    made = zoo.create_model(
+        "lenet5",
+        head={"id": "embedding", "kind": "classification"},
+        classes={"kind": 2},
+        embedding_size={"id": 3},
+        input_shape=(32, 32, 1),
+    )
+    samples = evaluation_samples((images, targets), model_metadata(made))
+    np.testing.assert_array_equal(samples.labels["id"], labels + 5)
+    tasks = {"id": "classification", "kind": "classification"}
+    split = for_tasks(training.ImageSplit(few.train.images, targets, task=tasks), tasks_wanted_by(made))
+    assert split.task == {"id": "embedding", "kind": "classification"}
+    assert images_per_class(split, recipe()) == 4
 
 
 class StopAtEpoch(keras.callbacks.Callback):
