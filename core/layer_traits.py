@@ -131,9 +131,9 @@ def attention_macs(node: Node) -> int | None:
 def recurrent_macs(node: Node) -> int | None:
     """Return the multiply-adds of an LSTM, a GRU or a SimpleRNN, in one or both directions; None for other layers, and
     where the number of steps is open."""
-    layer = node.operation
+    layer: Any = node.operation
     ways = [layer.forward_layer, layer.backward_layer] if isinstance(layer, layers.Bidirectional) else [layer]
-    cells = [getattr(way, "cell", None) for way in ways]
+    cells: list[Any] = [getattr(way, "cell", None) for way in ways]
     if not all(isinstance(cell, layers.LSTMCell | layers.GRUCell | layers.SimpleRNNCell) for cell in cells):
         return None
     steps = node.inputs[0].shape[1]

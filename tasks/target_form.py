@@ -306,6 +306,6 @@ def _as_integers(targets: np.ndarray) -> np.ndarray:
     return targets.astype("int64") if targets.dtype.kind == "b" or is_whole else targets
 
 
-def fits_shape(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+def fits_shape(shape: Sequence[int | None], wanted: tuple[int | None, ...]) -> bool:
     """Return whether a shape is the one that is wanted, in which None stands for any size."""
     return len(shape) == len(wanted) and all(want in (None, side) for side, want in zip(shape, wanted, strict=True))

@@ -4,7 +4,7 @@ Shi, Bai, Yao: An End-to-End Trainable Neural Network for Image-based Sequence R
 Text Recognition (arXiv:1507.05717), table 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import keras
@@ -61,7 +61,7 @@ def crnn(
     return _recurrent(x, {"lstm": layers.LSTM, "gru": layers.GRU}[recurrence], units)
 
 
-def _recurrent(x: keras.KerasTensor, layer_class: type[keras.Layer], units: int) -> keras.KerasTensor:
+def _recurrent(x: keras.KerasTensor, layer_class: Callable[..., keras.Layer], units: int) -> keras.KerasTensor:
     """Apply two recurrent layers in both directions to a map of one row, with a dense layer between, and return one.
 
     The dense layer is not in the paper's table; the authors' code has it, and the paper's 8.3 million parameters.

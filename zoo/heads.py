@@ -231,7 +231,13 @@ def _upsampling(features: keras.KerasTensor, image: keras.KerasTensor | None) ->
     """Return the factor by which to upsample a map so that it covers the image, and the rows and columns to crop."""
     if image is None or len(features.shape) != len(image.shape):
         return 1, (0, 0)  # the head itself refuses a vector
-    stride, covers = measure_grids(image, {"features": features})["features"]
+    try:
+        stride, covers = measure_grids(image, {"features": features})["features"]
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(
+            "its features are no map of the whole image that grows with it, so a head for every pixel has nothing to "
+            "enlarge; name a layer before, with features=."
+        ) from error
     if None in features.shape[1:-1]:
         if stride > 1 and not covers:
             raise ValueError("its convolutions are not padded: for segmentation give a fixed height and width.")

@@ -16,6 +16,7 @@ from pocketzoo.tasks.ctc import beam_search, columns_needed, greedy, log_likelih
 from pocketzoo.tasks.edit_distance import edit_distance
 from pocketzoo.tasks.evaluation import EPSILON
 from pocketzoo.tasks.sequence import _correct
+from pocketzoo.training.compression.quantization.rewriting import quantized_model
 from pocketzoo.training.data import digit_strings
 from pocketzoo.training.data.digits import real_digits
 from pocketzoo.training.engine.losses import make_loss
@@ -295,6 +296,23 @@ def test_columns_are_a_quarter_of_the_width_less_one(recurrence, shape):
 def test_arguments_of_the_model_are_checked(arguments, message):
     with pytest.raises(zoo.InputError, match=message):
         zoo.create_model("crnn", **arguments)
+
+
+def test_map_of_one_row_takes_no_head_for_every_pixel():
+    model = zoo.create_model("crnn", widths=(2,) * 7, units=3)
+    with pytest.raises(zoo.InputError, match="crnn: its features are no map of the whole image that grows with it"):
+        zoo.replace_head(model, "segmentation", classes=3)
+    assert zoo.replace_head(model, "classification", classes=3).output_shape == (None, 3)
+
+
+def test_training_for_integers_names_the_convolutional_variant():
+    model = zoo.create_model("crnn", widths=(2,) * 7, units=3)
+    message = r"no rule for recurrent1 \(Bidirectional\) .* replace it by convolutions .*recurrence='conv'"
+    with pytest.raises(zoo.InputError, match=message):
+        quantized_model(model, 8)
+    assert quantized_model(zoo.create_model("crnn", widths=(2,) * 7, units=3, recurrence="conv"), 8).output_shape[
+        1:
+    ] == (24, 37)
 
 
 def test_any_backbone_is_read_column_by_column():

@@ -62,7 +62,8 @@ def digit_strings(sides: tuple[int, int], channels: int, seed: int) -> ImageData
         labels, targets = encode_texts(texts, NAMES)
         targets = np.pad(targets, ((0, 0), (0, LONGEST - targets.shape[1])), constant_values=-1)
         splits.append(ImageSplit(ArrayImages(pixels.reshape(len(pixels), *sides, channels)), targets))
-    return ImageData("digit-strings", labels, *splits, task="sequence")
+    train, validation, test = splits
+    return ImageData("digit-strings", labels, train, validation, test, task="sequence")
 
 
 def _string(random: np.random.Generator, rows: np.ndarray, sides: tuple[int, int]) -> tuple[np.ndarray, str]:

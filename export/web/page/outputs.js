@@ -10,7 +10,7 @@ const COLORS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0
 /** What the list of an output is called. */
 export function headingOf({figure, activation}) {
   if (figure === "probability") return activation === "sigmoid" ? "Labels" : "Predictions";
-  return {share: "Segmentation", value: "Values", mean: "Picture"}[figure] ?? "Output";
+  return {share: "Segmentation", value: "Values", mean: "Picture", confidence: "Text"}[figure] ?? "Output";
 }
 
 /**
@@ -25,7 +25,7 @@ export function headingOf({figure, activation}) {
 export function showOutput(bundle, output, list, canvas, previous) {
   const {values, shape} = decode(bundle, output);
   if (!values.every(Number.isFinite)) throw new Error("The output has values that are not numbers.");
-  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture}[bundle.figure] ?? showVector;
+  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture, confidence: showText}[bundle.figure] ?? showVector;
   const rows = show(values, shape, bundle, {canvas, previous});
   list.replaceChildren(...rows.map(asItem));
   const drawn = {share: "The image, with the class of each pixel as a color over it", mean: "The picture made of the image"};
@@ -69,6 +69,28 @@ function showClasses(values, shape, {labels, activation}) {
 function showValues(values, shape, {labels}) {
   const rows = Array.from(values.slice(0, MOST_VALUES), (value, index) => ({label: labels[index], figure: number(value)}));
   return values.length > MOST_VALUES ? [...rows, {label: `and ${values.length - MOST_VALUES} more`, figure: ""}] : rows;
+}
+
+/** The text that the most probable symbol of each column reads as, and its probability. The last symbol is the blank. */
+function showText(values, [, columns, count], {labels}) {
+  const column = index => values.subarray(index * count, (index + 1) * count), path = [];
+  for (let index = 0; index < columns; index++) path.push(column(index).indexOf(column(index).reduce((a, b) => Math.max(a, b))));
+  const symbols = path.filter((symbol, index) => symbol !== path[index - 1] && symbol !== count - 1);
+  const text = symbols.map(symbol => labels[symbol] === "space" ? " " : labels[symbol]).join("");
+  const probability = probabilityOf(symbols, column, columns, count - 1);
+  return [{label: text || "no text", figure: share(probability), part: probability}];
+}
+
+/** Sum over all paths that read as the symbols: the forward pass of connectionist temporal classification. */
+function probabilityOf(symbols, column, columns, blank) {
+  const states = symbols.flatMap(symbol => [blank, symbol]).concat(blank);
+  let reached = states.map((symbol, state) => state < 2 ? column(0)[symbol] : 0);
+  for (let index = 1; index < columns; index++) {
+    const shares = column(index), before = reached;
+    reached = states.map((symbol, state) => shares[symbol] * (before[state] + (before[state - 1] ?? 0)
+      + (symbol !== blank && symbol !== states[state - 2] ? before[state - 2] ?? 0 : 0)));
+  }
+  return reached.at(-1) + (reached.at(-2) ?? 0);
 }
 
 /** Numbers without names: how similar two images are, and the first values. */

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from queue import Queue
 
 import keras
+import numpy as np
 import pytest
 from support.client_programs import NODE_MODULES
 from support.devtools import browsing
@@ -13,6 +14,7 @@ from support.small_net import small_net
 
 from pocketzoo import export
 from pocketzoo.export.runtimes.browser import find_browser, serving
+from pocketzoo.tasks.ctc import log_likelihood
 from pocketzoo.zoo.image_files import read_image
 
 from .conftest import LABELS
@@ -267,6 +269,12 @@ def test_outputs_of_every_task_are_shown_in_its_form(digits):
     assert (rows[0], len(rows), rows[-1]) == (["Shape", "2 \N{MULTIPLICATION SIGN} 6"], 10, ["and 4 more", ""])
     mask = "{figure: 'share', activation: 'softmax', labels: ['sky', 'sea']}"
     assert shown(digits, mask, [0.3, 0.7, 0.9], [1, 1, 3, 1])[1] == [["sea", "66.7 %"], ["sky", "33.3 %"]]
+    text = "{figure: 'confidence', activation: 'softmax', labels: ['a', 'space', 'blank']}"
+    outputs = np.array([[0.6, 0.1, 0.3], [0.2, 0.1, 0.7], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.7, 0.1, 0.2]])
+    probability = f"{100 * np.exp(log_likelihood(outputs, (0, 1, 0))):.1f} %"
+    found = shown(digits, text, outputs.ravel().tolist(), [1, 5, 3])
+    assert found == ("Text", [["a a", probability]])
+    assert shown(digits, text, [0.1, 0.1, 0.8], [1, 1, 3])[1] == [["no text", "80.0 %"]]
     told = f"{OUTPUTS}.then(({{showOutput}}) => showOutput({raw}, {{values: [NaN], shape: [1]}})).catch(String)"
     assert digits.evaluate(told) == "Error: The output has values that are not numbers."
 

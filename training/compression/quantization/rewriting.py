@@ -308,9 +308,16 @@ class _Rewriting:
         remedy = "use activation_bits=8 if it has one there, " if self.bits == 16 else ""
         return InputError(
             f"{self.name} cannot be trained for integers: there is no rule for {name} ({kind}) with {self.bits}-bit "
-            f"activations; {remedy}replace it by layers such as Conv2D, Dense, BatchNormalization, ReLU or Add, or "
+            f"activations; {remedy}replace it by {REPLACEMENTS.get(kind, OTHERS)}, or "
             "export the model with calibration images instead, without training."
         )
+
+
+OTHERS = "layers such as Conv2D, Dense, BatchNormalization, ReLU or Add"
+REPLACEMENTS = dict.fromkeys(
+    ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"), "convolutions along the steps (of crnn: recurrence='conv')"
+)
+"""What may replace a layer of some class; of others `OTHERS`."""
 
 
 def pixel_limits(affine: Affine, pixels: Range = PIXELS) -> Range:
