@@ -128,6 +128,15 @@ def attention_macs(node: Node) -> int | None:
     return products + sum(math.prod(dense.kernel.shape) * positions for dense, positions in projections)
 
 
+IN_PLACE_OF_RECURRENCE = "convolutions along the steps (of crnn: recurrence='conv')"
+"""What runtimes and methods take that have no recurrent layers, for messages."""
+
+
+def is_recurrent(layer: keras.Operation) -> bool:
+    """Return whether it is an LSTM, a GRU or another recurrent layer, in one or both directions."""
+    return isinstance(layer, layers.RNN | layers.Bidirectional)
+
+
 def recurrent_macs(node: Node) -> int | None:
     """Return the multiply-adds of an LSTM, a GRU or a SimpleRNN, in one or both directions; None for other layers, and
     where the number of steps is open."""

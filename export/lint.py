@@ -226,9 +226,18 @@ def _convert(graph: "ExportGraph", format_name: str) -> bytes:
 
 
 def _objections(refusals: Iterable[Refusal], content: bytes, graph: "ExportGraph") -> tuple[Objection, ...]:
+    from ..core.layer_traits import IN_PLACE_OF_RECURRENCE, is_recurrent
+
     layers = _layers_by_operator(content, graph)
+    recurrent = {layer.name for layer in graph.flat.layers if is_recurrent(layer)}
+
+    def fix(refusal: Refusal) -> str:
+        is_step = recurrent.issuperset(layers[refusal.node.name])
+        return IN_PLACE_OF_RECURRENCE if is_step else refusal.fix
+
     return tuple(
-        Objection(layers[refusal.node.name], refusal.node.operator, refusal.reason, refusal.fix) for refusal in refusals
+        Objection(layers[refusal.node.name], refusal.node.operator, refusal.reason, fix(refusal))
+        for refusal in refusals
     )
 
 

@@ -10,7 +10,7 @@ import keras
 from ..core.arguments import check_arguments
 from ..core.errors import InputError
 from ..core.flat_graph import FlatGraph, Node
-from ..core.layer_traits import UNKNOWN, attention_macs, kernel_positions, recurrent_macs, traits_of
+from ..core.layer_traits import UNKNOWN, attention_macs, is_recurrent, kernel_positions, recurrent_macs, traits_of
 from .flat import flatten_model
 
 View = tuple[int, float] | None
@@ -42,10 +42,6 @@ class LayerRow:
     def stage(self) -> str:
         """Stage of the layer: its name up to the first underscore."""
         return self.name.split("_")[0]
-
-
-SEE_EVERYTHING = (keras.layers.MultiHeadAttention, keras.layers.RNN, keras.layers.Bidirectional)
-"""Layers of which an output position sees all of the input, or all before it."""
 
 
 class _Window(NamedTuple):
@@ -106,7 +102,13 @@ def _view(node: Node, views: Sequence[View]) -> View:
     """The receptive field of the outputs, from those of the inputs."""
     layer, window = node.operation, traits_of(node.operation).window
     known = [view for view in views if view is not None]
-    if window == "global" or isinstance(layer, SEE_EVERYTHING) or len(known) < len(views) or not views:
+    if (
+        window == "global"
+        or isinstance(layer, keras.layers.MultiHeadAttention)
+        or is_recurrent(layer)
+        or len(known) < len(views)
+        or not views
+    ):
         return None
     field, step = max(view[0] for view in known), max(view[1] for view in known)
     if window == "sliding":

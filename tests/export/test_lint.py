@@ -210,3 +210,11 @@ def test_list_of_16_bit_kernels_is_that_of_tensorflow_lite_micro(layer):
         assert listed == [first_refused(content, tensor).node.operator]
     else:
         assert listed == []
+
+
+def test_recurrent_layers_are_to_become_convolutions():
+    rows = keras.Input((8, 8, 3))
+    x = keras.layers.Bidirectional(keras.layers.GRU(3, name="cell"), name="both")(keras.layers.Reshape((8, 24))(rows))
+    report = lint(keras.Model(rows, keras.layers.Dense(2)(x)), "edge-tpu")
+    assert {one.layers for one in report.objections} == {("both",)}
+    assert {one.fix for one in report.objections} == {"convolutions along the steps (of crnn: recurrence='conv')"}

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....core.errors import InputError
 from ....core.flat_graph import FlatGraph, Node
-from ....core.layer_traits import traits_of
+from ....core.layer_traits import IN_PLACE_OF_RECURRENCE, is_recurrent, traits_of
 from ....core.outputs import by_name
 from ....core.process_patches import allow_deep_graphs
 from ....layers import Answer, FakeQuantize, Head
@@ -69,6 +69,10 @@ def quantized_model(
         return _Rewriting(model, activation_bits, pixels).result()
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+OTHERS = "layers such as Conv2D, Dense, BatchNormalization, ReLU or Add"
+"""What integers are trained for, in messages."""
 
 
 class _Rewriting:
@@ -139,7 +143,8 @@ class _Rewriting:
             if node.inputs[0] in self.ranges:
                 self.ranges[end] = self.ranges[node.inputs[0]]
         else:
-            raise self.refusal(layer.name, type(layer).__name__)
+            instead = IN_PLACE_OF_RECURRENCE if is_recurrent(layer) else OTHERS
+            raise self.refusal(layer.name, type(layer).__name__, instead)
 
     def kernel(self, node: Node) -> None:
         """Rewrite a convolution or dense layer with all that TFLite fuses into the same operation."""
@@ -304,20 +309,13 @@ class _Rewriting:
         self.names[name] += 1
         return name if self.names[name] == 1 else f"{name}_{self.names[name]}"
 
-    def refusal(self, name: str, kind: str) -> InputError:
+    def refusal(self, name: str, kind: str, instead: str = OTHERS) -> InputError:
         remedy = "use activation_bits=8 if it has one there, " if self.bits == 16 else ""
         return InputError(
             f"{self.name} cannot be trained for integers: there is no rule for {name} ({kind}) with {self.bits}-bit "
-            f"activations; {remedy}replace it by {REPLACEMENTS.get(kind, OTHERS)}, or "
-            "export the model with calibration images instead, without training."
+            f"activations; {remedy}replace it by {instead}, or export the model with calibration images instead, "
+            "without training."
         )
-
-
-OTHERS = "layers such as Conv2D, Dense, BatchNormalization, ReLU or Add"
-REPLACEMENTS = dict.fromkeys(
-    ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"), "convolutions along the steps (of crnn: recurrence='conv')"
-)
-"""What may replace a layer of some class; of others `OTHERS`."""
 
 
 def pixel_limits(affine: Affine, pixels: Range = PIXELS) -> Range:
