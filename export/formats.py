@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..tasks.registry import get_task, task_names
-from ..tasks.task import Task
+if TYPE_CHECKING:
+    from ..tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,14 @@ class Format:
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> "Format":
         """Set thresholds on outputs, those that the format has by default or not; budgets of checks are ignored."""
+        from ..tasks.registry import get_task, task_names  # NumPy, which `pocketzoo --help` does without
+
         own: dict[str, Any] = {name: value for name, value in thresholds.items() if name in OUTPUT_THRESHOLDS}
         tasks = filter(None, (get_task(name).threshold_field for name in task_names()))
         losses = {name: thresholds[name] for name in tasks if name in thresholds}
         return replace(self, default=self, **own, losses=losses) if own or losses else self
 
-    def allowed_loss(self, task: Task) -> float | None:
+    def allowed_loss(self, task: "Task") -> float | None:
         """Return the largest loss by the task's `loss_name`; None where there is no threshold.
 
         Rounding to floats is judged by the outputs alone, which then decide the same.
