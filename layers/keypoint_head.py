@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .composite import build_chain, call_chain
+from .composite import Shape, build_chain, call_chain
 from .heads import Head
 
 
@@ -39,7 +39,7 @@ class KeypointHead(Head):
         self.as_column = self.sublayer(keras.layers.Reshape, "as_column", (classes, 1), dtype="float32")
         self.join = self.sublayer(keras.layers.Concatenate, "keypoints", axis=-1, dtype="float32")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Builds the layers for the size of the map.
 
         Raises:
@@ -79,7 +79,7 @@ class KeypointHead(Head):
         x, y = (call_chain(chain, maps, training) for chain in (self.across, self.down))
         return self.join([x, y, call_chain([self.best, self.visible, self.as_column], maps, training)])
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape of the outputs."""
         return (input_shape[0], self.classes, 3)
 
@@ -90,7 +90,7 @@ class KeypointHead(Head):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        keras.Layer.trainable.fset(self, value)
+        keras.Layer.trainable.fset(self, value)  # type: ignore[attr-defined]  # a property of Keras
         for chain in (getattr(self, "across", ()), getattr(self, "down", ())):
             for layer in chain[-1:]:
                 layer.trainable = False

@@ -124,11 +124,11 @@ class Keypoints(Task):
                 height, width = read_header(file, path).size
             shares[row, :, :2] /= (width, height)
             _check_inside(shares[row], path, (height, width))
-        file = table.path.parent / f"{column}.txt"
-        names = read_class_names(file) if file.exists() else tuple(map(str, range(counts.pop())))
+        names_file = table.path.parent / f"{column}.txt"
+        names = read_class_names(names_file) if names_file.exists() else tuple(map(str, range(counts.pop())))
         if len(names) != shares.shape[1]:
             raise InputError(
-                f"{file} names {len(names)} points, but column {column!r} of {table.path} has {shares.shape[1]}."
+                f"{names_file} names {len(names)} points, but column {column!r} of {table.path} has {shares.shape[1]}."
             )
         return names, self.check_targets(shares, f"the keypoints of {table.path}")
 

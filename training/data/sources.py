@@ -116,11 +116,11 @@ def load_data(
 
         return digit_strings(_sides((32, 128) if image_size is None else image_size), channels or 1, seed)
     listing = list_source(source, layout).with_ignore(ignore)
-    height, width, stated = listing.image_shape or (224, 224, None)
+    height, width, bands = listing.image_shape or (224, 224, None)
     return read_listing(
         listing,
         (height, width) if image_size is None else _sides(image_size),
-        channels or stated,
+        channels or bands,
         seed=seed,
         on_unreadable=on_unreadable,
         dtype=dtype,

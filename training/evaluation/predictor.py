@@ -1,7 +1,6 @@
 """Outputs of a model or an artifact, averaged over views of the images where that is requested."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -90,7 +89,7 @@ class Predictor:
             height = next(each.shape[1] for each in by_name(images).values() if each.ndim == 4)
             by_view = [
                 map_outputs(
-                    _of_maps(partial(view.restore, height=height)),
+                    _of_maps(lambda outputs, view=view: view.restore(outputs, height)),
                     self._predict(map_outputs(_of_maps(view.transform), images)),
                 )
                 for view in self._views

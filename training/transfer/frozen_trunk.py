@@ -109,7 +109,7 @@ def cached_features(
         except OSError as error:
             message = f"features cannot be kept in {folder}: {write_error_reason(error)}."
             raise WriteError(message, error.errno) from error
-        yield replace(data, **parts)
+        yield replace(data, train=parts["train"], validation=parts["validation"])
 
 
 def _features(trunk: keras.Model, split: ImageSplit, folder: Path, batch_size: int, quiet: bool) -> ImageSplit:

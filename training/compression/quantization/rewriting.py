@@ -75,6 +75,11 @@ OTHERS = "layers such as Conv2D, Dense, BatchNormalization, ReLU or Add"
 """What integers are trained for, in messages."""
 
 
+def _last(axis: Any, tensor: keras.KerasTensor) -> bool:
+    """Return whether an axis is the last one of a tensor."""
+    return axis in (-1, len(tensor.shape) - 1)
+
+
 class _Rewriting:
     def __init__(self, model: keras.Model, bits: int, pixels: Range | dict[str, Range]):
         self.name = model.name
@@ -129,7 +134,7 @@ class _Rewriting:
             self.activation(node, end, self.value(node), _function(layer), layer.name)
         elif isinstance(layer, keras.layers.Softmax) and layer.axis in (-1, len(end.shape) - 1):
             self.activation(node, end, self.value(node), "softmax", layer.name)
-        elif isinstance(layer, keras.layers.UnitNormalization) and layer.axis in (-1, len(end.shape) - 1):
+        elif isinstance(layer, keras.layers.UnitNormalization) and _last(layer.axis, end):
             self.round(end, self.copied(node), layer.name, (-1.0, self.below_one(128)))  # as TFLite fixes it
         elif isinstance(layer, keras.layers.BatchNormalization):
             raise self.refusal(layer.name, f"BatchNormalization of axis {layer.axis}")
