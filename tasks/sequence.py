@@ -143,6 +143,12 @@ class TextSequence(Task):
             raise ValueError(f"is {values.tolist()}: {error}") from None
         return values.astype(self.target_dtype)
 
+    def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return the range and mean of the number of characters of a text."""
+        lengths = (targets != PADDING).sum(axis=1)
+        shortest, mean, longest = lengths.min(), lengths.mean(), lengths.max()
+        return {"characters": {"smallest": float(shortest), "mean": float(mean), "largest": float(longest)}}
+
     def target_text(self, target: np.ndarray, labels: Sequence[str]) -> str:
         """Return the text of a target."""
         return text_of(symbols_of(target), labels)

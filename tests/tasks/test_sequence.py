@@ -190,6 +190,11 @@ def test_texts_of_a_table_and_of_shards_are_the_same(tmp_path, labels):
         np.testing.assert_array_equal(one, other)
 
 
+def test_survey_counts_the_characters_of_texts(tmp_path):
+    data = training.load_data(write_table(tmp_path, TEXTS), image_size=(32, 64))
+    assert training.survey(data).labels == {"characters": {"smallest": 4.0, "mean": 50 / 12, "largest": 5.0}}
+
+
 @pytest.mark.parametrize(
     ("text", "labels", "message"),
     [
