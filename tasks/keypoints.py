@@ -52,6 +52,7 @@ class Keypoints(Task):
     loss_name = "PCK drop"
     figure_name = "score"
     has_places = True
+    is_likely = False
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "KeypointHead":
         """Return a head with a map of scores for each keypoint."""

@@ -43,6 +43,7 @@ class TextSequence(Task):
     column = "text"
     feature_key = "text/symbols"
     has_order = True
+    is_likely = False
     output_axes = ("columns", "symbols")
     losses = ("ctc",)
     metric = "sequence accuracy"

@@ -103,6 +103,9 @@ class Task(TargetForm):
         """Return whether labels are more likely of this task than of any other, `(count, ...)`."""
         return False
 
+    is_likely: ClassVar[bool] = True
+    """Whether outputs of other tools' files that have its form are often of it, so that people are asked about it."""
+
     keras_losses: ClassVar[tuple[str, ...]] = ()
     """Names of the losses of Keras that show that a model compiled with them has this task."""
 

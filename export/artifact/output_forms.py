@@ -33,7 +33,7 @@ def form_of(
                 raise InputError(f"{what} has {argument} stated, but is raw numbers of shape {shape_text(tensor)}.")
             if stated[argument] is not None:
                 raise InputError(f"{what} has {argument} stated, but no task; state {_ask(tensor)}.")
-        if stated["task"] is None and len(_possible_tasks(tensor)) > 1:
+        if stated["task"] is None and any(get_task(each).is_likely for each in _possible_tasks(tensor)[:-1]):
             unknown[name] = _ask(tensor)
         return OutputForm.model_construct(task=task.name, labels=())
     from_logits = _from_logits(what, task, tensor, activation, stated["from_logits"])
