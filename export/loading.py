@@ -160,7 +160,7 @@ def _check_labels(artifact: Artifact) -> None:
             raise InputError(f"its metadata names {', '.join(names)}, its graph {', '.join(tensors)}.")
     for name, form in forms.items():
         tensor = artifact.outputs[name]
-        size = (tensor.image_shape if tensor.is_image else tensor.shape)[-1]
+        size = get_task(form.task).count_named(tensor.image_shape if tensor.is_image else tensor.value_shape)
         has_none = not form.labels and get_task(form.task).figure_name is None  # embeddings, and numbers of any kind
         if has_none or size is None:
             continue

@@ -12,6 +12,9 @@ from .conv import NormAct as NormAct
 from .conv import SeparableConvNormAct as SeparableConvNormAct
 from .dense_block import DenseBlock as DenseBlock
 from .dense_block import Transition as Transition
+from .detection_head import BoxesAround as BoxesAround
+from .detection_head import DetectionHead as DetectionHead
+from .detection_head import PeakScores as PeakScores
 from .fake_quantization import FakeQuantize as FakeQuantize
 from .fire import FireModule as FireModule
 from .heads import ClassificationHead as ClassificationHead

@@ -1,6 +1,8 @@
 from .accumulator import Accumulator as Accumulator
 from .classification import Classification as Classification
 from .classification import Evaluation as Evaluation
+from .detection import Detection as Detection
+from .detection_metrics import DetectionEvaluation as DetectionEvaluation
 from .embedding import Embedding as Embedding
 from .embedding import EmbeddingEvaluation as EmbeddingEvaluation
 from .evaluation import BaseEvaluation as BaseEvaluation

@@ -60,6 +60,10 @@ class Keypoints(Task):
 
         return KeypointHead(config.num_outputs, labels=config.labels, name=name)
 
+    def count_named(self, shape: Sequence[int | None]) -> int | None:
+        """Return the number of keypoints."""
+        return shape[0]
+
     def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return `(keypoints, 3)`."""
         return (num_outputs, 3)

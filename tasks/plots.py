@@ -164,6 +164,25 @@ def draw_points(axes: "Axes", points: np.ndarray, marker: str) -> None:
     axes.scatter(across, down, s=24, c=colors, marker=marker, cmap="tab10", vmin=0, vmax=9)
 
 
+def draw_boxes(axes: "Axes", boxes: np.ndarray, classes: np.ndarray, *, dashed: bool = False) -> None:
+    """Draw boxes over the image in `axes`.
+
+    Args:
+        axes: With the image.
+        boxes: `(count, 4)`, edges as shares of width and height.
+        classes: Class index of each, which sets its color.
+        dashed: Whether lines are dashed.
+    """
+    from matplotlib.patches import Rectangle
+
+    left, right, bottom, top = axes.get_images()[0].get_extent()
+    for (x1, y1, x2, y2), index in zip(boxes, classes, strict=True):
+        corner = left + x1 * (right - left), top + y1 * (bottom - top)
+        size = (x2 - x1) * (right - left), (y2 - y1) * (bottom - top)
+        style = "--" if dashed else "-"
+        axes.add_patch(Rectangle(corner, *size, fill=False, color=f"C{int(index) % 10}", linestyle=style))
+
+
 def draw_mask_over(axes: "Axes", mask: np.ndarray, labels: Sequence[str]) -> None:
     """Draw a mask in colors over the image in `axes`.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..core.errors import InputError, unknown
 from .classification import Classification
+from .detection import Detection
 from .embedding import Embedding
 from .image_to_image import ImageToImage
 from .keypoints import Keypoints
@@ -27,6 +28,7 @@ _TASKS: dict[str, Task] = {
         ImageToImage(),
         Keypoints(),
         TextSequence(),
+        Detection(),
         Embedding(),
         Raw(),
     )

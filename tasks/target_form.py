@@ -72,6 +72,11 @@ class TargetForm(ABC):
     class_indices: ClassVar[bool] = False
     """Whether targets are indices of classes; labels may then include classes that no target has."""
 
+    @property
+    def may_lack_classes(self) -> bool:
+        """Whether labels may include classes that no target has."""
+        return self.class_indices
+
     def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return the shape of one image's target; `sides` are height and width of the output map, `()` of a vector."""
         return (num_outputs,)
@@ -212,6 +217,10 @@ class TargetForm(ABC):
             ValueError: The numbers are not what `encode` writes; the message continues "KEY ...".
         """
         raise NotImplementedError
+
+    def stack(self, targets: Sequence[np.ndarray | int]) -> np.ndarray:
+        """Return the results of `decode` for several images as one array in the dtype of training."""
+        return np.array(targets, self.target_dtype)
 
     def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
         """Return one image's target from the content of its file; `name` is for error messages.

@@ -84,6 +84,13 @@ class Task(TargetForm):
         """Number of axes of a batch of outputs; None where it is not fixed."""
         return None if self.output_axes is None else 1 + len(self.output_axes)
 
+    def count_named(self, shape: Sequence[int | None]) -> int | None:
+        """Return the number of classes, labels or values of an output of that shape for one image; None if it is open.
+
+        The last axis is theirs in most tasks.
+        """
+        return shape[-1]
+
     @abstractmethod
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":
         """Return a head layer.

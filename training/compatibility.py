@@ -129,8 +129,8 @@ def check_split(model: keras.Model, split: ImageSplit) -> None:
         raise InputError(f"{model.name} has the outputs {_names(tasks)}, but the data has {_names(targets)}.")
     for name, task_name in tasks.items():
         task = get_task(task_name)
-        *sides, size = shapes[name][1:]
-        classes = size if task.names_outputs else None
+        *sides, _ = shapes[name][1:]
+        classes = task.count_named(shapes[name][1:]) if task.names_outputs else None
         expected = task.target_shape(classes, sides)
         actual = targets[name].shape[1:]
         if not fits_shape(actual, expected):

@@ -25,8 +25,8 @@ class OutputContract:
     from_logits: bool
     """Whether the model outputs logits, whose softmax or sigmoid are the outputs of the task."""
     size: int | None
-    """Number of classes, labels or values: the length of the last axis, or 2 where one probability stands for two
-    classes."""
+    """Number of classes, labels or values: of most tasks the length of the last axis, or 2 where one probability
+    stands for two classes."""
     inferred: tuple[str, ...] = ()
     """Arguments that nobody stated."""
     is_single: bool = False
@@ -66,6 +66,7 @@ def output_contract(
     if head is not None:
         _check_head(name, head, stated)
         task, from_logits = get_task(head.TASK), False
+        size = task.count_named(tensor.shape[1:])
     else:
         evident = stated["task"] or known["task"] or task_of_loss(loss_name(loss), len(tensor.shape))
         likely = known["likely task"] if activation not in ("softmax", "sigmoid") else None
@@ -82,7 +83,7 @@ def output_contract(
         check_form(name, task, activation, size, from_logits=from_logits)
         inferred = (*([] if evident else ["task"]), *(["from_logits"] if is_guess else []))
         is_single = size == 1 and task.activation == "softmax"
-        size = 2 if is_single else size
+        size = 2 if is_single else task.count_named(tensor.shape[1:])
     labels = stated["labels"] or (head and head.labels)
     is_known = known["labels"] is not None and known["task"] in (None, task.name)
     if labels is None and is_known and task.names_outputs and len(known["labels"]) == size:

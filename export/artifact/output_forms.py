@@ -113,7 +113,7 @@ def _labels(
         if stated["labels"] is not None:
             raise InputError(f"{what} is of task {task.name}, whose values have no names; leave out labels.")
         return ()
-    size = tensor.value_shape[-1]
+    size = task.count_named(tensor.value_shape)
     size = 2 if size == 1 and task.activation == "softmax" else size
     if stated["labels"] is not None:
         if size is not None and len(stated["labels"]) != size:

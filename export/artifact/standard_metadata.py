@@ -101,7 +101,7 @@ def _output_table(name: str, form: OutputForm, labels: tuple[str, Sequence[str]]
         table[3] = {0: IMAGE, 1: {0: COLOR_SPACES[1]}, 2: {0: Number("Int32", 1), 1: Number("Int32", 2)}}
     if task.activation is not None and not form.from_logits:
         table[5] = {0: [1.0], 1: [0.0]}
-    if lines:
+    if lines and not task.has_places:  # objects and points have other axes
         table[6] = [{0: file, 1: "One label for each value of the last axis.", 2: AXIS_LABELS}]
     return table
 

@@ -155,7 +155,7 @@ def _check_label_shape(reference: Reference, name: str) -> None:
     labels, outputs = reference.samples.labels, reference.outputs
     if labels is None:
         return
-    size = reference.decode(outputs[:1]).shape[-1]
+    size = reference.task.count_named(reference.decode(outputs[:1]).shape[1:])
     expected = tuple(reference.task.target_shape(size, outputs.shape[1:-1]))
     if not fits_shape(labels.shape[1:], expected):
         what = f"evaluation has labels{f' of {name!r}' if name else ''} of shape {labels.shape[1:]}"

@@ -105,7 +105,7 @@ class Reference:
         """An empty accumulator of the metric of the only output's task; None without labels."""
         if self.samples.labels is None or not self.task.has_targets:
             return None
-        size = self.decode(self.outputs[:1]).shape[-1]
+        size = self.task.count_named(self.decode(self.outputs[:1]).shape[1:]) or 0
         return self.task.accumulator([str(index) for index in range(size)])
 
     @cached_property

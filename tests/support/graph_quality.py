@@ -1,6 +1,7 @@
 """Superfluous or unsupported nodes that a converter leaves in a graph."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,15 @@ def _of_onnx(model: onnx.ModelProto) -> list[str]:
     vectors = {tensor.name for tensor in graph.initializer if numpy_helper.to_array(tensor).size > 1}
     makers = {name: node for node in graph.node for name in node.output}
     uses = Counter(name for node in graph.node for name in node.input)
-    found = [node.op_type for node in graph.node if node.op_type in ("Transpose", "BatchNormalization")]
+    last = {
+        node.input[0] for node in graph.node if node.op_type == "Reshape" and node.output[0] in _names(graph.output)
+    }
+    found = [
+        node.op_type
+        for node in graph.node
+        if node.op_type == "BatchNormalization"
+        or (node.op_type == "Transpose" and node.output[0] not in last)  # a list of the positions needs one
+    ]
     found += [f"domain {node.domain} of {node.op_type}" for node in graph.node if node.domain]
     for node in graph.node:
         if node.op_type in ("Mul", "Add") and vectors.intersection(node.input):
@@ -39,6 +48,10 @@ def _of_onnx(model: onnx.ModelProto) -> list[str]:
         for tensor in shaped
         if any(not side.dim_value for side in tensor.type.tensor_type.shape.dim)
     ]
+
+
+def _names(tensors: Iterable[onnx.ValueInfoProto]) -> set[str]:
+    return {tensor.name for tensor in tensors}
 
 
 def _of_tflite(content: bytes) -> list[str]:

@@ -340,6 +340,11 @@ CASES = [
         id="larger-picture",
     ),
     pytest.param(
+        layers.DetectionHead, {"classes": 3, "labels": list("abc")}, (2, 5, 6, 3), (2, 30, 7), 4, id="detection"
+    ),
+    pytest.param(layers.PeakScores, {}, (2, 5, 6, 3), (2, 5, 6, 3), 0, id="peaks"),
+    pytest.param(layers.BoxesAround, {}, (2, 5, 6, 4), (2, 5, 6, 4), 0, id="boxes-around"),
+    pytest.param(
         layers.KeypointHead, {"classes": 4, "labels": list("abcd")}, (2, 5, 6, 3), (2, 4, 3), 2, id="keypoints"
     ),
     pytest.param(

@@ -29,6 +29,9 @@ def _usual(random: np.random.Generator, task_name: str, count: int, shape: tuple
 
 SPECIAL: dict[str, Callable[..., np.ndarray]] = {
     "multi_label": lambda random, task, count, shape: random.integers(0, 2, (count, *shape)),
+    "detection": lambda random, task, count, shape: np.concatenate(
+        [random.random((count, 2, 2)) / 2, 0.5 + random.random((count, 2, 2)) / 2, np.ones((count, 2, 1))], axis=-1
+    ),
     "keypoints": lambda random, task, count, shape: random.random((count, shape[0], 2)),
     "image_to_image": lambda random, task, count, shape: random.integers(0, 256, (count, *shape)),
 }

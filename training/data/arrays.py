@@ -231,6 +231,6 @@ def _labels(targets: np.ndarray, task: Task, names: Sequence[str] | None, ignore
     """Names of the classes, labels or values: those of the user, or the task's."""
     count = task.count_outputs(task.without_void(targets, ignore))
     names = check_labels(task.default_labels(targets, ignore) if names is None else names)
-    if len(names) < count or (len(names) > count and not task.class_indices):
+    if len(names) < count or (len(names) > count and not task.may_lack_classes):
         raise InputError(f"labels names {len(names)}, but the targets have {count}.")
     return names

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ...core.errors import InputError, unknown
+from ...tasks.boxes import padded
 from ...zoo.image_files import MODES
 from .digits import NAMES, digit_parts, real_digits
 from .images import ArrayImages, ImageData, ImageSplit
@@ -30,8 +31,21 @@ SIZES = (0.35, 0.55)
 """Range of the height of a digit, as a share of the scene's smaller side."""
 EDGE = (0.3, 0.6)
 """Ink, 0..1, at which a stroke begins and from which it is opaque: without it upsampled digits would be blurred."""
-LABELS = {"segmentation": ("background", *NAMES), "multi_label": NAMES, "count": ("digits",)}
-TASKS = {"segmentation": "segmentation", "multi_label": "multi_label", "count": "regression"}
+LABELS = {
+    "segmentation": ("background", *NAMES),
+    "multi_label": NAMES,
+    "count": ("digits",),
+    "detection": NAMES,
+}
+TASKS = {
+    "segmentation": "segmentation",
+    "multi_label": "multi_label",
+    "count": "regression",
+    "detection": "detection",
+}
+
+ALL = ("segmentation", "multi_label", "count")
+"""Targets of `"all"`."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,8 @@ class Scene:
     pixels: np.ndarray
     mask: np.ndarray
     digits: list[int]
+    boxes: list[tuple[float, ...]]
+    """Left, top, right and bottom of the ink of each digit, as shares of width and height, and the digit."""
 
 
 def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int) -> ImageData:
@@ -48,7 +64,8 @@ def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int)
 
     Args:
         targets: `"segmentation"` into background and ten digits; `"multi_label"`, the digits that are present;
-            `"count"`, their number (a regression); `"all"` three, as outputs of these names.
+            `"count"`, their number (a regression); `"all"` three, as outputs of these names. `"detection"`, boxes
+            around them, is alone.
         sides: Height and width in pixels.
         channels: 1 (gray) or 3 (RGB).
         seed: Seed for the splits and the scenes.
@@ -61,7 +78,7 @@ def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int)
         raise InputError(f"digit-scenes take {SMALLEST} pixels a side or more, not {sides[0]}x{sides[1]}.")
 
     def chosen(by_target: dict[str, Any]) -> Any:
-        return by_target if targets == "all" else by_target[targets]
+        return {name: by_target[name] for name in ALL} if targets == "all" else by_target[targets]
 
     splits = []
     for number, (split, part) in enumerate(zip(SPLITS, digit_parts(seed), strict=True)):
@@ -86,6 +103,7 @@ def _targets(scenes: list[Scene]) -> dict[str, np.ndarray]:
         "segmentation": np.stack([scene.mask for scene in scenes]),
         "multi_label": np.array([np.isin(range(10), scene.digits) for scene in scenes], "float32"),
         "count": np.array([[len(scene.digits)] for scene in scenes], "float32"),
+        "detection": padded([np.array(scene.boxes) for scene in scenes], MOST),
     }
 
 
@@ -99,7 +117,7 @@ def _scene(random: np.random.Generator, rows: np.ndarray, photos: list[Image.Ima
     ink, labels = real_digits()
     pixels = _background(random, photos, sides).astype("float32")
     mask = np.zeros(sides, "int32")
-    digits = []
+    digits, boxes = list[int](), list[tuple[float, ...]]()
     for box, row in zip(_boxes(random, sides), random.choice(rows, MOST, replace=False), strict=False):
         size = box[0].stop - box[0].start
         inked = np.asarray(Image.fromarray(ink[row]).resize((size, size), Image.Resampling.BICUBIC))
@@ -108,7 +126,17 @@ def _scene(random: np.random.Generator, rows: np.ndarray, photos: list[Image.Ima
         pixels[box] = (1 - covered) * pixels[box] + covered * _color(random, pixels[box].mean())
         mask[box][share > 0.5] = labels[row] + 1
         digits.append(int(labels[row]))
-    return Scene(np.round(pixels).astype("uint8"), mask, digits)
+        boxes.append((*_edges_of(share > 0.5, box, sides), float(labels[row])))
+    return Scene(np.round(pixels).astype("uint8"), mask, digits, boxes)
+
+
+def _edges_of(ink: np.ndarray, box: tuple[slice, slice], sides: tuple[int, int]) -> list[float]:
+    """Return left, top, right and bottom edge of the ink in a box of the scene, as shares of width and height."""
+    edges = []
+    for axis in (1, 0):
+        inked = np.flatnonzero(ink.any(axis=1 - axis))
+        edges.append([(box[axis].start + end) / sides[axis] for end in (inked[0], inked[-1] + 1)])
+    return [*(low for low, _ in edges), *(high for _, high in edges)]
 
 
 def _background(random: np.random.Generator, photos: list[Image.Image], sides: tuple[int, int]) -> np.ndarray:

@@ -131,7 +131,7 @@ def list_records(source: str, shards: list[Shard], image: str, fields: Field | d
         task = get_task(field.task)
         if task.in_files:
             return Target(field.task, field.labels, Records(paths, where, field.key))
-        return Target(field.task, field.labels, np.array(columns.get(name, ()), task.target_dtype))
+        return Target(field.task, field.labels, task.stack(columns.get(name, ())))
 
     targets = {name: target(name, field) for name, field in by_name(fields).items()}
     splits = np.array([shard.split for shard in shards])[where["shard"]]

@@ -10,6 +10,7 @@ from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ...zoo.image_files import MODES, Dtype
 from ...zoo.pixel_range import RAW
+from .box_files import boxes_layout, is_coco, list_coco
 from .folders import Layout, list_folder
 from .idx import is_idx, list_idx
 from .images import ImageData
@@ -44,7 +45,8 @@ def load_data(
 
             - `"digits"`: scikit-learn's 1,797 handwritten digits, 8x8;
             - `"digit-scenes"`: several of these digits on photographs, with masks for a segmentation;
-              `"digit-scenes:multi_label"`, `"digit-scenes:count"` and `"digit-scenes:all"` have other targets;
+              `"digit-scenes:multi_label"`, `"digit-scenes:count"`, `"digit-scenes:detection"` and
+              `"digit-scenes:all"` have other targets;
             - `"digit-strings"`: one to eight of these digits on a line, to be read as a text;
             - a folder with one subfolder of images for each class, or with train, val and test folders of these, in
               common variants of these names: that split is kept; a missing val takes 10 % of the train images, a
@@ -52,6 +54,8 @@ def load_data(
               `interpretation` says how a folder was read;
             - a CSV file with the path of each image and its class, labels, numbers or mask, and optionally its split:
               `pocketzoo.training.data.tables` describes its columns;
+            - images with boxes: a COCO `.json` file, a folder in the form of Pascal VOC or YOLO, or a CSV file, as
+              `pocketzoo.training.data.box_files` describes;
             - a folder of TFRecord shards from `pocketzoo shards`;
             - `"keras:mnist"`, `"keras:fashion_mnist"`, `"keras:cifar10"` or `"keras:cifar100"`: that of
               `keras.datasets`, in its published splits; training images that are in the test, too, are left out;
@@ -151,6 +155,10 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
         return list_shards(path)
     if layout is None and is_idx(path):
         return list_idx(path)
+    if layout is None and path.is_dir() and (read := boxes_layout(path)):
+        return read(path)
+    if is_coco(path):
+        return list_coco(path)
     if path.is_dir():
         return list_folder(path, layout)
     if path.is_file() and path.suffix.lower() == ".csv":

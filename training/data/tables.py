@@ -8,6 +8,7 @@ The first row names the columns, in any order. White space around values is igno
 - `labels`: the image's labels, for a multi-label classification, as in `cat;sofa`; empty for none of them.
 - `mask`: the path of an image whose pixels are class indices, for a segmentation. A file `labels.txt` beside the table
   names the classes, one a line; without it they are the numbers that the masks have.
+- `label`, `x1`, `y1`, `x2`, `y2`: class and edges in pixels of an object, for a detection, which has a row for each.
 - `target`: the path of a picture that is to be made of the image, for an image-to-image.
 - `keypoints`: x, y in pixels and visibility of each point, as in `12 30.5 2; 40 31 1`, for keypoints. A file
   `keypoints.txt` beside the table names them, one a line.
@@ -32,6 +33,7 @@ from ...core.input_files import check_file
 from ...core.limits import TABLE_BYTES, TABLE_COLUMNS
 from ...tasks.registry import get_task, task_names
 from ...tasks.table_values import parse_path
+from .box_files import BOX_COLUMNS, boxes_of_table
 from .files import Paths
 from .folder_names import split_of_name
 from .listing import Listing, Target
@@ -74,6 +76,8 @@ def list_table(path: Path) -> Listing:
     splits = splits_of(table)
     if "train" not in splits:
         raise InputError(f"{path} has no train image in its column 'split'.")
+    if {"label", *BOX_COLUMNS} <= set(names):
+        return boxes_of_table(path, table.lines, table.columns, splits)
     targets = targets_of(table, names)
     return Listing(str(path), Paths(images), targets.get("", targets), splits)
 

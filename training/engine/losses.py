@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import losses, ops
 
 from ...tasks.classification import log_probabilities
@@ -22,9 +23,11 @@ from ..recipe.loss import (
     Huber,
     KeypointDistance,
     Loss,
+    ScoresAndBoxes,
     Triplet,
     Tversky,
 )
+from .detection_losses import DetectionLoss
 from .embedding_losses import ArcFaceLoss, ContrastiveLoss, TripletLoss
 
 TINY = 1e-12
@@ -35,7 +38,12 @@ Formula = Callable[..., Any]
 
 
 def make_loss(
-    config: Loss | Sequence[Loss], class_indices: bool, unit: float = 1.0, classes: int = 0, size: int = 0
+    config: Loss | Sequence[Loss],
+    class_indices: bool,
+    unit: float = 1.0,
+    classes: int = 0,
+    size: int = 0,
+    cells: np.ndarray | None = None,
 ) -> keras.Loss:
     """Return the loss of a recipe's section, or the sum of several.
 
@@ -48,14 +56,20 @@ def make_loss(
         unit: What targets and outputs are divided by.
         classes: Number of classes of the targets, for a loss with weights for each.
         size: Length of the outputs, for such a loss.
+        cells: Positions of candidates, as `DetectionHead.cells`.
     """
     if isinstance(config, Sequence):
-        return WeightedSum([(part.weight, make_loss(part, class_indices, unit, classes, size)) for part in config])
+        return WeightedSum(
+            [(part.weight, make_loss(part, class_indices, unit, classes, size, cells)) for part in config]
+        )
     match config:
         case CTC():
             return TextLoss(name=config.name)
         case Dice():
             return Overlap(0.5, 0.5, class_indices=class_indices, name=config.name)
+        case ScoresAndBoxes():
+            assert cells is not None
+            return DetectionLoss(config, cells)
         case Triplet():
             return TripletLoss(config)
         case Contrastive():

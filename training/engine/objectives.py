@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from pydantic import TypeAdapter
 
 from ...core.errors import InputError
@@ -38,7 +39,7 @@ def objectives(model: keras.Model, loss: Loss | Sequence[Loss] | None = None, la
 
     def made(output: OutputContract, head: Head | None, names: Sequence[str]) -> keras.Loss:
         config = loss or _default_loss(output.task_name)
-        return make_loss(config, output.task.class_indices, _unit(head), len(names), output.size or 0)
+        return make_loss(config, output.task.class_indices, _unit(head), len(names), output.size or 0, _cells(head))
 
     outputs = contract_of(model).outputs
     names = map_outputs(lambda output: output.names, outputs) if labels is None else labels
@@ -52,6 +53,11 @@ def _unit(head: Head | None) -> float:
     """Return what losses take as 1: the range of the values of pictures, so that loss and steps are those of 0..1."""
     low, high = getattr(head, "value_range", (0.0, 1.0))
     return high - low
+
+
+def _cells(head: Head | None) -> np.ndarray | None:
+    """Return where the candidates of a head are, for losses that assign objects to them."""
+    return getattr(head, "cells", None)
 
 
 def _default_loss(task: str) -> Loss:

@@ -91,6 +91,23 @@ class CTC(_Loss):
     name: Literal["ctc"] = "ctc"
 
 
+class ScoresAndBoxes(_Loss):
+    """Loss of detections: a focal loss of the scores, and a loss of the boxes.
+
+    Scores have Gaussians around the middle of each object as targets (Zhou et al., arXiv:1904.07850; as wide and high
+    as the object, arXiv:1909.00700), boxes are compared wherever these are above 0, with them as weights.
+    """
+
+    name: Literal["scores_and_boxes"] = "scores_and_boxes"
+    boxes: Literal["giou", "ciou", "l1"] = "giou"
+    """`giou` (arXiv:1902.09630), `ciou` (arXiv:1911.08287), or `l1`, the mean distance of the edges as a share of the
+    image."""
+    box_weight: Positive = 2.0
+    """Coefficient of the loss of the boxes."""
+    gamma: NonNegative = 2.0
+    """Exponent of the focal loss."""
+
+
 class Dice(_Loss):
     """1 - Dice coefficient, mean over the classes or labels (arXiv:1606.04797)."""
 
@@ -153,6 +170,7 @@ Loss = Annotated[
     | SSIM
     | KeypointDistance
     | CTC
+    | ScoresAndBoxes
     | Dice
     | Tversky
     | Triplet
