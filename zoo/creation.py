@@ -80,6 +80,10 @@ def create_model(
     if keras.config.image_data_format() != "channels_last":
         raise InputError("Keras' image_data_format is 'channels_first'; the zoo's models need 'channels_last'.")
     card = _with_head_arguments(model_card(name), overrides)
+    if not isinstance(spectrogram, Mapping | None):
+        raise InputError(
+            f"{card.name}: spectrogram is {spectrogram!r}; it takes a dict of arguments of layers.LogMelSpectrogram."
+        )
     if weights is None or str(weights).endswith(".weights.h5"):
         colors = None if weights is None else tensor_shapes(weights).get(MEAN_IN_WEIGHTS, (None,))[0]
         heads = plan_heads(card, head, classes, labels, embedding_size)
