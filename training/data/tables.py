@@ -77,7 +77,7 @@ def list_table(path: Path) -> Listing:
     if "train" not in splits:
         raise InputError(f"{path} has no train image in its column 'split'.")
     if {"label", *BOX_COLUMNS} <= set(names):
-        return boxes_of_table(path, table.lines, table.columns, splits)
+        return boxes_of_table(path, table.lines, table.columns, splits.tolist())
     targets = targets_of(table, names)
     return Listing(str(path), Paths(images), targets.get("", targets), splits)
 
