@@ -80,7 +80,7 @@ def test_outputs_of_other_tasks_are_not_shown_as_classes(exported, tmp_path):
     if task in ("classification", "multi_label"):
         assert prediction.top(1)[0][0][0] in TASKS[task]
     else:
-        with pytest.raises(zoo.InputError, match=f"the outputs of a {task} are not classes of an image"):
+        with pytest.raises(zoo.InputError, match=f"the outputs of an? {task} are not classes of an image"):
             prediction.top(1)
 
 

@@ -51,7 +51,7 @@ def compile_for_training(
     model: keras.Model,
     recipe: Recipe,
     steps: int,
-    labels: Any,
+    labels: Any = None,
     build_network: Callable[[keras.Model], keras.Model] = without_optimizer,
     user_objectives: UserObjectives = OF_THE_RECIPE,
     groups: Callable[[Recipe], Sequence[ParameterGroup]] | None = None,
@@ -64,7 +64,7 @@ def compile_for_training(
         model: The model of the run.
         recipe: How to train it.
         steps: Batches per epoch.
-        labels: Names of the classes, labels or values of the data, by output.
+        labels: Names of the classes, labels or values of the data, by output; None where no loss depends on them.
         build_network: Returns a network that shares the layers of `model`.
         user_objectives: Loss and metrics of the user.
         groups: Returns all weights to be trained with their learning rates; None for that of the recipe.

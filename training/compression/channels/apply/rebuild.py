@@ -134,8 +134,10 @@ def _widths(value: Any, part: Any, changes: Changes) -> Any:
     if isinstance(part, CompositeLayer):
         return _widths(value, part.width_parts()["filters"], changes)
     change = changes.get(id(part), {})
-    if isinstance(part, keras.layers.ZeroPadding2D):
-        return change["padding"][1] if change else value
+    if isinstance(part, keras.layers.ZeroPadding1D):
+        return change.get("padding", value)
+    if isinstance(part, keras.layers.ZeroPadding2D | keras.layers.ZeroPadding3D):
+        return change["padding"][-1] if change else value
     return change.get("filters", part.filters) if part is not None else None
 
 

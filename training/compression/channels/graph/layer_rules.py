@@ -65,6 +65,16 @@ class PassingRule(LayerRule):
         return True
 
 
+def _by_axis(sides: Any) -> list[tuple[int, int]]:
+    """Return what a layer adds or removes before and after, axis by axis; of signals, one pair."""
+    return [tuple(sides)] if isinstance(sides[0], int) else [tuple(pair) for pair in sides]
+
+
+def _of_axes(pairs: list[tuple[int, int]]) -> Any:
+    """Return the pairs in the form of the layer's config."""
+    return pairs[0] if len(pairs) == 1 else tuple(pairs)
+
+
 class PaddingRule(PassingRule):
     """Rule of zero padding; configured as channels-first, it pads the channels of our channels-last tensors."""
 
@@ -87,12 +97,12 @@ class PaddingRule(PassingRule):
         if not before + after:
             return {}
         sides = int(kept_out[:before].sum()), int(kept_out[len(kept_out) - after :].sum())
-        return {"padding": (node.operation.padding[0], sides)}
+        return {"padding": _of_axes([*_by_axis(node.operation.padding)[:-1], sides])}
 
     def added(self, node: Node) -> tuple[int, int]:
         """Return the number of channels added before and after those of the input."""
         layer = node.operation
-        return layer.padding[1] if getattr(layer, "data_format", None) == "channels_first" else (0, 0)
+        return _by_axis(layer.padding)[-1] if getattr(layer, "data_format", None) == "channels_first" else (0, 0)
 
 
 class CroppingRule(PassingRule):
@@ -113,12 +123,12 @@ class CroppingRule(PassingRule):
         if not before + after:
             return {}
         sides = int(kept_in[0][:before].sum()), int(kept_in[0][len(kept_in[0]) - after :].sum())
-        return {"cropping": (node.operation.cropping[0], sides)}
+        return {"cropping": _of_axes([*_by_axis(node.operation.cropping)[:-1], sides])}
 
     def removed(self, node: Node) -> tuple[int, int]:
         """Return the number of channels cropped before and after."""
         layer = node.operation
-        return layer.cropping[1] if getattr(layer, "data_format", None) == "channels_first" else (0, 0)
+        return _by_axis(layer.cropping)[-1] if getattr(layer, "data_format", None) == "channels_first" else (0, 0)
 
 
 class ReshapingRule(PassingRule):

@@ -7,6 +7,7 @@ from keras import layers
 from support.layer_cases import CASES
 
 from pocketzoo.layers import CompositeLayer, Head
+from pocketzoo.layers.dimensions import for_map
 from pocketzoo.training.compression.channels.apply.bias_compensation import Compensation, compensate
 from pocketzoo.training.compression.channels.apply.equivalence import (
     EquivalenceError,
@@ -36,9 +37,9 @@ def net_of(layer: keras.Layer, input_shape) -> keras.Model:
     """The layer between convolutions, so that its input channels can be removed too."""
     shapes = input_shape if isinstance(input_shape, list) else [input_shape]
     images = [keras.Input(shape[1:]) for shape in shapes]
-    maps = [layers.Conv2D(image.shape[-1], 1, bias_initializer="uniform")(image) for image in images]
+    maps = [for_map(layers.Conv2D, image)(image.shape[-1], 1, bias_initializer="uniform")(image) for image in images]
     x = layer(maps if isinstance(input_shape, list) else maps[0])
-    return keras.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    return keras.Model(images, layers.Dense(3)(for_map(layers.GlobalAveragePooling2D, x)()(x)))
 
 
 @pytest.mark.parametrize(("layer_class", "arguments", "input_shape", "_output", "_weights"), WITH_WIDTHS)
