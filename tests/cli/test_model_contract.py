@@ -101,7 +101,7 @@ def test_info_of_a_file_lists_inputs_and_outputs_and_what_they_mean(pocketzoo, l
 
 def test_outputs_that_fit_the_data_keep_their_head(quadrants, logits_file, capsys):
     model, data = zoo.load_model(logits_file), training.load_data(quadrants, image_size=16)
-    assert _with_head_for(model, data, features=None) is model
+    assert _with_head_for(model, data, features=None, embedding=None) is model
     assert capsys.readouterr().err == ""
 
 
