@@ -52,7 +52,7 @@ class Command(TyperCommand):
         ctx.allow_extra_args = True
         left = super().parse_args(ctx, args)
         if left:
-            names = [name.strip(",") for name in (ctx.params.get("model"), *left) if name]
+            names = [str(name).strip(",") for name in (ctx.params.get("model"), *left) if name]
             several = any(name in list_targets() for name in names) and "targets" in ctx.params
             hint = "; separate targets by commas, without blanks: --targets mobile-cpu,web" if several else ""
             raise InputError(f"unexpected argument{'s' * (len(left) > 1)} {' '.join(map(visible, left))}{hint}.")

@@ -11,7 +11,7 @@ def test_views_differ_and_are_inverted_by_restore(name, pixels):
     assert len({view.tobytes() for view in shown}) == len(shown)
     for view, seen in zip(VIEWS[name], shown, strict=True):
         assert seen.shape == images.shape
-        np.testing.assert_array_equal(view.restore(seen)[:, 2:-2, 1:-1], images[:, 2:-2, 1:-1])
+        np.testing.assert_array_equal(view.restore(seen, height=64)[:, 2:-2, 1:-1], images[:, 2:-2, 1:-1])
 
 
 def test_shift_fills_with_the_edge(pixels):
