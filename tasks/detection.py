@@ -33,6 +33,7 @@ class Detection(Task):
     name = "detection"
     takes_map = True
     output_axes = ("candidates", "4 + classes")
+    is_likely = False
     target_form = (
         "left, top, right and bottom edge, as shares of width and height from 0 to 1, and the class of each object, "
         "(count, most, 5), filled up with rows of the class -1"

@@ -46,7 +46,7 @@ def model_of(task_name, card):
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize(("task_name", "card"), cases())
+@pytest.mark.parametrize(("task_name", "card"), list(cases()))
 def test_model_is_created_trained_saved_and_exported(task_name, card, pixels, tmp_path):
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
