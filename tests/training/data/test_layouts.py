@@ -255,7 +255,7 @@ def test_layout_is_of_folders_only(source):
 
 def test_labels_of_a_detection_dataset_are_no_masks(tmp_path):
     touch(tmp_path / "images" / "1.png", tmp_path / "labels" / "1.txt")
-    with pytest.raises(zoo.InputError, match=r"labels has no images \(it has \.txt files\)"):
+    with pytest.raises(zoo.InputError, match=r"names no classes; give it a classes\.txt"):
         training.load_data(tmp_path)
 
 

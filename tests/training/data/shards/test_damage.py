@@ -169,7 +169,7 @@ def test_mask_that_is_none_of_its_image_is_named(mask, message, masked, tmp_path
         ),
         ({"shards": {"train-00000.tfrecord": 0}}, "greater than 0"),
         ({"shards": {"train-00000.tfrecord": 1}}, "has more than the 1 records that it should have"),
-        ({"task": "detection"}, "detection"),
+        ({"task": "sculpture"}, "sculpture"),
         ({"task": {"kind": "classification"}}, "task and labels are of different outputs"),
         ({"classes": 2}, "classes: Extra inputs are not permitted"),
     ],
