@@ -2,8 +2,8 @@
 
 Scikit-learn's two photographs, halved by averaging 2x2 pixels, are enlarged again. Nets are trained on tiles of the
 left three quarters of each photograph and measured on tiles of the rest, so that no pixel is in both. Prints PSNR and
-SSIM for each seed, and fails where a net's mean SSIM does not exceed that of bicubic enlargement by `GAIN`: about a
-minute for each seed on 2 cores. (PSNR is a mean over tiles, of which smooth sky has the highest.)
+SSIM for each seed, and fails where a net's mean SSIM does not exceed that of bicubic enlargement by `GAIN`. (PSNR
+is a mean over tiles, of which smooth sky has the highest.)
 """
 
 import argparse
