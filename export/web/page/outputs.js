@@ -96,7 +96,7 @@ function probabilityOf(symbols, column, columns, blank) {
 /** Numbers without names: how similar two images are, and the first values. */
 function showVector(values, shape, bundle, {previous}) {
   const rows = [{label: "Shape", figure: shape.slice(1).join(" × ") || "one value"}];
-  if (bundle.task === "embedding") {
+  if (bundle.compares_images) {
     rows.push({label: "Length", figure: number(Math.hypot(...values))});
     if (previous) rows.push({label: "Cosine similarity to the image before", figure: number(cosine(values, previous))});
   }

@@ -259,12 +259,12 @@ def test_outputs_of_every_task_are_shown_in_its_form(digits):
     values = "{figure: 'value', activation: null, labels: ['age in years', 'height in m']}"
     rows = [["age in years", "41.50"], ["height in m", "-0.2500"]]
     assert shown(digits, values, [41.5, -0.25], [1, 2]) == ("Values", rows)
-    embedding = "{figure: null, activation: null, task: 'embedding', labels: []}"
+    embedding = "{figure: null, activation: null, compares_images: true, labels: []}"
     rows = [["Shape", "2"], ["Length", "5.000"], ["Value 0", "3.000"], ["Value 1", "4.000"]]
     assert shown(digits, embedding, [3, 4], [1, 2]) == ("Output", rows)
     rows = shown(digits, embedding, [3, 4], [1, 2], previous="Float32Array.of(-4, 3)")[1]
     assert rows[2] == ["Cosine similarity to the image before", "0.000"]
-    raw = "{figure: null, activation: null, task: 'raw', labels: []}"
+    raw = "{figure: null, activation: null, compares_images: false, labels: []}"
     rows = shown(digits, raw, list(range(12)), [1, 2, 6])[1]
     assert (rows[0], len(rows), rows[-1]) == (["Shape", "2 \N{MULTIPLICATION SIGN} 6"], 10, ["and 4 more", ""])
     mask = "{figure: 'share', activation: 'softmax', labels: ['sky', 'sea']}"
