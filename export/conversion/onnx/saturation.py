@@ -4,7 +4,8 @@ With AVX2 or AVX-512 alone, ONNX Runtime multiplies uint8 activations and int8 w
 products of two neighbors along the input channels in 16 bits. Two products of bright pixels and large weights exceed
 these, up to 2 * 255 * 127 = 64,770, and are clipped to 32,767. Processors with VNNI add in 32 bits, so the error does
 not show there (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#when-and-why-do-i-need-to-try-u8u8).
-Weights of 7 bits do not saturate.
+Weights of 7 bits do not saturate, but are rounded twice as coarsely, on all processors: only layers that lose more by
+saturation need them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,8 +22,6 @@ from onnx import helper, numpy_helper
 IMAGES = 2
 PRODUCTS = 2**22
 """Pairs of products that are computed of each layer and image; positions are drawn where a map has more."""
-MAX_ERROR = 1e-3
-"""Below it, an error is less than that of rounding to 8 bits."""
 Feed = dict[str, np.ndarray]
 """Input tensors by name."""
 LOW, HIGH = -(2**15), 2**15 - 1
@@ -48,19 +47,23 @@ def saturating_nodes(model: onnx.ModelProto, inputs: Iterable[Feed]) -> dict[str
         inputs: Input tensors of real images by name, of which a few are run.
 
     Returns:
-        By name of a node: its root-mean-square error relative to its root-mean-square output, above `MAX_ERROR`.
+        By name of a node: its root-mean-square error relative to its root-mean-square output, where the error is
+        larger than that of weights of 7 bits.
     """
     layers = list(_layers(model.graph))
-    errors = {layer.node.name: np.zeros(2) for layer in layers}
+    squares = {layer.node.name: np.zeros(3) for layer in layers}
     for number, activations in enumerate(_activations(model, {layer.integers for layer in layers}, inputs)):
         random = np.random.default_rng(number)
         for layer in layers:
             rows, kernel = _as_products(layer, activations[layer.integers])
             wanted = max(1, PRODUCTS // kernel.size)
             rows = rows if len(rows) <= wanted else rows[random.choice(len(rows), wanted, replace=False)]
-            errors[layer.node.name] += _squared_error(rows, kernel, layer.zero_point)
-    ratios = {name: float(np.sqrt(error / total)) for name, (error, total) in errors.items() if total}
-    return {name: ratio for name, ratio in ratios.items() if ratio > MAX_ERROR}
+            squares[layer.node.name] += _squared_errors(rows, kernel, layer.zero_point)
+    return {
+        name: float(np.sqrt(clipped / total))
+        for name, (clipped, coarse, total) in squares.items()
+        if total and clipped > coarse
+    }
 
 
 def scales_of_kernels(model: onnx.ModelProto, nodes: Iterable[str]) -> dict[str, tuple[int, int | None]]:
@@ -130,15 +133,16 @@ def _as_products(layer: _Layer, activations: np.ndarray) -> tuple[np.ndarray, np
     return patches[0].reshape(-1, kernel[0].size // (outputs // groups)), kernel[0].reshape(-1, outputs // groups)
 
 
-def _squared_error(rows: np.ndarray, kernel: np.ndarray, zero_point: int) -> np.ndarray:
-    """Sums of the squares of the error, and of the exact outputs, in integers."""
+def _squared_errors(rows: np.ndarray, kernel: np.ndarray, zero_point: int) -> np.ndarray:
+    """Sums of the squares of the error by saturation, of that by weights of 7 bits, and of the exact outputs."""
     if rows.shape[1] % 2:
         rows, kernel = np.pad(rows, ((0, 0), (0, 1))), np.pad(kernel, ((0, 1), (0, 0)))
     left, right = (rows[:, start::2, None].astype("int32") for start in (0, 1))
     pairs = left * kernel[None, 0::2] + right * kernel[None, 1::2]
     error = (pairs - pairs.clip(LOW, HIGH)).sum(axis=1, dtype="float64")
     exact = pairs.sum(axis=1, dtype="float64") - zero_point * kernel.sum(axis=0, dtype="float64")
-    return np.array([np.sum(error**2), np.sum(exact**2)])
+    coarse = (rows.astype("float64") - zero_point) @ (kernel - 2 * np.rint(kernel / 2))
+    return np.array([np.sum(each**2) for each in (error, coarse, exact)])
 
 
 def _options(node: onnx.NodeProto) -> dict[str, Any]:
