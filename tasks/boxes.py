@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from .object_targets import NO_CLASS
+
 MOST_FOUND = 100
 """Largest number of objects found in an image, as in COCO's metric."""
 FAINTEST = 0.01
 """Score below which a candidate is none."""
-NO_CLASS = -1
-"""Class of rows that fill up the targets of an image with fewer boxes than another."""
 
 
 def found_in(output: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,13 +38,3 @@ def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     shared = sides.clip(0).prod(axis=-1)
     areas = [(each[..., 2:] - each[..., :2]).prod(axis=-1) for each in (first, second)]
     return shared / np.maximum(sum(areas) - shared, 1e-12)
-
-
-def padded(boxes: list[np.ndarray], most: int | None = None) -> np.ndarray:
-    """Return targets `(images, most, 5)` of rows of edges and class, `(count, 5)` for each image."""
-    most = max([1, *map(len, boxes)]) if most is None else most
-    filled = np.zeros((len(boxes), most, 5), "float32")
-    filled[..., 4] = NO_CLASS
-    for row, own in zip(filled, boxes, strict=True):
-        row[: len(own)] = own
-    return filled

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import InputError
-from .boxes import NO_CLASS, found_in, padded, true_in
+from .boxes import found_in, true_in
 from .detection_metrics import SURE, DetectionAccumulator
+from .object_targets import NO_CLASS, ObjectTargets
 from .plots import draw_boxes
 from .target_form import Warp
 from .task import HeadConfig, Task, Upsampling
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 
 LEFT = 0.3
 """Share of a box that must remain in the image after augmentation; below it the object is dropped."""
-TOLERANCE = 1e-3
-"""Share of the image by which edges may be outside of it by rounding."""
 COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6")
 """Of boxes, by class."""
 
 
-class Detection(Task):
+class Detection(ObjectTargets, Task):
     """Candidates `(batch, candidates, 4 + classes)`: edges of a box and a score for each class; targets are float32
     `(count, most, 5)`, edges and class of each object, as many rows as the image with the most objects has."""
 
@@ -38,6 +36,8 @@ class Detection(Task):
         "left, top, right and bottom edge, as shares of width and height from 0 to 1, and the class of each object, "
         "(count, most, 5), filled up with rows of the class -1"
     )
+    row_values = 5
+    row_name = "box"
     feature_key = "object/boxes"
     losses = ("scores_and_boxes",)
     metric = "mAP"
@@ -61,77 +61,9 @@ class Detection(Task):
         """Return the number of classes."""
         return None if shape[-1] is None else shape[-1] - 4
 
-    # Targets
-    def target_shape(self, num_outputs: int | None, sides: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Return `(most, 5)`."""
-        return (None, 5)
-
-    def fits_image(self, shape: tuple[int, ...], num_outputs: int | None, sides: tuple[int, ...]) -> bool:
-        """Return whether there are edges and class of each object."""
-        return shape[1:] == (5,)
-
-    def has_form(self, targets: Any) -> bool:
-        """Return False: masks have the same number of axes, so the task is always stated."""
-        return False
-
-    @property
-    def may_lack_classes(self) -> bool:
-        """True: a class may have no object."""
-        return True
-
-    def _with_axes(self, targets: np.ndarray) -> np.ndarray:
-        """Clip edges that are outside by rounding, and set those of rows that are no object to 0."""
-        if targets.ndim != 3 or targets.shape[-1] != 5 or targets.dtype.kind not in self.target_kinds:
-            return targets
-        targets = targets.astype("float64")
-        edges, classes = targets[..., :4], targets[..., 4:]
-        is_near = (edges > -TOLERANCE) & (edges < 1 + TOLERANCE)
-        edges = np.where(is_near, edges.clip(0, 1), edges)
-        return np.concatenate([np.where(classes == NO_CLASS, 0.0, edges), classes], axis=-1)
-
-    def _check_values(self, targets: np.ndarray, what: str, num_outputs: int | None) -> None:
-        if not np.isfinite(targets).all():
-            raise InputError(f"{what} have a value that is no finite number; a {self.name} takes {self.target_form}.")
-        edges, classes = targets[..., :4], targets[..., 4]
-        real = classes != NO_CLASS
-        most = np.inf if num_outputs is None else num_outputs - 1
-        for is_wrong, what_is_wrong in (
-            (real & ((classes < 0) | (classes > most) | (classes != np.floor(classes))), "a class that is none"),
-            (real & ((edges < 0) | (edges > 1)).any(axis=-1), "edges outside of 0 to 1"),
-            (real & ((edges[..., 2:] <= edges[..., :2]).any(axis=-1)), "no area"),
-        ):
-            if is_wrong.any():
-                row, box = np.argwhere(is_wrong)[0]
-                found = ", ".join(f"{value:g}" for value in targets[row, box])
-                raise InputError(f"{what} have the box {found} in row {row}, which has {what_is_wrong}.")
-
-    def class_out_of_range(self, targets: np.ndarray, num_outputs: int | None) -> int | None:
-        """Return a class that is not below `num_outputs`."""
-        highest = int(targets[..., 4].max()) if targets.size else NO_CLASS
-        return highest if num_outputs is not None and highest >= num_outputs else None
-
-    def count_outputs(self, targets: np.ndarray) -> int:
-        """Return the number of classes."""
-        return max(1, int(targets[..., 4].max()) + 1) if targets.size else 1
-
-    def encode(self, target: np.ndarray) -> np.ndarray:
-        """Return edges and class of all objects in a row."""
-        return target[target[:, 4] != NO_CLASS].astype("float32").ravel()
-
-    def decode(self, values: np.ndarray, num_outputs: int) -> np.ndarray:
-        """Return edges and class of the objects, `(objects, 5)`."""
-        rows = values.astype("float32").reshape(-1, 5) if len(values) % 5 == 0 else None
-        try:
-            if rows is None or (len(rows) and values.dtype.kind != "f"):
-                raise InputError("no rows of 5 floats")
-            self._check_values(rows[np.newaxis], "they", num_outputs)
-        except InputError:
-            raise ValueError(f"is {values.tolist()}; it takes edges and class of each object.") from None
-        return rows
-
-    def stack(self, targets: Sequence[np.ndarray | int]) -> np.ndarray:
-        """Return the targets filled up to as many rows as the image with the most objects has."""
-        return padded([np.asarray(target).reshape(-1, 5) for target in targets])
+    def _mistakes(self, targets: np.ndarray, num_outputs: int | None) -> list[tuple[np.ndarray, str]]:
+        has_no_area = (targets[..., 2:4] <= targets[..., :2]).any(axis=-1) & (targets[..., 4] != NO_CLASS)
+        return [*super()._mistakes(targets, num_outputs), (has_no_area, "has no area")]
 
     def warp_targets(self, targets: Any, warp: Warp) -> Any:
         """Move the boxes with their images; drop those of which less than 30 % remains in the image.

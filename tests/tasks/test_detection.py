@@ -10,7 +10,8 @@ from PIL import Image
 
 from pocketzoo import layers, training, zoo
 from pocketzoo.tasks import get_task
-from pocketzoo.tasks.boxes import found_in, overlaps, padded
+from pocketzoo.tasks.boxes import found_in, overlaps
+from pocketzoo.tasks.object_targets import padded
 from pocketzoo.training.data import digit_scenes
 from pocketzoo.training.engine.detection_losses import ciou_loss, edge_distance, giou_loss
 from pocketzoo.training.engine.objectives import objectives
@@ -38,7 +39,7 @@ def evaluated(targets, outputs):
     [
         ([0.1, 0.1, 0.5, np.nan, 0], "no finite number"),
         ([0.1, 0.1, 0.1, 0.5, 0], "row 1, which has no area"),
-        ([0.1, 0.1, 1.5, 0.5, 0], "row 1, which has edges outside of 0 to 1"),
+        ([0.1, 0.1, 1.5, 0.5, 0], "row 1, which is not within the image"),
         ([0.1, 0.1, 0.5, 0.5, 3], "row 1, which has a class that is none"),
         ([0.1, 0.1, 0.5, 0.5, 0.5], "row 1, which has a class that is none"),
     ],

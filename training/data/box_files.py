@@ -27,7 +27,7 @@ from ...core.errors import InputError, shorten, unknown
 from ...core.input_files import open_file, read_text
 from ...core.limits import IMAGE_BYTES
 from ...core.outputs import check_labels
-from ...tasks.boxes import padded
+from ...tasks.object_targets import padded
 from .files import Paths
 from .folder_names import split_of_name
 from .listing import Listing, Target

@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ...core.errors import InputError, unknown
-from ...tasks.boxes import padded
+from ...tasks.object_targets import padded
 from ...zoo.image_files import MODES
 from .digits import NAMES, digit_parts, real_digits
 from .images import ArrayImages, ImageData, ImageSplit
