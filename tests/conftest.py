@@ -113,7 +113,8 @@ def randomize_batch_norm():
     there a change of 1e-6 in the pixels of a random resnet50 grew to 3.5e-4 in its answers, with 0.1 to 6e-5. Shifts
     are above zero, which leaves most units open: with shifts around zero a random inception_v4 in float32 was 1.3e-4
     to 2.8e-4 off itself in float64, with these 2.9e-5 to 4.1e-5. The statistics are those of one batch of noise, so
-    that deep nets do not blow up, each a little off, so that no normalisation can be left out unnoticed.
+    that deep nets do not blow up, each a little off, so that no normalization can be left out unnoticed. Biases of
+    other layers are random, too.
     """
 
     def randomize(model: keras.Model) -> keras.Model:
@@ -125,6 +126,9 @@ def randomize_batch_norm():
                 added = any(isinstance(node.operation, keras.layers.Add) for node in norm._outbound_nodes)
                 norm.gamma.assign(random.uniform(0.5, 1.5, norm.gamma.shape) * (0.2 if added else 1.0))
             norm.beta.assign(random.uniform(0, 1, norm.beta.shape))
+        for layer in flat.layers:
+            if getattr(layer, "bias", None) is not None:
+                layer.bias.assign(random.uniform(-0.1, 0.1, layer.bias.shape))
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 0.0

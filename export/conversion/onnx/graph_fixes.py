@@ -23,23 +23,31 @@ def check_operators(graph: onnx.GraphProto, scopes: LayerScopes, model: str) -> 
 
 
 def without_computed_biases(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replace biases of convolutions that are not constant by additions.
+    """Replace biases of convolutions that are not constant, and all after the first, by additions.
 
-    TensorFlow fuses the addition of two 1x1 maps as a bias; onnxslim and quantization expect biases to be constants.
+    TensorFlow fuses the addition of two 1x1 maps as a bias, tf2onnx appends it even where there is a bias already;
+    onnxslim and quantization expect one constant.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     nodes = list(model.graph.node)
     del model.graph.node[:]
     for node in nodes:
         model.graph.node.append(node)
-        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] not in constants:
-            name, conv = node.output[0], model.graph.node[-1]
-            bias = conv.input.pop()
-            conv.output[0] = f"{name}_unbiased"
-            axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{name}_axes")
-            model.graph.initializer.append(axes)
-            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{name}_bias"]))
-            model.graph.node.append(onnx.helper.make_node("Add", [conv.output[0], f"{name}_bias"], [name]))
+        biases = list(node.input[2:]) if node.op_type == "Conv" else []
+        kept = next((number for number, name in enumerate(biases) if name in constants), None)
+        added = [name for number, name in enumerate(biases) if number != kept]
+        if not added:
+            continue
+        conv, result = model.graph.node[-1], node.output[0]
+        del conv.input[2:]
+        conv.input.extend([] if kept is None else [biases[kept]])
+        names = [f"{result}_before_bias{number}" for number in range(len(added))] + [result]
+        conv.output[0] = names[0]
+        axes = onnx.numpy_helper.from_array(np.array([1, 2]), f"{result}_axes")
+        model.graph.initializer.append(axes)
+        for bias, before, after in zip(added, names, names[1:], strict=False):
+            model.graph.node.append(onnx.helper.make_node("Unsqueeze", [bias, axes.name], [f"{before}_bias"]))
+            model.graph.node.append(onnx.helper.make_node("Add", [before, f"{before}_bias"], [after]))
     return model
 
 

@@ -95,6 +95,17 @@ def net_of(*flattened: tuple[int, int, int]) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(4, name="dense")(x), name="net")
 
 
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_sum_of_convolutions_of_one_pixel_has_their_biases_once(use_bias, pixels):
+    image = keras.Input((4, 4, 3))
+    conv = keras.layers.Conv2D(5, 1, use_bias=use_bias, bias_initializer="random_normal", name="shared")
+    pooled = [keras.layers.GlobalAveragePooling2D(keepdims=True), keras.layers.GlobalMaxPooling2D(keepdims=True)]
+    total = keras.layers.Add()([conv(layer(image)) for layer in pooled])
+    model, images = keras.Model(image, keras.layers.Flatten()(total)), pixels(2, 4, 4, 3)
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(answers(to_onnx(ExportGraph.from_model(model)), np.float32(images)), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("activation", "pads"), [("linear", ["-0.0"]), ("relu", ["0.0"])])
 def test_zero_padding_before_max_pooling_keeps_its_zeros(activation, pads, pixels):
     """ONNX Runtime must not fuse the padding, except where no value is negative."""
