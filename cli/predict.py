@@ -158,7 +158,7 @@ def _write_picture(path: Path, source: str, predictions: "Prediction | dict[str,
     for each in by_name(predictions).values():
         task, output = get_task(each.task), each.probabilities[0]
         picture = task.picture(output)
-        if picture is None and task.has_places:
+        if picture is None and task.draws_over:
             picture = task.draw_over(_displayed(source), output, each.labels)
         found += [] if picture is None else [picture]
     if len(found) != 1:

@@ -12,6 +12,7 @@ from .conv import NormAct as NormAct
 from .conv import SeparableConvNormAct as SeparableConvNormAct
 from .dense_block import DenseBlock as DenseBlock
 from .dense_block import Transition as Transition
+from .density_head import DensityHead as DensityHead
 from .detection_head import BoxesAround as BoxesAround
 from .detection_head import DetectionHead as DetectionHead
 from .detection_head import PeakScores as PeakScores

@@ -1,6 +1,8 @@
 from .accumulator import Accumulator as Accumulator
 from .classification import Classification as Classification
 from .classification import Evaluation as Evaluation
+from .count_metrics import CountEvaluation as CountEvaluation
+from .counting import Counting as Counting
 from .detection import Detection as Detection
 from .detection_metrics import DetectionEvaluation as DetectionEvaluation
 from .embedding import Embedding as Embedding

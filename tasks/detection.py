@@ -8,7 +8,7 @@ import numpy as np
 from .boxes import found_in, true_in
 from .detection_metrics import SURE, DetectionAccumulator
 from .object_targets import NO_CLASS, ObjectTargets
-from .plots import draw_boxes
+from .plots import CLASS_COLORS, draw_boxes
 from .target_form import Warp
 from .task import HeadConfig, Task, Upsampling
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 LEFT = 0.3
 """Share of a box that must remain in the image after augmentation; below it the object is dropped."""
-COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6")
-"""Of boxes, by class."""
 
 
 class Detection(ObjectTargets, Task):
@@ -49,7 +47,7 @@ class Detection(ObjectTargets, Task):
     loss_name = "mAP drop"
     allowed_loss = 0.02
     figure_name = "score"
-    has_places = True
+    has_places = draws_over = True
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "DetectionHead":
         """Return a head of one map."""
@@ -137,7 +135,7 @@ class Detection(ObjectTargets, Task):
         pen, size = ImageDraw.Draw(drawn), np.array([image.width, image.height] * 2)
         for box, index, score in zip(*found_in(output), strict=True):
             if score >= SURE:
-                color, edges = COLORS[index % len(COLORS)], (box * (size - 1)).tolist()
+                color, edges = CLASS_COLORS[index % len(CLASS_COLORS)], (box * (size - 1)).tolist()
                 pen.rectangle(edges, outline=color, width=1 + max(image.size) // 300)
                 if max(image.size) >= 200:
                     pen.text(edges[:2], f"{labels[index]} {score:.0%}", fill="white", stroke_width=1, stroke_fill=color)

@@ -51,7 +51,7 @@ class Keypoints(Task):
     )
     loss_name = "PCK drop"
     figure_name = "score"
-    has_places = True
+    has_places = draws_over = True
     is_likely = False
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "KeypointHead":

@@ -116,3 +116,8 @@ def padded(rows: Sequence[np.ndarray], most: int | None = None, *, values: int =
     for target, own in zip(filled, rows, strict=True):
         target[: len(own)] = own
     return filled
+
+
+def count_objects(targets: np.ndarray, classes: int) -> np.ndarray:
+    """Return the number of objects of each class in each image, `(images, classes)`; `targets` as of `padded`."""
+    return np.stack([(targets[..., -1] == index).sum(axis=1) for index in range(classes)], axis=-1)

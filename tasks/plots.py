@@ -18,6 +18,8 @@ MASK_OPACITY = 0.6
 BACKGROUND_OPACITY = 0.15
 SMALL = 100
 """Pixels of the longer side below which an image is drawn without smoothing."""
+CLASS_COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6")
+"""Of what is drawn over images, by class."""
 TITLE_LENGTH = 24
 """Characters from the end of a file's name above an image."""
 

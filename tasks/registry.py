@@ -7,6 +7,7 @@ import numpy as np
 
 from ..core.errors import InputError, unknown
 from .classification import Classification
+from .counting import Counting
 from .detection import Detection
 from .embedding import Embedding
 from .image_to_image import ImageToImage
@@ -29,6 +30,7 @@ _TASKS: dict[str, Task] = {
         Keypoints(),
         TextSequence(),
         Detection(),
+        Counting(),
         Embedding(),
         Raw(),
     )

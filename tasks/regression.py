@@ -155,7 +155,7 @@ class RegressionEvaluation(VectorEvaluation):
 class ValueAccumulator(VectorAccumulator):
     """Accumulates a `RegressionEvaluation`; keeps the few numbers of each image."""
 
-    evaluation_class = RegressionEvaluation
+    evaluation_class: ClassVar[type[VectorEvaluation]] = RegressionEvaluation
 
     def errors(self) -> np.ndarray:
         """Return the mean absolute error in units of each value's standard deviation."""

@@ -239,7 +239,9 @@ class Task(TargetForm):
         raise NotImplementedError
 
     has_places: ClassVar[bool] = False
-    """Whether rows of `predictions` are at places of the image, which `places` tells and `draw_over` draws."""
+    """Whether rows of `predictions` are at places of the image, which `places` tells."""
+    draws_over: ClassVar[bool] = False
+    """Whether outputs move with the image, over which `draw_over` draws them; true of all that `has_places`."""
 
     def places(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[dict[str, float]]:
         """Return where in the image the rows of `predictions` are, such as `{"x": 0.5, "y": 0.25}`, in their order.

@@ -345,6 +345,9 @@ CASES = [
     pytest.param(layers.PeakScores, {}, (2, 5, 6, 3), (2, 5, 6, 3), 0, id="peaks"),
     pytest.param(layers.BoxesAround, {}, (2, 5, 6, 4), (2, 5, 6, 4), 0, id="boxes-around"),
     pytest.param(
+        layers.DensityHead, {"classes": 3, "labels": list("abc")}, (2, 5, 6, 3), (2, 5, 6, 3), 2, id="density"
+    ),
+    pytest.param(
         layers.KeypointHead, {"classes": 4, "labels": list("abcd")}, (2, 5, 6, 3), (2, 4, 3), 2, id="keypoints"
     ),
     pytest.param(

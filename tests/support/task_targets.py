@@ -32,6 +32,9 @@ SPECIAL: dict[str, Callable[..., np.ndarray]] = {
     "detection": lambda random, task, count, shape: np.concatenate(
         [random.random((count, 2, 2)) / 2, 0.5 + random.random((count, 2, 2)) / 2, np.ones((count, 2, 1))], axis=-1
     ),
+    "counting": lambda random, task, count, shape: np.concatenate(
+        [random.random((count, 2, 2)), random.integers(0, shape[-1], (count, 2, 1))], axis=-1
+    ),
     "sequence": lambda random, task, count, shape: random.integers(0, shape[-1] - 1, (count, 1)),
     "keypoints": lambda random, task, count, shape: random.random((count, shape[0], 2)),
     "image_to_image": lambda random, task, count, shape: random.integers(0, 256, (count, *shape)),

@@ -32,6 +32,9 @@ TARGETS = {
             for i in range(IMAGES)
         ]
     ),
+    "counting": np.array(
+        [[[(i + 0.5) / 12, (r + 0.5) / 4, i // (r + 1) % 3] for r in range(4)] for i in range(IMAGES)]
+    ),
     "embedding": np.arange(IMAGES) % 3,
     "sequence": np.array([[0, 1], [1, 1], [0, -1], [1, 0]] * (IMAGES // 4)),
     "segmentation": (np.arange(24).reshape(SIDES) + np.arange(IMAGES)[:, np.newaxis, np.newaxis]) % 3,
@@ -51,13 +54,19 @@ def perfect_values(task):
         return np.eye(3)[paths.reshape(IMAGES, -1)]
     if task.name == "detection":
         return np.concatenate([targets[..., :4], np.eye(3)[targets[..., 4].astype(int)]], axis=-1)
+    if task.name == "counting":
+        density = np.zeros((IMAGES, *SIDES, 3))
+        for row, index in np.argwhere(targets[..., 2] >= 0):
+            x, y, kind = targets[row, index]
+            density[row, int(y * SIDES[0]), int(x * SIDES[1]), int(kind)] += 1
+        return density
     return np.eye(3)[targets] if task.class_indices else targets
 
 
 def outputs_for(task):
     """Outputs that are right for most images."""
     values, random = perfect_values(task), np.random.default_rng(0)
-    noise = 0.02 if task.has_places else 0.3  # a place is right only near the true one
+    noise = 0.02 if task.draws_over else 0.3  # a place is right only near the true one
     outputs = (noise / 3 + (1 - noise) * values + noise * random.random(values.shape)).astype("float32")
     return outputs / outputs.sum(axis=-1, keepdims=True) if task.class_indices else outputs
 
@@ -219,7 +228,7 @@ def test_predictions_are_rows_of_labels_and_numbers(task):
     rows = task.predictions(outputs_for(task)[0], LABELS, None)
     assert {label for label, _ in rows} == set(LABELS) or task.has_order  # whose rows are texts
     assert all(isinstance(task.format_figure(figure), str) for _, figure in rows)
-    assert task.figure_name in ("probability", "share", "value", "mean", "score", "confidence")
+    assert task.figure_name in ("probability", "share", "value", "mean", "score", "confidence", "count")
     assert len(task.places(outputs_for(task)[0], LABELS, None)) == (len(rows) if task.has_places else 0)
     if task.figure_name in ("probability", "share", "confidence"):
         assert len(task.predictions(outputs_for(task)[0], LABELS, 1)) == 1

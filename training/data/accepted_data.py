@@ -86,7 +86,20 @@ def for_tasks(data: ImageData | ImageSplit, tasks: Any) -> Any:
         return other if other in task_names() and task in get_task(other).trained_by else task
 
     changed = {name: task_of(name, task) for name, task in by_name(own).items()}
-    return data if changed == by_name(own) else replace(data, task=changed.get("", changed))
+    if changed == by_name(own):
+        return data
+    new = changed.get("", changed)
+
+    def in_form(before: str, task: str, targets: Any) -> Any:
+        return targets if task == before else get_task(task).check_targets(targets, "the targets")
+
+    def in_forms(split: ImageSplit) -> ImageSplit:
+        return replace(split, task=new, labels=map_outputs(in_form, own, new, split.labels))
+
+    if isinstance(data, ImageSplit):
+        return in_forms(data)
+    splits: dict[str, Any] = {name: in_forms(getattr(data, name)) for name in SPLITS}
+    return replace(data, task=new, **splits)
 
 
 def _wanted_tasks(arguments: Mapping[str, Any]) -> Any:

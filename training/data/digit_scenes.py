@@ -36,12 +36,14 @@ LABELS = {
     "multi_label": NAMES,
     "count": ("digits",),
     "detection": NAMES,
+    "counting": ("digits",),
 }
 TASKS = {
     "segmentation": "segmentation",
     "multi_label": "multi_label",
     "count": "regression",
     "detection": "detection",
+    "counting": "counting",
 }
 
 ALL = ("segmentation", "multi_label", "count")
@@ -65,7 +67,7 @@ def digit_scenes(targets: str, sides: tuple[int, int], channels: int, seed: int)
     Args:
         targets: `"segmentation"` into background and ten digits; `"multi_label"`, the digits that are present;
             `"count"`, their number (a regression); `"all"` three, as outputs of these names. `"detection"`, boxes
-            around them, is alone.
+            around them, and `"counting"`, their middles, are alone.
         sides: Height and width in pixels.
         channels: 1 (gray) or 3 (RGB).
         seed: Seed for the splits and the scenes.
@@ -104,7 +106,14 @@ def _targets(scenes: list[Scene]) -> dict[str, np.ndarray]:
         "multi_label": np.array([np.isin(range(10), scene.digits) for scene in scenes], "float32"),
         "count": np.array([[len(scene.digits)] for scene in scenes], "float32"),
         "detection": padded([np.array(scene.boxes) for scene in scenes], MOST),
+        "counting": padded([_middles(scene) for scene in scenes], MOST, values=3),
     }
+
+
+def _middles(scene: Scene) -> np.ndarray:
+    """Return x and y of the middle of each digit, as shares of width and height, and the class 0, `(digits, 3)`."""
+    boxes = np.array(scene.boxes)
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:4]) / 2, np.zeros((len(boxes), 1))], axis=1)
 
 
 def _strips(start: float, end: float) -> list[Image.Image]:

@@ -45,8 +45,8 @@ def load_data(
 
             - `"digits"`: scikit-learn's 1,797 handwritten digits, 8x8;
             - `"digit-scenes"`: several of these digits on photographs, with masks for a segmentation;
-              `"digit-scenes:multi_label"`, `"digit-scenes:count"`, `"digit-scenes:detection"` and
-              `"digit-scenes:all"` have other targets;
+              `"digit-scenes:multi_label"`, `"digit-scenes:count"`, `"digit-scenes:detection"`,
+              `"digit-scenes:counting"` and `"digit-scenes:all"` have other targets;
             - `"digit-strings"`: one to eight of these digits on a line, to be read as a text;
             - a folder with one subfolder of images for each class, or with train, val and test folders of these, in
               common variants of these names: that split is kept; a missing val takes 10 % of the train images, a

@@ -9,6 +9,7 @@ The first row names the columns, in any order. White space around values is igno
 - `mask`: the path of an image whose pixels are class indices, for a segmentation. A file `labels.txt` beside the table
   names the classes, one a line; without it they are the numbers that the masks have.
 - `label`, `x1`, `y1`, `x2`, `y2`: class and edges in pixels of an object, for a detection, which has a row for each.
+- `label`, `x`, `y`: class and place in pixels of an object to count, for counting, which has a row for each.
 - `target`: the path of a picture that is to be made of the image, for an image-to-image.
 - `keypoints`: x, y in pixels and visibility of each point, as in `12 30.5 2; 40 31 1`, for keypoints. A file
   `keypoints.txt` beside the table names them, one a line.
@@ -37,6 +38,7 @@ from .box_files import BOX_COLUMNS, boxes_of_table
 from .files import Paths
 from .folder_names import split_of_name
 from .listing import Listing, Target
+from .point_files import POINT_COLUMNS, points_of_table
 from .splitting import SPLIT_NAMES
 
 CLASS_COLUMNS = ("class", "classes", "class_id", "class_name", "category", "label_id", "label_name")
@@ -78,6 +80,8 @@ def list_table(path: Path) -> Listing:
         raise InputError(f"{path} has no train image in its column 'split'.")
     if {"label", *BOX_COLUMNS} <= set(names):
         return boxes_of_table(path, table.lines, table.columns, splits.tolist())
+    if {"label", *POINT_COLUMNS} <= set(names):
+        return points_of_table(path, table.lines, table.columns, splits.tolist())
     targets = targets_of(table, names)
     return Listing(str(path), Paths(images), targets.get("", targets), splits)
 

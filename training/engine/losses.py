@@ -17,6 +17,7 @@ from ..recipe.loss import (
     Charbonnier,
     Contrastive,
     CrossEntropy,
+    Density,
     Dice,
     Focal,
     Hinge,
@@ -27,6 +28,7 @@ from ..recipe.loss import (
     Triplet,
     Tversky,
 )
+from .density_loss import DensityLoss
 from .detection_losses import DetectionLoss
 from .embedding_losses import ArcFaceLoss, ContrastiveLoss, TripletLoss
 
@@ -70,6 +72,8 @@ def make_loss(
         case ScoresAndBoxes():
             assert cells is not None
             return DetectionLoss(config, cells)
+        case Density():
+            return DensityLoss(config)
         case Triplet():
             return TripletLoss(config)
         case Contrastive():

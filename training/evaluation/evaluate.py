@@ -90,7 +90,7 @@ def accumulate(
         )
     if predictor.has_views and len(split.images.shape) != 3:
         raise InputError(f"test_time_augmentation moves images, but the data has {split.images.shape}; leave it out.")
-    moving = [task for task in map(get_task, by_name(tasks).values()) if task.has_order or task.has_places]
+    moving = [task for task in map(get_task, by_name(tasks).values()) if task.has_order or task.draws_over]
     if predictor.has_views and moving:
         raise InputError(
             f"test_time_augmentation averages outputs over views, but those of {moving[0].titled} move with the image; "

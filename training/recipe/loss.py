@@ -108,6 +108,20 @@ class ScoresAndBoxes(_Loss):
     """Exponent of the focal loss."""
 
 
+class Density(_Loss):
+    """Loss of counting: squared errors of the density, plus absolute errors of the counts times `count_weight`.
+
+    The density of an object is a Gaussian whose sum is 1 (Lempitsky, Zisserman: Learning to count objects in images,
+    NIPS 2010). Squared errors are divided by its highest value and summed over the map, so that an object that is
+    missed costs a half, however wide it is.
+    """
+
+    name: Literal["density"] = "density"
+    spread: Positive = 1.0
+    """Standard deviation of the Gaussian, in positions of the map; more for a map as fine as the image."""
+    count_weight: NonNegative = 0.5
+
+
 class Dice(_Loss):
     """1 - Dice coefficient, mean over the classes or labels (arXiv:1606.04797)."""
 
@@ -171,6 +185,7 @@ Loss = Annotated[
     | KeypointDistance
     | CTC
     | ScoresAndBoxes
+    | Density
     | Dice
     | Tversky
     | Triplet

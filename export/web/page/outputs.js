@@ -3,14 +3,14 @@
 const MOST_ROWS = 5, MOST_VALUES = 50, FIRST_VALUES = 8, MOST_CLASSES = 12, APPLIES = 0.5;
 /** Largest values of usual pictures, and by what factor outputs may exceed them. */
 const PEAKS = [1, 255, 65535], TOLERANCE = 1.1;
-const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38; // of 255
+const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38, DENSITY_OPACITY = 191; // of 255
 /** Okabe and Ito's colors, which people who confuse red and green tell apart, too. */
 const COLORS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
 
 /** What the list of an output is called. */
 export function headingOf({figure, activation}) {
   if (figure === "probability") return activation === "sigmoid" ? "Labels" : "Predictions";
-  return {share: "Segmentation", value: "Values", mean: "Picture", confidence: "Text"}[figure] ?? "Output";
+  return {share: "Segmentation", value: "Values", mean: "Picture", confidence: "Text", count: "Counts"}[figure] ?? "Output";
 }
 
 /**
@@ -25,10 +25,11 @@ export function headingOf({figure, activation}) {
 export function showOutput(bundle, output, list, canvas, previous) {
   const {values, shape} = decode(bundle, output);
   if (!values.every(Number.isFinite)) throw new Error("The output has values that are not numbers.");
-  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture, confidence: showText}[bundle.figure] ?? showVector;
+  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture, confidence: showText, count: showCounts}[bundle.figure] ?? showVector;
   const rows = show(values, shape, bundle, {canvas, previous});
   list.replaceChildren(...rows.map(asItem));
-  const drawn = {share: "The image, with the class of each pixel as a color over it", mean: "The picture made of the image"};
+  const drawn = {share: "The image, with the class of each pixel as a color over it", mean: "The picture made of the image",
+    count: "The image, with the density of the objects in a color over it"};
   canvas.setAttribute("aria-label", drawn[bundle.figure] ?? "The image");
   return rows.slice(0, 3).map(({label, figure}) => `${label}: ${figure}`).join(", ");
 }
@@ -147,6 +148,23 @@ function showPicture(values, [, rows, columns, channels], {labels}, {canvas}) {
     context.drawImage(layer, 0, 0, canvas.width, canvas.height);
   }
   return totals.map((total, index) => ({label: labels[index], figure: number(total / (rows * columns))}));
+}
+
+/** Draws the density of each class in its color over the image, the highest most opaque; the sum of each class. */
+function showCounts(values, [, rows, columns, classes], {labels}, {canvas}) {
+  const totals = new Array(classes).fill(0), highest = values.reduce((a, b) => Math.max(a, b), 0);
+  values.forEach((value, index) => { totals[index % classes] += value; });
+  const most = highest * Math.max(1, 1 / totals.reduce((a, b) => a + b)); // fainter where there is less than one object
+  const layer = new OffscreenCanvas(columns, rows), context = canvas.getContext("2d");
+  for (let index = 0; highest > 0 && index < classes; index++) {
+    const map = new ImageData(columns, rows);
+    for (let pixel = 0; pixel < rows * columns; pixel++) {
+      map.data.set([...color(index), DENSITY_OPACITY * values[pixel * classes + index] / most], pixel * 4);
+    }
+    layer.getContext("2d").putImageData(map, 0, 0);
+    context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+  }
+  return totals.map((total, index) => ({label: labels[index], figure: total.toFixed(2), color: color(index)}));
 }
 
 function isBackground(label) {
