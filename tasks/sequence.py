@@ -42,6 +42,7 @@ class TextSequence(Task):
     class_indices = True
     column = "text"
     feature_key = "text/symbols"
+    takes_map = True
     has_order = True
     is_likely = False
     output_axes = ("columns", "symbols")
