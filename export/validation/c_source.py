@@ -28,6 +28,8 @@ ESTIMATED = (
     "Estimated, since TensorFlow Lite Micro was not installed to measure it, or refuses the model: reduce it as far as "
     "the model loads."
 )
+VALUES_SHOWN = 8
+"""Numbers without names of an output that comments show."""
 EXAMPLE_BYTES = 2**14
 """Largest image in an example: it takes flash of the board."""
 
@@ -79,10 +81,13 @@ def _printed(artifact: Artifact, metadata: Metadata, example: Example) -> list[s
     """The lines of `app/main.cpp` for an image; labels as in a string of C++."""
     task, labels = get_task(metadata.task), metadata.labels
     output = metadata.decode(artifact.run(example.pixels[None]))[0]
-    if task.figure_name == "value":
-        return [
-            f"{c_string(label)[1:-1]}: {int(1000 * value)} / 1000" for label, value in zip(labels, output, strict=True)
-        ]
+    if task.figure_name in ("value", "count"):
+        rows = task.predictions(output, labels, None)
+        return [f"{c_string(label)[1:-1]}: {int(1000 * value)} / 1000" for label, value in rows]
+    if output_conditions(metadata, artifact.output)["vector"]:
+        values = output.ravel()
+        shown = [f"{index}: {int(1000 * value)} / 1000" for index, value in enumerate(values[:VALUES_SHOWN])]
+        return shown + (["..."] if values.size > VALUES_SHOWN else [])
     if task.figure_name == "share":
         classes = output.argmax(axis=-1)
         output = np.bincount(classes.ravel(), minlength=len(labels)) / classes.size
@@ -115,6 +120,7 @@ def _conditions(artifact: Artifact, metadata: Metadata) -> dict[str, bool]:
         "raw_pixels": metadata.pixel_range == RAW,
         "shifted": artifact.input.byte_offset(metadata.pixel_range) == -128,
         "likeliest": get_task(metadata.task).one_decision_per_image,
+        "counts": get_task(metadata.task).figure_name == "count",
     }
 
 

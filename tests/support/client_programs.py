@@ -116,9 +116,10 @@ def _output(command, folder, **environment):
 
 
 def rows(text):
-    """Pairs of label and number of printed lines; a share in percent counts as a number up to 100, a shape not."""
+    """Pairs of label and number of printed lines; a share in percent counts as a number up to 100, a number of
+    thousandths as that number, a shape not."""
     pairs = [line.rpartition(": ") for line in text.splitlines() if not line.startswith("shape: ")]
-    return [(label, float(number.removesuffix("%"))) for label, _, number in pairs]
+    return [(label, float(number.removesuffix("%").removesuffix(" / 1000"))) for label, _, number in pairs]
 
 
 def save_photo(folder, pixels):

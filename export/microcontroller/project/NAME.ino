@@ -67,7 +67,11 @@ void loop() {
   static float probabilities[model::kLabelCount];
   model::Decode(output, probabilities);
 @end
-@if vector
+@if counts
+  float counts[model::kLabelCount] = {};
+  for (int i = 0; i < model::kOutputs; ++i) counts[i % model::kLabelCount] += model::Dequantize(output[i]);
+@end
+@if vector !counts
   for (int i = 0; i < model::kOutputs; ++i) {
     Serial.print(i);
 @else
@@ -81,7 +85,10 @@ void loop() {
 @if ranked
     Serial.println(probabilities[i], 3);
 @end
-@if !mask !ranked
+@if counts
+    Serial.println(counts[i], 2);
+@end
+@if !mask !ranked !counts
     Serial.println(model::Dequantize(output[i]), 3);
 @end
   }

@@ -67,10 +67,10 @@ def vector_net(classes, activation):
     return keras.Model(model.input, head(model.layers[-2].output), name="net")
 
 
-def map_net():
-    """One score for each pixel."""
+def map_net(channels=1, activation="sigmoid"):
+    """Scores for each pixel."""
     image = keras.Input((8, 8, 1))
-    return keras.Model(image, keras.layers.Conv2D(1, 1, activation="sigmoid", name="last")(image), name="net")
+    return keras.Model(image, keras.layers.Conv2D(channels, 1, activation=activation, name="last")(image), name="net")
 
 
 @pytest.mark.usefixtures("no_micro")
@@ -121,8 +121,10 @@ def test_example_prints_the_prediction_of_each_form_of_output(model, stated, tmp
     [
         (lambda: vector_net(4, "softmax"), {"task": "classification", "labels": ["Käse", "b?", "\\", "d"]}),
         pytest.param(map_net, {"task": "segmentation", "labels": ["no", "yes"]}, marks=pytest.mark.every_card),
+        (lambda: map_net(2, "relu"), {"task": "counting", "labels": ["cats", "dogs"]}),
+        pytest.param(map_net, {"task": "image_to_image", "labels": ["gray"]}, marks=pytest.mark.every_card),
     ],
-    ids=["classes", "map"],
+    ids=["classes", "map", "counts", "picture"],
 )
 def test_example_prints_what_its_readme_says_of_the_image_of_the_user(model, stated, tmp_path):
     model = model()
@@ -137,10 +139,11 @@ def test_example_prints_what_its_readme_says_of_the_image_of_the_user(model, sta
     check_syntax(project)
     main, readme = (project / "app/main.cpp").read_text(), (project / "README.md").read_text()
     printed = run_cpp(main, tmp_path, subject.path.name, "net_int8.cpp")
-    told = re.findall(r"^//   (.*): (\d+) %$", main, re.MULTILINE)
-    assert told == re.findall(r"^    (.*): (\d+) %$", readme, re.MULTILINE)
-    assert [int(percent) for _, percent in told] == pytest.approx([percent for _, percent in printed], abs=1)
-    assert [label for label, _ in told] == [c_source.c_string(label)[1:-1] for label, _ in printed]
+    told = re.findall(r"^//   (.*): (\d+) (?:%|/ 1000)$", main, re.MULTILINE)
+    assert told == re.findall(r"^    (.*): (\d+) (?:%|/ 1000)$", readme, re.MULTILINE)
+    shown = printed[: c_source.VALUES_SHOWN]
+    assert [int(figure) for _, figure in told] == pytest.approx([figure for _, figure in shown], abs=1)
+    assert [label for label, _ in told] == [c_source.c_string(label)[1:-1] for label, _ in shown]
     assert "The example runs `cat.png`" in readme
 
 

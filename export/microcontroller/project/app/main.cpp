@@ -78,7 +78,14 @@ int main() {
     std::printf("%s: %d / 1000\n", model::kLabels[i], static_cast<int>(1000 * model::Dequantize(output[i])));
   }
 @end
-@if vector
+@if counts
+  static float counts[model::kLabelCount];
+  for (int i = 0; i < model::kOutputs; ++i) counts[i % model::kLabelCount] += model::Dequantize(output[i]);
+  for (int i = 0; i < model::kLabelCount; ++i) {
+    std::printf("%s: %d / 1000\n", model::kLabels[i], static_cast<int>(1000 * counts[i]));
+  }
+@end
+@if vector !counts
   for (int i = 0; i < model::kOutputs; ++i) {
     std::printf("%d: %d / 1000\n", i, static_cast<int>(1000 * model::Dequantize(output[i])));
   }
