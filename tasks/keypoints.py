@@ -128,7 +128,7 @@ class Keypoints(Task):
             with open_file(path, IMAGE_BYTES) as file:
                 height, width = read_header(file, path).size
             shares[row, :, :2] /= (width, height)
-            _check_inside(shares[row], path, (height, width))
+            check_inside(shares[row], path, (height, width))
         names_file = table.path.parent / f"{column}.txt"
         names = read_class_names(names_file) if names_file.exists() else tuple(map(str, range(counts.pop())))
         if len(names) != shares.shape[1]:
@@ -239,13 +239,20 @@ def _parse_points(value: str) -> np.ndarray:
         raise ValueError(f"{shorten(value)!r} has a value that is no number.") from None
 
 
-def _check_inside(points: np.ndarray, path: Path, size: tuple[int, int]) -> None:
+def check_inside(points: np.ndarray, where: str | Path, size: tuple[int, int]) -> None:
+    """Raise InputError where a labeled point is outside of its image.
+
+    Args:
+        points: Of an image, `(keypoints, 3)`: x and y as shares, and visibility.
+        where: Place of the points, for the message.
+        size: Height and width of the image.
+    """
     for index, (x, y, visible) in enumerate(points):
         if visible > 0 and not (0 <= x <= 1 and 0 <= y <= 1):
             height, width = size
+            place = f"({x * width:g}, {y * height:g})"
             raise InputError(
-                f"{path}: point {index} is at ({x * width:g}, {y * height:g}), outside of its {width}x{height} pixels; "
-                "its visibility takes 0."
+                f"{where}: point {index} is at {place}, outside of its {width}x{height} pixels; its visibility takes 0."
             )
 
 

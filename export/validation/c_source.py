@@ -86,8 +86,8 @@ def _printed(artifact: Artifact, metadata: Metadata, example: Example) -> list[s
         return [f"{c_string(label)[1:-1]}: {int(1000 * value)} / 1000" for label, value in rows]
     if output_conditions(metadata, artifact.output)["vector"]:
         values = output.ravel()
-        shown = [f"{index}: {int(1000 * value)} / 1000" for index, value in enumerate(values[:VALUES_SHOWN])]
-        return shown + (["..."] if values.size > VALUES_SHOWN else [])
+        first = [f"{index}: {int(1000 * value)} / 1000" for index, value in enumerate(values[:VALUES_SHOWN])]
+        return first + (["..."] if values.size > VALUES_SHOWN else [])
     if task.figure_name == "share":
         classes = output.argmax(axis=-1)
         output = np.bincount(classes.ravel(), minlength=len(labels)) / classes.size

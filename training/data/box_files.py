@@ -1,6 +1,5 @@
-"""Images with boxes in the forms that annotation tools write: COCO JSON, Pascal VOC XML, YOLO text and CSV.
+"""Images with boxes in the forms that annotation tools write: Pascal VOC XML, YOLO text and CSV; see also `coco_files`.
 
-- COCO: a `.json` file with `images`, `annotations` and `categories`; the images are beside it, or in a folder `images`.
 - Pascal VOC: a folder with `Annotations` (an `.xml` file for each image) beside `JPEGImages` or `images`.
 - YOLO: a folder with `labels` (a `.txt` file for each image, rows of class index, middle and size as shares) beside
   `images`, and the names of the classes in `classes.txt` or `data.yaml`. Both have folders of the splits, or none.
@@ -11,7 +10,6 @@ Edges beyond the image are clipped, and how many is said in the data's `interpre
 area are refused.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from ...core.documents import read_json, read_yaml
+from ...core.documents import read_yaml
 from ...core.encoded_images import read_header
 from ...core.errors import InputError, shorten, unknown
 from ...core.input_files import open_file, read_text
@@ -77,7 +75,7 @@ def list_boxes(source: str, images: Sequence[BoxedImage], labels: Sequence[str] 
 def _shares(image: BoxedImage, names: Sequence[str], counts: Counter[str]) -> np.ndarray:
     """Return edges, as shares of width and height, and class of each object, `(objects, 5)`."""
     rows = []
-    height, width = (1, 1) if image.in_shares else _size(image)
+    height, width = (1, 1) if image.in_shares else size_of(image)
     for name, edges, where in image.objects:
         if name not in names:
             raise unknown(f"class in {where}", name, names)
@@ -96,68 +94,21 @@ def _shares(image: BoxedImage, names: Sequence[str], counts: Counter[str]) -> np
     return np.array(rows, "float32").reshape(-1, 5)
 
 
-def _size(image: BoxedImage) -> tuple[int, int]:
+def size_of(image: BoxedImage) -> tuple[int, int]:
+    """Return height and width of an image.
+
+    Raises:
+        InputError: The file cannot be read, or has another size than is stated.
+    """
     with open_file(image.path, IMAGE_BYTES) as file:
         size = read_header(file, image.path).size
     if image.stated_size not in (None, size):
         (height, width), (rows, columns) = image.stated_size or size, size
         raise InputError(
-            f"{image.path} has {columns}x{rows} pixels (as its EXIF tag rotates it), but its boxes are stated for "
+            f"{image.path} has {columns}x{rows} pixels (as its EXIF tag rotates it), but is stated to have "
             f"{width}x{height}."
         )
     return size
-
-
-# COCO
-
-
-def is_coco(path: Path) -> bool:
-    """Return whether a path is of a JSON file."""
-    return path.suffix.lower() == ".json" and path.is_file()
-
-
-def list_coco(path: Path) -> Listing:
-    """Return the images of a COCO JSON file; crowds (`iscrowd`) are left out.
-
-    Raises:
-        InputError: The file or a box is invalid.
-    """
-    content = read_json(path)
-    parts = {key: content.get(key) if isinstance(content, Mapping) else None for key in KEYS}
-    for key, rows in parts.items():
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= KEYS[key] for row in rows):
-            raise InputError(f"{path} is no COCO file: it takes a list {key!r} of {', '.join(sorted(KEYS[key]))}.")
-    classes = {_key(row["id"]): str(row["name"]) for row in parts["categories"] or ()}
-    objects: dict[str, list[Any]] = {_key(row["id"]): [] for row in parts["images"] or ()}
-    for index, row in enumerate(parts["annotations"] or ()):
-        where = f"{path}, annotation {index} (id {row.get('id')})"
-        image, category, box = _key(row["image_id"]), _key(row["category_id"]), row["bbox"]
-        if image not in objects or category not in classes:
-            what = f"image_id {row['image_id']}" if image not in objects else f"category_id {row['category_id']}"
-            raise InputError(f"{where} has the {what}, which the file does not have.")
-        if not isinstance(box, list) or len(box) != 4 or not all(type(edge) in (int, float) for edge in box):
-            raise InputError(f"{where} has the bbox {shorten(str(box))}; it takes x, y, width and height in pixels.")
-        if not row.get("iscrowd"):
-            x, y, width, height = map(float, box)
-            objects[image].append((classes[category], (x, y, x + width, y + height), where))
-    folder = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
-    images = []
-    for row in parts["images"] or ():
-        size = (row["height"], row["width"]) if {"height", "width"} <= row.keys() else None
-        images.append(BoxedImage(folder / str(row["file_name"]), "train", objects[_key(row["id"])], size))
-    return list_boxes(str(path), images, list(classes.values()))
-
-
-KEYS = {
-    "images": {"id", "file_name"},
-    "annotations": {"image_id", "category_id", "bbox"},
-    "categories": {"id", "name"},
-}
-"""What each list of a COCO file has."""
-
-
-def _key(value: object) -> str:
-    return json.dumps(value)
 
 
 # Folders: Pascal VOC and YOLO

@@ -10,7 +10,8 @@ from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
 from ...zoo.image_files import MODES, Dtype
 from ...zoo.pixel_range import RAW
-from .box_files import boxes_layout, is_coco, list_coco
+from .box_files import boxes_layout
+from .coco_files import is_coco, list_coco
 from .folders import Layout, list_folder
 from .idx import is_idx, list_idx
 from .images import ImageData
@@ -54,8 +55,9 @@ def load_data(
               `interpretation` says how a folder was read;
             - a CSV file with the path of each image and its class, labels, numbers or mask, and optionally its split:
               `pocketzoo.training.data.tables` describes its columns;
-            - images with boxes: a COCO `.json` file, a folder in the form of Pascal VOC or YOLO, or a CSV file, as
+            - images with boxes: a folder in the form of Pascal VOC or YOLO, or a CSV file, as
               `pocketzoo.training.data.box_files` describes;
+            - images with boxes or keypoints in a COCO `.json` file, as `pocketzoo.training.data.coco_files` describes;
             - a folder of TFRecord shards from `pocketzoo shards`;
             - `"keras:mnist"`, `"keras:fashion_mnist"`, `"keras:cifar10"` or `"keras:cifar100"`: that of
               `keras.datasets`, in its published splits; training images that are in the test, too, are left out;

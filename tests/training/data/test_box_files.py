@@ -124,9 +124,9 @@ def test_wrong_box_is_refused_with_file_and_row(write, box, message, tmp_path):
 
 
 def test_stated_size_must_be_that_of_the_image(tmp_path):
-    with pytest.raises(zoo.InputError, match=r"a.png has 40x20 pixels .*, but its boxes are stated for 20x40"):
+    with pytest.raises(zoo.InputError, match=r"a.png has 40x20 pixels .*, but is stated to have 20x40"):
         list_source(coco(tmp_path / "coco", width=HEIGHT, height=WIDTH))
-    with pytest.raises(zoo.InputError, match="stated for 20x40"):
+    with pytest.raises(zoo.InputError, match="stated to have 20x40"):
         list_source(voc(tmp_path / "voc", size=(HEIGHT, WIDTH)))
 
 
