@@ -1,7 +1,7 @@
-"""Writes docs/matrix.md: every model of the zoo on every target, measured.
+"""Writes docs/matrix.md: every model of the zoo, and one of each task, on every target, measured.
 
-python docs/make_matrix.py                            # hours on 2 cores; `make matrix`
-python docs/make_matrix.py --cards lenet5 resnet20    # these, and all earlier measurements
+python docs/make_matrix.py                                       # hours on 2 cores; `make matrix`
+python docs/make_matrix.py --cards lenet5 --tasks embedding      # these, and all earlier measurements
 
 The measurements of each model are kept in docs/matrix/ and not repeated, so that the command can be interrupted. Remove
 a file there to measure its model again.
@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,6 +23,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
+import numpy as np
+from task_examples import EXAMPLES, trained
 from untrained import Images, fit_last_layer, synthetic_images
 
 from pocketzoo import export, zoo
@@ -30,6 +32,7 @@ from pocketzoo.core.atomic_files import atomic_path
 from pocketzoo.export.artifact.manifest import ArtifactRecord
 from pocketzoo.export.formats import FORMATS
 from pocketzoo.export.targets import GROUPS, TARGETS, checks_of
+from pocketzoo.tasks import get_task
 
 KEPT = Path(__file__).with_name("matrix")
 PAGE = Path(__file__).with_name("matrix.md")
@@ -46,6 +49,13 @@ MAX_MULTIPLY_ADDS = 5e9
 activations, or in TensorFlow Lite Micro, whose kernels are optimized for size, one image would take from five seconds
 to minutes."""
 
+FITTED_TASKS = ("classification", "segmentation")
+"""Tasks whose models need no training, as their last layer is fitted; one model of each other task is trained."""
+LOSSES = [get_task(name).loss_name for name in EXAMPLES if name not in FITTED_TASKS]
+"""Names of the losses by the metrics of those tasks, which are shown."""
+TEST_IMAGES = 100
+"""Images that a trained model is validated on."""
+
 Cell = dict[str, Any]
 """`artifacts`, each with its figures, or the `reason` why there are none."""
 
@@ -53,34 +63,71 @@ Cell = dict[str, Any]
 def main() -> None:
     """Measure what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cheapest_first = sorted(zoo.list_models(), key=lambda name: zoo.model_card(name).multiply_adds)
+    cheapest_first = sorted(fitted_cards(), key=lambda name: zoo.model_card(name).multiply_adds)
     parser.add_argument("--cards", nargs="*", default=cheapest_first)
+    parser.add_argument("--tasks", nargs="*", default=trained_tasks())
+    options = parser.parse_args()
     # A process for each model, since TensorFlow does not free the memory of its conversions.
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for _ in pool.map(measure_card, parser.parse_args().cards):
-            pass
+        for measure, names in ((measure_card, options.cards), (measure_task, options.tasks)):
+            for _ in pool.map(measure, names):
+                pass
+    rows = [{titled(name): cells for name in fitted_cards() if (cells := kept_cells(KEPT / f"{name}.json"))}]
+    rows += [{titled_task(name): cells for name in trained_tasks() if (cells := kept_cells(task_file(name)))}]
     with atomic_path(PAGE) as temporary:
-        temporary.write_text(render_page({name: cells for name in zoo.list_models() if (cells := kept_cells(name))}))
+        temporary.write_text(render_page(*rows))
     print(PAGE)
+
+
+def fitted_cards() -> list[str]:
+    """Names of the models whose last layer is fitted."""
+    return [name for name in zoo.list_models() if zoo.model_card(name).task in FITTED_TASKS]
+
+
+def trained_tasks() -> list[str]:
+    """Tasks of which a model is trained."""
+    return [name for name in EXAMPLES if name not in FITTED_TASKS]
 
 
 def measure_card(name: str) -> None:
     """Measure the cells of a card that have not been measured."""
-    cells = kept_cells(name)
+    measure_row(name, KEPT / f"{name}.json", lambda: fitted(name))
+
+
+def measure_task(name: str) -> None:
+    """Measure the cells of a task that have not been measured."""
+    measure_row(name, task_file(name), lambda: trained_with_images(name))
+
+
+def measure_row(name: str, file: Path, make: Callable[[], tuple[keras.Model, Images]]) -> None:
+    """Measure the cells of a row that are not in its file."""
+    cells = kept_cells(file)
     missing = [target for target in COLUMNS if target not in cells]
     if not missing:
         return
     start = time.perf_counter()
     keras.utils.set_random_seed(0)
-    model = zoo.create_model(name, input_shape=measured_shape(name))
-    images = synthetic_images(model)
-    fit_last_layer(model, *images["fitting"])
+    model, images = make()
     for target, measured in measure_cells(model, missing, images):
         cells[target] = measured
         print(f"{name} on {target}: {format_cell(measured)}", flush=True)
     print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
-    with atomic_path(card_file(name)) as temporary:
+    with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
+
+
+def fitted(name: str) -> tuple[keras.Model, Images]:
+    """A model of random weights with a fitted last layer, and its images."""
+    model = zoo.create_model(name, input_shape=measured_shape(name))
+    images = synthetic_images(model)
+    fit_last_layer(model, *images["fitting"])
+    return model, images
+
+
+def trained_with_images(task: str) -> tuple[keras.Model, Images]:
+    """The trained model of a task, and images of its data."""
+    model, data = trained(task)
+    return model, {"calibration": data.train, "evaluation": data.test.at(np.arange(TEST_IMAGES))}
 
 
 def measured_shape(name: str) -> tuple[int, int, int]:
@@ -94,14 +141,13 @@ def measured_shape(name: str) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def card_file(name: str) -> Path:
-    """The file with the measured cells of a card."""
-    return KEPT / f"{name}.json"
+def task_file(name: str) -> Path:
+    """The file with the measured cells of a task."""
+    return KEPT / "tasks" / f"{name}.json"
 
 
-def kept_cells(name: str) -> dict[str, Cell]:
-    """The measured cells of a card by target."""
-    file = card_file(name)
+def kept_cells(file: Path) -> dict[str, Cell]:
+    """The measured cells of a row by target."""
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
@@ -155,20 +201,35 @@ def figures(record: ArtifactRecord, target: str, targets: Sequence[str]) -> dict
         ],
         "not run": [check.name for check in own if check.skipped],
         "facts": {name: fact for check in own for name, fact in check.facts.items() if name in FACTS},
+        "losses": {gate.name: gate.figure for gate in own[0].gates if gate.name in LOSSES and gate.figure is not None},
     }
 
 
-def render_page(cells: dict[str, dict[str, Cell]]) -> str:
-    """Render the page as Markdown."""
-    header = ["model", *COLUMNS]
-    rows = [[titled(name), *(format_cell(of.get(target)) for target in COLUMNS)] for name, of in cells.items()]
-    absent = Counter(check for entry in entries(cells) for check in entry["not run"])
+def render_page(models: dict[str, dict[str, Cell]], tasks: dict[str, dict[str, Cell]]) -> str:
+    """Render the page as Markdown, from the cells of each row by target."""
+    every = list(entries(models | tasks))
+    absent = Counter(check for entry in every for check in entry["not run"])
     counted = ", ".join(f"{check} ({count} artifacts)" for check, count in sorted(absent.items()))
-    table = [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
     not_run = f"Not run: {counted}.\n" if absent else ""
-    not_run += f"Measured: {len(cells)} models of {len(zoo.list_models())}.\n"
-    red = sum(bool(entry["failed"]) for entry in entries(cells))
-    return f"{HEAD}\n{not_run}{red} artifacts of {len(list(entries(cells)))} fail.\n\n" + "\n".join(table) + "\n"
+    not_run += f"Measured: {len(models)} models of {len(fitted_cards())}, "
+    not_run += f"{len(tasks)} other tasks of {len(trained_tasks())}.\n"
+    red = sum(bool(entry["failed"]) for entry in every)
+    return (
+        f"{HEAD}\n{not_run}{red} artifacts of {len(every)} fail.\n\n{render_table('model', models)}\n"
+        f"{TASKS_HEAD}\n{render_table('task', tasks)}"
+    )
+
+
+def render_table(heading: str, cells: dict[str, dict[str, Cell]]) -> str:
+    """Render a table of rows by their titles."""
+    header = [heading, *COLUMNS]
+    rows = [[title, *(format_cell(of.get(target)) for target in COLUMNS)] for title, of in cells.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)) + "\n"
+
+
+def titled_task(name: str) -> str:
+    """The name of a task, and that of its model."""
+    return f"{name}: `{EXAMPLES[name].model}`"
 
 
 def titled(name: str) -> str:
@@ -192,6 +253,7 @@ def format_cell(cell: Cell | None) -> str:
     for entry in cell["artifacts"]:
         agreement = "" if entry["agreement"] is None else f" {entry['agreement']:.1%}"
         milliseconds = "" if entry["ms"] is None else f" {entry['ms']:.3g} ms"
+        agreement += "".join(f" {name} {loss:.3g}" for name, loss in entry.get("losses", {}).items())
         failed = f" **failed: {'; '.join(entry['failed'])}**" if entry["failed"] else ""
         facts = "".join(f" {show(entry['facts'][name])}" for name, show in FACTS.items() if name in entry["facts"])
         name = entry["format"].partition("-")[2]
@@ -202,8 +264,9 @@ def format_cell(cell: Cell | None) -> str:
 
 HEAD = f"""# Every model on every target
 
-Generated by `make matrix`; do not edit. Each model has its default width, and its default input size unless another one
-is stated (models with more than {MAX_MULTIPLY_ADDS / 1e9:.0f} billion multiply-adds have a half or a quarter of it).
+Generated by `make matrix`; do not edit. [A table below](#models-of-other-tasks) has the tasks besides classification
+and segmentation. Each model has its default width, and its default input size unless another one is stated (models with
+more than {MAX_MULTIPLY_ADDS / 1e9:.0f} billion multiply-adds have a half or a quarter of it).
 For each artifact, the table shows its size, the share of 50 images, or of their pixels, on which it agrees with Keras,
 and the median latency of one image in milliseconds on one thread of a shared x86 server, in the first runtime of its
 target; and the arena that TensorFlow Lite Micro needs, and Vela's estimates for the NPU. All checks of a target must
@@ -213,6 +276,12 @@ did not run lack their GPU or compiler on this machine.
 No weights are downloaded: models have random weights and a last layer that is fitted to images of colored squares, so
 that their outputs are accurate and errors of an artifact are detected; U-Nets whose last layer has too few inputs for
 that are trained on them. Export a trained model to measure what quantization costs it.
+"""
+
+TASKS_HEAD = f"""## Models of other tasks
+
+One small model of each task, trained for minutes on data that needs no download (`docs/task_examples.py`) and validated
+on {TEST_IMAGES} test images: the table also shows what the artifact loses by the main metric of its task.
 """
 
 

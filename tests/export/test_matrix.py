@@ -11,6 +11,7 @@ from support.cards import narrow_model
 from pocketzoo import zoo
 from pocketzoo.export.targets import GROUPS, TARGETS
 from pocketzoo.layers import SegmentationHead
+from pocketzoo.tasks import get_task, task_names
 
 COLUMNS = [name for name in TARGETS if name not in GROUPS["clients"]]
 MAKER = Path(__file__).parents[2] / "docs" / "make_matrix.py"
@@ -28,6 +29,11 @@ def loaded():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_every_task_has_an_example(matrix):
+    tasks = {name for name in task_names() if get_task(name).has_head and get_task(name).has_targets}
+    assert set(matrix.EXAMPLES) == tasks
 
 
 def fitted(matrix, name):
@@ -86,10 +92,12 @@ def test_page_shows_figures_reasons_and_what_failed(matrix):
             "web": {"reason": "it does not go there"},
         }
     }
-    page = matrix.render_page(cells)
+    losing = entry | {"agreement": None, "losses": {"mAP drop": 0.0123}}
+    page = matrix.render_page(cells, {"detection": {"web": {"artifacts": [losing], "skipped": {}}}})
     line = "fp32 2.5 MB 99.5% 1.25 ms arena 14.29 kB"
     assert f"{line}<br>{line} **failed: agreement is 0.5" in page
     assert "| none: it does not go there |" in page
-    assert "1 artifacts of 2 fail" in page
+    assert "fp32 2.5 MB mAP drop 0.0123 1.25 ms" in page
+    assert "1 artifacts of 3 fail" in page
     assert "Not run: LiteRT on the GPU (1 artifacts)." in page
-    assert page.count("not measured") == len(COLUMNS) - 2
+    assert page.count("not measured") == len(COLUMNS) - 2 + len(COLUMNS) - 1

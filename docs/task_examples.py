@@ -1,0 +1,120 @@
+"""One small trained model for each task: data without a download, a model of the zoo, and a recipe of a few minutes."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from pocketzoo import training, zoo
+from pocketzoo.training import ImageData, Recipe
+
+
+class Example(NamedTuple):
+    """What a task is shown with."""
+
+    load: Callable[[], ImageData]
+    model: str
+    """Name of the model."""
+    arguments: dict[str, Any]
+    """Further arguments of `create_model`."""
+    recipe: Recipe
+
+
+def noisy_scenes() -> ImageData:
+    """Scenes under noise, to be cleaned."""
+    scenes = training.load_data("digit-scenes")
+    train, validation, test = (noisy(split.images) for split in (scenes.train, scenes.validation, scenes.test))
+    return training.from_arrays(*train, task="image_to_image", validation=validation, test=test)
+
+
+def noisy(clean: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Images under noise of a standard deviation of 25 levels, and without."""
+    pictures = clean.take(np.arange(min(len(clean), 1500)))
+    noise = np.random.default_rng(0).normal(0, 25, pictures.shape)
+    return np.clip(pictures + noise, 0, 255).astype("uint8"), pictures
+
+
+EXTREMES = ("left", "right", "top", "bottom")
+"""Names of the outermost points of a digit."""
+
+
+def extremes_of_digits() -> ImageData:
+    """Digits, and their outermost points."""
+    digits = training.load_data("digits", image_size=64, channels=3)
+    train, validation, test = (split.arrays()[0] for split in (digits.train, digits.validation, digits.test))
+    points = [np.stack([extremes(image[..., 0]) for image in images]) for images in (train, validation, test)]
+    held_out = {"validation": (validation, points[1]), "test": (test, points[2])}
+    return training.from_arrays(train, points[0], task="keypoints", labels=EXTREMES, **held_out)
+
+
+def extremes(image: np.ndarray) -> np.ndarray:
+    """Outermost points of the ink, `(4, 3)`: x and y as shares, and 2 for visible."""
+    rows, columns = np.nonzero(image > 127)
+    chosen = [columns.argmin(), columns.argmax(), rows.argmin(), rows.argmax()]
+    points = np.stack([(columns[chosen] + 0.5) / image.shape[1], (rows[chosen] + 0.5) / image.shape[0]], axis=1)
+    return np.concatenate([points, np.full((4, 1), 2.0)], axis=1)
+
+
+def named(source: str, **options: Any) -> Callable[[], ImageData]:
+    """What loads a data set by its name."""
+    return lambda: training.load_data(source, **options)
+
+
+ADAMW = {"name": "adamw", "lr": 2e-3}
+EXAMPLES = {
+    "classification": Example(
+        named("digits", image_size=32, channels=3), "resnet20", {}, Recipe(epochs=8, optimizer=ADAMW)
+    ),
+    "multi_label": Example(
+        named("digit-scenes:multi_label"), "resnet20", {}, Recipe(epochs=15, optimizer=ADAMW, augmentation="none")
+    ),
+    "regression": Example(
+        named("digit-scenes:count"), "resnet20", {}, Recipe(epochs=10, optimizer=ADAMW, augmentation="none")
+    ),
+    "segmentation": Example(
+        named("digit-scenes"), "unet_mobilenet_v2", {}, Recipe(epochs=10, optimizer=ADAMW, augmentation="none")
+    ),
+    "image_to_image": Example(
+        noisy_scenes, "edsr_lite", {"blocks": 2, "width": 16}, Recipe(epochs=6, optimizer=ADAMW, augmentation="none")
+    ),
+    "keypoints": Example(
+        extremes_of_digits,
+        "resnet20",
+        {"head": "keypoints"},
+        Recipe(epochs=20, optimizer=ADAMW, augmentation="none"),
+    ),
+    "sequence": Example(
+        named("digit-strings"), "crnn_micro", {}, Recipe(epochs=6, optimizer=ADAMW, augmentation="none")
+    ),
+    "embedding": Example(
+        named("digits", image_size=32, channels=3),
+        "resnet20",
+        {"head": "embedding", "embedding_size": 32},
+        Recipe(epochs=8, optimizer=ADAMW, loss="triplet"),
+    ),
+    "counting": Example(
+        named("digit-scenes:counting"),
+        "resnet20",
+        {"head": "counting"},
+        Recipe(epochs=10, optimizer=ADAMW, augmentation="none"),
+    ),
+    "detection": Example(
+        named("digit-scenes:detection"),
+        "centernet_mobilenet_v2_035",
+        {},
+        Recipe(epochs=10, optimizer=ADAMW, augmentation="none"),
+    ),
+}
+"""By task."""
+
+
+def trained(task: str) -> tuple[keras.Model, ImageData]:
+    """The trained model of a task's example, and its data."""
+    example = EXAMPLES[task]
+    keras.utils.set_random_seed(0)
+    data = example.load()
+    labels = {} if task == "embedding" else {"labels": data.labels}
+    model = zoo.create_model(example.model, input_shape=data.image_shape, **labels, **example.arguments)
+    training.fit(model, data, example.recipe, verbose=False)
+    return model, data
