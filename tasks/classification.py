@@ -40,6 +40,7 @@ class Classification(ClassTargets, Task):
     column = "label"
     mixable = True
     losses = ("cross_entropy", "focal", "hinge", "mse")
+    has_auxiliary_heads = True
     has_linear_probe = True
     metric = "accuracy"
     output_name = "probabilities"

@@ -42,6 +42,7 @@ class MultiLabel(Task):
     class_unit = "images"
     mixable = True
     losses = ("binary_cross_entropy", "focal", "hinge", "mse", "dice", "tversky")
+    has_auxiliary_heads = True
     metric = "label accuracy"
     output_name = "probabilities"
     loss_name = "label accuracy drop"

@@ -34,6 +34,7 @@ class Regression(Task):
     target_form = "finite numbers (count,) or (count, values)"
     feature_key = "numbers"
     losses = ("mse", "mae", "huber")
+    has_auxiliary_heads = True
     metric = "mean absolute error"
     output_name = "values"
     output_meaning = "one number for each name"

@@ -55,6 +55,7 @@ class Segmentation(Task):
     void = VOID
     class_unit = "pixels"
     losses = ("cross_entropy", "focal", "dice", "tversky")
+    has_auxiliary_heads = True
     metric = "mean IoU"
     output_name = "mask"
     loss_name = "mean IoU drop"

@@ -141,6 +141,8 @@ class Task(TargetForm):
     """Whether losses compare the images of a batch, which then has several images of each of several classes."""
     losses: ClassVar[tuple[str, ...]] = ()
     """Names of the losses of a recipe that fit the task; the first is the default."""
+    has_auxiliary_heads: ClassVar[bool] = False
+    """Whether heads on features inside a net can be trained with it, by the same targets (deep supervision)."""
     has_linear_probe: ClassVar[bool] = False
     """Whether logistic regression on frozen features can fit the head."""
 

@@ -9,6 +9,19 @@ from ..core.errors import InputError, unknown
 from .registry import card_of
 
 
+def endpoint_layers(model: keras.Model) -> dict[str, str]:
+    """Return the layers of the endpoints on the card of a model, by endpoint, as far as the model has them.
+
+    Empty for a model that is not from the zoo.
+    """
+    present = {layer.name for layer in model.layers}
+    try:
+        endpoints = card_of(model.name).endpoints
+    except InputError:
+        return {}
+    return {name: at.layer for name, at in endpoints.items() if at.layer in present}
+
+
 @check_arguments
 def feature_extractor(model: keras.Model, endpoints: str | Sequence[str] | None = None) -> keras.Model:
     """Return a model with the same input whose outputs are the feature maps at `endpoints`, a dict by name.

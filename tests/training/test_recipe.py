@@ -110,6 +110,8 @@ def test_every_model_has_a_preset_recipe(name):
     losses = recipe.loss if isinstance(recipe.loss, tuple) else filter(None, [recipe.loss])
     assert all(loss.name in get_task(card.task).losses for loss in losses)
     assert (recipe.augmentation == "segmentation") == (card.task == "segmentation")
+    assert set(recipe.auxiliary or {}) <= card.endpoints.keys()
+    assert not recipe.auxiliary or get_task(card.task).has_auxiliary_heads
     assert isinstance(training.ready_recipe(name, fine_tune=True), training.FineTuneRecipe)
 
 

@@ -9,8 +9,8 @@ from ...core.keras_private import all_layers
 from ...core.layer_traits import traits_of
 from ...core.outputs import by_name
 from ...zoo.decoded_form import decoded_form
-from ...zoo.flat import without_optimizer
 from ..recipe.recipe import Recipe
+from .deep_supervision import training_network
 from .embedding_losses import ArcFaceLoss, ClassCenters
 from .losses import WeightedSum
 from .optimizers import ParameterGroup, make_optimizer
@@ -52,7 +52,7 @@ def compile_for_training(
     recipe: Recipe,
     steps: int,
     labels: Any = None,
-    build_network: Callable[[keras.Model], keras.Model] = without_optimizer,
+    build_network: Callable[[keras.Model], keras.Model] | None = None,
     user_objectives: UserObjectives = OF_THE_RECIPE,
     groups: Callable[[Recipe], Sequence[ParameterGroup]] | None = None,
 ) -> keras.Model:
@@ -65,11 +65,12 @@ def compile_for_training(
         recipe: How to train it.
         steps: Batches per epoch.
         labels: Names of the classes, labels or values of the data, by output; None where no loss depends on them.
-        build_network: Returns a network that shares the layers of `model`.
+        build_network: Returns a network that shares the layers of the decoded form of `model`; None for all of its
+            layers and the auxiliary heads of `recipe`.
         user_objectives: Loss and metrics of the user.
         groups: Returns all weights to be trained with their learning rates; None for that of the recipe.
     """
-    network = build_network(decoded_form(model))
+    network = build_network(decoded_form(model)) if build_network else training_network(model, recipe)
     trained = groups(recipe) if groups else [ParameterGroup(recipe.optimizer.lr, model.trainable_variables)]
     compile_network(network, model, recipe, steps, trained, labels=labels, user_objectives=user_objectives)
     return network
@@ -105,8 +106,10 @@ def compile_network(
     centers = _class_centers(arguments["loss"])
     if centers:
         network.class_centers = centers  # trained, checkpointed and restored with the layers of the network
-        rate = max(group.learning_rate for group in groups)
-        groups = [*groups, ParameterGroup(rate, [layer.directions for layer in centers])]
+    own = {id(variable) for variable in model.trainable_variables}
+    added = [variable for variable in network.trainable_variables if id(variable) not in own]  # those of its loss
+    if added:
+        groups = [*groups, ParameterGroup(max(group.learning_rate for group in groups), added)]
     optimizer = make_optimizer(recipe, steps, groups, undecayed=undecayed)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in all_layers(network)):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

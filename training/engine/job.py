@@ -1,7 +1,7 @@
 """A training run: its phases in order, resumable after a crash, whatever function asks for it."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.short_repr import ShortRepr
+from ...zoo.auxiliary_heads import check_auxiliary_heads
 from ...zoo.contract import contract_of
-from ...zoo.flat import without_optimizer
 from ..compatibility import (
     adopt_labels,
     check_fit_together,
@@ -83,8 +83,9 @@ class Job:
     """Returns additional metrics of the finished model."""
     epochs_fields: tuple[str, ...] = ("epochs",)
     """Field of the recipe with the number of epochs of the last phase, and others that may change with it."""
-    build_network: Callable[[keras.Model], keras.Model] = without_optimizer
-    """Returns the network to be trained, which shares the layers of the model and may add layers for its loss."""
+    build_network: Callable[[keras.Model], keras.Model] | None = None
+    """Returns the network to be trained, which shares the layers of the model and has a loss of its own; None for all
+    layers of the model and the auxiliary heads of the recipe."""
     groups: Callable[[Recipe], Sequence[ParameterGroup]] | None = None
     """Returns all weights to be trained with their learning rates; None for that of the recipe."""
     keep_sparsity: bool | None = False
@@ -163,12 +164,22 @@ def _check_job(
     if job.keep_sparsity and job.recipe.initializer is not None:
         raise InputError(f"initializer is {job.recipe.initializer!r}; keep_sparsity keeps what was trained before.")
     check_fit_together(model, data)
+    if job.recipe.auxiliary:
+        _check_auxiliary(job, job.recipe.auxiliary, model)
     check_savable(model)
     check_strategy(model)
     check_trainable(data, job.recipe)
     if not job.phases:
         check_changes_weights(model, job.recipe, steps_per_epoch(data.train, job.recipe))
     check_callbacks(job.user_callbacks)
+
+
+def _check_auxiliary(job: Job, endpoints: Collection[str], model: keras.Model) -> None:
+    if job.build_network:
+        raise InputError(
+            f"auxiliary is {job.recipe.auxiliary}, but {job.settings['verb']} has a loss of its own; leave it out."
+        )
+    check_auxiliary_heads(model, endpoints)
 
 
 def _settings(job: Job, model: keras.Model, data: ImageData) -> dict[str, Any]:

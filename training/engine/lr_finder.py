@@ -19,8 +19,6 @@ from ...core.atomic_files import atomic_path
 from ...core.errors import InputError
 from ...core.pictures import save_figure
 from ...core.short_repr import ShortRepr
-from ...zoo.decoded_form import decoded_form
-from ...zoo.flat import without_optimizer
 from ...zoo.model_arguments import accepts_any_model
 from ..compatibility import check_fit_together, check_strategy, check_trainable, describe_model
 from ..data.accepted_data import accepts_any_data
@@ -29,6 +27,7 @@ from ..data.pipeline import steps_per_epoch, training_batches
 from ..data.stream_functions import raising_failures
 from ..recipe.recipe import Recipe
 from .compilation import compile_network, reinitialize_kernels
+from .deep_supervision import training_network
 from .job import resolve_precision
 from .layer_settings import training_settings
 from .optimizers import ParameterGroup, check_changes_weights, unwrap_optimizer
@@ -105,7 +104,7 @@ def find_learning_rate(model: keras.Model, data: ImageData, recipe: Recipe | Non
     check_changes_weights(model, long_enough, steps)
     with training_settings(model, recipe), _restore_variables(model):
         reinitialize_kernels(model, recipe)
-        network = without_optimizer(decoded_form(model))
+        network = training_network(model, recipe)
         groups = [ParameterGroup(HIGHEST, model.trainable_variables)]
         compile_network(network, model, long_enough, steps, groups, labels=data.labels)
         rise = keras.optimizers.schedules.ExponentialDecay(LOWEST, STEPS - 1, HIGHEST / LOWEST)

@@ -12,7 +12,7 @@ from .data import Data
 from .loss import Losses
 from .optimizer import AdamW, Optimizer
 from .schedule import Cosine, Schedule
-from .section import Count, NonNegative, Positive, Section, Share, read_yaml_fields
+from .section import Count, NonNegative, Positive, Section, Share, Weight, read_yaml_fields
 from .user_functions import import_functions
 from .validation_errors import describe_errors
 
@@ -32,6 +32,10 @@ class Recipe(Section):
     """Learning rate over the run."""
     loss: Losses | None = None
     """Loss, or a list of losses to be added; by default that of the head's task."""
+    auxiliary: dict[str, Weight] | None = None
+    """Deep supervision: auxiliary heads of the model's task at endpoints of its card, or at layers, and the weight of
+    the loss of each, such as `{stage2: 0.4}`. They are trained with the model and are no part of it afterwards; their
+    losses, such as `stage2_loss`, are reported beside those of the model."""
     augmentation: Augmentation = "light"
     """Name of a policy, or a list of transformations and functions of your own."""
     data: Data = Data()
@@ -182,6 +186,15 @@ class FineTuneRecipe(Recipe):
     def _check_trains_anything(self) -> Self:
         if self.mode == "feature_extraction" and not self.head_epochs:
             raise ValueError("head_epochs is 0, but feature_extraction trains nothing but the head")
+        return self
+
+    @model_validator(mode="after")
+    def _check_has_no_auxiliary_heads(self) -> Self:
+        if self.auxiliary:
+            raise ValueError(
+                f"auxiliary is {self.auxiliary}; auxiliary heads are for `fit`: in fine-tuning, each phase would begin "
+                "with new ones"
+            )
         return self
 
     @model_validator(mode="after")

@@ -68,6 +68,8 @@ ONE_OR_SEVERAL = Discriminator(lambda value: "several" if isinstance(value, list
 Count = Annotated[int, Field(gt=0, le=10**9)]
 """A number of things, which native libraries take in 32 bits."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[Positive, Field(strict=True)]
+"""A positive number, and no text or truth value that stands for one."""
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A number from 0 up to, but not including, 1."""

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import keras
 
-from ...core.errors import InputError, unknown
+from ...core.errors import unknown
 from ...core.flat_graph import FlatGraph
 from ...layers import Head
 from ...zoo.backbone import backbone_of, layers_of
-from ...zoo.endpoints import feature_extractor
+from ...zoo.endpoints import endpoint_layers, feature_extractor
 from ...zoo.flat import flatten_model
-from ...zoo.registry import ON, card_of, model_card
+from ...zoo.registry import ON, model_card
 
 
 class Stage(NamedTuple):
@@ -90,12 +90,7 @@ def _endpoints(model: keras.Model) -> dict[str, str]:
 
     Empty for a model that is not from the zoo.
     """
-    present = {layer.name for layer in model.layers}
-    try:
-        endpoints = card_of(model.name).endpoints
-    except InputError:  # not a model of the zoo
-        return {}
-    layers = {at.layer: name for name, at in reversed(endpoints.items()) if at.layer in present}
+    layers = {layer: name for name, layer in reversed(endpoint_layers(model).items())}
     return {name: layer for layer, name in reversed(layers.items())}
 
 

@@ -81,7 +81,7 @@ def quantize_aware(
 
     Raises:
         InputError: `model` is already quantized or has a layer without an integer kernel in TFLite, `activation_bits`
-            is invalid, the recipe initializes weights or uses reduced precision, or as in `fit`.
+            is invalid, the recipe initializes weights, has auxiliary heads or uses reduced precision, or as in `fit`.
     """
     recipe = recipe_for("quantize_aware", recipe, QUANTIZATION)
     check_not_quantized(model, "quantized")
@@ -131,6 +131,11 @@ def check_recipe(recipe: Recipe) -> None:
     """Raise InputError if quantization-aware training does not support the recipe."""
     if recipe.initializer is not None:
         raise InputError(f"initializer is {recipe.initializer!r}; quantization starts from trained weights.")
+    if recipe.auxiliary:
+        raise InputError(
+            f"auxiliary is {recipe.auxiliary}, but training for integers rewrites the layers that auxiliary heads are "
+            "on; leave it out."
+        )
     if recipe.precision != "float32":
         raise InputError(
             f"precision is {recipe.precision!r}; quantization-aware training requires 'float32': lower precision would "
