@@ -71,13 +71,6 @@ class Counting(ObjectTargets, Task):
         stays = (classes > NO_CLASS) & tf.reduce_all((points >= 0) & (points <= 1), axis=-1, keepdims=True)
         return tf.where(stays, tf.concat([points, classes], axis=-1), tf.constant([0.0, 0.0, NO_CLASS]))
 
-    def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Return the range and mean of the number of objects of each class in an image."""
-        return {
-            label: {"smallest": float(column.min()), "mean": float(column.mean()), "largest": float(column.max())}
-            for label, column in zip(labels, count_objects(targets, len(labels)).T, strict=True)
-        }
-
     # Training and evaluation
     def training_metrics(self, num_outputs: int) -> list["keras.Metric"]:
         """Return the mean absolute error of a count."""

@@ -81,6 +81,18 @@ class ObjectTargets(TargetForm):
         """Return the number of classes."""
         return max(1, int(targets[..., -1].max()) + 1) if targets.size else 1
 
+    def target_text(self, target: np.ndarray, labels: Sequence[str]) -> str:
+        """Return how many objects of each class there are, such as `2 cat, 1 dog`."""
+        counts = zip(count_objects(target[np.newaxis], len(labels))[0].tolist(), labels, strict=True)
+        return ", ".join(f"{count} {label}" for count, label in counts if count) or "none"
+
+    def value_statistics(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return the range and mean of the number of objects of each class in an image."""
+        return {
+            label: {"smallest": float(column.min()), "mean": float(column.mean()), "largest": float(column.max())}
+            for label, column in zip(labels, count_objects(targets, len(labels)).T, strict=True)
+        }
+
     def encode(self, target: np.ndarray) -> np.ndarray:
         """Return place and class of all objects in a row."""
         return target[target[:, -1] != NO_CLASS].astype("float32").ravel()

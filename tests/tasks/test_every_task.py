@@ -164,6 +164,16 @@ def test_classes_are_counted(task):
     assert counts.tolist() == ([4, 4, 4] if task.class_unit == "images" else [96, 96, 96])
 
 
+@pytest.mark.parametrize("name", ["detection", "counting"])
+def test_objects_are_told_and_counted(name):
+    task, targets = get_task(name), TARGETS[name]
+    text = task.target_text(np.where(np.arange(len(targets[0]))[:, np.newaxis] < 2, targets[1], -1), LABELS)
+    assert text == {"detection": "1 dog, 1 blank", "counting": "1 cat, 1 dog"}[name]
+    assert task.target_text(np.full_like(targets[0], -1), LABELS) == "none"
+    largest = [row["largest"] for row in task.value_statistics(targets, LABELS).values()]
+    assert largest == {"detection": [1, 1, 1], "counting": [4, 3, 3]}[name]
+
+
 @with_targets
 def test_perfect_outputs_are_evaluated_as_such(task):
     accumulator = filled(task, perfect_values(task).astype("float32"))
