@@ -90,11 +90,11 @@ class Counting(ObjectTargets, Task):
         labels: Sequence[str],
         names: Sequence[str],
     ) -> "Figure":
-        """Return the images with the density over them, and a ring at each true object."""
+        """Return the images with the density over them, and a white cross at each true object."""
         drawn = [heat_over(image, output) for image, output in zip(images, outputs, strict=True)]
         figure = super().plot_examples(np.stack(drawn), targets, outputs, labels, names)
         for axes, target in zip(figure.axes, targets, strict=False):
-            draw_points(axes, target[target[:, 2] > NO_CLASS, :2], "o")
+            draw_points(axes, target[target[:, 2] > NO_CLASS, :2], "+", color="white")
         return figure
 
     def caption(self, target: np.ndarray, output: np.ndarray, labels: Sequence[str]) -> tuple[str, bool]:

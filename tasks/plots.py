@@ -152,18 +152,21 @@ def plot_pictures(images: np.ndarray, targets: np.ndarray, outputs: np.ndarray, 
     return figure
 
 
-def draw_points(axes: "Axes", points: np.ndarray, marker: str) -> None:
+def draw_points(axes: "Axes", points: np.ndarray, marker: str, *, color: str | None = None) -> None:
     """Draw points over the image in `axes`.
 
     Args:
         axes: With the image.
         points: `(count, 2)`, x and y as shares of width and height.
-        marker: Matplotlib's name of their form; the color of each is that of its position in the order.
+        marker: Matplotlib's name of their form.
+        color: Of all; by default the color of each is that of its position in the order.
     """
+    from matplotlib import colormaps
+
     left, right, bottom, top = axes.get_images()[0].get_extent()
-    colors = np.arange(len(points)) % 10
+    colors = colormaps["tab10"](np.arange(len(points)) % 10) if color is None else color
     across, down = left + points[:, 0] * (right - left), top + points[:, 1] * (bottom - top)
-    axes.scatter(across, down, s=24, c=colors, marker=marker, cmap="tab10", vmin=0, vmax=9)
+    axes.scatter(across, down, s=24, c=colors, marker=marker)
 
 
 def draw_boxes(axes: "Axes", boxes: np.ndarray, classes: np.ndarray, *, dashed: bool = False) -> None:
