@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOT_AVAILABLE = "-"
 """Shown for a metric that cannot be measured."""
 HEADINGS = {"f1-score": "f1", "support": "images"}
-COUNTS = {"support", "pixels"}
+COUNTS = {"support", "pixels", "objects", "labeled"}
 NUMBER_FORMATS = {
     "loss": ".4f",
     "ROC AUC": ".4f",
@@ -33,6 +33,8 @@ NUMBER_FORMATS = {
     "mean absolute error": ".5g",
     "root mean square error": ".5g",
     "R2": ".4f",
+    "PSNR": ".2f",
+    "psnr": ".2f",
     "mae": ".5g",
     "rmse": ".5g",
     "r2": ".4f",
@@ -52,7 +54,7 @@ def show_evaluation(evaluation: "Evaluation", title: str) -> None:
             show_evaluation(figures, f"{title}: {name}")
         return
     columns = list(next(iter(evaluation.details.values())))
-    what = "output" if "mae" in columns else "class"
+    what = next(name.removeprefix("per_") for name in vars(evaluation) if name.startswith("per_"))
     rows = [(label, *(metric_text(name, row[name]) for name in columns)) for label, row in evaluation.details.items()]
     console.show_table((what, *(HEADINGS.get(name, name) for name in columns)), rows, title=title)
     (name, first), *others = ((name, metric_text(name, value)) for name, value in evaluation.summary.items())

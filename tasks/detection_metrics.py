@@ -43,7 +43,7 @@ class DetectionEvaluation(BaseEvaluation):
     recall: float
     """Share of the true objects that are found so; 1 if there are none."""
     per_class: dict[str, Row]
-    """`mAP`, `mAP@0.5` and `support` (number of true objects) by name; None for a class without any."""
+    """`mAP`, `mAP@0.5` and `objects` (their true number) by name; None for a class without any."""
 
     @property
     def details(self) -> dict[str, Row]:
@@ -83,7 +83,7 @@ class DetectionAccumulator(Accumulator):
                 label: {
                     "mAP": None if row is None else float(row.mean()),
                     "mAP@0.5": None if row is None else float(row[0]),
-                    "support": float(count),
+                    "objects": float(count),
                 }
                 for label, row, count in zip(self.labels, by_class, support, strict=True)
             },
