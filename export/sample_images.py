@@ -209,7 +209,10 @@ def calibration_samples(source: Any, evaluation: Samples | None, metadata: Metad
         samples = samples.without(evaluation)
         if not len(samples):
             raise InputError("all calibration images are evaluation images too; calibrate with training images.")
-    return samples
+    tasks = [get_task(form.task) for form in by_name(metadata.output_forms).values()]
+    if isinstance(samples.images, dict) or len(tasks) > 1:
+        return samples
+    return replace(samples, images=tasks[0].calibration_images(samples.images))
 
 
 def random_samples(metadata: Metadata, count: int) -> Samples:

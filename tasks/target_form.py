@@ -85,6 +85,10 @@ class TargetForm(ABC):
         """Return whether targets `(*shape)` go with an image of these sides, height and width."""
         return shape == self.target_shape(num_outputs, sides)
 
+    def fill_image(self, targets: np.ndarray, sides: tuple[int, ...]) -> np.ndarray:
+        """Return validated targets in the form for images of these sides, where one number may stand for an image."""
+        return targets
+
     def default_labels(self, targets: np.ndarray, ignore: int | None) -> Labels:
         """Return the names of the classes, labels or values of validated targets that nobody named: their indices.
 
@@ -221,6 +225,14 @@ class TargetForm(ABC):
     def stack(self, targets: Sequence[np.ndarray | int]) -> np.ndarray:
         """Return the results of `decode` for several images as one array in the dtype of training."""
         return np.array(targets, self.target_dtype)
+
+    def encode_file(self, target: np.ndarray) -> bytes:
+        """Return the content of the file of one image's target, where it is in none yet.
+
+        Raises:
+            InputError: Targets of the task have to be in files.
+        """
+        raise InputError(f"the targets of {self.titled} are in memory; shards take them from files.")
 
     def decode_file(self, encoded: bytes, name: str) -> np.ndarray:
         """Return one image's target from the content of its file; `name` is for error messages.

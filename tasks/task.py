@@ -68,6 +68,8 @@ class Task(TargetForm):
     # Head
     has_head: ClassVar[bool] = True
     """Whether there is a head layer of the task, which `create_model` accepts."""
+    made_by: ClassVar[str] = ""
+    """What makes models of the task where no head is put on by name and trained, such as `training.fit_anomaly`."""
     too_few_outputs: ClassVar[str] = ""
     """Why fewer than `min_outputs` make no sense, and what to use instead; the message begins "classes is 1, and"."""
     of_signals: ClassVar[bool] = False
@@ -201,6 +203,16 @@ class Task(TargetForm):
 
     allowed_loss: ClassVar[float] = 0.01
     """Largest loss by `loss_name` of an artifact in integers, where the user states none."""
+
+    def calibration_images(self, images: np.ndarray) -> np.ndarray:
+        """Return the images that the ranges of integers are calibrated on, of training images.
+
+        A task whose training images lack what its outputs are to find puts something of the kind into some.
+
+        Args:
+            images: `(count, height, width, channels)`, with values of any range.
+        """
+        return images
 
     @property
     def threshold_field(self) -> str | None:

@@ -56,7 +56,7 @@ class HeadPlan:
         """Return the head layer for the features of that image, a map or a vector."""
         channels = image.shape[-1] if self.joins_image and image is not None else 0
         config = replace(self.config, image_channels=channels)
-        return self.task.make_head(config, name, partial(_upsampling, features, image))
+        return self.task.make_head(config, name, partial(upsampling_of, features, image))
 
 
 Plans = HeadPlan | dict[str, HeadPlan]
@@ -188,7 +188,11 @@ def _plan(
     labels: Sequence[str] | None,
     embedding_size: int | None,
 ) -> HeadPlan:
-    heads = [task for task in task_names() if get_task(task).has_head]
+    heads = [task for task in task_names() if get_task(task).has_head and not get_task(task).made_by]
+    if isinstance(name, str) and name in task_names() and get_task(name).made_by:
+        raise InputError(
+            f"{card.name}: no head is put on by name for {name!r}; {get_task(name).made_by} makes the model."
+        )
     if not isinstance(name, str) or name not in heads:
         raise unknown("head", name, heads)
     task = get_task(name)
@@ -227,7 +231,7 @@ def _validated_classes(card: ModelCard | HeadDefaults, classes: int | None, labe
     return classes
 
 
-def _upsampling(features: keras.KerasTensor, image: keras.KerasTensor | None) -> Upsampling:
+def upsampling_of(features: keras.KerasTensor, image: keras.KerasTensor | None) -> Upsampling:
     """Return the factor by which to upsample a map so that it covers the image, and the rows and columns to crop."""
     if image is None or len(features.shape) != len(image.shape):
         return 1, (0, 0)  # the head itself refuses a vector

@@ -165,7 +165,7 @@ def split_dataset(
         names = _labels(rows, task, by_name(labels).get(output), ignore)
         if not task.fits_image(rows.shape[1:], len(names), pixels.shape[1:-1]):
             raise InputError(f"targets of the shape {rows.shape} do not go with images of the shape {pixels.shape}.")
-        return Target(task_name, names, rows)
+        return Target(task_name, names, task.fill_image(rows, pixels.shape[1:-1]))
 
     if ignore is not None:
         check_ignore(ignore, map_outputs(lambda name: _task(name).name, task), SOURCE)

@@ -67,8 +67,8 @@ class Target:
 
     def as_targets(self, height: int, width: int) -> Targets:
         """Return the targets for training; files are resized as the images are, to that height and width."""
-        if not self.in_files:
-            return self.rows
+        if isinstance(self.rows, np.ndarray):
+            return get_task(self.task).fill_image(self.rows, (height, width))
         height, width, names = self.scale * height, self.scale * width, self.labels or ()
         return FileTargets(self.rows, get_task(self.task), height, width, len(names))
 

@@ -210,6 +210,8 @@ def _example(split: ImageSplit, row: int) -> tf.train.Example:
 def _feature(targets: Targets, task: Task, row: int) -> tf.train.Feature:
     if isinstance(targets, FileTargets):
         return _bytes(targets.files.read(row))
+    if task.in_files:
+        return _bytes(task.encode_file(targets[row]))
     values = task.encode(targets[row])
     if values.dtype.kind == "f":
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))

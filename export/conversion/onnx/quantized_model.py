@@ -63,7 +63,7 @@ class Quantizer:
             onnx.save(prepared, folder / "prepared.onnx")
         nodes = {node.name: node.name for node in prepared.graph.node}
         self.kept = graph.scopes.locate(graph.scopes.match(keep_float), nodes)
-        self.last = _last_activations(prepared.graph)
+        self.floats = _last_activations(prepared.graph) | _stacked_products(prepared.graph)
 
     def quantize(self, *, for_tensorrt: bool) -> onnx.ModelProto:
         """Quantize to int8 activations with zero point 0, as TensorRT needs, or to uint8, the fastest on x86.
@@ -79,7 +79,7 @@ class Quantizer:
                 per_channel=True,
                 activation_type=quantization.QuantType.QInt8 if for_tensorrt else quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                nodes_to_exclude=sorted(self.last.union(*self.kept.values())),
+                nodes_to_exclude=sorted(self.floats.union(*self.kept.values())),
                 extra_options=self._input_quantization(symmetric=for_tensorrt) | (TENSORRT if for_tensorrt else {}),
                 calibration_cache_path=self.folder / "ranges.json",
             )
@@ -128,6 +128,12 @@ def _last_activations(graph: onnx.GraphProto) -> set[str]:
     """
     outputs = {tensor.name for tensor in graph.output}
     return {node.name for node in graph.node if node.op_type in PROBABILITIES and node.output[0] in outputs}
+
+
+def _stacked_products(graph: onnx.GraphProto) -> set[str]:
+    """Names of the products with a matrix for each position, whose weights QLinearMatMul does not take per channel."""
+    stacked = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 2}
+    return {node.name for node in graph.node if node.op_type == "MatMul" and stacked & set(node.input)}
 
 
 def image_ranges(graph: ExportGraph) -> dict[str, tuple[float, float]]:
