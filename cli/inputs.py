@@ -240,6 +240,14 @@ def open_model(name_or_path: str, weights: str | None = None, *, pretrained: boo
     return zoo.create_model(name_or_path, weights=weights)
 
 
+def pretrained_model(name: str, weights: str | None, input_shape: "ImageShape") -> "keras.Model":
+    """Return a model by name with its first published weights, or those of `--weights`, for images of that shape."""
+    from .. import zoo
+
+    weights = default_weights(model_card(name)) if weights is None else weights
+    return zoo.create_model(name, weights=weights, input_shape=input_shape)
+
+
 def head_for(data: "ImageData", embedding: int | None) -> dict[str, Any]:
     """Return the arguments of a head for the task of `data`, or of an embedding of that length, by its classes."""
     if embedding is None:

@@ -13,6 +13,7 @@ class Layout(StrEnum):
     classes = "classes"
     splits = "splits"
     masks = "masks"
+    defects = "defects"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
@@ -53,11 +54,11 @@ Data = Annotated[
     str,
     typer.Option(
         "--data",
-        help="'digits', 'digit-scenes' or 'digit-strings'; a folder with one subfolder of images per class, or with "
-        "train, val and test folders of these; a CSV file with a column 'image' and a column 'label', 'labels', 'mask' "
-        "or 'text', or columns of numbers; a folder of shards or of IDX files; 'keras:NAME' (mnist, fashion_mnist, "
-        "cifar10, cifar100); 'tfds:NAME'; or signals: class folders of .wav, .npy or .csv files, a table of them, or "
-        "an .npz file.",
+        help="'digits', 'digit-scenes', 'digit-strings' or 'digit-defects'; a folder with one subfolder of images per "
+        "class, or with train, val and test folders of these; a CSV file with a column 'image' and a column 'label', "
+        "'labels', 'mask', 'text' or 'defect', or columns of numbers; a folder of shards or of IDX files; 'keras:NAME' "
+        "(mnist, fashion_mnist, cifar10, cifar100); 'tfds:NAME'; or signals: class folders of .wav, .npy or .csv "
+        "files, a table of them, or an .npz file.",
     ),
 ]
 RecipeData = Annotated[str | None, *Data.__metadata__]
@@ -67,7 +68,7 @@ FolderLayout = Annotated[
     typer.Option(
         "--layout",
         help="What the subfolders of a folder are, where that is not recognized: classes; splits with class folders; "
-        "or images and their masks.",
+        "images and their masks; or good images and such with defects.",
     ),
 ]
 Ignore = Annotated[

@@ -1,3 +1,9 @@
+from .anomaly import AnomalyHead as AnomalyHead
+from .anomaly import FeatureDistance as FeatureDistance
+from .anomaly import FeaturePyramid as FeaturePyramid
+from .anomaly import GaussianDistance as GaussianDistance
+from .anomaly import NeighborDistance as NeighborDistance
+from .anomaly import ReconstructionDistance as ReconstructionDistance
 from .answer import Answer as Answer
 from .aspp import ASPP as ASPP
 from .attention import CBAM as CBAM

@@ -1,4 +1,6 @@
 from .accumulator import Accumulator as Accumulator
+from .anomaly import Anomaly as Anomaly
+from .anomaly_metrics import AnomalyEvaluation as AnomalyEvaluation
 from .classification import Classification as Classification
 from .classification import Evaluation as Evaluation
 from .count_metrics import CountEvaluation as CountEvaluation

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError, unknown
+from .anomaly import Anomaly
 from .classification import Classification
 from .counting import Counting
 from .detection import Detection
@@ -32,6 +33,7 @@ _TASKS: dict[str, Task] = {
         Detection(),
         Counting(),
         Embedding(),
+        Anomaly(),
         Raw(),
     )
 }

@@ -1,3 +1,5 @@
+from .anomaly.fit_anomaly import AnomalyFit as AnomalyFit
+from .anomaly.fit_anomaly import fit_anomaly as fit_anomaly
 from .compression.channels.apply.removal import plan_channels as plan_channels
 from .compression.channels.apply.removal import remove_channels as remove_channels
 from .compression.channels.choose.group_lasso import shrink_channels as shrink_channels

@@ -198,7 +198,11 @@ def check_strategy(model: keras.Model) -> None:
 
 
 def check_trainable(data: ImageData, recipe: Recipe) -> None:
-    """Raises InputError where there are too few images for a batch, or no training images of a class to validate."""
+    """Raises InputError where the task has no loss, there are too few images for a batch, or no training images of a
+    class to validate."""
+    for task in map(get_task, by_name(data.task).values()):
+        if task.made_by:
+            raise InputError(f"{data.source} has the task {task.name}, which no loss trains; {task.made_by} does.")
     shown = images_per_epoch(data.train, recipe)
     if recipe.batch_size > shown:
         raise InputError(

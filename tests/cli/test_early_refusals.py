@@ -100,6 +100,12 @@ REFUSALS = {
     | {"lenet5 --data digits --run-dir photos/one-class": "run directory photos/one-class is not empty"}
     | at(f"--data digits {RUN}", NAME)
     | {f"lenet5 {RUN} --data digits --set folds=3 --extend": "--extend continues one run"},
+    "fit-anomaly": after("resnet20 --out d.keras", DATA)
+    | at("--data digits --out d.keras", NAME | FILE)
+    | {
+        "resnet20 --data digits --out d.h5": "the name of the detector must end in .keras",
+        "alexnet --data digits --out d.keras": "alexnet has no published weights",
+    },
     "fine-tune": after(f"resnet20 {RUN}", SETUP)
     | at(f"--data digits {RUN}", NAME | FILE)
     | {

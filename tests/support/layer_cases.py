@@ -429,4 +429,25 @@ CASES = [
         2,
         id="segmentation-of-signals",
     ),
+    pytest.param(
+        layers.FeaturePyramid,
+        {"pool_size": 3},
+        [(2, 7, 6, 3), (2, 4, 3, 2)],
+        (2, 7, 6, 5),
+        0,
+        id="feature-pyramid",
+    ),
+    pytest.param(layers.GaussianDistance, {"channels": 3}, (2, 4, 3, 5), (2, 4, 3, 1), 0, id="gaussian-distance"),
+    pytest.param(
+        layers.NeighborDistance, {"channels": 3, "memory": 6}, (2, 4, 3, 5), (2, 4, 3, 1), 0, id="neighbor-distance"
+    ),
+    pytest.param(
+        layers.ReconstructionDistance,
+        {"scale": 2.0, "pool_size": 3},
+        [(2, 5, 6, 3), (2, 5, 6, 3)],
+        (2, 5, 6, 1),
+        0,
+        id="reconstruction-distance",
+    ),
+    pytest.param(layers.AnomalyHead, {"strides": 2, "crop": (1, 0)}, (2, 4, 3, 1), (2, 7, 6, 1), 0, id="anomaly-head"),
 ]

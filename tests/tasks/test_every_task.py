@@ -36,6 +36,7 @@ TARGETS = {
         [[[(i + 0.5) / 12, (r + 0.5) / 4, i // (r + 1) % 3] for r in range(4)] for i in range(IMAGES)]
     ),
     "embedding": np.arange(IMAGES) % 3,
+    "anomaly": np.where(np.arange(24).reshape(SIDES) < 9, (np.arange(IMAGES) % 3)[:, np.newaxis, np.newaxis], 0),
     "sequence": np.array([[0, 1], [1, 1], [0, -1], [1, 0]] * (IMAGES // 4)),
     "segmentation": (np.arange(24).reshape(SIDES) + np.arange(IMAGES)[:, np.newaxis, np.newaxis]) % 3,
 }
@@ -60,6 +61,8 @@ def perfect_values(task):
             x, y, kind = targets[row, index]
             density[row, int(y * SIDES[0]), int(x * SIDES[1]), int(kind)] += 1
         return density
+    if task.name == "anomaly":
+        return (targets != 0)[..., np.newaxis].astype("float64")
     return np.eye(3)[targets] if task.class_indices else targets
 
 
@@ -68,7 +71,7 @@ def outputs_for(task):
     values, random = perfect_values(task), np.random.default_rng(0)
     noise = 0.02 if task.draws_over else 0.3  # a place is right only near the true one
     outputs = (noise / 3 + (1 - noise) * values + noise * random.random(values.shape)).astype("float32")
-    return outputs / outputs.sum(axis=-1, keepdims=True) if task.class_indices else outputs
+    return outputs / outputs.sum(axis=-1, keepdims=True) if task.class_indices and outputs.shape[-1] > 1 else outputs
 
 
 def filled(task, outputs, *, batch=5):
@@ -227,7 +230,7 @@ def test_equal_outputs_decide_the_same(task):
     outputs = outputs_for(task)
     equal = task.equal_decisions(outputs, outputs)
     assert equal is None or (equal.all() and len(equal) == IMAGES and equal.ndim == 2)
-    other = task.equal_decisions(outputs[..., ::-1], outputs)
+    other = task.equal_decisions(outputs[..., ::-1] if outputs.shape[-1] > 1 else 1 - outputs, outputs)
     assert other is None or not other.all()
 
 
@@ -236,9 +239,10 @@ def test_predictions_are_rows_of_labels_and_numbers(task):
     if task.figure_name is None:
         return
     rows = task.predictions(outputs_for(task)[0], LABELS, None)
-    assert {label for label, _ in rows} == set(LABELS) or task.has_order  # whose rows are texts
+    assert {label for label, _ in rows} == set(LABELS) or task.has_order or not task.names_outputs  # texts, decisions
     assert all(isinstance(task.format_figure(figure), str) for _, figure in rows)
-    assert task.figure_name in ("probability", "share", "value", "mean", "score", "confidence", "count")
+    names = ("probability", "share", "value", "mean", "score", "confidence", "count", "anomaly score")
+    assert task.figure_name in names
     assert len(task.places(outputs_for(task)[0], LABELS, None)) == (len(rows) if task.has_places else 0)
     if task.figure_name in ("probability", "share", "confidence"):
         assert len(task.predictions(outputs_for(task)[0], LABELS, 1)) == 1
@@ -256,6 +260,8 @@ def test_examples_are_drawn(task):
 def test_loss_of_training_takes_targets_and_outputs(task):
     from pocketzoo.training.engine.objectives import objectives
 
+    if not task.losses:
+        return
     image = keras.Input((*SIDES, 1))
     features = keras.layers.Conv2D(4, 1)(image)
     head = task.make_head(HeadConfig(3), "head", lambda: (1, (0, 0)))

@@ -13,6 +13,7 @@ from ...tasks.registry import task_of_layout
 from ...tasks.segmentation import Segmentation
 from ...tasks.task import Task
 from ...zoo.image_sources import describe_other_files, has_images, image_files, sub_folders
+from .defect_folders import is_defects_folder, list_defects
 from .doubtful_folders import refuse_classes_inside, refuse_doubtful_classes, refuse_nested_classes, remarks_on_classes
 from .files import Paths
 from .folder_names import parse_folder_name, split_names
@@ -20,10 +21,10 @@ from .listing import Listing, Target
 from .paired_folders import HOW_TO_STATE, PairedFolders, find_paired_folders, find_unnamed_pair, list_pairs
 from .splitting import SPLITS
 
-Layout = Literal["classes", "splits", "masks", "pairs"]
+Layout = Literal["classes", "splits", "masks", "pairs", "defects"]
 """`classes`: each subfolder is a class. `splits`: each is a split with class folders, or each is a class with folders
 of the splits. `masks`: images and their masks, as `paired_folders` describes; `pairs`: images, and pictures to be made
-of them."""
+of them; `defects`: good images and such with defects, as `defect_folders` describes."""
 MASK_AFFIX = re.compile(
     r"[_\-. ](mask|masks|seg|segmentation|label|labels|gt|annotation|annotated)([_\-. ]?\d+)?$", re.I
 )
@@ -45,6 +46,8 @@ def list_folder(folder: Path, layout: Layout | None = None) -> Listing:
             beside other splits.
     """
     folder = _unwrapped(folder)
+    if layout == "defects" or (layout is None and is_defects_folder(folder)):
+        return list_defects(folder)
     stated = None if layout is None else task_of_layout(layout)
     if stated is not None:
         return list_pairs(folder, _stated_folders(folder, stated), stated)

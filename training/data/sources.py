@@ -20,7 +20,7 @@ from .reading import OnUnreadable, read_listing
 from .signal_sources import has_signals, load_signals
 from .tables import list_table
 
-BUILT_IN = ("digits", "digit-scenes", "digit-strings")
+BUILT_IN = ("digits", "digit-scenes", "digit-strings", "digit-defects")
 """Sources that are not files."""
 
 
@@ -49,9 +49,12 @@ def load_data(
               `"digit-scenes:multi_label"`, `"digit-scenes:count"`, `"digit-scenes:detection"`,
               `"digit-scenes:counting"` and `"digit-scenes:all"` have other targets;
             - `"digit-strings"`: one to eight of these digits on a line, to be read as a text;
+            - `"digit-defects"`: fours of these digits, in the test and the validation also with scratches, blobs and
+              gaps, to detect anomalies;
             - a folder with one subfolder of images for each class, or with train, val and test folders of these, in
               common variants of these names: that split is kept; a missing val takes 10 % of the train images, a
-              missing test 20 %. Or with images and masks, as `pocketzoo.training.data.paired_folders` describes.
+              missing test 20 %. Or with images and masks, as `pocketzoo.training.data.paired_folders` describes; or
+              with good images and such with defects, as `pocketzoo.training.data.defect_folders` does.
               `interpretation` says how a folder was read;
             - a CSV file with the path of each image and its class, labels, numbers or mask, and optionally its split:
               `pocketzoo.training.data.tables` describes its columns;
@@ -65,16 +68,17 @@ def load_data(
             - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed;
             - signals, as `load_signals` describes: folders of .wav, .npy and .csv files, tables and .npz files.
         image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes,
-            (32, 128) for strings of them, that of the images in IDX files and data sets of Keras, and 224 for files.
-        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits and their strings,
-            those of IDX files and data sets of Keras, the bands of files with 16 bits, floats or more than three bands,
-            and 3 for everything else.
+            (32, 128) for strings of them, 32 for defects on them, that of the images in IDX files and data sets of
+            Keras, and 224 for files.
+        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits, their
+            strings and defects, those of IDX files and data sets of Keras, the bands of files with 16 bits, floats or
+            more than three bands, and 3 for everything else.
         seed: Seed for the split.
         on_unreadable: Whether an image that cannot be read, a mask that does not belong to its image, or an image of
             which a copy is in another class, is an error or is skipped (and listed in `skipped`).
         layout: What the subfolders of a folder are, where that is ambiguous or recognized wrongly: `"classes"`,
-            `"splits"` (with class folders), `"masks"` (images and their masks), or `"pairs"` (images, and pictures to
-            be made of them).
+            `"splits"` (with class folders), `"masks"` (images and their masks), `"pairs"` (images, and pictures to
+            be made of them), or `"defects"` (good images and such with defects, as in MVTec AD).
         dtype: `"uint8"`, `"uint16"` or `"float32"`; by default values stay as they are stored if all files agree, and
             16 bits among 8-bit files are reduced.
         pixel_range: Lowest and highest value that pixels of uint16 or float32 may have; inferred by default, which
@@ -121,6 +125,10 @@ def load_data(
         from .digit_strings import digit_strings  # imports scikit-learn
 
         return digit_strings(_sides((32, 128) if image_size is None else image_size), channels or 1, seed)
+    if source == "digit-defects":
+        from .digit_defects import digit_defects  # imports scikit-learn
+
+        return digit_defects(_sides(32 if image_size is None else image_size), channels or 1, seed)
     listing = list_source(source, layout).with_ignore(ignore)
     height, width, bands = listing.image_shape or (224, 224, None)
     return read_listing(
@@ -167,7 +175,7 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
         return list_table(path)
     raise InputError(
         f"data {str(source)!r} is neither 'digits' nor a folder, a .csv or IDX file, 'digit-scenes', "
-        "'digit-strings', 'keras:NAME' or 'tfds:NAME'."
+        "'digit-strings', 'digit-defects', 'keras:NAME' or 'tfds:NAME'."
     )
 
 

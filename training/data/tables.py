@@ -13,6 +13,7 @@ The first row names the columns, in any order. White space around values is igno
 - `target`: the path of a picture that is to be made of the image, for an image-to-image.
 - `keypoints`: x, y in pixels and visibility of each point, as in `12 30.5 2; 40 31 1`, for keypoints. A file
   `keypoints.txt` beside the table names them, one a line.
+- `defect`: `good`, or the kind of the defect, to detect anomalies.
 - `text`: what is written on the image, for a sequence: one line. A file `labels.txt` beside the table may state the
   characters, one a line (the space as the word `space`); without it they are those of the table.
 - any other columns: numbers, for a regression with one value for each column.
@@ -186,7 +187,7 @@ def _target(table: Table, columns: dict[str, str]) -> Target:
         )
     task = named[0] if named else next(task for task in tasks if task.column is None)
     labels, rows = task.read_table(table, columns)
-    return Target(task.name, labels, Paths(rows) if task.in_files else rows)
+    return Target(task.name, labels, rows if isinstance(rows, np.ndarray) else Paths(rows))
 
 
 def _split(value: str) -> str:

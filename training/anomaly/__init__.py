@@ -1,0 +1,1 @@
+"""Anomaly detection: models are fitted to statistics of good images, without gradients."""
