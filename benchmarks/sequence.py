@@ -23,8 +23,13 @@ THRESHOLD = 0.95
 RECIPE = training.Recipe(
     epochs=15,
     batch_size=32,
-    optimizer={"name": "adamw", "lr": 3e-3, "clip_norm": 1.0},
-    augmentation=[{"name": "rotate", "degrees": 5}],
+    optimizer={"name": "adamw", "lr": 3e-3},
+    augmentation=[
+        {"name": "rotate", "degrees": 5},
+        {"name": "shear"},
+        {"name": "translate", "height": 0.08, "width": 0.03},
+        {"name": "noise"},
+    ],
 )
 NARROW: dict[str, Any] = {"widths": (8, 16, 32, 32, 48, 48, 64), "normalized": range(1, 8), "units": 32, "dropout": 0.2}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -1,6 +1,6 @@
 """Writes docs/pictures/tasks/: for each task, what a small model that is trained for minutes makes of test images.
 
-python docs/make_task_pictures.py [TASK ...]       # 20 minutes on 2 cores for all of them
+python docs/make_task_pictures.py [TASK ...]
 """
 
 import os

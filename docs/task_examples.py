@@ -81,7 +81,7 @@ EXAMPLES = {
     "keypoints": Example(
         extremes_of_digits,
         "resnet20",
-        {"head": "keypoints"},
+        {},
         Recipe(epochs=20, optimizer=ADAMW, augmentation="none"),
     ),
     "sequence": Example(
@@ -90,13 +90,13 @@ EXAMPLES = {
     "embedding": Example(
         named("digits", image_size=32, channels=3),
         "resnet20",
-        {"head": "embedding", "embedding_size": 32},
+        {"embedding_size": 32},
         Recipe(epochs=8, optimizer=ADAMW, loss="triplet"),
     ),
     "counting": Example(
         named("digit-scenes:counting"),
         "resnet20",
-        {"head": "counting"},
+        {},
         Recipe(epochs=10, optimizer=ADAMW, augmentation="none"),
     ),
     "detection": Example(
@@ -115,6 +115,6 @@ def trained(task: str) -> tuple[keras.Model, ImageData]:
     keras.utils.set_random_seed(0)
     data = example.load()
     labels = {} if task == "embedding" else {"labels": data.labels}
-    model = zoo.create_model(example.model, input_shape=data.image_shape, **labels, **example.arguments)
+    model = zoo.create_model(example.model, head=task, input_shape=data.image_shape, **labels, **example.arguments)
     training.fit(model, data, example.recipe, verbose=False)
     return model, data
