@@ -101,6 +101,10 @@ def check_stages(spec: CompressionSpec, model: keras.Model) -> None:
             raise InputError(
                 f"spec: {name}.recipe.initializer is {recipe.initializer!r}; a stage continues from trained weights."
             )
+    if spec.distillation and spec.distillation.recipe and spec.distillation.recipe.auxiliary:
+        raise InputError(
+            "spec: distillation.recipe.auxiliary: distillation has a loss of its own; leave auxiliary heads out."
+        )
     if spec.distillation and spec.distillation.features:
         feature_extractor(model, spec.distillation.features)
     if spec.sparsity:

@@ -66,6 +66,7 @@ def test_spec_that_only_exports_trains_nothing(trained, digits, tmp_path):
         ("sparsity: {include: [nope*]}", "nope"),
         ("distillation: {features: [stage9]}", "unknown endpoint of lenet5 'stage9'"),
         ("sparsity: {recipe: {initializer: he_normal}}", "sparsity.recipe.initializer is 'he_normal'"),
+        ("distillation: {recipe: {auxiliary: {stage1: 0.3}}}", "distillation has a loss of its own; leave auxiliary"),
         ("quantization: {recipe: {precision: mixed_bfloat16}}", "precision is 'mixed_bfloat16'"),
     ],
 )
