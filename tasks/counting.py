@@ -7,6 +7,7 @@ import numpy as np
 
 from .count_metrics import CountAccumulator
 from .object_targets import NO_CLASS, ObjectTargets, count_objects
+from .picture_files import as_image, draw_cross
 from .plots import CLASS_COLORS, draw_points
 from .target_form import Warp
 from .task import HeadConfig, Task, Upsampling
@@ -47,7 +48,7 @@ class Counting(ObjectTargets, Task):
     )
     loss_name = "MAE rise"
     figure_name = "count"
-    draws_over = True
+    draws_over = draws_targets = True
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "DensityHead":
         """Return a head for the map as it is."""
@@ -117,6 +118,14 @@ class Counting(ObjectTargets, Task):
         from PIL import Image
 
         return Image.fromarray(heat_over(np.asarray(image.convert("RGB")), output))
+
+    def draw_targets(self, images: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Return the images with a cross at each object, in a color for each class."""
+        drawn = [as_image(image).convert("RGB") for image in images]
+        for image, rows in zip(drawn, targets, strict=True):
+            for x, y, index in rows[rows[:, 2] > NO_CLASS]:
+                draw_cross(image, x, y, CLASS_COLORS[int(index) % len(CLASS_COLORS)])
+        return np.stack([np.asarray(image) for image in drawn])
 
 
 def heat_over(image: np.ndarray, density: np.ndarray) -> np.ndarray:

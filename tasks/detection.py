@@ -1,6 +1,6 @@
 """Detection: a box and a class for each object in an image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from .boxes import found_in, true_in
 from .detection_metrics import SURE, DetectionAccumulator
 from .object_targets import NO_CLASS, ObjectTargets
+from .picture_files import as_image
 from .plots import CLASS_COLORS, draw_boxes
 from .target_form import Warp
 from .task import HeadConfig, Task, Upsampling
@@ -47,7 +48,7 @@ class Detection(ObjectTargets, Task):
     loss_name = "mAP drop"
     allowed_loss = 0.02
     figure_name = "score"
-    has_places = draws_over = True
+    has_places = draws_over = draws_targets = True
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "DetectionHead":
         """Return a head of one map."""
@@ -129,17 +130,29 @@ class Detection(ObjectTargets, Task):
 
     def draw_over(self, image: "Image.Image", output: np.ndarray, labels: Sequence[str]) -> "Image.Image":
         """Return the image with the boxes of the objects that have a score of at least 0.5, and their classes."""
-        from PIL import ImageDraw
+        found = [each for each in zip(*found_in(output), strict=True) if each[2] >= SURE]
+        return _with_boxes(image, [(box, index, f"{labels[index]} {score:.0%}") for box, index, score in found])
 
-        drawn = image.convert("RGB")
-        pen, size = ImageDraw.Draw(drawn), np.array([image.width, image.height] * 2)
-        for box, index, score in zip(*found_in(output), strict=True):
-            if score >= SURE:
-                color, edges = CLASS_COLORS[index % len(CLASS_COLORS)], (box * (size - 1)).tolist()
-                pen.rectangle(edges, outline=color, width=1 + max(image.size) // 300)
-                if max(image.size) >= 200:
-                    pen.text(edges[:2], f"{labels[index]} {score:.0%}", fill="white", stroke_width=1, stroke_fill=color)
-        return drawn
+    def draw_targets(self, images: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Return the images with their boxes and classes."""
+        true = ([(box, index, labels[index]) for box, index in zip(*true_in(each), strict=True)] for each in targets)
+        return np.stack(
+            [np.asarray(_with_boxes(as_image(image), boxes)) for image, boxes in zip(images, true, strict=True)]
+        )
+
+
+def _with_boxes(image: "Image.Image", boxes: Iterable[tuple[np.ndarray, int, str]]) -> "Image.Image":
+    """Return the image in RGB with boxes in the colors of their classes; if it is large enough, with their texts."""
+    from PIL import ImageDraw
+
+    drawn = image.convert("RGB")
+    pen, size = ImageDraw.Draw(drawn), np.array([image.width, image.height] * 2)
+    for box, index, text in boxes:
+        color, edges = CLASS_COLORS[index % len(CLASS_COLORS)], (box * (size - 1)).tolist()
+        pen.rectangle(edges, outline=color, width=1 + max(image.size) // 300)
+        if max(image.size) >= 200:
+            pen.text(edges[:2], text, fill="white", stroke_width=1, stroke_fill=color)
+    return drawn
 
 
 def _present(outputs: np.ndarray) -> np.ndarray:

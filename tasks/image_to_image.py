@@ -11,7 +11,7 @@ from ..core.errors import InputError
 from .accumulator import Accumulator
 from .bootstrap import intervals, mean_of
 from .evaluation import BaseEvaluation, Row
-from .picture_files import decode_picture, displayed, resize_picture
+from .picture_files import as_image, decode_picture, displayed, resize_picture
 from .plots import plot_pictures
 from .similarity import PEAKS, peak_of, psnr, structural_similarity
 from .table_values import parse_path
@@ -44,6 +44,7 @@ class ImageToImage(Task):
     column = "target"
     in_files = True
     may_enlarge = True
+    draws_targets = True
     layout = "pairs"
     folder_words: ClassVar = {
         **dict.fromkeys(
@@ -192,12 +193,16 @@ class ImageToImage(Task):
 
     def picture(self, output: np.ndarray) -> "Image.Image | None":
         """Return the output in 8 bits; None where it has another number of channels than 1 and 3."""
-        from PIL import Image
+        return as_image(displayed(output[np.newaxis])[0]) if output.shape[-1] in COLORS else None
 
-        if output.shape[-1] not in COLORS:
-            return None
-        pixels = displayed(output[np.newaxis])[0]
-        return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    def draw_targets(self, images: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Return the images, as large as their targets, with these on the right: the first of other numbers of channels
+        than 1 and 3."""
+        shown = displayed(targets if targets.shape[-1] in COLORS else targets[..., :1])
+        scale = targets.shape[1] // images.shape[1]
+        enlarged = images.repeat(scale, axis=1).repeat(scale, axis=2)
+        colors = (np.broadcast_to(each, (*each.shape[:-1], 3)) for each in (enlarged, shown))
+        return np.concatenate(list(colors), axis=2)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.errors import InputError, shorten
 from .keypoint_metrics import NEAR, KeypointAccumulator
 from .mask_files import read_class_names
+from .picture_files import as_image, draw_cross
 from .plots import draw_points
 from .table_values import parse_path
 from .target_form import Labels, Table, Warp
@@ -51,7 +52,7 @@ class Keypoints(Task):
     )
     loss_name = "PCK drop"
     figure_name = "score"
-    has_places = draws_over = True
+    has_places = draws_over = draws_targets = True
     is_likely = False
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "KeypointHead":
@@ -209,16 +210,19 @@ class Keypoints(Task):
         from PIL import ImageDraw
 
         drawn = image.convert("RGB")
-        pen, reach = ImageDraw.Draw(drawn), max(2, max(image.size) // 60)
+        pen = ImageDraw.Draw(drawn)
         for label, (x, y, score) in zip(labels, output, strict=True):
             if score > VISIBLE:
-                across, down = x * image.width, y * image.height
-                for color, thick in (("black", 3), ("yellow", 1)):
-                    pen.line([(across - reach, down), (across + reach, down)], color, thick)
-                    pen.line([(across, down - reach), (across, down + reach)], color, thick)
+                draw_cross(drawn, x, y, "yellow")
                 if max(image.size) >= 200:
-                    pen.text((across + reach, down), str(label), fill="yellow", stroke_width=1, stroke_fill="black")
+                    beside = (x * image.width + max(image.size) // 60, y * image.height)
+                    pen.text(beside, str(label), fill="yellow", stroke_width=1, stroke_fill="black")
         return drawn
+
+    def draw_targets(self, images: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Return the images with a cross at each point that is labeled."""
+        pairs = zip(images, targets, strict=True)
+        return np.stack([np.asarray(self.draw_over(as_image(image), target, labels)) for image, target in pairs])
 
 
 def mirrored_order(labels: Sequence[str]) -> list[int]:

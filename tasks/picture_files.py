@@ -1,8 +1,13 @@
 """Pictures that are targets or outputs: decoded from files, resized, and shown in 8 bits."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .similarity import PEAKS
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 TOLERANCE = 1.1
 """By what factor outputs may exceed the range of the pictures that they approximate, and are still taken to have it."""
@@ -30,6 +35,24 @@ def resize_picture(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     resized = [Image.fromarray(each).resize((width, height), Image.Resampling.BILINEAR) for each in channels]
     values = np.stack([np.asarray(each) for each in resized], axis=-1)
     return values.round() if (picture == picture.round()).all() else values
+
+
+def as_image(pixels: np.ndarray) -> "Image.Image":
+    """Return pixels, uint8 `(height, width, 1 or 3)`, as an image of Pillow."""
+    from PIL import Image
+
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+
+
+def draw_cross(image: "Image.Image", x: float, y: float, color: str) -> None:
+    """Draw a cross on an image in RGB, at a place in shares of width and height."""
+    from PIL import ImageDraw
+
+    pen, reach = ImageDraw.Draw(image), max(2, max(image.size) // 60)
+    across, down = x * image.width, y * image.height
+    for paint, thick in (("black", 3), (color, 1)):
+        pen.line([(across - reach, down), (across + reach, down)], paint, thick)
+        pen.line([(across, down - reach), (across, down + reach)], paint, thick)
 
 
 def displayed(pictures: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:

@@ -268,6 +268,19 @@ class Task(TargetForm):
         """Return a copy of the image, in RGB, with the output drawn over it; None for a task that draws none."""
         return None
 
+    draws_targets: ClassVar[bool] = False
+    """Whether targets can be seen in the pictures of `draw_targets`."""
+
+    def draw_targets(self, images: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Return images with their targets drawn over or beside them, uint8 `(count, height, width, 3)`.
+
+        Args:
+            images: uint8, `(count, height, width, 1 or 3)`.
+            targets: Targets of these images.
+            labels: Names of the classes, labels or values.
+        """
+        raise NotImplementedError
+
     def format_figure(self, figure: float) -> str:
         """Return the number of a row of `predictions` as text."""
         return f"{figure:.2%}"

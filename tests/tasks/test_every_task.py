@@ -123,6 +123,15 @@ def test_each_head_layer_belongs_to_one_task():
     assert sorted(head.TASK for head in heads) == sorted(name for name in task_names() if get_task(name).has_head)
 
 
+@pytest.mark.parametrize("task", [task for task in TASKS if task.draws_targets], ids=lambda task: task.name)
+def test_targets_are_drawn_over_or_beside_images(task):
+    images = np.full((IMAGES, *SIDES, 1), 128, "uint8")
+    targets = task.check_targets(TARGETS[task.name], "the targets of train", num_outputs=3)
+    drawn = task.draw_targets(images, targets, LABELS)
+    assert (drawn.dtype, drawn.shape[:2], drawn.shape[-1]) == (np.uint8, images.shape[:2], 3)
+    assert (drawn != 128).any(axis=(1, 2, 3)).all()
+
+
 @with_targets
 def test_validated_targets_have_the_form_of_training(task):
     found = task.check_targets(TARGETS[task.name], "the targets of train", num_outputs=3)

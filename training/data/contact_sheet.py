@@ -1,4 +1,4 @@
-"""Contact sheet of augmented images, with their labels and masks."""
+"""Contact sheet of augmented images, with their labels, masks and other targets."""
 
 import textwrap
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from ...core.outputs import by_name
 from ...core.visible_text import visible_line
 from ...tasks.plots import draw_image, draw_mask_over, mask_legend
 from ...tasks.registry import get_task
+from ...tasks.task import Task
 from ...zoo.pixel_range import RAW
 from ..recipe.augmentation import Augmentation, transformations
 from ..recipe.recipe import Recipe
@@ -36,7 +37,8 @@ class Sheet:
     """The contents of a contact sheet."""
 
     images: np.ndarray
-    """uint8, `(rows, columns, height, width, 1 or 3)`: the original, then its augmented views."""
+    """uint8, `(rows, columns, height, width, 1 or 3)`: the original, then its augmented views; with targets that are
+    points, boxes or pictures."""
     masks: np.ndarray | None
     """Class indices `(rows, columns, height, width)` where a task has masks, below 0 without a class; else None."""
     captions: tuple[str, ...]
@@ -51,7 +53,7 @@ def write_contact_sheet(
 ) -> None:
     """Draws a PNG with six images of the train split, one in each row: the original and seven augmented versions.
 
-    Each row has the label of its image; masks are drawn over images and views.
+    Each row has the label of its image; masks, points or boxes are drawn over images and views, pictures beside them.
 
     Args:
         data: The dataset.
@@ -84,18 +86,33 @@ def contents(data: ImageData, augmentation: Augmentation, seed: int) -> Sheet:
     tasks, labels, dimensions = by_name(data.task), by_name(data.labels), len(data.image_shape) - 1
     mapped = next((name for name, task in tasks.items() if get_task(task).class_unit == "pixels"), None)
     masks = [] if mapped is None else [get_task(tasks[mapped]).mark_void(targets[mapped], data.ignore)]
+    views = [targets]
     for version in range(VERSIONS if transformations(augmentation) else 0):
         images, changed = augmented_images(data.train, recipe, rows, epoch=version)
         columns.append(images)
+        views.append(by_name(changed))
         if mapped is not None:
-            masks.append(_indices(by_name(changed)[mapped], dimensions))
+            masks.append(_indices(views[-1][mapped], dimensions))
+    pictures = displayable(np.stack(columns, axis=1).round().clip(0, 255).astype("uint8"), RAW)
+    drawn = next((name for name, task in tasks.items() if get_task(task).draws_targets), None)
+    if drawn is not None and mapped is None:
+        moved = np.stack([each[drawn] for each in views], axis=1)
+        pictures = _with_targets(pictures, moved, get_task(tasks[drawn]), labels[drawn])
     named = [_caption({name: each[row] for name, each in targets.items()}, tasks, labels) for row in range(len(rows))]
     return Sheet(
-        as_pictures(displayable(np.stack(columns, axis=1).round().clip(0, 255).astype("uint8"), RAW), dimensions),
+        as_pictures(pictures, dimensions),
         np.stack([as_drawn_maps(each, dimensions) for each in masks], axis=1) if masks else None,
         tuple(named),
         () if mapped is None else labels[mapped],
     )
+
+
+def _with_targets(pictures: np.ndarray, targets: np.ndarray, task: Task, labels: Sequence[str]) -> np.ndarray:
+    """Return pictures `(rows, columns, ...)` with their targets, of the same two axes."""
+    count = pictures.shape[0] * pictures.shape[1]
+    images, rows = (each.reshape(count, *each.shape[2:]) for each in (pictures, targets))
+    drawn = task.draw_targets(images, rows, labels)
+    return drawn.reshape(*pictures.shape[:2], *drawn.shape[1:])
 
 
 def _indices(targets: np.ndarray, dimensions: int) -> np.ndarray:

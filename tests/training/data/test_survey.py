@@ -171,6 +171,22 @@ def test_contact_sheet_has_masks_that_move_with_their_images(tmp_path):
     assert len(np.unique(colors.reshape(-1, 3), axis=0)) > 100
 
 
+def test_contact_sheet_has_pictures_beside_their_images_and_points_on_them():
+    images = np.random.default_rng(0).integers(0, 100, (30, 8, 8, 1)).astype("uint8")
+    enlarged = 255 - images.repeat(2, axis=1).repeat(2, axis=2)
+    pairs = training.from_arrays(images, enlarged.astype("float32"), task="image_to_image")
+    sheet = contents(pairs, "none", 0)
+    assert sheet.images.shape == (IMAGES, 1, 16, 32, 3)
+    np.testing.assert_array_equal(sheet.images[..., 16:, :], 255 - sheet.images[..., :16, :])
+    places = np.random.default_rng(0).random((30, 1, 2)).astype("float32")
+    points = training.from_arrays(images, places, labels=["nose"], task="keypoints")
+    for row in contents(points, ["flip"], 0).images.astype(int):
+        yellow = [(cell[..., 0] > 200) & (cell[..., 2] < 50) for cell in row]
+        assert all(each.any() for each in yellow)
+        columns = [np.flatnonzero(each.any(axis=0)).mean() for each in yellow]
+        assert len({round(column, 1) for column in columns}) <= 2  # where it was, or mirrored
+
+
 def test_contact_sheet_names_labels_and_values():
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype("uint8")
     several = np.tile(np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], "uint8"), (10, 1))
