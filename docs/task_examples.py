@@ -18,7 +18,8 @@ class Example(NamedTuple):
     """Name of the model."""
     arguments: dict[str, Any]
     """Further arguments of `create_model`."""
-    recipe: Recipe
+    recipe: Recipe | None
+    """How it is trained; None for a detector that is fitted to good images."""
 
 
 def noisy_scenes() -> ImageData:
@@ -105,6 +106,7 @@ EXAMPLES = {
         {},
         Recipe(epochs=10, optimizer=ADAMW, augmentation="none"),
     ),
+    "anomaly": Example(named("digit-defects", channels=3), "resnet20", {"weights": "digits"}, None),
 }
 """By task."""
 
@@ -114,6 +116,9 @@ def trained(task: str) -> tuple[keras.Model, ImageData]:
     example = EXAMPLES[task]
     keras.utils.set_random_seed(0)
     data = example.load()
+    if example.recipe is None:
+        backbone = zoo.create_model(example.model, input_shape=data.image_shape, **example.arguments)
+        return training.fit_anomaly(backbone, data).model, data
     labels = {} if task == "embedding" else {"labels": data.labels}
     model = zoo.create_model(example.model, head=task, input_shape=data.image_shape, **labels, **example.arguments)
     training.fit(model, data, example.recipe, verbose=False)

@@ -59,7 +59,7 @@ class Anomaly(Task):
     )
     loss_name = "image AUROC drop"
     figure_name = "anomaly score"
-    has_places = True
+    has_places = draws_over = True
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":
         """Return a head for a map of distances in the form of the features."""

@@ -3,14 +3,14 @@
 const MOST_ROWS = 5, MOST_VALUES = 50, FIRST_VALUES = 8, MOST_CLASSES = 12, APPLIES = 0.5;
 /** Largest values of usual pictures, and by what factor outputs may exceed them. */
 const PEAKS = [1, 255, 65535], TOLERANCE = 1.1;
-const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38, DENSITY_OPACITY = 191; // of 255
+const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38, DENSITY_OPACITY = 191, HEAT_OPACITY = 204; // of 255
 /** Okabe and Ito's colors, which people who confuse red and green tell apart, too. */
 const COLORS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
 
 /** What the list of an output is called. */
 export function headingOf({figure, activation}) {
   if (figure === "probability") return activation === "sigmoid" ? "Labels" : "Predictions";
-  return {share: "Segmentation", value: "Values", mean: "Picture", confidence: "Text", count: "Counts"}[figure] ?? "Output";
+  return {share: "Segmentation", value: "Values", mean: "Picture", confidence: "Text", count: "Counts", "anomaly score": "Anomaly"}[figure] ?? "Output";
 }
 
 /**
@@ -25,11 +25,13 @@ export function headingOf({figure, activation}) {
 export function showOutput(bundle, output, list, canvas, previous) {
   const {values, shape} = decode(bundle, output);
   if (!values.every(Number.isFinite)) throw new Error("The output has values that are not numbers.");
-  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture, confidence: showText, count: showCounts}[bundle.figure] ?? showVector;
+  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture, confidence: showText, count: showCounts,
+    "anomaly score": showAnomaly}[bundle.figure] ?? showVector;
   const rows = show(values, shape, bundle, {canvas, previous});
   list.replaceChildren(...rows.map(asItem));
   const drawn = {share: "The image, with the class of each pixel as a color over it", mean: "The picture made of the image",
-    count: "The image, with the density of the objects in a color over it"};
+    count: "The image, with the density of the objects in a color over it",
+    "anomaly score": "The image, with the scores of anomalies from yellow to red over it"};
   canvas.setAttribute("aria-label", drawn[bundle.figure] ?? "The image");
   return rows.slice(0, 3).map(({label, figure}) => `${label}: ${figure}`).join(", ");
 }
@@ -165,6 +167,16 @@ function showCounts(values, [, rows, columns, classes], {labels}, {canvas}) {
     context.drawImage(layer, 0, 0, canvas.width, canvas.height);
   }
   return totals.map((total, index) => ({label: labels[index], figure: total.toFixed(2), color: color(index)}));
+}
+
+/** Draws the scores over the image, from yellow to red and the more opaque the higher; the highest is that of the image. */
+function showAnomaly(values, [, rows, columns], bundle, {canvas}) {
+  const highest = values.reduce((a, b) => Math.max(a, b)), heat = new ImageData(columns, rows);
+  values.forEach((score, pixel) => { heat.data.set([255, 255 * (1 - score), 0, HEAT_OPACITY * score], pixel * 4); });
+  const layer = new OffscreenCanvas(columns, rows);
+  layer.getContext("2d").putImageData(heat, 0, 0);
+  canvas.getContext("2d").drawImage(layer, 0, 0, canvas.width, canvas.height);
+  return [{label: highest >= APPLIES ? "defect" : "good", figure: highest.toFixed(3), part: highest}];
 }
 
 function isBackground(label) {

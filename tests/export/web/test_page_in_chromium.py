@@ -269,6 +269,8 @@ def test_outputs_of_every_task_are_shown_in_its_form(digits):
     assert (rows[0], len(rows), rows[-1]) == (["Shape", "2 \N{MULTIPLICATION SIGN} 6"], 10, ["and 4 more", ""])
     mask = "{figure: 'share', activation: 'softmax', labels: ['sky', 'sea']}"
     assert shown(digits, mask, [0.3, 0.7, 0.9], [1, 1, 3, 1])[1] == [["sea", "66.7 %"], ["sky", "33.3 %"]]
+    heat = "{figure: 'anomaly score', activation: null, labels: ['0']}"
+    assert shown(digits, heat, [0, 0.25, 0.5, 0.9], [1, 2, 2, 1]) == ("Anomaly", [["defect", "0.900"]])
     density = "{figure: 'count', activation: null, labels: ['cats', 'dogs']}"
     counts = [["cats", "1.50"], ["dogs", "0.25"]]
     assert shown(digits, density, [1, 0.25, 0.5, 0], [1, 1, 2, 2]) == ("Counts", counts)
