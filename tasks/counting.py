@@ -56,6 +56,11 @@ class Counting(ObjectTargets, Task):
 
         return DensityHead(config.num_outputs, labels=config.labels, name=name)
 
+    @property
+    def titled(self) -> str:
+        """The name, which takes no article."""
+        return self.name
+
     # Targets
     def _with_axes(self, targets: np.ndarray) -> np.ndarray:
         """Replace boxes by their middles."""

@@ -280,5 +280,5 @@ def test_report_draws_the_density(counter, tmp_path):
 
 
 def test_views_are_not_averaged(counter):
-    with pytest.raises(zoo.InputError, match="those of a counting move with the image"):
+    with pytest.raises(zoo.InputError, match="those of counting move with the image"):
         training.evaluate(counter[0], counter[1].test, test_time_augmentation="flip")

@@ -65,9 +65,9 @@ def _default_loss(task: str) -> Loss:
 
 
 def _check_fits(loss: Loss | Sequence[Loss] | None, task: str, output: str) -> None:
-    losses, article = get_task(task).losses, "an" if task[0] in "aeiou" else "a"
+    losses = get_task(task).losses
     for part in loss if isinstance(loss, Sequence) else filter(None, [loss]):
         if part.name not in losses:
             raise InputError(
-                f"loss {part.name!r} does not fit {output}, {article} {task}; that takes {', '.join(losses)}."
+                f"loss {part.name!r} does not fit {output}, {get_task(task).titled}; that takes {', '.join(losses)}."
             )
