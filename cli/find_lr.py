@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from . import console
-from .inputs import load_training_images, new_model, read_recipe
+from .inputs import load_training_images, new_model, read_recipe, spectrogram_of
 from .option_groups import DataReading, TrainingSetup
-from .options import ImageSize, Json, ModelName
+from .options import ImageSize, Json, ModelName, Spectrogram
 from .tensorflow_import import import_tensorflow
 
 
@@ -17,6 +17,7 @@ def find_lr(
     *,
     setup: TrainingSetup,
     image_size: ImageSize = None,
+    spectrogram: Spectrogram = None,
     plot: Annotated[Path | None, typer.Option(help="PNG to plot the loss over the learning rate to.")] = None,
     reading: DataReading,
     as_json: Json = False,
@@ -27,10 +28,12 @@ def find_lr(
 
     card = model_card(name)
     settings = read_recipe(setup.recipe, setup.changes, training.Recipe(), setup.allow_code)
+    sound = spectrogram_of(spectrogram, reading)
     images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
     import_tensorflow()
     with console.status("Trying learning rates"):
-        search = training.find_learning_rate(new_model(name, images, settings.seed), images, settings)
+        model = new_model(name, images, settings.seed, spectrogram=sound)
+        search = training.find_learning_rate(model, images, settings)
     if plot is not None:
         search.plot(plot)
     if as_json:

@@ -260,7 +260,20 @@ def head_for(data: "ImageData", embedding: int | None) -> dict[str, Any]:
     return {"head": task.name, "embedding_size": embedding}
 
 
-def new_model(name: str, data: "ImageData", seed: int, embedding: int | None = None) -> "keras.Model":
+def spectrogram_of(mels: int | None, reading: DataReading) -> dict[str, Any] | None:
+    """Return the arguments of a spectrogram of that number of bands; None without it."""
+    if mels is not None and reading.sample_rate is None:
+        raise InputError(f"--spectrogram is {mels}, but needs the rate of the sound too; set --sample-rate.")
+    return None if mels is None else {"sample_rate": reading.sample_rate, "mels": mels}
+
+
+def new_model(
+    name: str,
+    data: "ImageData",
+    seed: int,
+    embedding: int | None = None,
+    spectrogram: dict[str, Any] | None = None,
+) -> "keras.Model":
     """Return a model for the task and the image size of `data`, with random weights from `seed`.
 
     Args:
@@ -268,6 +281,7 @@ def new_model(name: str, data: "ImageData", seed: int, embedding: int | None = N
         data: The images.
         seed: Seed of the weights.
         embedding: Length of an embedding, in place of a classification.
+        spectrogram: As in `zoo.create_model`.
     """
     import keras
 
@@ -275,7 +289,7 @@ def new_model(name: str, data: "ImageData", seed: int, embedding: int | None = N
     from ..zoo.pixel_range import RAW
 
     keras.utils.set_random_seed(seed)
-    model = zoo.create_model(name, **head_for(data, embedding), input_shape=data.image_shape)
+    model = zoo.create_model(name, **head_for(data, embedding), input_shape=data.image_shape, spectrogram=spectrogram)
     if data.pixel_range != RAW:
         training.adapt_normalization(model, data, seed=seed)
     return model

@@ -80,6 +80,15 @@ EmbeddingSize = Annotated[
         "--embedding", min=1, help="Train an embedding of this length by the classes of the data, not a classifier."
     ),
 ]
+Spectrogram = Annotated[
+    int | None,
+    typer.Option(
+        "--spectrogram",
+        min=1,
+        help="Let the net see sound as a spectrogram of so many mel bands, such as 40 for speech; it computes it from "
+        "the samples. Needs --sample-rate.",
+    ),
+]
 SkipUnreadable = Annotated[
     bool,
     typer.Option("--skip-unreadable", help="Skip images that cannot be read, and list them, instead of stopping."),

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import InputError
 from . import console
-from .inputs import load_training_images, new_model, read_recipe
+from .inputs import load_training_images, new_model, read_recipe, spectrogram_of
 from .option_groups import DataReading, ExtendableRun, TrainingSetup
-from .options import EmbeddingSize, ImageSize, Json, ModelName, RunDir
+from .options import EmbeddingSize, ImageSize, Json, ModelName, RunDir, Spectrogram
 from .results import metric_text, show_training
 from .tensorflow_import import import_tensorflow
 
@@ -23,6 +23,7 @@ def train(
     setup: TrainingSetup,
     embedding: EmbeddingSize = None,
     image_size: ImageSize = None,
+    spectrogram: Spectrogram = None,
     reading: DataReading,
     run: ExtendableRun,
     as_json: Json = False,
@@ -38,16 +39,17 @@ def train(
     settings = read_recipe(setup.recipe, setup.changes, training.Recipe(), setup.allow_code)
     if settings.folds is not None and run.extend:
         raise InputError("--extend continues one run; with folds there are several. Leave one of them out.")
+    sound = spectrogram_of(spectrogram, reading)
     images = load_training_images(setup.data, settings, card.input_shape, reading, image_size)
     import_tensorflow()
     if settings.folds is None:
-        model = new_model(name, images, settings.seed, embedding)
+        model = new_model(name, images, settings.seed, embedding, sound)
         result = training.fit(model, images, settings, run_dir=run_dir, **vars(run))
         show_training(result, images, run_dir, as_json=as_json)
         return
 
     def make() -> "keras.Model":
-        return new_model(name, images, settings.seed, embedding)
+        return new_model(name, images, settings.seed, embedding, sound)
 
     validated = training.cross_validate(
         make, images, settings, run_dir=run_dir, resume=run.resume, overwrite=run.overwrite

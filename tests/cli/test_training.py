@@ -1,7 +1,9 @@
 import json
 import os
 import re
+import wave
 
+import numpy as np
 import pytest
 
 from pocketzoo import training, zoo
@@ -49,6 +51,24 @@ def test_find_lr_suggests_a_rate_and_plots_the_loss(pocketzoo, tmp_path):
     suggestion = float(re.search(r"--set optimizer\.lr=(\S+)", out)[1])
     assert training.Recipe(optimizer={"lr": suggestion}).optimizer.lr == suggestion
     assert curve.read_bytes().startswith(b"\x89PNG")
+
+
+def test_net_for_sound_sees_its_spectrogram(pocketzoo, tmp_path):
+    time = np.arange(1600) / 8000
+    for number in range(40):
+        name, pitch = ("low", 300) if number % 2 else ("high", 2000)
+        (tmp_path / "sounds" / name).mkdir(parents=True, exist_ok=True)
+        with wave.open(str(tmp_path / "sounds" / name / f"{number}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes((9000 * np.sin(2 * np.pi * (pitch + number) * time)).astype("<i2").tobytes())
+    run, data = tmp_path / "run", ("--data", tmp_path / "sounds")
+    recipe = ["--set", "epochs=1", "--set", "batch_size=10", "--set", "augmentation=none", "--run-dir", run]
+    arguments = ["train", "mobilenet_v1_025", *data, *recipe, "--spectrogram", 16]
+    code, _, err = pocketzoo(*arguments)
+    assert (code, "--spectrogram is 16, but needs the rate of the sound too; set --sample-rate" in err) == (2, True)
+    assert pocketzoo(*arguments, "--sample-rate", 8000)[0] == 0
+    model = zoo.load_model(run / "best.keras")
+    assert (model.input_shape, model.get_layer("spectrogram").output.shape) == ((None, 1600, 1), (None, 18, 16))
 
 
 @pytest.mark.parametrize(
