@@ -41,6 +41,11 @@ def attach_auxiliary_heads(model: keras.Model, endpoints: Iterable[str]) -> kera
     for name in endpoints:
         (features,) = _nodes(graph)[layers.get(name, name)].outputs
         heads[name] = _head_output(f"auxiliary_{name}", output, features, image, model.name)
+        if len(heads[name].shape) != len(graph.outputs[0].shape):
+            raise InputError(
+                f"auxiliary: the features at {name} of {model.name} are {tuple(features.shape[1:])}, neither a map nor "
+                "a vector."
+            )
         if image is not None and output.task.covers_image:
             grids = measure_grids(image, {"": graph.outputs[0], name: features})
             if not all(grid.covers for grid in grids.values()):
@@ -99,12 +104,7 @@ def _head_output(
 ) -> keras.KerasTensor:
     try:
         with spatial_dimensions(2 if image is None else len(image.shape) - 2):
-            head = HeadPlan(output.task, HeadConfig(output.size or 1)).layer(name, features, image)(features)
+            head = HeadPlan(output.task, HeadConfig(output.size or 1)).layer(name, features, image)
+            return head(features)
     except ValueError as error:
         raise InputError(f"auxiliary: {model_name}: {error}") from error
-    if len(head.shape) != output.task.output_rank:
-        raise InputError(
-            f"auxiliary: the features at {name.removeprefix('auxiliary_')} of {model_name} are "
-            f"{tuple(features.shape[1:])}, neither a map nor a vector."
-        )
-    return head

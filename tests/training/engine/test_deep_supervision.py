@@ -156,6 +156,14 @@ def test_side_outputs_of_a_unet_are_scaled_to_its_size(masks):
     assert model.count_params() == unet().count_params()
 
 
+def test_side_outputs_of_a_unet_for_signals_are_scaled_too():
+    signals = np.random.default_rng(0).uniform(-1, 1, (40, 32, 1)).astype("float32")
+    data = training.from_signals(signals, (signals[..., 0] > 0).astype("int32"), task="segmentation")
+    model = zoo.create_model("unet_same", widths=(4, 8), input_shape=(32, 1), classes=2, head="segmentation")
+    recipe = PLAIN.changed(auxiliary={"stage2": 0.5}, epochs=1)
+    assert "stage2_loss" in training.fit(model, data, recipe, verbose=False).history[0]
+
+
 @pytest.mark.parametrize("changes", [{"precision": "mixed_bfloat16"}, {"data": {"class_weights": "inverse"}}], ids=str)
 def test_heads_go_with_other_settings(small_digits, changes):
     model = lenet()
@@ -235,6 +243,15 @@ def test_other_tasks_and_several_outputs_are_refused(small_digits):
         training.fit(several, data, BRIEF, verbose=False)
     with pytest.raises(zoo.InputError, match=r"lenet5 is an embedding; auxiliary heads are for classification, .*segm"):
         training.fit(lenet(head="embedding", embedding_size=8), small_digits, BRIEF, verbose=False)
+
+
+def test_features_that_are_no_map_are_refused(small_digits):
+    image = keras.Input((16, 16, 1))
+    x = keras.layers.Dense(4, activation="relu", name="rows")(keras.layers.Reshape((16, 16))(image / 255))
+    x = keras.layers.Dense(4, activation="relu")(keras.layers.Flatten()(x))
+    model = keras.Model(image, layers.ClassificationHead(10)(x), name="rows_net")
+    with pytest.raises(zoo.InputError, match=r"features at rows of rows_net are \(16, 4\), neither a map nor a vector"):
+        training.fit(model, small_digits, PLAIN.changed(auxiliary={"rows": 0.3}), verbose=False)
 
 
 def test_valid_convolutions_are_refused_for_maps(masks):
