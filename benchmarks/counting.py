@@ -28,7 +28,7 @@ SOURCES = {"counting": "counting", "regression": "count", "detection": "detectio
 """Targets of digit-scenes by the task of the head."""
 SURE = 0.5
 """Score from which a box counts."""
-RECIPE = training.Recipe(epochs=20, batch_size=16, optimizer={"name": "adamw", "lr": 3e-3}, augmentation=["colour"])
+RECIPE = training.Recipe(epochs=20, batch_size=16, optimizer={"name": "adamw", "lr": 3e-3}, augmentation=["color"])
 
 
 def main() -> None:

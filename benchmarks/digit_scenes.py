@@ -18,7 +18,7 @@ RECIPE = training.Recipe(
     batch_size=8,
     optimizer={"name": "adamw", "lr": 3e-3},
     loss=["cross_entropy", "dice"],
-    augmentation=["rotate", "zoom", "colour"],
+    augmentation=["rotate", "zoom", "color"],
     xla=False,
 )
 WIDTHS = (16, 32, 64, 128)

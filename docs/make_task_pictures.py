@@ -11,6 +11,7 @@ import argparse
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 from task_examples import EXAMPLES, trained
 
@@ -37,11 +38,20 @@ def draw(name: str) -> None:
     """Train the example of a task, print its evaluation, and draw its outputs for the first test images."""
     task, (model, data) = get_task(name), trained(name)
     print(name, training.evaluate(model, data.test))
-    rows = np.arange(SHOWN)
+    rows = nearest_pairs(model, data.test) if task.compares_images else np.arange(SHOWN)
     images, targets = data.test.images.take(rows), data.test.labels[rows]
     outputs = model.predict(images, verbose=0)
     figure = task.plot_examples(images, targets, outputs, data.labels, [data.test.name_of(row) for row in rows])
     save_figure(figure, PICTURES / f"{name}.png")
+
+
+def nearest_pairs(model: keras.Model, split: training.ImageSplit) -> np.ndarray:
+    """Rows of the first images, each before that of its nearest image."""
+    vectors = model.predict(split.images.take(np.arange(len(split.labels))), verbose=0)
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -1)
+    queries = np.arange(SHOWN // 2)
+    return np.stack([queries, similarity[queries].argmax(axis=1)], axis=1).ravel()
 
 
 if __name__ == "__main__":

@@ -74,7 +74,10 @@ EXAMPLES = {
         named("digit-scenes:count"), "resnet20", {}, Recipe(epochs=10, optimizer=ADAMW, augmentation="none")
     ),
     "segmentation": Example(
-        named("digit-scenes"), "unet_mobilenet_v2", {}, Recipe(epochs=10, optimizer=ADAMW, augmentation="none")
+        named("digit-scenes"),
+        "unet_same",
+        {"widths": (16, 32, 64), "dropout": 0.0},
+        Recipe(epochs=10, batch_size=8, optimizer=ADAMW, loss=["cross_entropy", "dice"], augmentation="none"),
     ),
     "image_to_image": Example(
         noisy_scenes, "edsr_lite", {"blocks": 2, "width": 16}, Recipe(epochs=6, optimizer=ADAMW, augmentation="none")

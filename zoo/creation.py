@@ -147,7 +147,7 @@ def _build(
     shape = _checked_shape(card, input_shape)
     image = keras.Input(shape, name={2: "signal", 4: "volume"}.get(len(shape), "image"))
     is_repeated = image.shape[-1] == 1 and (colors or 1) > 1
-    repeated = keras.layers.Concatenate(name="grey_to_colours")([image] * (colors or 1)) if is_repeated else image
+    repeated = keras.layers.Concatenate(name="gray_to_colors")([image] * (colors or 1)) if is_repeated else image
     normalization: dict[str, Any] = SIGNAL if len(shape) == 2 else {}
     pixels = PixelNormalization(name="pixels", **normalization)(repeated)
     try:

@@ -187,7 +187,7 @@ def test_run_continues_with_resume_and_is_replaced_with_overwrite(pocketzoo, fol
         (["predict", "garbage.tflite", "garbage.png", "--weights", "digits"], "has its own weights"),
         (["benchmark", "garbage.onnx"], "cannot be opened as a model"),
         (["fly"], "No such command 'fly'"),
-        (["list", "--colour"], "No such option"),
+        (["list", "--color"], "No such option"),
     ],
 )
 def test_user_mistakes_are_one_sentence_and_exit_code_2(pocketzoo, arguments, message, tmp_path, monkeypatch):

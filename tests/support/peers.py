@@ -89,7 +89,7 @@ def drawn_tensor(name: str, shape: Shape, gain: float) -> np.ndarray:
 
 
 def images(size: int) -> np.ndarray:
-    """Two images of raw pixels, `(2, size, size, 3)`: patches of one colour, with noise on them."""
+    """Two images of raw pixels, `(2, size, size, 3)`: patches of one color, with noise on them."""
     random = np.random.RandomState(size)
     patches = random.randint(0, 200, (2, 5, 5, 3)).repeat(-(-size // 5), axis=1).repeat(-(-size // 5), axis=2)
     return (patches[:, :size, :size] + random.randint(0, 56, (2, size, size, 3))).astype("float32")

@@ -193,7 +193,7 @@ def test_transformations_of_colors_are_refused():
     pictures = photos(12, 16)
     data = training.from_arrays(noisy(pictures), pictures, task="image_to_image")
     model = zoo.create_model("edsr_lite", blocks=1, width=4, input_shape=(16, 16, 3))
-    with pytest.raises(zoo.InputError, match="colour would change the colors of the images but not those of their"):
+    with pytest.raises(zoo.InputError, match="color would change the colors of the images but not those of their"):
         training.fit(model, data, training.Recipe(augmentation="standard", epochs=1, batch_size=4), verbose=False)
 
 

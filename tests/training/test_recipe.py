@@ -81,6 +81,12 @@ def test_invalid_recipe_names_the_field_and_what_is_allowed(text, message, tmp_p
         training.Recipe.load(path)
 
 
+def test_former_name_of_an_augmentation_is_read():
+    former, today = (training.Recipe(augmentation=[name]).augmentation[0] for name in ("colour", "color"))
+    assert former.model_dump(exclude={"name"}) == today.model_dump(exclude={"name"})
+    assert type(former) is type(today)
+
+
 def test_epochs_of_feature_extraction_are_those_of_the_head():
     """The head is all that is trained; `--set epochs=3` was without effect."""
     recipe = training.FineTuneRecipe(mode="feature_extraction", epochs=3)

@@ -63,9 +63,9 @@ class Crop(_Transformation):
 
 class Color(_Transformation):
     """Color jitter: changes brightness, contrast and saturation by up to these shares, and the hue by up to this share
-    of the color circle; in grayscale images only brightness and contrast."""
+    of the color circle; in grayscale images only brightness and contrast. `colour` is its former name."""
 
-    name: Literal["colour"] = "colour"
+    name: Literal["color", "colour"] = "color"
     brightness: Fraction = 0.2
     contrast: Fraction = 0.2
     saturation: Fraction = 0.2

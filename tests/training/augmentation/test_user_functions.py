@@ -54,7 +54,7 @@ def test_function_gets_pixels_in_the_range_of_the_data_and_changes_them(unit):
 
 
 def test_stream_continues_as_if_it_had_not_stopped_and_whatever_the_batches(unit):
-    augmentation = [Flip(), darken, "colour"]
+    augmentation = [Flip(), darken, "color"]
     whole = np.concatenate([images for images, _ in batches(unit, augmentation)])
     per_epoch = len(batches(unit, augmentation)) // 3
     rest = np.concatenate([images for images, _ in batches(unit, augmentation, first_epoch=1, first_step=1)])

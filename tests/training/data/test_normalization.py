@@ -30,7 +30,7 @@ def adapted(deep):
 
 
 @pytest.mark.parametrize(
-    "augmentation", [[{"name": "colour"}], "strong", pytest.param("randaugment", marks=pytest.mark.every_card)]
+    "augmentation", [[{"name": "color"}], "strong", pytest.param("randaugment", marks=pytest.mark.every_card)]
 )
 def test_batches_are_mapped_to_raw_pixels_and_keep_their_digits(deep, augmentation):
     images = np.concatenate([batch.numpy() for batch, _ in evaluation_batches(deep.train, 8)])
