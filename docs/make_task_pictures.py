@@ -35,23 +35,21 @@ def main() -> None:
 
 
 def draw(name: str) -> None:
-    """Train the example of a task, print its evaluation, and draw its outputs for the first test images."""
+    """Train the example of a task, print its evaluation, and draw its outputs for some test images."""
     task, (model, data) = get_task(name), trained(name)
     print(name, training.evaluate(model, data.test))
-    rows = nearest_pairs(model, data.test) if task.compares_images else np.arange(SHOWN)
+    rows = np.linspace(0, len(data.test) - 1, SHOWN).astype(int)
+    rows = with_nearest(rows[0], model, data.test) if task.compares_images else rows
     images, targets = data.test.images.take(rows), data.test.labels[rows]
     outputs = model.predict(images, verbose=0)
     figure = task.plot_examples(images, targets, outputs, data.labels, [data.test.name_of(row) for row in rows])
     save_figure(figure, PICTURES / f"{name}.png")
 
 
-def nearest_pairs(model: keras.Model, split: training.ImageSplit) -> np.ndarray:
-    """Rows of the first images, each before that of its nearest image."""
-    vectors = model.predict(split.images.take(np.arange(len(split.labels))), verbose=0)
-    similarity = vectors @ vectors.T
-    np.fill_diagonal(similarity, -1)
-    queries = np.arange(SHOWN // 2)
-    return np.stack([queries, similarity[queries].argmax(axis=1)], axis=1).ravel()
+def with_nearest(row: int, model: keras.Model, split: training.ImageSplit) -> np.ndarray:
+    """The row of an image, and those of the images nearest to it."""
+    vectors = model.predict(split.images.take(np.arange(len(split))), verbose=0)
+    return np.argsort(-vectors @ vectors[row])[:SHOWN]  # the nearest is the image itself
 
 
 if __name__ == "__main__":
