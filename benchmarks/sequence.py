@@ -21,7 +21,7 @@ from pocketzoo import training, zoo
 
 THRESHOLD = 0.95
 RECIPE = training.Recipe(
-    epochs=15,
+    epochs=25,
     batch_size=32,
     optimizer={"name": "adamw", "lr": 3e-3},
     augmentation=[
