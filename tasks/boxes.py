@@ -8,21 +8,38 @@ MOST_FOUND = 100
 """Largest number of objects found in an image, as in COCO's metric."""
 FAINTEST = 0.01
 """Score below which a candidate is none."""
+SAME = 0.6
+"""Overlap from which two boxes of a class are the same object, found twice."""
 
 
 def found_in(output: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return boxes `(count, 4)`, class indices and scores of the objects that an output has, the best first.
 
-    A position may be several, of different classes, as in COCO's metric.
+    A position may be several, of different classes, as in COCO's metric. The maps of a pyramid may each find an object;
+    of boxes of a class that overlap by 0.6 or more, the best one is kept.
 
     Args:
         output: Output for one image, `(candidates, 4 + classes)`.
     """
     scores = output[:, 4:]
     positions, classes = np.nonzero(scores >= FAINTEST)
-    order = np.argsort(-scores[positions, classes], kind="stable")[:MOST_FOUND]
+    order = np.argsort(-scores[positions, classes], kind="stable")[: 3 * MOST_FOUND]
     positions, classes = positions[order], classes[order]
+    kept = suppressed(output[positions, :4], classes)[:MOST_FOUND]
+    positions, classes = positions[kept], classes[kept]
     return output[positions, :4], classes, scores[positions, classes]
+
+
+def suppressed(boxes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the indices of the boxes that remain of those in the order of their scores, by non-maximum suppression.
+
+    A box is left out where it overlaps a better one of its class that remains by 0.6 or more.
+    """
+    same = (overlaps(boxes, boxes) >= SAME) & (classes[:, np.newaxis] == classes)
+    remains = np.ones(len(boxes), bool)
+    for index in np.flatnonzero(np.tril(same, -1).any(axis=1)):
+        remains[index] = not (same[index, :index] & remains[:index]).any()
+    return np.flatnonzero(remains)
 
 
 def true_in(target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

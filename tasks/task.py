@@ -60,6 +60,8 @@ class HeadConfig:
     """Last channels of the features that are the image itself."""
     score_map: bool = False
     """Whether scores are computed at every position and then averaged, as in SqueezeNet."""
+    maps: int = 1
+    """Number of maps of features, of a task that takes several."""
 
 
 class Task(TargetForm):
@@ -78,6 +80,8 @@ class Task(TargetForm):
     """Whether the output is a map with one vector for each pixel of the image."""
     takes_map: ClassVar[bool] = False
     """Whether the head takes a map of features, and positions in it matter; true of all that `covers_image`."""
+    takes_maps: ClassVar[bool] = False
+    """Whether the head takes several maps, those of a pyramid; other heads get one of them."""
     output_axes: ClassVar[tuple[str, ...] | None] = ("outputs",)
     """Names of the axes of the output for one image; None where outputs may have any number of axes."""
 

@@ -104,7 +104,6 @@ def _head_output(
 ) -> keras.KerasTensor:
     try:
         with spatial_dimensions(2 if image is None else len(image.shape) - 2):
-            head = HeadPlan(output.task, HeadConfig(output.size or 1)).layer(name, features, image)
-            return head(features)
+            return HeadPlan(output.task, HeadConfig(output.size or 1)).outputs(name, features, image)
     except ValueError as error:
         raise InputError(f"auxiliary: {model_name}: {error}") from error

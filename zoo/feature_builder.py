@@ -63,14 +63,15 @@ class FeatureBuilder:
             return self.card.name
         return f"{self.card.name}{ON}{self.backbone.card.name}"
 
-    def features(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.KerasTensor:
-        """Build the head's input: a map `(batch, height, width, channels)`, or a vector if the card has a neck."""
+    def features(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> Any:
+        """Build the head's input: a map `(batch, height, width, channels)`, a list of the maps of a pyramid, the
+        deepest first, or a vector if the card has a neck."""
         features = self.feature_map(image, pixels)
         with spatial_dimensions(len(image.shape) - 2):
             return self.neck(features, **self._arguments_of(self.neck)) if self.neck else features
 
-    def feature_map(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.KerasTensor:
-        """Build the feature map before the neck.
+    def feature_map(self, image: keras.KerasTensor, pixels: keras.KerasTensor) -> Any:
+        """Build the feature map before the neck, or those of a pyramid.
 
         Args:
             image: The model's input.
@@ -114,8 +115,8 @@ def _keywords(function: Callable[..., Any]) -> set[str]:
     return {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
 
-def _function(reference: str) -> Callable[..., keras.KerasTensor]:
+def _function(reference: str) -> Callable[..., Any]:
     """Import the function that a card refers to as `module:function`."""
     module, name = reference.split(":")
-    function: Callable[..., keras.KerasTensor] = getattr(import_module(f".{module}", __package__), name)
+    function: Callable[..., Any] = getattr(import_module(f".{module}", __package__), name)
     return function

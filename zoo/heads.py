@@ -26,6 +26,9 @@ from .registry import card_of
 from .signature import image_among
 from .strides import measure_grids
 
+Features = keras.KerasTensor | list[keras.KerasTensor]
+"""What heads go on: a map, a vector, or the maps of a pyramid, the deepest first."""
+
 
 @dataclass(frozen=True)
 class HeadDefaults:
@@ -52,11 +55,14 @@ class HeadPlan:
     joins_image: bool = False
     """Whether the last channels of the features are the image."""
 
-    def layer(self, name: str, features: keras.KerasTensor, image: keras.KerasTensor | None) -> layers.Head:
-        """Return the head layer for the features of that image, a map or a vector."""
+    def outputs(self, name: str, features: Features, image: keras.KerasTensor | None) -> keras.KerasTensor:
+        """Return the outputs of a new head layer on the features of that image."""
         channels = image.shape[-1] if self.joins_image and image is not None else 0
-        config = replace(self.config, image_channels=channels)
-        return self.task.make_head(config, name, partial(upsampling_of, features, image))
+        if isinstance(features, list) and not self.task.takes_maps:
+            features = features[-1 if self.task.takes_map else 0]
+        maps = features if isinstance(features, list) else [features]
+        config = replace(self.config, image_channels=channels, maps=len(maps))
+        return self.task.make_head(config, name, partial(upsampling_of, maps[0], image))(features)
 
 
 Plans = HeadPlan | dict[str, HeadPlan]
@@ -97,7 +103,7 @@ def _by_head(card: ModelCard | HeadDefaults, head: Mapping[str, str], argument: 
     return values or {}
 
 
-def attach_heads(inputs: Any, features: keras.KerasTensor, plans: Plans, *, name: str) -> keras.Model:
+def attach_heads(inputs: Any, features: Features, plans: Plans, *, name: str) -> keras.Model:
     """Return the model from `inputs` to the output of the layer `head`, or a dict of those of `head_<name>`."""
     image = image_among(keras.tree.flatten(inputs))
     if image is not None and len(image.shape) != 4:
@@ -105,8 +111,8 @@ def attach_heads(inputs: Any, features: keras.KerasTensor, plans: Plans, *, name
     try:
         with spatial_dimensions(2 if image is None else len(image.shape) - 2):
             if isinstance(plans, HeadPlan):
-                return keras.Model(inputs, plans.layer("head", features, image)(features), name=name)
-            outputs = {key: plan.layer(f"head_{key}", features, image)(features) for key, plan in plans.items()}
+                return keras.Model(inputs, plans.outputs("head", features, image), name=name)
+            outputs = {key: plan.outputs(f"head_{key}", features, image) for key, plan in plans.items()}
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
     return keras.Model(inputs, outputs, name=name)

@@ -28,9 +28,11 @@ def _of_onnx(model: onnx.ModelProto) -> list[str]:
     vectors = {tensor.name for tensor in graph.initializer if numpy_helper.to_array(tensor).size > 1}
     makers = {name: node for node in graph.node for name in node.output}
     uses = Counter(name for node in graph.node for name in node.input)
-    last = {
-        node.input[0] for node in graph.node if node.op_type == "Reshape" and node.output[0] in _names(graph.output)
+    lists = _names(graph.output)
+    joined = {
+        name for node in graph.node if node.op_type == "Concat" and node.output[0] in lists for name in node.input
     }
+    last = {node.input[0] for node in graph.node if node.op_type == "Reshape" and node.output[0] in lists | joined}
     found = [
         node.op_type
         for node in graph.node

@@ -342,6 +342,14 @@ CASES = [
     pytest.param(
         layers.DetectionHead, {"classes": 3, "labels": list("abc")}, (2, 5, 6, 3), (2, 30, 7), 4, id="detection"
     ),
+    pytest.param(
+        layers.DetectionHead,
+        {"classes": 3, "maps": 2},
+        [(2, 3, 3, 5), (2, 5, 6, 4)],
+        (2, 39, 7),
+        8,
+        id="detection-of-a-pyramid",
+    ),
     pytest.param(layers.PeakScores, {}, (2, 5, 6, 3), (2, 5, 6, 3), 0, id="peaks"),
     pytest.param(layers.BoxesAround, {}, (2, 5, 6, 4), (2, 5, 6, 4), 0, id="boxes-around"),
     pytest.param(

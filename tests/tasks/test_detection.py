@@ -101,6 +101,65 @@ def test_candidates_are_boxes_inside_the_image(head):
     assert (outputs[..., 2:4] >= cells[:, :2]).all()
 
 
+@pytest.fixture(scope="module")
+def pyramid():
+    """Maps of the strides 32, 16 and 8 of a detector."""
+    return zoo.create_model("fcos_mobilenet_v2_035", labels=list(LABELS), input_shape=(64, 96, 3), widths=(8, 8, 8))
+
+
+def test_pyramid_has_the_candidates_of_all_its_maps(pyramid):
+    assert pyramid.output_shape == (None, 2 * 3 + 4 * 6 + 8 * 12, 7)
+    cells = pyramid.get_layer("head").cells
+    np.testing.assert_allclose(
+        cells[[0, 6, -1]],
+        [[1 / 6, 1 / 4, 1 / 3, 1 / 2], [1 / 12, 1 / 8, 1 / 6, 1 / 4], [23 / 24, 15 / 16, 1 / 12, 1 / 8]],
+    )
+
+
+def test_object_of_a_pyramid_is_learned_by_the_map_for_its_size(pyramid):
+    loss = objectives(pyramid)["loss"]
+    cells = pyramid.get_layer("head").cells
+    for box, map_sides in ([0.05, 0.0, 0.95, 1.0], (4, 6)), ([0.45, 0.4, 0.75, 0.85], (8, 12)):
+        true = np.array([[*box, 1]])
+        away = ((cells[:, :2] - (true[0, :2] + true[0, 2:4]) / 2) ** 2).sum(axis=1)
+        of_map = np.isclose(cells[:, 3], 1 / map_sides[0])
+        losses = {}
+        for is_right in (True, False):
+            outputs = np.zeros((1, len(cells), 7), "float32")
+            outputs[..., :4] = box
+            outputs[0, np.where(of_map == is_right, away, 9).argmin(), 5] = 1
+            losses[is_right] = float(loss(padded([true]), outputs))
+        assert losses[True] == pytest.approx(0, abs=1e-3)
+        assert losses[False] > 1
+
+
+def test_heads_of_one_map_go_on_a_pyramid(pyramid):
+    deepest, finest = pyramid.get_layer("pyramid1"), pyramid.get_layer("pyramid3")
+    assert zoo.replace_head(pyramid, "classification").get_layer("head").input is deepest.output
+    assert zoo.replace_head(pyramid, "segmentation").get_layer("head").input is finest.output
+    with pytest.raises(zoo.InputError, match="widths has 6 entries, but the backbone has no map of stride"):
+        zoo.create_model("fcos_mobilenet_v2_035", widths=(8,) * 6)
+
+
+def test_the_best_of_overlapping_boxes_of_a_class_remains():
+    first, shifted, apart = (0.1, 0.1, 0.5, 0.5), (0.12, 0.1, 0.52, 0.5), (0.3, 0.1, 0.7, 0.5)
+    output = candidates((*shifted, 1, 0.6), (*first, 1, 0.9), (*shifted, 2, 0.7), (*apart, 1, 0.8))
+    boxes, classes, scores = found_in(output)
+    np.testing.assert_allclose(boxes, [first, apart, shifted])
+    assert classes.tolist() == [1, 1, 2]
+    np.testing.assert_allclose(scores, [0.9, 0.8, 0.7])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(edges, st.integers(0, 1), st.floats(0.25, 1, width=32)), min_size=1, max_size=12))
+def test_no_two_boxes_that_remain_are_the_same_object(rows):
+    output = candidates(*[(*box, index, score) for box, index, score in rows], classes=2)
+    boxes, classes, scores = found_in(output)
+    assert scores.max() == output[:, 4:].max()
+    same = (overlaps(boxes, boxes) >= 0.6) & (classes[:, None] == classes)
+    assert (same == np.eye(len(boxes), dtype=bool)).all()
+
+
 def test_vector_is_refused_by_the_head():
     with pytest.raises(zoo.InputError, match="takes a map"):
         zoo.create_model("lenet5", head="detection", classes=3)

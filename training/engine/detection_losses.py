@@ -14,6 +14,9 @@ WIDTH = 0.54 / 6
 Training-time-friendly network, arXiv:1909.00700)."""
 NARROWEST = 0.6
 """Smallest standard deviation, in positions: neighbors of the nearest one learn the box of an object, too."""
+POSITIONS = 4.0
+"""Width and height of an object in positions of a pyramid's map that suit best: about what one position's features
+see, and more than one of them learn the box."""
 TAIL = 0.05
 """Value of a Gaussian below which boxes are not compared."""
 NEGATIVE = 4.0
@@ -61,8 +64,13 @@ class DetectionLoss(keras.Loss):
     def _nearness(self, edges: Any, classes: Any) -> Any:
         """Return the Gaussian of each object at each candidate, `(batch, most, n)`: 1 at the one nearest its middle."""
         middles, size = (edges[..., :2] + edges[..., 2:]) / 2, edges[..., 2:] - edges[..., :2]
+        # Positions an object is wide and high; it is of the map of a pyramid where that is nearest to `POSITIONS`.
+        side = tf.sqrt(tf.reduce_prod(size[:, :, tf.newaxis] / self._sizes, axis=-1))
+        misfit = tf.abs(tf.math.log(tf.maximum(side, TINY) / POSITIONS))
+        is_of_map = misfit <= tf.reduce_min(misfit, axis=-1, keepdims=True) + TINY
         spread = tf.maximum(WIDTH * size[:, :, tf.newaxis], NARROWEST * self._sizes)
         away = tf.reduce_sum(((middles[:, :, tf.newaxis] - self._middles) / spread) ** 2, axis=-1)
+        away = tf.where(is_of_map, away, np.inf)
         away -= tf.reduce_min(away, axis=-1, keepdims=True)
         real = tf.cast(classes >= 0, tf.float32)[..., tf.newaxis]
         return real * tf.exp(-away / 2)

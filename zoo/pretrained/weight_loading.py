@@ -122,16 +122,17 @@ def _native(cards: Sequence[ModelCard], source: Weights, tensors: Tensors, descr
         if tensors[name].ndim != 1 or tensors[name].shape != tensors["pixels/mean"].shape or not tensors[name].size:
             raise InputError(f"{source.path}: the shape of {name} is {tensors[name].shape}; it must be (channels,).")
     if description is None:
-        kernel = next((tensors[name] for name in ("head_dense/kernel", "head_scores/kernel") if name in tensors), None)
+        names = ("head_dense/kernel", "head_scores/kernel", "head_map1_scores/kernel")
+        kernel = next((tensors[name] for name in names if name in tensors), None)
         classes = None if kernel is None or not kernel.size or not kernel.ndim else kernel.shape[-1]
         return Loaded(replace(source, task=source.card.task, classes=source.classes or classes), tensors)
-    names = {card.name: card for card in cards}
+    by_name = {card.name: card for card in cards}
     name = description.model.partition(ON)[0]
-    if name not in names:
-        raise InputError(f"{source.path} contains the weights of {description.model}, not of {' or '.join(names)}.")
+    if name not in by_name:
+        raise InputError(f"{source.path} contains the weights of {description.model}, not of {' or '.join(by_name)}.")
     heads = list(description.heads.values())
     head = dict(heads[0]) if len(heads) == 1 else {"task": None, "classes": None, "labels": None}
-    return Loaded(replace(source, card=names[name], **head), tensors, description)
+    return Loaded(replace(source, card=by_name[name], **head), tensors, description)
 
 
 def _without_equivalents(sources: Sequence[Weights]) -> list[Weights]:
