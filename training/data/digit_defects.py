@@ -49,7 +49,8 @@ def digit_defects(sides: tuple[int, int], channels: int, seed: int) -> ImageData
     splits = []
     for number, (split, part) in enumerate(zip(SPLITS, digit_parts(seed), strict=True)):
         random = np.random.default_rng([seed, number])
-        kinds = [0] * GOOD[split] + [kind for kind in range(1, len(LABELS)) for _ in range(OF_EACH_DEFECT[split])]
+        numbers = [GOOD[split], *[OF_EACH_DEFECT[split]] * (len(LABELS) - 1)]
+        kinds = random.permutation(np.repeat(np.arange(len(LABELS)), numbers))
         rows = part[digits[part] == DIGIT]
         pictures, masks = zip(*(_picture(random, rows, sides, kind) for kind in kinds), strict=True)
         pixels = np.stack([np.asarray(Image.fromarray(picture).convert(MODES[channels])) for picture in pictures])
