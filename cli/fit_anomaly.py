@@ -79,10 +79,16 @@ def fit_anomaly(
         backbone, images, method=method.value, endpoints=names, false_alarm_rate=false_alarm_rate, seed=seed
     )
     zoo.save_model(fitted.model, out)
-    evaluation = training.evaluate(fitted.model, images.test)
+    try:
+        evaluation = training.evaluate(fitted.model, images.test)
+    except InputError as error:  # of good images alone, which suffice for a detector
+        typer.echo(f"Not evaluated: {error}", err=True)
+        evaluation = None
     if as_json:
-        console.show_json(fitted.to_dict() | {"test": evaluation_facts(evaluation), "model": str(out)})
+        facts = None if evaluation is None else evaluation_facts(evaluation)
+        console.show_json(fitted.to_dict() | {"test": facts, "model": str(out)})
         return
-    show_evaluation(evaluation, title=f"{backbone.name} with {method.value} on the test split of {data}")
+    if evaluation is not None:
+        show_evaluation(evaluation, title=f"{backbone.name} with {method.value} on the test split of {data}")
     typer.echo(f"Compared: {', '.join(fitted.endpoints) or 'images and their reconstructions'}")
     typer.echo(f"Threshold: {fitted.threshold:.4g}, {fitted.rule}\nDetector: {out}")

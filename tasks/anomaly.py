@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .anomaly_metrics import THRESHOLD, AnomalyAccumulator, image_scores, kinds_of
+from .picture_files import as_image
 from .plots import plot_pictures
 from .table_values import parse_label
 from .target_form import Labels, Table, Warp
@@ -59,7 +60,7 @@ class Anomaly(Task):
     )
     loss_name = "image AUROC drop"
     figure_name = "anomaly score"
-    has_places = draws_over = True
+    has_places = draws_over = draws_targets = True
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":
         """Return a head for a map of distances in the form of the features."""
@@ -189,16 +190,10 @@ class Anomaly(Task):
         names: Sequence[str],
     ) -> "Figure":
         """Return the image, its mask and the heat map side by side."""
-        from PIL import Image
-
         marked = np.broadcast_to(targets[..., np.newaxis] != 0, outputs.shape)
-        colors = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
-        heat = [
-            self.draw_over(Image.fromarray(image), output, labels)
-            for image, output in zip(colors, outputs, strict=True)
-        ]
+        heat = self._heat(images, outputs)
         scored = [f"{name} {score:.2f}" for name, score in zip(names, image_scores(outputs), strict=True)]
-        return plot_pictures(images, (marked * 255).astype("uint8"), np.stack(list(map(np.asarray, heat))), scored)
+        return plot_pictures(images, (marked * 255).astype("uint8"), heat, scored)
 
     def equal_decisions(self, outputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Return whether both find an anomaly in an image, or none."""
@@ -232,3 +227,16 @@ class Anomaly(Task):
         color = np.concatenate([np.full_like(score, 255), 255 * (1 - score), np.zeros_like(score)], axis=-1)
         mixed = (1 - OPACITY * score) * np.asarray(drawn) + OPACITY * score * color
         return Image.fromarray(mixed.round().astype("uint8"))
+
+    def draw_targets(self, images: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """Return the images with known places of defects in red."""
+        return self._heat(images, (targets > 0)[..., np.newaxis])
+
+    def _heat(self, images: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Return images under their heat maps, uint8 `(count, height, width, 3)`."""
+        return np.stack(
+            [
+                np.asarray(self.draw_over(as_image(image), output, ()))
+                for image, output in zip(images, outputs, strict=True)
+            ]
+        )

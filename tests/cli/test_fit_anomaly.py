@@ -33,6 +33,15 @@ def test_detector_by_name_is_fitted_evaluated_and_saved(pocketzoo, tmp_path):
     assert "exists; add --overwrite to replace it" in message
 
 
+def test_good_images_alone_suffice(pocketzoo, tmp_path, monkeypatch):
+    monkeypatch.setattr(digit_defects, "OF_EACH_DEFECT", dict.fromkeys(digit_defects.GOOD, 0))
+    out = tmp_path / "detector.keras"
+    code, printed, message = pocketzoo("fit-anomaly", "resnet20", "--data", "digit-defects", "--out", out)
+    assert (code, out.exists()) == (0, True)
+    assert "exceeded by 5.0% of 9 good validation images" in printed
+    assert "Not evaluated: none of the 12 images have a defect" in message
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
