@@ -20,6 +20,7 @@ class ObjectTargets(TargetForm):
     Images with fewer than `most` objects have rows of the class -1 besides.
     """
 
+    has_objects = True
     row_values: ClassVar[int]
     """Numbers of a row: those of the place, and the class."""
     row_name: ClassVar[str]

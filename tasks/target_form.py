@@ -301,6 +301,8 @@ class TargetForm(ABC):
     """Whether targets are pictures, which would be wrong if the colors of the images alone changed."""
     mixable: ClassVar[bool] = False
     """Whether a weighted mean of two images' targets is a target, as MixUp and CutMix need it."""
+    has_objects: ClassVar[bool] = False
+    """Whether targets are rows of objects: an image joined from parts of several has the rows of all, as in mosaics."""
 
     def warp_targets(self, targets: Any, warp: Warp) -> Any:
         """Return the targets of a batch after a geometric augmentation of the images; a tensor of TensorFlow."""

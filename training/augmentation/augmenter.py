@@ -16,6 +16,7 @@ from ..recipe.augmentation import (
     Color,
     Erase,
     Function,
+    Mosaic,
     Noise,
     RandAugment,
     Transformation,
@@ -24,6 +25,7 @@ from ..recipe.augmentation import (
 from .affine import AXIS_ALIGNED, MATRICES, AffineWarp, Sides, crop_and_resize, resample
 from .color import add_noise, erase, jitter_color
 from .mixing import MIXERS
+from .mosaic import mosaic
 from .rand_augment import random_matrices, random_photometry
 from .random_stream import RandomStream, random_numbers
 from .user_functions import CallFunction
@@ -92,6 +94,8 @@ def make_augmenter(
                 images = PHOTOMETRIC[type(step)](step, RandomStream(own), images)
         for mix in select(MIXERS, numbers):
             images, targets = mix(images, targets)
+        for join in select({Mosaic: mosaic}, numbers):
+            images, targets = join(images, targets, tasks)
         return images, targets
 
     return augment

@@ -1,6 +1,6 @@
 """Transformations that mix an image with another one of the batch, and their targets accordingly."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from scipy.special import betaincinv
 from ...core.errors import InputError
 from ...tasks.registry import get_task
 from ..data.images import Targets
-from ..recipe.augmentation import Augmentation, CutMix, MixUp, transformations
+from ..recipe.augmentation import Augmentation, CutMix, MixUp, Mosaic, transformations
 from .random_stream import RandomStream
 
 MixedTargets = Any
@@ -40,26 +40,32 @@ MIXERS: dict[type, Callable[..., tuple[tf.Tensor, MixedTargets]]] = {MixUp: mix_
 
 def mixing(augmentation: Augmentation) -> list[str]:
     """Return the names of the transformations of a policy or a list that mix images."""
-    return [step.name for step in transformations(augmentation) if type(step) in MIXERS]
+    return [step.name for step in transformations(augmentation) if type(step) in MIXERS or isinstance(step, Mosaic)]
 
 
-def mixable(name: str, task_name: str, targets: Targets) -> Callable[[tf.Tensor], tf.Tensor]:
+def mixable(names: Sequence[str], task_name: str, targets: Targets) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the function that converts rows of `targets` for mixing, to float32 `(batch, classes or labels)`.
 
+    Without mixing, and for mosaics, they stay as they are.
+
     Args:
-        name: Name of the transformation that mixes them, for the error message.
+        names: Names of the transformations that mix images, from `mixing`.
         task_name: Task of the targets.
         targets: Class indices, which become one-hot, or multi-label targets.
 
     Raises:
-        InputError: The task's targets cannot be averaged.
+        InputError: The task's targets cannot be averaged, or for mosaics, are no objects.
     """
     task = get_task(task_name)
-    if not task.mixable:
-        raise InputError(
-            f"augmentation {name!r} mixes classes or labels, not the targets of {task.titled}; leave it out of the "
-            "list."
-        )
+    for name in names:
+        is_mosaic = name == Mosaic().name
+        if not (task.has_objects if is_mosaic else task.mixable):
+            needs = "joins images with the objects in them" if is_mosaic else "mixes classes or labels"
+            raise InputError(
+                f"augmentation {name!r} {needs}, not the targets of {task.titled}; leave it out of the list."
+            )
+    if not names or task.has_objects:
+        return tf.identity
     return partial(task.soft_targets, num_outputs=task.count_outputs(targets))
 
 

@@ -134,8 +134,7 @@ def _loader(split: ImageSplit, recipe: Recipe, read: Reader, call: CallFunction 
     has_void = split.ignore is not None
     augment = make_augmenter(augmentation, split.tasks, names=split.names, has_void=has_void, call=call)
     weigh = weigher(split, recipe.data)
-    mixers = mixing(augmentation)
-    to_mix = map_outputs(partial(mixable, mixers[0]) if mixers else lambda *_: tf.identity, split.tasks, split.labels)
+    to_mix = map_outputs(partial(mixable, mixing(augmentation)), split.tasks, split.labels)
     tensors = _tensors(split, read)
 
     @tf.autograph.experimental.do_not_convert

@@ -110,6 +110,13 @@ class CutMix(_Transformation):
     alpha: Positive = 1.0
 
 
+class Mosaic(_Transformation):
+    """Joins parts of four images of the batch in one, at half to the full size, with the objects in them: boxes are
+    clipped, and dropped where less than 30 % remains (arXiv:2004.10934)."""
+
+    name: Literal["mosaic"] = "mosaic"
+
+
 class Function(_Transformation):
     """A function of your own, `function(image, target, rng)`, which returns image and target; in a file, its name as in
     `my_package.my_module:my_function`, with `--allow-code`."""
@@ -123,7 +130,20 @@ def _from_function(value: Any) -> Any:
 
 
 Transformation = Annotated[
-    Flip | Translate | Rotate | Zoom | Shear | Crop | Color | Erase | Noise | RandAugment | MixUp | CutMix | Function,
+    Flip
+    | Translate
+    | Rotate
+    | Zoom
+    | Shear
+    | Crop
+    | Color
+    | Erase
+    | Noise
+    | RandAugment
+    | MixUp
+    | CutMix
+    | Mosaic
+    | Function,
     Field(discriminator="name"),
     NAMED,
     BeforeValidator(_from_function),
