@@ -54,11 +54,11 @@ Data = Annotated[
     str,
     typer.Option(
         "--data",
-        help="'digits', 'digit-scenes', 'digit-strings' or 'digit-defects'; a folder with one subfolder of images per "
-        "class, or with train, val and test folders of these; a CSV file with a column 'image' and a column 'label', "
-        "'labels', 'mask', 'text' or 'defect', or columns of numbers; a folder of shards or of IDX files; 'keras:NAME' "
-        "(mnist, fashion_mnist, cifar10, cifar100); 'tfds:NAME'; or signals: class folders of .wav, .npy or .csv "
-        "files, a table of them, or an .npz file.",
+        help="'digits', 'digit-points', 'digit-scenes', 'digit-strings' or 'digit-defects'; a folder with one "
+        "subfolder of images per class, or with train, val and test folders of these; a CSV file with a column 'image' "
+        "and a column 'label', 'labels', 'mask', 'text' or 'defect', or columns of numbers; a folder of shards or of "
+        "IDX files; 'keras:NAME' (mnist, fashion_mnist, cifar10, cifar100); 'tfds:NAME'; or signals: class folders of "
+        ".wav, .npy or .csv files, a table of them, or an .npz file.",
     ),
 ]
 RecipeData = Annotated[str | None, *Data.__metadata__]

@@ -36,27 +36,6 @@ def noisy(clean: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(pictures + noise, 0, 255).astype("uint8"), pictures
 
 
-EXTREMES = ("left", "right", "top", "bottom")
-"""Names of the outermost points of a digit."""
-
-
-def extremes_of_digits() -> ImageData:
-    """Digits, and their outermost points."""
-    digits = training.load_data("digits", image_size=64, channels=3)
-    train, validation, test = (split.arrays()[0] for split in (digits.train, digits.validation, digits.test))
-    points = [np.stack([extremes(image[..., 0]) for image in images]) for images in (train, validation, test)]
-    held_out = {"validation": (validation, points[1]), "test": (test, points[2])}
-    return training.from_arrays(train, points[0], task="keypoints", labels=EXTREMES, **held_out)
-
-
-def extremes(image: np.ndarray) -> np.ndarray:
-    """Outermost points of the ink, `(4, 3)`: x and y as shares, and 2 for visible."""
-    rows, columns = np.nonzero(image > 127)
-    chosen = [columns.argmin(), columns.argmax(), rows.argmin(), rows.argmax()]
-    points = np.stack([(columns[chosen] + 0.5) / image.shape[1], (rows[chosen] + 0.5) / image.shape[0]], axis=1)
-    return np.concatenate([points, np.full((4, 1), 2.0)], axis=1)
-
-
 def named(source: str, **options: Any) -> Callable[[], ImageData]:
     """What loads a data set by its name."""
     return lambda: training.load_data(source, **options)
@@ -83,10 +62,7 @@ EXAMPLES = {
         noisy_scenes, "edsr_lite", {"blocks": 2, "width": 16}, Recipe(epochs=6, optimizer=ADAMW, augmentation="none")
     ),
     "keypoints": Example(
-        extremes_of_digits,
-        "resnet20",
-        {},
-        Recipe(epochs=20, optimizer=ADAMW, augmentation="none"),
+        named("digit-points"), "resnet20", {}, Recipe(epochs=15, optimizer=ADAMW, augmentation="none")
     ),
     "sequence": Example(
         named("digit-strings"), "crnn_micro", {}, Recipe(epochs=6, optimizer=ADAMW, augmentation="none")
@@ -107,7 +83,7 @@ EXAMPLES = {
         named("digit-scenes:detection"),
         "centernet_mobilenet_v2_035",
         {},
-        Recipe(epochs=10, optimizer=ADAMW, augmentation="none"),
+        Recipe(epochs=20, optimizer=ADAMW, augmentation=["translate", "zoom"]),
     ),
     "anomaly": Example(named("digit-defects", channels=3), "resnet20", {"weights": "digits"}, None),
 }

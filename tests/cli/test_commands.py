@@ -153,7 +153,7 @@ def test_run_continues_with_resume_and_is_replaced_with_overwrite(pocketzoo, fol
     [
         (["info", "lenet"], "unknown model 'lenet': did you mean lenet5"),
         (["train", "lenet6", "--data", "digits", "--run-dir", "run"], "unknown model 'lenet6'"),
-        (["train", "lenet5", "--data", "nowhere", "--run-dir", "run"], "neither 'digits' nor a folder"),
+        (["train", "lenet5", "--data", "nowhere", "--run-dir", "run"], "neither a folder"),
         (["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epoch=3"], "epoch: unknown field"),
         (
             ["train", "lenet5", "--data", "digits", "--run-dir", "run", "--set", "epochs"],

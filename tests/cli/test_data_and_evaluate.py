@@ -98,7 +98,7 @@ def test_data_writes_a_sheet_of_augmented_images(pocketzoo, folder, tmp_path):
 def test_data_rejects_unknown_source_and_policy(pocketzoo, folder, tmp_path):
     code, _, err = pocketzoo("data", tmp_path / "nothing")
     assert code == 2
-    assert "is neither 'digits'" in err
+    assert "is neither a folder" in err
     code, _, err = pocketzoo("data", folder, "--sheet", tmp_path / "sheet.png", "--augmentation", "heavy")
     assert code == 2
     assert "augmentation" in err

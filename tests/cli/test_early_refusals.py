@@ -39,7 +39,7 @@ json.dump(results, sys.stdout)
 """
 
 DATA = {
-    "--data gone": "data 'gone' is neither 'digits' nor a folder",
+    "--data gone": "data 'gone' is neither a folder",
     "--data photos/one-class": "photos/one-class has 1 class folders",
     "--data no-image.csv": "no-image.csv has no column 'image'",
     "--data digit-scenes:masks": "unknown targets of digit-scenes 'masks'",

@@ -13,11 +13,12 @@ from ...core.errors import InputError
 from ...core.outputs import by_name, map_outputs
 from ...core.short_repr import ShortRepr
 from ...tasks.registry import get_task
+from .built_in import is_built_in
 from .files import Files
 from .folders import Layout
 from .listing import Listing, Target
 from .reading import for_each
-from .sources import BUILT_IN, list_source
+from .sources import list_source
 from .splitting import SPLITS
 from .survey import count_labels, extreme_sizes
 
@@ -74,7 +75,7 @@ def survey_headers(data: str | Path, *, layout: Layout | None = None) -> HeaderS
     Raises:
         InputError: There is no such source, it is invalid or not made of files, or none of its images has a header.
     """
-    if str(data).partition(":")[0] in BUILT_IN:
+    if is_built_in(data):
         raise InputError(f"{data} is not made of files; its images have no headers to read.")
     listing = list_source(data, layout)
     errors: dict[str, str] = {lost.name: str(lost.error) for lost in listing.lost} | listing.empty

@@ -8,9 +8,9 @@ import numpy as np
 
 from ...core.arguments import Seed, check_arguments
 from ...core.errors import InputError
-from ...zoo.image_files import MODES, Dtype
-from ...zoo.pixel_range import RAW
+from ...zoo.image_files import Dtype
 from .box_files import boxes_layout
+from .built_in import BUILT_IN, check_built_in, is_built_in, load_built_in
 from .coco_files import is_coco, list_coco
 from .folders import Layout, list_folder
 from .idx import is_idx, list_idx
@@ -19,9 +19,6 @@ from .listing import Listing
 from .reading import OnUnreadable, read_listing
 from .signal_sources import has_signals, load_signals
 from .tables import list_table
-
-BUILT_IN = ("digits", "digit-scenes", "digit-strings", "digit-defects")
-"""Sources that are not files."""
 
 
 @check_arguments
@@ -48,6 +45,7 @@ def load_data(
             - `"digit-scenes"`: several of these digits on photographs, with masks for a segmentation;
               `"digit-scenes:multi_label"`, `"digit-scenes:count"`, `"digit-scenes:detection"`,
               `"digit-scenes:counting"` and `"digit-scenes:all"` have other targets;
+            - `"digit-points"`: such digits with their outermost points, keypoints;
             - `"digit-strings"`: one to eight of these digits on a line, to be read as a text;
             - `"digit-defects"`: fours of these digits, in the test and the validation also with scratches, blobs and
               gaps, to detect anomalies;
@@ -67,12 +65,12 @@ def load_data(
             - a folder of IDX files, `train-images-idx3-ubyte.gz` and so on, or one of their files of images;
             - `"tfds:NAME"`: a classification of tensorflow-datasets, if that is installed;
             - signals, as `load_signals` describes: folders of .wav, .npy and .csv files, tables and .npz files.
-        image_size: Side, or (height, width), to resize images to; by default 32 for digits, 64 for their scenes,
-            (32, 128) for strings of them, 32 for defects on them, that of the images in IDX files and data sets of
-            Keras, and 224 for files.
-        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 1 for digits, their
-            strings and defects, those of IDX files and data sets of Keras, the bands of files with 16 bits, floats or
-            more than three bands, and 3 for everything else.
+        image_size: Side, or (height, width), to resize images to; by default 32 for digits and defects on them, 64 for
+            points on them and scenes, (32, 128) for strings, that of the images in IDX files and data sets of Keras,
+            and 224 for files.
+        channels: 1 (gray), 3 (RGB), or the number of bands of TIFF files; by default 3 for scenes, 1 for other
+            digits, those of IDX files and data sets of Keras, the bands of files with 16 bits, floats or more than
+            three bands, and 3 for everything else.
         seed: Seed for the split.
         on_unreadable: Whether an image that cannot be read, a mask that does not belong to its image, or an image of
             which a copy is in another class, is an error or is skipped (and listed in `skipped`).
@@ -103,37 +101,17 @@ def load_data(
     if length is not None or sample_rate is not None:
         raise InputError(f"length and sample_rate are of signals, but {source} has images; leave them out.")
     _check_applies(source, layout, ignore)
-    name, _, targets = str(source).partition(":")
-    if name in BUILT_IN:
-        if channels not in (None, *MODES):
-            raise InputError(f"channels is {channels}; allowed are 1 (gray) and 3 (RGB).")
-        if dtype not in (None, "uint8") or pixel_range not in (None, RAW):
-            raise InputError(f"{name} have uint8 pixels 0..255; they take no other dtype or pixel_range.")
-    elif channels is not None and channels < 1:
+    sides = None if image_size is None else _sides(image_size)
+    if is_built_in(source):
+        values: dict[str, Any] = {"dtype": dtype, "pixel_range": pixel_range}
+        return load_built_in(str(source), sides=sides, channels=channels, seed=seed, **values)
+    if channels is not None and channels < 1:
         raise InputError(f"channels is {channels}; it takes 1 (gray), 3 (RGB), or the number of bands of the files.")
-    if source == "digits":
-        from .digits import digits  # imports scikit-learn
-
-        return digits(_sides(32 if image_size is None else image_size), channels or 1, seed)
-    if name == "digit-scenes":
-        from .digit_scenes import digit_scenes  # imports scikit-learn
-
-        return digit_scenes(
-            targets or "segmentation", _sides(64 if image_size is None else image_size), channels or 3, seed
-        )
-    if source == "digit-strings":
-        from .digit_strings import digit_strings  # imports scikit-learn
-
-        return digit_strings(_sides((32, 128) if image_size is None else image_size), channels or 1, seed)
-    if source == "digit-defects":
-        from .digit_defects import digit_defects  # imports scikit-learn
-
-        return digit_defects(_sides(32 if image_size is None else image_size), channels or 1, seed)
     listing = list_source(source, layout).with_ignore(ignore)
     height, width, bands = listing.image_shape or (224, 224, None)
     return read_listing(
         listing,
-        (height, width) if image_size is None else _sides(image_size),
+        sides or (height, width),
         channels or bands,
         seed=seed,
         on_unreadable=on_unreadable,
@@ -174,8 +152,8 @@ def list_source(source: str | Path, layout: Layout | None = None) -> Listing:
     if path.is_file() and path.suffix.lower() == ".csv":
         return list_table(path)
     raise InputError(
-        f"data {str(source)!r} is neither 'digits' nor a folder, a .csv or IDX file, 'digit-scenes', "
-        "'digit-strings', 'digit-defects', 'keras:NAME' or 'tfds:NAME'."
+        f"data {str(source)!r} is neither a folder, a .csv or IDX file, 'keras:NAME' or 'tfds:NAME', nor one of "
+        f"{', '.join(map(repr, BUILT_IN))}."
     )
 
 
@@ -187,15 +165,13 @@ def check_source(source: str | Path, *, layout: Layout | None = None, ignore: in
     """
     _check_applies(source, layout, ignore)
     name, _, targets = str(source).partition(":")
-    if name == "digit-scenes":
-        from .digit_scenes import check_targets  # imports scikit-learn
-
-        check_targets(targets or "segmentation")
+    if is_built_in(source):
+        check_built_in(str(source))
     elif name == "keras":
         from .keras_datasets import check_keras_name
 
         check_keras_name(targets)
-    elif source not in BUILT_IN and not takes_tensorflow(source) and not has_signals(source):
+    elif not takes_tensorflow(source) and not has_signals(source):
         list_source(source, layout).with_ignore(ignore)
 
 
@@ -212,7 +188,7 @@ def _check_applies(source: str | Path, layout: Layout | None, ignore: int | None
     """Raise InputError where a layout or a label of pixels without a class has no effect on a source."""
     if layout is not None and (not Path(source).is_dir() or _is_shards(source)):
         raise InputError(f"layout is {layout!r}, but {str(source)!r} is no folder of images.")
-    if ignore is not None and str(source).partition(":")[0] in BUILT_IN:
+    if ignore is not None and is_built_in(source):
         raise InputError(f"ignore is {ignore}, but every pixel of the masks of {source} has a class; leave it out.")
 
 

@@ -13,12 +13,13 @@ from ...core.outputs import by_name, map_outputs
 from ...core.short_repr import ShortRepr
 from ...tasks.registry import get_task
 from ...zoo.pixel_range import RAW
+from .built_in import is_built_in
 from .folders import Layout
 from .images import ImageData
 from .inspection import Inspection, inspect_data, inspect_listing
 from .listing import Target
 from .signal_sources import has_signals
-from .sources import BUILT_IN, list_source, load_data
+from .sources import list_source, load_data
 from .splitting import SPLITS
 
 
@@ -88,7 +89,7 @@ def survey(
     Raises:
         InputError: There is no such source, it is invalid, or none of its images can be read.
     """
-    if not isinstance(data, ImageData) and (str(data).partition(":")[0] in BUILT_IN or has_signals(data)):
+    if not isinstance(data, ImageData) and (is_built_in(data) or has_signals(data)):
         data = load_data(data, seed=seed, layout=layout, ignore=ignore)
     if isinstance(data, ImageData):
         found = inspect_data(data)
