@@ -60,7 +60,8 @@ class Anomaly(Task):
     )
     loss_name = "image AUROC drop"
     figure_name = "anomaly score"
-    has_places = draws_over = draws_targets = True
+    place_names = ("x", "y")
+    draws_over = draws_targets = True
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "Head":
         """Return a head for a map of distances in the form of the features."""

@@ -49,7 +49,8 @@ class Detection(ObjectTargets, Task):
     loss_name = "mAP drop"
     allowed_loss = 0.02
     figure_name = "score"
-    has_places = draws_over = draws_targets = True
+    place_names = ("left", "top", "right", "bottom")
+    draws_over = draws_targets = True
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "DetectionHead":
         """Return a head of one map or several."""
@@ -126,8 +127,7 @@ class Detection(ObjectTargets, Task):
 
     def places(self, output: np.ndarray, labels: Sequence[str], top: int | None) -> list[dict[str, float]]:
         """Return the edges of the boxes."""
-        names = ("left", "top", "right", "bottom")
-        return [dict(zip(names, map(float, box), strict=True)) for box in _shown(output, top)[0]]
+        return [dict(zip(self.place_names, map(float, box), strict=True)) for box in _shown(output, top)[0]]
 
     def draw_over(self, image: "Image.Image", output: np.ndarray, labels: Sequence[str]) -> "Image.Image":
         """Return the image with the boxes of the objects that have a score of at least 0.5, and their classes."""

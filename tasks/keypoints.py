@@ -52,7 +52,8 @@ class Keypoints(Task):
     )
     loss_name = "PCK drop"
     figure_name = "score"
-    has_places = draws_over = draws_targets = True
+    place_names = ("x", "y")
+    draws_over = draws_targets = True
     is_likely = False
 
     def make_head(self, config: HeadConfig, name: str, upsampling: Callable[[], Upsampling]) -> "KeypointHead":

@@ -256,8 +256,14 @@ class Task(TargetForm):
         """
         raise NotImplementedError
 
-    has_places: ClassVar[bool] = False
-    """Whether rows of `predictions` are at places of the image, which `places` tells."""
+    place_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the numbers of each of `places`, those of a point or of the edges of a box; empty without places."""
+
+    @property
+    def has_places(self) -> bool:
+        """Whether rows of `predictions` are at places of the image, which `places` tells."""
+        return bool(self.place_names)
+
     draws_over: ClassVar[bool] = False
     """Whether outputs move with the image, over which `draw_over` draws them; true of all that `has_places`."""
 

@@ -81,6 +81,7 @@ def _facts(folder: Path, metadata: Metadata) -> dict[str, Any]:
         "figure": task.figure_name,
         "activation": task.activation,
         "compares_images": task.compares_images,
+        "places": task.place_names,
         "files": [{"name": n, "bytes": len(content), "version": _hash(content)} for n, content in contents.items()],
         "packages": packages_for({Path(name).suffix for name in contents}),
         "vendored": (folder / FOLDER).exists(),

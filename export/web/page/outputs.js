@@ -1,6 +1,8 @@
 // Outputs in the form of the task, and on the page. Labels come from files of others: they are only ever text.
 
 const MOST_ROWS = 5, MOST_VALUES = 50, FIRST_VALUES = 8, MOST_CLASSES = 12, APPLIES = 0.5;
+/** Overlap from which two boxes of a class are the same object, as in `tasks/boxes.py`. */
+const SAME = 0.6;
 /** Largest values of usual pictures, and by what factor outputs may exceed them. */
 const PEAKS = [1, 255, 65535], TOLERANCE = 1.1;
 const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38, DENSITY_OPACITY = 191, HEAT_OPACITY = 204; // of 255
@@ -8,7 +10,8 @@ const MASK_OPACITY = 153, BACKGROUND_OPACITY = 38, DENSITY_OPACITY = 191, HEAT_O
 const COLORS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
 
 /** What the list of an output is called. */
-export function headingOf({figure, activation}) {
+export function headingOf({figure, activation, places}) {
+  if (isOfBoxes({places})) return "Objects";
   if (figure === "probability") return activation === "sigmoid" ? "Labels" : "Predictions";
   return {share: "Segmentation", value: "Values", mean: "Picture", confidence: "Text", count: "Counts", "anomaly score": "Anomaly"}[figure] ?? "Output";
 }
@@ -25,14 +28,15 @@ export function headingOf({figure, activation}) {
 export function showOutput(bundle, output, list, canvas, previous) {
   const {values, shape} = decode(bundle, output);
   if (!values.every(Number.isFinite)) throw new Error("The output has values that are not numbers.");
-  const show = {probability: showClasses, share: showMap, value: showValues, mean: showPicture, confidence: showText, count: showCounts,
+  const show = isOfBoxes(bundle) ? showObjects : {probability: showClasses, share: showMap, value: showValues, mean: showPicture, confidence: showText, count: showCounts,
     "anomaly score": showAnomaly}[bundle.figure] ?? showVector;
   const rows = show(values, shape, bundle, {canvas, previous});
   list.replaceChildren(...rows.map(asItem));
   const drawn = {share: "The image, with the class of each pixel as a color over it", mean: "The picture made of the image",
     count: "The image, with the density of the objects in a color over it",
     "anomaly score": "The image, with the scores of anomalies from yellow to red over it"};
-  canvas.setAttribute("aria-label", drawn[bundle.figure] ?? "The image");
+  const words = isOfBoxes(bundle) ? "The image, with a box around each object" : drawn[bundle.figure];
+  canvas.setAttribute("aria-label", words ?? "The image");
   return rows.slice(0, 3).map(({label, figure}) => `${label}: ${figure}`).join(", ");
 }
 
@@ -177,6 +181,40 @@ function showAnomaly(values, [, rows, columns], bundle, {canvas}) {
   layer.getContext("2d").putImageData(heat, 0, 0);
   canvas.getContext("2d").drawImage(layer, 0, 0, canvas.width, canvas.height);
   return [{label: highest >= APPLIES ? "defect" : "good", figure: highest.toFixed(3), part: highest}];
+}
+
+/** Whether rows of an output have four edges as their places. */
+function isOfBoxes({places = []}) {
+  return places.length === 4;
+}
+
+/** Draws a box around each object, the best of those that are the same; of each class and score. */
+function showObjects(values, [, candidates, size], {labels}, {canvas}) {
+  const found = [], kept = [];
+  for (let start = 0; start < candidates * size; start += size) {
+    for (let index = 0; index < size - 4; index++) {
+      const score = values[start + 4 + index];
+      if (score >= APPLIES) found.push({box: values.subarray(start, start + 4), index, score});
+    }
+  }
+  found.sort((a, b) => b.score - a.score);
+  for (const one of found) if (!kept.some(({box, index}) => index === one.index && overlap(box, one.box) >= SAME)) kept.push(one);
+  const context = canvas.getContext("2d");
+  context.lineWidth = 1 + Math.floor(Math.max(canvas.width, canvas.height) / 300);
+  for (const {box: [left, top, right, bottom], index} of kept) {
+    context.strokeStyle = `rgb(${color(index)})`;
+    context.strokeRect(left * canvas.width, top * canvas.height, (right - left) * canvas.width, (bottom - top) * canvas.height);
+  }
+  const shown = kept.slice(0, MOST_CLASSES).map(({index, score}) => ({label: labels[index], figure: share(score), part: score, color: color(index)}));
+  if (kept.length > MOST_CLASSES) shown.push({label: `and ${kept.length - MOST_CLASSES} more`, figure: ""});
+  return shown.length ? shown : [{label: "no object", figure: ""}];
+}
+
+/** Intersection over union of two boxes. */
+function overlap(a, b) {
+  const side = (low, high) => Math.max(0, Math.min(a[high], b[high]) - Math.max(a[low], b[low]));
+  const area = box => (box[2] - box[0]) * (box[3] - box[1]), shared = side(0, 2) * side(1, 3);
+  return shared / Math.max(area(a) + area(b) - shared, 1e-12);
 }
 
 function isBackground(label) {

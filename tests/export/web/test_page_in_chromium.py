@@ -275,6 +275,16 @@ def test_outputs_of_every_task_are_shown_in_its_form(digits):
     counts = [["cats", "1.50"], ["dogs", "0.25"]]
     assert shown(digits, density, [1, 0.25, 0.5, 0], [1, 1, 2, 2]) == ("Counts", counts)
     assert shown(digits, density, [0] * 4, [1, 2, 1, 2])[1] == [["cats", "0.00"], ["dogs", "0.00"]]
+    objects = "{figure: 'score', activation: null, places: ['left', 'top', 'right', 'bottom'], labels: ['cat', 'dog']}"
+    boxes = [
+        [0, 0, 0.5, 0.5, 0.9, 0],
+        [0.05, 0, 0.5, 0.5, 0.6, 0.8],
+        [0.5, 0.5, 1, 1, 0.7, 0.2],
+        [0, 0, 1, 1, 0.1, 0.4],
+    ]
+    rows = [["cat", "90.0 %"], ["dog", "80.0 %"], ["cat", "70.0 %"]]
+    assert shown(digits, objects, np.ravel(boxes).tolist(), [1, 4, 6]) == ("Objects", rows)
+    assert shown(digits, objects, boxes[3], [1, 1, 6])[1] == [["no object", ""]]
     text = "{figure: 'confidence', activation: 'softmax', labels: ['a', 'space', 'blank']}"
     outputs = np.array([[0.6, 0.1, 0.3], [0.2, 0.1, 0.7], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.7, 0.1, 0.2]])
     probability = f"{100 * np.exp(log_likelihood(outputs, (0, 1, 0))):.1f} %"
