@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 VISIBLE = 0.5
 """Probability above which a point is shown."""
+VISIBILITIES = (0, 1, 2)
+"""Of a point in targets: not labeled, hidden, seen; as in COCO."""
 OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 WORD = re.compile(r"[^\W\d_]+")
 
@@ -88,8 +90,8 @@ class Keypoints(Task):
 
     def _check_values(self, targets: np.ndarray, what: str, num_outputs: int | None) -> None:
         visible = targets[..., 2]
-        if not np.isin(visible, (0, 1, 2)).all():
-            row, point = np.argwhere(~np.isin(visible, (0, 1, 2)))[0]
+        if not np.isin(visible, VISIBILITIES).all():
+            row, point = np.argwhere(~np.isin(visible, VISIBILITIES))[0]
             raise InputError(
                 f"{what} have the visibility {visible[row, point]:g} for point {point} of row {row}; it takes 0 (not "
                 "labeled), 1 or 2."
@@ -239,9 +241,16 @@ def _parse_points(value: str) -> np.ndarray:
     if not points or any(len(point) != 3 for point in points):
         raise ValueError(f"{shorten(value)!r} has no x, y and visibility for each point, as in '12 30.5 2; 40 31 1'.")
     try:
-        return np.array(points, "float32")
+        parsed = np.array(points, "float32")
     except ValueError:
         raise ValueError(f"{shorten(value)!r} has a value that is no number.") from None
+    for index, visibility in enumerate(parsed[:, 2]):
+        if visibility not in VISIBILITIES:
+            raise ValueError(
+                f"{shorten(value)!r} has the visibility {visibility:g} for point {index}; it takes 0 (not labeled), 1 "
+                "or 2."
+            )
+    return parsed
 
 
 def check_inside(points: np.ndarray, where: str | Path, size: tuple[int, int]) -> None:

@@ -140,6 +140,8 @@ def test_points_of_a_table_are_in_pixels_and_survive_shards(tmp_path):
         ("5 5 1; 5 2 1", "column 'keypoints' has 2 to 3 points"),
         ("5 5; 1 2; 3 4", "line 4, column 'keypoints': '5 5; 1 2; 3 4' has no x, y and visibility"),
         ("5 5 1; x 2 1; 0 0 0", "has a value that is no number"),
+        ("5 5 1; 5 2 3; 0 0 0", "line 4, column 'keypoints': .* has the visibility 3 for point 1; it takes 0"),
+        ("5 5 nan; 5 2 1; 0 0 0", "line 4, column 'keypoints': .* has the visibility nan for point 0"),
     ],
 )
 def test_cells_that_cannot_be_are_refused_with_their_place(tmp_path, cell, message):

@@ -5,6 +5,7 @@ keypoints, with one object in each image; otherwise it is a detection. Crowds (`
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,10 @@ def _read(path: Path) -> Coco:
     for key, rows in parts.items():
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= KEYS[key] for row in rows):
             raise InputError(f"{path} is no COCO file: it takes a list {key!r} of {', '.join(sorted(KEYS[key]))}.")
+    for key in ("images", "categories"):
+        ids = Counter(_key(row["id"]) for row in parts[key] or ())
+        if twice := next((each for each, count in ids.items() if count > 1), None):
+            raise InputError(f"{path} has two {key} of the id {shorten(twice)}; it takes a different one for each.")
     folder = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
     images = {}
     for row in parts["images"] or ():

@@ -64,6 +64,8 @@ class DefectMasks:
         if path is None:
             return Anomaly().encode_file(np.full((1, 1), -kind))
         marked = read_values(read_bytes(path), path).any(axis=-1)
+        if marked.shape == (1, 1):  # the form of a defect without a known place
+            raise InputError(f"{path} has 1x1 pixels, which tell no place; a mask has those of its image.")
         if not marked.any():
             raise InputError(f"{path} is black, but it is the mask of an image with a defect, {self._names[row]}.")
         return Anomaly().encode_file(kind * marked)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import InputError, first_line
+from ...core.errors import InputError, first_line, shorten
 from ...core.input_files import check_file, read_text
 from ...core.limits import ARRAY_BYTES
 from .folder_names import parse_folder_name
@@ -127,7 +127,9 @@ def _classes(folder: Path, numbers: np.ndarray, labels: tuple[str, ...] | None) 
     if labels is None and file is None:
         return tuple(map(str, numbers.tolist())), numbers
     names = labels or tuple(line.strip() for line in read_text(file or folder).splitlines() if line.strip())
-    if len(names) == len(numbers):  # as in EMNIST's letters, which start at 1
+    if len(set(names)) < len(names):
+        raise InputError(f"{file or folder} has {shorten(', '.join(names))}; it takes different names, one a line.")
+    if len(names) == len(numbers) == numbers[-1] - numbers[0] + 1:  # as in EMNIST's letters, which start at 1
         return names, numbers
     if numbers.max() >= len(names):
         raise InputError(f"{file or folder} names {len(names)} classes, but the files have the class {numbers.max()}.")

@@ -186,6 +186,11 @@ def _target(table: Table, columns: dict[str, str]) -> Target:
             "the class of an image, otherwise by what it measures."
         )
     task = named[0] if named else next(task for task in tasks if task.column is None)
+    if "image" not in table.columns and (task.in_files or not task.of_signals):
+        raise InputError(
+            f"{table.path}: column {columns[task.column or '']!r} has targets of images, those of {task.name}; signals "
+            "take label, labels, identity or numbers."
+        )
     labels, rows = task.read_table(table, columns)
     return Target(task.name, labels, rows if isinstance(rows, np.ndarray) else Paths(rows))
 

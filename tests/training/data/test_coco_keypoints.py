@@ -62,6 +62,15 @@ def test_wrong_annotation_is_refused_with_file_and_id(tmp_path, annotations, mes
         list_source(coco(tmp_path, *annotations))
 
 
+def test_ids_that_occur_twice_are_refused(tmp_path):
+    with pytest.raises(zoo.InputError, match="has two categories of the id 1; it takes a different one for each"):
+        list_source(coco(tmp_path / "a", (0, [1, 1, 1, 2, 2, 1]), categories=(PERSON, PERSON | {"name": "dog"})))
+    file = coco(tmp_path / "b", (0, [1, 1, 1, 2, 2, 1]))
+    file.write_text(file.read_text().replace('"id": 3', '"id": 2'))
+    with pytest.raises(zoo.InputError, match="has two images of the id 2; it takes a different one for each"):
+        list_source(file)
+
+
 def test_keypoints_of_two_categories_are_refused(tmp_path):
     file = coco(tmp_path, (0, [1, 1, 1, 2, 2, 1]), categories=(PERSON, PERSON | {"id": 2, "name": "dog"}))
     with pytest.raises(zoo.InputError, match="has 2 categories with keypoints; it takes one"):

@@ -89,6 +89,9 @@ def test_mask_of_another_size_is_refused(bottles):
     write_mask(bottles / "ground_truth/crack/001_mask.png", size=(10, 12))
     with pytest.raises(zoo.InputError, match=r"001_mask.png has 10x12 pixels, but its image has 12x10"):
         training.load_data(bottles)
+    write_mask(bottles / "ground_truth/crack/001_mask.png", size=(1, 1))
+    with pytest.raises(zoo.InputError, match=r"001_mask.png has 1x1 pixels, which tell no place"):
+        training.load_data(bottles)
 
 
 def test_black_mask_of_a_defect_is_refused(bottles):

@@ -110,6 +110,14 @@ def test_any_idx_file_reads_back_and_any_changed_one_is_refused_or_has_its_form(
             "POCKETZOO_LIMIT_ARRAY_BYTES",
         ),
         ({"digits-images.idx": idx(pictures(9)), "digits-labels.idx": idx(np.zeros(9))}, "is named after no split"),
+        (
+            {FOLDER[0]: idx(pictures(9)), FOLDER[1]: idx(np.arange(9) % 2 * 5), "labels.txt": b"no\nyes\n"},
+            "labels.txt names 2 classes, but the files have the class 5",
+        ),
+        (
+            {FOLDER[0]: idx(pictures(9)), FOLDER[1]: idx(np.arange(9) % 2), "labels.txt": b"no\nno\n"},
+            "labels.txt has no, no; it takes different names",
+        ),
     ],
 )
 def test_wrong_idx_files_are_refused_in_one_sentence(tmp_path, files, message):

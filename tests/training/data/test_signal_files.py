@@ -172,6 +172,14 @@ def test_archive_has_its_splits_and_labels(tmp_path, names):
             lambda folder: write_rows(folder / "a.csv", [["signal", "label"], ["no.wav", "x"], ["no.wav", "y"]]),
             "there is no such file",
         ),
+        (
+            lambda folder: write_rows(folder / "a.csv", [["signal", "mask"], ["a.wav", "a.png"]]),
+            "column 'mask' has targets of images, those of segmentation; signals take label",
+        ),
+        (
+            lambda folder: write_rows(folder / "a.csv", [["signal", "keypoints"], ["a.wav", "1 2 2"]]),
+            "column 'keypoints' has targets of images, those of keypoints",
+        ),
     ],
 )
 def test_wrong_archives_and_tables_are_refused(tmp_path, make, message):
