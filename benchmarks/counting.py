@@ -23,7 +23,7 @@ from pocketzoo import training, zoo
 from pocketzoo.tasks.object_targets import count_objects
 
 THRESHOLD = 0.25
-MODEL = "fomo_mobilenet_v1_025"
+MODEL = "centernet_mobilenet_v1_025"
 SOURCES = {"counting": "counting", "regression": "count", "detection": "detection"}
 """Targets of digit-scenes by the task of the head."""
 SURE = 0.5

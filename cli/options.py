@@ -13,6 +13,7 @@ class Layout(StrEnum):
     classes = "classes"
     splits = "splits"
     masks = "masks"
+    pairs = "pairs"
     defects = "defects"
 
 
@@ -68,7 +69,8 @@ FolderLayout = Annotated[
     typer.Option(
         "--layout",
         help="What the subfolders of a folder are, where that is not recognized: classes; splits with class folders; "
-        "images and their masks; or good images and such with defects.",
+        "images and their masks; images and pictures to be made of them, in pairs; or good images and such with "
+        "defects.",
     ),
 ]
 Ignore = Annotated[

@@ -45,7 +45,8 @@ class KeypointHead(Head):
         """Builds the layers for the size of the map.
 
         Raises:
-            ValueError: The features are no map, or leave their size open.
+            ValueError: The features are no map, leave their size open, or have a single row or column, of which the
+                expected position is always the middle.
         """
         if len(input_shape) != 4 or None in input_shape[1:3]:
             raise ValueError(
@@ -53,6 +54,11 @@ class KeypointHead(Head):
                 f"{tuple(input_shape)}."
             )
         _, height, width, _ = input_shape
+        if min(height, width) < 2:
+            raise ValueError(
+                f"{self.name}: a keypoints head takes a map of 2x2 positions or more, between which points are; these "
+                f"features have {height}x{width}: take larger images, or a model of a smaller stride."
+            )
         maps = build_chain([self.scores], input_shape)
         self.across = self._positions("across", (height, 1), width)
         self.down = self._positions("down", (1, width), height)

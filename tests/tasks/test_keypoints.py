@@ -152,6 +152,8 @@ def test_cells_that_cannot_be_are_refused_with_their_place(tmp_path, cell, messa
 def test_features_without_positions_are_refused():
     with pytest.raises(zoo.InputError, match=r"a keypoints head takes a map \(rank 4\) of a fixed size"):
         zoo.create_model("lenet5", head="keypoints", classes=3)
+    with pytest.raises(zoo.InputError, match=r"takes a map of 2x2 positions or more.*these features have 2x1"):
+        zoo.create_model("mobilenet_v1_025", head="keypoints", classes=3, input_shape=(64, 32, 3))
 
 
 def test_loss_counts_positions_of_labeled_points_alone():

@@ -20,7 +20,7 @@ class Data(Section):
     """Data source, as in `training.load_data`; an explicit argument of the command or the caller takes precedence."""
     image_size: Annotated[tuple[Side, Side] | None, BeforeValidator(_height_and_width)] = None
     """Side, or height and width, in pixels; by default those of the model."""
-    layout: Literal["classes", "splits", "masks", "pairs"] | None = None
+    layout: Literal["classes", "splits", "masks", "pairs", "defects"] | None = None
     """What the subfolders of a folder are, as in `training.load_data`; recognized if not set."""
     ignore: int | None = None
     """Label of the pixels of masks that have no class, often 255: they count in no loss and no metric."""

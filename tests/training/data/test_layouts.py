@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pocketzoo import training, zoo
+from pocketzoo.cli import options
 from pocketzoo.training.data.folder_names import FolderName, parse_folder_name, split_names
-from pocketzoo.training.data.folders import list_folder
+from pocketzoo.training.data.folders import Layout, list_folder
 
 pytestmark = pytest.mark.fast
 
@@ -251,6 +253,12 @@ def test_ambiguous_folders_are_refused_with_the_remedy(folders, layout, message,
 def test_layout_is_of_folders_only(source):
     with pytest.raises(zoo.InputError, match="is no folder of images"):
         training.load_data(source, layout="classes")
+
+
+def test_commands_and_recipes_take_every_layout():
+    assert {layout.value for layout in options.Layout} == set(get_args(Layout))
+    for layout in get_args(Layout):
+        assert training.Recipe(data={"layout": layout}).data.layout == layout
 
 
 def test_labels_of_a_detection_dataset_are_no_masks(tmp_path):
