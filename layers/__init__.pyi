@@ -27,11 +27,10 @@ from .fire import FireModule as FireModule
 from .heads import ClassificationHead as ClassificationHead
 from .heads import EmbeddingHead as EmbeddingHead
 from .heads import Head as Head
-from .heads import ImageHead as ImageHead
 from .heads import MultiLabelHead as MultiLabelHead
 from .heads import RegressionHead as RegressionHead
 from .heads import SegmentationHead as SegmentationHead
-from .heads import SequenceHead as SequenceHead
+from .image_head import ImageHead as ImageHead
 from .inception_module import InceptionModule as InceptionModule
 from .inception_module import InceptionResidual as InceptionResidual
 from .inverted_residual import InvertedResidual as InvertedResidual
@@ -47,6 +46,7 @@ from .quantized_kernels import QuantizedDense as QuantizedDense
 from .quantized_kernels import QuantizedDepthwiseConv2D as QuantizedDepthwiseConv2D
 from .residual import Bottleneck as Bottleneck
 from .residual import ResidualBlock as ResidualBlock
+from .sequence_head import SequenceHead as SequenceHead
 from .spectrogram import LogMelSpectrogram as LogMelSpectrogram
 from .upsampling import UpBlock as UpBlock
 from .xception_block import XceptionBlock as XceptionBlock

@@ -2,7 +2,7 @@
 
 To add a task:
 
-1. `layers/heads.py`: its head layer, whose `TASK` is the task's name (or reuse a head).
+1. `layers/NAME_head.py`: its head layer, whose `TASK` is the task's name (or reuse a head).
 2. `tasks/NAME.py`: a subclass of `Task`. Only the sections that apply are overridden; defaults describe a task with
    one vector for each image and no classes. Its `Accumulator` computes the metrics, its evaluation class holds them.
 3. `tasks/registry.py`: one entry.
