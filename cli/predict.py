@@ -141,12 +141,19 @@ def _predict(artifact: "Artifact", source: str) -> "Prediction | dict[str, Predi
 
 
 def _mask_files(folder: Path, sources: Sequence[str]) -> list[Path]:
-    """Path of the mask of each image, under the name of the image."""
+    """Path of the picture of each image, under the name of the image; raises InputError where it cannot be written."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--pictures {folder} is a file; it takes a folder, which is made if there is none.")
     names = [Path(urlsplit(source).path if is_address(source) else source).stem for source in sources]
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate:
         raise InputError(f"two images are called {duplicate!r}; their pictures would have the same name.")
-    return [folder / f"{'stdin' if name == '-' else name}.png" for name in names]
+    files = [folder / f"{'stdin' if name == '-' else name}.png" for name in names]
+    own = {Path(source).resolve() for source in sources if not is_address(source)}
+    replaced = next((file for file in files if file.resolve() in own and file.exists()), None)
+    if replaced:
+        raise InputError(f"--pictures {folder} would replace the image {replaced}; name another folder.")
+    return files
 
 
 def _write_picture(path: Path, source: str, predictions: "Prediction | dict[str, Prediction]") -> None:
@@ -162,8 +169,8 @@ def _write_picture(path: Path, source: str, predictions: "Prediction | dict[str,
             picture = task.draw_over(_displayed(source), output, each.labels)
         found += [] if picture is None else [picture]
     if len(found) != 1:
-        tasks = " and a ".join(each.task for each in by_name(predictions).values())
-        raise InputError(f"the outputs of a {tasks} are {'no pictures' if not found else 'several pictures'}.")
+        tasks = " and ".join(get_task(each.task).titled for each in by_name(predictions).values())
+        raise InputError(f"the outputs of {tasks} are {'no pictures' if not found else 'several pictures'}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         found[0].save(temporary, format="PNG")

@@ -44,6 +44,16 @@ def test_masks_that_would_have_one_name_are_refused(pocketzoo, segmenting, pictu
     assert not (tmp_path / "masks").exists()
 
 
+def test_pictures_replace_no_image_and_no_file(pocketzoo, segmenting, picture, tmp_path):
+    before = picture.read_bytes()
+    code, _, error = pocketzoo("predict", segmenting, picture, "--pictures", picture.parent)
+    assert code == 2
+    assert error.endswith(f"would replace the image {picture}; name another folder.\n")
+    code, _, error = pocketzoo("predict", segmenting, picture, "--pictures", picture)
+    assert (code, picture.read_bytes()) == (2, before)
+    assert error == f"Error: --pictures {picture} is a file; it takes a folder, which is made if there is none.\n"
+
+
 def test_regression_tells_its_numbers(pocketzoo, picture, tmp_path):
     model = zoo.create_model("resnet20", head="regression", labels=["age", "height"])
     path = zoo.save_model(model, tmp_path / "net.keras")

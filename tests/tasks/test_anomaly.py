@@ -298,6 +298,27 @@ def test_validation_without_good_images_is_refused():
         training.fit_anomaly(small_net(), data)
 
 
+@pytest.mark.parametrize("method", ["padim", "reconstruction"])
+def test_layers_of_the_model_may_have_the_names_of_those_of_a_detector(data, method, tmp_path):
+    image = keras.Input((SIDE, SIDE, 3))
+    picture = image
+    for name in ("pyramid", "distance", "head"):
+        picture = keras.layers.Conv2D(3, 3, padding="same", name=name)(picture)
+    model = keras.Model(image, picture, name="named")
+    endpoints = ["head", "distance"] if method == "padim" else None
+    detector = training.fit_anomaly(model, data, method=method, endpoints=endpoints).model
+    zoo.save_model(detector, tmp_path / "detector.keras")
+    images, _ = data.test.arrays()
+    loaded = zoo.load_model(tmp_path / "detector.keras")
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), detector.predict(images, verbose=0))
+
+
+def test_picture_makers_of_the_zoo_become_detectors(data):
+    small = {"input_shape": (SIDE, SIDE, 3), "width": 4, "blocks": 1}
+    detector = training.fit_anomaly(zoo.create_model("edsr_lite", **small), data, method="reconstruction").model
+    assert detector.output_shape == (None, SIDE, SIDE, 1)
+
+
 def test_model_without_maps_is_refused(data):
     image = keras.Input((SIDE, SIDE, 3))
     flat = keras.Model(image, keras.layers.Dense(4)(keras.layers.Flatten()(image)), name="flat")

@@ -44,7 +44,7 @@ def feature_maps(model: keras.Model, endpoints: Sequence[str] | None) -> tuple[F
         names = [known.get(name, name) for name in endpoints]
         for name in names:
             if name not in maps:
-                raise unknown(f"layer with a map of features of {model.name}", name, [*known, *maps])
+                raise unknown(f"layer with a map of features of {model.name}", name, known | maps)
         chosen = [maps[name] for name in dict.fromkeys(names)]
     return graph, tuple(sorted(chosen, key=lambda node: -node.outputs[0].shape[1]))
 

@@ -111,12 +111,14 @@ def fit_anomaly(
     else:
         graph, nodes = feature_maps(form, endpoints)
         names = tuple(node.name for node in nodes)
-        pyramid = layers.FeaturePyramid(pool_size=3 if method == "patchcore" else 1, name="pyramid")
-        features = pyramid([node.outputs[0] for node in nodes])
+        maps = [node.outputs[0] for node in nodes]
+        free = _FreeNames(keras.Model(graph.model_input, maps))
+        pyramid = layers.FeaturePyramid(pool_size=3 if method == "patchcore" else 1, name=free("pyramid"))
+        features = pyramid(maps)
         chosen = np.sort(np.random.default_rng(seed).permutation(features.shape[-1])[:channels])
-        layer = _distance_layer(method, len(chosen), memory, data.train, features)
-        strides, crop = _upsampling(model.name, nodes[0].outputs[0], graph.inputs[0])
-        head = layers.AnomalyHead(strides=strides, crop=crop, name="head")
+        layer = _distance_layer(method, len(chosen), memory, data.train, features, free("distance"))
+        strides, crop = _upsampling(model.name, maps[0], graph.inputs[0])
+        head = layers.AnomalyHead(strides=strides, crop=crop, name=free("head"))
         network = keras.Model(graph.model_input, head(layer(features)), name=model.name)
         _state_pixels(network, known_range(model, None))
         extract = with_raw_pixels(keras.Model(graph.model_input, features), contract_of(network))
@@ -126,8 +128,25 @@ def fit_anomaly(
     return AnomalyFit(network, method, names, threshold, rule)
 
 
+class _FreeNames:
+    """Names for layers that are put on a model: it may have a layer of the same name, as `head`.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._taken = {layer.name for layer in model.layers}
+
+    def __call__(self, name: str) -> str:
+        """Return the name, or it with `anomaly_` before it, where the model does not have that."""
+        while name in self._taken:
+            name = f"anomaly_{name}"
+        return name
+
+
 def _distance_layer(
-    method: Method, channels: int, memory: int, train: ImageSplit, features: keras.KerasTensor
+    method: Method, channels: int, memory: int, train: ImageSplit, features: keras.KerasTensor, name: str
 ) -> layers.FeatureDistance:
     if method == "padim":
         if len(train) < 2:
@@ -135,9 +154,9 @@ def _distance_layer(
                 "train has 1 image, of which nothing varies; padim takes 2 or more, better 100, or set "
                 "method='patchcore'."
             )
-        return layers.GaussianDistance(channels, name="distance")
+        return layers.GaussianDistance(channels, name=name)
     vectors = min(SAMPLED, len(train) * features.shape[1] * features.shape[2])
-    return layers.NeighborDistance(channels, min(memory, vectors), name="distance")
+    return layers.NeighborDistance(channels, min(memory, vectors), name=name)
 
 
 def _upsampling(name: str, map_: keras.KerasTensor, image: keras.KerasTensor) -> Upsampling:
@@ -169,8 +188,9 @@ def _compare_reconstruction(form: keras.Model, limits: Range | None) -> keras.Mo
         )
     found = contract_of(form).pixels if limits is None else limits
     low, high = RAW if isinstance(found, dict) else found
-    error = layers.ReconstructionDistance(high - low, name="distance")([image, picture])
-    network = keras.Model(image, layers.AnomalyHead(name="head")(error), name=form.name)
+    free = _FreeNames(form)
+    error = layers.ReconstructionDistance(high - low, name=free("distance"))([image, picture])
+    network = keras.Model(image, layers.AnomalyHead(name=free("head"))(error), name=form.name)
     _state_pixels(network, (low, high))
     return network
 
