@@ -77,6 +77,6 @@ def test_every_weight_is_in_the_saved_file(layer_class, arguments, input_shape, 
 
 
 def test_every_public_layer_has_a_case():
-    bases = {layers.CompositeLayer, layers.ChainLayer, layers.Head}
+    bases = {layers.CompositeLayer, layers.ChainLayer, layers.Head, layers.FeatureDistance}
     public = {getattr(layers, name) for name in layers.__all__} - bases
     assert public == {case.values[0] for case in CASES}

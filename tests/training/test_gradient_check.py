@@ -7,15 +7,15 @@ import tensorflow as tf
 from support.layer_cases import CASES
 
 from pocketzoo import zoo
-from pocketzoo.layers import FakeQuantize, LogMelSpectrogram
+from pocketzoo.layers import AnomalyHead, FakeQuantize, LogMelSpectrogram
 from pocketzoo.layers.quantized_kernels import KernelOnGrid
 from pocketzoo.training import check_gradients
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 5, 5, 3))
 
 # Where a layer rounds, its gradient is meant to be another than the slope, which is 0: it goes straight through.
-# A spectrogram has constants in float32 and nothing to be trained.
-NOT_CHECKED = FakeQuantize | KernelOnGrid | LogMelSpectrogram
+# A spectrogram and the scores of anomalies have constants in float32 and nothing to be trained.
+NOT_CHECKED = FakeQuantize | KernelOnGrid | LogMelSpectrogram | AnomalyHead
 SMOOTH = [case for case in CASES if not issubclass(case.values[0], NOT_CHECKED)]
 
 
