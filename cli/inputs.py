@@ -81,6 +81,8 @@ def _size(source: str, shape: "ImageShape", reading: DataReading) -> dict[str, A
     *sides, channels = shape
     of_signals = {"length": reading.length, "sample_rate": reading.sample_rate}
     if not has_signals(source):
+        if len(sides) == 1:
+            raise InputError(f"the model takes signals, but {source} has images.")
         return {"image_size": None if None in sides else tuple(sides), "channels": channels} | of_signals
     if len(sides) == 1 or sides[0] == 1:  # a model for signals, or a file that takes them as images of one row
         return of_signals | {"length": reading.length or sides[-1], "channels": channels}
@@ -119,6 +121,10 @@ def load_training_images(
     *sides, channels = shape
     size = image_size or recipe.data.image_size
     if size is not None:
+        from ..training.data.signal_sources import has_signals
+
+        if has_signals(source):
+            raise InputError(f"the image size is {size}, but {source} has signals; --length sets theirs.")
         sides = [size, size] if isinstance(size, int) else list(size)
     return load_images(source, (*sides, channels), reading, pixel_range)
 

@@ -206,15 +206,17 @@ def _read(artifact: Artifact, files: Sequence[Any], *, keep_size: bool = False) 
         raise InputError(f"images is {files[0]!r}, but {artifact.path} has several inputs; give arrays by name.")
     artifact.check_takes_images()
     height, width, channels = artifact.input.image_shape
-    paths = [Path(each) for each in files if isinstance(each, str | os.PathLike)]
-    if height == 1 and len(paths) == len(files) and {path.suffix.lower() for path in paths} <= {*SUFFIXES}:
-        return [_read_signal(path, width, channels) for path in paths]
+    if height == 1:
+        return [_read_signal(each, width, channels, artifact.path) for each in files]
     height, width = (None, None) if keep_size else (height, width)
     limits = artifact.pixel_range
     return [read_pixels(each, height=height, width=width, channels=channels, pixel_range=limits) for each in files]
 
 
-def _read_signal(path: Path, length: int | None, channels: int) -> np.ndarray:
+def _read_signal(file: Any, length: int | None, channels: int, model: Path) -> np.ndarray:
+    path = Path(file) if isinstance(file, str | os.PathLike) else None
+    if path is None or path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{file} is an image, but {model} takes signals; give a {', '.join(SUFFIXES)} file.")
     samples, _ = read_signal(path)
     if not matches_shape(samples.shape, (length, channels)):
         raise InputError(f"{path} has {samples.shape} samples and channels; the model takes ({length}, {channels}).")

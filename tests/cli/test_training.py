@@ -5,6 +5,7 @@ import wave
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pocketzoo import training, zoo
 from pocketzoo.cli.inputs import load_seeded
@@ -66,7 +67,15 @@ def test_net_for_sound_sees_its_spectrogram(pocketzoo, tmp_path):
     arguments = ["train", "mobilenet_v1_025", *data, *recipe, "--spectrogram", 16]
     code, _, err = pocketzoo(*arguments)
     assert (code, "--spectrogram is 16, but needs the rate of the sound too; set --sample-rate" in err) == (2, True)
+    code, _, err = pocketzoo(*arguments, "--sample-rate", 8000, "--image-size", 32)
+    assert (code, "the image size is 32, but" in err) == (2, True)
     assert pocketzoo(*arguments, "--sample-rate", 8000)[0] == 0
+    picture = tmp_path / "photo.png"
+    Image.new("RGB", (9, 9)).save(picture)
+    code, _, err = pocketzoo("predict", run / "best.keras", picture)
+    assert (code, err.rstrip().endswith("best.keras takes signals; give a .wav, .npy, .csv file.")) == (2, True)
+    code, _, err = pocketzoo("evaluate", run / "best.keras", "--data", "digits")
+    assert (code, "the model takes signals, but digits has images" in err) == (2, True)
     model = zoo.load_model(run / "best.keras")
     assert (model.input_shape, model.get_layer("spectrogram").output.shape) == ((None, 1600, 1), (None, 18, 16))
 
