@@ -33,6 +33,7 @@ GOOD = {
     "train": "lenet5 --data O/classes --run-dir run",
     "fine-tune": "O/lenet.keras --data O/classes --run-dir run",
     "evaluate": "O/lenet.keras --data O/classes",
+    "fit-anomaly": "O/lenet.keras --data digit-defects --out detector.keras",
     "advise": "O/lenet.keras",
     "prune": "O/lenet.keras --data O/classes --run-dir run",
     "prune-channels": "O/lenet.keras --data O/classes --run-dir run",
