@@ -19,8 +19,10 @@ import numpy as np
 from pocketzoo import training, zoo
 from pocketzoo.tasks import get_task
 
+SIDE = 32
+"""Height and width of the images in pixels."""
 THRESHOLD = 0.9
-RECIPE = training.Recipe(epochs=30, batch_size=32, optimizer={"name": "adamw", "lr": 3e-3}, augmentation=["translate"])
+RECIPE = training.Recipe(epochs=20, batch_size=32, optimizer={"name": "adamw", "lr": 3e-3}, augmentation=["translate"])
 MODEL = "resnet20"
 
 
@@ -30,7 +32,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=RECIPE.epochs)
     options = parser.parse_args()
-    data = training.load_data("digit-points")
+    data = training.load_data("digit-points", image_size=SIDE)
     print(f"mean positions: PCK {pck_of_means(data):.4f}")
     found = [measure(data, RECIPE.changed(epochs=options.epochs, seed=seed)) for seed in range(options.seeds)]
     print(f"{MODEL}: mean PCK {np.mean(found):.4f}, lowest {min(found):.4f}, threshold {THRESHOLD}")
