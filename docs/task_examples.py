@@ -62,7 +62,10 @@ EXAMPLES = {
         noisy_scenes, "edsr_lite", {"blocks": 2, "width": 16}, Recipe(epochs=6, optimizer=ADAMW, augmentation="none")
     ),
     "keypoints": Example(
-        named("digit-points", image_size=32), "resnet20", {}, Recipe(epochs=10, optimizer=ADAMW, augmentation="none")
+        named("digit-points", image_size=32),
+        "unet_same",
+        {"widths": (16, 32, 64), "dropout": 0.0},
+        Recipe(epochs=8, optimizer=ADAMW, augmentation="none"),
     ),
     "sequence": Example(
         named("digit-strings"), "crnn_micro", {}, Recipe(epochs=6, optimizer=ADAMW, augmentation="none")
