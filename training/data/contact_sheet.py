@@ -96,8 +96,7 @@ def contents(data: ImageData, augmentation: Augmentation, seed: int) -> Sheet:
     pictures = displayable(np.stack(columns, axis=1).round().clip(0, 255).astype("uint8"), RAW)
     drawn = next((name for name, task in tasks.items() if get_task(task).draws_targets), None)
     if drawn is not None and mapped is None:
-        moved = np.stack([each[drawn] for each in views], axis=1)
-        pictures = _with_targets(pictures, moved, get_task(tasks[drawn]), labels[drawn])
+        pictures = _with_targets(pictures, [each[drawn] for each in views], get_task(tasks[drawn]), labels[drawn])
     named = [_caption({name: each[row] for name, each in targets.items()}, tasks, labels) for row in range(len(rows))]
     return Sheet(
         as_pictures(pictures, dimensions),
@@ -107,12 +106,10 @@ def contents(data: ImageData, augmentation: Augmentation, seed: int) -> Sheet:
     )
 
 
-def _with_targets(pictures: np.ndarray, targets: np.ndarray, task: Task, labels: Sequence[str]) -> np.ndarray:
-    """Return pictures `(rows, columns, ...)` with their targets, of the same two axes."""
-    count = pictures.shape[0] * pictures.shape[1]
-    images, rows = (each.reshape(count, *each.shape[2:]) for each in (pictures, targets))
-    drawn = task.draw_targets(images, rows, labels)
-    return drawn.reshape(*pictures.shape[:2], *drawn.shape[1:])
+def _with_targets(pictures: np.ndarray, views: Sequence[np.ndarray], task: Task, labels: Sequence[str]) -> np.ndarray:
+    """Return pictures `(rows, columns, ...)` with the targets of each column, whose shapes may differ."""
+    drawn = [task.draw_targets(pictures[:, number], targets, labels) for number, targets in enumerate(views)]
+    return np.stack(drawn, axis=1)
 
 
 def _indices(targets: np.ndarray, dimensions: int) -> np.ndarray:

@@ -108,3 +108,9 @@ def test_targets_that_cannot_be_joined_are_refused(names, targets, task, message
     split = training.ImageSplit(ArrayImages(np.zeros((4, 10, 10, 1), "uint8")), targets, task=task)
     with pytest.raises(zoo.InputError, match=message):
         training_batches(split, training.Recipe(epochs=1, augmentation=tuple(names)))
+
+
+def test_sheets_show_mosaics_though_they_have_more_boxes(tmp_path):
+    data = training.load_data("digit-scenes:detection", image_size=16)
+    training.write_contact_sheet(data, tmp_path / "sheet.png", augmentation=(Mosaic(),))
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
