@@ -19,7 +19,7 @@ from pocketzoo import training, zoo
 SEEDS = 5
 TESTED = 1000
 """Images of the test of Fashion-MNIST, of all classes."""
-LEAST_DIGITS = {"padim": 0.93, "patchcore": 0.92}
+LEAST_DIGITS = {"padim": 0.95, "patchcore": 0.92}
 """Smallest mean image AUROC on the digits."""
 
 

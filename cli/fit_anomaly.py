@@ -17,7 +17,7 @@ from .tensorflow_import import import_tensorflow
 
 
 class Method(StrEnum):
-    """How anomalies are told from good images, as `training.fit_anomaly` takes it."""
+    """Methods of `training.fit_anomaly`."""
 
     padim = "padim"
     patchcore = "patchcore"

@@ -97,7 +97,7 @@ def list_defects(folder: Path) -> Listing:
     """
     splits = {split: folder / name for name, split in split_names(part.name for part in sub_folders(folder)).items()}
     if "train" not in splits or not (splits["train"] / GOOD).is_dir():
-        raise InputError(f"{folder} has no train/{GOOD}, the folder of the good images that anomalies are told from.")
+        raise InputError(f"{folder} has no train/{GOOD}, the folder of good images to learn from.")
     others = [part.name for part in sub_folders(splits["train"]) if part.name != GOOD]
     if others:
         raise InputError(

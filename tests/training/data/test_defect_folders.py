@@ -81,7 +81,7 @@ def test_folder_without_good_images_is_refused(bottles):
     with pytest.raises(zoo.InputError, match=r"train/good has no images"):
         training.load_data(bottles)
     (bottles / "train/good").rmdir()
-    with pytest.raises(zoo.InputError, match=r"has no train/good, the folder of the good images"):
+    with pytest.raises(zoo.InputError, match=r"has no train/good, the folder of good images to learn from"):
         training.load_data(bottles, layout="defects")
 
 
